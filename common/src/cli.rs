@@ -1,0 +1,118 @@
+//! What every tool's command line has in common, and the one place where a tool ends.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser};
+
+use crate::cluster::Access;
+use crate::config::{self, Loaded};
+use crate::exit::{Exit, Failure};
+use crate::stream::Format;
+
+/// Arguments that all tools share.
+#[derive(Args, Debug)]
+pub struct Common {
+    /// Read this configuration [default: $CHAOS_CONFIG, ./chaos.toml, ~/.config/chaos/chaos.toml]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Common options")]
+    pub config: Option<PathBuf>,
+    /// Print records (json) or a table (text) [default: text on a terminal, else json]
+    #[arg(short, long, value_enum, value_name = "FORMAT", global = true, help_heading = "Common options")]
+    pub output: Option<Format>,
+}
+
+/// Arguments of the tools that talk to a cluster.
+#[derive(Args, Debug)]
+pub struct ClusterArgs {
+    /// Use this namespace instead of the configured one
+    #[arg(short, long, value_name = "NAME", global = true, help_heading = "Common options")]
+    pub namespace: Option<String>,
+    /// Use this context of the kubeconfig
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Common options")]
+    pub context: Option<String>,
+    /// Use this kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Common options")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+impl Common {
+    /// The configuration that the arguments name.
+    ///
+    /// # Errors
+    /// As [`config::load`].
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        config::load(self.config.as_deref())
+    }
+}
+
+impl ClusterArgs {
+    /// How to reach the cluster.
+    pub fn access(&self) -> Access {
+        Access { context: self.context.clone(), kubeconfig: self.kubeconfig.clone() }
+    }
+
+    /// The application's namespace: the flag's, else the configuration's.
+    ///
+    /// # Errors
+    /// Neither names one, or it is not a name that a namespace can have.
+    pub fn namespace(&self, config: &config::Config) -> Result<String, Failure> {
+        let name = self.namespace.clone().or_else(|| config.application.namespace.clone());
+        let name = name.ok_or_else(|| {
+            Failure::usage("no namespace is given")
+                .hint("name one with --namespace, or as application.namespace in chaos.toml")
+        })?;
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > 63 || !name.chars().all(good) {
+            return Err(Failure::usage(format!("{name:?} is not a name that a namespace can have")));
+        }
+        Ok(name)
+    }
+}
+
+/// Parses the arguments, runs the tool, and turns its end into an exit status. `name` is the tool's.
+pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>) -> ExitCode {
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let good = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // A reader that closed early is normal, and nothing else is left to do.
+            let _ = error.print();
+            return if good { Exit::Pass } else { Exit::Usage }.into();
+        }
+    };
+    run(args)
+        .unwrap_or_else(|failure| {
+            let mut text = format!("{name}: {failure}\n");
+            if let Some(hint) = &failure.hint {
+                text.push_str(&format!("  hint: {hint}\n"));
+            }
+            // Nobody may be listening on stderr.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            failure.exit
+        })
+        .into()
+}
+
+/// Runs a future to its end on this thread.
+///
+/// # Panics
+/// If the operating system refuses the runtime its timer or poller.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    // Several TLS providers may be linked in; the first use needs one of them to be chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a process may have a poller and a timer")
+        .block_on(future)
+}
+
+/// The tool's name and version, from its own `Cargo.toml`.
+#[macro_export]
+macro_rules! tool {
+    () => {
+        $crate::stream::Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") }
+    };
+}

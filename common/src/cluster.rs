@@ -1,0 +1,415 @@
+//! The way to a cluster: kubectl's own kubeconfig, or the service account inside one.
+
+use std::fmt::{self, Debug, Display};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{Api, AttachParams, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Resource};
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::exit::{Exit, Failure};
+use crate::record::{Check, ClusterRef};
+
+/// Time that one read may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that a read and its repetitions may take together.
+const READ_DEADLINE: Duration = Duration::from_secs(20);
+/// How often a read is repeated after a failure that may pass.
+const READ_RETRIES: u32 = 4;
+/// Objects a page of a list.
+const PAGE: u32 = 500;
+
+/// Which cluster, in kubectl's words.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Context of the kubeconfig; its current one if `None`.
+    pub context: Option<String>,
+    /// Path of the kubeconfig; kubectl's search if `None`.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// A connection to a cluster. Cloning shares it.
+#[derive(Clone)]
+pub struct Cluster {
+    /// For writes and watches; single reads go through [`Cluster::read`].
+    pub client: Client,
+    /// The context used; `None` inside a cluster.
+    pub context: Option<String>,
+    /// The API server's address.
+    pub server: String,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Why something could not be read or reached.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot {what}: {why}")]
+pub struct ReadError {
+    /// The attempt, as a verb with its object: `list pods in namespace shop`.
+    pub what: String,
+    /// What sort of failure, for a caller who decides.
+    pub kind: ReadErrorKind,
+    why: String,
+    hint: Option<String>,
+}
+
+/// Sorts of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadErrorKind {
+    /// No usable kubeconfig or context.
+    Access,
+    /// No connection to the API server.
+    Unreachable,
+    /// The API server does not accept who we are.
+    Unauthorized,
+    /// We may not do this.
+    Forbidden,
+    /// There is no such object.
+    NotFound,
+    /// No answer in time.
+    Timeout,
+    /// Anything else that the API server said.
+    Other,
+}
+
+impl ReadError {
+    fn new(what: impl Display, kind: ReadErrorKind, why: impl Into<String>) -> ReadError {
+        ReadError { what: what.to_string(), kind, why: why.into(), hint: None }
+    }
+
+    /// No answer in time.
+    pub fn timeout(what: impl Display, why: impl Into<String>) -> ReadError {
+        ReadError::new(what, ReadErrorKind::Timeout, why)
+    }
+
+    /// A failure of no particular sort.
+    pub fn other(what: impl Display, why: impl Into<String>) -> ReadError {
+        ReadError::new(what, ReadErrorKind::Other, why)
+    }
+
+    /// The same failure with a next step for a person.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> ReadError {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The next step for a person, where there is one.
+    pub fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The check `id` on `object` that could not be made because of this.
+    pub fn check(&self, id: &str, object: impl Into<String>) -> Check {
+        let mut check = Check::unknown(id, object, self.to_string());
+        check.hint.clone_from(&self.hint);
+        check
+    }
+
+    /// The end of a tool that can't go on without a way to the cluster: bad usage.
+    pub fn usage(self) -> Failure {
+        Failure { exit: Exit::Usage, message: self.to_string(), hint: self.hint }
+    }
+
+    /// What a failed call means. `what` is the attempt.
+    pub fn from_kube(what: impl Display, error: &kube::Error) -> ReadError {
+        use ReadErrorKind as Kind;
+        if let kube::Error::Api(status) = error {
+            let said = if status.message.is_empty() { &status.reason } else { &status.message };
+            let kind = match status.code {
+                401 => Kind::Unauthorized,
+                403 => Kind::Forbidden,
+                404 => Kind::NotFound,
+                408 | 504 => Kind::Timeout,
+                _ => Kind::Other,
+            };
+            let failed = ReadError::new(what, kind, format!("the API server says {}: {said}", status.code));
+            return match kind {
+                Kind::Unauthorized => failed.hint(
+                    "the credentials are not accepted: a client certificate or token may have expired; try kubectl auth whoami",
+                ),
+                Kind::Forbidden => failed.hint("ask for the permission, and test it with kubectl auth can-i"),
+                _ => failed,
+            };
+        }
+        let chain = error_chain(error);
+        let failed = |kind, hint: &str| ReadError::new(&what, kind, chain.clone()).hint(hint);
+        if chain.contains("Expired") || chain.contains("expired") {
+            failed(
+                Kind::Unreachable,
+                "a certificate has expired; look at its dates with openssl x509 -noout -dates, and at this machine's clock",
+            )
+        } else if chain.contains("certificate") {
+            failed(
+                Kind::Unreachable,
+                "the API server's certificate is not trusted; compare certificate-authority in the kubeconfig with the cluster's",
+            )
+        } else if matches!(error, kube::Error::Auth(_)) {
+            failed(Kind::Unauthorized, "the kubeconfig's way to log in failed; try kubectl auth whoami")
+        } else if matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)) {
+            failed(
+                Kind::Unreachable,
+                "is the API server up and the kubeconfig's address right? try kubectl cluster-info",
+            )
+        } else {
+            ReadError::new(&what, Kind::Other, chain)
+        }
+    }
+}
+
+/// An error and its causes, each once.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl Cluster {
+    /// Prepares a connection; nothing is sent yet.
+    ///
+    /// # Errors
+    /// There is no usable kubeconfig or no such context.
+    pub async fn connect(access: &Access) -> Result<Cluster, ReadError> {
+        let no_access = |why: String| {
+            ReadError::new("find a way to a cluster", ReadErrorKind::Access, why)
+                .hint("name one with --kubeconfig and --context; kubectl config get-contexts lists them")
+        };
+        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+        let kubeconfig = match &access.kubeconfig {
+            Some(path) => Some(Kubeconfig::read_from(path).map_err(|error| no_access(error_chain(&error)))?),
+            None => match Kubeconfig::read() {
+                Ok(kubeconfig) => Some(kubeconfig),
+                Err(_) if access.context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => None,
+                Err(error) => return Err(no_access(error_chain(&error))),
+            },
+        };
+        let (config, context) = match kubeconfig {
+            None => (Config::incluster().map_err(|error| no_access(error_chain(&error)))?, None),
+            Some(kubeconfig) => {
+                let context = access.context.clone().or_else(|| kubeconfig.current_context.clone());
+                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+                (config.map_err(|error| no_access(error_chain(&error)))?, context)
+            }
+        };
+        let mut config = config;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        // Repetition is decided here, a read at a time; a write is never repeated behind our back.
+        config.default_retry = false;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = Client::try_from(config).map_err(|error| no_access(error_chain(&error)))?;
+        Ok(Cluster { client, context, server })
+    }
+
+    /// Makes a read, within a time-out, and again after failures that may pass (no connection,
+    /// 429, 500, 502, 503, 504). `what` names the attempt in errors.
+    ///
+    /// # Errors
+    /// It still fails after the repetitions, or fails in a way that will not pass.
+    pub async fn read<T, F>(&self, what: impl Display, mut call: impl FnMut() -> F) -> Result<T, ReadError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let end = Instant::now() + READ_DEADLINE;
+        let mut pause = Duration::from_millis(100);
+        let mut retries = 0;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let error = match timeout(READ_TIMEOUT.min(left), call()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) if retries < READ_RETRIES && may_pass(&error) => ReadError::from_kube(&what, &error),
+                Ok(Err(error)) => return Err(ReadError::from_kube(&what, &error)),
+                Err(_) => ReadError::new(
+                    &what,
+                    ReadErrorKind::Timeout,
+                    format!("no answer from {} in {} s", self.server, READ_TIMEOUT.as_secs()),
+                ),
+            };
+            retries += 1;
+            if retries > READ_RETRIES || Instant::now() + pause >= end {
+                return Err(error);
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    /// Lists all objects of a kind, a page at a time. `what` names the attempt in errors.
+    ///
+    /// # Errors
+    /// As [`Cluster::read`].
+    pub async fn list<K>(&self, api: &Api<K>, params: &ListParams, what: impl Display) -> Result<Vec<K>, ReadError>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let mut objects = Vec::new();
+        let mut params = params.clone().limit(PAGE);
+        loop {
+            let page = self.read(&what, || api.list(&params)).await?;
+            objects.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    /// Which cluster this is. Being forbidden to read the namespace `kube-system` is no failure.
+    ///
+    /// # Errors
+    /// The API server can't be reached.
+    pub async fn identity(&self) -> Result<ClusterRef, ReadError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let id = match self
+            .read("read the cluster's identity (namespace kube-system)", || api.get_metadata("kube-system"))
+            .await
+        {
+            Ok(namespace) => namespace.metadata.uid,
+            Err(error) if matches!(error.kind, ReadErrorKind::Forbidden | ReadErrorKind::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(ClusterRef {
+            id: id.unwrap_or_else(|| format!("server:{}", self.server)),
+            context: self.context.clone(),
+            server: self.server.clone(),
+        })
+    }
+
+    /// A ready pod of a Deployment.
+    ///
+    /// # Errors
+    /// There is no such Deployment, it has no ready pod, or they can't be read.
+    pub async fn ready_pod(&self, namespace: &str, deployment: &str) -> Result<Pod, ReadError> {
+        let what = format!("find a ready pod of deployment/{deployment} in namespace {namespace}");
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+        let found = self.read(&what, || deployments.get(deployment)).await?;
+        let selector = found.spec.map(|spec| spec.selector).unwrap_or_default();
+        let params = ListParams::default().labels(&label_selector(&selector));
+        let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
+        let sets = self.list(&sets, &params, &what).await?;
+        let ours = |uid: &str| {
+            sets.iter().any(|set| {
+                set.metadata.uid.as_deref() == Some(uid)
+                    && owner_uid(set).is_some_and(|owner| Some(owner) == found.metadata.uid.as_deref())
+            })
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let pods = self.list(&pods, &params, &what).await?;
+        pods.into_iter()
+            .find(|pod| crate::health::pods::is_ready(pod) && owner_uid(pod).is_some_and(ours))
+            .ok_or_else(|| ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready"))
+    }
+
+    /// Runs a command in a pod (its first container) and waits for its end.
+    ///
+    /// # Errors
+    /// The command could not be started, or did not end within `limit`, or wrote more than `max`
+    /// bytes. A command that ends with a status other than 0 is no error here.
+    pub async fn exec(&self, pod: &Pod, command: &[&str], limit: Duration, max: u64) -> Result<Executed, ReadError> {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        let program = command.first().copied().unwrap_or_default();
+        let what = format!("run {program} in pod {name} of namespace {namespace}");
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
+        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|c| c.name.clone());
+        let mut params = AttachParams::default().stdin(false).stdout(true).stderr(true);
+        params.container = container;
+        let run = async {
+            let mut process =
+                api.exec(&name, command.iter().copied(), &params).await.map_err(|e| ReadError::from_kube(&what, &e))?;
+            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+            let (mut out, mut err) = match (process.stdout(), process.stderr()) {
+                (Some(out), Some(err)) => (out.take(max + 1), err.take(64 << 10)),
+                _ => return Err(ReadError::new(&what, ReadErrorKind::Other, "its output is not connected")),
+            };
+            let status = process.take_status();
+            let read = futures::future::try_join(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr)).await;
+            read.map_err(|e| ReadError::new(&what, ReadErrorKind::Other, e.to_string()))?;
+            if stdout.len() as u64 > max {
+                return Err(ReadError::new(&what, ReadErrorKind::Other, format!("it wrote more than {max} bytes")));
+            }
+            let status = match status {
+                Some(status) => status.await,
+                None => None,
+            };
+            let status = status.ok_or_else(|| {
+                ReadError::new(&what, ReadErrorKind::Other, "the connection ended before the command did")
+            })?;
+            let code = if status.status.as_deref() == Some("Success") {
+                Some(0)
+            } else {
+                let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
+                let code = causes.into_iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+                code.and_then(|cause| cause.message?.parse().ok())
+            };
+            let code =
+                code.ok_or_else(|| ReadError::new(&what, ReadErrorKind::Other, status.message.unwrap_or_default()))?;
+            Ok(Executed { code, stdout, stderr: String::from_utf8_lossy(&stderr).trim().to_owned() })
+        };
+        match timeout(limit, run).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(ReadError::new(&what, ReadErrorKind::Timeout, format!("it did not end in {} s", limit.as_secs())))
+            }
+        }
+    }
+}
+
+/// What a command in a pod did.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// Its exit status.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, without white space at the ends.
+    pub stderr: String,
+}
+
+/// UID of the controller that owns an object.
+pub fn owner_uid<K: Resource>(object: &K) -> Option<&str> {
+    let owners = object.meta().owner_references.as_deref().unwrap_or_default();
+    owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+}
+
+/// A label selector in the form that list calls take.
+pub fn label_selector(selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector) -> String {
+    let mut terms: Vec<String> =
+        selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    for term in selector.match_expressions.iter().flatten() {
+        let values = term.values.clone().unwrap_or_default().join(",");
+        terms.push(match term.operator.as_str() {
+            "In" => format!("{} in ({values})", term.key),
+            "NotIn" => format!("{} notin ({values})", term.key),
+            "Exists" => term.key.clone(),
+            _ => format!("!{}", term.key),
+        });
+    }
+    terms.join(",")
+}
+
+fn may_pass(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
+        // A certificate that is not trusted now will not be trusted in a second either.
+        kube::Error::Service(_) | kube::Error::HyperError(_) => !error_chain(error).contains("certificate"),
+        _ => false,
+    }
+}

@@ -1,0 +1,86 @@
+//! Secrets, which the configuration names and never holds.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+/// Where a secret is: `{ file = "/run/secrets/smtp" }` or `{ env = "SMTP_PASSWORD" }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// The contents of a file, without white space at its ends.
+    File(PathBuf),
+    /// The value of an environment variable.
+    Env(String),
+}
+
+impl Secret {
+    /// The secret itself.
+    ///
+    /// # Errors
+    /// The file can't be read or the variable is not set, or it is empty; in words that hold no
+    /// part of the secret.
+    pub fn read(&self) -> Result<String, String> {
+        let value = match self {
+            Secret::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read the secret file {}: {}", path.display(), error.kind()))?,
+            Secret::Env(name) => std::env::var(name)
+                .map_err(|_| format!("the environment variable {name}, which should hold a secret, is not set"))?,
+        };
+        let value = value.trim();
+        if value.is_empty() {
+            return Err(match self {
+                Secret::File(path) => format!("the secret file {} is empty", path.display()),
+                Secret::Env(name) => format!("the environment variable {name}, which should hold a secret, is empty"),
+            });
+        }
+        Ok(value.to_owned())
+    }
+}
+
+/// Written by hand so that a secret that somebody did write into the file is not shown.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        struct Named;
+        const EXPECTED: &str =
+            "a secret does not stand in this file: name it as { file = \"PATH\" } or { env = \"VARIABLE\" }";
+        impl<'de> Visitor<'de> for Named {
+            type Value = Secret;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str(EXPECTED)
+            }
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Secret, E> {
+                Err(E::custom(EXPECTED))
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+                Err(E::custom(EXPECTED))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+                let secret = match map.next_key::<String>()?.as_deref() {
+                    Some("file") => Secret::File(map.next_value()?),
+                    Some("env") => Secret::Env(map.next_value()?),
+                    _ => return Err(de::Error::custom(EXPECTED)),
+                };
+                if map.next_key::<String>()?.is_some() {
+                    return Err(de::Error::custom(EXPECTED));
+                }
+                Ok(secret)
+            }
+        }
+        deserializer.deserialize_any(Named)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "examples": [{ "file": "/run/secrets/smtp" }, { "env": "SMTP_PASSWORD" }],
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! Durations in the configuration.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+/// A duration, written with its unit: `100ms`, `15m`, `24h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// So many seconds.
+    pub const fn seconds(seconds: u64) -> Span {
+        Span(Duration::from_secs(seconds))
+    }
+
+    /// So many milliseconds.
+    pub const fn milliseconds(milliseconds: u64) -> Span {
+        Span(Duration::from_millis(milliseconds))
+    }
+}
+
+impl std::str::FromStr for Span {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Span, String> {
+        text.parse::<SignedDuration>()
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok())
+            .map(Span)
+            .ok_or_else(|| format!("{text:?} is not a duration such as 100ms, 15m or 24h"))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SignedDuration::try_from(self.0) {
+            Ok(duration) => write!(f, "{duration:#}"),
+            Err(_) => write!(f, "{} s", self.0.as_secs()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["100ms", "15m", "24h"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Span;
+
+    #[test]
+    fn units_are_required_and_negative_is_refused() {
+        assert_eq!("24h".parse(), Ok(Span::seconds(86_400)));
+        assert_eq!("100ms".parse(), Ok(Span::milliseconds(100)));
+        assert!("24".parse::<Span>().is_err());
+        assert!("-5m".parse::<Span>().is_err());
+        assert_eq!(Span::seconds(900).to_string(), "15m");
+    }
+}

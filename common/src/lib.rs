@@ -1,0 +1,12 @@
+//! What two or more of the chaos tools need: the records that they pass to each other, the stream
+//! that carries them, exit statuses, configuration, the way to a cluster, and the health checks.
+
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod exit;
+pub mod health;
+pub mod record;
+pub mod stream;
+pub mod text;
+pub mod vantage;

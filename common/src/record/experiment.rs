@@ -1,0 +1,199 @@
+//! `chaos.experiment`: what an experiment did, and what came of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Check, ClusterRef, Data, Kind, Target, Time, WorkloadRef};
+use crate::exit::Exit;
+
+/// What an experiment did, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Experiment {
+    /// The experiment's name, for example `pod-failure`.
+    pub experiment: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was refused or aborted, or what is not restored; absent when it ran to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The cluster; absent if it could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterRef>,
+    /// The namespace.
+    pub namespace: String,
+    /// Who ran it: user and host.
+    pub executor: String,
+    /// The objects that were to be hit.
+    pub targets: Vec<Target>,
+    /// When the tool began its work.
+    pub started: Time,
+    /// When the first write was accepted; absent if nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injected: Option<Time>,
+    /// When it was over.
+    pub ended: Time,
+    /// From `started` to `ended`, in milliseconds.
+    pub duration_ms: u64,
+    /// The runbook's validation criteria, gates and limits, each as a check.
+    pub checks: Vec<Check>,
+    /// How each pod that was hit came back.
+    pub recoveries: Vec<PodRecovery>,
+    /// What callers of the services saw through the whole run.
+    pub availability: Vec<Availability>,
+    /// The reason given for going on in spite of a gate; absent if no gate was overridden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<String>,
+    /// What was done, in order, for the report.
+    pub actions: Vec<String>,
+    /// What went wrong or surprised, for the report; empty if nothing did.
+    pub issues: Vec<String>,
+}
+
+impl Data for Experiment {
+    const KIND: Kind = Kind::Experiment;
+    fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for r in &self.recoveries {
+            lines.push(match r.recovery_ms {
+                Some(ms) => format!(
+                    "recovery      {} -> {} in {ms:.0} ms (+{:.0}/-{:.0} ms)",
+                    r.deleted.name,
+                    r.replacement.as_ref().map_or("?", |p| p.name.as_str()),
+                    0.0,
+                    r.error_bound_ms
+                ),
+                None => format!("recovery      {}: not seen to recover", r.deleted.name),
+            });
+        }
+        for a in &self.availability {
+            lines.push(format!(
+                "availability  {} {:.2} % of {} requests, longest gap {:.0} ms (by {})",
+                a.service, a.percent, a.requests, a.longest_gap_ms, a.vantage
+            ));
+        }
+        lines
+    }
+}
+
+/// How an experiment ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ran to its end and the fault is gone.
+    Completed,
+    /// A gate, a limit or a lock stopped it; nothing was touched.
+    Refused,
+    /// It was stopped on request or by a guard; everything is restored.
+    Aborted,
+    /// A fault may still be in place.
+    NotRestored,
+}
+
+impl Outcome {
+    /// The exit status that this outcome demands whatever the verdict; `None` leaves it to that.
+    pub fn exit(self) -> Option<Exit> {
+        match self {
+            Outcome::Completed => None,
+            Outcome::Refused => Some(Exit::Refused),
+            Outcome::Aborted => Some(Exit::Aborted),
+            Outcome::NotRestored => Some(Exit::NotRestored),
+        }
+    }
+}
+
+/// A pod by identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PodRef {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+}
+
+/// How one pod that was hit came back, paired with its replacement by owner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PodRecovery {
+    /// The pod that was hit.
+    pub deleted: PodRef,
+    /// The pod that took its place; absent if none came in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<PodRef>,
+    /// The workload that both belong to.
+    pub owner: WorkloadRef,
+    /// When each step was seen, counted from the acceptance of the delete call.
+    pub phases: RecoveryPhases,
+    /// From the delete call to the replacement being ready and, where a Service selects it, in the
+    /// Service's endpoints and answering; absent if that was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_ms: Option<f64>,
+    /// How much earlier it may truly have been: the time from sending the delete call to its
+    /// acceptance, plus the delay of the watch measured on our own write, plus one probe interval
+    /// where a probe gave the last step. It can't have been later.
+    pub error_bound_ms: f64,
+}
+
+/// Milliseconds from the acceptance of the delete call to each step, by a clock that does not
+/// jump, as the watch or the probe showed it; absent if it was not seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecoveryPhases {
+    /// The old pod was no longer a ready endpoint of any Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_endpoints_ms: Option<f64>,
+    /// The old pod's object was gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_ms: Option<f64>,
+    /// The replacement was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<f64>,
+    /// The replacement was given a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_ms: Option<f64>,
+    /// All its containers were running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<f64>,
+    /// Its `Ready` condition became true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_ms: Option<f64>,
+    /// It was a ready endpoint of a Service that selects it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_endpoints_ms: Option<f64>,
+    /// It gave its first good answer itself, not through the Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_answer_ms: Option<f64>,
+}
+
+/// What requests to a service at a fixed rate saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Availability {
+    /// The Service asked.
+    pub service: String,
+    /// The path asked for.
+    pub path: String,
+    /// How it was reached.
+    pub vantage: String,
+    /// Milliseconds between the scheduled starts of two requests.
+    pub interval_ms: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests answered with a status below 400 in time.
+    pub good: u64,
+    /// Requests that fell due but could not be sent in time because of this machine; they are
+    /// evidence of nothing.
+    pub missed: u64,
+    /// `good` of `requests`, in per cent.
+    pub percent: f64,
+    /// The longest time between two good answers' scheduled starts less one interval, in
+    /// milliseconds: 0 when every request was answered. True to plus or minus one interval.
+    pub longest_gap_ms: f64,
+    /// Median time to answer, from the scheduled start, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ms: Option<f64>,
+    /// Slowest good answer, from the scheduled start, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<f64>,
+    /// What the first few bad answers were.
+    pub errors: Vec<String>,
+}

@@ -1,0 +1,123 @@
+//! `chaos.plan`: what an experiment would do, before it does it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Check, ClusterRef, Data, Kind, WorkloadRef};
+
+/// What an experiment would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// The experiment's name, for example `pod-failure`.
+    pub experiment: String,
+    /// The cluster it would happen in.
+    pub cluster: ClusterRef,
+    /// The namespace it would happen in.
+    pub namespace: String,
+    /// The exact objects.
+    pub targets: Vec<Target>,
+    /// The writes, in order.
+    pub calls: Vec<ApiCall>,
+    /// What would be left while the fault is on.
+    pub blast_radius: Vec<BlastRadius>,
+    /// How the fault goes away, in words.
+    pub undo: String,
+    /// The same as commands that an operator can type.
+    pub undo_commands: Vec<String>,
+    /// The longest that it may take until all is whole again, in milliseconds.
+    pub worst_case_ms: u64,
+    /// Permissions that fault and undo need, and whether they are held.
+    pub permissions: Vec<Permission>,
+    /// Limits, locks, permissions: each must pass before a run writes anything.
+    pub checks: Vec<Check>,
+}
+
+impl Data for Plan {
+    const KIND: Kind = Kind::Plan;
+    fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "experiment    {} in namespace {} of {}",
+            self.experiment, self.namespace, self.cluster.server
+        )];
+        lines.extend(
+            self.targets
+                .iter()
+                .map(|t| format!("target        {}/{} (uid {}, {})", t.kind.to_lowercase(), t.name, t.uid, t.owner)),
+        );
+        lines.extend(self.calls.iter().map(|c| format!("call          {} {}", c.method, c.path)));
+        lines.extend(self.blast_radius.iter().map(|b| {
+            format!("blast radius  {}: {} of {} ready pods hit, {} left", b.workload, b.hit, b.ready, b.left)
+        }));
+        lines.push(format!("undo          {}", self.undo));
+        lines.extend(self.undo_commands.iter().map(|c| format!("              {c}")));
+        lines.push(format!("worst case    whole again after {} s", self.worst_case_ms / 1000));
+        lines.extend(self.permissions.iter().map(|p| {
+            let held = if p.allowed { "held" } else { "MISSING" };
+            format!("permission    {} {} ({held})", p.verb, p.resource)
+        }));
+        lines
+    }
+}
+
+/// An object that the fault hits, by identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// Kind, for example `Pod`.
+    pub kind: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID: the fault hits this object and no later one of the same name.
+    pub uid: String,
+    /// The workload that it belongs to.
+    pub owner: WorkloadRef,
+    /// Node that it runs on, for a pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// One write to the API server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApiCall {
+    /// HTTP method.
+    pub method: String,
+    /// Path on the API server.
+    pub path: String,
+    /// Precondition that the API server holds the call to, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precondition: Option<String>,
+}
+
+/// What the fault leaves of a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BlastRadius {
+    /// Which workload.
+    pub workload: WorkloadRef,
+    /// Its ready pods before.
+    pub ready: usize,
+    /// How many of them the fault hits.
+    pub hit: usize,
+    /// Ready pods that are left.
+    pub left: usize,
+    /// Services whose endpoints shrink.
+    pub services: Vec<String>,
+}
+
+/// A permission that is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Permission {
+    /// Verb, for example `delete`.
+    pub verb: String,
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Resource, with its subresource after a slash.
+    pub resource: String,
+    /// Namespace.
+    pub namespace: String,
+    /// The API server says that we have it.
+    pub allowed: bool,
+}

@@ -1,0 +1,48 @@
+//! `chaos.report`: where the report is, and what it says.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Check, Data, Kind};
+
+/// Where a report is, and what it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Of one experiment, or of a month.
+    pub form: ReportForm,
+    /// What it reports on: the experiment's name, or the month as `2026-11`.
+    pub subject: String,
+    /// The word that stands behind `Status:` in the report.
+    pub status: String,
+    /// The Markdown file.
+    pub location: String,
+    /// The stream that it was made from; absent from a monthly report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// What was found, the most important first.
+    pub findings: Vec<String>,
+    /// What to do next.
+    pub next_steps: Vec<String>,
+    /// Whether the stream held all that a report needs.
+    pub checks: Vec<Check>,
+}
+
+impl Data for Report {
+    const KIND: Kind = Kind::Report;
+    fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+    fn lines(&self) -> Vec<String> {
+        vec![format!("report        {}", self.location)]
+    }
+}
+
+/// The forms of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportForm {
+    /// Of one experiment.
+    Experiment,
+    /// Of all experiments of a month.
+    Monthly,
+}

@@ -1,0 +1,70 @@
+//! How results look to people at a terminal.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+
+use crate::record::{Check, Data, Record, Status, Verdict};
+
+/// A record as text: its checks as a table, its further lines, its verdict.
+pub fn render<D: Data>(record: &Record<D>) -> String {
+    let paint = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut text = table(record.data.checks(), paint);
+    for line in record.data.lines() {
+        text.push_str(&printable(&line));
+        text.push('\n');
+    }
+    if let Some(verdict) = record.verdict {
+        let word = colored(verdict.word(), verdict_color(verdict), paint);
+        let _ = writeln!(text, "{word}  {}", printable(&record.summary));
+    }
+    text
+}
+
+fn table(checks: &[Check], paint: bool) -> String {
+    let object = |check: &Check| check.object.clone().unwrap_or_default();
+    let width = |of: &dyn Fn(&Check) -> usize| checks.iter().map(of).max().unwrap_or(0);
+    let id_width = width(&|check| check.id.chars().count());
+    let object_width = width(&|check| object(check).chars().count()).min(60);
+    let mut text = String::new();
+    for check in checks {
+        let status = colored(&format!("{:<7}", check.status.word()), status_color(check.status), paint);
+        let _ = writeln!(
+            text,
+            "{status}  {:<id_width$}  {:<object_width$}  {}",
+            check.id,
+            printable(&object(check)),
+            printable(&check.message)
+        );
+        if let (Some(hint), Status::Fail | Status::Unknown) = (&check.hint, check.status) {
+            let _ = writeln!(text, "         {:id_width$}  {:object_width$}  -> {}", "", "", printable(hint));
+        }
+    }
+    text
+}
+
+/// Text from outside must not move the cursor or recolour the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn colored(text: &str, color: u8, paint: bool) -> String {
+    if paint { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn verdict_color(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 32,
+        Verdict::Fail => 31,
+        Verdict::Unknown => 35,
+    }
+}
+
+fn status_color(status: Status) -> u8 {
+    match status {
+        Status::Pass => 32,
+        Status::Fail => 31,
+        Status::Unknown => 35,
+        Status::Warn => 33,
+        Status::Skipped => 90,
+    }
+}

@@ -1,0 +1,403 @@
+//! From where a Service is asked. `http://shop:8000` resolves to nothing on a laptop, so a check
+//! names the Service and the vantage says how it is reached; every record says which was used.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, ListParams};
+use kube::client::Body;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use tokio::time::{Instant, timeout};
+
+use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
+
+/// The most of an answer's body that is read, in bytes.
+const MAX_BODY: usize = 4 << 20;
+
+/// From where a Service is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Vantage {
+    /// `direct` inside a cluster, `api-proxy` outside.
+    #[default]
+    Auto,
+    /// By its name in the cluster's DNS.
+    Direct,
+    /// Through the API server, which connects to one of the Service's ready pods.
+    ApiProxy,
+    /// Through a tunnel to one of the Service's ready pods.
+    PortForward,
+    /// With `curl` inside a ready pod of this Deployment.
+    Exec(String),
+}
+
+impl FromStr for Vantage {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Vantage, String> {
+        match text {
+            "auto" => Ok(Vantage::Auto),
+            "direct" => Ok(Vantage::Direct),
+            "api-proxy" => Ok(Vantage::ApiProxy),
+            "port-forward" => Ok(Vantage::PortForward),
+            _ => match text.strip_prefix("exec:deployment/") {
+                Some(name) if !name.is_empty() => Ok(Vantage::Exec(name.to_owned())),
+                _ => Err(format!(
+                    "{text:?} is no vantage; there are auto, direct, api-proxy, port-forward and exec:deployment/NAME"
+                )),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Vantage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Vantage::Auto => f.write_str("auto"),
+            Vantage::Direct => f.write_str("direct"),
+            Vantage::ApiProxy => f.write_str("api-proxy"),
+            Vantage::PortForward => f.write_str("port-forward"),
+            Vantage::Exec(deployment) => write!(f, "exec:deployment/{deployment}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Vantage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Vantage, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Vantage {
+    fn schema_name() -> Cow<'static, str> {
+        "Vantage".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(auto|direct|api-proxy|port-forward|exec:deployment/.+)$",
+        })
+    }
+}
+
+/// A Service to be asked.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Namespace of the Service.
+    pub namespace: String,
+    /// The Service.
+    pub service: String,
+    /// Its port.
+    pub port: u16,
+    /// From where.
+    pub vantage: Vantage,
+}
+
+impl Endpoint {
+    /// What a person would call a path of it: `http://shop.prod:8000/health`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}.{}:{}{path}", self.service, self.namespace, self.port)
+    }
+}
+
+/// An HTTP answer, good or bad.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its body, as far as it was read.
+    pub body: Vec<u8>,
+    /// From the start of the request to the end of the body, the vantage's own way included.
+    pub elapsed: Duration,
+}
+
+/// Why there was no answer.
+#[derive(Clone, Debug)]
+pub enum Silence {
+    /// The way was open, and the Service did not answer: refused, timed out, nobody there.
+    Service(String),
+    /// The way itself was not open, so that nothing is known of the Service.
+    Vantage(ReadError),
+}
+
+impl Silence {
+    /// What happened, in words.
+    pub fn message(&self) -> String {
+        match self {
+            Silence::Service(why) => why.clone(),
+            Silence::Vantage(error) => error.to_string(),
+        }
+    }
+}
+
+/// Asks Services from their vantages. Cloning shares the connections.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    cluster: Cluster,
+    http: reqwest::Client,
+}
+
+impl Asker {
+    /// For the Services of this cluster.
+    ///
+    /// # Panics
+    /// If the HTTP client can't be made, which needs nothing but memory.
+    pub fn new(cluster: &Cluster) -> Asker {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client with these settings can be made");
+        Asker { cluster: cluster.clone(), http }
+    }
+
+    /// The vantage that is really used for a configured one.
+    pub fn resolve(&self, vantage: &Vantage) -> Vantage {
+        match vantage {
+            // Only inside a cluster is there no kubeconfig context.
+            Vantage::Auto if self.cluster.context.is_none() => Vantage::Direct,
+            Vantage::Auto => Vantage::ApiProxy,
+            other => other.clone(),
+        }
+    }
+
+    /// Asks for a path and waits for the whole answer.
+    ///
+    /// # Errors
+    /// There was no answer in time; which side it lay on is told apart.
+    pub async fn get(&self, endpoint: &Endpoint, path: &str, limit: Duration) -> Result<Answer, Silence> {
+        let start = Instant::now();
+        let ask = async {
+            match self.resolve(&endpoint.vantage) {
+                Vantage::Auto | Vantage::Direct => self.direct(endpoint, path).await,
+                Vantage::ApiProxy => {
+                    let Endpoint { namespace, service, port, .. } = endpoint;
+                    self.proxy(&format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}")).await
+                }
+                Vantage::PortForward => self.port_forward(endpoint, path).await,
+                Vantage::Exec(deployment) => self.exec(endpoint, &deployment, path, limit).await,
+            }
+        };
+        match timeout(limit, ask).await {
+            Ok(answer) => answer.map(|(status, body)| Answer { status, body, elapsed: start.elapsed() }),
+            Err(_) => Err(self.silent(endpoint, limit).await),
+        }
+    }
+
+    /// Asks one pod for a path through the API server.
+    ///
+    /// # Errors
+    /// As [`Asker::get`].
+    pub async fn get_pod(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Answer, Silence> {
+        let start = Instant::now();
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
+        match timeout(limit, self.proxy(&path)).await {
+            Ok(answer) => answer.map(|(status, body)| Answer { status, body, elapsed: start.elapsed() }),
+            Err(_) => Err(Silence::Service(format!("no answer in {} ms", limit.as_millis()))),
+        }
+    }
+
+    /// Nothing came in time: was it the Service, or the API server that stands between?
+    async fn silent(&self, endpoint: &Endpoint, limit: Duration) -> Silence {
+        let why = format!("no answer in {} ms", limit.as_millis());
+        if self.resolve(&endpoint.vantage) == Vantage::Direct {
+            return Silence::Service(why);
+        }
+        let what = format!("reach {} through the API server", endpoint.url(""));
+        match timeout(Duration::from_secs(2), self.cluster.client.apiserver_version()).await {
+            Ok(Err(error)) if !matches!(error, kube::Error::Api(_)) => {
+                Silence::Vantage(ReadError::from_kube(what, &error))
+            }
+            Ok(_) => Silence::Service(why),
+            Err(_) => Silence::Vantage(ReadError::timeout(what, "the API server does not answer")),
+        }
+    }
+
+    async fn direct(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Vec<u8>), Silence> {
+        let failed = |error: reqwest::Error| {
+            let why = error_chain(&error.without_url());
+            // A name that does not resolve says more of where we stand than of the Service.
+            if why.contains("dns") || why.contains("resolve") || why.contains("lookup") {
+                let what = format!("resolve {}", endpoint.service);
+                return Silence::Vantage(
+                    ReadError::other(what, why).hint("outside the cluster use the vantage api-proxy"),
+                );
+            }
+            Silence::Service(why)
+        };
+        let mut answer = self.http.get(endpoint.url(path)).send().await.map_err(failed)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY {
+                body.truncate(MAX_BODY);
+                break;
+            }
+        }
+        Ok((answer.status().as_u16(), body))
+    }
+
+    async fn proxy(&self, path: &str) -> Result<(u16, Vec<u8>), Silence> {
+        let what = "reach the Service through the API server";
+        let request = Request::get(path)
+            .body(Body::empty())
+            .map_err(|error| Silence::Service(format!("{path} is no path: {error}")))?;
+        let answer = self
+            .cluster
+            .client
+            .send(request)
+            .await
+            .map_err(|error| Silence::Vantage(ReadError::from_kube(what, &error)))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
+        let body = body.map_err(|error| Silence::Service(format!("the answer broke off: {error}")))?.to_bytes();
+        if status.is_success() {
+            return Ok((status.as_u16(), body.to_vec()));
+        }
+        // The API server puts its own refusals in a Status object; anything else is the Service's.
+        match serde_json::from_slice::<kube::core::Status>(&body) {
+            Ok(said) if said.code == status.as_u16() && !said.reason.is_empty() => match status {
+                StatusCode::NOT_FOUND
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::GATEWAY_TIMEOUT => Err(Silence::Service(said.message)),
+                _ => Err(Silence::Vantage(ReadError::from_kube(what, &kube::Error::Api(said.boxed())))),
+            },
+            _ if body.starts_with(b"error trying to reach service") => {
+                Err(Silence::Service(String::from_utf8_lossy(&body).trim().to_owned()))
+            }
+            _ => Ok((status.as_u16(), body.to_vec())),
+        }
+    }
+
+    async fn port_forward(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Vec<u8>), Silence> {
+        let (pod, port) = self.pod_behind(endpoint).await?;
+        let what = format!("open a tunnel to pod {pod} of namespace {}", endpoint.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &endpoint.namespace);
+        let mut tunnel = pods
+            .portforward(&pod, &[port])
+            .await
+            .map_err(|error| Silence::Vantage(ReadError::from_kube(&what, &error)))?;
+        let stream =
+            tunnel.take_stream(port).ok_or_else(|| Silence::Vantage(ReadError::other(&what, "it has no stream")))?;
+        let broken = |error: hyper::Error| Silence::Service(error_chain(&error));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake::<_, http_body_util::Empty<&[u8]>>(TokioIo::new(stream))
+                .await
+                .map_err(broken)?;
+        let ask = async {
+            let request = Request::get(path)
+                .header("host", format!("{}:{}", endpoint.service, endpoint.port))
+                .body(http_body_util::Empty::new())
+                .map_err(|error| Silence::Service(format!("{path} is no path: {error}")))?;
+            let answer = sender.send_request(request).await.map_err(broken)?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
+            let body = body.map_err(|error| Silence::Service(format!("the answer broke off: {error}")))?;
+            Ok((status, body.to_bytes().to_vec()))
+        };
+        tokio::select! {
+            answer = ask => answer,
+            Err(error) = connection => Err(broken(error)),
+        }
+    }
+
+    /// A ready pod behind a Service, and the port that the Service maps to there.
+    async fn pod_behind(&self, endpoint: &Endpoint) -> Result<(String, u16), Silence> {
+        let Endpoint { namespace, service, port, .. } = endpoint;
+        let what = format!("find a pod behind service/{service} in namespace {namespace}");
+        let client = &self.cluster.client;
+        let services: Api<k8s_openapi::api::core::v1::Service> = Api::namespaced(client.clone(), namespace);
+        let found = self.cluster.read(&what, || services.get(service)).await.map_err(|error| match error.kind {
+            ReadErrorKind::NotFound => Silence::Service(error.to_string()),
+            _ => Silence::Vantage(error),
+        })?;
+        let ports = found.spec.and_then(|spec| spec.ports).unwrap_or_default();
+        let name = ports.into_iter().find(|p| p.port == i32::from(*port)).map(|p| p.name);
+        let Some(name) = name else {
+            return Err(Silence::Service(format!("service/{service} has no port {port}")));
+        };
+        let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
+        let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let slices = self.cluster.list(&slices, &params, &what).await.map_err(Silence::Vantage)?;
+        for slice in slices {
+            let target_port = slice
+                .ports
+                .iter()
+                .flatten()
+                .find(|p| p.name.clone().unwrap_or_default() == name.clone().unwrap_or_default());
+            let Some(target_port) = target_port.and_then(|p| p.port).and_then(|p| u16::try_from(p).ok()) else {
+                continue;
+            };
+            for one in slice.endpoints {
+                let ready = one.conditions.is_none_or(|conditions| conditions.ready != Some(false));
+                let pod = one
+                    .target_ref
+                    .filter(|target| target.kind.as_deref() == Some("Pod"))
+                    .and_then(|target| target.name);
+                if let (true, Some(pod)) = (ready, pod) {
+                    return Ok((pod, target_port));
+                }
+            }
+        }
+        Err(Silence::Service(format!("service/{service} has no ready pod")))
+    }
+
+    async fn exec(
+        &self,
+        endpoint: &Endpoint,
+        deployment: &str,
+        path: &str,
+        limit: Duration,
+    ) -> Result<(u16, Vec<u8>), Silence> {
+        let pod = self.cluster.ready_pod(&endpoint.namespace, deployment).await.map_err(Silence::Vantage)?;
+        let (url, seconds) = (endpoint.url(path), limit.as_secs_f64().to_string());
+        let command = ["curl", "-sS", "--max-time", &seconds, "-o", "-", "-w", "\n%{http_code}", &url];
+        let done = self.cluster.exec(&pod, &command, limit, MAX_BODY as u64).await.map_err(Silence::Vantage)?;
+        if done.code != 0 {
+            // 126 and 127: there is no curl; its own statuses are below 100.
+            return Err(if done.code >= 126 {
+                Silence::Vantage(ReadError::other(format!("run curl in deployment/{deployment}"), done.stderr))
+            } else {
+                Silence::Service(done.stderr)
+            });
+        }
+        let at = done.stdout.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        let status = std::str::from_utf8(&done.stdout[at..]).ok().and_then(|text| text.trim().parse().ok());
+        match status {
+            Some(status) => Ok((status, done.stdout[..at].to_vec())),
+            None => Err(Silence::Vantage(ReadError::other(
+                format!("understand curl in deployment/{deployment}"),
+                "it gave no status",
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Vantage;
+
+    #[test]
+    fn vantages_are_written_as_they_are_read() {
+        for text in ["auto", "direct", "api-proxy", "port-forward", "exec:deployment/shop"] {
+            assert_eq!(text.parse::<Vantage>().map(|v| v.to_string()), Ok(text.to_owned()));
+        }
+        assert!("exec:deployment/".parse::<Vantage>().is_err());
+        assert!("laptop".parse::<Vantage>().is_err());
+    }
+}

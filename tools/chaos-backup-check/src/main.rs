@@ -1,0 +1,3 @@
+//! `chaos-backup-check`: would the backups restore?
+
+fn main() {}

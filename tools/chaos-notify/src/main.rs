@@ -1,0 +1,3 @@
+//! `chaos-notify`: does everyone concerned know?
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `chaos-verify`: is everything as it was: pods, data, speed?
+
+fn main() {}
