@@ -3,7 +3,7 @@
 // It builds the server's configuration itself for two reasons. The upstream
 // command refuses a resolution below ten seconds, but here a scrape is cheap and
 // a test that watches a fault wants to see it soon. And the upstream command's
-// OpenAPI tables fit only a newer Kubernetes than the rest of this cluster.
+// OpenAPI tables fit only a newer Kubernetes than this cluster's, whose own are used.
 package metrics
 
 import (
@@ -12,10 +12,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	endpointsopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/options"
 	utilcompatibility "k8s.io/apiserver/pkg/util/compatibility"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/kubernetes/pkg/generated/openapi"
 	"sigs.k8s.io/metrics-server/pkg/api"
 	"sigs.k8s.io/metrics-server/pkg/scraper/client"
 	"sigs.k8s.io/metrics-server/pkg/server"
@@ -35,6 +37,7 @@ func Run(ctx context.Context, kubeconfig string) error {
 	}
 	config := genericapiserver.NewConfig(api.Codecs)
 	config.EffectiveVersion = utilcompatibility.DefaultBuildEffectiveVersion()
+	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, endpointsopenapi.NewDefinitionNamer(api.Scheme))
 
 	serving := options.NewSecureServingOptions()
 	serving.BindPort = Port
