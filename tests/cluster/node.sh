@@ -4,7 +4,7 @@
 set -euo pipefail
 NODE=node1 SERVICE_CIDR=10.96.0.0/16 POD_CIDR=10.244.0.0/16 DNS_IP=10.96.0.10
 cd "$STATE"
-mkdir -p pki logs etcd kubelet cni containerd volumes pods
+mkdir -p pki logs etcd kubelet cni containerd images volumes pods
 phase() { echo "$*" >>phases; }
 components=0
 start() { # NAME COMMAND…  in the background, with a log
@@ -53,9 +53,10 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     runtime_type = "io.containerd.runc.v2"
 C
 start containerd containerd --config containerd/config.toml
-load_images() {
+load_images() { # and note which they were, for who changes them later
   local archive
   wait_for 30 ctr -a containerd/c.sock version
+  cp "$CACHE"/images/*.stamp images/ 2>/dev/null || true
   for archive in "$CACHE"/images/*.tar; do
     ctr -a containerd/c.sock -n k8s.io images import "$archive"
   done

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Take the shop, its monitoring and its data out of the cluster.
+set -euo pipefail
+# shellcheck source=tests/shop/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+k delete namespace "$APP" "$MON" --ignore-not-found >/dev/null
+if ours; then
+  k delete pv/ecommerce-database-volume storageclass/chaos-local --ignore-not-found >/dev/null
+  rm -rf "${KUBECONFIG%/*}/volumes/database"
+fi
+say "the shop is gone"
