@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod conclusion;
 pub mod config;
 pub mod exit;
 pub mod health;

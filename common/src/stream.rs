@@ -80,6 +80,14 @@ impl Upstream {
         self.kept.get(&D::KIND).into_iter().flatten().filter_map(|record| typed(record).ok()).collect()
     }
 
+    /// Reads a stream that is stored, without passing it on.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn from_reader(input: impl Read) -> io::Result<Upstream> {
+        Upstream::read(input, |_| {}).map(|(upstream, _)| upstream)
+    }
+
     /// A check that says why the stream can't be trusted, if it can't.
     pub fn check(&self) -> Option<Check> {
         self.broken.as_ref().map(|why| {
@@ -264,6 +272,24 @@ impl Sink {
     }
 }
 
+/// Input that is copied as it is read. The first error of the copy is remembered and ends the
+/// copying, not the reading.
+struct Tee<'a, R> {
+    input: R,
+    copy: &'a mut dyn Write,
+    error: Option<io::Error>,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        if self.error.is_none() {
+            self.error = self.copy.write_all(&buffer[..read]).err();
+        }
+        Ok(read)
+    }
+}
+
 impl Stream {
     /// Reads standard input to its end, copying it to standard output, and finds the run's id: that
     /// of the stream, or a new one.
@@ -271,6 +297,19 @@ impl Stream {
     /// # Errors
     /// Standard input can't be read or standard output is closed.
     pub fn open(tool: Tool, format: Option<Format>) -> Result<Stream, Failure> {
+        Stream::open_with_copy(tool, format, &mut io::sink()).map(|(stream, _)| stream)
+    }
+
+    /// As [`Stream::open`], and writes what comes in to `copy` as well, byte for byte. A copy that
+    /// can't be written is the second value's error: the stream is read and passed on all the same.
+    ///
+    /// # Errors
+    /// As [`Stream::open`].
+    pub fn open_with_copy(
+        tool: Tool,
+        format: Option<Format>,
+        copy: &mut dyn Write,
+    ) -> Result<(Stream, io::Result<()>), Failure> {
         let fail = |what: &str, error: io::Error| Failure::unknown(format!("cannot {what}: {error}"));
         let stdout = io::stdout();
         let format = format.unwrap_or(if stdout.is_terminal() { Format::Text } else { Format::Json });
@@ -279,22 +318,24 @@ impl Stream {
         let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|e| fail("open standard input", e))?;
         let stdin = File::from(stdin);
         let kind = stdin.metadata().map_err(|e| fail("look at standard input", e))?.file_type();
+        let mut tee = Tee { input: stdin, copy, error: None };
         let (upstream, held) = if kind.is_char_device() {
             (Upstream::default(), Vec::new())
         } else {
-            let copy = |bytes: &[u8]| {
+            let pass_on = |bytes: &[u8]| {
                 if format == Format::Json {
                     out.write(bytes);
                 }
             };
-            Upstream::read(stdin, copy).map_err(|e| fail("read standard input", e))?
+            Upstream::read(&mut tee, pass_on).map_err(|e| fail("read standard input", e))?
         };
+        let copied = tee.error.map_or(Ok(()), Err);
         let run = upstream.run.clone().unwrap_or_else(new_id);
         let mut stream = Stream { upstream, run, tool, format, out };
         let started = Event { event: EventKind::Started, object: None, since_injection_ms: None };
         let event = stream.record(None, format!("{} started", tool.name), started);
         stream.write(held, &event);
-        Ok(stream)
+        Ok((stream, copied))
     }
 
     /// Adds an event, and tells it on stderr.
@@ -428,6 +469,20 @@ mod tests {
         assert_eq!(copied, 3 * MAX_LINE + 1);
         assert!(held.is_empty());
         assert!(upstream.broken.expect("broken").contains("longer than"));
+    }
+
+    #[test]
+    fn a_copy_is_exact_and_its_failure_does_not_stop_the_reading() {
+        let input = format!("{RESULT}\ngarbage\n{{\"half\":");
+        let mut copy = Vec::new();
+        let mut tee = Tee { input: input.as_bytes(), copy: &mut copy, error: None };
+        assert!(Upstream::from_reader(&mut tee).expect("readable").broken.is_some());
+        assert_eq!(copy, input.as_bytes());
+        let mut full = [0_u8; 10];
+        let mut room = &mut full[..];
+        let mut tee = Tee { input: input.as_bytes(), copy: &mut room, error: None };
+        assert_eq!(Upstream::from_reader(&mut tee).expect("readable").worst, Some(Exit::Pass));
+        assert!(tee.error.is_some());
     }
 
     #[test]
