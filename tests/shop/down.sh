@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Take the shop, its monitoring and its data out of the cluster.
 set -euo pipefail
-# shellcheck source=tests/shop/lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 k delete namespace "$APP" "$MON" --ignore-not-found >/dev/null

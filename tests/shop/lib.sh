@@ -1,9 +1,10 @@
 # What the shop's scripts share: which cluster, and how to ask it. To be sourced.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is not used here is used where this is sourced
 
 shop=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}
 SHOP_IMAGE=${SHOP_IMAGE:-chaos.test/shop:1}
+export KUBECACHEDIR=$CACHE/kubectl # not in the user's ~/.kube
 APP=ecommerce-production
 MON=monitoring
 # The throw-away cluster, unless a configuration or a context is named.

@@ -4,7 +4,7 @@
 #   SHOP_IMAGE           the image's name there (default chaos.test/shop:1, which is loaded into the throw-away cluster and kind)
 #   SHOP_TIMEOUT         seconds to wait (default 120)
 set -euo pipefail
-# shellcheck source=tests/shop/lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 deadline=$((SECONDS + ${SHOP_TIMEOUT:-120}))
 
@@ -42,7 +42,7 @@ if ! k -n "$APP" get secret ecommerce-database-credentials >/dev/null 2>&1; then
       "$APP" "$(openssl rand -hex 16)"
   } | k apply -f - >/dev/null
 fi
-manifests | k apply -f - >/dev/null
+manifests | k apply --validate=false -f - >/dev/null
 # What an experiment may have left: the shop itself has no policies, and no pods but its workloads'.
 k -n "$APP" delete networkpolicies --all >/dev/null
 k -n "$APP" get pods -o json | jq -r '.items[] | select(.metadata.ownerReferences | not) | .metadata.name' |
