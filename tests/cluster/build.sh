@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compile what the cluster runs into the cache: bin/kube, bin/kubectl and the pause image. Nothing is done when nothing changed.
 set -euo pipefail
-# shellcheck source=tests/cluster/lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 mkdir -p "$CACHE/bin" "$CACHE/images"
@@ -19,7 +19,7 @@ version=$(sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\)$/\1/p' go.mod)
 minor=${version#v1.}
 flags="-s -w"
 for setting in "gitVersion=$version" gitMajor=1 "gitMinor=${minor%%.*}"; do
-  flags+=" -X k8s.io/component-base/version.$setting"
+  flags+=" -X k8s.io/component-base/version.$setting -X k8s.io/client-go/pkg/version.$setting"
 done
 new=$(mktemp -d "$CACHE/bin/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT

@@ -1,5 +1,5 @@
 # What the cluster's scripts share: where things are, and how its processes are known. To be sourced.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is not used here is used where this is sourced
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}
@@ -10,6 +10,7 @@ HOST_IF=${HOST_IF:-chaos-host}
 CGROUP=${CGROUP:-chaos-test}
 KUBE=$CACHE/bin/kube
 KUBECTL=$CACHE/bin/kubectl
+export KUBECACHEDIR=$CACHE/kubectl # not in the user's ~/.kube
 export CACHE STATE NODE_IP HOST_IP HOST_IF CGROUP KUBE KUBECTL
 
 started=${EPOCHREALTIME/./}
@@ -31,8 +32,7 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 else
   hierarchies=()
   for hierarchy in /sys/fs/cgroup/*/; do
-    # "unified" beside version 1 hierarchies limits nothing, and cpu,cpuacct may be links to one folder.
-    case $hierarchy in */unified/) ;; *) [ -L "${hierarchy%/}" ] || hierarchies+=("${hierarchy%/}") ;; esac
+    [ -L "${hierarchy%/}" ] || hierarchies+=("${hierarchy%/}") # cpu and cpuacct may be names of one folder
   done
   members=/sys/fs/cgroup/pids/$CGROUP
 fi

@@ -22,8 +22,8 @@ wait_for() { # SECONDS COMMAND…
   done
 }
 
-# Where the runtime would write outside of its state, let it write to memory that goes with the namespace.
-for folder in /run /var/lib/cni /var/log/containers; do
+# What would be written outside of the state goes to memory, which goes with the namespace.
+for folder in /run /var/lib/cni /var/lib/kubelet /var/log/containers; do
   mkdir -p "$folder"
   mount -t tmpfs tmpfs "$folder"
 done

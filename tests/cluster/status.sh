@@ -2,7 +2,7 @@
 # Say whether the throw-away cluster is up: 0 and a line when it is, 1 when not.
 # usage: status.sh [--pid COMPONENT]   with --pid, print the process of one component (kube-apiserver, etcd, kubelet, containerd, …)
 set -euo pipefail
-# shellcheck source=tests/cluster/lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 case "${1:-}" in

@@ -3,7 +3,7 @@
 # Everything of it lives in network, mount and process namespaces of its own, so ending it leaves nothing behind.
 # Knobs (environment): CHAOS_CACHE, STATE, NODE_IP, HOST_IP, HOST_IF, CGROUP; see README.md.
 set -euo pipefail
-# shellcheck source=tests/cluster/lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 [ "$(id -u)" = 0 ] || die "the cluster needs root (namespaces, cgroups, a network of its own); try: sudo -E $0"
@@ -29,12 +29,12 @@ for hierarchy in "${hierarchies[@]}"; do
       [ ! -e "$hierarchy/$limit" ] || cat "$hierarchy/$limit" >"$hierarchy/$group/$limit"
     done
   done
-  if [ -e "$hierarchy/cgroup.controllers" ]; then
-    for group in . "$CGROUP"; do
-      sed 's/^/+/; s/ / +/g' "$hierarchy/cgroup.controllers" >"$hierarchy/$group/cgroup.subtree_control"
-    done
-  fi
 done
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then # version 2: what the pods' limits need is handed down
+  for group in . "$CGROUP"; do
+    sed 's/^/+/; s/ / +/g' /sys/fs/cgroup/cgroup.controllers >"/sys/fs/cgroup/$group/cgroup.subtree_control"
+  done
+fi
 
 # The shell that becomes `unshare` joins the node's cgroup first, so that nothing it starts can be lost.
 (
