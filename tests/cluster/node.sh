@@ -6,12 +6,12 @@ NODE=node1 SERVICE_CIDR=10.96.0.0/16 POD_CIDR=10.244.0.0/16 DNS_IP=10.96.0.10
 cd "$STATE"
 mkdir -p pki logs etcd kubelet cni containerd images volumes pods
 phase() { echo "$*" >>phases; }
-components=0
+declare -A components # by process
 start() { # NAME COMMAND…  in the background, with a log
   local name=$1
   shift
   "$@" >"logs/$name.log" 2>&1 &
-  components=$((components + 1))
+  components[$!]=$name
 }
 wait_for() { # SECONDS COMMAND…
   local end=$((SECONDS + $1))
@@ -207,10 +207,10 @@ metadata: {name: v1beta1.metrics.k8s.io}
 spec: {group: metrics.k8s.io, version: v1beta1, insecureSkipTLSVerify: true, groupPriorityMinimum: 100, versionPriority: 100, service: {name: metrics-server, namespace: kube-system}}
 C
 wait_for 60 "$KUBECTL" wait --for=condition=Ready "node/$NODE" --timeout=1s
-if [ "$(jobs -r | wc -l)" = "$components" ]; then
+if [ "$(jobs -r | wc -l)" = ${#components[@]} ]; then
   phase "node ready"
   touch ready
-  wait -n || true
 fi
-echo "a component ended, so the cluster does; these ran on: $(jobs -r | tr '\n' ' ')" >&2
+wait -n -p process || true
+echo "${components[$process]:-a component} ended, and so the whole cluster does; see $STATE/logs/${components[$process]:-}.log" >&2
 exit 1

@@ -6,6 +6,9 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+for program in containerd runc nft iptables conntrack ip unshare nsenter openssl curl; do
+  type -P "$program" >/dev/null || die "no $program here; scripts/setup.sh gets it"
+done
 [ "$(id -u)" = 0 ] || die "the cluster needs root (namespaces, cgroups, a network of its own); try: sudo -E $0"
 lock
 if [ "$(cat "$STATE/inputs" 2>/dev/null)" = "$(inputs 2>/dev/null)" ] && healthy; then
