@@ -84,10 +84,8 @@ pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>)
     };
     run(args)
         .unwrap_or_else(|failure| {
-            let mut text = format!("{name}: {failure}\n");
-            if let Some(hint) = &failure.hint {
-                text.push_str(&format!("  hint: {hint}\n"));
-            }
+            let hint = failure.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+            let text = format!("{name}: {failure}\n{hint}");
             // Nobody may be listening on stderr.
             let _ = std::io::stderr().write_all(text.as_bytes());
             failure.exit

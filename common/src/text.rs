@@ -35,7 +35,7 @@ fn table(checks: &[Check], paint: bool) -> String {
             printable(&object(check)),
             printable(&check.message)
         );
-        if let (Some(hint), Status::Fail | Status::Unknown) = (&check.hint, check.status) {
+        if let Some(hint) = &check.hint {
             let _ = writeln!(text, "         {:id_width$}  {:object_width$}  -> {}", "", "", printable(hint));
         }
     }

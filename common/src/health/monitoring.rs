@@ -14,6 +14,9 @@ use crate::vantage::{Asker, Endpoint};
 /// A judgement of an answer's body.
 type Judge = fn(&[u8]) -> Result<(), String>;
 
+/// A monitoring system: its check's id, its configuration, and what it is asked for.
+type System<'a> = (&'static str, &'a Option<MonitoringSystem>, &'static [(&'static str, Judge)]);
+
 /// `monitoring.NAME`: each configured system's Deployment, and the URLs that show that it works.
 pub async fn examine(cluster: &Cluster, asker: &Asker, config: &Config) -> (Vec<Check>, Vec<WorkloadState>) {
     let Some(monitoring) = &config.monitoring else {
@@ -22,7 +25,7 @@ pub async fn examine(cluster: &Cluster, asker: &Asker, config: &Config) -> (Vec<
     let namespace = &monitoring.namespace;
     let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), namespace);
     let all = ListParams::default();
-    let systems: [(&str, &Option<MonitoringSystem>, &[(&str, Judge)]); 3] = [
+    let systems: [System; 3] = [
         (
             "monitoring.prometheus",
             &monitoring.prometheus,
@@ -31,7 +34,7 @@ pub async fn examine(cluster: &Cluster, asker: &Asker, config: &Config) -> (Vec<
         ("monitoring.grafana", &monitoring.grafana, &[("/api/health", database_is_ok)]),
         ("monitoring.alertmanager", &monitoring.alertmanager, &[("/-/ready", any)]),
     ];
-    let questions = systems.iter().flat_map(|(id, system, paths)| {
+    let questions = systems.iter().filter_map(|(id, system, paths)| {
         let system = system.as_ref()?;
         Some(paths.iter().map(move |(path, judge)| async move {
             let endpoint = Endpoint {
@@ -70,6 +73,7 @@ pub async fn examine(cluster: &Cluster, asker: &Asker, config: &Config) -> (Vec<
     (checks, state)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a judgement like the others")]
 fn any(_: &[u8]) -> Result<(), String> {
     Ok(())
 }

@@ -59,10 +59,9 @@ impl Data for Experiment {
         for r in &self.recoveries {
             lines.push(match r.recovery_ms {
                 Some(ms) => format!(
-                    "recovery      {} -> {} in {ms:.0} ms (+{:.0}/-{:.0} ms)",
+                    "recovery      {} -> {} in {ms:.0} ms (at most {:.0} ms less)",
                     r.deleted.name,
                     r.replacement.as_ref().map_or("?", |p| p.name.as_str()),
-                    0.0,
                     r.error_bound_ms
                 ),
                 None => format!("recovery      {}: not seen to recover", r.deleted.name),
@@ -123,19 +122,20 @@ pub struct PodRecovery {
     pub replacement: Option<PodRef>,
     /// The workload that both belong to.
     pub owner: WorkloadRef,
-    /// When each step was seen, counted from the acceptance of the delete call.
+    /// When each step was seen, counted from the sending of the delete call.
     pub phases: RecoveryPhases,
-    /// From the delete call to the replacement being ready and, where a Service selects it, in the
+    /// From sending the delete call to the replacement being ready and, where a Service selects it, in the
     /// Service's endpoints and answering; absent if that was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_ms: Option<f64>,
-    /// How much earlier it may truly have been: the time from sending the delete call to its
-    /// acceptance, plus the delay of the watch measured on our own write, plus one probe interval
-    /// where a probe gave the last step. It can't have been later.
+    /// How much shorter it may truly have been, in milliseconds: the time from sending the delete call
+    /// to its acceptance, plus the delay of the watch, measured on our own deletion, or, where the
+    /// first answer was the last step, the time since the last question without one. It can't have
+    /// been longer.
     pub error_bound_ms: f64,
 }
 
-/// Milliseconds from the acceptance of the delete call to each step, by a clock that does not
+/// Milliseconds from the sending of the delete call to each step, by a clock that does not
 /// jump, as the watch or the probe showed it; absent if it was not seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryPhases {

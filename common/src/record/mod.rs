@@ -129,7 +129,10 @@ impl Kind {
     }
 
     /// What a `schema` value names: a kind we know at a major we know (`Ok(Some)`), something
-    /// foreign (`Ok(None)`), or one of our kinds at a major we do not know (`Err`, the kind).
+    /// foreign (`Ok(None)`), or one of our kinds at a major we do not know.
+    ///
+    /// # Errors
+    /// The kind whose major version is not known.
     pub fn parse(schema: &str) -> Result<Option<Kind>, Kind> {
         let (name, major) = schema.split_once('/').unwrap_or((schema, ""));
         match Kind::ALL.into_iter().find(|kind| kind.name() == name) {
@@ -275,10 +278,12 @@ impl Check {
         Check::new(id, object, if good { Status::Pass } else { Status::Fail }, message)
     }
 
-    /// The same check with a next step for the reader.
+    /// The same check with a next step for the reader; a check that passes needs none.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Check {
-        self.hint = Some(hint.into());
+        if self.status != Status::Pass {
+            self.hint = Some(hint.into());
+        }
         self
     }
 
@@ -303,9 +308,10 @@ pub fn summarize(checks: &[Check]) -> String {
         text.push_str("; ");
         text.push_str(&check.id);
         if let Some(object) = &check.object {
-            text.push_str(&format!(" {object}"));
+            text.push(' ');
+            text.push_str(object);
         }
-        text.push_str(&format!(" {}: {}", check.status.word(), check.message));
+        text.extend([" ", check.status.word(), ": ", &check.message]);
     }
     text
 }

@@ -1,0 +1,78 @@
+//! What every part of an experiment works with.
+
+use chaos_common::cluster::Cluster;
+use chaos_common::config::Config;
+use chaos_common::record::{Event, EventKind};
+use chaos_common::stream::Stream;
+use chaos_common::vantage::Asker;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::journal::Journal;
+
+/// The surroundings of an experiment, and its story so far.
+pub struct Context {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// For questions to Services and pods.
+    pub asker: Asker,
+    /// The configuration.
+    pub config: Config,
+    /// The application's namespace.
+    pub namespace: String,
+    /// Both ends of the pipeline.
+    pub stream: Stream,
+    /// The local journal, once the experiment has one.
+    pub journal: Option<Journal>,
+    /// When the first write of the fault was sent.
+    pub injected: Option<Instant>,
+    /// What was done, in order.
+    pub actions: Vec<String>,
+    /// What went wrong or surprised.
+    pub issues: Vec<String>,
+}
+
+impl Context {
+    /// The surroundings of an experiment that has not begun.
+    pub fn new(cluster: Cluster, asker: Asker, config: Config, namespace: String, stream: Stream) -> Context {
+        Context {
+            cluster,
+            asker,
+            config,
+            namespace,
+            stream,
+            journal: None,
+            injected: None,
+            actions: Vec::new(),
+            issues: Vec::new(),
+        }
+    }
+
+    /// Something happened: it goes into the journal, into the stream, and to stderr.
+    pub fn event(&mut self, event: EventKind, object: Option<String>, summary: impl Into<String>) {
+        let summary = summary.into();
+        if let Some(journal) = &mut self.journal {
+            let line = json!({ "event": event, "object": object, "summary": summary });
+            if let Err(error) = journal.write(&line) {
+                self.issues.push(format!("the journal {} could not be written: {error}", journal.path().display()));
+                self.journal = None;
+            }
+        }
+        let since_injection_ms = self.injected.map(|start| start.elapsed().as_secs_f64() * 1000.0);
+        self.stream.event(summary, Event { event, object, since_injection_ms });
+    }
+
+    /// A step that changed something or that the report should tell.
+    pub fn action(&mut self, event: EventKind, object: Option<String>, summary: impl Into<String>) {
+        let summary = summary.into();
+        self.actions.push(summary.clone());
+        self.event(event, object, summary);
+    }
+
+    /// Something went wrong or surprised.
+    pub fn issue(&mut self, event: EventKind, object: Option<String>, summary: impl Into<String>) {
+        let summary = summary.into();
+        self.issues.push(summary.clone());
+        self.event(event, object, summary);
+    }
+}

@@ -1,0 +1,553 @@
+//! Pod failure: pods are deleted, and their controllers have to bring them back. There is nothing to
+//! write for the undo; it is proven by the replacements being ready, in the endpoints, and answering.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chaos_common::cluster::{ReadError, owner_uid};
+use chaos_common::config::{self, Span};
+use chaos_common::exit::Failure;
+use chaos_common::health::{pods::is_ready, workloads::workload_of};
+use chaos_common::record::{
+    ApiCall, Availability, BlastRadius, Check, EventKind, Permission, Plan, PodRecovery, Target, WorkloadRef,
+};
+use futures::future::join_all;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::context::Context;
+use crate::fault::{Abort, End, Fault};
+use crate::intent;
+use crate::limits::{self, Budget};
+use crate::recovery::Tracker;
+use crate::select::{Selection, select};
+use crate::sightings::{Seen, Sighting, watch};
+
+/// Time that the first look at pods and endpoints may take.
+const FIRST_LOOK: Duration = Duration::from_secs(15);
+/// Time that one delete call may take.
+const CALL: Duration = Duration::from_secs(10);
+/// Added to the limit for the worst case: the answers to what is under way.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// The experiment.
+#[derive(Debug)]
+pub struct PodFailure {
+    selection: Selection,
+    count: usize,
+    limit: Span,
+    tracker: Tracker,
+    sightings: Option<mpsc::Receiver<Sighting>>,
+    /// Where the pods behind a Service can be asked themselves: port and path.
+    doors: BTreeMap<String, (u16, String)>,
+    hit: usize,
+}
+
+impl PodFailure {
+    /// With what the operator selects, or else the configuration.
+    ///
+    /// # Errors
+    /// Neither selects anything.
+    pub fn new(mut selection: Selection, settings: &config::PodFailure) -> Result<PodFailure, Failure> {
+        if selection.pods.is_empty() && selection.selector.is_none() && selection.workloads.is_empty() {
+            selection.workloads.clone_from(&settings.workloads);
+        }
+        if selection.pods.is_empty() && selection.selector.is_none() && selection.workloads.is_empty() {
+            return Err(Failure::usage("nothing selects the pods to delete")
+                .hint("give --pod, --selector or --workload, or set experiment.pod_failure.workloads in chaos.toml"));
+        }
+        Ok(PodFailure {
+            selection,
+            count: settings.count,
+            limit: settings.recovery_limit,
+            tracker: Tracker::default(),
+            sightings: None,
+            doors: BTreeMap::new(),
+            hit: 0,
+        })
+    }
+
+    /// Takes in what waits in the channel, or what comes until `end`; `false` if nothing more comes.
+    async fn look(&mut self, end: Instant) -> bool {
+        let Some(sightings) = &mut self.sightings else { return false };
+        tokio::select! {
+            sighting = sightings.recv() => {
+                let Some(Sighting { at, seen }) = sighting else { return false };
+                self.tracker.see(at, &seen);
+                true
+            }
+            () = sleep_until(end) => false,
+        }
+    }
+}
+
+impl Fault for PodFailure {
+    const NAME: &'static str = "pod-failure";
+
+    async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
+        let (cluster, namespace) = (&context.cluster, &context.namespace);
+        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+        let what = format!("list pods in namespace {namespace}");
+        let pods = cluster.list(&api, &ListParams::default(), &what).await?;
+        let candidates = match &self.selection.selector {
+            None => pods.clone(),
+            Some(labels) => {
+                let params = ListParams::default().labels(labels);
+                cluster.list(&api, &params, format!("{what} by the labels {labels}")).await?
+            }
+        };
+        let (identity, services, budgets) = futures::try_join!(
+            cluster.identity(),
+            async {
+                let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
+                cluster.list(&api, &ListParams::default(), format!("list services in namespace {namespace}")).await
+            },
+            async {
+                let api: Api<PodDisruptionBudget> = Api::namespaced(cluster.client.clone(), namespace);
+                cluster
+                    .list(&api, &ListParams::default(), format!("list poddisruptionbudgets in namespace {namespace}"))
+                    .await
+            },
+        )?;
+        let mut checks = vec![limits::namespace(&context.config, namespace)];
+        let chosen = select(&self.selection, self.count, &candidates).unwrap_or_else(|why| {
+            checks.push(
+                Check::fail("limit.targets", "", why)
+                    .hint(format!("kubectl get pods -n {namespace} shows what is there")),
+            );
+            Vec::new()
+        });
+        let mut targets = Vec::new();
+        for pod in &chosen {
+            match target(pod) {
+                Some(target) => targets.push(target),
+                None => checks.push(Check::fail(
+                    "limit.owner",
+                    format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default()),
+                    "no controller owns it, so nothing would bring it back",
+                )),
+            }
+        }
+        let blast_radius = blast_radius(&pods, &targets, &services);
+        checks.extend(limits::blast_radius(
+            &blast_radius,
+            pods.iter().filter(|pod| is_ready(pod)).count(),
+            &context.config.limits,
+        ));
+        checks.extend(limits::budgets(&hit_budgets(&budgets, &chosen)));
+        let permissions = permissions(context).await?;
+        checks.push(limits::permissions(&permissions));
+        let calls = targets
+            .iter()
+            .map(|target| ApiCall {
+                method: "DELETE".to_owned(),
+                path: format!("/api/v1/namespaces/{namespace}/pods/{}", target.name),
+                precondition: Some(format!("uid {}", target.uid)),
+            })
+            .collect();
+        let undo_commands = blast_radius.iter().map(|one| {
+            format!("kubectl rollout status {} -n {namespace} --timeout={}s", one.workload, self.limit.0.as_secs())
+        });
+        let mut plan = Plan {
+            experiment: Self::NAME.to_owned(),
+            cluster: identity,
+            namespace: namespace.clone(),
+            targets,
+            calls,
+            undo_commands: undo_commands.collect(),
+            blast_radius,
+            undo: "the pods' controllers make new ones; nothing has to be written".to_owned(),
+            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
+            worst_case_ms: (self.limit.0 + SLACK).as_millis() as u64,
+            permissions,
+            checks,
+        };
+        let held = intent::holders(cluster, &plan).await?;
+        plan.checks.extend(held.into_iter().map(|(lease, who)| {
+            Check::fail("limit.lock", format!("lease/{lease}"), who).hint(intent::held_hint(namespace, &lease))
+        }));
+        Ok(plan)
+    }
+
+    async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError> {
+        let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
+        let database = context.config.database.as_ref().map(|database| &database.deployment);
+        let roles = &context.config.workloads;
+        for target in &plan.targets {
+            let is_database = database == Some(&target.owner.name)
+                || roles.iter().any(|workload| workload.role == "database" && workload.name == target.owner.name);
+            if is_database {
+                return Ok(true);
+            }
+            let pod = context.cluster.read(format!("read pod {}", target.name), || api.get_opt(&target.name)).await?;
+            let volumes = pod.and_then(|pod| pod.spec).and_then(|spec| spec.volumes).unwrap_or_default();
+            if volumes.iter().any(|volume| volume.persistent_volume_claim.is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
+        let mut sightings = watch(&context.cluster, &context.namespace);
+        let (mut pods, mut slices) = (false, false);
+        let mut ports: BTreeMap<String, Vec<(String, u16)>> = BTreeMap::new();
+        let first_look = async {
+            while let Some(Sighting { at, seen }) = sightings.recv().await {
+                match &seen {
+                    Seen::AllPods(_) => pods = true,
+                    Seen::AllSlices(_) => slices = true,
+                    Seen::Slice(slice) => {
+                        let service =
+                            slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name"));
+                        let found = slice.ports.iter().flatten().filter_map(|port| {
+                            Some((port.name.clone().unwrap_or_default(), u16::try_from(port.port?).ok()?))
+                        });
+                        ports.entry(service.cloned().unwrap_or_default()).or_default().extend(found);
+                    }
+                    _ => {}
+                }
+                self.tracker.see(at, &seen);
+                if pods && slices {
+                    return true;
+                }
+            }
+            false
+        };
+        if !timeout(FIRST_LOOK, first_look).await.unwrap_or(false) {
+            return Err(format!("pods and endpointslices of namespace {} can't be watched", context.namespace));
+        }
+        self.sightings = Some(sightings);
+        for service in &context.config.services {
+            let here = service.namespace.as_deref().is_none_or(|other| other == context.namespace);
+            // Of a Service with several ports we can't tell which one of the pod's it is from here.
+            let port =
+                ports.get(&service.name).map(Vec::as_slice).filter(|ports| ports.iter().all(|port| port == &ports[0]));
+            if let (true, Some(path), Some([(_, port), ..])) = (here, &service.health, port) {
+                self.doors.insert(service.name.clone(), (*port, path.clone()));
+            }
+        }
+        let doors = &self.doors;
+        self.tracker.start(&plan.targets, |services| services.iter().any(|service| doors.contains_key(service)));
+        Ok(())
+    }
+
+    async fn inject(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
+        let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
+        for target in &plan.targets {
+            let sent = Instant::now();
+            let this = DeleteParams::default()
+                .preconditions(Preconditions { uid: Some(target.uid.clone()), resource_version: None });
+            let answer = timeout(CALL, api.delete(&target.name, &this)).await;
+            let accepted = Instant::now();
+            let object = Some(format!("pod/{}", target.name));
+            match answer {
+                Ok(Ok(_)) => {
+                    context.injected.get_or_insert(sent);
+                    self.tracker.deleted(&target.uid, sent, accepted);
+                    self.hit += 1;
+                    context.action(
+                        EventKind::Injected,
+                        object,
+                        format!("deleted pod {} (uid {})", target.name, target.uid),
+                    );
+                }
+                Ok(Err(kube::Error::Api(status))) => {
+                    self.tracker.spared(&target.uid);
+                    return Err(format!(
+                        "pod {} was not deleted: the API server says {}: {}",
+                        target.name, status.code, status.message
+                    ));
+                }
+                // No answer: it may have been accepted. It is watched like one that was.
+                other => {
+                    context.injected.get_or_insert(sent);
+                    self.tracker.deleted(&target.uid, sent, accepted);
+                    self.hit += 1;
+                    let why = other.map_or_else(
+                        |_| "no answer in time".to_owned(),
+                        |r| r.err().map(|e| e.to_string()).unwrap_or_default(),
+                    );
+                    return Err(format!("the delete call for pod {} may or may not have arrived: {why}", target.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore(&mut self, context: &mut Context, _plan: &Plan, abort: &mut Abort) -> End {
+        let end = Instant::now() + self.limit.0;
+        let (sender, mut answers) = mpsc::channel(16);
+        let mut questioned: BTreeSet<String> = BTreeSet::new();
+        let mut story = Story::default();
+        let mut told = false;
+        while !self.tracker.is_whole() {
+            for (pod, services) in self.tracker.to_probe() {
+                let door = services.iter().find_map(|service| self.doors.get(service));
+                if let (Some((port, path)), true) = (door, questioned.insert(pod.uid.clone())) {
+                    let (asker, namespace) = (context.asker.clone(), context.namespace.clone());
+                    let (port, path, sender) = (*port, path.clone(), sender.clone());
+                    tokio::spawn(async move {
+                        let mut last = Instant::now();
+                        while last < end {
+                            let limit = Duration::from_secs(1);
+                            let answer = asker.get_pod(&namespace, &pod.name, port, &path, limit).await;
+                            let now = Instant::now();
+                            if answer.is_ok_and(|answer| (200..300).contains(&answer.status)) {
+                                let bound = now.duration_since(last).as_secs_f64() * 1000.0;
+                                // Nobody waits for it any more once the experiment is over.
+                                let _ = sender.send((pod.uid, now, bound)).await;
+                                return;
+                            }
+                            last = now;
+                            sleep(Self::POD_PROBE_INTERVAL).await;
+                        }
+                    });
+                }
+            }
+            tokio::select! {
+                more = self.look(end) => {
+                    if !more {
+                        break;
+                    }
+                }
+                Some((uid, at, bound)) = answers.recv() => self.tracker.answered(&uid, at, bound),
+                Ok(()) = abort.changed(), if !told => {
+                    told = true;
+                    let why = abort.borrow().clone().unwrap_or_default();
+                    context.issue(EventKind::Abort, None, format!("{why}: nothing more is broken; waiting for the pods to come back"));
+                }
+            }
+            story.tell(context, &self.tracker);
+        }
+        story.tell(context, &self.tracker);
+        let missing = self.tracker.missing();
+        if missing.is_empty() {
+            return End::Restored;
+        }
+        let what = missing.join(", ");
+        End::NotRestored {
+            what: format!("{what} after {} s", self.limit.0.as_secs()),
+            hint: format!(
+                "kubectl get pods,events -n {0}; kubectl rollout undo deployment/NAME -n {0}",
+                context.namespace
+            ),
+        }
+    }
+
+    fn judge(&self, context: &Context, availability: &[Availability]) -> Vec<Check> {
+        let mut checks = Vec::new();
+        if self.hit > 0 {
+            let message = format!("{} pods were deleted and seen to be gone", self.hit);
+            checks.push(if self.tracker.all_gone() {
+                Check::pass("pod-failure.effect", "", message)
+            } else {
+                Check::unknown(
+                    "pod-failure.effect",
+                    "",
+                    "not every pod that was deleted was seen to be gone: no effect is proven",
+                )
+            });
+        }
+        let limit_ms = self.limit.0.as_secs_f64() * 1000.0;
+        for recovery in self.tracker.recoveries() {
+            let object = format!("pod/{}", recovery.deleted.name);
+            checks.push(match (&recovery.replacement, recovery.recovery_ms) {
+                (Some(new), Some(ms)) => Check::judge(
+                    ms <= limit_ms,
+                    "pod-failure.recreated",
+                    object,
+                    format!(
+                        "pod {} took its place after {ms:.0} ms (at most {:.0} ms less); limit {}",
+                        new.name, recovery.error_bound_ms, self.limit
+                    ),
+                ),
+                _ => Check::fail(
+                    "pod-failure.recreated",
+                    object,
+                    format!("was not seen to be replaced in {}", self.limit),
+                ),
+            });
+        }
+        if self.hit > 0 {
+            let balanced = self.tracker.left_endpoints() && self.tracker.is_whole();
+            let message = if balanced {
+                "the deleted pods left the endpoints, and their replacements stand in them"
+            } else {
+                "the endpoints do not follow the pods"
+            };
+            checks.push(Check::judge(balanced, "pod-failure.load-balancing", "", message));
+        }
+        let least = context.config.experiment.min_availability_percent;
+        checks.extend(availability.iter().map(|seen| crate::availability::judge("pod-failure.available", seen, least)));
+        checks
+    }
+
+    fn recoveries(&self) -> Vec<PodRecovery> {
+        self.tracker.recoveries()
+    }
+}
+
+/// Tells each step of a recovery once.
+#[derive(Default)]
+struct Story {
+    told: BTreeSet<(String, &'static str)>,
+}
+
+impl Story {
+    fn tell(&mut self, context: &mut Context, tracker: &Tracker) {
+        for recovery in tracker.recoveries() {
+            let (old, p) = (&recovery.deleted.name, &recovery.phases);
+            let new = recovery.replacement.as_ref().map_or("", |pod| pod.name.as_str());
+            let steps = [
+                (EventKind::Effect, "gone", p.gone_ms, format!("pod {old} is gone")),
+                (EventKind::Observed, "created", p.created_ms, format!("pod {new} takes the place of {old}")),
+                (EventKind::Observed, "ready", p.ready_ms, format!("pod {new} is ready")),
+                (EventKind::Restored, "whole", recovery.recovery_ms, format!("pod {new} stands in for {old}")),
+            ];
+            for (kind, step, ms, text) in steps {
+                if let (Some(ms), true) = (ms, self.told.insert((recovery.deleted.uid.clone(), step))) {
+                    let pod = if step == "gone" { old.as_str() } else { new };
+                    context.event(kind, Some(format!("pod/{pod}")), format!("{text} ({ms:.0} ms)"));
+                } else if ms.is_none() {
+                    self.told.remove(&(recovery.deleted.uid.clone(), step));
+                }
+            }
+        }
+    }
+}
+
+fn target(pod: &Pod) -> Option<Target> {
+    owner_uid(pod)?;
+    Some(Target {
+        kind: "Pod".to_owned(),
+        namespace: pod.metadata.namespace.clone()?,
+        name: pod.metadata.name.clone()?,
+        uid: pod.metadata.uid.clone()?,
+        owner: workload_of(pod)?,
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+    })
+}
+
+/// What is left of each workload that is hit.
+fn blast_radius(pods: &[Pod], targets: &[Target], services: &[Service]) -> Vec<BlastRadius> {
+    let workloads: BTreeSet<&WorkloadRef> = targets.iter().map(|target| &target.owner).collect();
+    let of = |workload: &WorkloadRef| {
+        let ready = pods.iter().filter(|pod| is_ready(pod) && workload_of(pod).as_ref() == Some(workload)).count();
+        let hit: Vec<&Target> = targets.iter().filter(|target| &target.owner == workload).collect();
+        let labels = pods.iter().filter(|pod| hit.iter().any(|target| pod.metadata.uid.as_ref() == Some(&target.uid)));
+        let labels: Vec<_> = labels.filter_map(|pod| pod.metadata.labels.as_ref()).collect();
+        let selects = |service: &&Service| {
+            let selector =
+                service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).filter(|selector| !selector.is_empty());
+            selector.is_some_and(|selector| {
+                labels.iter().any(|have| selector.iter().all(|(key, value)| have.get(key) == Some(value)))
+            })
+        };
+        let services = services.iter().filter(selects).filter_map(|service| service.metadata.name.clone()).collect();
+        BlastRadius {
+            workload: workload.clone(),
+            ready,
+            hit: hit.len(),
+            left: ready.saturating_sub(hit.len()),
+            services,
+        }
+    };
+    workloads.into_iter().map(of).collect()
+}
+
+/// The disruption budgets that cover pods to be hit.
+fn hit_budgets(budgets: &[PodDisruptionBudget], chosen: &[&Pod]) -> Vec<Budget> {
+    let of = |budget: &PodDisruptionBudget| {
+        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone())?;
+        let hit = chosen.iter().filter(|pod| matches(&selector, pod)).count();
+        (hit > 0).then(|| Budget {
+            name: budget.metadata.name.clone().unwrap_or_default(),
+            allowed: budget.status.as_ref().map_or(0, |status| status.disruptions_allowed),
+            hit: i32::try_from(hit).unwrap_or(i32::MAX),
+        })
+    };
+    budgets.iter().filter_map(of).collect()
+}
+
+/// Whether a label selector selects a pod. An operator that is not known selects it: then a budget
+/// counts rather than not.
+fn matches(selector: &LabelSelector, pod: &Pod) -> bool {
+    let empty = BTreeMap::new();
+    let labels = pod.metadata.labels.as_ref().unwrap_or(&empty);
+    let by_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    by_labels
+        && selector.match_expressions.iter().flatten().all(|term| {
+            let value = labels.get(&term.key);
+            let listed = value.is_some_and(|value| term.values.iter().flatten().any(|one| one == value));
+            match term.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => true,
+            }
+        })
+}
+
+/// Asks the API server whether we hold what fault and undo need.
+async fn permissions(context: &Context) -> Result<Vec<Permission>, ReadError> {
+    let needed = [
+        ("delete", "", "pods"),
+        ("watch", "", "pods"),
+        ("watch", "discovery.k8s.io", "endpointslices"),
+        ("create", "coordination.k8s.io", "leases"),
+        ("delete", "coordination.k8s.io", "leases"),
+    ];
+    let api: Api<SelfSubjectAccessReview> = Api::all(context.cluster.client.clone());
+    let ask = needed.map(|(verb, group, resource)| {
+        let api = api.clone();
+        async move {
+            let review = SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(ResourceAttributes {
+                        namespace: Some(context.namespace.clone()),
+                        verb: Some(verb.to_owned()),
+                        group: Some(group.to_owned()),
+                        resource: Some(resource.to_owned()),
+                        ..ResourceAttributes::default()
+                    }),
+                    non_resource_attributes: None,
+                },
+                ..SelfSubjectAccessReview::default()
+            };
+            let what = format!("ask whether we may {verb} {resource}");
+            let answer =
+                context.cluster.read(what, || async { api.create(&PostParams::default(), &review).await }).await?;
+            Ok(Permission {
+                verb: verb.to_owned(),
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                namespace: context.namespace.clone(),
+                allowed: answer.status.is_some_and(|status| status.allowed),
+            })
+        }
+    });
+    join_all(ask).await.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_of_budgets_are_understood() {
+        let pod: Pod = serde_saphyr::from_str("{metadata: {labels: {app: a, tier: web}}}").expect("a pod");
+        let selects = |yaml: &str| matches(&serde_saphyr::from_str(yaml).expect("a selector"), &pod);
+        assert!(selects("{matchLabels: {app: a}}"));
+        assert!(!selects("{matchLabels: {app: b}}"));
+        assert!(selects("{matchExpressions: [{key: tier, operator: In, values: [web, db]}]}"));
+        assert!(!selects("{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}"));
+        assert!(!selects("{matchExpressions: [{key: tier, operator: DoesNotExist}]}"));
+    }
+}

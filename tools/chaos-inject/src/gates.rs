@@ -1,0 +1,196 @@
+//! What must be true before an experiment may start: records of this run from upstream, and the word
+//! of a person.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use chaos_common::config::Limits;
+use chaos_common::record::{Backup, Check, ClusterRef, Health, Record, Status, Time, Verdict};
+use chaos_common::stream::Upstream;
+
+/// Clocks of two machines may differ by this much.
+const SKEW_MS: i64 = 60_000;
+
+/// What the person who runs the experiment has agreed to.
+#[derive(Clone, Debug)]
+pub struct Consent {
+    /// `--yes`.
+    pub yes: bool,
+    /// `--override REASON`.
+    pub reason: Option<String>,
+}
+
+/// Judges the gates: `gate.stream`, `gate.health`, `gate.backup`. A gate that is closed and
+/// overridden is a warning.
+pub fn judge(
+    upstream: &Upstream,
+    cluster: &ClusterRef,
+    namespace: &str,
+    data_at_stake: bool,
+    limits: &Limits,
+    overridden: bool,
+    now: Time,
+) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if let Some(why) = &upstream.broken {
+        checks.push(
+            Check::unknown("gate.stream", "standard input", why.clone())
+                .hint("see what the tool before this one said on stderr"),
+        );
+    }
+    checks.push(health(upstream.latest(), cluster, namespace, limits, now));
+    checks.push(if data_at_stake {
+        backup(upstream.latest(), namespace, limits, now)
+    } else {
+        Check::skipped("gate.backup", "", "no data is at stake: no target holds any")
+    });
+    if overridden {
+        for check in &mut checks {
+            if matches!(check.status, Status::Fail | Status::Unknown) {
+                check.status = Status::Warn;
+                check.message.insert_str(0, "overridden: ");
+            }
+        }
+    }
+    checks
+}
+
+fn health(
+    record: Result<Option<Record<Health>>, String>,
+    cluster: &ClusterRef,
+    namespace: &str,
+    limits: &Limits,
+    now: Time,
+) -> Check {
+    const ID: &str = "gate.health";
+    let check = match record {
+        Err(why) => Check::unknown(ID, "", why),
+        Ok(None) => Check::unknown(ID, "", "the stream holds no chaos.health record"),
+        Ok(Some(record)) if record.data.cluster.id != cluster.id => Check::fail(
+            ID,
+            "",
+            format!(
+                "the health record is of another cluster ({}), not of {}",
+                record.data.cluster.server, cluster.server
+            ),
+        ),
+        Ok(Some(record)) if record.data.namespace != namespace => Check::fail(
+            ID,
+            "",
+            format!("the health record is of namespace {}, not of {namespace}", record.data.namespace),
+        ),
+        Ok(Some(record)) => passing(ID, &record, limits, now),
+    };
+    check.hint("run chaos-health | chaos-inject …, or give --override \"reason\"")
+}
+
+fn backup(record: Result<Option<Record<Backup>>, String>, namespace: &str, limits: &Limits, now: Time) -> Check {
+    const ID: &str = "gate.backup";
+    let check = match record {
+        Err(why) => Check::unknown(ID, "", why),
+        Ok(None) => Check::unknown(ID, "", "data is at stake, and the stream holds no chaos.backup record"),
+        Ok(Some(record)) if record.data.namespace != namespace => Check::fail(
+            ID,
+            "",
+            format!("the backup record is of namespace {}, not of {namespace}", record.data.namespace),
+        ),
+        Ok(Some(record)) => passing(ID, &record, limits, now),
+    };
+    check.hint("run chaos-health | chaos-backup-check | chaos-inject …, or give --override \"reason\"")
+}
+
+/// A record opens its gate if it passes and is fresh.
+fn passing<D>(id: &str, record: &Record<D>, limits: &Limits, now: Time) -> Check {
+    let age = now.since_ms(record.time);
+    let most = limits.gate_max_age.0.as_millis();
+    match record.verdict {
+        Some(Verdict::Pass) if age < -SKEW_MS => {
+            Check::fail(id, "", format!("the record is {} s from the future: a clock is wrong", -age / 1000))
+        }
+        Some(Verdict::Pass) if u128::try_from(age).is_ok_and(|age| age > most) => {
+            Check::fail(id, "", format!("the record is {} s old; it may be {} s", age / 1000, most / 1000))
+        }
+        Some(Verdict::Pass) => Check::pass(id, "", format!("passed {} s ago", age.max(0) / 1000)),
+        Some(verdict) => Check::fail(id, "", format!("its verdict is {verdict}: {}", record.summary)),
+        None => Check::unknown(id, "", "the record has no verdict"),
+    }
+}
+
+/// `gate.consent`: the person's word, from `--yes` or from the terminal.
+pub fn consent(consent: &Consent, question: &str) -> Check {
+    const ID: &str = "gate.consent";
+    if consent.yes {
+        return Check::pass(ID, "", "given by --yes");
+    }
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Check::fail(ID, "", "there is no terminal to ask on").hint("give --yes");
+    }
+    // An answer that can't be read is no consent, whatever the reason.
+    let _ = write!(io::stderr(), "{question} Type yes to go on: ");
+    let mut answer = String::new();
+    let _ = io::stdin().lock().read_line(&mut answer);
+    Check::judge(answer.trim() == "yes", ID, "", format!("the answer was {:?}", answer.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaos_common::record::SystemState;
+
+    fn cluster(id: &str) -> ClusterRef {
+        ClusterRef { id: id.into(), context: None, server: "https://x".into() }
+    }
+
+    fn at(seconds: i64) -> Time {
+        let time: Time = serde_json::from_str("\"2026-11-22T16:00:00Z\"").expect("a time");
+        Time(time.0 + jiff::SignedDuration::from_secs(seconds))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as the stream gives it")]
+    fn record(verdict: Verdict, seconds: i64) -> Result<Option<Record<Health>>, String> {
+        let data =
+            Health { cluster: cluster("c"), namespace: "prod".into(), checks: vec![], state: SystemState::default() };
+        let record = Record {
+            schema: "chaos.health/1".into(),
+            id: "1".into(),
+            run: "r".into(),
+            time: at(seconds),
+            tool: "t".into(),
+            verdict: Some(verdict),
+            summary: "s".into(),
+            data,
+        };
+        Ok(Some(record))
+    }
+
+    fn status(record: Result<Option<Record<Health>>, String>) -> Status {
+        health(record, &cluster("c"), "prod", &Limits::default(), at(0)).status
+    }
+
+    #[test]
+    fn only_a_fresh_pass_opens_the_gate() {
+        assert_eq!(status(record(Verdict::Pass, -60)), Status::Pass);
+        assert_eq!(status(record(Verdict::Pass, -901)), Status::Fail);
+        assert_eq!(status(record(Verdict::Pass, 120)), Status::Fail);
+        assert_eq!(status(record(Verdict::Fail, -1)), Status::Fail);
+        assert_eq!(status(record(Verdict::Unknown, -1)), Status::Fail);
+        assert_eq!(status(Ok(None)), Status::Unknown);
+        assert_eq!(status(Err("newer".into())), Status::Unknown);
+    }
+
+    #[test]
+    fn another_cluster_or_namespace_does_not_open_it() {
+        let other = health(record(Verdict::Pass, -1), &cluster("d"), "prod", &Limits::default(), at(0));
+        assert_eq!(other.status, Status::Fail);
+        let other = health(record(Verdict::Pass, -1), &cluster("c"), "test", &Limits::default(), at(0));
+        assert_eq!(other.status, Status::Fail);
+    }
+
+    #[test]
+    fn data_at_stake_wants_a_backup_and_an_override_is_shown() {
+        let upstream = Upstream::default();
+        let closed = judge(&upstream, &cluster("c"), "prod", true, &Limits::default(), false, at(0));
+        assert!(closed.iter().any(|c| c.id == "gate.backup" && c.status == Status::Unknown));
+        let open = judge(&upstream, &cluster("c"), "prod", true, &Limits::default(), true, at(0));
+        assert!(open.iter().all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")), "{open:?}");
+    }
+}

@@ -1,0 +1,130 @@
+//! How far an experiment may go: pure judgements on plain values.
+
+use chaos_common::config::{Config, Limits};
+use chaos_common::record::{BlastRadius, Check, Permission};
+
+/// A disruption budget that covers some of the pods to be hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Its name.
+    pub name: String,
+    /// Pods that it lets go right now.
+    pub allowed: i32,
+    /// Pods that it covers and that the experiment would hit.
+    pub hit: i32,
+}
+
+/// `limit.namespace`: the configuration lets experiments touch it.
+pub fn namespace(config: &Config, namespace: &str) -> Check {
+    const ID: &str = "limit.namespace";
+    let object = format!("namespace/{namespace}");
+    let allowed = match &config.limits.namespaces {
+        Some(list) => list.iter().any(|name| name == namespace),
+        // Without a list only the configured application's own; without any configuration the one
+        // that the operator typed.
+        None => config.application.namespace.as_deref().is_none_or(|name| name == namespace),
+    };
+    if allowed {
+        Check::pass(ID, object, "experiments may touch it")
+    } else {
+        Check::fail(ID, object, "the configuration does not let experiments touch it")
+            .hint("limits.namespaces in chaos.toml lists those that they may")
+    }
+}
+
+/// `limit.targets`, `limit.survivors`, `limit.share`: something is hit, never all of a workload, and
+/// no more than a share of the namespace's `ready` pods.
+pub fn blast_radius(radius: &[BlastRadius], ready: usize, limits: &Limits) -> Vec<Check> {
+    let hit: usize = radius.iter().map(|one| one.hit).sum();
+    let mut checks = vec![Check::judge(hit > 0, "limit.targets", "", format!("{hit} pods would be hit"))];
+    for one in radius {
+        let message = format!("{} of {} ready pods would be hit, {} left", one.hit, one.ready, one.left);
+        checks.push(
+            Check::judge(one.left > 0, "limit.survivors", one.workload.to_string(), message)
+                .hint("an experiment never takes all pods of a workload; scale it up, or take fewer"),
+        );
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share in per cent")]
+    let percent = hit as f64 / ready.max(1) as f64 * 100.0;
+    let message = format!(
+        "{percent:.0} % of the namespace's {ready} ready pods would be hit; at most {:.0} % may be",
+        limits.max_share_percent
+    );
+    checks.push(
+        Check::judge(percent <= limits.max_share_percent, "limit.share", "", message)
+            .hint("limits.max_share_percent in chaos.toml"),
+    );
+    checks
+}
+
+/// `limit.disruption-budget`: none is broken.
+pub fn budgets(budgets: &[Budget]) -> Vec<Check> {
+    let judge = |budget: &Budget| {
+        let message = format!("lets {} pods go now, {} would be hit", budget.allowed, budget.hit);
+        Check::judge(
+            budget.hit <= budget.allowed,
+            "limit.disruption-budget",
+            format!("poddisruptionbudget/{}", budget.name),
+            message,
+        )
+    };
+    budgets.iter().map(judge).collect()
+}
+
+/// `limit.permissions`: fault and undo are both permitted, before anything is written.
+pub fn permissions(permissions: &[Permission]) -> Check {
+    const ID: &str = "limit.permissions";
+    let missing: Vec<String> =
+        permissions.iter().filter(|p| !p.allowed).map(|p| format!("{} {}", p.verb, p.resource)).collect();
+    if missing.is_empty() {
+        Check::pass(ID, "", format!("all {} permissions that fault and undo need are held", permissions.len()))
+    } else {
+        Check::fail(ID, "", format!("missing: {}", missing.join(", ")))
+            .hint("kubectl auth can-i shows what is permitted; a Role must grant the rest")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaos_common::record::{Status, Verdict, WorkloadRef};
+
+    fn radius(ready: usize, hit: usize) -> BlastRadius {
+        let workload = WorkloadRef { kind: "Deployment".into(), namespace: "prod".into(), name: "shop".into() };
+        BlastRadius { workload, ready, hit, left: ready - hit, services: vec![] }
+    }
+
+    fn verdict(radius: &[BlastRadius], ready: usize) -> Verdict {
+        Verdict::of(&blast_radius(radius, ready, &Limits::default()))
+    }
+
+    #[test]
+    fn the_last_pod_of_a_workload_is_never_taken() {
+        assert_eq!(verdict(&[radius(3, 1)], 6), Verdict::Pass);
+        assert_eq!(verdict(&[radius(1, 1)], 6), Verdict::Fail);
+        assert_eq!(verdict(&[radius(3, 1), radius(2, 2)], 12), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_share_of_the_namespace_is_the_most_and_nothing_is_too_little() {
+        assert_eq!(verdict(&[radius(5, 4)], 6), Verdict::Fail);
+        assert_eq!(verdict(&[], 6), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_disruption_budget_is_kept() {
+        let budget = |allowed, hit| budgets(&[Budget { name: "b".into(), allowed, hit }])[0].status;
+        assert_eq!(budget(1, 1), Status::Pass);
+        assert_eq!(budget(0, 1), Status::Fail);
+    }
+
+    #[test]
+    fn only_listed_namespaces_are_touched() {
+        let mut config = Config::default();
+        assert_eq!(namespace(&config, "any").status, Status::Pass);
+        config.application.namespace = Some("prod".into());
+        assert_eq!(namespace(&config, "kube-system").status, Status::Fail);
+        config.limits.namespaces = Some(vec!["staging".into()]);
+        assert_eq!(namespace(&config, "prod").status, Status::Fail);
+    }
+}
