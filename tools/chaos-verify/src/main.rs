@@ -1,3 +1,88 @@
 //! `chaos-verify`: is everything as it was: pods, data, speed?
 
-fn main() {}
+mod answers;
+mod baseline;
+mod before;
+mod configuration;
+mod database;
+mod logs;
+mod mask;
+mod recovery;
+mod site;
+mod timing;
+mod verification;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chaos_common::cli::{self, ClusterArgs, Common};
+use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::config::Span;
+use chaos_common::exit::{Exit, Failure};
+use chaos_common::record::{Verdict, summarize};
+use chaos_common::stream::Stream;
+use chaos_common::tool;
+use chaos_common::vantage::Asker;
+use clap::{Parser, Subcommand};
+
+use crate::site::Site;
+
+/// How long recovery is waited for if nothing else is said.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Check that pods, data, configuration and speed are as they were
+///
+/// `chaos-verify baseline` goes before the experiment and takes rows, digests, answers and response
+/// times. `chaos-verify` goes after it, waits for the system to recover, and compares with the
+/// records in the stream on standard input. What it has nothing to compare with is unknown.
+#[derive(Parser, Debug)]
+#[command(
+    version,
+    after_help = "Exit status: 0 as it was, 1 not as it was, 2 usage, 3 could not tell.\n\n\
+        The database is only read, in a read-only transaction. With database.vantage \"direct\" the \
+        connection is not encrypted."
+)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Wait so long for pods and services to recover [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    wait: Option<Span>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug, Clone, Copy)]
+enum Command {
+    /// Take the baseline that a later chaos-verify compares with
+    Baseline,
+}
+
+fn main() -> ExitCode {
+    cli::main("chaos-verify", |args: Args| cli::block_on(run(args)))
+}
+
+async fn run(args: Args) -> Result<Exit, Failure> {
+    if args.command.is_some() && args.wait.is_some() {
+        return Err(Failure::usage("a baseline does not wait: --wait is for the check after the experiment"));
+    }
+    let config = args.common.load()?.config;
+    let namespace = args.cluster.namespace(&config)?;
+    let cluster = Cluster::connect(&args.cluster.access()).await.map_err(ReadError::usage)?;
+    let mut stream = Stream::open(tool!(), args.common.output)?;
+    let asker = Asker::new(&cluster);
+    let site = Site { cluster: &cluster, asker: &asker, config: &config, namespace: &namespace };
+    if args.command.is_some() {
+        let mut data = baseline::take(&site, &stream.run).await;
+        data.checks.extend(stream.upstream.check());
+        let verdict = Verdict::of(&data.checks);
+        return Ok(stream.result(verdict, summarize(&data.checks), data, verdict.into()));
+    }
+    let wait = args.wait.map_or(WAIT, |span| span.0);
+    let mut data = Box::pin(verification::verify(&site, &stream, wait)).await;
+    data.checks.extend(stream.upstream.check());
+    let verdict = Verdict::of(&data.checks);
+    Ok(stream.result(verdict, summarize(&data.checks), data, verdict.into()))
+}

@@ -1,0 +1,175 @@
+//! The data URLs of the application: do they answer with JSON, and with how much of it?
+
+use std::time::Duration;
+
+use chaos_common::record::{ApiAnswer, Check, Status};
+use chaos_common::vantage::Silence;
+use futures::future::join_all;
+use serde_json::Value;
+
+use crate::site::{Site, Url};
+
+/// Time that an answer may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// A body of this size may have been cut by the reader, so it can't be judged.
+const CUT: usize = 4 << 20;
+
+/// What one URL answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Whether the answer is data, whatever it was before.
+    pub(crate) check: Check,
+    /// The answer; absent if there was none.
+    pub(crate) answer: Option<ApiAnswer>,
+}
+
+/// Asks every data URL, all at the same time. The checks get `id`.
+pub(crate) async fn ask_all(site: &Site<'_>, id: &str) -> Vec<Asked> {
+    let urls = site.urls(|service| &service.data);
+    join_all(urls.iter().map(|url| ask(site, url, id))).await
+}
+
+async fn ask(site: &Site<'_>, url: &Url, id: &str) -> Asked {
+    let object = url.text();
+    let (check, answer) = match site.asker.get(&url.endpoint, &url.path, LIMIT).await {
+        Ok(answer) => {
+            let items = read(answer.status, &answer.body);
+            let check = match &items {
+                Ok(Some(items)) => Check::pass(id, object, format!("answers {} with {items} items", answer.status)),
+                Ok(None) => Check::pass(id, object, format!("answers {} with JSON", answer.status)),
+                Err((status, why)) => Check::new(id, object, *status, why),
+            };
+            let answer = ApiAnswer {
+                service: url.service.clone(),
+                path: url.path.clone(),
+                vantage: url.vantage.clone(),
+                status: answer.status,
+                items: items.ok().flatten(),
+            };
+            (check, Some(answer))
+        }
+        Err(Silence::Service(why)) => (Check::fail(id, object, format!("does not answer: {why}")), None),
+        Err(Silence::Vantage(error)) => (error.check(id, object), None),
+    };
+    Asked { check: check.from_vantage(&url.vantage), answer }
+}
+
+/// Is an answer data? Then the number of its items, where it is a list or an object whose only list
+/// is one.
+fn read(status: u16, body: &[u8]) -> Result<Option<u64>, (Status, String)> {
+    if !(200..300).contains(&status) {
+        return Err((Status::Fail, format!("answers {status}")));
+    }
+    let value: Value = serde_json::from_slice(body).map_err(|_| {
+        if body.len() >= CUT {
+            (Status::Unknown, format!("answers {status} with more than {CUT} bytes, which is more than is read"))
+        } else {
+            (Status::Fail, format!("answers {status}, but not with JSON"))
+        }
+    })?;
+    Ok(items(&value).map(|items| items as u64))
+}
+
+fn items(value: &Value) -> Option<usize> {
+    match value {
+        Value::Array(items) => Some(items.len()),
+        Value::Object(fields) => {
+            let mut lists = fields.values().filter_map(Value::as_array);
+            lists.next().filter(|_| lists.next().is_none()).map(Vec::len)
+        }
+        _ => None,
+    }
+}
+
+/// Holds an answer against the one before the experiment. `before` is the baseline's, if there is a
+/// baseline that compares; `known` says that there is one.
+pub(crate) fn compare(before: Option<&ApiAnswer>, known: bool, asked: &Asked) -> Check {
+    let mut check = asked.check.clone();
+    let (Status::Pass, Some(now)) = (check.status, &asked.answer) else {
+        if check.status == Status::Fail && before.is_some_and(|before| !(200..300).contains(&before.status)) {
+            check.message.push_str("; did so before the experiment too");
+        }
+        return check;
+    };
+    let said = std::mem::take(&mut check.message);
+    let (status, message) = match before {
+        None if known => (Status::Unknown, format!("{said}, and had no answer in the baseline")),
+        None => (Status::Unknown, format!("{said}, and there is no baseline to compare with")),
+        Some(before) => match (before.items, now.items) {
+            (Some(before), Some(now)) if now < before => {
+                (Status::Fail, format!("{said}, {} fewer than the {before} in the baseline", before - now))
+            }
+            (Some(before), Some(now)) if now > before => (Status::Pass, format!("{said}, {} new", now - before)),
+            (Some(_), Some(_)) => (Status::Pass, format!("{said}, as in the baseline")),
+            (Some(before), None) => {
+                (Status::Fail, format!("{said}, but with no list; the baseline has {before} items"))
+            }
+            (None, _) => (Status::Pass, format!("{said}; the baseline counted no items")),
+        },
+    };
+    (check.status, check.message) = (status, message);
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(status: u16, body: &str) -> Asked {
+        let items = read(status, body.as_bytes());
+        let check = match &items {
+            Ok(_) => Check::pass("x", "url", "answers"),
+            Err((status, why)) => Check::new("x", "url", *status, why),
+        };
+        Asked { check, answer: Some(answer(status, items.ok().flatten())) }
+    }
+
+    fn answer(status: u16, items: Option<u64>) -> ApiAnswer {
+        let (service, path, vantage) = ("s".to_owned(), "/".to_owned(), "direct".to_owned());
+        ApiAnswer { service, path, vantage, status, items }
+    }
+
+    #[test]
+    fn items_are_those_of_a_list_or_of_the_only_list() {
+        let count = |text: &str| read(200, text.as_bytes()).expect("JSON");
+        assert_eq!(count("[1,2,3]"), Some(3));
+        assert_eq!(count(r#"{"products":[1,2],"total":2}"#), Some(2));
+        assert_eq!(count(r#"{"a":[1],"b":[2]}"#), None);
+        assert_eq!(count("7"), None);
+    }
+
+    #[test]
+    fn an_error_page_is_no_data() {
+        assert_eq!(asked(200, "<html>").check.status, Status::Fail);
+        assert_eq!(asked(500, "[]").check.status, Status::Fail);
+    }
+
+    #[test]
+    fn an_answer_too_long_to_read_is_unknown() {
+        assert_eq!(asked(200, &"[".repeat(CUT)).check.status, Status::Unknown);
+    }
+
+    #[test]
+    fn fewer_items_fail_and_more_pass() {
+        let before = answer(200, Some(2));
+        let status = |body| compare(Some(&before), true, &asked(200, body)).status;
+        assert_eq!(status("[1]"), Status::Fail);
+        assert_eq!(status("[1,2]"), Status::Pass);
+        assert_eq!(status("[1,2,3]"), Status::Pass);
+        assert_eq!(status("{}"), Status::Fail);
+    }
+
+    #[test]
+    fn a_good_answer_with_nothing_to_compare_is_unknown_and_a_bad_one_fails() {
+        assert_eq!(compare(None, false, &asked(200, "[1]")).status, Status::Unknown);
+        assert_eq!(compare(None, true, &asked(200, "[1]")).status, Status::Unknown);
+        assert_eq!(compare(None, false, &asked(500, "[1]")).status, Status::Fail);
+    }
+
+    #[test]
+    fn what_was_bad_before_fails_and_says_so() {
+        let check = compare(Some(&answer(500, None)), true, &asked(500, ""));
+        assert_eq!(check.status, Status::Fail);
+        assert!(check.message.contains("before the experiment too"), "{}", check.message);
+    }
+}

@@ -1,0 +1,353 @@
+//! Error lines in the logs of the workloads that the configuration names for it.
+//!
+//! All pods that a workload has now are read, all their containers, and the instance before the
+//! present one where a container was restarted. What is gone can't be read: the logs of pods that
+//! were deleted, of still earlier instances, and what the node has rotated away.
+
+use std::time::Duration;
+
+use chaos_common::cluster::{ReadError, error_chain};
+use chaos_common::health::workloads::workload_of;
+use chaos_common::record::{Check, Experiment, LogErrors, Record, Time};
+use futures::future::join_all;
+use futures::io::{AsyncBufRead, AsyncBufReadExt};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::api::{Api, ListParams, LogParams};
+use tokio::time::timeout;
+
+use crate::mask::sample;
+use crate::site::Site;
+
+const ID: &str = "data.logs";
+/// What is searched for, as the runbook's `grep` does.
+const WORD: &[u8] = b"ERROR";
+/// Samples kept of a workload.
+const SAMPLES: usize = 5;
+/// Characters kept of a sample.
+const SAMPLE_LENGTH: usize = 200;
+/// The most of a line that is looked at, in bytes; this bounds memory.
+const MAX_LINE: usize = 256 << 10;
+/// Time that the log of one container may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// One log to read: a container of a pod, now or before its last restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Source {
+    pod: String,
+    container: String,
+    previous: bool,
+}
+
+/// What the logs of a workload gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Searched {
+    pub(crate) found: LogErrors,
+    pub(crate) check: Check,
+}
+
+/// Searches the logs of every workload that is configured with `logs = true`.
+pub(crate) async fn search(
+    site: &Site<'_>,
+    since: Option<Time>,
+    experiments: &[Record<Experiment>],
+) -> (Vec<LogErrors>, Vec<Check>) {
+    let workloads: Vec<_> = site.config.workloads.iter().filter(|workload| workload.logs).collect();
+    if workloads.is_empty() {
+        return (Vec::new(), vec![Check::skipped(ID, "", "no workload is configured with logs = true")]);
+    }
+    let Some(since) = since else {
+        let message = "there is no experiment and no baseline in the stream, so it is not known from when on";
+        let unknown = |name: String| Check::unknown(ID, name, message);
+        return (Vec::new(), workloads.iter().map(|w| unknown(object(&w.kind, &w.name))).collect());
+    };
+    let pods: Api<Pod> = Api::namespaced(site.cluster.client.clone(), site.namespace);
+    let what = format!("list pods in namespace {}", site.namespace);
+    let all = match site.cluster.list(&pods, &ListParams::default(), what).await {
+        Ok(all) => all,
+        Err(error) => {
+            return (Vec::new(), workloads.iter().map(|w| error.check(ID, object(&w.kind, &w.name))).collect());
+        }
+    };
+    let search = workloads.into_iter().map(|workload| {
+        let of = |pod: &&Pod| workload_of(pod).is_some_and(|o| o.kind == workload.kind && o.name == workload.name);
+        let of_workload: Vec<_> = all.iter().filter(of).collect();
+        let deleted = experiments.iter().flat_map(|record| &record.data.recoveries);
+        let deleted = deleted.filter(|r| r.owner.kind == workload.kind && r.owner.name == workload.name).count();
+        search_one(site, &pods, object(&workload.kind, &workload.name), of_workload, since, deleted)
+    });
+    join_all(search).await.into_iter().map(|searched| (searched.found, searched.check)).unzip()
+}
+
+fn object(kind: &str, name: &str) -> String {
+    format!("{}/{name}", kind.to_lowercase())
+}
+
+async fn search_one(
+    site: &Site<'_>,
+    api: &Api<Pod>,
+    workload: String,
+    pods: Vec<&Pod>,
+    since: Time,
+    deleted: usize,
+) -> Searched {
+    let sources: Vec<_> = pods.iter().map(|pod| sources(pod, since)).collect();
+    let lost = pods.iter().filter(|pod| lost(pod, since)).count();
+    let read = sources.iter().map(|of_pod| join_all(of_pod.iter().map(|source| scan(api, source, since))));
+    let read = join_all(read).await;
+    let mut found = LogErrors { workload, pods: 0, lines: 0, samples: Vec::new() };
+    let mut unread = Vec::new();
+    for of_pod in read {
+        found.pods += usize::from(of_pod.iter().all(Result::is_ok));
+        for one in of_pod {
+            match one {
+                Ok(tally) => {
+                    found.lines += tally.lines;
+                    found.samples.extend(tally.samples);
+                }
+                Err(error) => unread.push(error),
+            }
+        }
+    }
+    found.samples.truncate(SAMPLES);
+    let check = judge(&found, &unread, lost, deleted, site.config.limits.log_errors, since);
+    Searched { found, check }
+}
+
+/// `data.logs`: did a workload report more errors than it may?
+fn judge(found: &LogErrors, unread: &[ReadError], lost: usize, deleted: usize, most: u64, since: Time) -> Check {
+    let LogErrors { workload, pods, lines, samples } = found;
+    let allowed = if most > 0 { format!(", {most} allowed") } else { String::new() };
+    let gone = |count, what| if count > 0 { format!("; the logs of {count} {what} are gone") } else { String::new() };
+    let message = format!(
+        "{lines} ERROR lines in the logs of {pods} pods since {}{allowed}{}{}",
+        since.human(),
+        gone(deleted, "pods that the experiment deleted"),
+        gone(lost, "pods' earlier containers"),
+    );
+    if *lines > most {
+        let first = samples.first().map(|first| format!("; the first: {first}")).unwrap_or_default();
+        return Check::fail(ID, workload, format!("{message}{first}"));
+    }
+    match unread.first() {
+        Some(error) => {
+            let mut check = error.check(ID, workload);
+            check.message = format!("{message}; {error}");
+            check
+        }
+        None if *pods == 0 => Check::unknown(ID, workload, "it has no pods whose logs could be read"),
+        None => Check::pass(ID, workload, message),
+    }
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let main = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let init = status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
+    main.iter().chain(init)
+}
+
+/// The logs of a pod that may hold lines since then.
+fn sources(pod: &Pod, since: Time) -> Vec<Source> {
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let mut sources = Vec::new();
+    for status in statuses(pod) {
+        let source = |previous| Source { pod: name.clone(), container: status.name.clone(), previous };
+        let state = status.state.clone().unwrap_or_default();
+        let last = status.last_state.clone().unwrap_or_default().terminated;
+        let ended = last.as_ref().map(|last| last.finished_at.as_ref().map(|at| Time(at.0)));
+        let waits = state.running.is_none() && state.terminated.is_none();
+        // Between two crashes the log that the API gives as the present one is the last instance's.
+        if !waits || last.is_some() {
+            sources.push(source(false));
+        }
+        if !waits && ended.is_some_and(|ended| ended.is_none_or(|ended| ended >= since)) {
+            sources.push(source(true));
+        }
+    }
+    sources
+}
+
+/// Whether a container was restarted more often since then than its node keeps logs.
+fn lost(pod: &Pod, since: Time) -> bool {
+    statuses(pod).any(|status| {
+        let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+        let start = last.and_then(|last| last.started_at.as_ref());
+        status.restart_count > 1 && start.is_some_and(|start| Time(start.0) > since)
+    })
+}
+
+/// Lines that were found in one log.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    lines: u64,
+    samples: Vec<String>,
+}
+
+async fn scan(api: &Api<Pod>, source: &Source, since: Time) -> Result<Tally, ReadError> {
+    let Source { pod, container, previous } = source;
+    let which = if *previous { " before its restart" } else { "" };
+    let what = format!("read the log of container {container} of pod {pod}{which}");
+    let params = LogParams {
+        container: Some(container.clone()),
+        previous: *previous,
+        // The API counts in seconds, and would round up past the first half second.
+        since_time: Some(floor(since).0),
+        timestamps: true,
+        ..LogParams::default()
+    };
+    let read = async {
+        let log = api.log_stream(pod, &params).await.map_err(|error| ReadError::from_kube(&what, &error))?;
+        search_lines(std::pin::pin!(log), since).await.map_err(|error| ReadError::other(&what, error_chain(&error)))
+    };
+    match timeout(LIMIT, read).await {
+        Ok(tally) => tally,
+        Err(_) => Err(ReadError::timeout(&what, format!("it did not end in {} s", LIMIT.as_secs()))),
+    }
+}
+
+/// The start of the second.
+fn floor(time: Time) -> Time {
+    let text = time.to_string();
+    text.split_once('.').and_then(|(seconds, _)| format!("{seconds}Z").parse().ok()).map_or(time, Time)
+}
+
+async fn search_lines<R: AsyncBufRead + Unpin>(mut log: R, since: Time) -> std::io::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut line = Vec::new();
+    loop {
+        let buffer = log.fill_buf().await?;
+        if buffer.is_empty() {
+            tally.line(&line, since);
+            return Ok(tally);
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let part = &buffer[..end.unwrap_or(buffer.len())];
+        line.extend_from_slice(&part[..part.len().min(MAX_LINE - line.len())]);
+        let taken = part.len() + usize::from(end.is_some());
+        log.consume_unpin(taken);
+        if end.is_some() {
+            tally.line(&line, since);
+            line.clear();
+        }
+    }
+}
+
+impl Tally {
+    /// Takes in a line, which begins with the time at which it was written.
+    fn line(&mut self, line: &[u8], since: Time) {
+        if !line.windows(WORD.len()).any(|part| part == WORD) {
+            return;
+        }
+        let line = String::from_utf8_lossy(line);
+        let (time, text) = line.split_once(' ').unwrap_or(("", &line));
+        let (time, text) = match time.parse() {
+            Ok(time) => (Some(Time(time)), text),
+            Err(_) => (None, line.as_ref()),
+        };
+        // A line whose time can't be read counts.
+        if time.is_some_and(|time| time < since) {
+            return;
+        }
+        self.lines += 1;
+        if self.samples.len() < SAMPLES {
+            self.samples.push(sample(text, SAMPLE_LENGTH));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaos_common::record::Status;
+
+    fn time(text: &str) -> Time {
+        Time(text.parse().expect("a time"))
+    }
+
+    const SINCE: &str = "2026-11-22T16:00:00.600Z";
+
+    fn tally(log: &[u8]) -> Tally {
+        let log = futures::io::BufReader::with_capacity(7, log);
+        chaos_common::cli::block_on(search_lines(log, time(SINCE))).expect("memory can be read")
+    }
+
+    #[test]
+    fn error_lines_since_the_start_are_counted_and_masked() {
+        let found = tally(
+            b"2026-11-22T16:00:00.599Z ERROR too early\n\
+              2026-11-22T16:00:00.600000001Z ERROR password=hunter2\n\
+              2026-11-22T16:00:01Z all is well\n\
+              ERROR without a time\n\
+              2026-11-22T16:00:02Z [ERROR] last line without an end",
+        );
+        assert_eq!(found.lines, 3);
+        assert_eq!(found.samples, ["ERROR password=***", "ERROR without a time", "[ERROR] last line without an end"]);
+    }
+
+    #[test]
+    fn samples_are_few_and_long_lines_are_bounded() {
+        let found = tally("2026-11-22T16:00:01Z ERROR\n".repeat(100).as_bytes());
+        assert_eq!((found.lines, found.samples.len()), (100, SAMPLES));
+        let mut long = b"2026-11-22T16:00:01Z ERROR ".to_vec();
+        long.resize(2 * MAX_LINE, b'x');
+        long.extend_from_slice(b"\n2026-11-22T16:00:01Z ERROR\n");
+        let found = tally(&long);
+        assert_eq!(found.lines, 2);
+        assert!(found.samples[0].chars().count() <= SAMPLE_LENGTH);
+    }
+
+    #[test]
+    fn the_time_is_rounded_down_to_the_second() {
+        assert_eq!(floor(time(SINCE)), time("2026-11-22T16:00:00Z"));
+    }
+
+    fn pod(container: &serde_json::Value) -> Pod {
+        serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "p" },
+            "status": { "containerStatuses": [container] },
+        }))
+        .expect("a pod")
+    }
+
+    fn restarted(count: i32, started: &str, finished: &str) -> Pod {
+        pod(&serde_json::json!({
+            "name": "c", "image": "i", "imageID": "i", "ready": true, "restartCount": count, "state": { "running": {} },
+            "lastState": { "terminated": { "exitCode": 1, "startedAt": started, "finishedAt": finished } },
+        }))
+    }
+
+    #[test]
+    fn the_instance_before_a_restart_is_read_if_it_ended_in_that_time() {
+        let previous = |pod: &Pod| sources(pod, time(SINCE)).iter().map(|s| s.previous).collect::<Vec<_>>();
+        assert_eq!(previous(&restarted(1, "2026-11-22T15:00:00Z", "2026-11-22T16:00:05Z")), [false, true]);
+        assert_eq!(previous(&restarted(1, "2026-11-22T15:00:00Z", "2026-11-22T15:30:00Z")), [false]);
+        let new = pod(&serde_json::json!({
+            "name": "c", "image": "i", "imageID": "i", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": "ContainerCreating" } },
+        }));
+        assert_eq!(sources(&new, time(SINCE)), []);
+    }
+
+    #[test]
+    fn logs_of_earlier_instances_are_known_to_be_gone() {
+        assert!(lost(&restarted(3, "2026-11-22T16:00:03Z", "2026-11-22T16:00:05Z"), time(SINCE)));
+        assert!(!lost(&restarted(3, "2026-11-22T15:00:00Z", "2026-11-22T16:00:05Z"), time(SINCE)));
+    }
+
+    #[test]
+    fn too_many_lines_fail_even_if_other_logs_are_unread_and_few_are_then_unknown() {
+        let found = |lines| LogErrors { workload: "deployment/a".to_owned(), pods: 2, lines, samples: Vec::new() };
+        let unread = [ReadError::other("read the log of pod a", "gone")];
+        let judge = |lines, unread: &[ReadError]| super::judge(&found(lines), unread, 0, 0, 1, time(SINCE)).status;
+        assert_eq!(judge(1, &[]), Status::Pass);
+        assert_eq!(judge(2, &[]), Status::Fail);
+        assert_eq!(judge(2, &unread), Status::Fail);
+        assert_eq!(judge(1, &unread), Status::Unknown);
+    }
+
+    #[test]
+    fn no_pods_are_no_evidence() {
+        let found = LogErrors { workload: "deployment/a".to_owned(), pods: 0, lines: 0, samples: Vec::new() };
+        assert_eq!(judge(&found, &[], 0, 0, 0, time(SINCE)).status, Status::Unknown);
+    }
+}

@@ -1,0 +1,79 @@
+//! What is looked at, and the means to look.
+
+use chaos_common::cluster::Cluster;
+use chaos_common::config::{Config, Service};
+use chaos_common::health::services;
+use chaos_common::vantage::{Asker, Endpoint};
+
+/// The application and the way to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) asker: &'a Asker,
+    pub(crate) config: &'a Config,
+    /// The application's namespace.
+    pub(crate) namespace: &'a str,
+}
+
+/// A path of a Service that is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Url {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) path: String,
+    /// The Service as records name it.
+    pub(crate) service: String,
+    /// The vantage that is really used.
+    pub(crate) vantage: String,
+}
+
+impl Url {
+    /// As a person would write it.
+    pub(crate) fn text(&self) -> String {
+        self.endpoint.url(&self.path)
+    }
+}
+
+impl Site<'_> {
+    /// The URLs that `paths` picks from the configured Services, in their order.
+    pub(crate) fn urls(&self, paths: impl Fn(&Service) -> &[String]) -> Vec<Url> {
+        let of = |service| {
+            let endpoint = services::endpoint(service, self.namespace);
+            let vantage = self.asker.resolve(&endpoint.vantage).to_string();
+            let name = label(service, &self.config.services);
+            let url = move |path: &String| Url {
+                endpoint: endpoint.clone(),
+                path: path.clone(),
+                service: name.clone(),
+                vantage: vantage.clone(),
+            };
+            paths(service).iter().map(url).collect::<Vec<_>>()
+        };
+        self.config.services.iter().flat_map(of).collect()
+    }
+}
+
+/// The name of a Service, with port and namespace where the configuration has several of that name.
+fn label(service: &Service, all: &[Service]) -> String {
+    if all.iter().filter(|other| other.name == service.name).count() < 2 {
+        return service.name.clone();
+    }
+    match &service.namespace {
+        Some(namespace) => format!("{}.{namespace}:{}", service.name, service.port),
+        None => format!("{}:{}", service.name, service.port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str, port: u16) -> Service {
+        serde_json::from_value(serde_json::json!({ "name": name, "port": port })).expect("a service")
+    }
+
+    #[test]
+    fn services_that_share_a_name_are_told_apart_by_port() {
+        let all = [service("a", 1), service("b", 1), service("b", 2)];
+        assert_eq!(all.each_ref().map(|one| label(one, &all)), ["a", "b:1", "b:2"]);
+    }
+}
