@@ -28,6 +28,9 @@ for folder in /run /var/lib/cni /var/lib/kubelet /var/log/containers; do
   mount -t tmpfs tmpfs "$folder"
 done
 
+# Images and containers are in memory too: quick to load, and nothing to delete in the end.
+mount -t tmpfs -o size=4g tmpfs containerd
+
 # Runtime: containerd and runc with the bridge CNI plugin. It loads the images while the control plane starts.
 cat >cni/10-bridge.conflist <<C
 {"cniVersion":"0.4.0","name":"test","plugins":[
@@ -41,7 +44,7 @@ root = "$STATE/containerd/root"
 state = "$STATE/containerd/run"
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
 [grpc]
-  address = "$STATE/containerd/c.sock"
+  address = "$STATE/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "chaos.test/pause:1"
   restrict_oom_score_adj = true
@@ -55,10 +58,10 @@ C
 start containerd containerd --config containerd/config.toml
 load_images() { # and note which they were, for who changes them later
   local archive
-  wait_for 30 ctr -a containerd/c.sock version
+  wait_for 30 ctr -a containerd.sock version
   cp "$CACHE"/images/*.stamp images/ 2>/dev/null || true
   for archive in "$CACHE"/images/*.tar; do
-    ctr -a containerd/c.sock -n k8s.io images import "$archive"
+    ctr -a containerd.sock -n k8s.io images import "$archive"
   done
 }
 load_images >logs/images.log 2>&1 &
@@ -145,7 +148,7 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 tlsCertFile: $STATE/pki/kubelet.crt
 tlsPrivateKeyFile: $STATE/pki/kubelet.key
-containerRuntimeEndpoint: unix://$STATE/containerd/c.sock
+containerRuntimeEndpoint: unix://$STATE/containerd.sock
 cgroupDriver: cgroupfs
 cgroupRoot: /$CGROUP
 failCgroupV1: false
