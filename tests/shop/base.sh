@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # Debian's PostgreSQL package makes a database and wraps its programs in Perl; the shop wants neither.
-# shellcheck disable=SC2016 # $1 is the new root, which mmdebstrap gives to the hook
+# shellcheck disable=SC2016 # in a hook, $1 is the new root, and the hook's own shell expands it
 hook='set -e
 cd "$1"
 rm -rf var/lib/postgresql/* etc/postgresql/* var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/* var/log/*
@@ -19,6 +19,7 @@ rm -f promtool amtool localedef perl perl5.36.0 tsdb
 find . -lname ../share/postgresql-common/pg_wrapper -delete
 for program in ../lib/postgresql/15/bin/*; do ln -sf "$program" "${program##*/}"; done'
 
+# shellcheck disable=SC2016
 mmdebstrap --quiet --mode=root --variant=essential --format=tar \
   --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \

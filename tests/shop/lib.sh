@@ -24,4 +24,4 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 context=${CONTEXT:-$(k config current-context 2>/dev/null)} || die "no cluster: KUBECONFIG is ${KUBECONFIG:-not set}; start the throw-away one with tests/cluster/up.sh"
 # ours: the throw-away cluster, whose runtime and volumes are folders beside its kubeconfig.
-ours() { [ "$context" = chaos-test ] && [ -S "${KUBECONFIG%/*}/containerd/c.sock" ]; }
+ours() { [ "$context" = chaos-test ] && [ -S "${KUBECONFIG%/*}/containerd.sock" ]; }

@@ -17,7 +17,7 @@ if ours; then
   "$shop/build.sh"
   stamp=$(cut -c1-12 "$CACHE/images/shop.stamp")
   if ! cmp -s "$CACHE/images/shop.stamp" "$state/images/shop.stamp"; then
-    ctr -a "$state/containerd/c.sock" -n k8s.io images import "$CACHE/images/shop.tar" >/dev/null
+    ctr -a "$state/containerd.sock" -n k8s.io images import "$CACHE/images/shop.tar" >/dev/null
     cp "$CACHE/images/shop.stamp" "$state/images/shop.stamp"
     say "image loaded"
   fi
@@ -40,9 +40,9 @@ if ! k -n "$APP" get secret ecommerce-database-credentials >/dev/null 2>&1; then
     printf 'apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n' "$APP"
     printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: ecommerce-database-credentials, namespace: %s}\nstringData: {username: ecommerce, password: "%s"}\n' \
       "$APP" "$(openssl rand -hex 16)"
-  } | k apply -f - >/dev/null
+  } | k apply --validate=false --openapi-patch=false -f - >/dev/null
 fi
-manifests | k apply --validate=false -f - >/dev/null
+manifests | k apply --validate=false --openapi-patch=false -f - >/dev/null
 # What an experiment may have left: the shop itself has no policies, and no pods but its workloads'.
 k -n "$APP" delete networkpolicies --all >/dev/null
 k -n "$APP" get pods -o json | jq -r '.items[] | select(.metadata.ownerReferences | not) | .metadata.name' |
