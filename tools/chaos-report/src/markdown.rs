@@ -1,0 +1,113 @@
+//! Markdown, with text from outside kept from having a meaning in it.
+
+use std::fmt::Write as _;
+
+/// The longest text from outside that a report repeats, in characters.
+const MAX_TEXT: usize = 400;
+
+/// Words that the runbook greps for. Only the report's own lines may hold them.
+const COUNTED: [&str; 3] = ["Status:", "Duration:", "Issues:"];
+
+/// Text from outside as it may stand in a line, a list item or a table cell.
+pub(crate) fn escape(text: &str) -> String {
+    let flat = text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|part| !part.is_empty());
+    let flat = flat.collect::<Vec<_>>().join(" ");
+    let mut out = String::with_capacity(flat.len() + 8);
+    let mut before = ' ';
+    let mut rest = flat.chars().peekable();
+    let mut taken = 0;
+    while let Some(c) = rest.next() {
+        if taken == MAX_TEXT {
+            out.push_str(" …");
+            break;
+        }
+        taken += 1;
+        let inner = before.is_alphanumeric() && rest.peek().is_some_and(|c| c.is_alphanumeric());
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\\' | '`' | '*' | '|' | '[' | ']' | '~' => out.extend(['\\', c]),
+            '_' if !inner => out.extend(['\\', c]),
+            '#' | '-' | '+' | '=' if out.is_empty() => out.extend(['\\', c]),
+            ':' if COUNTED.iter().any(|word| out.ends_with(&word[..word.len() - 1])) => out.push_str("\\:"),
+            _ => out.push(c),
+        }
+        before = c;
+    }
+    out
+}
+
+/// `- **Name**: value`, or the values in a list below where there are several.
+pub(crate) fn field(out: &mut String, name: &str, values: &[String]) {
+    match values {
+        [] => _ = writeln!(out, "- **{name}**: none"),
+        [one] => _ = writeln!(out, "- **{name}**: {}", escape(one)),
+        many => {
+            let _ = writeln!(out, "- **{name}**:");
+            for value in many {
+                let _ = writeln!(out, "  - {}", escape(value));
+            }
+        }
+    }
+}
+
+/// A table; its cells are escaped here. The first row is the head.
+pub(crate) fn table<const N: usize>(out: &mut String, head: [&str; N], rows: &[[String; N]]) {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    out.push_str(&line(head.map(str::to_owned).to_vec()));
+    out.push_str(&line(vec!["---".to_owned(); N]));
+    for row in rows {
+        out.push_str(&line(row.iter().map(|cell| escape(cell)).collect()));
+    }
+}
+
+/// A duration for people.
+pub(crate) fn duration(ms: f64) -> String {
+    if ms < 1000.0 {
+        format!("{ms:.0} ms")
+    } else if ms < 600_000.0 {
+        format!("{:.1} s", ms / 1000.0)
+    } else {
+        format!("{:.1} min", ms / 60_000.0)
+    }
+}
+
+/// The first few of many, and how many more there are.
+pub(crate) fn cap(mut values: Vec<String>, most: usize) -> Vec<String> {
+    let more = values.len().saturating_sub(most);
+    if more > 0 {
+        values.truncate(most);
+        values.push(format!("and {more} more, in the tables below"));
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_keeps_to_its_cell() {
+        assert_eq!(escape("a|b\n| c"), "a\\|b \\| c");
+        assert_eq!(escape("# <img src=x> [x](y) *b* `c`"), "\\# &lt;img src=x&gt; \\[x\\](y) \\*b\\* \\`c\\`");
+        assert_eq!(escape("pod_name_x _em_"), "pod_name_x \\_em\\_");
+        assert_eq!(escape("\u{1b}[31mred"), "\\[31mred");
+    }
+
+    #[test]
+    fn text_from_outside_is_not_counted_by_the_runbooks_greps() {
+        assert_eq!(escape("HTTP Status: 500"), "HTTP Status\\: 500");
+        assert_eq!(escape("Duration:Issues:"), "Duration\\:Issues\\:");
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        assert!(escape(&"x".repeat(100_000)).chars().count() < MAX_TEXT + 3);
+    }
+
+    #[test]
+    fn durations_carry_their_unit() {
+        assert_eq!([duration(12.4), duration(12_340.0), duration(720_000.0)], ["12 ms", "12.3 s", "12.0 min"]);
+    }
+}
