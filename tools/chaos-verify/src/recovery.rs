@@ -78,10 +78,10 @@ impl Settled {
         }
     }
 
-    /// `recovery.time` and the health checks as `recovery.…`. What failed before still fails, since
+    /// The health checks as `recovery.…`, and `recovery.time`. What failed before still fails, since
     /// the system is not healthy, but says that the experiment is not the cause.
     pub(crate) fn checks(&self, before: Option<&Health>) -> Vec<Check> {
-        let mut checks = vec![self.time()];
+        let mut checks = Vec::new();
         for check in &self.health.checks {
             let mut check = check.clone();
             if matches!(check.status, Status::Fail | Status::Unknown) && was_so(before, &check) {
@@ -90,6 +90,7 @@ impl Settled {
             check.id = format!("recovery.{}", check.id);
             checks.push(check);
         }
+        checks.push(self.time());
         checks
     }
 
@@ -261,7 +262,7 @@ mod tests {
         let settled = settled(&[Check::fail("pods.ready", "pod/a", "not ready")], Some(&before));
         let checks = settled.checks(Some(&before));
         assert!(checks.iter().all(|check| check.status == Status::Fail), "{checks:?}");
-        assert!(!checks[1].message.contains("before"), "{}", checks[1].message);
+        assert!(!checks[0].message.contains("before"), "{}", checks[0].message);
     }
 
     #[test]

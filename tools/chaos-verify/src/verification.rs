@@ -45,8 +45,8 @@ pub(crate) async fn verify(site: &Site<'_>, stream: &Stream, wait: Duration) -> 
 /// The verification with its first part, recovery.
 fn start(site: &Site<'_>, before: &Before, settled: Settled) -> Verification {
     let health = before.health.as_ref().map(|record| &record.data);
-    let mut checks = before.missing.clone();
-    checks.extend(settled.checks(health));
+    let mut checks = settled.checks(health);
+    checks.extend(before.missing.iter().cloned());
     if let Some(health) = health {
         checks.extend(recovery::compare(health, &settled.health));
     } else {
