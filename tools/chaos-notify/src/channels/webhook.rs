@@ -1,0 +1,140 @@
+//! One POST of JSON to a URL that is a secret: of it, only the host is ever shown.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use chaos_common::record::ChannelOutcome;
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+use serde_json::Value;
+
+use crate::retry::{Delivery, Try, deliver, retry_after};
+
+/// The longest time to a connection. Shorter than a whole try, so that a time-out of the connection
+/// is known as one: nothing was sent by then.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A request that is ready to be sent.
+pub(crate) struct Post {
+    client: Client,
+    url: Url,
+    host: String,
+    authorization: Option<HeaderValue>,
+    body: Value,
+}
+
+impl Post {
+    /// A POST of `body`, with `token` as bearer.
+    ///
+    /// # Errors
+    /// In words without a secret: what is named is no URL or no token, or TLS can't be set up.
+    pub(crate) fn new(url: &str, token: Option<&str>, body: Value) -> Result<Post, String> {
+        let url = Url::parse(url).map_err(|error| format!("the secret is not a URL: {error}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("the secret is not a URL of http or https".to_owned());
+        }
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let authorization = token.map(|token| HeaderValue::from_str(&format!("Bearer {token}"))).transpose();
+        let mut authorization =
+            authorization.map_err(|_| "the token holds characters that a header can't hold".to_owned())?;
+        if let Some(value) = &mut authorization {
+            value.set_sensitive(true);
+        }
+        // A redirect would take the message, or its token, to who knows where.
+        let client = Client::builder().connect_timeout(CONNECT).redirect(Policy::none()).build();
+        let client = client.map_err(|error| format!("cannot set up TLS: {}", root(&error.without_url())))?;
+        Ok(Post { client, url, host, authorization, body })
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn preview(&self) -> String {
+        format!("POST to {}: {}", self.host, self.body)
+    }
+
+    pub(crate) async fn send(&self) -> Delivery {
+        deliver(async |patience, _| self.attempt(patience).await).await
+    }
+
+    async fn attempt(&self, patience: Duration) -> Try {
+        let mut request = self.client.post(self.url.clone()).timeout(patience).json(&self.body);
+        if let Some(value) = &self.authorization {
+            request = request.header(AUTHORIZATION, value.clone());
+        }
+        match request.send().await {
+            Ok(response) => {
+                let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                judge(response.status(), after.and_then(|value| retry_after(value, Timestamp::now())))
+            }
+            Err(error) => self.broken(error),
+        }
+    }
+
+    /// What an error means: whether anything was sent decides.
+    fn broken(&self, error: reqwest::Error) -> Try {
+        let error = error.without_url();
+        let why = root(&error).replace(self.url.as_str(), "the URL");
+        if error.is_connect() {
+            Try::Again(format!("cannot connect: {why}"), None)
+        } else if error.is_builder() {
+            Try::Done(ChannelOutcome::Failed, format!("cannot make the request: {why}"))
+        } else if error.is_timeout() {
+            let text = "the request was sent and no answer came in time; it may have arrived, so it is not sent again";
+            Try::Done(ChannelOutcome::Unknown, text.to_owned())
+        } else {
+            let text = "the connection broke after the request was sent; it may have arrived, so it is not sent again";
+            Try::Done(ChannelOutcome::Unknown, format!("{text}: {why}"))
+        }
+    }
+}
+
+/// What a status means.
+fn judge(status: StatusCode, after: Option<Duration>) -> Try {
+    let text = format!("HTTP status {}", status.as_u16());
+    match status.as_u16() {
+        200..=299 => Try::Done(ChannelOutcome::Sent, text),
+        300..=399 => Try::Done(ChannelOutcome::Failed, format!("{text}: it redirects, which is not followed")),
+        408 | 429 | 500..=599 => Try::Again(text, after),
+        _ => Try::Done(ChannelOutcome::Failed, text),
+    }
+}
+
+/// The innermost cause in words.
+fn root(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let of = |status: u16| judge(StatusCode::from_u16(status).expect("a status"), None);
+        for status in [408, 429, 500, 502, 503] {
+            assert!(matches!(of(status), Try::Again(..)), "{status}");
+        }
+        for status in [301, 400, 401, 403, 404, 410] {
+            assert!(matches!(of(status), Try::Done(ChannelOutcome::Failed, _)), "{status}");
+        }
+        assert!(matches!(of(204), Try::Done(ChannelOutcome::Sent, _)));
+    }
+
+    #[test]
+    fn a_bad_url_or_token_is_not_repeated() {
+        for (url, token) in [("hunter2", None), ("ftp://h/hunter2", None), ("http://h/", Some("hunter2\n"))] {
+            let Err(error) = Post::new(url, token, Value::Null) else { panic!("{url} must be refused") };
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}
