@@ -1,0 +1,234 @@
+//! The blocks of data of a custom-format dump (`_StartData`, `_StartLOs` and their likes in
+//! PostgreSQL's `pg_backup_custom.c`; `compress_gzip.c` and `compress_none.c`).
+//!
+//! A block is a type, the id of its entry, and its data: chunks of a length and so many bytes, up to
+//! a length of 0. Large objects are a block of (oid, chunks) up to an oid of 0. Nothing says how many
+//! blocks there are, so that a dump which is cut between two of them looks whole by itself: only the
+//! table of contents knows.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use chaos_common::record::TableRows;
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::header::Codec;
+use super::input::Input;
+use super::rows::Sink;
+use super::toc::{Entry, Kind, Toc};
+use crate::trouble::{Trouble, count};
+
+/// Bytes that are decompressed at a time.
+const OUTPUT: usize = 128 << 10;
+/// `BLK_DATA`: a table's data.
+const TABLE: u8 = 1;
+/// `BLK_BLOBS`: large objects.
+const BLOBS: u8 = 3;
+
+/// What the data blocks hold.
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    /// Rows of each table whose rows can be counted, in the order of the data.
+    pub(super) tables: Vec<TableRows>,
+    /// The oids of the large objects, in the order of the data.
+    pub(super) blobs: Vec<u32>,
+}
+
+/// Reads every block up to the end of the file.
+pub(super) fn read<R: Read>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Result<Data, Trouble> {
+    let index: HashMap<i64, usize> = toc.data.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
+    let mut seen = vec![false; toc.data.len()];
+    let mut decoder = Decoder::new(codec);
+    let mut data = Data::default();
+    while !input.fill()?.is_empty() {
+        let at = input.position();
+        let kind = input.byte("a block of data")?;
+        if kind != TABLE && kind != BLOBS {
+            return Err(no_block(at, kind));
+        }
+        let id = input.int("a block of data")?;
+        let Some(&number) = index.get(&id) else {
+            return Trouble::damaged(format!("is damaged: the block of data at byte {at} has the unknown id {id}"));
+        };
+        let entry = &toc.data[number];
+        expect(entry, kind, at, std::mem::replace(&mut seen[number], true))?;
+        if kind == TABLE {
+            let mut sink = Sink::new(&entry.kind, toc.utf8);
+            decoder.payload(input, &mut sink, &entry.name)?;
+            if codec_is_read(codec) {
+                let rows = sink.finish().map_err(|why| in_data(&entry.name, at, &why))?;
+                data.tables.extend(rows.map(|rows| TableRows { table: entry.name.clone(), rows }));
+            }
+        } else {
+            blobs(input, &mut decoder, &mut data.blobs)?;
+        }
+    }
+    all_seen(toc, &seen, input.position())?;
+    data.blobs.sort_unstable();
+    same_blobs(&toc.blobs, &data.blobs)?;
+    Ok(data)
+}
+
+/// Whether data of this compression is decompressed, or only counted.
+pub(super) fn codec_is_read(codec: Codec) -> bool {
+    matches!(codec, Codec::None | Codec::Gzip)
+}
+
+/// Says what stands where a block should begin.
+fn no_block(at: u64, kind: u8) -> Trouble {
+    let what = match kind {
+        b'P' => "perhaps a second dump".to_owned(),
+        other => format!("a byte of {other:#04x}"),
+    };
+    Trouble::Damaged(format!("has something behind its data, or is damaged: no block begins at byte {at}, but {what}"))
+}
+
+/// Whether a block is what the table of contents says of it.
+fn expect(entry: &Entry, kind: u8, at: u64, seen: bool) -> Result<(), Trouble> {
+    let name = &entry.name;
+    if seen {
+        return Trouble::damaged(format!("is damaged: a second block with the data of {name} begins at byte {at}"));
+    }
+    if (kind == BLOBS) != (entry.kind == Kind::Blobs) {
+        return Trouble::damaged(format!("is damaged: the block of {name} at byte {at} is of the wrong type"));
+    }
+    match entry.offset {
+        Some(offset) if offset != at => Trouble::damaged(format!(
+            "is damaged: the data of {name} begins at byte {at}, and should at byte {offset} by the table of contents"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn all_seen(toc: &Toc, seen: &[bool], end: u64) -> Result<(), Trouble> {
+    let missing = seen.iter().filter(|seen| !**seen).count();
+    match toc.data.iter().zip(seen).find(|(_, seen)| !**seen) {
+        None => Ok(()),
+        Some((first, _)) => Trouble::damaged(format!(
+            "is cut: it ends at byte {end} and lacks {missing} of {}, the first of them that of {}",
+            count(seen.len() as u64, "block"),
+            first.name
+        )),
+    }
+}
+
+/// Reads large objects up to the end of their list, and adds their oids.
+fn blobs<R: Read>(input: &mut Input<R>, decoder: &mut Decoder, oids: &mut Vec<u32>) -> Result<(), Trouble> {
+    loop {
+        let at = input.position();
+        // An oid is unsigned, and written as if it had a sign.
+        let oid = match input.int("the list of large objects")? {
+            0 => return Ok(()),
+            oid if oid < 0 => oid + (1 << 32),
+            oid => oid,
+        };
+        let oid = u32::try_from(oid).map_err(|_| {
+            Trouble::Damaged(format!("is damaged at byte {at}: no large object can have the oid {oid}"))
+        })?;
+        decoder.payload(input, &mut Sink::Blob, &format!("large object {oid}"))?;
+        oids.push(oid);
+    }
+}
+
+/// Whether the large objects are those that the table of contents lists, if it does; both sorted.
+fn same_blobs(listed: &[u32], found: &[u32]) -> Result<(), Trouble> {
+    if let Some((twice, _)) = found.iter().zip(found.iter().skip(1)).find(|(one, next)| one == next) {
+        return Trouble::damaged(format!("is damaged: large object {twice} is there twice"));
+    }
+    if listed.is_empty() || found.is_empty() || listed == found {
+        return Ok(());
+    }
+    let absent = |from: &[u32], of: &[u32]| of.iter().find(|oid| from.binary_search(oid).is_err()).copied();
+    Trouble::damaged(match (absent(listed, found), absent(found, listed)) {
+        (Some(oid), _) => format!("is damaged: large object {oid} is not in the table of contents"),
+        (None, Some(oid)) => format!("is damaged: the data of large object {oid} is missing"),
+        (None, None) => "is damaged: the table of contents lists a large object twice".to_owned(),
+    })
+}
+
+fn in_data(name: &str, at: u64, why: &str) -> Trouble {
+    Trouble::Damaged(format!("is damaged: the data of {name} at byte {at} {why}"))
+}
+
+/// Turns chunks into the bytes that were dumped.
+struct Decoder {
+    codec: Codec,
+    zlib: Decompress,
+    output: Box<[u8]>,
+}
+
+impl Decoder {
+    fn new(codec: Codec) -> Decoder {
+        Decoder { codec, zlib: Decompress::new(true), output: vec![0; OUTPUT].into_boxed_slice() }
+    }
+
+    /// Reads the chunks of one table or large object. `name` is what they belong to.
+    fn payload<R: Read>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+        let at = input.position();
+        let what = || format!("the data of {name}");
+        let damaged = |why: String| in_data(name, at, &why);
+        self.zlib.reset(true);
+        let mut ended = false;
+        loop {
+            let chunk = input.position();
+            let mut left = match input.int(&what())? {
+                0 => break,
+                length => u64::try_from(length)
+                    .map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?,
+            };
+            input.room_for(left, chunk, &what())?;
+            while left > 0 {
+                let bytes = input.fill()?;
+                let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+                if bytes.is_empty() {
+                    return Err(input.cut(&what()));
+                }
+                match self.codec {
+                    Codec::None => sink.take(bytes).map_err(damaged)?,
+                    Codec::Gzip => self
+                        .inflate(bytes, sink, &mut ended)
+                        .map_err(|why| damaged(format!("{why}, in the chunk at byte {chunk}")))?,
+                    Codec::Lz4 | Codec::Zstd => {}
+                }
+                let taken = bytes.len();
+                left -= taken as u64;
+                input.consume(taken);
+            }
+        }
+        if self.codec == Codec::Gzip && !ended {
+            return Err(damaged("stops before its compressed stream does".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Decompresses some bytes. `ended` becomes true at the stream's end, when its checksum
+    /// (Adler-32) is right; nothing may follow.
+    fn inflate(&mut self, mut bytes: &[u8], sink: &mut Sink, ended: &mut bool) -> Result<(), String> {
+        loop {
+            if *ended {
+                return match bytes.len() {
+                    0 => Ok(()),
+                    more => Err(format!("goes on for {more} bytes behind its compressed stream")),
+                };
+            }
+            let (read, written) = (self.zlib.total_in(), self.zlib.total_out());
+            let status = self
+                .zlib
+                .decompress(bytes, &mut self.output, FlushDecompress::None)
+                .map_err(|_| "does not decompress: bytes are damaged or its checksum is wrong".to_owned())?;
+            let grown = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+            let consumed = grown(self.zlib.total_in(), read);
+            let produced = grown(self.zlib.total_out(), written);
+            bytes = &bytes[consumed..];
+            sink.take(&self.output[..produced])?;
+            *ended = status == Status::StreamEnd;
+            // A full output may hide more of it, with no input left.
+            if !*ended && bytes.is_empty() && produced < self.output.len() {
+                return Ok(());
+            }
+            if !*ended && consumed == 0 && produced == 0 {
+                return Err("does not decompress: it makes no progress".to_owned());
+            }
+        }
+    }
+}

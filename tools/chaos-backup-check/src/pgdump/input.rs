@@ -1,0 +1,156 @@
+//! The elements that a custom-format dump is made of, read from a stream whose length is known.
+
+use std::io::Read;
+
+use crate::trouble::Trouble;
+
+const BUFFER: usize = 256 << 10;
+
+/// A dump while it is read.
+pub(super) struct Input<R> {
+    reader: R,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Bytes before `buffer[start]`.
+    position: u64,
+    size: u64,
+    /// Bytes of an integer, as the header says.
+    pub(super) int_size: usize,
+    /// Bytes of a file offset, as the header says.
+    pub(super) off_size: usize,
+}
+
+impl<R: Read> Input<R> {
+    /// `size` is the file's length.
+    pub(super) fn new(reader: R, size: u64) -> Input<R> {
+        Input {
+            reader,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            position: 0,
+            size,
+            int_size: 4,
+            off_size: 8,
+        }
+    }
+
+    /// Bytes read so far.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes not yet read.
+    pub(super) fn left(&self) -> u64 {
+        self.size.saturating_sub(self.position)
+    }
+
+    /// The bytes at hand, at least one but at the end of the file.
+    pub(super) fn fill(&mut self) -> Result<&[u8], Trouble> {
+        while self.start == self.end {
+            match self.reader.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => (self.start, self.end) = (0, read),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Trouble::reading(self.position, &error)),
+            }
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
+    /// Marks bytes of [`Input::fill`] as read.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+        self.position += bytes as u64;
+    }
+
+    /// The next byte. `what` is what it belongs to.
+    pub(super) fn byte(&mut self, what: &str) -> Result<u8, Trouble> {
+        match self.fill()?.first().copied() {
+            Some(byte) => {
+                self.consume(1);
+                Ok(byte)
+            }
+            None => Err(self.cut(what)),
+        }
+    }
+
+    /// An integer: its sign, then its absolute value, the least significant byte first
+    /// (`ReadInt` in PostgreSQL's `pg_backup_archiver.c`).
+    pub(super) fn int(&mut self, what: &str) -> Result<i64, Trouble> {
+        let at = self.position;
+        let sign = self.byte(what)?;
+        let value = self.little_endian(self.int_size, what)?;
+        let value = i64::try_from(value).ok().filter(|value| *value <= i64::from(u32::MAX));
+        match (sign, value) {
+            (0, Some(value)) => Ok(value),
+            (1, Some(value)) if value > 0 => Ok(-value),
+            _ => Trouble::damaged(format!("is damaged at byte {at}: no number where {what} should be")),
+        }
+    }
+
+    /// An integer that must lie within `range`.
+    pub(super) fn int_in(&mut self, range: std::ops::RangeInclusive<i64>, what: &str) -> Result<i64, Trouble> {
+        let at = self.position;
+        let value = self.int(what)?;
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        Trouble::damaged(format!("is damaged at byte {at}: {what} cannot be {value}"))
+    }
+
+    /// An unsigned number of so many bytes, the least significant first.
+    pub(super) fn little_endian(&mut self, bytes: usize, what: &str) -> Result<u64, Trouble> {
+        let mut value = 0_u64;
+        for shift in 0..bytes {
+            value |= u64::from(self.byte(what)?) << (8 * shift);
+        }
+        Ok(value)
+    }
+
+    /// A length and so many bytes of text, or no text at all (length -1). No more than `keep` bytes
+    /// are kept, so that a text of any length is read in little memory.
+    pub(super) fn text(&mut self, keep: usize, what: &str) -> Result<Option<String>, Trouble> {
+        let at = self.position;
+        let length = match self.int(what)? {
+            -1 => return Ok(None),
+            length => u64::try_from(length)
+                .map_err(|_| Trouble::Damaged(format!("is damaged at byte {at}: {what} cannot be {length} long")))?,
+        };
+        self.room_for(length, at, what)?;
+        let mut kept = Vec::new();
+        let mut left = length;
+        while left > 0 {
+            let bytes = self.fill()?;
+            let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+            if bytes.is_empty() {
+                return Err(self.cut(what));
+            }
+            if memchr::memchr(0, bytes).is_some() {
+                return Trouble::damaged(format!("is damaged behind byte {at}: a zero byte in {what}"));
+            }
+            kept.extend_from_slice(&bytes[..bytes.len().min(keep.saturating_sub(kept.len()))]);
+            let taken = bytes.len();
+            left -= taken as u64;
+            self.consume(taken);
+        }
+        Ok(Some(String::from_utf8_lossy(&kept).into_owned()))
+    }
+
+    /// Whether so many bytes can follow. `at` is where that was claimed.
+    pub(super) fn room_for(&self, length: u64, at: u64, what: &str) -> Result<(), Trouble> {
+        if length <= self.left() {
+            return Ok(());
+        }
+        let left = self.left();
+        Trouble::damaged(format!(
+            "is cut or damaged: {what} at byte {at} claims {length} bytes, and the file ends after {left} more"
+        ))
+    }
+
+    /// The file ends too early.
+    pub(super) fn cut(&self, what: &str) -> Trouble {
+        Trouble::Damaged(format!("is cut: it ends at byte {}, in the middle of {what}", self.position))
+    }
+}

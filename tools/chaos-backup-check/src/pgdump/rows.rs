@@ -1,0 +1,226 @@
+//! The text of a table's data: rows as COPY reads them, or INSERT statements.
+//!
+//! Where data is not compressed nothing guards its bytes. So everything that this text can't hold is
+//! looked for: zero bytes, carriage returns, bytes that are no UTF-8, rows with too few columns.
+
+use super::toc::Kind;
+
+/// What takes the bytes of one block of data, as they come.
+#[derive(Debug)]
+pub(super) enum Sink {
+    /// A table's rows.
+    Copy(CopyText),
+    /// A table's INSERT statements.
+    Inserts(Text),
+    /// A large object, whose bytes may be anything.
+    Blob,
+}
+
+impl Sink {
+    /// For an entry's data; `utf8` says that its text is in UTF-8.
+    pub(super) fn new(kind: &Kind, utf8: bool) -> Sink {
+        match kind {
+            Kind::Copy(columns) => Sink::Copy(CopyText::new(*columns, utf8)),
+            Kind::Inserts => Sink::Inserts(Text::new(utf8)),
+            Kind::Blobs => Sink::Blob,
+        }
+    }
+
+    /// Takes some bytes.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+        match self {
+            Sink::Copy(copy) => copy.take(bytes),
+            Sink::Inserts(text) => text.take(bytes),
+            Sink::Blob => Ok(()),
+        }
+    }
+
+    /// The data is at its end. Gives the number of rows where they can be counted.
+    pub(super) fn finish(self) -> Result<Option<u64>, String> {
+        match self {
+            Sink::Copy(copy) => copy.finish().map(Some),
+            Sink::Inserts(text) => text.finish().map(|()| None),
+            Sink::Blob => Ok(None),
+        }
+    }
+}
+
+/// Text in one encoding.
+#[derive(Debug)]
+pub(super) struct Text {
+    utf8: bool,
+    /// The first bytes of a character that was cut by the end of the last bytes.
+    carry: Vec<u8>,
+    last: u8,
+}
+
+impl Text {
+    fn new(utf8: bool) -> Text {
+        Text { utf8, carry: Vec::with_capacity(4), last: b'\n' }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+        if memchr::memchr(0, bytes).is_some() {
+            return Err("holds a zero byte, which text can't".to_owned());
+        }
+        self.last = bytes.last().copied().unwrap_or(self.last);
+        if self.utf8 && !self.decode(bytes) {
+            return Err("holds bytes that are not UTF-8".to_owned());
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, mut bytes: &[u8]) -> bool {
+        while !self.carry.is_empty() {
+            let Some((first, rest)) = bytes.split_first() else {
+                return true;
+            };
+            self.carry.push(*first);
+            bytes = rest;
+            match std::str::from_utf8(&self.carry) {
+                Ok(_) => self.carry.clear(),
+                Err(error) if error.error_len().is_some() => return false,
+                Err(_) => {}
+            }
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(_) => true,
+            Err(error) if error.error_len().is_some() => false,
+            Err(error) => {
+                self.carry.extend_from_slice(&bytes[error.valid_up_to()..]);
+                true
+            }
+        }
+    }
+
+    fn finish(&self) -> Result<(), String> {
+        if !self.carry.is_empty() {
+            return Err("ends in the middle of a character".to_owned());
+        }
+        if self.last != b'\n' {
+            return Err("ends in the middle of a line".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Rows as COPY reads them: a line a row, columns apart by tabs, behind them `\.` on a line of its
+/// own (COPY, "Text Format", in PostgreSQL's manual). Tabs and line ends in values are escaped.
+#[derive(Debug)]
+pub(super) struct CopyText {
+    columns: Option<usize>,
+    text: Text,
+    rows: u64,
+    tabs: usize,
+    /// Bytes of the line so far, and its first two.
+    length: usize,
+    head: [u8; 2],
+    ended: bool,
+}
+
+impl CopyText {
+    fn new(columns: Option<usize>, utf8: bool) -> CopyText {
+        CopyText { columns, text: Text::new(utf8), rows: 0, tabs: 0, length: 0, head: [0; 2], ended: false }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.text.take(bytes).map_err(|why| format!("{why}, near row {}", self.rows + 1))?;
+        if memchr::memchr(b'\r', bytes).is_some() {
+            return Err(format!("holds a carriage return that is not escaped, near row {}", self.rows + 1));
+        }
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            self.part(&bytes[start..end]);
+            self.line()?;
+            start = end + 1;
+        }
+        self.part(&bytes[start..]);
+        Ok(())
+    }
+
+    /// Takes a part of a line.
+    fn part(&mut self, part: &[u8]) {
+        for (head, byte) in self.head.iter_mut().skip(self.length).zip(part) {
+            *head = *byte;
+        }
+        self.length += part.len();
+        self.tabs += memchr::memchr_iter(b'\t', part).count();
+    }
+
+    /// Judges the line that has come to its end.
+    fn line(&mut self) -> Result<(), String> {
+        let (length, tabs) = (std::mem::take(&mut self.length), std::mem::take(&mut self.tabs));
+        if self.ended {
+            return if length == 0 { Ok(()) } else { Err("goes on behind its end mark".to_owned()) };
+        }
+        if length == 2 && self.head == *b"\\." {
+            self.ended = true;
+            return Ok(());
+        }
+        self.rows += 1;
+        let found = if length == 0 && self.columns == Some(0) { 0 } else { tabs + 1 };
+        match self.columns {
+            Some(columns) if columns != found => {
+                Err(format!("row {} has {found} columns, and the table {columns}", self.rows))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&self) -> Result<u64, String> {
+        if !self.ended {
+            return Err(format!("has no end mark (\\.): it is cut behind row {}", self.rows));
+        }
+        self.text.finish()?;
+        Ok(self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds the text in pieces of every size, which must make no difference.
+    fn rows(columns: usize, text: &[u8]) -> Result<u64, String> {
+        let mut results = (1..=text.len()).map(|size| {
+            let mut copy = CopyText::new(Some(columns), true);
+            text.chunks(size).try_for_each(|piece| copy.take(piece))?;
+            copy.finish()
+        });
+        let first = results.next().expect("text is not empty");
+        for other in results {
+            assert_eq!(first.is_ok(), other.is_ok(), "{first:?} {other:?}");
+        }
+        first
+    }
+
+    #[test]
+    fn rows_and_columns_are_counted() {
+        assert_eq!(rows(2, "1\tä\n2\t\\N\n\\.\n\n\n".as_bytes()), Ok(2));
+        assert_eq!(rows(0, b"\n\n\\.\n\n\n"), Ok(2));
+        assert_eq!(rows(1, b"\n\\.\n\n\n"), Ok(1), "one column may be empty");
+        assert_eq!(rows(1, b"\\\\.\n\\.\n\n\n"), Ok(1), "an escaped end mark is data");
+        assert_eq!(rows(3, b"\\.\n\n\n"), Ok(0));
+    }
+
+    #[test]
+    fn damage_in_rows_is_named() {
+        let why = |text: &[u8]| rows(2, text).expect_err("damaged");
+        assert!(why(b"1\ta\n2\n\\.\n").contains("row 2 has 1 columns"), "{}", why(b"1\ta\n2\n\\.\n"));
+        assert!(why(b"1\ta\n").contains("no end mark"));
+        assert!(why(b"1\ta\n\\.").contains("no end mark"));
+        assert!(why(b"1\ta\n\\.\n1\tb\n").contains("behind its end mark"));
+        assert!(why(b"1\t\0\n\\.\n").contains("zero byte"));
+        assert!(why(b"1\t\xff\n\\.\n").contains("UTF-8"));
+        assert!(why(b"1\t\xc3\n\\.\n").contains("UTF-8"));
+        assert!(why(b"1\ta\r\n\\.\n").contains("carriage return"));
+        assert!(why(b"\n\\.\n").contains("row 1 has 1 columns"));
+    }
+
+    #[test]
+    fn other_encodings_may_hold_any_byte_but_zero() {
+        let mut copy = CopyText::new(Some(1), false);
+        assert_eq!(copy.take(b"\xe4\xff\n\\.\n\n\n"), Ok(()));
+        assert_eq!(copy.finish(), Ok(1));
+    }
+}
