@@ -1,0 +1,182 @@
+//! The header of a tar member: the "ustar Interchange Format" and the "pax Header Block" of POSIX's
+//! `pax`, with GNU tar's extensions ("Basic Tar Format" in its manual).
+
+/// The unit that an archive is made of.
+pub(super) const BLOCK: usize = 512;
+
+/// What a member is, as far as that matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A regular file.
+    File,
+    /// A link to another member.
+    HardLink,
+    /// A folder, symbolic link, device or FIFO, which has no data whatever its size field says.
+    Special,
+    /// A GNU sparse file, whose map may go on behind the header.
+    Sparse,
+    /// The next member's name (GNU).
+    LongName,
+    /// The next member's link target (GNU).
+    LongLink,
+    /// The next member's attributes (pax).
+    Pax,
+    /// All following members' attributes (pax).
+    Global,
+    /// A label, a folder's listing, or something of a vendor's, with data.
+    Other,
+}
+
+/// A header's fields.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) link: String,
+    /// Bytes of data that follow.
+    pub(super) size: u64,
+    /// Whether more blocks of a sparse file's map follow.
+    pub(super) map_goes_on: bool,
+}
+
+/// Reads a header block. `Err` says what is wrong with it.
+pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
+    let stored = number(&block[148..156]).ok_or("no member begins here: the checksum is no number")?;
+    if !checksums(block).contains(&stored) {
+        return Err("no member begins here, or its header is damaged: the checksum is wrong");
+    }
+    let kind = kind(block[156]);
+    let size = match kind {
+        Kind::Special => 0,
+        _ => number(&block[124..136]).ok_or("the size in the header is no number")?,
+    };
+    // The prefix is POSIX's; GNU tar keeps other things there.
+    let posix = &block[257..263] == b"ustar\0";
+    let prefix = if posix { text(&block[345..500]) } else { String::new() };
+    let base = text(&block[..100]);
+    Ok(Header {
+        kind,
+        name: if prefix.is_empty() { base } else { format!("{prefix}/{base}") },
+        link: text(&block[157..257]),
+        size,
+        map_goes_on: kind == Kind::Sparse && block[482] != 0,
+    })
+}
+
+fn kind(flag: u8) -> Kind {
+    match flag {
+        0 | b'0' | b'7' => Kind::File,
+        b'1' => Kind::HardLink,
+        b'2'..=b'6' => Kind::Special,
+        b'S' => Kind::Sparse,
+        b'L' => Kind::LongName,
+        b'K' => Kind::LongLink,
+        b'x' => Kind::Pax,
+        b'g' => Kind::Global,
+        _ => Kind::Other,
+    }
+}
+
+/// The sum of a header's bytes, its own field counted as blanks; and the sum of them as signed bytes,
+/// which some old writers stored.
+fn checksums(block: &[u8; BLOCK]) -> [u64; 2] {
+    let (mut unsigned, mut signed) = (0_u64, 0_i64);
+    for (at, byte) in block.iter().enumerate() {
+        let byte = if (148..156).contains(&at) { b' ' } else { *byte };
+        unsigned += u64::from(byte);
+        signed += i64::from(byte.cast_signed());
+    }
+    [unsigned, u64::try_from(signed).unwrap_or(unsigned)]
+}
+
+/// A number in octal digits, or in base 256 if its first bit is set (GNU).
+fn number(field: &[u8]) -> Option<u64> {
+    if field[0] & 0x80 != 0 {
+        let mut bytes = field.iter().copied();
+        let first = u64::from(bytes.next()? & 0x7f);
+        return bytes.try_fold(first, |value, byte| value.checked_mul(256)?.checked_add(u64::from(byte)));
+    }
+    let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
+    if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
+}
+
+/// A field's text up to its first zero byte.
+pub(super) fn text(field: &[u8]) -> String {
+    let end = memchr::memchr(0, field).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
+
+/// Attributes that pax puts before a member.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Attributes {
+    pub(super) path: Option<String>,
+    pub(super) link: Option<String>,
+    pub(super) size: Option<u64>,
+}
+
+impl Attributes {
+    /// Reads records of the form `LENGTH KEY=VALUE\n`. `None` if they are not of that form.
+    pub(super) fn parse(mut records: &[u8]) -> Option<Attributes> {
+        let mut attributes = Attributes::default();
+        while !records.is_empty() {
+            let blank = memchr::memchr(b' ', records)?;
+            let length: usize = std::str::from_utf8(&records[..blank]).ok()?.parse().ok()?;
+            let (record, rest) = records.split_at_checked(length)?;
+            let record = record.get(blank + 1..)?.strip_suffix(b"\n")?;
+            let (key, value) = record.split_at_checked(memchr::memchr(b'=', record)?)?;
+            let value = String::from_utf8_lossy(&value[1..]).into_owned();
+            match key {
+                b"path" | b"GNU.sparse.name" => attributes.path = Some(value),
+                b"linkpath" => attributes.link = Some(value),
+                b"size" => attributes.size = Some(value.parse().ok()?),
+                _ => {}
+            }
+            records = rest;
+        }
+        Some(attributes)
+    }
+}
+
+/// Why a member's name would lead out of the folder that the archive is unpacked in.
+pub(super) fn leads_out(name: &str) -> Option<&'static str> {
+    if name.starts_with('/') {
+        Some("is absolute")
+    } else if name.split('/').any(|part| part == "..") {
+        Some("leads out of its folder")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_octal_or_base_256() {
+        assert_eq!(number(b"00000001750\0"), Some(1000));
+        assert_eq!(number(b"      1750 \0"), Some(1000));
+        assert_eq!(number(b"\0\0\0\0\0\0\0\0\0\0\0\0"), Some(0));
+        assert_eq!(number(b"\x80\0\0\0\x10\0\0\0\0\0\0\0"), Some(1 << 60));
+        assert_eq!(number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None);
+        assert_eq!(number(b"00000009\0\0\0\0"), None);
+    }
+
+    #[test]
+    fn pax_records_are_read_or_refused() {
+        let read = Attributes::parse(b"12 path=a/b\n17 size=123456789\n6 a=b\n");
+        assert_eq!(read, None, "a length that does not fit");
+        let read = Attributes::parse(b"12 path=a/b\n19 size=1234567890\n6 a=b\n").expect("good");
+        assert_eq!((read.path.as_deref(), read.size), (Some("a/b"), Some(1_234_567_890)));
+        assert_eq!(Attributes::parse(b"99 path=a\n"), None);
+        assert_eq!(Attributes::parse(b"x"), None);
+    }
+
+    #[test]
+    fn names_that_lead_out_are_told() {
+        assert!(leads_out("/etc/passwd").is_some());
+        assert!(leads_out("a/../../b").is_some());
+        assert!(leads_out("..").is_some());
+        assert_eq!(leads_out("./a/..b/c.."), None);
+    }
+}
