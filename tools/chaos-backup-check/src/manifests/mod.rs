@@ -1,0 +1,176 @@
+//! Reads exported Kubernetes objects: YAML, of one document or several, or JSON; objects by
+//! themselves or lists of them, as `kubectl get -o yaml` writes them.
+//!
+//! What the form can't show: documents of YAML stand for themselves, so that a file which is cut
+//! between two of them looks whole. A list, which is what kubectl exports, has its kind at the end.
+
+mod object;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, BufRead, BufReader, Read};
+
+use chaos_common::record::Contents;
+
+use self::object::{Data, Node};
+use crate::trouble::{Trouble, count};
+
+/// The largest file that is read: what an API server could hold fits in it.
+const MAX_FILE: usize = 64 << 20;
+
+/// Reads a file of `size` bytes; gives what it holds, and the same for people.
+pub(crate) fn examine(reader: impl Read, size: u64) -> Result<(Contents, String), Trouble> {
+    if size > MAX_FILE as u64 {
+        return Trouble::cannot_tell(format!(
+            "has {size} bytes, and no more than {MAX_FILE} bytes of Kubernetes objects are read"
+        ));
+    }
+    let mut found = Found::default();
+    let mut reader = BufReader::new(Watched { reader, last: b'\n', failed: false });
+    let start = reader.fill_buf().map_err(|error| Trouble::reading(0, &error))?;
+    let json = start.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte == b'{');
+    let read = if json { read_json(&mut reader, &mut found) } else { read_yaml(&mut reader, &mut found) };
+    let watched = reader.into_inner();
+    if watched.failed {
+        return Trouble::cannot_tell("cannot be read to its end: the file system reports an error");
+    }
+    read?;
+    if found.kinds.is_empty() {
+        return Trouble::damaged("holds no object");
+    }
+    if !json && watched.last != b'\n' {
+        return Trouble::cannot_tell("may be cut: its last line has no end");
+    }
+    let objects = found.kinds.values().sum();
+    let kinds: Vec<String> = found.kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    let message = format!("read to the end: {} ({})", count(objects as u64, "object"), kinds.join(", "));
+    Ok((Contents::Kubernetes { objects, kinds: found.kinds }, message))
+}
+
+fn read_json(reader: &mut impl Read, found: &mut Found) -> Result<(), Trouble> {
+    for node in serde_json::Deserializer::from_reader(reader).into_iter::<Node>() {
+        // The error's own words may repeat a value.
+        let node = node.map_err(|error| {
+            let what = match error.classify() {
+                serde_json::error::Category::Eof => "is cut: its JSON ends in the middle",
+                serde_json::error::Category::Data => "holds something that is no Kubernetes object",
+                _ => "is not JSON",
+            };
+            Trouble::Damaged(format!("{what}, at line {}, column {}", error.line(), error.column()))
+        })?;
+        found.take(node, None)?;
+    }
+    Ok(())
+}
+
+fn read_yaml(reader: &mut impl Read, found: &mut Found) -> Result<(), Trouble> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        emit_comments: false,
+        budget: serde_saphyr::budget! {
+            max_reader_input_bytes: Some(MAX_FILE),
+            max_total_scalar_bytes: MAX_FILE,
+            max_events: 20_000_000,
+            max_nodes: 10_000_000,
+            max_documents: 100_000,
+            max_depth: 200,
+        },
+    };
+    for node in serde_saphyr::read_with_options::<_, Node>(reader, options) {
+        found.take(node.map_err(|error| yaml_trouble(&error))?, None)?;
+    }
+    Ok(())
+}
+
+/// What is wrong, without the error's own words: they may repeat a value.
+fn yaml_trouble(error: &serde_saphyr::Error) -> Trouble {
+    use serde_saphyr::Error;
+    let place = error.location().map_or(String::new(), |at| format!(", at line {}, column {}", at.line(), at.column()));
+    match error.without_snippet() {
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            Trouble::CannotTell(format!("is larger or deeper than this version reads{place}"))
+        }
+        Error::SerdeInvalidType { .. } | Error::Unexpected { .. } => {
+            Trouble::Damaged(format!("holds something that is no Kubernetes object{place}"))
+        }
+        Error::DuplicateMappingKey { .. } => Trouble::Damaged(format!("has the same key twice{place}")),
+        _ => Trouble::Damaged(format!("is not YAML{place}")),
+    }
+}
+
+/// The objects seen so far.
+#[derive(Default)]
+struct Found {
+    kinds: BTreeMap<String, usize>,
+    /// Group, kind, namespace and name.
+    names: HashSet<(String, String, Option<String>, String)>,
+    number: usize,
+}
+
+impl Found {
+    /// Takes an object or a list. `of` is the version and kind that the list gives its items.
+    fn take(&mut self, node: Node, of: Option<(&str, &str)>) -> Result<(), Trouble> {
+        let number = self.number + 1;
+        let lacks = |what| Trouble::Damaged(format!("is damaged: object {number} has no {what}"));
+        let given =
+            |own: Option<String>, of: Option<&str>| own.filter(|word| !word.is_empty()).or(of.map(str::to_owned));
+        let kind = given(node.kind, of.map(|of| of.1)).ok_or_else(|| lacks("kind"))?;
+        let version = given(node.api_version, of.map(|of| of.0)).ok_or_else(|| lacks("apiVersion"))?;
+        if let (Some(items), Some(item)) = (node.items, kind.strip_suffix("List")) {
+            let of = (!item.is_empty()).then_some((version.as_str(), item));
+            return items.into_iter().try_for_each(|item| self.take(item, of));
+        }
+        let metadata = node.metadata.unwrap_or_default();
+        let name = metadata.name.filter(|name| !name.is_empty()).ok_or_else(|| lacks("metadata.name"))?;
+        values(&kind, &version, [&node.data, &node.string_data, &node.binary_data]).map_err(|(key, why)| {
+            Trouble::Damaged(format!("is damaged: the value of {key:?} in {kind} {name} {why}"))
+        })?;
+        let group = version.rsplit_once('/').map_or("", |(group, _)| group).to_owned();
+        self.number = number;
+        if !self.names.insert((group, kind.clone(), metadata.namespace, name.clone())) {
+            return Trouble::damaged(format!("holds {kind} {name} twice"));
+        }
+        *self.kinds.entry(kind).or_default() += 1;
+        Ok(())
+    }
+}
+
+/// The first value that its object can't have: its key, and why.
+fn values(kind: &str, version: &str, maps: [&Option<Data>; 3]) -> Result<(), (String, &'static str)> {
+    let [data, string, binary] = maps.map(Option::as_ref);
+    let (text, base64) = match (version, kind) {
+        ("v1", "Secret") => ([data, string], [data]),
+        ("v1", "ConfigMap") => ([data, binary], [binary]),
+        _ => return Ok(()),
+    };
+    if let Some(key) = text.into_iter().flatten().find_map(|data| data.not_text.clone()) {
+        return Err((key, "is no text"));
+    }
+    match base64.into_iter().flatten().find_map(|data| data.not_base64.clone()) {
+        Some(key) => Err((key, "is not base64")),
+        None => Ok(()),
+    }
+}
+
+/// A reader that remembers the last byte, and whether the file system failed: parsers turn that into
+/// errors of their own.
+struct Watched<R> {
+    reader: R,
+    last: u8,
+    failed: bool,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer);
+        match &read {
+            Ok(read) => self.last = buffer[..*read].last().copied().unwrap_or(self.last),
+            Err(error) => self.failed |= error.kind() != io::ErrorKind::Interrupted,
+        }
+        read
+    }
+}
