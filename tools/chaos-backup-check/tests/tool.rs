@@ -1,0 +1,266 @@
+//! The tool as people and pipelines run it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const HEALTH: &str = r#"{"schema":"chaos.health/1","id":"1","run":"the-run","time":"2026-11-22T16:00:00.123Z","tool":"chaos-health 0.1.0","verdict":"pass","summary":"s","data":{}}"#;
+
+/// A folder with a configuration and backups.
+struct Bench {
+    folder: TempDir,
+    config: String,
+}
+
+/// What the tool did.
+struct Ran {
+    output: Output,
+    took: Duration,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let config = "[application]\nnamespace = \"shop\"\n".to_owned();
+        Bench { folder: tempfile::tempdir().expect("a folder"), config }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn backup(mut self, kind: &str, path: &str) -> Bench {
+        let table = format!("[[backup]]\nname = \"{path}\"\nkind = \"{kind}\"\npath = \"{path}\"\n");
+        self.config.push_str(&table);
+        self
+    }
+
+    fn file(self, path: &str, contents: &[u8]) -> Bench {
+        fs::write(self.path().join(path), contents).expect("written");
+        self
+    }
+
+    /// One good backup of each kind.
+    fn good() -> Bench {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let read = |path: &str| fs::read(fixtures.join(path)).expect("a fixture");
+        let secret = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: aHVudGVyMg==}\n";
+        let bench = Bench::new()
+            .backup("postgres", "latest.dump")
+            .file("shop-1.dump", &read("pgdump/gzip.dump"))
+            .backup("tar", "app.tar.gz")
+            .file("app.tar.gz", &read("tar/gnu.tar.gz"))
+            .backup("kubernetes", "secrets.yaml")
+            .file("secrets.yaml", secret);
+        symlink("shop-1.dump", bench.path().join("latest.dump")).expect("a link");
+        bench
+    }
+
+    fn run(&self, args: &[&str], stdin: Option<&str>) -> Ran {
+        fs::write(self.path().join("chaos.toml"), &self.config).expect("written");
+        let started = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chaos-backup-check"))
+            .args(args)
+            .env_clear()
+            .env("HOME", self.path())
+            .env("KUBECONFIG", self.path().join("no-kubeconfig"))
+            .current_dir(self.path())
+            .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
+        if let Some(text) = stdin {
+            child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads its input");
+        }
+        let output = child.wait_with_output().expect("it ends");
+        Ran { output, took: started.elapsed() }
+    }
+}
+
+impl Ran {
+    fn stdout(&self) -> String {
+        String::from_utf8(self.output.stdout.clone()).expect("UTF-8")
+    }
+
+    fn everything(&self) -> String {
+        format!("{}\n{}\n{:?}", self.stdout(), String::from_utf8_lossy(&self.output.stderr), self.output.status)
+    }
+
+    #[track_caller]
+    fn exits(&self, code: i32) -> &Ran {
+        assert_eq!(self.output.status.code(), Some(code), "{}", self.everything());
+        self
+    }
+
+    fn result(&self) -> Value {
+        let stdout = self.stdout();
+        let last = stdout.lines().last().expect("a line");
+        serde_json::from_str(last).expect("JSON")
+    }
+
+    /// Status and message of the check of this id on the backup of this name.
+    #[track_caller]
+    fn check(&self, id: &str, name: &str) -> (String, String) {
+        let result = self.result();
+        let checks = result["data"]["checks"].as_array().expect("checks").clone();
+        let found = checks
+            .iter()
+            .find(|check| check["id"] == id && check["object"].as_str().unwrap_or_default().ends_with(name));
+        let check = found.unwrap_or_else(|| panic!("no {id} of {name}: {}", self.everything()));
+        let text = |key: &str| check[key].as_str().expect("text").to_owned();
+        (text("status"), text("message"))
+    }
+}
+
+#[test]
+fn good_backups_pass_and_the_record_says_what_they_hold() {
+    let ran = Bench::good().run(&[], None);
+    let result = ran.exits(0).result();
+    assert_eq!((&result["schema"], &result["verdict"]), (&"chaos.backup/1".into(), &"pass".into()));
+    let items = &result["data"]["items"];
+    assert_eq!(items.as_array().map(Vec::len), Some(3));
+    assert_eq!(items[0]["contents"]["format"], "postgres");
+    assert_eq!(items[0]["contents"]["tables"].as_array().map(Vec::len), Some(7));
+    assert!(items[0]["resolved"].as_str().expect("a link").ends_with("/shop-1.dump"), "{items}");
+    assert_eq!(items[1]["contents"]["members"], 16);
+    assert_eq!(items[2]["contents"]["kinds"]["Secret"], 1);
+    assert_eq!(items[0]["max_age_s"], 86_400);
+    assert_eq!(ran.check("backup.restorable", "latest.dump").0, "pass");
+    assert_eq!(ran.check("backup.fresh", "app.tar.gz").0, "pass");
+    assert!(ran.stdout().contains("\"backup.tool\"") && ran.stdout().contains("no [database] is configured"));
+    assert!(!ran.everything().contains("aHVudGVyMg"), "no value of a secret: {}", ran.everything());
+}
+
+#[test]
+fn the_stream_passes_byte_for_byte_and_its_run_is_kept() {
+    let foreign = "{\"other\": [1,  2]}\n";
+    let ran = Bench::good().run(&["-o", "json"], Some(&format!("{foreign}{HEALTH}\n")));
+    ran.exits(0);
+    assert!(ran.stdout().starts_with(&format!("{foreign}{HEALTH}\n")), "{}", ran.everything());
+    assert_eq!(ran.result()["run"], "the-run");
+}
+
+#[test]
+fn a_worse_stream_makes_a_worse_exit() {
+    let bench = Bench::good();
+    let failed = HEALTH.replace("\"verdict\":\"pass\"", "\"verdict\":\"fail\"");
+    assert_eq!(bench.run(&[], Some(&format!("{failed}\n"))).exits(1).result()["verdict"], "pass");
+    for broken in ["", &HEALTH[..50], "NAME READY\n"] {
+        let ran = bench.run(&[], Some(broken));
+        assert_eq!(ran.exits(3).check("stream.upstream", "standard input").0, "unknown");
+    }
+}
+
+#[test]
+fn usage_and_missing_configuration() {
+    let bench = Bench::good();
+    bench.run(&["--no-such-flag"], None).exits(2);
+    bench.run(&["--config", "absent.toml"], None).exits(2);
+    bench.run(&["-n", "Not_A_Name"], None).exits(2);
+    assert_eq!(bench.run(&["-n", "other"], None).exits(0).result()["data"]["namespace"], "other");
+    let mut nothing = Bench::new();
+    assert_eq!(nothing.run(&[], None).exits(3).result()["verdict"], "unknown");
+    assert!(nothing.run(&[], None).stdout().contains("backup.configured"));
+    nothing.config.clear();
+    nothing.run(&[], None).exits(2);
+}
+
+#[test]
+fn a_table_for_people() {
+    let text = Bench::good().run(&["-o", "text"], None).exits(0).stdout();
+    assert!(text.contains("backup.complete") && text.contains("395 rows in 7 tables"), "{text}");
+    assert!(text.trim_end().lines().last().expect("a line").starts_with("pass"), "{text}");
+}
+
+#[test]
+fn what_is_no_file_fails_at_once_and_by_name() {
+    let names = ["absent", "folder", "fifo", "dangling", "loop", "device", "latest.dump/x"];
+    let bench = names.iter().fold(Bench::good(), |bench, name| bench.backup("tar", name));
+    let at = |name: &str| bench.path().join(name);
+    fs::create_dir(at("folder")).expect("made");
+    assert!(Command::new("mkfifo").arg(at("fifo")).status().expect("mkfifo is there").success());
+    symlink("nowhere", at("dangling")).expect("made");
+    symlink("loop", at("loop")).expect("made");
+    symlink("/dev/zero", at("device")).expect("made");
+    let ran = bench.run(&[], None);
+    assert!(ran.exits(1).took < Duration::from_secs(20), "{:?}", ran.took);
+    for (name, word) in [
+        ("absent", "does not exist"),
+        ("folder", "a folder"),
+        ("fifo", "a FIFO"),
+        ("dangling", "to nowhere that leads nowhere"),
+        ("loop", "cannot be followed"),
+        ("device", "a device"),
+        ("latest.dump/x", "does not exist"),
+    ] {
+        let (status, message) = ran.check("backup.present", name);
+        assert!(status == "fail" && message.contains(word), "{name}: {status} {message}");
+        assert_eq!(ran.check("backup.complete", name).0, "skipped");
+    }
+    assert_eq!(ran.check("backup.complete", "app.tar.gz").0, "pass", "the others are looked at all the same");
+}
+
+#[test]
+fn damage_fails_and_what_cannot_be_read_is_unknown() {
+    let dump = fs::read(Bench::good().path().join("shop-1.dump")).expect("there");
+    let bench = Bench::good().file("shop-1.dump", &dump[..dump.len() - 1]).file("app.tar.gz", b"");
+    let ran = bench.run(&[], None);
+    let (status, message) = ran.exits(1).check("backup.complete", "latest.dump");
+    assert!(status == "fail" && message.contains("is cut"), "{message}");
+    assert!(ran.result()["data"]["items"][0].get("contents").is_none());
+    assert!(ran.check("backup.complete", "app.tar.gz").1.contains("empty"));
+    let ran = Bench::good().file("app.tar.gz", b"\xfd7zXZ\0...").run(&[], None);
+    assert_eq!(ran.exits(3).check("backup.complete", "app.tar.gz").0, "unknown");
+}
+
+#[test]
+fn old_fails_and_future_is_unknown() {
+    let bench = Bench::good();
+    let touch = |time: SystemTime| {
+        let file = File::options().write(true).open(bench.path().join("shop-1.dump")).expect("there");
+        file.set_modified(time).expect("set");
+    };
+    touch(SystemTime::now() - Duration::from_hours(25));
+    let ran = bench.run(&[], None);
+    assert_eq!(ran.exits(1).check("backup.fresh", "latest.dump").0, "fail");
+    assert!(ran.result()["data"]["items"][0]["age_s"].as_i64().expect("an age") >= 25 * 3600);
+    touch(SystemTime::now() + Duration::from_hours(1));
+    assert_eq!(bench.run(&[], None).exits(3).check("backup.fresh", "latest.dump").0, "unknown");
+    touch(SystemTime::now());
+    fs::rename(bench.path().join("shop-1.dump"), bench.path().join("shop-20200101T000000Z.dump")).expect("renamed");
+    fs::remove_file(bench.path().join("latest.dump")).expect("removed");
+    symlink("shop-20200101T000000Z.dump", bench.path().join("latest.dump")).expect("a link");
+    let (status, message) = bench.run(&[], None).exits(1).check("backup.fresh", "latest.dump");
+    assert!(status == "fail" && message.contains("by its name"), "{message}");
+}
+
+#[test]
+fn a_database_that_cannot_be_asked_is_unknown_and_the_files_are_checked_all_the_same() {
+    let mut bench = Bench::good();
+    bench.config.push_str("[database]\ndeployment = \"db\"\nname = \"shop\"\n");
+    let ran = bench.run(&[], None);
+    assert_eq!(ran.exits(3).check("backup.tool", "deployment/db").0, "unknown");
+    assert_eq!(ran.check("backup.complete", "latest.dump").0, "pass");
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let bench = Bench::good();
+    fs::write(bench.path().join("chaos.toml"), &bench.config).expect("written");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_chaos-backup-check"))
+        .current_dir(bench.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the tool starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
