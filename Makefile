@@ -1,0 +1,34 @@
+# What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
+SHELL := /bin/bash
+
+
+SHELL := /bin/bash
+
+.PHONY: help build demo demo-down test lint bench schemas install
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+build: ## the six tools, as they are released
+	@. scripts/lib.sh && cargo build --release --workspace --bins
+
+demo: ## the whole runbook on a real cluster (CONTEXT=name for one of your own)
+	@scripts/demo.sh up
+
+demo-down: ## take the demo away
+	@scripts/demo.sh down
+
+test: ## prove everything: lints, unit, tool and pipeline tests, and the real cluster
+	@scripts/test.sh
+
+lint: ## formatting, clippy, licences, shell scripts
+	@scripts/lint.sh
+
+bench: ## speed and memory against the runbook's own commands
+	@scripts/bench.sh
+
+schemas: ## write the JSON Schemas of the records anew
+	@. scripts/lib.sh && UPDATE_SCHEMAS=1 cargo test -q -p chaos-common --test schemas
+
+install: ## the six tools into ~/.cargo/bin
+	@. scripts/lib.sh && for tool in tools/*; do cargo install --locked --path $$tool; done

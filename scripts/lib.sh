@@ -1,0 +1,38 @@
+# What the Makefile's scripts share: where things are. To be sourced.
+# shellcheck shell=bash disable=SC2034 # what is not used here is used where this is sourced
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CHAOS_CACHE=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}
+# What is compiled survives a fresh checkout, so that a second run is quick.
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CHAOS_CACHE/target}
+export CHAOS_CACHE CARGO_TARGET_DIR
+PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
+demo=${CHAOS_DEMO:-$CHAOS_CACHE/demo}
+
+began=$SECONDS
+say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - began)) >&2; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# cluster: a cluster with the shop in it, whole; sets KUBECONFIG. With CONTEXT, that of the user's own
+# kubeconfig; otherwise the throw-away one, and never another.
+cluster() {
+  if [ -n "${CONTEXT:-}" ]; then
+    export CONTEXT
+  else
+    KUBECONFIG=$("$root/tests/cluster/up.sh")
+    export KUBECONFIG
+  fi
+  "$root/tests/shop/up.sh"
+}
+
+# shop_config DIR: the runbook's configuration, with the values that differ here: backups, archive and
+# receivers in DIR. The node is this whole machine, which may have compiled a moment ago.
+shop_config() {
+  sed -e 's|"/backup/|"backup/|' -e 's|"/tmp/experiment-reports"|"reports"|' -e 's|^port = 25 |port = 2525 |' \
+    -e 's|^node_cpu_percent = 90.0|node_cpu_percent = 110.0|' "$root/scripts/ecommerce.toml" >"$1/chaos.toml"
+}
+# The webhooks' addresses are secrets for real users, so they come by the environment here too.
+shop_secrets() {
+  export SLACK_WEBHOOK_URL=http://127.0.0.1:${HOOK_PORT:-8025}/slack/T0DEMO
+  export STATUS_PAGE_API_URL=http://127.0.0.1:${HOOK_PORT:-8025}/status-page
+}

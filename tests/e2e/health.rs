@@ -1,0 +1,127 @@
+//! `chaos-health` on the real cluster.
+
+use std::process::Command;
+
+use chaos_tests::cluster::{Cluster, SHOP};
+use chaos_tests::run::{Place, check};
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
+    let cluster = Cluster::new();
+    cluster.whole();
+    let ran = cluster.place.tool("chaos-health", &[]).exits(0);
+    let record = ran.record("chaos.health/1");
+    assert_eq!(record["verdict"], "pass");
+    for (id, object) in [
+        ("workload.ready", "deployment/ecommerce-backend-deployment"),
+        ("pods.ready", "namespace/ecommerce-production"),
+        ("service.endpoints", "service/ecommerce-frontend-service"),
+        ("service.http", "http://ecommerce-backend-service.ecommerce-production:8000/health"),
+        ("node.conditions", "node/node1"),
+        ("node.usage", "node/node1"),
+        ("pods.usage", "namespace/ecommerce-production"),
+        ("monitoring.prometheus", "http://prometheus-service.monitoring:9090/api/v1/query?query=up"),
+        ("monitoring.grafana", "http://grafana-service.monitoring:3000/api/health"),
+        ("monitoring.alertmanager", "deployment/alertmanager-deployment"),
+    ] {
+        assert_eq!(check(&record, id, object)["status"], "pass", "{}", ran.show());
+    }
+    // Without a file a tool works on what its flags name.
+    let bare = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
+    bare.tool("chaos-health", &["-n", "monitoring", "-o", "text"]).exits(0).prints("deployment/prometheus-deployment");
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn health_while_a_pod_is_down_fails() {
+    let cluster = Cluster::new();
+    cluster.whole();
+    let pod = cluster.pods("ecommerce-backend").remove(0);
+    cluster.kubectl(&["delete", "pod", "-n", SHOP, &pod, "--wait=false"]);
+    let ran = cluster.until("a health record that fails", || {
+        let ran = cluster.place.tool("chaos-health", &[]);
+        ran.stdout().contains("\"verdict\":\"fail\"").then_some(ran)
+    });
+    let ran = ran.exits(1);
+    let record = ran.record("chaos.health/1");
+    let backend = check(&record, "workload.ready", "deployment/ecommerce-backend-deployment");
+    assert_eq!(backend["status"], "fail", "{}", ran.show());
+    assert_eq!(backend["message"], "wants 3 ready pods, has 2");
+    cluster.until("health", || {
+        let ran = cluster.place.tool("chaos-health", &[]);
+        ran.stdout().contains("\"verdict\":\"pass\"").then_some(ran)
+    });
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn what_cannot_be_seen_is_unknown_and_named() {
+    let cluster = Cluster::new();
+    let place = &cluster.place;
+
+    let ran = place.tool("chaos-health", &["-n", "nowhere"]).exits(3);
+    let record = ran.record("chaos.health/1");
+    assert_eq!(check(&record, "namespace.exists", "namespace/nowhere")["message"], "there is no such namespace");
+
+    let nobody = cluster.as_user("nobody");
+    let ran = place.tool("chaos-health", &["--kubeconfig", &nobody]).exits(3);
+    let record = ran.record("chaos.health/1");
+    let pods = check(&record, "pods.ready", "");
+    assert_eq!(pods["status"], "unknown");
+    assert!(
+        pods["message"].as_str().is_some_and(|m| m.contains("forbidden") && m.contains("nobody")),
+        "{}",
+        ran.show()
+    );
+    assert!(pods["hint"].as_str().is_some_and(|hint| hint.contains("can-i")), "{}", ran.show());
+    assert_eq!(check(&record, "service.http", "")["status"], "unknown", "{}", ran.show());
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn without_a_metrics_api_usage_is_unknown() {
+    let cluster = Cluster::new();
+    cluster.whole();
+    let service = cluster.kubectl(&["get", "apiservice", "v1beta1.metrics.k8s.io", "-o", "yaml"]);
+    cluster.kubectl(&["delete", "apiservice", "v1beta1.metrics.k8s.io"]);
+    let ran = cluster.place.tool("chaos-health", &[]);
+    cluster.apply(&service);
+    let ran = ran.exits(3);
+    let record = ran.record("chaos.health/1");
+    assert_eq!(check(&record, "node.usage", "")["status"], "unknown");
+    let pods = check(&record, "pods.usage", "");
+    assert_eq!(pods["status"], "unknown");
+    assert!(pods["hint"].as_str().is_some_and(|hint| hint.contains("metrics-server")), "{}", ran.show());
+    cluster.until("the metrics API", || {
+        let ran = cluster.place.tool("chaos-health", &[]);
+        ran.stdout().contains("\"verdict\":\"pass\"").then_some(ran)
+    });
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn an_expired_certificate_is_named_as_such() {
+    let cluster = Cluster::new();
+    let pki = cluster.state().join("pki");
+    let script = format!(
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout old.key -out old.csr -subj /O=system:masters/CN=old 2>/dev/null &&
+         printf 'extendedKeyUsage=clientAuth\\n' > old.ext &&
+         openssl x509 -req -in old.csr -CA {0}/ca.crt -CAkey {0}/ca.key -set_serial 7 -days -1 -extfile old.ext -out old.crt 2>/dev/null",
+        pki.display()
+    );
+    let made =
+        Command::new("bash").arg("-c").arg(script).current_dir(cluster.place.path()).status().expect("bash is there");
+    assert!(made.success());
+    let server = cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]);
+    let kubeconfig = format!(
+        "{{apiVersion: v1, kind: Config, current-context: old, contexts: [{{name: old, context: {{cluster: c, user: u}}}}],
+          clusters: [{{name: c, cluster: {{server: '{server}', certificate-authority: {}/ca.crt}}}}],
+          users: [{{name: u, user: {{client-certificate: {1}/old.crt, client-key: {1}/old.key}}}}]}}",
+        pki.display(),
+        cluster.place.path().display()
+    );
+    let path = cluster.place.file("old-kubeconfig", &kubeconfig).display().to_string();
+    let ran = cluster.place.tool("chaos-health", &["--kubeconfig", &path]).exits(3);
+    assert!(ran.stdout().contains("expired"), "{}", ran.show());
+}

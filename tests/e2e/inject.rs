@@ -1,0 +1,207 @@
+//! `chaos-inject` on the real cluster: the gates, and what is left when it is stopped.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use chaos_tests::cluster::{Cluster, SHOP};
+use chaos_tests::run::check;
+
+/// Leases that runs hold.
+fn leases(cluster: &Cluster) -> String {
+    cluster.kubectl(&["get", "leases", "-n", SHOP, "-l", "chaos-runbook/run", "-o", "name"])
+}
+
+/// Health of the shop as a stream.
+fn health(cluster: &Cluster) -> String {
+    cluster.whole();
+    cluster.place.tool("chaos-health", &[]).exits(0).stdout()
+}
+
+const RUN: [&str; 3] = ["run", "pod-failure", "--yes"];
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
+    let cluster = Cluster::new();
+    let good = health(&cluster);
+    let mark = cluster.mark();
+    let refused = |args: &[&str], input: &str, why: &str, status: i32| {
+        let ran = cluster.place.fed("chaos-inject", args, input).exits(status);
+        let record = ran.record("chaos.experiment/1");
+        assert_eq!(record["data"]["outcome"], "refused", "{}", ran.show());
+        assert_eq!(record["verdict"], "unknown");
+        assert!(record["data"]["reason"].as_str().is_some_and(|reason| reason.contains(why)), "{why}\n{}", ran.show());
+        assert!(record["data"].get("injected").is_none());
+    };
+    let failed = good.replace("\"verdict\":\"pass\"", "\"verdict\":\"fail\"");
+    let stale = good.replace("\"time\":\"2", "\"time\":\"1");
+    let elsewhere = good.replace("\"namespace\":\"ecommerce-production\"", "\"namespace\":\"staging\"");
+    let stranger = {
+        let id = cluster.kubectl(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);
+        good.replace(&id, "00000000-0000-0000-0000-000000000000")
+    };
+    refused(&RUN, &failed, "gate.health", 4);
+    refused(&RUN, &stale, "gate.health", 4);
+    refused(&RUN, &elsewhere, "gate.health", 4);
+    refused(&RUN, &stranger, "another cluster", 4);
+    refused(&RUN, "", "gate.stream", 3);
+    refused(&RUN, &good[..good.len() / 2], "gate.stream", 3);
+    refused(&RUN[..2], &good, "gate.consent", 4);
+    let last = ["run", "pod-failure", "--yes", "--workload", "deployment/ecommerce-database-deployment"];
+    refused(&last, &good, "limit.survivors", 4);
+    let all = ["run", "pod-failure", "--yes", "-l", "app=ecommerce-backend", "--count", "3"];
+    refused(&all, &good, "limit.survivors", 4);
+    refused(&["run", "pod-failure", "--yes", "--pod", "no-such-pod"], &good, "no-such-pod", 4);
+    refused(
+        &["run", "pod-failure", "--yes", "-n", "monitoring", "--workload", "deployment/grafana-deployment"],
+        &good,
+        "limit",
+        4,
+    );
+    cluster.config(&|text| text.replace("max_share_percent = 50.0", "max_share_percent = 10.0"));
+    refused(&RUN, &good, "limit.share", 4);
+    cluster.config(&|text| {
+        text.replace("namespaces = [\"ecommerce-production\", \"monitoring\"]", "namespaces = [\"staging\"]")
+    });
+    refused(&RUN, &good, "limit.namespace", 4);
+    cluster.config(&|text| text);
+    cluster.place.tool("chaos-inject", &["plan", "pod-failure"]).exits(0);
+    assert_eq!(cluster.writes_since(mark), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn without_the_permission_or_a_journal_nothing_is_written() {
+    let cluster = Cluster::new();
+    let good = health(&cluster);
+    cluster.apply(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: chaos-test-viewer}},
+           roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}, subjects: [{{kind: User, name: viewer, namespace: {SHOP}}}]}}"
+    ));
+    let viewer = cluster.as_user("viewer");
+    let mark = cluster.mark();
+    let ran = cluster
+        .place
+        .fed("chaos-inject", &["run", "pod-failure", "--yes", "--kubeconfig", &viewer, "--override", "test"], &good)
+        .exits(4);
+    let record = ran.record("chaos.experiment/1");
+    let missing = check(&record, "limit.permissions", "");
+    assert_eq!(missing["status"], "fail");
+    assert!(missing["message"].as_str().is_some_and(|m| m.contains("delete pods")), "{}", ran.show());
+    cluster.kubectl(&["delete", "clusterrolebinding", "chaos-test-viewer"]);
+
+    // A file stands where the journal's folder should be.
+    let blocked = cluster.place.file("blocked", "").display().to_string();
+    let place = Cluster::new().place.env("XDG_STATE_HOME", blocked);
+    let config = cluster.place.path().join("chaos.toml").display().to_string();
+    let ran = place.fed("chaos-inject", &["run", "pod-failure", "--yes", "--config", &config], &good).exits(4);
+    assert_eq!(check(&ran.record("chaos.experiment/1"), "intent.journal", "")["status"], "fail");
+    assert_eq!(cluster.writes_since(mark), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn an_interrupted_run_waits_for_recovery_and_leaves_nothing() {
+    let cluster = Cluster::new();
+    let good = health(&cluster);
+    let before = cluster.pods("ecommerce-backend");
+    let input = cluster.place.file("health.ndjson", &good);
+    let mut command = cluster.place.command("chaos-inject");
+    command
+        .args(RUN)
+        .stdin(std::fs::File::open(input).expect("just written"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let child = command.spawn().expect("it was built");
+    let pid = child.id().to_string();
+    wait_for_injection(&cluster, &before);
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().is_ok_and(|status| status.success()));
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stdout));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = chaos_tests::strict::read(text.lines().last().expect("a record")).expect("ours");
+    assert_eq!(last["data"]["outcome"], "aborted", "{last:#}");
+    assert!(last["data"]["reason"].as_str().is_some_and(|reason| reason.contains("SIGINT")));
+    assert_eq!(leases(&cluster), "");
+    cluster.place.tool("chaos-health", &[]).exits(0);
+}
+
+/// Waits until one of these pods is being deleted.
+fn wait_for_injection(cluster: &Cluster, before: &[String]) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while cluster.pods("ecommerce-backend").iter().all(|pod| before.contains(pod)) {
+        assert!(Instant::now() < end, "nothing was injected");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_reader_that_goes_away_does_not_stop_the_run_half_way() {
+    let cluster = Cluster::new();
+    let good = health(&cluster);
+    cluster.place.file("health.ndjson", &good);
+    let ran = cluster
+        .place
+        .shell("chaos-inject run pod-failure --yes < health.ndjson | head -n 1; echo ${PIPESTATUS[0]}")
+        .exits(0);
+    assert!(ran.stdout().ends_with("\n0\n"), "{}", ran.show());
+    assert!(ran.stderr().contains("everything that was hit is whole again"), "{}", ran.show());
+    assert_eq!(leases(&cluster), "");
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_killed_run_leaves_its_intent_and_the_next_one_refuses() {
+    let cluster = Cluster::new();
+    let good = health(&cluster);
+    let before = cluster.pods("ecommerce-backend");
+    let input = cluster.place.file("health.ndjson", &good);
+    let mut command = cluster.place.command("chaos-inject");
+    command
+        .args(RUN)
+        .stdin(std::fs::File::open(input).expect("just written"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().expect("it was built");
+    wait_for_injection(&cluster, &before);
+    child.kill().expect("it runs");
+    let output = child.wait_with_output().expect("it has ended");
+    let left = leases(&cluster);
+    assert!(left.contains("lease.coordination.k8s.io/chaos-deployment-ecommerce-backend-deployment"), "{left}");
+    let intent = cluster.kubectl(&[
+        "get",
+        "leases",
+        "-n",
+        SHOP,
+        "-l",
+        "chaos-runbook/run",
+        "-o",
+        "jsonpath={.items[0].metadata.annotations}",
+    ]);
+    assert!(intent.contains("pod-failure") && intent.contains(&before[0]), "{intent}");
+
+    // What it wrote ends in no result, so whatever stands behind it in a pipeline knows that it died.
+    let stream = String::from_utf8_lossy(&output.stdout).into_owned();
+    let ran = cluster.place.fed("chaos-verify", &[], &stream).exits(3);
+    assert!(ran.stdout().contains("died"), "{}", ran.show());
+
+    let good = health_in_spite(&cluster);
+    let mark = cluster.mark();
+    let ran = cluster.place.fed("chaos-inject", &RUN, &good).exits(4);
+    let record = ran.record("chaos.experiment/1");
+    let lock = check(&record, "limit.lock", "");
+    assert!(lock["message"].as_str().is_some_and(|message| message.contains("holds it since")), "{}", ran.show());
+    assert!(lock["hint"].as_str().is_some_and(|hint| hint.contains("kubectl delete lease")), "{}", ran.show());
+    assert_eq!(cluster.writes_since(mark), Vec::<String>::new());
+    cluster.kubectl(&["delete", "leases", "-n", SHOP, "-l", "chaos-runbook/run"]);
+}
+
+/// Health once the shop is whole again by itself.
+fn health_in_spite(cluster: &Cluster) -> String {
+    let ran = cluster.until("health", || {
+        let ran = cluster.place.tool("chaos-health", &[]);
+        ran.stdout().contains("\"verdict\":\"pass\"").then_some(ran)
+    });
+    ran.stdout()
+}

@@ -1,0 +1,6 @@
+//! The tools on a real cluster with the sample shop. `make test` brings it up and runs these one after
+//! the other; without a cluster they are skipped.
+
+mod health;
+mod inject;
+mod pipeline;

@@ -1,0 +1,13 @@
+//! What the tests share: running the built tools in a clean environment, the real cluster, and a
+//! second, strict reader of the records that they write.
+
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::return_self_not_must_use,
+    clippy::struct_field_names,
+    reason = "a test panics when it fails, and reads the fields that there are"
+)]
+
+pub mod cluster;
+pub mod run;
+pub mod strict;

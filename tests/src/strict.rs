@@ -1,0 +1,114 @@
+//! A second reader of the records, declared anew from what they promise, that refuses what it does not
+//! know. It keeps the tools from changing the stream by accident.
+
+#![allow(
+    missing_docs,
+    dead_code,
+    reason = "the fields are documented where they are promised; here only their shape counts"
+)]
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+macro_rules! strict {
+    ($($name:ident { $($field:ident: $type:ty),* $(,)? })*) => {
+        $(#[derive(Deserialize, Debug)]
+        #[serde(deny_unknown_fields)]
+        struct $name { $($field: $type),* })*
+    };
+}
+
+strict! {
+    Envelope { schema: String, id: String, run: String, time: String, tool: String, verdict: Option<String>, summary: String, data: Value }
+    Check { id: String, object: Option<String>, status: String, message: String, hint: Option<String>, vantage: Option<String> }
+    ClusterRef { id: String, context: Option<String>, server: String }
+    WorkloadRef { kind: String, namespace: String, name: String }
+    State { workloads: Vec<Workload>, services: Vec<Service>, nodes: Vec<Node> }
+    Workload { kind: String, namespace: String, name: String, wants: i32, ready: i32, images: Vec<String>, restarts: i64, cpu_cores: Option<f64>, memory_bytes: Option<u64> }
+    Service { namespace: String, name: String, ready: usize, not_ready: usize }
+    Node { name: String, ready: bool, cpu_allocatable_cores: f64, memory_allocatable_bytes: u64, cpu_cores: Option<f64>, memory_bytes: Option<u64> }
+    Health { cluster: ClusterRef, namespace: String, checks: Vec<Check>, state: State }
+    Backup { namespace: String, checks: Vec<Check>, items: Vec<Item> }
+    Item { name: String, path: String, resolved: Option<String>, size_bytes: Option<u64>, made: Option<String>, age_s: Option<i64>, max_age_s: i64, contents: Option<Contents> }
+    Rows { table: String, rows: u64 }
+    Baseline { cluster: ClusterRef, namespace: String, checks: Vec<Check>, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, timings: Vec<Timing> }
+    Database { vantage: String, database: String, server_version: String, size_bytes: u64, tables: Vec<Rows> }
+    Digest { kind: String, name: String, digest: String }
+    Answer { service: String, path: String, vantage: String, status: u16, items: Option<u64> }
+    Timing { service: String, path: String, vantage: String, requests: usize, errors: usize, p50_ms: Option<f64>, p95_ms: Option<f64>, max_ms: Option<f64> }
+    Notification { occasion: String, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, checks: Vec<Check> }
+    Contact { role: String, name: String, phone: String }
+    Channel { channel: String, to: String, outcome: String, attempts: u32, detail: String }
+    Plan { experiment: String, cluster: ClusterRef, namespace: String, targets: Vec<Target>, calls: Vec<Call>, blast_radius: Vec<Radius>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, permissions: Vec<Permission>, checks: Vec<Check> }
+    Target { kind: String, namespace: String, name: String, uid: String, owner: WorkloadRef, node: Option<String> }
+    Call { method: String, path: String, precondition: Option<String> }
+    Radius { workload: WorkloadRef, ready: usize, hit: usize, left: usize, services: Vec<String> }
+    Permission { verb: String, group: String, resource: String, namespace: String, allowed: bool }
+    Event { event: String, object: Option<String>, since_injection_ms: Option<f64> }
+    Experiment { experiment: String, outcome: String, reason: Option<String>, cluster: Option<ClusterRef>, namespace: String, executor: String, targets: Vec<Target>, started: String, injected: Option<String>, ended: String, duration_ms: u64, checks: Vec<Check>, recoveries: Vec<Recovery>, availability: Vec<Availability>, overridden: Option<String>, actions: Vec<String>, issues: Vec<String> }
+    Pod { name: String, uid: String }
+    Recovery { deleted: Pod, replacement: Option<Pod>, owner: WorkloadRef, phases: BTreeMap<String, f64>, recovery_ms: Option<f64>, error_bound_ms: f64 }
+    Availability { service: String, path: String, vantage: String, interval_ms: u64, requests: u64, good: u64, missed: u64, percent: f64, longest_gap_ms: f64, p50_ms: Option<f64>, max_ms: Option<f64>, errors: Vec<String> }
+    Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing> }
+    LogErrors { workload: String, pods: usize, lines: u64, samples: Vec<String> }
+    Report { form: String, subject: String, status: String, location: String, stream: Option<String>, findings: Vec<String>, next_steps: Vec<String>, checks: Vec<Check> }
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(tag = "format", rename_all = "kebab-case", deny_unknown_fields)]
+enum Contents {
+    Postgres {
+        version: String,
+        database: String,
+        server_version: String,
+        compression: String,
+        entries: usize,
+        tables: Vec<Rows>,
+    },
+    Tar {
+        members: u64,
+        unpacked_bytes: u64,
+    },
+    Kubernetes {
+        objects: usize,
+        kinds: BTreeMap<String, usize>,
+    },
+}
+
+/// Reads one line; anything that is not promised is an error.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(line: &str) -> Result<Value, String> {
+    let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+    let envelope = Envelope::deserialize(&value).map_err(|error| format!("not our envelope: {error}"))?;
+    let time = envelope.time.as_bytes();
+    if !(time.len() >= 24 && time.ends_with(b"Z") && time[10] == b'T' && time[19] == b'.') {
+        return Err(format!("{} is not a time in UTC with milliseconds", envelope.time));
+    }
+    let has_verdict = matches!(envelope.verdict.as_deref(), Some("pass" | "fail" | "unknown"));
+    if has_verdict == (envelope.schema == "chaos.event/1") {
+        return Err(format!("the verdict of {} is {:?}", envelope.schema, envelope.verdict));
+    }
+    macro_rules! data {
+        ($type:ty) => {
+            <$type>::deserialize(&envelope.data).map(drop)
+        };
+    }
+    match envelope.schema.as_str() {
+        "chaos.health/1" => data!(Health),
+        "chaos.backup/1" => data!(Backup),
+        "chaos.baseline/1" => data!(Baseline),
+        "chaos.notification/1" => data!(Notification),
+        "chaos.plan/1" => data!(Plan),
+        "chaos.event/1" => data!(Event),
+        "chaos.experiment/1" => data!(Experiment),
+        "chaos.verification/1" => data!(Verification),
+        "chaos.report/1" => data!(Report),
+        other => return Err(format!("{other} is no kind of ours")),
+    }
+    .map_err(|error| format!("the data of {} is not as promised: {error}", envelope.schema))?;
+    Ok(value)
+}
