@@ -227,6 +227,14 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_tables_that_is_cut_does_not_make_the_others_missing() {
+        let text = "{\"table\":0,\"there\":true,\"readable\":true}\n";
+        assert!(Lines::parse(text).is_err());
+        assert!(Lines::parse("").is_err());
+        assert!(Lines::parse(&format!("{text}{END_LINE}")).is_ok());
+    }
+
+    #[test]
     fn an_answer_without_a_table_is_refused() {
         let text = format!("{SERVER}\n{END_LINE}");
         let error = Lines::parse(&text).and_then(|lines| lines.counts(&[(0, "\"users\"".to_owned())]));
