@@ -33,6 +33,20 @@ fn a_message_is_sent_once_and_the_host_alone_is_named() {
 }
 
 #[test]
+fn plain_http_needs_no_certificates_and_https_says_that_it_does() {
+    let server = Server::new(&[Answer::Status("200 OK")]);
+    let bench = Bench::new(SLACK);
+    for (scheme, outcome) in [("http", "sent"), ("https", "failed")] {
+        let mut command = bench.command(&["scheduled"]);
+        command.env("HOOK", format!("{scheme}://127.0.0.1:{}/", server.port));
+        command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
+        let output = command.stdin(std::process::Stdio::null()).output().expect("the tool ends");
+        let result = channel(&output);
+        assert_eq!(result["outcome"], outcome, "{result}");
+    }
+}
+
+#[test]
 fn too_many_requests_is_obeyed() {
     let server = Server::new(&[Answer::Status("429 Too Many Requests\r\nRetry-After: 2"), Answer::Status("200 OK")]);
     let start = Instant::now();
