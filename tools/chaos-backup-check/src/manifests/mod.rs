@@ -88,7 +88,9 @@ fn yaml_trouble(error: &serde_saphyr::Error) -> Trouble {
     use serde_saphyr::Error;
     let place = error.location().map_or(String::new(), |at| format!(", at line {}, column {}", at.line(), at.column()));
     match error.without_snippet() {
+        // What goes wrong inside an alias is wrapped in an error of its own; kubectl writes none.
         Error::Budget { .. }
+        | Error::AliasError { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => {

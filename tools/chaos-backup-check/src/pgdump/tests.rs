@@ -173,14 +173,14 @@ fn flipped_bits_in_compressed_data_are_found() {
 fn flipped_bits_in_data_that_is_not_compressed_may_pass_and_zeros_do_not() {
     let dump = fixture!("none.dump");
     let (start, _) = layout(&dump);
-    let flips = (start..dump.len()).step_by(7).map(|at| {
+    let flips = (start..dump.len()).step_by(23).map(|at| {
         let mut flipped = dump.clone();
         flipped[at] ^= 1;
         check(&flipped).is_ok()
     });
-    assert!(flips.filter(|passes| *passes).count() > 100, "a limit of the format: see the module's documentation");
+    assert!(flips.filter(|passes| *passes).count() > 50, "a limit of the format: see the module's documentation");
     for (name, dump) in [("none", dump), ("gzip", fixture!("gzip.dump")), ("piped", fixture!("piped.dump"))] {
-        for at in (0..dump.len() - 64).step_by(151) {
+        for at in (0..dump.len() - 64).step_by(307) {
             let mut zeroed = dump.clone();
             zeroed[at..at + 64].fill(0);
             assert!(check(&zeroed).is_err(), "{name} with zeros at {at} passes");
