@@ -78,6 +78,14 @@ impl Bench {
         if let Some(text) = stdin {
             child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads its input");
         }
+        // What it writes fits into a pipe, so that it can end before it is read.
+        while child.try_wait().expect("it is ours").is_none() {
+            if started.elapsed() > Duration::from_secs(60) {
+                child.kill().expect("it is ours");
+                panic!("it hangs");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let output = child.wait_with_output().expect("it ends");
         Ran { output, took: started.elapsed() }
     }

@@ -165,23 +165,24 @@ impl Decoder {
     /// Reads the chunks of one table or large object. `name` is what they belong to.
     fn payload<R: Read>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
         let at = input.position();
-        let what = || format!("the data of {name}");
+        // Without compression every row is a chunk: this is not made anew for each.
+        let what = format!("the data of {name}");
         let damaged = |why: String| in_data(name, at, &why);
         self.zlib.reset(true);
         let mut ended = false;
         loop {
             let chunk = input.position();
-            let mut left = match input.int(&what())? {
+            let mut left = match input.int(&what)? {
                 0 => break,
                 length => u64::try_from(length)
                     .map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?,
             };
-            input.room_for(left, chunk, &what())?;
+            input.room_for(left, chunk, &what)?;
             while left > 0 {
                 let bytes = input.fill()?;
                 let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
                 if bytes.is_empty() {
-                    return Err(input.cut(&what()));
+                    return Err(input.cut(&what));
                 }
                 match self.codec {
                     Codec::None => sink.take(bytes).map_err(damaged)?,

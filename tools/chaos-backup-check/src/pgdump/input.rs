@@ -80,8 +80,14 @@ impl<R: Read> Input<R> {
     /// (`ReadInt` in PostgreSQL's `pg_backup_archiver.c`).
     pub(super) fn int(&mut self, what: &str) -> Result<i64, Trouble> {
         let at = self.position;
-        let sign = self.byte(what)?;
-        let value = self.little_endian(self.int_size, what)?;
+        let (sign, value) = match self.buffer[self.start..self.end].first_chunk::<5>() {
+            // The usual case, without a look at the end of the buffer for each byte.
+            Some(&[sign, a, b, c, d]) if self.int_size == 4 => {
+                self.consume(5);
+                (sign, u64::from(u32::from_le_bytes([a, b, c, d])))
+            }
+            _ => (self.byte(what)?, self.little_endian(self.int_size, what)?),
+        };
         let value = i64::try_from(value).ok().filter(|value| *value <= i64::from(u32::MAX));
         match (sign, value) {
             (0, Some(value)) => Ok(value),
