@@ -354,8 +354,13 @@ impl Stream {
         }
     }
 
-    /// Adds the tool's result and gives the exit status: `own`, or what the stream makes worse.
+    /// Adds the tool's result and gives the exit status: `own`, or what the stream makes worse. Where
+    /// the record goes to the next tool, its summary is told on stderr.
     pub fn result<D: Data>(&mut self, verdict: Verdict, summary: impl Into<String>, data: D, own: Exit) -> Exit {
+        let summary = summary.into();
+        if self.format == Format::Json {
+            self.progress(&format!("{verdict}: {summary}"));
+        }
         self.add(verdict, summary, data);
         self.end(own)
     }

@@ -20,6 +20,17 @@ pub fn render<D: Data>(record: &Record<D>) -> String {
     text
 }
 
+/// A duration for people: milliseconds below a second, seconds below ten minutes, then minutes.
+pub fn duration(milliseconds: f64) -> String {
+    if milliseconds < 1000.0 {
+        format!("{milliseconds:.0} ms")
+    } else if milliseconds < 600_000.0 {
+        format!("{:.1} s", milliseconds / 1000.0)
+    } else {
+        format!("{:.1} min", milliseconds / 60_000.0)
+    }
+}
+
 fn table(checks: &[Check], paint: bool) -> String {
     let object = |check: &Check| check.object.clone().unwrap_or_default();
     let width = |of: &dyn Fn(&Check) -> usize| checks.iter().map(of).max().unwrap_or(0);
@@ -66,5 +77,15 @@ fn status_color(status: Status) -> u8 {
         Status::Unknown => 35,
         Status::Warn => 33,
         Status::Skipped => 90,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_carry_their_unit() {
+        assert_eq!([duration(12.4), duration(12_340.0), duration(720_000.0)], ["12 ms", "12.3 s", "12.0 min"]);
     }
 }

@@ -29,7 +29,15 @@ fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
     }
     // Without a file a tool works on what its flags name.
     let bare = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
-    bare.tool("chaos-health", &["-n", "monitoring", "-o", "text"]).exits(0).prints("deployment/prometheus-deployment");
+    let ran = bare.tool("chaos-health", &["-n", "monitoring"]);
+    let record = ran.record("chaos.health/1");
+    assert_eq!(
+        check(&record, "workload.ready", "deployment/prometheus-deployment")["status"],
+        "pass",
+        "{}",
+        ran.show()
+    );
+    assert_eq!(check(&record, "service.endpoints", "service/grafana-service")["status"], "pass", "{}", ran.show());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `chaos-inject` on the real cluster: the gates, and what is left when it is stopped.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use chaos_tests::cluster::{Cluster, SHOP};
@@ -27,7 +27,9 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
     let mark = cluster.mark();
     let refused = |args: &[&str], input: &str, why: &str, status: i32| {
         let ran = cluster.place.fed("chaos-inject", args, input).exits(status);
-        let record = ran.record("chaos.experiment/1");
+        // The lines before it may be the garbage that this is about.
+        let last = ran.stdout().lines().last().unwrap_or_default().to_owned();
+        let record = chaos_tests::strict::read(&last).unwrap_or_else(|why| panic!("{why}\n{}", ran.show()));
         assert_eq!(record["data"]["outcome"], "refused", "{}", ran.show());
         assert_eq!(record["verdict"], "unknown");
         assert!(record["data"]["reason"].as_str().is_some_and(|reason| reason.contains(why)), "{why}\n{}", ran.show());
@@ -105,16 +107,8 @@ fn an_interrupted_run_waits_for_recovery_and_leaves_nothing() {
     let cluster = Cluster::new();
     let good = health(&cluster);
     let before = cluster.pods("ecommerce-backend");
-    let input = cluster.place.file("health.ndjson", &good);
-    let mut command = cluster.place.command("chaos-inject");
-    command
-        .args(RUN)
-        .stdin(std::fs::File::open(input).expect("just written"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let child = command.spawn().expect("it was built");
+    let child = injecting(&cluster, &good, &before);
     let pid = child.id().to_string();
-    wait_for_injection(&cluster, &before);
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().is_ok_and(|status| status.success()));
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stdout));
@@ -126,13 +120,18 @@ fn an_interrupted_run_waits_for_recovery_and_leaves_nothing() {
     cluster.place.tool("chaos-health", &[]).exits(0);
 }
 
-/// Waits until one of these pods is being deleted.
-fn wait_for_injection(cluster: &Cluster, before: &[String]) {
+/// A run that has begun to delete pods: there are others than these.
+fn injecting(cluster: &Cluster, health: &str, before: &[String]) -> Child {
+    let input = cluster.place.file("health.ndjson", health);
+    let mut command = cluster.place.command("chaos-inject");
+    command.args(RUN).stdin(std::fs::File::open(input).expect("just written"));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it was built");
     let end = Instant::now() + Duration::from_secs(20);
     while cluster.pods("ecommerce-backend").iter().all(|pod| before.contains(pod)) {
         assert!(Instant::now() < end, "nothing was injected");
         std::thread::sleep(Duration::from_millis(50));
     }
+    child
 }
 
 #[test]
@@ -156,15 +155,7 @@ fn a_killed_run_leaves_its_intent_and_the_next_one_refuses() {
     let cluster = Cluster::new();
     let good = health(&cluster);
     let before = cluster.pods("ecommerce-backend");
-    let input = cluster.place.file("health.ndjson", &good);
-    let mut command = cluster.place.command("chaos-inject");
-    command
-        .args(RUN)
-        .stdin(std::fs::File::open(input).expect("just written"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut child = command.spawn().expect("it was built");
-    wait_for_injection(&cluster, &before);
+    let mut child = injecting(&cluster, &good, &before);
     child.kill().expect("it runs");
     let output = child.wait_with_output().expect("it has ended");
     let left = leases(&cluster);

@@ -192,8 +192,10 @@ pub async fn run<F: Fault>(context: &mut Context, fault: F, given: &Consent) -> 
     if closed(&story.checks) {
         return story.refuse(context);
     }
+    // From the first write on, a signal asks for an orderly end.
+    let abort = listen();
     match declare(context, &plan).await {
-        Ok(intent) => inject(context, fault, &plan, intent, story).await,
+        Ok(intent) => inject(context, fault, &plan, intent, story, abort).await,
         Err(check) => {
             story.checks.push(check);
             story.refuse(context)
@@ -226,8 +228,14 @@ async fn declare(context: &mut Context, plan: &Plan) -> Result<Intent, Check> {
 }
 
 /// The fault itself, between the first probe and the last.
-async fn inject<F: Fault>(context: &mut Context, mut fault: F, plan: &Plan, intent: Intent, mut story: Story) -> Exit {
-    let mut abort = listen();
+async fn inject<F: Fault>(
+    context: &mut Context,
+    mut fault: F,
+    plan: &Plan,
+    intent: Intent,
+    mut story: Story,
+    mut abort: Abort,
+) -> Exit {
     let settings = context.config.experiment.clone();
     let services = context.config.services.iter();
     let asked = services.filter_map(|service| Some((endpoint(service, &context.namespace), service.health.clone()?)));

@@ -2,15 +2,21 @@
 //! fault. It is kept in a Lease for each target workload, which is a lock at the same time: there can
 //! only be one of a name, and the API server decides who made it.
 
+use std::time::Duration;
+
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
 use chaos_common::record::{Plan, Time, WorkloadRef};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
 use serde_json::json;
+use tokio::time::timeout;
 
 /// Label of all that a run makes or touches: the run's id.
 pub const RUN_LABEL: &str = "chaos-runbook/run";
+/// Time that one write may take. A Lease whose write was not answered may be there all the same: it
+/// holds the target, and the next run says so and what to type.
+const CALL: Duration = Duration::from_secs(10);
 /// Annotation of the Lease: the intent as JSON.
 const INTENT: &str = "chaos-runbook/intent";
 
@@ -95,7 +101,8 @@ impl Intent {
                     ..LeaseSpec::default()
                 }),
             };
-            match api.create(&PostParams::default(), &lease).await {
+            let written = timeout(CALL, api.create(&PostParams::default(), &lease)).await;
+            match written.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into()))) {
                 Ok(made) => intent.held.push(made),
                 Err(error) => {
                     let taken = matches!(&error, kube::Error::Api(status) if status.code == 409);

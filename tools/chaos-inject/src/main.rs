@@ -1,6 +1,7 @@
 //! `chaos-inject`: what happens when this breaks, and is it whole again?
 
 mod availability;
+mod blast_radius;
 mod context;
 mod engine;
 mod fault;
@@ -9,6 +10,7 @@ mod gates;
 mod intent;
 mod journal;
 mod limits;
+mod permissions;
 mod recovery;
 mod select;
 mod sightings;

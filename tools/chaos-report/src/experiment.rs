@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use chaos_common::record::{Check, Experiment, Status, SystemState, Target, Time, Verdict};
+use chaos_common::text::duration;
 
 use crate::findings::{findings, sentence};
 use crate::lessons::Lessons;
-use crate::markdown::{cap, duration, escape, field};
+use crate::markdown::{cap, escape, field};
 use crate::story::Story;
 use crate::tables;
 

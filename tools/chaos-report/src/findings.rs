@@ -2,8 +2,8 @@
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{Availability, Experiment, Outcome, PodRecovery, Record, Status, Verdict};
+use chaos_common::text::duration;
 
-use crate::markdown::duration;
 use crate::story::{Story, describe};
 
 /// The whole run in one sentence, without its first word, which is the conclusion's.

@@ -5,8 +5,9 @@ use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{
     Availability, ChannelOutcome, Check, Notification, PodRecovery, Record, Status, SystemState,
 };
+use chaos_common::text::duration;
 
-use crate::markdown::{cap, duration};
+use crate::markdown::cap;
 use crate::story::{Story, describe};
 
 /// The most that one field of the report lists.
@@ -49,7 +50,7 @@ impl Lessons {
         process.extend(missing(story));
         let failures: Vec<String> = with_status(&checks, Status::Fail);
         Lessons {
-            successes: cap(with_status(&judged, Status::Pass), MOST),
+            successes: cap(with_status(&learned(&judged), Status::Pass), MOST),
             documentation: documentation(&failures),
             follow_up: cap(follow_up(&judged), MOST),
             failures: cap(failures, MOST),
@@ -64,6 +65,13 @@ impl Lessons {
         let steps = [&self.recommendations, &self.follow_up, &self.improvements, &self.process];
         unique(steps.into_iter().flatten().filter(|step| !step.starts_with("and ")).cloned().collect())
     }
+}
+
+/// The checks that say something of the system. That a gate was open or a limit kept is a condition of
+/// the experiment and no finding.
+fn learned<'a>(checks: &[&'a Check]) -> Vec<&'a Check> {
+    let condition = |check: &Check| ["limit.", "gate.", "intent."].iter().any(|part| check.id.starts_with(part));
+    checks.iter().copied().filter(|check| !condition(check)).collect()
 }
 
 fn with_status(checks: &[&Check], status: Status) -> Vec<String> {

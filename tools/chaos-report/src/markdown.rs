@@ -62,17 +62,6 @@ pub(crate) fn table<const N: usize>(out: &mut String, head: [&str; N], rows: &[[
     }
 }
 
-/// A duration for people.
-pub(crate) fn duration(ms: f64) -> String {
-    if ms < 1000.0 {
-        format!("{ms:.0} ms")
-    } else if ms < 600_000.0 {
-        format!("{:.1} s", ms / 1000.0)
-    } else {
-        format!("{:.1} min", ms / 60_000.0)
-    }
-}
-
 /// The first few of many, and how many more there are.
 pub(crate) fn cap(mut values: Vec<String>, most: usize) -> Vec<String> {
     let more = values.len().saturating_sub(most);
@@ -104,10 +93,5 @@ mod tests {
     #[test]
     fn long_text_is_cut() {
         assert!(escape(&"x".repeat(100_000)).chars().count() < MAX_TEXT + 3);
-    }
-
-    #[test]
-    fn durations_carry_their_unit() {
-        assert_eq!([duration(12.4), duration(12_340.0), duration(720_000.0)], ["12 ms", "12.3 s", "12.0 min"]);
     }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{Status, Time};
 use chaos_common::stream::Upstream;
+use chaos_common::text::duration;
 
-use crate::markdown::{cap, duration, escape, field, table};
+use crate::markdown::{cap, escape, field, table};
 use crate::month::Month;
 use crate::story::Story;
 use crate::{archive, trend};

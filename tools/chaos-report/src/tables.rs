@@ -34,7 +34,7 @@ pub(crate) fn recovery(out: &mut String, recoveries: &[PodRecovery]) {
         out.push_str("No recovery was measured.\n");
         return;
     }
-    out.push_str("Milliseconds from the acceptance of the delete call.\n\n");
+    out.push_str("Milliseconds from the sending of the delete call.\n\n");
     let head = [
         "Pod",
         "Replacement",

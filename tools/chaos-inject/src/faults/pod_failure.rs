@@ -8,26 +8,31 @@ use chaos_common::cluster::{ReadError, owner_uid};
 use chaos_common::config::{self, Span};
 use chaos_common::exit::Failure;
 use chaos_common::health::{pods::is_ready, workloads::workload_of};
-use chaos_common::record::{
-    ApiCall, Availability, BlastRadius, Check, EventKind, Permission, Plan, PodRecovery, Target, WorkloadRef,
-};
-use futures::future::join_all;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use chaos_common::record::{ApiCall, Availability, Check, EventKind, Plan, PodRecovery, Target};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Preconditions};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::blast_radius;
 use crate::context::Context;
 use crate::fault::{Abort, End, Fault};
 use crate::intent;
-use crate::limits::{self, Budget};
+use crate::limits;
+use crate::permissions;
 use crate::recovery::Tracker;
 use crate::select::{Selection, select};
 use crate::sightings::{Seen, Sighting, watch};
 
+/// Permissions that fault and observation need, as verb, API group and resource.
+const NEEDED: [(&str, &str, &str); 5] = [
+    ("delete", "", "pods"),
+    ("list", "", "pods"),
+    ("watch", "", "pods"),
+    ("list", "discovery.k8s.io", "endpointslices"),
+    ("watch", "discovery.k8s.io", "endpointslices"),
+];
 /// Time that the first look at pods and endpoints may take.
 const FIRST_LOOK: Duration = Duration::from_secs(15);
 /// Time that one delete call may take.
@@ -133,14 +138,14 @@ impl Fault for PodFailure {
                 )),
             }
         }
-        let blast_radius = blast_radius(&pods, &targets, &services);
+        let blast_radius = blast_radius::of(&pods, &targets, &services);
         checks.extend(limits::blast_radius(
             &blast_radius,
             pods.iter().filter(|pod| is_ready(pod)).count(),
             &context.config.limits,
         ));
-        checks.extend(limits::budgets(&hit_budgets(&budgets, &chosen)));
-        let permissions = permissions(context).await?;
+        checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
+        let permissions = permissions::ask(context, &NEEDED).await?;
         checks.push(limits::permissions(&permissions));
         let calls = targets
             .iter()
@@ -167,10 +172,12 @@ impl Fault for PodFailure {
             permissions,
             checks,
         };
-        let held = intent::holders(cluster, &plan).await?;
-        plan.checks.extend(held.into_iter().map(|(lease, who)| {
-            Check::fail("limit.lock", format!("lease/{lease}"), who).hint(intent::held_hint(namespace, &lease))
-        }));
+        match intent::holders(cluster, &plan).await {
+            Ok(held) => plan.checks.extend(held.into_iter().map(|(lease, who)| {
+                Check::fail("limit.lock", format!("lease/{lease}"), who).hint(intent::held_hint(namespace, &lease))
+            })),
+            Err(error) => plan.checks.push(error.check("limit.lock", "")),
+        }
         Ok(plan)
     }
 
@@ -432,122 +439,4 @@ fn target(pod: &Pod) -> Option<Target> {
         owner: workload_of(pod)?,
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
     })
-}
-
-/// What is left of each workload that is hit.
-fn blast_radius(pods: &[Pod], targets: &[Target], services: &[Service]) -> Vec<BlastRadius> {
-    let workloads: BTreeSet<&WorkloadRef> = targets.iter().map(|target| &target.owner).collect();
-    let of = |workload: &WorkloadRef| {
-        let ready = pods.iter().filter(|pod| is_ready(pod) && workload_of(pod).as_ref() == Some(workload)).count();
-        let hit: Vec<&Target> = targets.iter().filter(|target| &target.owner == workload).collect();
-        let labels = pods.iter().filter(|pod| hit.iter().any(|target| pod.metadata.uid.as_ref() == Some(&target.uid)));
-        let labels: Vec<_> = labels.filter_map(|pod| pod.metadata.labels.as_ref()).collect();
-        let selects = |service: &&Service| {
-            let selector =
-                service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).filter(|selector| !selector.is_empty());
-            selector.is_some_and(|selector| {
-                labels.iter().any(|have| selector.iter().all(|(key, value)| have.get(key) == Some(value)))
-            })
-        };
-        let services = services.iter().filter(selects).filter_map(|service| service.metadata.name.clone()).collect();
-        BlastRadius {
-            workload: workload.clone(),
-            ready,
-            hit: hit.len(),
-            left: ready.saturating_sub(hit.len()),
-            services,
-        }
-    };
-    workloads.into_iter().map(of).collect()
-}
-
-/// The disruption budgets that cover pods to be hit.
-fn hit_budgets(budgets: &[PodDisruptionBudget], chosen: &[&Pod]) -> Vec<Budget> {
-    let of = |budget: &PodDisruptionBudget| {
-        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone())?;
-        let hit = chosen.iter().filter(|pod| matches(&selector, pod)).count();
-        (hit > 0).then(|| Budget {
-            name: budget.metadata.name.clone().unwrap_or_default(),
-            allowed: budget.status.as_ref().map_or(0, |status| status.disruptions_allowed),
-            hit: i32::try_from(hit).unwrap_or(i32::MAX),
-        })
-    };
-    budgets.iter().filter_map(of).collect()
-}
-
-/// Whether a label selector selects a pod. An operator that is not known selects it: then a budget
-/// counts rather than not.
-fn matches(selector: &LabelSelector, pod: &Pod) -> bool {
-    let empty = BTreeMap::new();
-    let labels = pod.metadata.labels.as_ref().unwrap_or(&empty);
-    let by_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    by_labels
-        && selector.match_expressions.iter().flatten().all(|term| {
-            let value = labels.get(&term.key);
-            let listed = value.is_some_and(|value| term.values.iter().flatten().any(|one| one == value));
-            match term.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => true,
-            }
-        })
-}
-
-/// Asks the API server whether we hold what fault and undo need.
-async fn permissions(context: &Context) -> Result<Vec<Permission>, ReadError> {
-    let needed = [
-        ("delete", "", "pods"),
-        ("watch", "", "pods"),
-        ("watch", "discovery.k8s.io", "endpointslices"),
-        ("create", "coordination.k8s.io", "leases"),
-        ("delete", "coordination.k8s.io", "leases"),
-    ];
-    let api: Api<SelfSubjectAccessReview> = Api::all(context.cluster.client.clone());
-    let ask = needed.map(|(verb, group, resource)| {
-        let api = api.clone();
-        async move {
-            let review = SelfSubjectAccessReview {
-                spec: SelfSubjectAccessReviewSpec {
-                    resource_attributes: Some(ResourceAttributes {
-                        namespace: Some(context.namespace.clone()),
-                        verb: Some(verb.to_owned()),
-                        group: Some(group.to_owned()),
-                        resource: Some(resource.to_owned()),
-                        ..ResourceAttributes::default()
-                    }),
-                    non_resource_attributes: None,
-                },
-                ..SelfSubjectAccessReview::default()
-            };
-            let what = format!("ask whether we may {verb} {resource}");
-            let answer =
-                context.cluster.read(what, || async { api.create(&PostParams::default(), &review).await }).await?;
-            Ok(Permission {
-                verb: verb.to_owned(),
-                group: group.to_owned(),
-                resource: resource.to_owned(),
-                namespace: context.namespace.clone(),
-                allowed: answer.status.is_some_and(|status| status.allowed),
-            })
-        }
-    });
-    join_all(ask).await.into_iter().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn selectors_of_budgets_are_understood() {
-        let pod: Pod = serde_saphyr::from_str("{metadata: {labels: {app: a, tier: web}}}").expect("a pod");
-        let selects = |yaml: &str| matches(&serde_saphyr::from_str(yaml).expect("a selector"), &pod);
-        assert!(selects("{matchLabels: {app: a}}"));
-        assert!(!selects("{matchLabels: {app: b}}"));
-        assert!(selects("{matchExpressions: [{key: tier, operator: In, values: [web, db]}]}"));
-        assert!(!selects("{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}"));
-        assert!(!selects("{matchExpressions: [{key: tier, operator: DoesNotExist}]}"));
-    }
 }

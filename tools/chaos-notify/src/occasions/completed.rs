@@ -2,6 +2,7 @@
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{Check, Occasion, Status};
+use chaos_common::text;
 
 use crate::facts::{Facts, NOT_KNOWN, line};
 use crate::message::{Message, Page};
@@ -9,13 +10,14 @@ use crate::message::{Message, Page};
 pub(crate) fn message(facts: &Facts) -> Message {
     let name = facts.name();
     let status = status(facts);
-    let duration = facts.experiment.as_ref().map_or_else(
-        || NOT_KNOWN.to_owned(),
-        |record| format!("{}.{} s", record.data.duration_ms / 1000, record.data.duration_ms / 100 % 10),
-    );
+    #[expect(clippy::cast_precision_loss, reason = "minutes")]
+    let duration = facts
+        .experiment
+        .as_ref()
+        .map_or_else(|| NOT_KNOWN.to_owned(), |record| text::duration(record.data.duration_ms as f64));
     let (found, next) = results(facts);
     let location = facts.report.as_ref().map_or_else(|| NOT_KNOWN.to_owned(), |record| line(&record.data.location));
-    let text = format!(
+    let body = format!(
         "Chaos Engineering Experiment Completed\n\nExperiment: {name}\nStatus: {status}\nDuration: {duration}\n\n\
          Key Findings:\n{}\n\nNext Steps:\n{}\n\nReport: {location}\n",
         list(&found, 3),
@@ -24,7 +26,7 @@ pub(crate) fn message(facts: &Facts) -> Message {
     Message {
         occasion: Occasion::Completed,
         subject: "Chaos Engineering Experiment Results",
-        text,
+        text: body,
         short: format!(
             "Chaos Engineering Experiment Completed: {name}, status {status}, duration {duration}. Report: {location}"
         ),

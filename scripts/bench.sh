@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Speed, memory and size against the runbook's own commands, in one run on the same cluster.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+"$root/scripts/setup.sh"
+say "building the six tools"
+cargo build --release --workspace --bins --quiet --manifest-path "$root/Cargo.toml"
+say "starting the cluster and the shop"
+cluster
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+shop_config "$work"
+export PATH=$CARGO_TARGET_DIR/release:$CHAOS_CACHE/bin:$PATH CHAOS_CONFIG=$work/chaos.toml KUBECACHEDIR=$CHAOS_CACHE/kubectl
+say "measuring"
+python3 "$root/scripts/bench.py" "$CARGO_TARGET_DIR/release" "${KUBECONFIG%/*}/pki"

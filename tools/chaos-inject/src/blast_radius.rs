@@ -1,0 +1,89 @@
+//! What a fault that takes pods away leaves of their workloads and disruption budgets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chaos_common::health::pods::is_ready;
+use chaos_common::health::workloads::workload_of;
+use chaos_common::record::{BlastRadius, Target, WorkloadRef};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::limits::Budget;
+
+/// What is left of each workload that is hit.
+pub fn of(pods: &[Pod], targets: &[Target], services: &[Service]) -> Vec<BlastRadius> {
+    let workloads: BTreeSet<&WorkloadRef> = targets.iter().map(|target| &target.owner).collect();
+    let of = |workload: &WorkloadRef| {
+        let ready = pods.iter().filter(|pod| is_ready(pod) && workload_of(pod).as_ref() == Some(workload)).count();
+        let hit: Vec<&Target> = targets.iter().filter(|target| &target.owner == workload).collect();
+        let labels = pods.iter().filter(|pod| hit.iter().any(|target| pod.metadata.uid.as_ref() == Some(&target.uid)));
+        let labels: Vec<_> = labels.filter_map(|pod| pod.metadata.labels.as_ref()).collect();
+        let selects = |service: &&Service| {
+            let selector =
+                service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).filter(|selector| !selector.is_empty());
+            selector.is_some_and(|selector| {
+                labels.iter().any(|have| selector.iter().all(|(key, value)| have.get(key) == Some(value)))
+            })
+        };
+        let services = services.iter().filter(selects).filter_map(|service| service.metadata.name.clone()).collect();
+        BlastRadius {
+            workload: workload.clone(),
+            ready,
+            hit: hit.len(),
+            left: ready.saturating_sub(hit.len()),
+            services,
+        }
+    };
+    workloads.into_iter().map(of).collect()
+}
+
+/// The disruption budgets that cover pods to be hit.
+pub fn budgets(budgets: &[PodDisruptionBudget], chosen: &[&Pod]) -> Vec<Budget> {
+    let of = |budget: &PodDisruptionBudget| {
+        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone())?;
+        let hit = chosen.iter().filter(|pod| matches(&selector, pod)).count();
+        (hit > 0).then(|| Budget {
+            name: budget.metadata.name.clone().unwrap_or_default(),
+            allowed: budget.status.as_ref().map_or(0, |status| status.disruptions_allowed),
+            hit: i32::try_from(hit).unwrap_or(i32::MAX),
+        })
+    };
+    budgets.iter().filter_map(of).collect()
+}
+
+/// Whether a label selector selects a pod. An operator that is not known selects it: then a budget
+/// counts rather than not.
+fn matches(selector: &LabelSelector, pod: &Pod) -> bool {
+    let empty = BTreeMap::new();
+    let labels = pod.metadata.labels.as_ref().unwrap_or(&empty);
+    let by_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    by_labels
+        && selector.match_expressions.iter().flatten().all(|term| {
+            let value = labels.get(&term.key);
+            let listed = value.is_some_and(|value| term.values.iter().flatten().any(|one| one == value));
+            match term.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => true,
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_of_budgets_are_understood() {
+        let pod: Pod = serde_saphyr::from_str("{metadata: {labels: {app: a, tier: web}}}").expect("a pod");
+        let selects = |yaml: &str| matches(&serde_saphyr::from_str(yaml).expect("a selector"), &pod);
+        assert!(selects("{matchLabels: {app: a}}"));
+        assert!(!selects("{matchLabels: {app: b}}"));
+        assert!(selects("{matchExpressions: [{key: tier, operator: In, values: [web, db]}]}"));
+        assert!(!selects("{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}"));
+        assert!(!selects("{matchExpressions: [{key: tier, operator: DoesNotExist}]}"));
+    }
+}
