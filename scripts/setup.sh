@@ -7,7 +7,7 @@ rust_wanted=1.89.0
 go_wanted=1.26.4 # what tests/cluster/go.mod asks for
 # The command that shows a package is there, and the package.
 packages=(
-  gcc:gcc make:make shellcheck:shellcheck curl:curl jq:jq git:git openssl:openssl psql:postgresql-client python3:python3
+  gcc:gcc make:make shellcheck:shellcheck /usr/bin/time:time curl:curl jq:jq git:git openssl:openssl psql:postgresql-client python3:python3
   containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap
   /usr/lib/cni/bridge:containernetworking-plugins
