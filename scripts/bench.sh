@@ -3,6 +3,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+unset CONTEXT # these look into the node as well, so it is always the throw-away cluster
 "$root/scripts/setup.sh"
 say "building the six tools"
 cargo build --release --workspace --bins --quiet --manifest-path "$root/Cargo.toml"

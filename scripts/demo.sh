@@ -31,7 +31,7 @@ export CHAOS_CONFIG=$demo/chaos.toml XDG_STATE_HOME=$demo/state
 
 say "scripts/experiment.sh pod-failure"
 status=0
-"$root/scripts/experiment.sh" pod-failure ${CONTEXT:+--context "$CONTEXT"} >"$demo/stream.ndjson" || status=$?
+"$root/scripts/experiment.sh" pod-failure >"$demo/stream.ndjson" || status=$?
 
 report=$(jq -r 'select(.schema == "chaos.report/1") | .data.location' "$demo/stream.ndjson" | tail -n 1)
 say "verdict: exit status $status"

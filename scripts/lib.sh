@@ -18,11 +18,19 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 cluster() {
   if [ -n "${CONTEXT:-}" ]; then
     export CONTEXT
+    "$root/tests/shop/up.sh"
+    # From here on no other cluster can be meant.
+    local kubectl
+    kubectl=$(command -v "$CHAOS_CACHE/bin/kubectl" || command -v kubectl)
+    mkdir -p "$demo"
+    (umask 077 && "$kubectl" config view --raw --minify --flatten --context "$CONTEXT" >"$demo/kubeconfig")
+    KUBECONFIG=$demo/kubeconfig
   else
     KUBECONFIG=$("$root/tests/cluster/up.sh")
     export KUBECONFIG
+    "$root/tests/shop/up.sh"
   fi
-  "$root/tests/shop/up.sh"
+  export KUBECONFIG
 }
 
 # shop_config DIR: the runbook's configuration, with the values that differ here: backups, archive and

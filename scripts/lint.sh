@@ -14,7 +14,7 @@ for step in "$@"; do
     deny)
       command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
       # Advisories need a network that a test machine may not have; licences, sources and bans do not.
-      cargo deny --offline check bans licenses sources
+      cargo deny check bans licenses sources
       ;;
     shell) find . -name '*.sh' -not -path './target/*' -print0 | xargs -0 shellcheck -x .ci/run ;;
     *) die "no such step: $step" ;;

@@ -24,6 +24,7 @@ tally() {
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + i))
 }
 
+unset CONTEXT # these look into the node as well, so it is always the throw-away cluster
 "$root/scripts/setup.sh"
 tally "formatting" scripts/lint.sh format
 tally "shell scripts" scripts/lint.sh shell
