@@ -313,7 +313,7 @@ impl Cluster {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let pods = self.list(&pods, &params, &what).await?;
         pods.into_iter()
-            .find(|pod| crate::health::pods::is_ready(pod) && owner_uid(pod).is_some_and(ours))
+            .find(|pod| is_ready(pod) && owner_uid(pod).is_some_and(ours))
             .ok_or_else(|| ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready"))
     }
 
@@ -381,6 +381,12 @@ pub struct Executed {
     pub stdout: Vec<u8>,
     /// What it wrote to standard error, without white space at the ends.
     pub stderr: String,
+}
+
+/// The pod's `Ready` condition is true and it is not on its way out.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_none() && conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// UID of the controller that owns an object.

@@ -133,3 +133,78 @@ fn an_expired_certificate_is_named_as_such() {
     let ran = cluster.place.tool("chaos-health", &["--kubeconfig", &path]).exits(3);
     assert!(ran.stdout().contains("expired"), "{}", ran.show());
 }
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn inside_the_cluster_it_is_the_service_account_and_asks_directly() {
+    let cluster = Cluster::new();
+    cluster.whole();
+    cluster.apply(
+        "{apiVersion: v1, kind: List, items: [
+           {apiVersion: v1, kind: ServiceAccount, metadata: {name: looker, namespace: default}},
+           {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: chaos-test-looker},
+            roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view},
+            subjects: [{kind: ServiceAccount, name: looker, namespace: default}]},
+           {apiVersion: v1, kind: Pod, metadata: {name: looker, namespace: default}, spec: {serviceAccountName: looker,
+            terminationGracePeriodSeconds: 0, containers: [{name: looker, image: 'chaos.test/shop:1', command: [sleep, '300']}]}}]}",
+    );
+    cluster.kubectl(&["wait", "--for=condition=Ready", "pod/looker", "-n", "default", "--timeout=60s"]);
+    let inside = ["exec", "-i", "-n", "default", "looker", "--", "sh", "-c"];
+    let bring = |file: &std::path::Path, to: &str| {
+        cluster.kubectl_fed(file, &[&inside[..], &[&format!("cat > {to} && chmod 755 {to}")]].concat());
+    };
+    bring(&chaos_tests::run::bin().join("chaos-health"), "/tmp/chaos-health");
+    bring(&cluster.place.path().join("chaos.toml"), "/tmp/chaos.toml");
+    let run = "cd /tmp && ./chaos-health < /dev/null > out 2> err; echo $?; cat out";
+    let said = cluster.kubectl(&[&inside[..], &[run]].concat());
+    cluster.kubectl(&["delete", "pod/looker", "serviceaccount/looker", "-n", "default", "--wait=false"]);
+    cluster.kubectl(&["delete", "clusterrolebinding", "chaos-test-looker"]);
+    // That account may not look at nodes, so the verdict is unknown; everything else can be seen.
+    assert!(said.starts_with("3\n"), "{said}");
+    let record = chaos_tests::strict::read(said.lines().last().unwrap_or_default())
+        .unwrap_or_else(|why| panic!("{why}: {said}"));
+    assert!(record["data"]["cluster"].get("context").is_none(), "{said}");
+    let http = check(&record, "service.http", "http://ecommerce-backend-service.ecommerce-production:8000/health");
+    assert_eq!((http["status"].as_str(), http["vantage"].as_str()), (Some("pass"), Some("direct")), "{said}");
+    let nodes = check(&record, "node.conditions", "");
+    assert!(
+        nodes["message"].as_str().is_some_and(|message| message.contains("system:serviceaccount:default:looker")),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn every_vantage_reaches_the_services_and_is_named() {
+    let cluster = Cluster::new();
+    cluster.whole();
+    cluster.config(&|text| {
+        text.replace("port = 3000\n# namespace", "port = 3000\nvantage = \"port-forward\"\n# namespace")
+            .replace("port = 8000\n", "port = 8000\nvantage = \"exec:deployment/ecommerce-frontend-deployment\"\n")
+    });
+    let ran = cluster.place.tool("chaos-health", &[]).exits(0);
+    let record = ran.record("chaos.health/1");
+    for (url, vantage) in [
+        ("http://ecommerce-frontend-service.ecommerce-production:3000/health", "port-forward"),
+        (
+            "http://ecommerce-backend-service.ecommerce-production:8000/health",
+            "exec:deployment/ecommerce-frontend-deployment",
+        ),
+        ("http://prometheus-service.monitoring:9090/-/ready", "api-proxy"),
+    ] {
+        let id = if url.contains("monitoring") { "monitoring.prometheus" } else { "service.http" };
+        let http = check(&record, id, url);
+        assert_eq!(
+            (http["status"].as_str(), http["vantage"].as_str()),
+            (Some("pass"), Some(vantage)),
+            "{}",
+            ran.show()
+        );
+    }
+    // Outside the cluster its names resolve to nothing, which says nothing of the Service.
+    cluster.config(&|text| text.replace("port = 8000\n", "port = 8000\nvantage = \"direct\"\n"));
+    let ran = cluster.place.tool("chaos-health", &[]).exits(3);
+    let record = ran.record("chaos.health/1");
+    let http = check(&record, "service.http", "http://ecommerce-backend-service.ecommerce-production:8000/health");
+    assert_eq!(http["status"], "unknown", "{}", ran.show());
+}

@@ -1,6 +1,6 @@
 //! The real cluster and the sample shop in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,17 @@ impl Cluster {
     pub fn kubectl(&self, args: &[&str]) -> String {
         let output =
             kubectl_command().arg("--kubeconfig").arg(&self.kubeconfig).args(args).output().expect("kubectl was built");
+        assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// kubectl's output, with a file on its standard input.
+    #[track_caller]
+    pub fn kubectl_fed(&self, file: &Path, args: &[&str]) -> String {
+        let input = std::fs::File::open(file).expect("the file is there");
+        let mut command = kubectl_command();
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(args).stdin(input);
+        let output = command.output().expect("kubectl was built");
         assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }

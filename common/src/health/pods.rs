@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::metrics::{Sample, Usage, quantity};
-use crate::cluster::ReadError;
+use crate::cluster::{ReadError, is_ready};
 use crate::config::Limits;
 use crate::record::{Check, Status, Time};
 
@@ -14,12 +14,6 @@ const CRASHES: i32 = 3;
 const CRASH_WINDOW_MS: i64 = 10 * 60 * 1000;
 /// The metrics API may not know a pod that is younger than this.
 const METRICS_DELAY_MS: i64 = 90_000;
-
-/// The pod's `Ready` condition is true and it is not on its way out.
-pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    pod.metadata.deletion_timestamp.is_none() && conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
-}
 
 /// What is wrong with one pod; `None` if it runs and is ready, or has done its work.
 pub fn trouble(pod: &Pod, now: Time) -> Option<(Status, String)> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chaos_common::health::pods::is_ready;
+use chaos_common::cluster::is_ready;
 use chaos_common::health::workloads::workload_of;
 use chaos_common::record::{BlastRadius, Target, WorkloadRef};
 use k8s_openapi::api::core::v1::{Pod, Service};

@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chaos_common::cluster::owner_uid;
-use chaos_common::health::pods::is_ready;
+use chaos_common::cluster::{is_ready, owner_uid};
 use chaos_common::record::{PodRecovery, PodRef, RecoveryPhases, Target};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;

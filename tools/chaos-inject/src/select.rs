@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chaos_common::health::{pods::is_ready, workloads::workload_of};
+use chaos_common::cluster::is_ready;
+use chaos_common::health::workloads::workload_of;
 use chaos_common::record::WorkloadRef;
 use k8s_openapi::api::core::v1::Pod;
 

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chaos_common::cluster::{ReadError, owner_uid};
+use chaos_common::cluster::{ReadError, is_ready, owner_uid};
 use chaos_common::config::{self, Span};
 use chaos_common::exit::Failure;
-use chaos_common::health::{pods::is_ready, workloads::workload_of};
+use chaos_common::health::workloads::workload_of;
 use chaos_common::record::{ApiCall, Availability, Check, EventKind, Plan, PodRecovery, Target};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
