@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::pin;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use kube::api::{Api, ListParams};
 use kube::client::Body;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
 
@@ -185,9 +186,17 @@ impl Asker {
                 Vantage::Exec(deployment) => self.exec(endpoint, &deployment, path, limit).await,
             }
         };
-        match timeout(limit, ask).await {
-            Ok(answer) => answer.map(|(status, body)| Answer { status, body, elapsed: start.elapsed() }),
-            Err(_) => Err(self.silent(endpoint, limit).await),
+        let (mut ask, mut control) =
+            (pin!(timeout(limit, ask)), pin!(timeout(limit, self.control(endpoint, limit / 2))));
+        let mut open = None;
+        loop {
+            tokio::select! {
+                answer = &mut ask => return match answer {
+                    Ok(answer) => answer.map(|(status, body)| Answer { status, body, elapsed: start.elapsed() }),
+                    Err(_) => Err(silent(endpoint, limit, open.unwrap_or(false))),
+                },
+                answered = &mut control, if open.is_none() => open = Some(answered.is_ok_and(|answered| answered)),
+            }
         }
     }
 
@@ -211,20 +220,14 @@ impl Asker {
         }
     }
 
-    /// Nothing came in time: was it the Service, or the API server that stands between?
-    async fn silent(&self, endpoint: &Endpoint, limit: Duration) -> Silence {
-        let why = format!("no answer in {} ms", limit.as_millis());
+    /// Whether the way to a Service is open: asked beside the question itself, from the middle of its
+    /// time on, so that an API server that hangs meanwhile is not taken for a Service that does.
+    async fn control(&self, endpoint: &Endpoint, after: Duration) -> bool {
         if self.resolve(&endpoint.vantage) == Vantage::Direct {
-            return Silence::Service(why);
+            return true;
         }
-        let what = format!("reach {} through the API server", endpoint.url(""));
-        match timeout(Duration::from_secs(2), self.cluster.client.apiserver_version()).await {
-            Ok(Err(error)) if !matches!(error, kube::Error::Api(_)) => {
-                Silence::Vantage(ReadError::from_kube(what, &error))
-            }
-            Ok(_) => Silence::Service(why),
-            Err(_) => Silence::Vantage(ReadError::timeout(what, "the API server does not answer")),
-        }
+        sleep(after).await;
+        matches!(self.cluster.client.apiserver_version().await, Ok(_) | Err(kube::Error::Api(_)))
     }
 
     async fn direct(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Vec<u8>), Silence> {
@@ -386,6 +389,18 @@ impl Asker {
             ))),
         }
     }
+}
+
+/// Nothing came in time: was it the Service, or the API server that stands between?
+fn silent(endpoint: &Endpoint, limit: Duration, open: bool) -> Silence {
+    if open {
+        return Silence::Service(format!("no answer in {} ms", limit.as_millis()));
+    }
+    let what = format!("reach {} through the API server", endpoint.url(""));
+    Silence::Vantage(ReadError::timeout(
+        what,
+        format!("the API server did not answer in {} ms either", limit.as_millis()),
+    ))
 }
 
 #[cfg(test)]

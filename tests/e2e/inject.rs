@@ -196,3 +196,56 @@ fn health_in_spite(cluster: &Cluster) -> String {
     });
     ran.stdout()
 }
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_deletion_without_effect_is_not_restored_and_never_a_pass() {
+    let cluster = Cluster::new();
+    let good = health(&cluster);
+    cluster.config(&|text| text.replace("recovery_limit = \"2m\"", "recovery_limit = \"6s\""));
+    // A finalizer keeps the object: the call is accepted, and the pod does not go.
+    let pod = cluster.pods("ecommerce-backend").remove(0);
+    let patch = |value: &str| {
+        let patch = format!("{{\"metadata\":{{\"finalizers\":{value}}}}}");
+        cluster.kubectl(&["patch", "pod", &pod, "-n", SHOP, "--type=merge", "-p", &patch]);
+    };
+    patch("[\"chaos.test/stay\"]");
+    let ran = cluster.place.fed("chaos-inject", &["run", "pod-failure", "--yes", "--pod", &pod], &good);
+    let left = leases(&cluster);
+    patch("null");
+    cluster.kubectl(&["delete", "leases", "-n", SHOP, "-l", "chaos-runbook/run"]);
+    let ran = ran.exits(5).says("NOT RESTORED").says("a person is needed now; type: kubectl");
+    let record = ran.record("chaos.experiment/1");
+    assert_eq!(record["verdict"], "fail");
+    assert_eq!(record["data"]["outcome"], "not_restored");
+    assert_eq!(check(&record, "pod-failure.effect", "")["status"], "unknown");
+    assert!(left.contains("chaos-deployment-ecommerce-backend-deployment"), "the target stays locked: {left}");
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn an_api_server_that_hangs_in_the_middle_loses_nothing() {
+    let cluster = Cluster::new();
+    let good = health(&cluster);
+    let status = chaos_tests::cluster::repository().join("tests/cluster/status.sh");
+    let pid =
+        std::process::Command::new(status).args(["--pid", "kube-apiserver"]).output().expect("bash is there").stdout;
+    let pid = String::from_utf8_lossy(&pid).trim().to_owned();
+    let signal = |signal: &str| {
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().is_ok_and(|s| s.success()))
+    };
+    let before = cluster.pods("ecommerce-backend");
+    let child = injecting(&cluster, &good, &before);
+    signal("-STOP");
+    std::thread::sleep(Duration::from_secs(4));
+    signal("-CONT");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = chaos_tests::strict::read(text.lines().last().expect("a record")).expect("ours");
+    // What could not be asked meanwhile may leave the availability unknown; the recovery is seen.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{last:#}");
+    assert_eq!(last["data"]["outcome"], "completed", "{last:#}");
+    assert_eq!(check(&last, "pod-failure.effect", "")["status"], "pass", "{last:#}");
+    assert_eq!(leases(&cluster), "");
+    health_in_spite(&cluster);
+}
