@@ -232,7 +232,8 @@ fn an_api_server_that_hangs_in_the_middle_loses_nothing() {
         std::process::Command::new(status).args(["--pid", "kube-apiserver"]).output().expect("bash is there").stdout;
     let pid = String::from_utf8_lossy(&pid).trim().to_owned();
     let signal = |signal: &str| {
-        assert!(std::process::Command::new("kill").args([signal, &pid]).status().is_ok_and(|s| s.success()))
+        let sent = std::process::Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
     };
     let before = cluster.pods("ecommerce-backend");
     let child = injecting(&cluster, &good, &before);

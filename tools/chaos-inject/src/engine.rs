@@ -261,12 +261,17 @@ async fn inject<F: Fault>(
     if let Err(why) = &injection {
         context.issue(EventKind::Abort, None, why.clone());
     }
-    let end = if context.injected.is_some() { fault.restore(context, plan, &mut abort).await } else { End::Restored };
-    if end == End::Restored {
-        if context.injected.is_some() {
+    let mut end = End::Restored;
+    if context.injected.is_some() {
+        end = fault.restore(context, plan, &mut abort).await;
+        if end == End::Restored {
+            pause(settings.settle.0, &mut abort).await;
+            // What had come back may have gone again meanwhile.
+            end = fault.restore(context, plan, &mut abort).await;
+        }
+        if end == End::Restored {
             context.action(EventKind::Restored, None, "everything that was hit is whole again");
         }
-        pause(settings.settle.0, &mut abort).await;
     }
     let mut availability = Vec::new();
     for probe in probes {

@@ -44,7 +44,8 @@ pub trait Fault {
     /// all the same.
     async fn inject(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String>;
 
-    /// Undoes the fault where it does not go by itself, and watches until everything is whole.
+    /// Undoes the fault where it does not go by itself, and watches until everything is whole. Called
+    /// again later, it looks whether that is still so.
     async fn restore(&mut self, context: &mut Context, plan: &Plan, abort: &mut Abort) -> End;
 
     /// The validation criteria as checks: the effect, the recovery, what callers saw.

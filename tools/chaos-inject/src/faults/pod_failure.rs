@@ -51,6 +51,7 @@ pub struct PodFailure {
     /// Where the pods behind a Service can be asked themselves: port and path.
     doors: BTreeMap<String, (u16, String)>,
     hit: usize,
+    story: Story,
 }
 
 impl PodFailure {
@@ -74,6 +75,7 @@ impl PodFailure {
             sightings: None,
             doors: BTreeMap::new(),
             hit: 0,
+            story: Story::default(),
         })
     }
 
@@ -291,7 +293,12 @@ impl Fault for PodFailure {
         let end = Instant::now() + self.limit.0;
         let (sender, mut answers) = mpsc::channel(16);
         let mut questioned: BTreeSet<String> = BTreeSet::new();
-        let mut story = Story::default();
+        // What was seen while nobody looked: something that had come back may have gone again.
+        if let Some(sightings) = &mut self.sightings {
+            while let Ok(Sighting { at, seen }) = sightings.try_recv() {
+                self.tracker.see(at, &seen);
+            }
+        }
         let mut told = false;
         while !self.tracker.is_whole() {
             for (pod, services) in self.tracker.to_probe() {
@@ -330,9 +337,9 @@ impl Fault for PodFailure {
                     context.issue(EventKind::Abort, None, format!("{why}: nothing more is broken; waiting for the pods to come back"));
                 }
             }
-            story.tell(context, &self.tracker);
+            self.story.tell(context, &self.tracker);
         }
-        story.tell(context, &self.tracker);
+        self.story.tell(context, &self.tracker);
         let missing = self.tracker.missing();
         if missing.is_empty() {
             return End::Restored;
@@ -401,7 +408,7 @@ impl Fault for PodFailure {
 }
 
 /// Tells each step of a recovery once.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Story {
     told: BTreeSet<(String, &'static str)>,
 }
