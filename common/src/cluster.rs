@@ -2,15 +2,20 @@
 
 use std::fmt::{self, Debug, Display};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, AttachParams, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::exit::{Exit, Failure};
@@ -22,6 +27,12 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_DEADLINE: Duration = Duration::from_secs(20);
 /// How often a read is repeated after a failure that may pass.
 const READ_RETRIES: u32 = 4;
+/// Time that a read and its repetitions may take together while the API server asks for patience (429).
+const THROTTLED_DEADLINE: Duration = Duration::from_secs(60);
+/// Pause after a 429 that does not say for how long.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
+/// Requests that one tool has under way at a time.
+const PARALLEL: usize = 8;
 /// Objects a page of a list.
 const PAGE: u32 = 500;
 
@@ -43,6 +54,11 @@ pub struct Cluster {
     pub context: Option<String>,
     /// The API server's address.
     pub server: String,
+    slots: Arc<Semaphore>,
+    /// Certificates that the API server's is checked with (DER), where the kubeconfig names them.
+    pub(crate) roots: Option<Vec<Vec<u8>>>,
+    /// Our own certificate (DER), where we log in with one.
+    pub(crate) own_certificate: Option<Vec<u8>>,
 }
 
 impl Debug for Cluster {
@@ -76,6 +92,8 @@ pub enum ReadErrorKind {
     Forbidden,
     /// There is no such object.
     NotFound,
+    /// What was asked for was kept for some time only.
+    Gone,
     /// No answer in time.
     Timeout,
     /// Anything else that the API server said.
@@ -130,6 +148,7 @@ impl ReadError {
                 401 => Kind::Unauthorized,
                 403 => Kind::Forbidden,
                 404 => Kind::NotFound,
+                410 => Kind::Gone,
                 408 | 504 => Kind::Timeout,
                 _ => Kind::Other,
             };
@@ -188,6 +207,14 @@ impl Cluster {
     /// # Errors
     /// There is no usable kubeconfig or no such context.
     pub async fn connect(access: &Access) -> Result<Cluster, ReadError> {
+        Cluster::connect_as(access, "chaos-runbook").await
+    }
+
+    /// The same under a name, which the API server's audit log shows as the user agent.
+    ///
+    /// # Errors
+    /// As [`Cluster::connect`].
+    pub async fn connect_as(access: &Access, agent: &'static str) -> Result<Cluster, ReadError> {
         let no_access = |why: String| {
             ReadError::new("find a way to a cluster", ReadErrorKind::Access, why)
                 .hint("name one with --kubeconfig and --context; kubectl config get-contexts lists them")
@@ -213,13 +240,16 @@ impl Cluster {
         config.connect_timeout = Some(Duration::from_secs(5));
         // Repetition is decided here, a read at a time; a write is never repeated behind our back.
         config.default_retry = false;
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let (roots, own_certificate) = (config.root_cert.clone(), own_certificate(&config.auth_info));
         let client = Client::try_from(config).map_err(|error| no_access(error_chain(&error)))?;
-        Ok(Cluster { client, context, server })
+        let slots = Arc::new(Semaphore::new(PARALLEL));
+        Ok(Cluster { client, context, server, slots, roots, own_certificate })
     }
 
     /// Makes a read, within a time-out, and again after failures that may pass (no connection,
-    /// 429, 500, 502, 503, 504). `what` names the attempt in errors.
+    /// 429, 500, 502, 503, 504). `what` names the attempt in errors. Only so many are under way at a time.
     ///
     /// # Errors
     /// It still fails after the repetitions, or fails in a way that will not pass.
@@ -227,27 +257,59 @@ impl Cluster {
     where
         F: Future<Output = kube::Result<T>>,
     {
-        let end = Instant::now() + READ_DEADLINE;
+        let slot = self.slot().await;
+        let answer = self.insist(what, &mut call).await;
+        drop(slot);
+        answer
+    }
+
+    /// Waits for one of the places of requests under way.
+    pub(crate) async fn slot(&self) -> SemaphorePermit<'_> {
+        self.slots.acquire().await.expect("nobody closes the semaphore")
+    }
+
+    /// [`Cluster::read`] for somebody who has a [`Cluster::slot`].
+    pub(crate) async fn insist<T, F>(&self, what: impl Display, mut call: impl FnMut() -> F) -> Result<T, ReadError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let start = Instant::now();
+        let mut end = start + READ_DEADLINE;
         let mut pause = Duration::from_millis(100);
         let mut retries = 0;
         loop {
             let left = end.saturating_duration_since(Instant::now());
+            let mut wait = pause;
             let error = match timeout(READ_TIMEOUT.min(left), call()).await {
                 Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) if retries < READ_RETRIES && may_pass(&error) => ReadError::from_kube(&what, &error),
-                Ok(Err(error)) => return Err(ReadError::from_kube(&what, &error)),
-                Err(_) => ReadError::new(
-                    &what,
-                    ReadErrorKind::Timeout,
-                    format!("no answer from {} in {} s", self.server, READ_TIMEOUT.as_secs()),
-                ),
+                Ok(Err(error)) => {
+                    let failed = ReadError::from_kube(&what, &error);
+                    if let Some(asked) = throttled(&error) {
+                        // It is there and will answer: to be asked later is no failure.
+                        end = start + THROTTLED_DEADLINE;
+                        wait = asked;
+                    } else if !may_pass(&error) {
+                        return Err(failed);
+                    } else {
+                        retries += 1;
+                        pause *= 2;
+                    }
+                    failed
+                }
+                Err(_) => {
+                    retries += 1;
+                    pause *= 2;
+                    ReadError::new(
+                        &what,
+                        ReadErrorKind::Timeout,
+                        format!("no answer from {} in {} s", self.server, READ_TIMEOUT.as_secs()),
+                    )
+                }
             };
-            retries += 1;
-            if retries > READ_RETRIES || Instant::now() + pause >= end {
+            if retries > READ_RETRIES || Instant::now() + wait >= end {
                 return Err(error);
             }
-            sleep(pause).await;
-            pause *= 2;
+            sleep(wait).await;
         }
     }
 
@@ -411,9 +473,34 @@ pub fn label_selector(selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1:
     terms.join(",")
 }
 
+/// The certificate that a kubeconfig's user logs in with, if it does so.
+fn own_certificate(user: &AuthInfo) -> Option<Vec<u8>> {
+    let pem = match (&user.client_certificate_data, &user.client_certificate) {
+        (Some(data), _) => serde_json::from_value::<ByteString>(data.clone().into()).ok()?.0,
+        (None, Some(path)) => std::fs::read(path).ok()?,
+        (None, None) => return None,
+    };
+    CertificateDer::from_pem_slice(&pem).ok().map(|certificate| certificate.to_vec())
+}
+
+/// For how long the API server asks to be left alone, if it does.
+fn throttled(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    (status.code == 429).then(|| match seconds {
+        0 => THROTTLED_PAUSE,
+        seconds => Duration::from_secs(u64::from(seconds)),
+    })
+}
+
+/// Whether a call that failed so may succeed when it is made again later.
+pub fn may_succeed_later(error: &kube::Error) -> bool {
+    throttled(error).is_some() || may_pass(error)
+}
+
 fn may_pass(error: &kube::Error) -> bool {
     match error {
-        kube::Error::Api(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
+        kube::Error::Api(status) => matches!(status.code, 500 | 502 | 503 | 504),
         // A certificate that is not trusted now will not be trusted in a second either.
         kube::Error::Service(_) | kube::Error::HyperError(_) => !error_chain(error).contains("certificate"),
         _ => false,

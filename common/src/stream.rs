@@ -265,6 +265,15 @@ struct Sink {
 }
 
 impl Sink {
+    /// Standard output, and the format that it is to have.
+    fn open(format: Option<Format>) -> Result<(Format, Sink), Failure> {
+        let stdout = io::stdout();
+        let format = format.unwrap_or(if stdout.is_terminal() { Format::Text } else { Format::Json });
+        let file = stdout.as_fd().try_clone_to_owned();
+        let file = file.map_err(|error| Failure::unknown(format!("cannot open standard output: {error}")))?;
+        Ok((format, Sink { file: File::from(file), error: None }))
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         if self.error.is_none() {
             self.error = self.file.write_all(bytes).err();
@@ -300,6 +309,15 @@ impl Stream {
         Stream::open_with_copy(tool, format, &mut io::sink()).map(|(stream, _)| stream)
     }
 
+    /// Without an input, for what must act at once: an emergency does not wait for a pipe to end.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn alone(tool: Tool, format: Option<Format>) -> Result<Stream, Failure> {
+        let (format, out) = Sink::open(format)?;
+        Ok(Stream { upstream: Upstream::default(), run: new_id(), tool, format, out })
+    }
+
     /// As [`Stream::open`], and writes what comes in to `copy` as well, byte for byte. A copy that
     /// can't be written is the second value's error: the stream is read and passed on all the same.
     ///
@@ -311,10 +329,7 @@ impl Stream {
         copy: &mut dyn Write,
     ) -> Result<(Stream, io::Result<()>), Failure> {
         let fail = |what: &str, error: io::Error| Failure::unknown(format!("cannot {what}: {error}"));
-        let stdout = io::stdout();
-        let format = format.unwrap_or(if stdout.is_terminal() { Format::Text } else { Format::Json });
-        let file = stdout.as_fd().try_clone_to_owned().map_err(|e| fail("open standard output", e))?;
-        let mut out = Sink { file: File::from(file), error: None };
+        let (format, mut out) = Sink::open(format)?;
         let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|e| fail("open standard input", e))?;
         let stdin = File::from(stdin);
         let kind = stdin.metadata().map_err(|e| fail("look at standard input", e))?.file_type();

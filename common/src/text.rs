@@ -7,7 +7,7 @@ use crate::record::{Check, Data, Record, Status, Verdict};
 
 /// A record as text: its checks as a table, its further lines, its verdict.
 pub fn render<D: Data>(record: &Record<D>) -> String {
-    let paint = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let paint = in_color();
     let mut text = table(record.data.checks(), paint);
     for line in record.data.lines() {
         text.push_str(&printable(&line));
@@ -18,6 +18,16 @@ pub fn render<D: Data>(record: &Record<D>) -> String {
         let _ = writeln!(text, "{word}  {}", printable(&record.summary));
     }
     text
+}
+
+/// Whether standard output takes colours.
+pub fn in_color() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The word of a status, in a column of its own.
+pub fn status(status: Status, color: bool) -> String {
+    colored(&format!("{:<7}", status.word()), status_color(status), color)
 }
 
 /// A duration for people: milliseconds below a second, seconds below ten minutes, then minutes.
@@ -38,7 +48,7 @@ fn table(checks: &[Check], paint: bool) -> String {
     let object_width = width(&|check| object(check).chars().count()).min(60);
     let mut text = String::new();
     for check in checks {
-        let status = colored(&format!("{:<7}", check.status.word()), status_color(check.status), paint);
+        let status = status(check.status, paint);
         let _ = writeln!(
             text,
             "{status}  {:<id_width$}  {:<object_width$}  {}",
@@ -54,7 +64,7 @@ fn table(checks: &[Check], paint: bool) -> String {
 }
 
 /// Text from outside must not move the cursor or recolour the terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

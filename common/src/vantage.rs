@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
 
 /// The most of an answer's body that is read, in bytes.
-const MAX_BODY: usize = 4 << 20;
+pub(crate) const MAX_BODY: usize = 4 << 20;
 
 /// From where a Service is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -247,8 +247,7 @@ impl Asker {
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_BODY {
-                body.truncate(MAX_BODY);
-                break;
+                return Err(Silence::Service(format!("its answer is longer than {MAX_BODY} bytes")));
             }
         }
         Ok((answer.status().as_u16(), body))

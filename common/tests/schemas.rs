@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chaos_common::config::Config;
 use chaos_common::record::{
-    Backup, Baseline, Data, Event, Experiment, Health, Notification, Plan, Record, Report, Verification,
+    Backup, Baseline, Data, Event, Experiment, Health, Load, Notification, Plan, Record, Report, Verification,
 };
 use schemars::schema_for;
 use serde_json::Value;
@@ -36,6 +36,7 @@ fn schemas_are_those_of_the_types() {
     in_step::<Experiment>();
     in_step::<Verification>();
     in_step::<Report>();
+    in_step::<Load>();
 }
 
 /// All properties of a schema, with the schema of each; `$ref`s are followed.
@@ -71,8 +72,14 @@ fn every_key_of_the_configuration_is_documented_and_shown() {
     let example = std::fs::read_to_string(example).expect("the example is there");
     for (key, property) in keys {
         assert!(property.get("description").is_some(), "{key} has no description");
-        let shown =
-            [format!("\n{key} ="), format!("\n# {key} ="), format!("[{key}]"), format!("[{key}."), format!(".{key}]")];
+        let shown = [
+            format!("\n{key} ="),
+            format!("\n# {key} ="),
+            format!(", {key} ="),
+            format!("[{key}]"),
+            format!("[{key}."),
+            format!(".{key}]"),
+        ];
         assert!(shown.iter().any(|form| example.contains(form)), "scripts/ecommerce.toml does not show {key}");
     }
 }

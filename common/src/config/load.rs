@@ -59,12 +59,19 @@ fn anchor(config: &mut Config, folder: &Path) {
     let fix = |path: &mut PathBuf| *path = folder.join(&*path);
     config.backups.iter_mut().for_each(|backup| fix(&mut backup.path));
     fix(&mut config.report.archive);
+    config.urls.iter_mut().filter_map(|url| url.ca.as_mut()).for_each(fix);
+    config.drill.iter_mut().filter_map(|drill| drill.evidence.as_mut()).for_each(fix);
+    let scratch = config.drill.as_mut().and_then(|drill| drill.url.as_mut());
     let mail = config.notify.mail.as_mut().and_then(|mail| mail.password.as_mut());
     let slack = config.notify.slack.as_mut().map(|slack| &mut slack.webhook);
     let page = config.notify.status_page.as_mut();
     let (url, token) = page.map_or((None, None), |page| (Some(&mut page.url), page.token.as_mut()));
-    let database = config.database.as_mut().and_then(|database| database.password.as_mut());
-    for secret in [mail, slack, url, token, database].into_iter().flatten() {
+    let database = config.database.as_mut();
+    let (database, ca) = database.map_or((None, None), |d| (d.password.as_mut(), d.ca.as_mut()));
+    if let Some(path) = ca {
+        fix(path);
+    }
+    for secret in [mail, slack, url, token, database, scratch].into_iter().flatten() {
         if let Secret::File(path) = secret {
             fix(path);
         }

@@ -4,18 +4,24 @@
 //! the runbook's value. An unknown key is an error. Secrets never stand in the file: it names a file
 //! or an environment variable instead (see [`Secret`]). Relative paths count from the file's folder.
 
+mod experiment;
 mod load;
 mod secret;
 mod span;
+mod table;
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::experiment::{
+    ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure, ResourceExhaustion, StorageFailure,
+};
 pub use self::load::{Loaded, load};
 pub use self::secret::Secret;
 pub use self::span::Span;
+pub use self::table::Table;
 use crate::vantage::Vantage;
 
 /// The whole of `chaos.toml`. Everything may be left out; what is left out is not checked.
@@ -30,6 +36,11 @@ pub struct Config {
     /// Its workloads and what each is for: `[[workload]]`.
     #[serde(rename = "workload")]
     pub workloads: Vec<Workload>,
+    /// URLs outside of the cluster's Services that must answer: `[[url]]`.
+    #[serde(rename = "url")]
+    pub urls: Vec<Url>,
+    /// How health is judged.
+    pub health: HealthSettings,
     /// The monitoring systems.
     pub monitoring: Option<Monitoring>,
     /// The application's database.
@@ -37,6 +48,8 @@ pub struct Config {
     /// The backups: `[[backup]]`.
     #[serde(rename = "backup")]
     pub backups: Vec<Backup>,
+    /// How it is proven that they restore. Without it, that is not asked.
+    pub drill: Option<DrillSettings>,
     /// The channels that notifications go to.
     pub notify: Notify,
     /// People to call: `[[contact]]`.
@@ -86,12 +99,66 @@ pub struct Service {
     /// Path that must answer with a status in the 200s. Without it the Service is not asked.
     #[serde(default)]
     pub health: Option<String>,
+    /// What the answer of `health` must be besides.
+    #[serde(default)]
+    pub expect: Expectation,
     /// Paths whose answers are data: status in the 200s and JSON, before and after.
     #[serde(default)]
     pub data: Vec<String>,
     /// Paths whose response times are measured before and after.
     #[serde(default)]
     pub timed: Vec<String>,
+}
+
+/// What an answer to an HTTP request must be: `expect = { status = 204, body = "ok", within = "500ms" }`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expectation {
+    /// Its status; any in the 200s if left out.
+    pub status: Option<u16>,
+    /// Text that its body must hold.
+    pub body: Option<String>,
+    /// Longest time that it may take, from the request to the end of the body.
+    pub within: Option<Span>,
+}
+
+/// `[[url]]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Url {
+    /// The address, `http://` or `https://`, asked from where the tool runs.
+    pub url: String,
+    /// What its answer must be.
+    #[serde(default)]
+    pub expect: Expectation,
+    /// File with the certificates that are trusted instead of the system's, in PEM.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+}
+
+/// `[health]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthSettings {
+    /// Checks that are left out, by their ids (`chaos-health explain` lists them).
+    pub skip: Vec<String>,
+    /// How far back restarts, crashes and warning events count.
+    pub window: Span,
+    /// Time that a certificate must still be valid.
+    pub certificate_left: Span,
+    /// Share of a quota whose use is worth a warning, in per cent; all of it fails.
+    pub quota_percent: f64,
+}
+
+impl Default for HealthSettings {
+    fn default() -> HealthSettings {
+        HealthSettings {
+            skip: Vec::new(),
+            window: Span::seconds(10 * 60),
+            certificate_left: Span::seconds(14 * 24 * 60 * 60),
+            quota_percent: 90.0,
+        }
+    }
 }
 
 /// `[[workload]]`
@@ -121,13 +188,13 @@ fn deployment() -> String {
 pub struct Monitoring {
     /// Namespace of the monitoring systems.
     pub namespace: String,
-    /// Prometheus: asked for `/-/ready` and the query `up`.
+    /// Prometheus: asked for `/-/ready`, the query `up` and the alerts that fire.
     #[serde(default)]
     pub prometheus: Option<MonitoringSystem>,
     /// Grafana: asked for `/api/health`.
     #[serde(default)]
     pub grafana: Option<MonitoringSystem>,
-    /// Alertmanager: asked for `/-/ready`.
+    /// Alertmanager: asked for `/-/ready` and the alerts that are silenced.
     #[serde(default)]
     pub alertmanager: Option<MonitoringSystem>,
 }
@@ -157,7 +224,8 @@ pub struct Database {
     /// `direct`.
     #[serde(default)]
     pub vantage: DatabaseVantage,
-    /// Host for `direct`.
+    /// Host for `direct`; a path is the folder of the server's socket. Also the name that the server's
+    /// certificate must have.
     #[serde(default)]
     pub host: Option<String>,
     /// PostgreSQL's port.
@@ -171,9 +239,36 @@ pub struct Database {
     /// The user's password, for `port-forward` and `direct`.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// Tables whose rows are counted before and after.
+    /// Encryption for `direct` (`verify` if left out) and `port-forward` (`none` if left out: the
+    /// tunnel is encrypted by itself).
     #[serde(default)]
-    pub tables: Vec<String>,
+    pub tls: Option<DatabaseTls>,
+    /// PEM file of the authorities that may have signed the server's certificate; those that the
+    /// system trusts if left out.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Time that the server may take for one statement, such as the fingerprint of one table.
+    #[serde(default = "one_minute")]
+    pub statement_timeout: Span,
+    /// Tables whose rows are counted and fingerprinted before and after.
+    #[serde(default)]
+    pub tables: Vec<Table>,
+}
+
+/// Encryption of the way to a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseTls {
+    /// Encrypted, and the server must show a certificate for its name that is trusted.
+    Verify,
+    /// Encrypted, whatever certificate the server shows.
+    Require,
+    /// Not encrypted.
+    None,
+}
+
+fn one_minute() -> Span {
+    Span::seconds(60)
 }
 
 fn postgres_port() -> u16 {
@@ -201,24 +296,82 @@ pub struct Backup {
     pub name: String,
     /// What it is: `postgres`, `tar` or `kubernetes`.
     pub kind: BackupKind,
-    /// The file; a symbolic link such as `latest.dump` is followed and named.
+    /// The file or folder; a symbolic link such as `latest.dump` is followed and named.
     pub path: PathBuf,
     /// Oldest age that passes.
     #[serde(default = "one_day")]
     pub max_age: Span,
+    /// When it is made, as a cron expression in this machine's local time (`30 2 * * *`); then the last one
+    /// that was due must be there, at most an hour late, and `max_age` does not count.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// For `postgres`: the database that it must be of, by default that of `[database]`.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// What must be there and not empty: tables of a dump (`public.users`), members of an archive
+    /// (`app/config`).
+    #[serde(default)]
+    pub expect: Vec<String>,
+    /// For `kubernetes`: the kinds that belong into it, as `kubectl get` calls them (`configmaps`,
+    /// `deployments.apps`). `chaos-backup-check export` makes it of these.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// For `kubernetes`: whether it is held against the cluster, which needs the permission to list its
+    /// kinds.
+    #[serde(default = "yes")]
+    pub live: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one_day() -> Span {
     Span::seconds(24 * 60 * 60)
 }
 
+/// `[drill]`: `chaos-backup-check drill` restores the backups for a trial, and later checks want its
+/// evidence.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrillSettings {
+    /// Oldest age of a drill that still proves that a backup restores.
+    pub max_age: Span,
+    /// Folder of the evidence; `chaos/drills` in `$XDG_STATE_HOME` if left out.
+    pub evidence: Option<PathBuf>,
+    /// A scratch PostgreSQL to restore into, as `postgres://user:password@host:port/database`. If it is left
+    /// out, one is started for the drill and thrown away.
+    pub url: Option<Secret>,
+    /// Questions to the restored database: `[[drill.query]]`.
+    #[serde(rename = "query")]
+    pub queries: Vec<DrillQuery>,
+}
+
+impl Default for DrillSettings {
+    fn default() -> DrillSettings {
+        DrillSettings { max_age: Span::seconds(30 * 24 * 60 * 60), evidence: None, url: None, queries: Vec::new() }
+    }
+}
+
+/// `[[drill.query]]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrillQuery {
+    /// The backup that it is asked of; every database's if left out.
+    #[serde(default)]
+    pub backup: Option<String>,
+    /// SQL that gives one value, which must be true.
+    pub sql: String,
+}
+
 /// What a backup file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupKind {
-    /// A PostgreSQL dump in custom format (`pg_dump -Fc`).
+    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`), or a script
+    /// (`-Fp`, `pg_dumpall`).
     Postgres,
-    /// A tar archive, plain or compressed with gzip.
+    /// A tar archive, plain or compressed with gzip, zstd or lz4.
     Tar,
     /// Exported Kubernetes objects in YAML or JSON.
     Kubernetes,
@@ -348,66 +501,71 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Performance {
-    /// Requests to each timed path, one after the other.
+    /// Requests to each timed path, one after the other, where no load is asked for.
     pub requests: usize,
-    /// How many times the baseline's 95th percentile a path may take afterwards.
+    /// How many times the baseline's median, 95th and 99th percentile may be afterwards.
     pub max_ratio: f64,
-    /// Milliseconds that it may take longer whatever the ratio says: quick answers vary a lot.
+    /// Milliseconds that they may be longer whatever the ratio says: quick answers vary a lot.
     pub allowance_ms: f64,
+    /// Percentage points by which more requests may fail under load than in the baseline.
+    pub max_error_points: f64,
+    /// Image with `chaos-verify` in its `PATH`: load then comes from pods of a Job in the application's
+    /// namespace. Left out, it comes from the tool itself, which must be where it reaches the Services
+    /// directly.
+    pub image: Option<String>,
+    /// Kinds of load that `--load` names: `[[performance.profile]]`.
+    #[serde(rename = "profile")]
+    pub profiles: Vec<LoadProfile>,
 }
 
 impl Default for Performance {
     fn default() -> Performance {
-        Performance { requests: 50, max_ratio: 1.5, allowance_ms: 20.0 }
-    }
-}
-
-/// `[experiment]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ExperimentSettings {
-    /// Time between two availability probes of a Service.
-    pub probe_interval: Span,
-    /// Time after which a probe counts as not answered.
-    pub probe_timeout: Span,
-    /// Share of probes that must be answered well through the whole run, in per cent.
-    pub min_availability_percent: f64,
-    /// How long the probes measure before the fault.
-    pub warm_up: Span,
-    /// How long they go on after everything has recovered.
-    pub settle: Span,
-    /// Settings of `pod-failure`.
-    pub pod_failure: PodFailure,
-}
-
-impl Default for ExperimentSettings {
-    fn default() -> ExperimentSettings {
-        ExperimentSettings {
-            probe_interval: Span::milliseconds(100),
-            probe_timeout: Span::seconds(2),
-            min_availability_percent: 99.0,
-            warm_up: Span::seconds(2),
-            settle: Span::seconds(3),
-            pod_failure: PodFailure::default(),
+        Performance {
+            requests: 50,
+            max_ratio: 1.5,
+            allowance_ms: 20.0,
+            max_error_points: 1.0,
+            image: None,
+            profiles: vec![LoadProfile::default()],
         }
     }
 }
 
-/// `[experiment.pod_failure]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// `[[performance.profile]]`
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct PodFailure {
-    /// Workloads that pods are taken from, as `deployment/NAME`, when no flag selects any.
-    pub workloads: Vec<String>,
-    /// How many pods of each.
-    pub count: usize,
-    /// Longest time that a pod may take to come back.
-    pub recovery_limit: Span,
+pub struct LoadProfile {
+    /// Its name.
+    pub name: String,
+    /// Requests to each timed path a second, whether or not earlier ones are answered.
+    pub rate: f64,
+    /// How long the load lasts that counts.
+    pub duration: Span,
+    /// How long load lasts before that, uncounted.
+    pub warm_up: Span,
+    /// Time that one request may take, from when it was due.
+    pub timeout: Span,
+    /// Connections to each Service from the start, all pods together. A Service gives each
+    /// connection one of its pods, so there should be several times as many.
+    pub connections: usize,
+    /// Speak HTTP/2 rather than HTTP/1.1.
+    pub http2: bool,
+    /// Pods that share the load, where `image` is set.
+    pub pods: u16,
 }
 
-impl Default for PodFailure {
-    fn default() -> PodFailure {
-        PodFailure { workloads: Vec::new(), count: 1, recovery_limit: Span::seconds(120) }
+impl Default for LoadProfile {
+    fn default() -> LoadProfile {
+        LoadProfile {
+            name: "normal".to_owned(),
+            rate: 20.0,
+            duration: Span::seconds(5 * 60),
+            warm_up: Span::seconds(5),
+            timeout: Span::seconds(5),
+            connections: 16,
+            http2: false,
+            pods: 1,
+        }
     }
 }
 

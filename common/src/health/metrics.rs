@@ -18,6 +18,13 @@ pub struct Sample {
     pub memory_bytes: f64,
 }
 
+impl std::ops::Add for Sample {
+    type Output = Sample;
+    fn add(self, other: Sample) -> Sample {
+        Sample { cpu_cores: self.cpu_cores + other.cpu_cores, memory_bytes: self.memory_bytes + other.memory_bytes }
+    }
+}
+
 #[derive(Deserialize)]
 struct List {
     items: Vec<Item>,

@@ -1,41 +1,69 @@
 //! The health checks of the runbook: what `chaos-health` asks before an experiment and
 //! `chaos-verify` asks again after it.
 //!
-//! [`examine`] fetches, in parallel; what it fetched is judged by pure functions, one file for each
-//! part of the runbook's chapter.
+//! [`examine`] reads, in parallel; what it reads is judged by pure functions, one file for each
+//! subject. Of objects that there can be very many of, such as pods, only sums and those in trouble
+//! are kept. [`CATALOGUE`] explains every check.
 
+mod catalogue;
+mod events;
+mod jobs;
 pub mod metrics;
-pub mod monitoring;
-pub mod nodes;
-pub mod pods;
+mod monitoring;
+mod nodes;
+mod pods;
+mod room;
 pub mod services;
+mod urls;
+mod volumes;
 pub mod workloads;
 
 use futures::join;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{Api, ListParams};
+use kube::Resource;
+use kube::api::Api;
+use serde::de::DeserializeOwned;
 
+pub use self::catalogue::{CATALOGUE, Explanation};
+use self::workloads::Controller;
 use crate::cluster::{Cluster, ReadError, ReadErrorKind};
 use crate::config::Config;
-use crate::record::{Check, ClusterRef, Health, SystemState, Time};
+use crate::record::{Check, ClusterRef, Health, SystemState};
 use crate::vantage::Asker;
-
-/// Everything that the judgements need, each part as it could be read.
-struct Seen {
-    deployments: Result<Vec<Deployment>, ReadError>,
-    stateful_sets: Result<Vec<StatefulSet>, ReadError>,
-    daemon_sets: Result<Vec<DaemonSet>, ReadError>,
-    pods: Result<Vec<Pod>, ReadError>,
-    nodes: Result<Vec<Node>, ReadError>,
-    node_usage: Result<metrics::Usage, ReadError>,
-    pod_usage: Result<metrics::Usage, ReadError>,
-}
 
 /// Looks at the application in `namespace`, its nodes and its monitoring. Never fails: what could
 /// not be seen is a check that is unknown.
 pub async fn examine(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str) -> Health {
+    let mut health = look(cluster, asker, config, namespace, true).await;
+    leave_out(&mut health.checks, config);
+    health
+}
+
+/// Looks at one more namespace of a cluster whose nodes, monitoring and URLs have been looked at.
+pub async fn examine_more(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str) -> Health {
+    // What the configuration names is the application's, and this is another.
+    let config = Config { limits: config.limits.clone(), health: config.health.clone(), ..Config::default() };
+    let mut health = look(cluster, asker, &config, namespace, false).await;
+    leave_out(&mut health.checks, &config);
+    health
+}
+
+/// Leaves out what the configuration wants left out, and says so.
+fn leave_out(checks: &mut Vec<Check>, config: &Config) {
+    let skipped = |id: &str| config.health.skip.iter().any(|skip| skip == id);
+    checks.retain(|check| !skipped(&check.id));
+    let left_out = CATALOGUE.iter().filter(|check| skipped(check.id));
+    checks.extend(left_out.map(|check| Check::skipped(check.id, "", "left out, as the configuration wants")));
+}
+
+/// The checks of an id, unless it is left out: then nothing is asked either.
+async fn made(config: &Config, id: &str, checks: impl Future<Output = Vec<Check>>) -> Vec<Check> {
+    if config.health.skip.iter().any(|skip| skip == id) { Vec::new() } else { checks.await }
+}
+
+async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str, whole: bool) -> Health {
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     let what = format!("read namespace {namespace}");
     let (identity, found) = join!(cluster.identity(), cluster.read(&what, || namespaces.get_metadata(namespace)));
@@ -52,95 +80,159 @@ pub async fn examine(cluster: &Cluster, asker: &Asker, config: &Config, namespac
         }
     };
     let mut checks = vec![Check::pass("cluster.reachable", &cluster.server, "the API server answers")];
+    let object = format!("namespace/{namespace}");
     match &found {
-        Ok(_) => checks.push(Check::pass("namespace.exists", format!("namespace/{namespace}"), "exists")),
+        Ok(found) if found.metadata.deletion_timestamp.is_some() => {
+            let check = Check::fail("namespace.exists", object.clone(), "is being deleted");
+            checks.push(check.hint("kubectl get namespaces"));
+        }
+        Ok(_) => checks.push(Check::pass("namespace.exists", object.clone(), "exists")),
         Err(error) if error.kind == ReadErrorKind::NotFound => {
-            let check =
-                Check::unknown("namespace.exists", format!("namespace/{namespace}"), "there is no such namespace")
-                    .hint("kubectl get namespaces lists them; name one with --namespace");
+            let check = Check::unknown("namespace.exists", object, "there is no such namespace")
+                .hint("kubectl get namespaces lists them; name one with --namespace");
             checks.push(check);
             return health(identity, namespace, checks, SystemState::default());
         }
         Err(_) => {} // Decided below, by what can be seen in it.
     }
 
-    let (seen, (service_checks, services), monitoring_checks) = join!(
-        fetch(cluster, namespace),
-        examine_services(cluster, asker, config, namespace),
-        monitoring::examine(cluster, asker, config),
-    );
+    let mut state = SystemState::default();
+    let around = async { if whole { Some(Box::pin(around(cluster, asker, config, namespace)).await) } else { None } };
+    let (inside, around) = join!(Box::pin(inside(cluster, asker, config, namespace, &mut state)), around);
+    let (mut inside, inhabited) = inside;
     if let Err(error) = &found {
-        let object = format!("namespace/{namespace}");
-        let inhabited = seen.pods.as_ref().is_ok_and(|pods| !pods.is_empty());
         checks.push(if error.kind == ReadErrorKind::Forbidden && inhabited {
             Check::pass("namespace.exists", object, "exists: it holds pods")
         } else {
             error.check("namespace.exists", object)
         });
     }
-    let mut state = SystemState { services, ..SystemState::default() };
-    let expected: Vec<_> = config.workloads.iter().collect();
-    checks.extend(workloads::judge(
-        &seen.deployments,
-        &seen.stateful_sets,
-        &seen.daemon_sets,
-        &expected,
-        namespace,
-        &mut state,
-    ));
-    checks.extend(pods::judge(&seen.pods, namespace, Time::now()));
-    checks.extend(service_checks);
-    checks.extend(nodes::judge(&seen.nodes, &seen.node_usage, &config.limits, &mut state));
-    checks.extend(pods::judge_usage(&seen.pods, &seen.pod_usage, &config.limits, namespace, Time::now()));
-    workloads::add_pods(&mut state, &seen.pods, &seen.pod_usage);
-    let (monitoring_checks, monitoring_state) = monitoring_checks;
-    checks.extend(monitoring_checks);
-    state.workloads.extend(monitoring_state);
+    if let Some(around) = around {
+        // In the runbook's order: how full the pods are comes after how full the nodes are.
+        let usage = inside.iter().position(|check| check.id == "pods.usage").unwrap_or(inside.len());
+        let usage = inside.split_off(usage);
+        checks.extend(around.certificates);
+        checks.extend(inside);
+        checks.extend(around.urls);
+        checks.extend(around.nodes);
+        checks.extend(usage);
+        checks.extend(around.monitoring);
+        state.nodes = around.state.nodes;
+        state.workloads.extend(around.state.workloads);
+    } else {
+        checks.extend(inside);
+    }
     health(identity, namespace, checks, state)
 }
 
 fn health(cluster: ClusterRef, namespace: &str, checks: Vec<Check>, state: SystemState) -> Health {
-    Health { cluster, namespace: namespace.to_owned(), checks, state }
+    Health { cluster, namespace: namespace.to_owned(), checks, state, also: Vec::new() }
 }
 
-async fn fetch(cluster: &Cluster, namespace: &str) -> Seen {
-    let client = || cluster.client.clone();
-    let all = ListParams::default();
-    let (deployments, stateful_sets, daemon_sets): (Api<Deployment>, Api<StatefulSet>, Api<DaemonSet>) = (
-        Api::namespaced(client(), namespace),
-        Api::namespaced(client(), namespace),
-        Api::namespaced(client(), namespace),
-    );
-    let (pods, nodes): (Api<Pod>, Api<Node>) = (Api::namespaced(client(), namespace), Api::all(client()));
-    let list = |kind: &str| format!("list {kind} in namespace {namespace}");
-    let (deployments, stateful_sets, daemon_sets, pods, nodes, node_usage, pod_usage) = join!(
-        cluster.list(&deployments, &all, list("deployments")),
-        cluster.list(&stateful_sets, &all, list("statefulsets")),
-        cluster.list(&daemon_sets, &all, list("daemonsets")),
-        cluster.list(&pods, &all, list("pods")),
-        cluster.list(&nodes, &all, "list nodes"),
-        metrics::nodes(cluster),
-        metrics::pods(cluster, namespace),
-    );
-    Seen { deployments, stateful_sets, daemon_sets, pods, nodes, node_usage, pod_usage }
+/// What is not in the namespace.
+struct Around {
+    certificates: Vec<Check>,
+    urls: Vec<Check>,
+    nodes: Vec<Check>,
+    monitoring: Vec<Check>,
+    state: SystemState,
 }
 
-async fn examine_services(
+async fn around(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str) -> Around {
+    let left = config.health.certificate_left;
+    let (certificates, urls, (nodes, states), (monitoring, workloads)) = join!(
+        made(config, "cluster.certificate", urls::cluster(cluster, left)),
+        urls::examine(config),
+        nodes::examine(cluster, config),
+        monitoring::examine(cluster, asker, config, namespace),
+    );
+    let state = SystemState { nodes: states, workloads, services: Vec::new() };
+    Around { certificates, urls, nodes, monitoring, state }
+}
+
+/// Everything in the namespace, and whether there are pods in it.
+async fn inside(
     cluster: &Cluster,
     asker: &Asker,
     config: &Config,
     namespace: &str,
-) -> (Vec<Check>, Vec<crate::record::ServiceState>) {
-    let services: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
-    let slices: Api<EndpointSlice> = Api::namespaced(cluster.client.clone(), namespace);
-    let all = ListParams::default();
-    let (services, slices, answers) = join!(
-        cluster.list(&services, &all, format!("list services in namespace {namespace}")),
-        cluster.list(&slices, &all, format!("list endpointslices in namespace {namespace}")),
-        services::ask_all(asker, config, namespace),
+    state: &mut SystemState,
+) -> (Vec<Check>, bool) {
+    let list = |kind: &str| format!("list {kind} in namespace {namespace}");
+    let of_pods = async {
+        let usage = metrics::pods(cluster, namespace).await;
+        let rules = pods::Rules::new(config, namespace, &usage);
+        let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
+        let pods = cluster.fold_many(Some(namespace), "", &list("pods"), pods::Survey::default, add).await;
+        (pods, usage)
+    };
+    let (services_what, slices_what, claims_what) =
+        (list("services"), list("endpointslices"), list("persistentvolumeclaims"));
+    let add_service = |found: &mut Vec<services::Seen>, object: Service| found.push((&object).into());
+    let add_slice = |found: &mut services::Endpoints, object: EndpointSlice| services::add(found, &object);
+    let add_claim = |found: &mut Vec<volumes::Claim>, object: PersistentVolumeClaim| found.push((&object).into());
+    let (
+        deployments,
+        stateful_sets,
+        daemon_sets,
+        (pods, usage),
+        services,
+        endpoints,
+        claims,
+        answers,
+        jobs,
+        budgets,
+        autoscalers,
+        quotas,
+        events,
+    ) = join!(
+        controllers::<Deployment>(cluster, namespace, "deployments"),
+        controllers::<StatefulSet>(cluster, namespace, "statefulsets"),
+        controllers::<DaemonSet>(cluster, namespace, "daemonsets"),
+        of_pods,
+        cluster.fold(Some(namespace), "", &services_what, Vec::new, add_service),
+        cluster.fold_many(Some(namespace), "", &slices_what, services::Endpoints::new, add_slice),
+        cluster.fold(Some(namespace), "", &claims_what, Vec::new, add_claim),
+        made(config, "service.http", services::ask_all(asker, config, namespace)),
+        made(config, "job.complete", jobs::examine(cluster, namespace)),
+        made(config, "disruption.budget", room::budgets(cluster, namespace)),
+        made(config, "autoscaler.room", room::autoscalers(cluster, namespace)),
+        made(config, "quota.room", room::quotas(cluster, namespace, config.health.quota_percent)),
+        made(config, "events.warning", events::examine(cluster, config, namespace)),
     );
-    let mut state = Vec::new();
-    let mut checks = services::judge(&services, &slices, config, namespace, &mut state);
+    let mut dead = std::collections::BTreeMap::new();
+    if let (Ok(endpoints), Ok(pods)) = (&endpoints, &pods) {
+        dead = services::confirm(cluster, namespace, &services::suspects(endpoints, &pods.alive)).await;
+    }
+    let by_kind = [("Deployment", deployments), ("StatefulSet", stateful_sets), ("DaemonSet", daemon_sets)];
+    let mut checks = workloads::judge(by_kind, &config.workloads, namespace, state);
+    match &pods {
+        Ok(pods) => {
+            checks.extend(pods.judge(namespace));
+            checks.extend(pods.judge_restarts(namespace, config.health.window));
+            pods.add_to(state);
+        }
+        Err(error) => checks.push(error.check("pods.ready", format!("namespace/{namespace}"))),
+    }
+    checks.extend(jobs);
+    let unseen = std::collections::BTreeSet::new();
+    let used = pods.as_ref().map_or(&unseen, |pods| &pods.claims);
+    checks.extend(volumes::judge(&claims, used, namespace));
+    checks.extend([budgets, autoscalers, quotas, events].concat());
+    checks.extend(services::judge(&services, &endpoints, &dead, config, namespace, &mut state.services));
     checks.extend(answers);
-    (checks, state)
+    if let Ok(pods) = &pods {
+        checks.extend(pods.judge_usage(namespace, &usage));
+    }
+    (checks, pods.is_ok_and(|pods| pods.total > 0))
+}
+
+async fn controllers<K>(cluster: &Cluster, namespace: &str, kind: &str) -> Result<Vec<Controller>, ReadError>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + std::fmt::Debug,
+    for<'a> Controller: From<&'a K>,
+{
+    let what = format!("list {kind} in namespace {namespace}");
+    let add = |found: &mut Vec<Controller>, object: K| found.push(Controller::from(&object));
+    cluster.fold(Some(namespace), "", &what, Vec::new, add).await
 }

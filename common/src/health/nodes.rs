@@ -1,52 +1,69 @@
 //! Are the nodes well, and is there room on them?
 
+use futures::join;
 use k8s_openapi::api::core::v1::Node;
 
-use super::metrics::{Usage, quantity};
-use crate::cluster::ReadError;
-use crate::config::Limits;
-use crate::record::{Check, NodeState, Status, SystemState};
+use super::metrics::{self, Usage, quantity};
+use crate::cluster::{Cluster, ReadError};
+use crate::config::{Config, Limits};
+use crate::record::{Check, NodeState, Status};
 
-/// `node.conditions` and `node.usage`: one check of each for every node.
-pub fn judge(
-    nodes: &Result<Vec<Node>, ReadError>,
+/// What is kept of a node.
+#[derive(Clone, Debug)]
+struct Seen {
+    state: NodeState,
+    conditions: Check,
+}
+
+/// `node.conditions` and `node.usage`: one check of each for every node, and what the nodes look like.
+pub(super) async fn examine(cluster: &Cluster, config: &Config) -> (Vec<Check>, Vec<NodeState>) {
+    let add = |nodes: &mut Vec<Seen>, node: Node| {
+        nodes.push(Seen { state: state_of(&node), conditions: judge_conditions(&node) });
+    };
+    let (nodes, usage) = join!(cluster.fold_many(None, "", "list nodes", Vec::new, add), metrics::nodes(cluster));
+    judge(nodes, &usage, &config.limits)
+}
+
+fn judge(
+    nodes: Result<Vec<Seen>, ReadError>,
     usage: &Result<Usage, ReadError>,
     limits: &Limits,
-    state: &mut SystemState,
-) -> Vec<Check> {
+) -> (Vec<Check>, Vec<NodeState>) {
     let nodes = match nodes {
         Ok(nodes) => nodes,
-        Err(error) => return vec![error.check("node.conditions", "nodes")],
+        Err(error) => return (vec![error.check("node.conditions", "nodes")], Vec::new()),
     };
-    let mut checks: Vec<Check> = nodes.iter().map(judge_conditions).collect();
+    let mut checks: Vec<Check> = nodes.iter().map(|node| node.conditions.clone()).collect();
     if let Err(error) = usage {
         checks.push(error.check("node.usage", "nodes"));
     }
-    for node in nodes {
-        let mut seen = state_of(node);
+    let mut states = Vec::new();
+    for Seen { mut state, .. } in nodes {
         if let Ok(usage) = usage {
-            let sample = usage.get(&seen.name);
+            let sample = usage.get(&state.name);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes")]
             if let Some(sample) = sample {
-                seen.cpu_cores = Some(sample.cpu_cores);
-                seen.memory_bytes = Some(sample.memory_bytes as u64);
+                state.cpu_cores = Some(sample.cpu_cores);
+                state.memory_bytes = Some(sample.memory_bytes as u64);
             }
-            checks.push(judge_usage(&seen, limits));
+            checks.push(judge_usage(&state, limits));
         }
-        state.nodes.push(seen);
+        states.push(state);
     }
-    checks
+    (checks, states)
 }
 
 fn state_of(node: &Node) -> NodeState {
-    let status = node.status.clone().unwrap_or_default();
-    let allocatable =
-        |resource: &str| status.allocatable.as_ref().and_then(|map| quantity(&map.get(resource)?.0)).unwrap_or(0.0);
+    let status = node.status.as_ref();
+    let allocatable = |resource: &str| {
+        status.and_then(|status| quantity(&status.allocatable.as_ref()?.get(resource)?.0)).unwrap_or(0.0)
+    };
+    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes")]
     let memory = allocatable("memory") as u64;
     NodeState {
         name: node.metadata.name.clone().unwrap_or_default(),
-        ready: status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True"),
+        ready: conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
         cpu_allocatable_cores: allocatable("cpu"),
         memory_allocatable_bytes: memory,
         cpu_cores: None,
@@ -117,12 +134,9 @@ mod tests {
     #[test]
     fn a_full_node_fails_and_one_without_figures_is_unknown() {
         let of = |usage: Usage| {
-            let checks = judge(
-                &Ok(vec![node("{type: Ready, status: 'True'}")]),
-                &Ok(usage),
-                &Limits::default(),
-                &mut SystemState::default(),
-            );
+            let node = node("{type: Ready, status: 'True'}");
+            let seen = Seen { state: state_of(&node), conditions: judge_conditions(&node) };
+            let (checks, _) = judge(Ok(vec![seen]), &Ok(usage), &Limits::default());
             checks.into_iter().find(|c| c.id == "node.usage").map(|c| c.status)
         };
         let sample = |cpu_cores| Usage::from([("n".to_owned(), Sample { cpu_cores, memory_bytes: 1000.0 })]);

@@ -2,110 +2,157 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use kube::core::ObjectMeta;
 
-use super::metrics::Usage;
 use crate::cluster::ReadError;
 use crate::config::Workload;
-use crate::record::{Check, SystemState, WorkloadRef, WorkloadState};
+use crate::record::{Check, Status, SystemState, WorkloadRef, WorkloadState};
 
 const ID: &str = "workload.ready";
 
-/// What one controller wants and has, whatever its kind.
+/// What one controller wants and has, whatever its kind. Made of the whole object, which is not kept.
 #[derive(Clone, Debug)]
-struct Controller {
+pub(super) struct Controller {
     state: WorkloadState,
+    /// Pods of the latest version, and how many there should be.
     updated: i32,
+    due: i32,
     /// The controller has seen the latest specification.
     current: bool,
+    deleted: bool,
+    /// What its controller complains about.
+    complaint: Option<String>,
+    /// What is worth a look though it has what it wants.
+    oddity: Option<String>,
 }
 
-fn images(template: Option<&PodTemplateSpec>) -> Vec<String> {
-    let containers = template.and_then(|template| template.spec.as_ref()).map(|spec| spec.containers.as_slice());
-    containers.unwrap_or_default().iter().filter_map(|container| container.image.clone()).collect()
-}
-
-fn controller(
-    kind: &str,
-    meta: &kube::core::ObjectMeta,
-    images: Vec<String>,
+/// How many pods a controller wants and has.
+struct Numbers {
     wants: i32,
-    ready: i32,
-    updated: i32,
+    ready: Option<i32>,
+    updated: Option<i32>,
+    due: i32,
     observed: Option<i64>,
-) -> Controller {
-    let workload = WorkloadRef {
-        kind: kind.to_owned(),
-        namespace: meta.namespace.clone().unwrap_or_default(),
-        name: meta.name.clone().unwrap_or_default(),
-    };
-    let state = WorkloadState { workload, wants, ready, images, restarts: 0, cpu_cores: None, memory_bytes: None };
-    Controller { state, updated, current: observed >= meta.generation }
 }
 
-fn of_deployment(object: &Deployment) -> Controller {
-    let (spec, status) = (object.spec.clone().unwrap_or_default(), object.status.clone().unwrap_or_default());
-    let wants = spec.replicas.unwrap_or(1);
-    let (ready, updated) = (status.ready_replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
-    controller(
-        "Deployment",
-        &object.metadata,
-        images(Some(&spec.template)),
-        wants,
-        ready,
-        updated,
-        status.observed_generation,
-    )
+fn images(template: &PodTemplateSpec) -> Vec<String> {
+    let containers = template.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    containers.iter().filter_map(|container| container.image.clone()).collect()
 }
 
-fn of_stateful_set(object: &StatefulSet) -> Controller {
-    let (spec, status) = (object.spec.clone().unwrap_or_default(), object.status.clone().unwrap_or_default());
-    let wants = spec.replicas.unwrap_or(1);
-    let (ready, updated) = (status.ready_replicas.unwrap_or(0), status.updated_replicas.unwrap_or(wants));
-    controller(
-        "StatefulSet",
-        &object.metadata,
-        images(Some(&spec.template)),
-        wants,
-        ready,
-        updated,
-        status.observed_generation,
-    )
+impl Controller {
+    fn new(kind: &str, meta: &ObjectMeta, template: Option<&PodTemplateSpec>, numbers: &Numbers) -> Controller {
+        let workload = WorkloadRef {
+            kind: kind.to_owned(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+        };
+        let state = WorkloadState {
+            workload,
+            wants: numbers.wants,
+            ready: numbers.ready.unwrap_or(0),
+            images: template.map(images).unwrap_or_default(),
+            restarts: 0,
+            cpu_cores: None,
+            memory_bytes: None,
+        };
+        Controller {
+            state,
+            updated: numbers.updated.unwrap_or(0),
+            due: numbers.due,
+            current: numbers.observed >= meta.generation,
+            deleted: meta.deletion_timestamp.is_some(),
+            complaint: None,
+            oddity: None,
+        }
+    }
 }
 
-fn of_daemon_set(object: &DaemonSet) -> Controller {
-    let (spec, status) = (object.spec.clone().unwrap_or_default(), object.status.clone().unwrap_or_default());
-    let wants = status.desired_number_scheduled;
-    let updated = status.updated_number_scheduled.unwrap_or(0);
-    controller(
-        "DaemonSet",
-        &object.metadata,
-        images(Some(&spec.template)),
-        wants,
-        status.number_ready,
-        updated,
-        status.observed_generation,
-    )
+impl From<&Deployment> for Controller {
+    fn from(object: &Deployment) -> Controller {
+        let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
+        let wants = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let numbers = Numbers {
+            wants,
+            ready: status.and_then(|status| status.ready_replicas),
+            updated: status.and_then(|status| status.updated_replicas),
+            due: wants,
+            observed: status.and_then(|status| status.observed_generation),
+        };
+        let mut controller = Controller::new("Deployment", &object.metadata, spec.map(|spec| &spec.template), &numbers);
+        let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let complaint = |kind: &str, value: &str| conditions.iter().find(|c| c.type_ == kind && c.status == value);
+        let condition = complaint("ReplicaFailure", "True").or_else(|| complaint("Progressing", "False"));
+        controller.complaint = condition.map(|condition| {
+            let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
+            format!("{reason}: {}", condition.message.as_deref().unwrap_or_default())
+        });
+        let paused = spec.is_some_and(|spec| spec.paused == Some(true));
+        controller.oddity = paused.then(|| "is paused: changes to it are not rolled out".to_owned());
+        controller
+    }
+}
+
+impl From<&StatefulSet> for Controller {
+    fn from(object: &StatefulSet) -> Controller {
+        let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
+        let wants = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
+        let by_hand = strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
+        let kept_back = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition).unwrap_or(0);
+        let numbers = Numbers {
+            wants,
+            ready: status.and_then(|status| status.ready_replicas),
+            updated: status.and_then(|status| status.updated_replicas).or(Some(wants)),
+            due: if by_hand { 0 } else { wants - kept_back },
+            observed: status.and_then(|status| status.observed_generation),
+        };
+        Controller::new("StatefulSet", &object.metadata, spec.map(|spec| &spec.template), &numbers)
+    }
+}
+
+impl From<&DaemonSet> for Controller {
+    fn from(object: &DaemonSet) -> Controller {
+        let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
+        let wants = status.map_or(0, |status| status.desired_number_scheduled);
+        let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
+        let by_hand = strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
+        let numbers = Numbers {
+            wants,
+            ready: status.map(|status| status.number_ready),
+            updated: status.and_then(|status| status.updated_number_scheduled),
+            due: if by_hand { 0 } else { wants },
+            observed: status.and_then(|status| status.observed_generation),
+        };
+        let mut controller = Controller::new("DaemonSet", &object.metadata, spec.map(|spec| &spec.template), &numbers);
+        let stray = status.map_or(0, |status| status.number_misscheduled);
+        controller.oddity = (stray > 0).then(|| format!("runs on {stray} nodes that it should not run on"));
+        controller
+    }
 }
 
 /// Has a controller what it wants? `expected` says that the configuration names it, so that zero
 /// replicas are a fault and not somebody's decision.
 fn judge_one(controller: &Controller, expected: bool) -> Check {
-    let Controller { state, updated, current } = controller;
+    let Controller { state, updated, due, current, .. } = controller;
     let object = state.workload.to_string();
     let (wants, ready) = (state.wants, state.ready);
-    let check = if !current {
+    let why = controller.complaint.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    let check = if controller.deleted {
+        Check::fail(ID, object, "is being deleted")
+    } else if !current {
         Check::fail(ID, object, "its controller has not acted on the latest change yet")
+    } else if wants == 0 && state.workload.kind == "DaemonSet" {
+        Check::judge(!expected, ID, object, "no node matches what it asks for, so it wants no pods")
     } else if wants == 0 {
-        let message = "is scaled to 0";
-        if expected {
-            Check::fail(ID, object, message)
-        } else {
-            Check::new(ID, object, crate::record::Status::Warn, message)
-        }
+        Check::new(ID, object, if expected { Status::Fail } else { Status::Warn }, "is scaled to 0")
     } else if ready < wants {
-        Check::fail(ID, object, format!("wants {wants} ready pods, has {ready}"))
-    } else if *updated < wants {
-        Check::fail(ID, object, format!("is being rolled out: {updated} of {wants} pods are of the latest version"))
+        Check::fail(ID, object, format!("wants {wants} ready pods, has {ready}{why}"))
+    } else if updated < due {
+        let message = format!("is being rolled out: {updated} of {due} pods are of the latest version{why}");
+        Check::fail(ID, object, message)
+    } else if let Some(oddity) = controller.complaint.as_ref().or(controller.oddity.as_ref()) {
+        Check::new(ID, object, Status::Warn, format!("wants {wants} ready pods, has {ready}, but {oddity}"))
     } else {
         Check::pass(ID, object, format!("wants {wants} ready pods, has {ready}"))
     };
@@ -116,61 +163,50 @@ fn judge_one(controller: &Controller, expected: bool) -> Check {
     ))
 }
 
+/// The controllers of a namespace, by kind, each as it could be read.
+pub(super) type Controllers = [(&'static str, Result<Vec<Controller>, ReadError>); 3];
+
 /// `workload.ready`: one check for each controller of the namespace, and one for each that the
 /// configuration expects and that is not there.
-pub fn judge(
-    deployments: &Result<Vec<Deployment>, ReadError>,
-    stateful_sets: &Result<Vec<StatefulSet>, ReadError>,
-    daemon_sets: &Result<Vec<DaemonSet>, ReadError>,
-    expected: &[&Workload],
+pub(super) fn judge(
+    controllers: Controllers,
+    expected: &[Workload],
     namespace: &str,
     state: &mut SystemState,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut found: Vec<Controller> = Vec::new();
-    let mut read = |kind: &str, controllers: Result<Vec<Controller>, ReadError>| match controllers {
-        Ok(controllers) => {
-            for one in expected.iter().filter(|one| one.kind == kind) {
-                if !controllers.iter().any(|c| c.state.workload.name == one.name) {
-                    let object = format!("{}/{}", kind.to_lowercase(), one.name);
-                    checks.push(
-                        Check::fail(
-                            ID,
-                            object,
-                            format!("the configuration names it, and there is none in namespace {namespace}"),
-                        )
-                        .hint(format!("kubectl get {} -n {namespace}", kind.to_lowercase())),
-                    );
+    for (kind, controllers) in controllers {
+        match controllers {
+            Ok(controllers) => {
+                for one in expected.iter().filter(|one| one.kind == kind) {
+                    if !controllers.iter().any(|c| c.state.workload.name == one.name) {
+                        let object = format!("{}/{}", kind.to_lowercase(), one.name);
+                        let message = format!("the configuration names it, and there is none in namespace {namespace}");
+                        checks.push(
+                            Check::fail(ID, object, message)
+                                .hint(format!("kubectl get {} -n {namespace}", kind.to_lowercase())),
+                        );
+                    }
                 }
+                found.extend(controllers);
             }
-            found.extend(controllers);
+            Err(error) => checks.push(error.check(ID, format!("{} of namespace/{namespace}", kind.to_lowercase()))),
         }
-        Err(error) => checks.push(error.check(ID, format!("{} of namespace/{namespace}", kind.to_lowercase()))),
-    };
-    read("Deployment", each(deployments, of_deployment));
-    read("StatefulSet", each(stateful_sets, of_stateful_set));
-    read("DaemonSet", each(daemon_sets, of_daemon_set));
+    }
     for controller in found {
-        let named = expected
-            .iter()
-            .any(|one| one.kind == controller.state.workload.kind && one.name == controller.state.workload.name);
+        let Controller { state: WorkloadState { workload, .. }, .. } = &controller;
+        let named = expected.iter().any(|one| one.kind == workload.kind && one.name == workload.name);
         checks.push(judge_one(&controller, named));
         state.workloads.push(controller.state);
     }
     checks
 }
 
-fn each<K>(objects: &Result<Vec<K>, ReadError>, of: fn(&K) -> Controller) -> Result<Vec<Controller>, ReadError> {
-    objects.as_ref().map(|objects| objects.iter().map(of).collect()).map_err(Clone::clone)
-}
-
 /// One Deployment that must be there, for the monitoring systems.
-pub fn judge_deployment(deployments: &[Deployment], name: &str) -> (Check, Option<WorkloadState>) {
-    match deployments.iter().find(|object| object.metadata.name.as_deref() == Some(name)) {
-        Some(object) => {
-            let controller = of_deployment(object);
-            (judge_one(&controller, true), Some(controller.state))
-        }
+pub(super) fn judge_deployment(deployments: &[Controller], name: &str) -> (Check, Option<WorkloadState>) {
+    match deployments.iter().find(|controller| controller.state.workload.name == name) {
+        Some(controller) => (judge_one(controller, true), Some(controller.state.clone())),
         None => (Check::fail(ID, format!("deployment/{name}"), "there is none"), None),
     }
 }
@@ -189,27 +225,9 @@ pub fn workload_of(pod: &Pod) -> Option<WorkloadRef> {
     })
 }
 
-/// Adds restarts and use of the pods to the workloads that they belong to.
-pub fn add_pods(state: &mut SystemState, pods: &Result<Vec<Pod>, ReadError>, usage: &Result<Usage, ReadError>) {
-    for pod in pods.iter().flatten() {
-        let Some(owner) = workload_of(pod) else { continue };
-        let Some(workload) = state.workloads.iter_mut().find(|w| w.workload == owner) else { continue };
-        let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-        workload.restarts += statuses.iter().map(|container| i64::from(container.restart_count)).sum::<i64>();
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        if let Some(sample) = usage.as_ref().ok().and_then(|usage| usage.get(name)) {
-            *workload.cpu_cores.get_or_insert(0.0) += sample.cpu_cores;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes")]
-            let bytes = sample.memory_bytes as u64;
-            *workload.memory_bytes.get_or_insert(0) += bytes;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Status;
 
     fn deployment(wants: i32, ready: i32, updated: i32, observed: i64) -> Deployment {
         serde_saphyr::from_str(&format!(
@@ -220,7 +238,7 @@ mod tests {
     }
 
     fn status(object: &Deployment, expected: bool) -> Status {
-        judge_one(&of_deployment(object), expected).status
+        judge_one(&object.into(), expected).status
     }
 
     #[test]
@@ -241,7 +259,8 @@ mod tests {
     fn a_workload_that_is_expected_and_gone_fails() {
         let workload =
             Workload { name: "gone".to_owned(), kind: "Deployment".to_owned(), role: String::new(), logs: false };
-        let checks = judge(&Ok(vec![]), &Ok(vec![]), &Ok(vec![]), &[&workload], "prod", &mut SystemState::default());
+        let none = [("Deployment", Ok(vec![])), ("StatefulSet", Ok(vec![])), ("DaemonSet", Ok(vec![]))];
+        let checks = judge(none, &[workload], "prod", &mut SystemState::default());
         assert_eq!(checks[0].status, Status::Fail);
         assert_eq!(checks[0].object.as_deref(), Some("deployment/gone"));
     }

@@ -3,13 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Data, Kind, Time};
+use super::{Check, Data, Kind, Time, Verdict};
 
 /// Would the backups restore?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Backup {
     /// The application's namespace that the backups are of.
     pub namespace: String,
+    /// What was done: backups were checked (the default), or made, or restored for a drill.
+    #[serde(default)]
+    pub action: BackupAction,
     /// Every check made.
     pub checks: Vec<Check>,
     /// Each backup that was looked at.
@@ -21,6 +24,19 @@ impl Data for Backup {
     fn checks(&self) -> &[Check] {
         &self.checks
     }
+}
+
+/// What was done with backups. Only a check answers for all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupAction {
+    /// All that are configured were checked.
+    #[default]
+    Check,
+    /// Some were made.
+    Export,
+    /// Some were restored to see that they can be.
+    Drill,
 }
 
 /// One backup file.
@@ -36,8 +52,8 @@ pub struct BackupItem {
     /// Size of the file in bytes; absent if it could not be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// The time that the age is counted from: the older of the file's modification time and the
-    /// stamp in its name. Absent if it could not be opened.
+    /// The time that the age is counted from: its manifest's, else the older of the file's modification
+    /// time and the stamp in its name. Absent if it could not be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<Time>,
     /// Age at the time of the check, in seconds.
@@ -45,20 +61,51 @@ pub struct BackupItem {
     pub age_s: Option<i64>,
     /// Oldest age that passes, in seconds.
     pub max_age_s: i64,
+    /// SHA-256 of the file in hexadecimal digits; of a folder, that of what `sha256sum *` prints in it.
+    /// Absent if it could not be read in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// What the file holds, by its own account; absent if it could not be read in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
+    /// The latest restore of it for a trial; absent if there is none, or it was not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<RestoreDrill>,
+}
+
+/// A backup that was really restored, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoreDrill {
+    /// Whether it could be restored and held what it should.
+    pub verdict: Verdict,
+    /// When it ended.
+    pub time: Time,
+    /// SHA-256 of what was restored, in hexadecimal digits. Of another digest than the backup's own, it is
+    /// an earlier backup of the same name.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// How long the restore took, in milliseconds; absent if it did not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_ms: Option<u64>,
+    /// Where it was restored to.
+    pub into: String,
+    /// Rows in the restored tables together, for a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// What came of it, in words.
+    pub summary: String,
 }
 
 /// What was found in a backup that was read in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "format", rename_all = "kebab-case")]
 pub enum Contents {
-    /// A PostgreSQL custom-format dump.
+    /// A PostgreSQL dump.
     Postgres {
-        /// Version of the archive format, for example `1.14`.
+        /// Version of the archive format, for example `1.14`; `script` or `cluster script` for SQL.
         version: String,
-        /// Database that was dumped.
+        /// Database that was dumped; empty if the dump does not say.
         database: String,
         /// Version of the server, as the dump says.
         server_version: String,

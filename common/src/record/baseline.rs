@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, ClusterRef, Data, Kind, TableRows};
+use super::{Bar, Check, ClusterRef, Data, DatabaseState, Kind, LoadFigures, Steps, Window};
+use crate::picture;
 
 /// Data, configuration and speed at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,21 +31,9 @@ impl Data for Baseline {
     fn checks(&self) -> &[Check] {
         &self.checks
     }
-}
-
-/// A database as one read-only transaction saw it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DatabaseState {
-    /// How it was reached.
-    pub vantage: String,
-    /// The database's name.
-    pub database: String,
-    /// Version of the server.
-    pub server_version: String,
-    /// `pg_database_size`, in bytes.
-    pub size_bytes: u64,
-    /// Rows of the configured tables.
-    pub tables: Vec<TableRows>,
+    fn lines(&self) -> Vec<String> {
+        self.timings.iter().flat_map(picture::timing).collect()
+    }
 }
 
 /// A ConfigMap or Secret, by the digest of what it holds and never by a value.
@@ -75,8 +64,8 @@ pub struct ApiAnswer {
     pub items: Option<u64>,
 }
 
-/// How quickly a URL answered, over a number of requests sent one after the other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// How quickly a URL answered: over a number of requests sent one after the other, or under `load`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timing {
     /// The Service asked.
     pub service: String,
@@ -94,7 +83,35 @@ pub struct Timing {
     /// 95th percentile (nearest rank), in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p95_ms: Option<f64>,
+    /// 99th percentile, in milliseconds; absent from records without load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<f64>,
+    /// 99.9th percentile, in milliseconds; absent from records without load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p999_ms: Option<f64>,
     /// Slowest, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ms: Option<f64>,
+    /// What the failed requests met, most frequent first, with how often.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// The load that it was measured under; absent where requests went one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadFigures>,
+    /// What takes how long in a single request; absent where the vantage does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Steps>,
+    /// Length of a window, in milliseconds; absent where windows are not of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<f64>,
+    /// The measurement in stretches, for comparisons and plots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// How the times are spread, for plots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub distribution: Vec<Bar>,
+    /// All times in microseconds, to three significant digits: an HdrHistogram in its V2 format,
+    /// compressed, in base64; absent without load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<String>,
 }

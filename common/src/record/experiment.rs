@@ -40,6 +40,12 @@ pub struct Experiment {
     pub recoveries: Vec<PodRecovery>,
     /// What callers of the services saw through the whole run.
     pub availability: Vec<Availability>,
+    /// The alerts that fired, and the expected ones that did not.
+    #[serde(default)]
+    pub alerts: Vec<AlertSeen>,
+    /// How quick the tool itself was.
+    #[serde(default)]
+    pub timings: Timings,
     /// The reason given for going on in spite of a gate; absent if no gate was overridden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overridden: Option<String>,
@@ -73,8 +79,55 @@ impl Data for Experiment {
                 a.service, a.percent, a.requests, a.longest_gap_ms, a.vantage
             ));
         }
+        for alert in &self.alerts {
+            let when = match alert.fired_ms {
+                Some(ms) => format!("fired {:.1} s after the injection", ms / 1000.0),
+                None if alert.before => "was firing before".to_owned(),
+                None => "stayed silent".to_owned(),
+            };
+            let expected = if alert.expected { "expected" } else { "not expected" };
+            lines.push(format!("alert         {} {when} ({expected})", alert.name));
+        }
         lines
     }
+}
+
+/// An alert, seen in Prometheus through the experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AlertSeen {
+    /// Its name.
+    pub name: String,
+    /// The configuration expects it of this experiment.
+    pub expected: bool,
+    /// It was firing before the injection, so it says nothing about it.
+    pub before: bool,
+    /// From the injection to when it was first seen to fire, in milliseconds; true to one interval of
+    /// asking, which is half a second. Absent if it did not fire after the injection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fired_ms: Option<f64>,
+    /// From the injection to when Alertmanager was first seen to have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_ms: Option<f64>,
+}
+
+/// How quick the tool itself was, in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timings {
+    /// From consent to the first write of the fault, `warm_up_ms` included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_first_write_ms: Option<f64>,
+    /// How long the probes measured before the fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up_ms: Option<f64>,
+    /// From the first write of the fault to its effect being proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_effect_ms: Option<f64>,
+    /// From the end of the fault's time to the last write of the undo being confirmed by a look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_ms: Option<f64>,
+    /// From the end of the fault's time to everything being whole again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_ms: Option<f64>,
 }
 
 /// How an experiment ended.

@@ -16,6 +16,21 @@ pub struct Health {
     pub checks: Vec<Check>,
     /// What was seen, for a comparison later.
     pub state: SystemState,
+    /// Further namespaces and clusters that were looked at; `checks` holds theirs too, and says in
+    /// each object where it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Place>,
+}
+
+/// A further namespace that was looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Place {
+    /// Its cluster.
+    pub cluster: ClusterRef,
+    /// The namespace.
+    pub namespace: String,
+    /// What was seen in it.
+    pub state: SystemState,
 }
 
 impl Data for Health {

@@ -5,12 +5,15 @@
 
 mod backup;
 mod baseline;
+mod database;
 mod event;
 mod experiment;
 mod health;
+mod load;
 mod notification;
 mod plan;
 mod report;
+mod rollback;
 mod time;
 mod verification;
 
@@ -19,16 +22,23 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::backup::{Backup, BackupItem, Contents, TableRows};
-pub use self::baseline::{ApiAnswer, Baseline, DatabaseState, ObjectDigest, Timing};
+pub use self::backup::{Backup, BackupAction, BackupItem, Contents, RestoreDrill, TableRows};
+pub use self::baseline::{ApiAnswer, Baseline, ObjectDigest, Timing};
+pub use self::database::{
+    Damage, DatabaseMoment, DatabaseState, KeyRange, ReplicaState, SequenceState, TableFingerprint, TableGuard,
+};
 pub use self::event::{Event, EventKind};
-pub use self::experiment::{Availability, Experiment, Outcome, PodRecovery, PodRef, RecoveryPhases};
-pub use self::health::{ClusterRef, Health, NodeState, ServiceState, SystemState, WorkloadRef, WorkloadState};
+pub use self::experiment::{
+    AlertSeen, Availability, Experiment, Outcome, PodRecovery, PodRef, RecoveryPhases, Timings,
+};
+pub use self::health::{ClusterRef, Health, NodeState, Place, ServiceState, SystemState, WorkloadRef, WorkloadState};
+pub use self::load::{Bar, Load, LoadFigures, Steps, Window};
 pub use self::notification::{ChannelOutcome, ChannelResult, Contact, Notification, Occasion};
-pub use self::plan::{ApiCall, BlastRadius, Permission, Plan, Target};
+pub use self::plan::{ApiCall, BlastRadius, Change, ObjectRef, Permission, Plan, Target};
 pub use self::report::{Report, ReportForm};
+pub use self::rollback::{HeldRun, Lock, Rollback, RollbackCause};
 pub use self::time::Time;
-pub use self::verification::{LogErrors, Verification};
+pub use self::verification::{Judgement, LogErrors, Verification};
 
 /// One line of the stream: the envelope that all kinds share, around the data of one kind.
 ///
@@ -88,15 +98,19 @@ pub enum Kind {
     Event,
     /// `chaos.experiment`: what an experiment did and what came of it.
     Experiment,
+    /// `chaos.rollback`: what runs hold or left behind, and what was taken back.
+    Rollback,
     /// `chaos.verification`: is everything as it was?
     Verification,
     /// `chaos.report`: where the report is and what it says.
     Report,
+    /// `chaos.load`: load on URLs, and how they answered under it.
+    Load,
 }
 
 impl Kind {
     /// All kinds, in the order in which the main pipeline makes them.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Health,
         Kind::Backup,
         Kind::Baseline,
@@ -104,8 +118,10 @@ impl Kind {
         Kind::Plan,
         Kind::Event,
         Kind::Experiment,
+        Kind::Rollback,
         Kind::Verification,
         Kind::Report,
+        Kind::Load,
     ];
 
     /// The kind's name, without the version.
@@ -118,8 +134,10 @@ impl Kind {
             Kind::Plan => "chaos.plan",
             Kind::Event => "chaos.event",
             Kind::Experiment => "chaos.experiment",
+            Kind::Rollback => "chaos.rollback",
             Kind::Verification => "chaos.verification",
             Kind::Report => "chaos.report",
+            Kind::Load => "chaos.load",
         }
     }
 
@@ -278,6 +296,11 @@ impl Check {
         Check::new(id, object, if good { Status::Pass } else { Status::Fail }, message)
     }
 
+    /// It makes a verdict worse: the answer is no, or there is none.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.status, Status::Fail | Status::Unknown)
+    }
+
     /// The same check with a next step for the reader; a check that passes needs none.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Check {
@@ -342,6 +365,14 @@ mod tests {
     fn no_evidence_is_not_a_pass() {
         assert_eq!(Verdict::of(&[]), Verdict::Unknown);
         assert_eq!(Verdict::of(&[check(Status::Skipped)]), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_check_is_bad_exactly_if_it_spoils_a_verdict_that_would_pass() {
+        for status in [Status::Pass, Status::Fail, Status::Unknown, Status::Warn, Status::Skipped] {
+            let spoilt = Verdict::of(&[check(Status::Pass), check(status)]) != Verdict::Pass;
+            assert_eq!(check(status).is_bad(), spoilt, "{status:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `chaos.plan`: what an experiment would do, before it does it.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Check, ClusterRef, Data, Kind, WorkloadRef};
 
@@ -16,8 +19,20 @@ pub struct Plan {
     pub namespace: String,
     /// The exact objects.
     pub targets: Vec<Target>,
+    /// What the fault changes, in order, with what is needed to take it back.
+    #[serde(default)]
+    pub changes: Vec<Change>,
     /// The writes, in order.
     pub calls: Vec<ApiCall>,
+    /// How long the fault stays, in milliseconds; 0 where it is over as soon as it is made.
+    #[serde(default)]
+    pub hold_ms: u64,
+    /// Services that are expected to suffer: measured, but neither guarded nor judged.
+    #[serde(default)]
+    pub affected: Vec<String>,
+    /// Alerts that are expected to fire.
+    #[serde(default)]
+    pub alerts: Vec<String>,
     /// What would be left while the fault is on.
     pub blast_radius: Vec<BlastRadius>,
     /// How the fault goes away, in words.
@@ -51,6 +66,9 @@ impl Data for Plan {
         lines.extend(self.blast_radius.iter().map(|b| {
             format!("blast radius  {}: {} of {} ready pods hit, {} left", b.workload, b.hit, b.ready, b.left)
         }));
+        if self.hold_ms > 0 {
+            lines.push(format!("duration      the fault stays for {} s", self.hold_ms / 1000));
+        }
         lines.push(format!("undo          {}", self.undo));
         lines.extend(self.undo_commands.iter().map(|c| format!("              {c}")));
         lines.push(format!("worst case    whole again after {} s", self.worst_case_ms / 1000));
@@ -78,6 +96,70 @@ pub struct Target {
     /// Node that it runs on, for a pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+}
+
+/// An object of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectRef {
+    /// API group and version, for example `apps/v1`.
+    pub api_version: String,
+    /// Kind, for example `Deployment`.
+    pub kind: String,
+    /// The kind's name in paths, for example `deployments`.
+    pub resource: String,
+    /// Namespace; absent for what is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+    /// UID, of an object that is there already: this one, and no later one of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.to_lowercase(), self.name)
+    }
+}
+
+/// One thing that a fault changes, as data: enough for anybody, on any machine, to take it back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum Change {
+    /// A field of an object gets another value, and the object the run's label in the same write.
+    Set {
+        /// The object.
+        object: ObjectRef,
+        /// Way to the field. A part in brackets is the element of that `name` in a list:
+        /// `spec template spec containers [shop] image`.
+        field: Vec<String>,
+        /// Its value before; null if it was absent.
+        original: Value,
+        /// Its value while the fault is on.
+        faulted: Value,
+    },
+    /// An object is made. It carries the run's label and belongs to the run's Lease.
+    Make {
+        /// The object, without a UID.
+        object: ObjectRef,
+        /// All of it but label and owner.
+        manifest: Value,
+    },
+    /// A pod is taken away, and its controller makes another: nothing has to be written to take it back.
+    Take {
+        /// The pod.
+        object: ObjectRef,
+    },
+}
+
+impl Change {
+    /// The object that is changed.
+    pub fn object(&self) -> &ObjectRef {
+        match self {
+            Change::Set { object, .. } | Change::Make { object, .. } | Change::Take { object } => object,
+        }
+    }
 }
 
 /// One write to the API server.
@@ -116,8 +198,11 @@ pub struct Permission {
     pub group: String,
     /// Resource, with its subresource after a slash.
     pub resource: String,
-    /// Namespace.
+    /// Namespace; empty for what is in none.
     pub namespace: String,
+    /// The only object that it is needed for; absent if for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The API server says that we have it.
     pub allowed: bool,
 }

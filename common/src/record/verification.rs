@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiAnswer, Check, ClusterRef, Data, DatabaseState, Kind, ObjectDigest, SystemState, Time, Timing};
+use super::{ApiAnswer, Check, ClusterRef, Data, DatabaseState, Kind, ObjectDigest, Status, SystemState, Time, Timing};
+use crate::picture;
 
 /// The system after the experiment, held against the records from before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,12 +31,18 @@ pub struct Verification {
     pub log_errors: Vec<LogErrors>,
     /// How quickly the configured URLs answer now.
     pub timings: Vec<Timing>,
+    /// How the times under load were judged against the baseline's, a question each; empty without load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judgements: Vec<Judgement>,
 }
 
 impl Data for Verification {
     const KIND: Kind = Kind::Verification;
     fn checks(&self) -> &[Check] {
         &self.checks
+    }
+    fn lines(&self) -> Vec<String> {
+        self.timings.iter().flat_map(picture::timing).collect()
     }
 }
 
@@ -50,4 +57,34 @@ pub struct LogErrors {
     pub lines: u64,
     /// The first few of them, cut to 200 characters, what looks like a secret masked.
     pub samples: Vec<String>,
+}
+
+/// Whether one figure of a URL under load is proven to keep its limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Judgement {
+    /// The Service asked.
+    pub service: String,
+    /// The path asked for.
+    pub path: String,
+    /// `p50`, `p95` or `p99`, in milliseconds, or `errors`, the share of requests that failed (0 to 1).
+    pub figure: String,
+    /// Proven to keep its limit (`pass`), proven to break it (`fail`), or neither (`unknown`).
+    pub status: Status,
+    /// The figure in the baseline.
+    pub before: f64,
+    /// The figure now.
+    pub after: f64,
+    /// The most that it may be.
+    pub limit: f64,
+    /// Lower bound of the true figure now, with the baseline's uncertainty in it, so that it compares
+    /// with `limit`: wrong in at most one of 400 cases. Absent if it could not be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper bound, wrong in at most one of 100 cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Requests that it would probably take before and after to tell; absent if told, or if nothing can
+    /// be said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_requests: Option<u64>,
 }

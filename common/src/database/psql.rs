@@ -1,0 +1,194 @@
+//! The vantage `exec`: one `psql` inside a ready pod of the database's Deployment, fed on its
+//! standard input. It ends with the session, since its input ends then.
+
+use std::fmt::{self, Write as _};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams, AttachedProcess};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::task::JoinHandle;
+
+use crate::cluster::{Cluster, ReadError};
+use crate::config::Database;
+use crate::record::new_id;
+
+/// The most that one answer may have, in bytes.
+const MAX: usize = 16 << 20;
+/// The most of standard error that is kept, in bytes.
+const MAX_SAID: usize = 4 << 10;
+/// PostgreSQL's usual port.
+const USUAL_PORT: u16 = 5432;
+
+/// Why a statement has no answer: the server's SQLSTATE if it was the server that said no, and words.
+pub(super) type Failed = (Option<String>, String);
+
+/// A running `psql`.
+pub(super) struct Psql {
+    input: Box<dyn AsyncWrite + Send + Unpin>,
+    output: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
+    said: Option<JoinHandle<String>>,
+    process: AttachedProcess,
+    /// What no answer can hold, to mark the ends of answers.
+    mark: String,
+}
+
+impl fmt::Debug for Psql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Psql").finish_non_exhaustive()
+    }
+}
+
+impl Psql {
+    pub(super) async fn start(
+        cluster: &Cluster,
+        namespace: &str,
+        database: &Database,
+        what: &str,
+    ) -> Result<Psql, ReadError> {
+        let pod = cluster.ready_pod(namespace, &database.deployment).await?;
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let connection = connection(database);
+        let command = ["psql", "-X", "-w", "-q", "-A", "-t", "-d", &connection];
+        let mut params = AttachParams::default().stdin(true).stdout(true).stderr(true);
+        params.container =
+            pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|container| container.name.clone());
+        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+        let run = format!("run psql in pod {name} of namespace {namespace}");
+        let mut process =
+            pods.exec(&name, command, &params).await.map_err(|error| ReadError::from_kube(&run, &error))?;
+        let (Some(input), Some(output), Some(said)) = (process.stdin(), process.stdout(), process.stderr()) else {
+            return Err(ReadError::other(&run, "its input and output are not connected"));
+        };
+        let mut psql = Psql {
+            input: Box::new(input),
+            output: BufReader::new(Box::new(output)),
+            said: Some(tokio::spawn(keep(said))),
+            process,
+            mark: format!("chaos-{}", new_id()),
+        };
+        match psql.query("SELECT 1").await {
+            Ok(_) => Ok(psql),
+            Err((_, why)) => Err(ReadError::other(what, why).hint(format!(
+                "kubectl exec -n {namespace} deployment/{} -- psql -d {} -c 'SELECT 1'",
+                database.deployment, database.name
+            ))),
+        }
+    }
+
+    /// Runs a statement. Its end and its outcome are told by `\echo`, which psql does afterwards.
+    pub(super) async fn query(&mut self, sql: &str) -> Result<Vec<String>, Failed> {
+        let mark = &self.mark;
+        let mut text = format!("{sql};\n");
+        let _ = write!(text, "\\echo {mark} :ERROR :SQLSTATE\n\\echo :LAST_ERROR_MESSAGE\n\\echo {mark} end\n");
+        let sent = async {
+            self.input.write_all(text.as_bytes()).await?;
+            self.input.flush().await
+        };
+        let lines = match sent.await {
+            Ok(()) => self.lines().await,
+            Err(_) => Ok(None),
+        };
+        let Some((rows, outcome, message)) = lines.map_err(|why| (None, why))? else {
+            return Err((None, self.epitaph().await));
+        };
+        match outcome.split_once(' ') {
+            Some(("false", _)) => Ok(rows),
+            Some(("true", state)) if state.len() == 5 => Err((Some(state.to_owned()), message)),
+            // Before version 11 psql does not know these variables and writes their names.
+            _ => Err((None, "psql does not tell the outcome of a statement: it is older than version 11".to_owned())),
+        }
+    }
+
+    /// Rows, outcome and message of one answer; `None` if psql ended before.
+    async fn lines(&mut self) -> Result<Option<(Vec<String>, String, String)>, String> {
+        let (mut rows, mut outcome, mut message) = (Vec::new(), None, String::new());
+        let mut size = 0;
+        let end = format!("{} end", self.mark);
+        let start = format!("{} ", self.mark);
+        loop {
+            let mut line = Vec::new();
+            let room = (MAX - size) as u64;
+            let read = (&mut self.output).take(room).read_until(b'\n', &mut line).await.unwrap_or(0);
+            size += read;
+            if line.pop() != Some(b'\n') {
+                return if size >= MAX { Err(format!("its answer has more than {MAX} bytes")) } else { Ok(None) };
+            }
+            let line = String::from_utf8(line).map_err(|_| "its answer is not UTF-8")?;
+            match &outcome {
+                Some(outcome) if line == end => return Ok(Some((rows, String::clone(outcome), message))),
+                Some(_) => {
+                    message.push_str(if message.is_empty() { "" } else { " " });
+                    message.push_str(&line);
+                }
+                None => match line.strip_prefix(&start) {
+                    Some(said) => outcome = Some(said.to_owned()),
+                    None => rows.push(line),
+                },
+            }
+        }
+    }
+
+    /// Why psql ended.
+    async fn epitaph(&mut self) -> String {
+        let status = match self.process.take_status() {
+            Some(status) => status.await,
+            None => None,
+        };
+        let said = match self.said.take() {
+            Some(said) => said.await.unwrap_or_default(),
+            None => String::new(),
+        };
+        match (said.trim(), status) {
+            ("", Some(status)) => {
+                format!("psql ended: {}", status.message.unwrap_or_else(|| "it does not say why".to_owned()))
+            }
+            ("", None) => "the connection to psql broke".to_owned(),
+            (said, _) => said.chars().filter(|c| !c.is_control()).take(300).collect(),
+        }
+    }
+}
+
+/// Reads to the end so that the writer never waits, and keeps the last of it.
+async fn keep(mut input: impl AsyncRead + Unpin) -> String {
+    let (mut kept, mut buffer) = (Vec::new(), [0; 1024]);
+    while let Ok(read) = input.read(&mut buffer).await {
+        if read == 0 {
+            break;
+        }
+        kept.extend_from_slice(&buffer[..read]);
+        let over = kept.len().saturating_sub(MAX_SAID);
+        kept.drain(..over);
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// What `-d` gets. A bare name would be read as connection settings if it holds a `=`. User and port
+/// that the configuration leaves as they are stay the pod's own (`PGUSER`, `PGPORT`).
+fn connection(database: &Database) -> String {
+    let value = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+    let user = database.user.as_ref().map(|user| format!(" user={}", value(user))).unwrap_or_default();
+    let port = if database.port == USUAL_PORT { String::new() } else { format!(" port={}", database.port) };
+    format!(
+        "dbname={} application_name=chaos-runbook client_encoding=UTF8 connect_timeout=5{user}{port}",
+        value(&database.name)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(json: serde_json::Value) -> Database {
+        serde_json::from_value(json).expect("a database")
+    }
+
+    #[test]
+    fn names_stay_values_and_defaults_stay_the_pods() {
+        let plain = database(serde_json::json!({ "deployment": "d", "name": "shop" }));
+        let rest = "application_name=chaos-runbook client_encoding=UTF8 connect_timeout=5";
+        assert_eq!(connection(&plain), format!("dbname='shop' {rest}"));
+        let odd =
+            database(serde_json::json!({ "deployment": "d", "name": "a' host='evil", "user": "u", "port": 5433 }));
+        assert_eq!(connection(&odd), format!(r"dbname='a\' host=\'evil' {rest} user='u' port=5433"));
+    }
+}

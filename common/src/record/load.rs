@@ -1,0 +1,103 @@
+//! `chaos.load`, and what a measurement under load adds to a [`Timing`].
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Check, Data, Kind, Time, Timing};
+use crate::picture;
+
+/// Load on URLs, and how they answered under it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    /// Whether each URL could be measured and answered.
+    pub checks: Vec<Check>,
+    /// The measurements, a URL each.
+    pub timings: Vec<Timing>,
+}
+
+impl Data for Load {
+    const KIND: Kind = Kind::Load;
+    fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+    fn lines(&self) -> Vec<String> {
+        self.timings.iter().flat_map(picture::timing).collect()
+    }
+}
+
+/// Under what load times were measured, and what the load generator has to say of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadFigures {
+    /// The profile of the configuration; absent for flags alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// When the load that counts began, after the warm-up.
+    pub started: Time,
+    /// How long it lasted, in milliseconds.
+    pub duration_ms: u64,
+    /// Requests that fell due each second (an open loop: they leave when they are due, answered or
+    /// not); absent for a closed loop, which asks as fast as it is answered and is never judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_rate: Option<f64>,
+    /// Requests that were over each second, good or bad, before the time was.
+    pub achieved_rate: f64,
+    /// Connections to the URL from the start.
+    pub connections: usize,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub protocol: String,
+    /// Pods that the load came from; absent when it came from the tool itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<usize>,
+    /// How late requests left the generator, the median, in milliseconds. It is part of all times.
+    pub lag_p50_ms: f64,
+    /// The same, the 99th percentile.
+    pub lag_p99_ms: f64,
+    /// The generator could not do its part, so that the times say nothing, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturated: Option<String>,
+}
+
+/// What takes how long in a single request on a fresh connection, in milliseconds, medians of five
+/// such requests without load. Each step counts from the end of the one before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Steps {
+    /// Looking the name up.
+    pub lookup_ms: f64,
+    /// Opening the TCP connection.
+    pub connect_ms: f64,
+    /// The TLS handshake; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_ms: Option<f64>,
+    /// From the request to the first byte of the answer.
+    pub first_byte_ms: f64,
+    /// All steps together, and the rest of the answer.
+    pub total_ms: f64,
+}
+
+/// Requests that were due in one stretch of time. At most sixty stand in a [`Timing`], so that a
+/// record stays small: some 300 bytes each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// Requests that were due.
+    pub requests: u64,
+    /// Those without an answer in the 200s or 300s in time.
+    pub errors: u64,
+    /// Median of the others, in milliseconds; absent if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ms: Option<f64>,
+    /// Their 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<f64>,
+    /// All their times in microseconds, to two significant digits: an HdrHistogram in its V2 format,
+    /// compressed, in base64.
+    pub histogram: String,
+}
+
+/// A bar of a plot: how many answers took at most so long, and longer than the bar before it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Bar {
+    /// The bar's upper end, in milliseconds.
+    pub up_to_ms: f64,
+    /// Answers in it.
+    pub count: u64,
+}

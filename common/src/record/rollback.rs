@@ -1,0 +1,119 @@
+//! `chaos.rollback`: what runs hold or left behind, and what was taken back.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Check, ClusterRef, Data, Kind, Time};
+
+/// What runs hold or left behind, and what was taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rollback {
+    /// What was asked for.
+    pub cause: RollbackCause,
+    /// The cluster; absent if it could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterRef>,
+    /// The namespaces that were looked through.
+    pub namespaces: Vec<String>,
+    /// Who asked: user and host.
+    pub executor: String,
+    /// Why, in that person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Nothing was written: it only says what would be.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The runs that hold a target or left something behind.
+    pub runs: Vec<HeldRun>,
+    /// The locks that forbid new runs.
+    pub locks: Vec<Lock>,
+    /// What was looked at and what came of it.
+    pub checks: Vec<Check>,
+    /// What was done, in order.
+    pub actions: Vec<String>,
+    /// What went wrong or surprised.
+    pub issues: Vec<String>,
+}
+
+impl Data for Rollback {
+    const KIND: Kind = Kind::Rollback;
+    fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for run in &self.runs {
+            let state = match run.alive {
+                Some(true) => "under way",
+                Some(false) => "left behind",
+                None => "not known to be alive",
+            };
+            let since = run.since.map(|time| format!(" since {}", time.human())).unwrap_or_default();
+            lines.push(format!("run           {} {} by {}{since}: {state}", run.run, run.experiment, run.executor));
+            lines.extend(run.changes.iter().map(|change| format!("  holds       {}", change.object())));
+        }
+        for lock in &self.locks {
+            let since = lock.since.map(|time| format!(" since {}", time.human())).unwrap_or_default();
+            lines.push(format!(
+                "lock          namespace {} by {}{since}: {}",
+                lock.namespace, lock.executor, lock.reason
+            ));
+        }
+        lines.extend(self.actions.iter().map(|action| format!("action        {action}")));
+        lines.extend(self.issues.iter().map(|issue| format!("issue         {issue}")));
+        lines
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackCause {
+    /// Only to look.
+    Status,
+    /// To stop the runs that are under way.
+    Abort,
+    /// To take back what killed runs left behind.
+    Recover,
+    /// To forbid new runs.
+    Lock,
+    /// To allow them again.
+    Unlock,
+    /// The runbook's own rollback: the workloads' previous revision.
+    Rollback,
+}
+
+/// A run that holds a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldRun {
+    /// Its id.
+    pub run: String,
+    /// The experiment.
+    pub experiment: String,
+    /// Who started it.
+    pub executor: String,
+    /// When it declared its intent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Whether its Lease is still being renewed; absent if that was not looked at long enough to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alive: Option<bool>,
+    /// What it changes.
+    pub changes: Vec<Change>,
+    /// It was taken back now.
+    pub undone: bool,
+}
+
+/// A lock on a namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Lock {
+    /// The namespace.
+    pub namespace: String,
+    /// Who locked it.
+    pub executor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
