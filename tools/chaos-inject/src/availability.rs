@@ -10,8 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::alarm::Alarm;
+
 /// Questions that may be open at the same time; more are not asked.
 const OPEN: usize = 64;
+/// Answers within its window that the guard wants before it judges.
+const ENOUGH: u32 = 10;
 /// Bad answers that are quoted.
 const QUOTED: usize = 5;
 
@@ -33,25 +37,94 @@ enum Answer {
     Missed(String),
 }
 
+/// Steady state guard: a Service that answers fewer than `percent` of the questions that fell due within
+/// `window` stops the experiment.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// What it raises.
+    pub alarm: Alarm,
+    /// The least share, in per cent.
+    pub percent: f64,
+    /// See above.
+    pub window: Duration,
+}
+
+impl Guard {
+    /// Looks at the latest questions. Those that could not be asked say nothing.
+    fn watch(&self, service: &str, samples: &[Sample]) {
+        if let Some(percent) = share_within(samples, self.window.as_secs_f64() * 1000.0).filter(|p| *p < self.percent) {
+            self.alarm.raise(format!(
+                "steady state guard: service/{service} answered {percent:.0} % of the questions of the last {} s; {} % is the least",
+                self.window.as_secs_f64(), self.percent
+            ));
+        }
+    }
+}
+
+/// Share of good answers among those that fell due within the window before the latest, in per cent;
+/// nothing while there are too few to tell.
+fn share_within(samples: &[Sample], window_ms: f64) -> Option<f64> {
+    let latest = samples.iter().map(|sample| sample.due_ms).fold(0.0, f64::max);
+    let (mut good, mut bad) = (0_u32, 0_u32);
+    for sample in samples.iter().rev().filter(|sample| sample.due_ms > latest - window_ms) {
+        match sample.answer {
+            Answer::Good(_) => good += 1,
+            Answer::Bad(_) => bad += 1,
+            Answer::Missed(_) => {}
+        }
+    }
+    (good + bad >= ENOUGH).then(|| f64::from(good) / f64::from(good + bad) * 100.0)
+}
+
+/// What a series of questions saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// For the record.
+    pub availability: Availability,
+    /// When the first question fell due.
+    start: Instant,
+    samples: Vec<Sample>,
+}
+
+impl Seen {
+    /// Median of the good answers to questions that fell due between two moments, in milliseconds.
+    pub fn median_ms(&self, from: Instant, to: Instant) -> Option<f64> {
+        let ms = |at: Instant| at.saturating_duration_since(self.start).as_secs_f64() * 1000.0;
+        let (from, to) = (ms(from), ms(to));
+        let within = self.samples.iter().filter(|sample| sample.due_ms >= from && sample.due_ms < to);
+        let mut good: Vec<f64> =
+            within.filter_map(|s| if let Answer::Good(ms) = s.answer { Some(ms) } else { None }).collect();
+        good.sort_by(f64::total_cmp);
+        good.get(good.len() / 2).copied()
+    }
+}
+
 /// A running series of questions to one Service.
 #[derive(Debug)]
 pub struct Probe {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Availability>,
+    task: JoinHandle<Seen>,
 }
 
 impl Probe {
     /// Starts to ask.
-    pub fn start(asker: Asker, endpoint: Endpoint, path: String, interval: Duration, limit: Duration) -> Probe {
+    pub fn start(
+        asker: Asker,
+        endpoint: Endpoint,
+        path: String,
+        interval: Duration,
+        limit: Duration,
+        guard: Option<Guard>,
+    ) -> Probe {
         let (stop, stopped) = oneshot::channel();
-        Probe { stop, task: tokio::spawn(ask_until(asker, endpoint, path, interval, limit, stopped)) }
+        Probe { stop, task: tokio::spawn(ask_until(asker, endpoint, path, interval, limit, guard, stopped)) }
     }
 
     /// Asks no more, waits for the open questions, and gives what was seen.
     ///
     /// # Panics
     /// If the series itself panicked.
-    pub async fn stop(self) -> Availability {
+    pub async fn stop(self) -> Seen {
         // The series may have ended by itself, then nobody listens.
         let _ = self.stop.send(());
         self.task.await.expect("asking does not panic")
@@ -64,8 +137,9 @@ async fn ask_until(
     path: String,
     interval: Duration,
     limit: Duration,
+    guard: Option<Guard>,
     mut stopped: oneshot::Receiver<()>,
-) -> Availability {
+) -> Seen {
     let (sender, mut answers) = mpsc::channel(OPEN);
     let start = Instant::now();
     let (mut samples, mut open, mut number) = (Vec::new(), 0_usize, 0_u32);
@@ -76,6 +150,9 @@ async fn ask_until(
             Some(sample) = answers.recv() => {
                 open -= 1;
                 samples.push(sample);
+                if let Some(guard) = &guard {
+                    guard.watch(&endpoint.service, &samples);
+                }
             }
             () = sleep_until(due) => {
                 number += 1;
@@ -107,7 +184,7 @@ async fn ask_until(
     }
     samples.sort_by(|a, b| a.due_ms.total_cmp(&b.due_ms));
     let vantage = asker.resolve(&endpoint.vantage).to_string();
-    summarize(&endpoint.service, &path, &vantage, interval, &samples)
+    Seen { availability: summarize(&endpoint.service, &path, &vantage, interval, &samples), start, samples }
 }
 
 fn summarize(service: &str, path: &str, vantage: &str, interval: Duration, samples: &[Sample]) -> Availability {
@@ -209,6 +286,16 @@ mod tests {
         assert_eq!(summary("+-+---++-+").longest_gap_ms, 300.0);
         assert_eq!(summary("++---").longest_gap_ms, 300.0);
         assert_eq!(summary("+o+").longest_gap_ms, 0.0);
+    }
+
+    #[test]
+    fn the_guard_looks_at_the_latest_answers_and_not_at_what_was_not_asked() {
+        let share = |text: &str| share_within(&series(text), 1000.0);
+        assert_eq!(share("---"), None);
+        assert_eq!(share("----------++++++++++"), Some(100.0));
+        assert_eq!(share("++++++++++----------"), Some(0.0));
+        assert_eq!(share("+++++++++++++++-----"), Some(50.0));
+        assert_eq!(share("++++++++++oooooooooo"), None);
     }
 
     #[test]

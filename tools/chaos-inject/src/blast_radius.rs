@@ -8,16 +8,38 @@ use chaos_common::record::{BlastRadius, Target, WorkloadRef};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use serde_json::Value;
 
 use crate::limits::Budget;
 
-/// What is left of each workload that is hit.
-pub fn of(pods: &[Pod], targets: &[Target], services: &[Service]) -> Vec<BlastRadius> {
+/// The ready pods of a namespace, counted.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    /// All of them.
+    pub ready: usize,
+    by_workload: BTreeMap<WorkloadRef, usize>,
+}
+
+impl Census {
+    /// Counts a pod, if it is ready.
+    pub fn count(&mut self, pod: &Pod) {
+        if is_ready(pod) {
+            self.ready += 1;
+            if let Some(workload) = workload_of(pod) {
+                *self.by_workload.entry(workload).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// What is left of each workload that is hit; `chosen` are the pods that are.
+pub fn of(census: &Census, chosen: &[&Pod], targets: &[Target], services: &[Service]) -> Vec<BlastRadius> {
     let workloads: BTreeSet<&WorkloadRef> = targets.iter().map(|target| &target.owner).collect();
     let of = |workload: &WorkloadRef| {
-        let ready = pods.iter().filter(|pod| is_ready(pod) && workload_of(pod).as_ref() == Some(workload)).count();
+        let ready = census.by_workload.get(workload).copied().unwrap_or(0);
         let hit: Vec<&Target> = targets.iter().filter(|target| &target.owner == workload).collect();
-        let labels = pods.iter().filter(|pod| hit.iter().any(|target| pod.metadata.uid.as_ref() == Some(&target.uid)));
+        let labels =
+            chosen.iter().filter(|pod| hit.iter().any(|target| pod.metadata.uid.as_ref() == Some(&target.uid)));
         let labels: Vec<_> = labels.filter_map(|pod| pod.metadata.labels.as_ref()).collect();
         let selects = |service: &&Service| {
             let selector =
@@ -55,8 +77,15 @@ pub fn budgets(budgets: &[PodDisruptionBudget], chosen: &[&Pod]) -> Vec<Budget> 
 /// Whether a label selector selects a pod. An operator that is not known selects it: then a budget
 /// counts rather than not.
 fn matches(selector: &LabelSelector, pod: &Pod) -> bool {
-    let empty = BTreeMap::new();
-    let labels = pod.metadata.labels.as_ref().unwrap_or(&empty);
+    selects(selector, pod.metadata.labels.as_ref().unwrap_or(&BTreeMap::new()))
+}
+
+/// The same for labels as they stand in a template.
+pub fn selects_labels(selector: &LabelSelector, labels: &Value) -> bool {
+    selects(selector, &serde_json::from_value(labels.clone()).unwrap_or_default())
+}
+
+fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let by_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     by_labels
         && selector.match_expressions.iter().flatten().all(|term| {
@@ -75,6 +104,42 @@ fn matches(selector: &LabelSelector, pod: &Pod) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pod(name: &str, workload: &str, ready: bool) -> Pod {
+        serde_saphyr::from_str(&format!(
+            "{{metadata: {{name: {name}, namespace: prod, uid: u-{name}, labels: {{app: {workload}, pod-template-hash: h}},
+               ownerReferences: [{{apiVersion: apps/v1, kind: ReplicaSet, name: {workload}-h, uid: r-{workload}, controller: true}}]}},
+               status: {{conditions: [{{type: Ready, status: '{}'}}]}}}}",
+            if ready { "True" } else { "False" }
+        ))
+        .expect("a pod")
+    }
+
+    #[test]
+    fn what_is_left_of_a_workload_are_its_ready_pods_less_those_hit() {
+        let pods = [pod("a", "web", true), pod("b", "web", true), pod("c", "web", false), pod("d", "api", true)];
+        let mut census = Census::default();
+        for pod in &pods {
+            census.count(pod);
+        }
+        assert_eq!(census.ready, 3);
+        let owner = workload_of(&pods[0]).expect("it has one");
+        let target = Target {
+            kind: "Pod".into(),
+            namespace: "prod".into(),
+            name: "a".into(),
+            uid: "u-a".into(),
+            owner,
+            node: None,
+        };
+        let service = |name: &str, app: &str| {
+            serde_saphyr::from_str(&format!("{{metadata: {{name: {name}}}, spec: {{selector: {{app: {app}}}}}}}"))
+                .expect("one")
+        };
+        let radius = &of(&census, &[&pods[0]], &[target], &[service("s", "web"), service("t", "api")])[0];
+        assert_eq!((radius.ready, radius.hit, radius.left), (2, 1, 1));
+        assert_eq!(radius.services, ["s"]);
+    }
 
     #[test]
     fn selectors_of_budgets_are_understood() {

@@ -1,8 +1,8 @@
 //! What every part of an experiment works with.
 
-use chaos_common::cluster::Cluster;
+use chaos_common::cluster::{Access, Cluster};
 use chaos_common::config::Config;
-use chaos_common::record::{Event, EventKind};
+use chaos_common::record::{Event, EventKind, ObjectRef};
 use chaos_common::stream::Stream;
 use chaos_common::vantage::Asker;
 use serde_json::json;
@@ -14,6 +14,8 @@ use crate::journal::Journal;
 pub struct Context {
     /// The cluster.
     pub cluster: Cluster,
+    /// How it is reached, for the guardian.
+    pub access: Access,
     /// For questions to Services and pods.
     pub asker: Asker,
     /// The configuration.
@@ -34,10 +36,11 @@ pub struct Context {
 
 impl Context {
     /// The surroundings of an experiment that has not begun.
-    pub fn new(cluster: Cluster, asker: Asker, config: Config, namespace: String, stream: Stream) -> Context {
+    pub fn new(cluster: Cluster, access: Access, config: Config, namespace: String, stream: Stream) -> Context {
         Context {
+            asker: Asker::new(&cluster),
             cluster,
-            asker,
+            access,
             config,
             namespace,
             stream,
@@ -45,6 +48,19 @@ impl Context {
             injected: None,
             actions: Vec::new(),
             issues: Vec::new(),
+        }
+    }
+
+    /// An object that an experiment makes in the application's namespace. Its name is the same in every
+    /// run, so that a Role can be tied to it; whose it is, its label says.
+    pub fn own_object(&self, api_version: &str, kind: &str, resource: &str, name: String) -> ObjectRef {
+        ObjectRef {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            resource: resource.to_owned(),
+            namespace: Some(self.namespace.clone()),
+            name,
+            uid: None,
         }
     }
 

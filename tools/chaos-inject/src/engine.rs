@@ -1,25 +1,31 @@
-//! What all experiments share: plan, gates, consent, intent, probes, the fault, its undo, the record.
+//! What all experiments share: plan, gates, consent, intent, guardian, the writes, their undo, the record.
 
-use std::os::unix::fs::MetadataExt;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chaos_common::exit::Exit;
-use chaos_common::health::services::endpoint;
-use chaos_common::record::{
-    Availability, Check, EventKind, Experiment, Outcome, Plan, PodRecovery, Status, Time, Verdict, summarize,
-};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use chaos_common::record::{Change, Check, EventKind, Outcome, Plan, Status, Time, Verdict};
 use tokio::time::{Instant, sleep};
 
-use crate::availability::Probe;
+use crate::alarm::{self, Abort, Alarm};
+use crate::apply::{self, NotMade};
+use crate::availability;
+use crate::change::Owner;
 use crate::context::Context;
-use crate::fault::{Abort, End, Fault};
+use crate::fault::{End, Fault};
 use crate::gates::{self, Consent};
+use crate::guardian::Guardian;
 use crate::intent::{Intent, NoIntent};
 use crate::journal::{self, Journal};
+use crate::story::{Story, executor};
+use crate::undoing::take_back;
+use crate::watching::Watching;
+
+/// How long a write of the fault is tried. A fault that comes late is not worth much.
+const INJECT: Duration = Duration::from_secs(15);
 
 /// Shows what an experiment would do.
-pub async fn plan<F: Fault>(context: &mut Context, fault: &F) -> Exit {
+pub async fn plan(context: &mut Context, fault: &dyn Fault) -> Exit {
     match fault.plan(context).await {
         Ok(plan) => {
             let verdict = Verdict::of(&plan.checks);
@@ -32,7 +38,7 @@ pub async fn plan<F: Fault>(context: &mut Context, fault: &F) -> Exit {
             context.stream.result(verdict, summary, plan, exit)
         }
         Err(error) => {
-            let mut story = Story::begin(F::NAME);
+            let mut story = Story::begin(fault.name());
             story.checks.push(error.check("plan.readable", ""));
             story.end(context, Outcome::Refused, Some(error.to_string()), Exit::Unknown)
         }
@@ -42,7 +48,7 @@ pub async fn plan<F: Fault>(context: &mut Context, fault: &F) -> Exit {
 fn plan_summary(plan: &Plan) -> String {
     let names: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
     let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    match plan.checks.iter().find(|check| matches!(check.status, Status::Fail | Status::Unknown)) {
+    match plan.checks.iter().find(|check| check.is_bad()) {
         None => format!("{} would hit {what}", plan.experiment),
         Some(check) => {
             format!("{} may not run: {} {}: {}", plan.experiment, check.id, check.status.word(), check.message)
@@ -50,105 +56,9 @@ fn plan_summary(plan: &Plan) -> String {
     }
 }
 
-/// The record of an experiment while it is being made.
-struct Story {
-    name: &'static str,
-    started: Time,
-    clock: Instant,
-    plan: Option<Plan>,
-    injected: Option<Time>,
-    checks: Vec<Check>,
-    overridden: Option<String>,
-}
-
-impl Story {
-    fn begin(name: &'static str) -> Story {
-        Story {
-            name,
-            started: Time::now(),
-            clock: Instant::now(),
-            plan: None,
-            injected: None,
-            checks: Vec::new(),
-            overridden: None,
-        }
-    }
-
-    /// Ends without having touched anything, or with nothing left to observe.
-    fn end(self, context: &mut Context, outcome: Outcome, reason: Option<String>, exit: Exit) -> Exit {
-        self.finish(context, outcome, reason, exit, Vec::new(), Vec::new())
-    }
-
-    /// Refused by a gate or a limit: nothing was touched. The status says so even where the stream
-    /// holds a failure, since the refusal is the answer to it; only a stream that can't be read at
-    /// all, or a limit that could not be judged, is unknown.
-    fn refuse(self, context: &mut Context) -> Exit {
-        let closed = self.checks.iter().find(|check| matches!(check.status, Status::Fail | Status::Unknown));
-        let reason = closed.map(|check| format!("{} {}: {}", check.id, check.status.word(), check.message));
-        for check in self.checks.iter().filter(|check| matches!(check.status, Status::Fail | Status::Unknown)) {
-            context.stream.progress(&format!("{} {}: {}", check.id, check.status.word(), check.message));
-            if let Some(hint) = &check.hint {
-                context.stream.progress(&format!("  hint: {hint}"));
-            }
-        }
-        let broken = context.stream.upstream.broken.is_some();
-        self.end(context, Outcome::Refused, reason, if broken { Exit::Unknown } else { Exit::Refused });
-        if broken { Exit::Unknown } else { Exit::Refused }
-    }
-
-    fn finish(
-        self,
-        context: &mut Context,
-        outcome: Outcome,
-        reason: Option<String>,
-        exit: Exit,
-        recoveries: Vec<PodRecovery>,
-        availability: Vec<Availability>,
-    ) -> Exit {
-        let verdict = match outcome {
-            Outcome::Completed | Outcome::NotRestored => Verdict::of(&self.checks),
-            // What was not carried through proves nothing, unless it already failed.
-            Outcome::Refused | Outcome::Aborted => Verdict::Unknown,
-        };
-        let verdict = if outcome == Outcome::NotRestored { Verdict::Fail } else { verdict };
-        let summary = match (&reason, outcome) {
-            (_, Outcome::Completed) => format!("{} completed: {}", self.name, summarize(&self.checks)),
-            (reason, _) => {
-                let word = match outcome {
-                    Outcome::Refused => "refused, nothing was touched",
-                    Outcome::Aborted => "aborted, everything is restored",
-                    _ => "NOT RESTORED",
-                };
-                format!("{} {word}: {}", self.name, reason.as_deref().unwrap_or("no reason given"))
-            }
-        };
-        let record = Experiment {
-            experiment: self.name.to_owned(),
-            outcome,
-            reason,
-            cluster: self.plan.as_ref().map(|plan| plan.cluster.clone()),
-            namespace: context.namespace.clone(),
-            executor: executor(),
-            targets: self.plan.map(|plan| plan.targets).unwrap_or_default(),
-            started: self.started,
-            injected: self.injected,
-            ended: Time::now(),
-            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
-            duration_ms: self.clock.elapsed().as_millis() as u64,
-            checks: self.checks,
-            recoveries,
-            availability,
-            overridden: self.overridden,
-            actions: std::mem::take(&mut context.actions),
-            issues: std::mem::take(&mut context.issues),
-        };
-        context.stream.result(verdict, summary, record, outcome.exit().unwrap_or(verdict.into()).worst(exit))
-    }
-}
-
 /// Runs an experiment from its gates to its record.
-pub async fn run<F: Fault>(context: &mut Context, fault: F, given: &Consent) -> Exit {
-    let mut story = Story::begin(F::NAME);
+pub async fn run(context: &mut Context, mut fault: Box<dyn Fault>, given: &Consent) -> Exit {
+    let mut story = Story::begin(fault.name());
     let plan = match fault.plan(context).await {
         Ok(plan) => plan,
         Err(error) => {
@@ -183,7 +93,7 @@ pub async fn run<F: Fault>(context: &mut Context, fault: F, given: &Consent) -> 
         story.overridden.clone_from(&given.reason);
     }
     story.checks.extend(gates);
-    let closed = |checks: &[Check]| checks.iter().any(|check| matches!(check.status, Status::Fail | Status::Unknown));
+    let closed = |checks: &[Check]| checks.iter().any(Check::is_bad);
     if closed(&story.checks) {
         return story.refuse(context);
     }
@@ -192,10 +102,18 @@ pub async fn run<F: Fault>(context: &mut Context, fault: F, given: &Consent) -> 
     if closed(&story.checks) {
         return story.refuse(context);
     }
-    // From the first write on, a signal asks for an orderly end.
-    let abort = listen();
-    match declare(context, &plan).await {
-        Ok(intent) => inject(context, fault, &plan, intent, story, abort).await,
+    let consented = Instant::now();
+    // From here on, a signal asks for an orderly end.
+    let (alarm, abort) = Alarm::new();
+    alarm.on_signals();
+    match Guarded::declare(context, &plan, &alarm).await {
+        Ok(guarded) => {
+            let mut run = Run { context, fault: fault.as_mut(), plan: &plan, guarded, alarm, abort, story };
+            let (outcome, reason) = run.carry_out(consented).await;
+            let Run { story, guarded, .. } = run;
+            guarded.end(context, outcome).await;
+            story.end(context, outcome, reason, Exit::Pass)
+        }
         Err(check) => {
             story.checks.push(check);
             story.refuse(context)
@@ -203,144 +121,283 @@ pub async fn run<F: Fault>(context: &mut Context, fault: F, given: &Consent) -> 
     }
 }
 
-/// Makes the intent durable: in the local journal, then in the cluster.
-async fn declare(context: &mut Context, plan: &Plan) -> Result<Intent, Check> {
-    let advice = "what will be undone must be on the disk before anything is broken; make room, or set XDG_STATE_HOME";
-    let run = context.stream.run.clone();
-    let opened = journal::folder().and_then(|folder| {
-        let failed = |error| format!("cannot write a journal in {}: {error}", folder.display());
-        let mut journal = Journal::create(&folder, &run).map_err(failed)?;
-        journal.write(&serde_json::json!({ "intent": plan })).map_err(failed)?;
-        Ok(journal)
-    });
-    match opened {
-        Ok(journal) => context.journal = Some(journal),
-        Err(why) => return Err(Check::fail("intent.journal", "", why).hint(advice)),
-    }
-    match Intent::declare(&context.cluster, plan, &run, &executor()).await {
-        Ok(intent) => {
-            context.event(EventKind::Intent, None, "the intent is durable: in the journal and in the cluster");
-            Ok(intent)
-        }
-        Err(NoIntent::Held(why)) => Err(Check::fail("limit.lock", "", why)),
-        Err(NoIntent::Failed(why)) => Err(Check::fail("intent.cluster", "", why)),
-    }
-}
-
-/// The fault itself, between the first probe and the last.
-async fn inject<F: Fault>(
-    context: &mut Context,
-    mut fault: F,
-    plan: &Plan,
+/// A run whose intent is durable, and which is guarded.
+struct Guarded {
     intent: Intent,
-    mut story: Story,
-    mut abort: Abort,
-) -> Exit {
-    let settings = context.config.experiment.clone();
-    let services = context.config.services.iter();
-    let asked = services.filter_map(|service| Some((endpoint(service, &context.namespace), service.health.clone()?)));
-    let probes: Vec<Probe> = asked
-        .map(|(endpoint, path)| {
-            Probe::start(context.asker.clone(), endpoint, path, settings.probe_interval.0, settings.probe_timeout.0)
-        })
-        .collect();
-    if let Err(why) = fault.prepare(context, plan).await {
-        story.checks.push(Check::unknown("plan.observable", "", why));
-        release(context, intent).await;
-        return story.refuse(context);
-    }
-    pause(settings.warm_up.0, &mut abort).await;
-    let asked = abort.borrow().clone();
-    if let Some(why) = asked {
-        release(context, intent).await;
-        return story.end(context, Outcome::Aborted, Some(why), Exit::Aborted);
-    }
-    let time = Time::now();
-    let injection = fault.inject(context, plan).await;
-    story.injected = context.injected.is_some().then_some(time);
-    if let Err(why) = &injection {
-        context.issue(EventKind::Abort, None, why.clone());
-    }
-    let mut end = End::Restored;
-    if context.injected.is_some() {
-        end = fault.restore(context, plan, &mut abort).await;
-        if end == End::Restored {
-            pause(settings.settle.0, &mut abort).await;
-            // What had come back may have gone again meanwhile.
-            end = fault.restore(context, plan, &mut abort).await;
-        }
-        if end == End::Restored {
-            context.action(EventKind::Restored, None, "everything that was hit is whole again");
-        }
-    }
-    let mut availability = Vec::new();
-    for probe in probes {
-        availability.push(probe.stop().await);
-    }
-    story.checks.extend(fault.judge(context, &availability));
-    let asked = abort.borrow().clone();
-    let (outcome, reason) = match (end, injection, asked) {
-        (End::NotRestored { what, hint }, _, _) => {
-            context.stream.progress(&format!("NOT RESTORED: {what}"));
-            context.stream.progress(&format!("a person is needed now; type: {hint}"));
-            context.issues.push(format!("not restored: {what}"));
-            (Outcome::NotRestored, Some(what))
-        }
-        (End::Restored, Err(why), _) | (End::Restored, Ok(()), Some(why)) => (Outcome::Aborted, Some(why)),
-        (End::Restored, Ok(()), None) => (Outcome::Completed, None),
-    };
-    if outcome != Outcome::NotRestored {
-        release(context, intent).await;
-    }
-    for check in story.checks.iter().filter(|check| check.status == Status::Fail) {
-        context.issues.push(format!("{}: {}", check.id, check.message));
-    }
-    story.finish(context, outcome, reason, Exit::Pass, fault.recoveries(), availability)
+    owners: BTreeMap<String, Owner>,
+    guardian: Guardian,
 }
 
-/// Takes the intent away; what can't be taken away blocks the next run, so it is said loudly.
-async fn release(context: &mut Context, intent: Intent) {
-    if let Err(left) = intent.release(&context.cluster).await {
-        context.issue(EventKind::Observed, None, format!("the lock is still in the cluster: {left}"));
-    }
-}
-
-async fn pause(time: std::time::Duration, abort: &mut Abort) {
-    tokio::select! {
-        () = sleep(time) => {}
-        _ = abort.wait_for(Option::is_some) => {}
-    }
-}
-
-/// Turns signals into a request to abort.
-fn listen() -> Abort {
-    let (sender, receiver) = watch::channel(None);
-    for (kind, name) in [
-        (SignalKind::interrupt(), "interrupted (SIGINT)"),
-        (SignalKind::terminate(), "asked to end (SIGTERM)"),
-        (SignalKind::hangup(), "the terminal is gone (SIGHUP)"),
-    ] {
-        let sender = sender.clone();
-        let mut signals = signal(kind).expect("these signals can be listened to");
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                sender.send_replace(Some(name.to_owned()));
-            }
+impl Guarded {
+    /// Makes the intent durable, in the local journal and in the cluster, and starts the guardian
+    /// between the two: what is written to the cluster from then on does not stay.
+    async fn declare(context: &mut Context, plan: &Plan, alarm: &Alarm) -> Result<Guarded, Check> {
+        let advice =
+            "what will be undone must be on the disk before anything is broken; make room, or set XDG_STATE_HOME";
+        let intent = Intent::of(plan, &context.stream.run, &executor(), context.config.experiment.undo_limit.0);
+        let opened = journal::folder().and_then(|folder| {
+            let failed = |error| format!("cannot write a journal in {}: {error}", folder.display());
+            let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;
+            journal.write(&serde_json::json!({ "intent": intent })).map_err(failed)?;
+            Ok(journal)
         });
+        let journal = opened.map_err(|why| Check::fail("intent.journal", "", why).hint(advice))?;
+        let path = journal.path().to_owned();
+        context.journal = Some(journal);
+        let guardian = Guardian::start(&intent, &path, &context.access, alarm)
+            .await
+            .map_err(|why| Check::fail("intent.guardian", "", why))?;
+        match intent.declare(&context.cluster).await {
+            Ok(owners) => {
+                context.event(EventKind::Intent, None, "the intent is durable: in the journal and in the cluster");
+                Ok(Guarded { intent, owners, guardian })
+            }
+            Err(why) => {
+                guardian.dismiss().await;
+                Err(match why {
+                    NoIntent::Held(why) => Check::fail("limit.lock", "", why),
+                    NoIntent::Failed(why) => Check::fail("intent.cluster", "", why),
+                })
+            }
+        }
     }
-    receiver
+
+    /// The run is over. What is not restored stays locked, so that nobody breaks it further, and the
+    /// guardian goes on trying.
+    async fn end(self, context: &mut Context, outcome: Outcome) {
+        if outcome == Outcome::NotRestored {
+            self.guardian.leave();
+            return;
+        }
+        if let Err(left) = self.intent.release(&context.cluster).await {
+            context.issue(EventKind::Observed, None, format!("the lock is still in the cluster: {left}"));
+        }
+        self.guardian.dismiss().await;
+    }
 }
 
-/// User and host. Without `$USER`, as under cron, the user is the one that owns this process.
-fn executor() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let uid = std::fs::metadata("/proc/self").map(|process| process.uid().to_string()).unwrap_or_default();
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let by_uid = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    });
-    let user = std::env::var("USER").ok().filter(|user| !user.is_empty()).or(by_uid).unwrap_or(uid);
-    format!("{user}@{}", host.trim())
+/// An experiment between its intent and its record.
+struct Run<'a> {
+    context: &'a mut Context,
+    fault: &'a mut dyn Fault,
+    plan: &'a Plan,
+    guarded: Guarded,
+    alarm: Alarm,
+    abort: Abort,
+    story: Story,
+}
+
+impl Run<'_> {
+    async fn carry_out(&mut self, consented: Instant) -> (Outcome, Option<String>) {
+        let settings = self.context.config.experiment.clone();
+        let blind = self.fault.blinds_monitoring();
+        let mut watching = Watching::start(self.context, self.plan, &self.guarded.intent, &self.alarm, blind);
+        if let Err(why) = self.fault.prepare(self.context, self.plan).await {
+            let reason = format!("it could not be observed: {why}");
+            self.story.checks.push(Check::unknown("plan.observable", "", why));
+            return (Outcome::Refused, Some(reason));
+        }
+        let warm_up = Instant::now();
+        self.pause(settings.warm_up.0).await;
+        self.story.timings.warm_up_ms = Some(ms(warm_up.elapsed()));
+        if let Some(why) = alarm::reason(&self.abort) {
+            return (Outcome::Aborted, Some(why));
+        }
+        let time = Time::now();
+        let (mut stopped, uncertain) = self.inject().await;
+        let injected = self.context.injected;
+        let mut end = End::Restored;
+        if let Some(injected) = injected {
+            self.story.injected = Some(time);
+            self.story.timings.to_first_write_ms = Some(ms(injected.duration_since(consented)));
+            if stopped.is_none() {
+                self.hold(injected).await;
+            }
+            end = self.undo(uncertain).await;
+            if end == End::Restored {
+                self.pause(settings.settle.0).await;
+                // What had come back may have gone again meanwhile.
+                end = self.fault.restored(self.context, self.plan, &mut self.abort).await;
+            }
+            if end == End::Restored {
+                self.context.action(EventKind::Restored, None, "everything that was hit is whole again");
+                if stopped.is_none() && alarm::reason(&self.abort).is_none() {
+                    watching.alerts(&self.plan.alerts, injected, injected + settings.alert_wait.0).await;
+                }
+            }
+        }
+        let seen = watching.stop(self.plan, injected).await;
+        if injected.is_some() {
+            self.judge(&seen);
+        }
+        self.story.recoveries = self.fault.recoveries();
+        self.story.seen = seen;
+        stopped = stopped.or_else(|| alarm::reason(&self.abort));
+        let (outcome, reason) = match (end, stopped) {
+            (End::NotRestored { what, hint }, _) => {
+                self.context.stream.progress(&format!("NOT RESTORED: {what}"));
+                self.context.stream.progress(&format!("a person is needed now; type: {hint}"));
+                self.context.issues.push(format!("not restored: {what}"));
+                (Outcome::NotRestored, Some(what))
+            }
+            (End::Restored, Some(why)) => (Outcome::Aborted, Some(why)),
+            (End::Restored, None) => (Outcome::Completed, None),
+        };
+        for check in self.story.checks.iter().filter(|check| check.status == Status::Fail) {
+            self.context.issues.push(format!("{}: {}", check.id, check.message));
+        }
+        (outcome, reason)
+    }
+
+    /// Makes the changes, one after the other. Gives why it stopped half-way, and whether a call may
+    /// still be on its way.
+    async fn inject(&mut self) -> (Option<String>, bool) {
+        let mut uncertain = false;
+        let intent = &self.guarded.intent;
+        let changes: &[Change] = &self.plan.changes;
+        for (n, change) in changes.iter().enumerate() {
+            let object = change.object();
+            let nobody = Owner { name: String::new(), uid: String::new() };
+            let owner = object.namespace.as_ref().and_then(|namespace| self.guarded.owners.get(namespace));
+            let deadline = Instant::now() + INJECT;
+            let cluster = self.context.cluster.clone();
+            let making = apply::inject(&cluster, change, &intent.run, owner.unwrap_or(&nobody), deadline);
+            let stop = match alarm::reason(&self.abort) {
+                Some(why) => Some(why),
+                None => match making.await {
+                    Ok(made) => {
+                        uncertain |= made.uncertain;
+                        self.context.injected.get_or_insert(made.sent);
+                        self.fault.made(change, made);
+                        self.context.action(EventKind::Injected, Some(object.to_string()), in_words(change));
+                        None
+                    }
+                    Err(NotMade { why, perhaps }) => {
+                        if let Some(sent) = perhaps {
+                            uncertain = true;
+                            self.context.injected.get_or_insert(sent);
+                            let made = apply::Made { sent, accepted: Instant::now(), uncertain };
+                            self.fault.made(change, made);
+                        } else {
+                            self.fault.spared(change);
+                        }
+                        Some(why)
+                    }
+                },
+            };
+            if let Some(why) = stop {
+                for change in &changes[n + 1..] {
+                    self.fault.spared(change);
+                }
+                self.context.issue(EventKind::Abort, Some(object.to_string()), why.clone());
+                return (Some(why), uncertain);
+            }
+        }
+        (None, uncertain)
+    }
+
+    /// While the fault is on: its effect is proven, then it stays for its time, unless somebody stops it.
+    async fn hold(&mut self, injected: Instant) {
+        let until = injected + Duration::from_millis(self.plan.hold_ms);
+        let effect = tokio::select! {
+            effect = self.fault.effect(self.context, self.plan) => effect,
+            () = alarm::raised(&mut self.abort) => Ok(None),
+        };
+        let id = format!("{}.effect", self.plan.experiment);
+        match effect {
+            Ok(message) => {
+                if let Some(message) = message {
+                    self.story.timings.to_effect_ms = Some(ms(injected.elapsed()));
+                    self.context.event(EventKind::Effect, None, message.clone());
+                    self.story.checks.push(Check::pass(&id, "", message));
+                }
+                tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    () = alarm::raised(&mut self.abort) => {}
+                }
+                if alarm::reason(&self.abort).is_none() {
+                    self.fault.before_undo(self.context, self.plan).await;
+                }
+            }
+            Err(why) => {
+                self.context.issue(EventKind::Observed, None, format!("no effect: {why}"));
+                self.story.checks.push(Check::unknown(&id, "", format!("no effect: {why}")));
+            }
+        }
+    }
+
+    /// Takes the fault back, and watches until everything is whole.
+    async fn undo(&mut self, uncertain: bool) -> End {
+        if let Some(why) = alarm::reason(&self.abort) {
+            self.context.issue(EventKind::Abort, None, format!("{why}: the fault is undone now"));
+        }
+        let start = Instant::now();
+        let undone = take_back(&self.context.cluster, &self.guarded.intent, uncertain).await;
+        self.story.timings.undo_ms = Some(ms(start.elapsed()));
+        for text in undone.actions {
+            self.context.action(EventKind::Undo, None, text);
+        }
+        for text in undone.notes {
+            self.context.issue(EventKind::Observed, None, text);
+        }
+        if !undone.failed.is_empty() {
+            let hint = "chaos-inject recover".to_owned();
+            return End::NotRestored { what: undone.failed.join("; "), hint };
+        }
+        let end = self.fault.restored(self.context, self.plan, &mut self.abort).await;
+        self.story.timings.whole_ms = (end == End::Restored).then(|| ms(start.elapsed()));
+        end
+    }
+
+    fn judge(&mut self, seen: &crate::watching::Seen) {
+        let (context, plan) = (&*self.context, self.plan);
+        self.story.checks.extend(self.fault.judge(context, plan, seen));
+        let id = format!("{}.available", plan.experiment);
+        let least = context.config.experiment.min_availability_percent;
+        for service in &seen.services {
+            let one = &service.availability;
+            self.story.checks.push(if plan.affected.contains(&one.service) {
+                let message =
+                    format!("expected to suffer: {:.2} % of {} questions answered", one.percent, one.requests);
+                Check::skipped(&id, format!("service/{}", one.service), message).from_vantage(&one.vantage)
+            } else {
+                availability::judge(&id, one, least)
+            });
+        }
+        let no_effect = self.story.checks.iter().any(|check| check.id.ends_with(".effect") && check.is_bad());
+        let aborted = alarm::reason(&self.abort).is_some();
+        for check in &seen.alert_checks {
+            self.story.checks.push(if check.status == Status::Fail && (no_effect || aborted) {
+                let message = format!("{}, but the fault had no time or no effect", check.message);
+                Check { status: Status::Unknown, message, ..check.clone() }
+            } else {
+                check.clone()
+            });
+        }
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::select! {
+            () = sleep(time) => {}
+            () = alarm::raised(&mut self.abort) => {}
+        }
+    }
+}
+
+/// That a change was made.
+fn in_words(change: &Change) -> String {
+    let object = change.object();
+    match change {
+        Change::Set { field, original, faulted, .. } => {
+            format!("set {} of {object} from {original} to {faulted}", crate::change::name(field))
+        }
+        Change::Make { .. } => format!("made {object}"),
+        Change::Take { .. } => {
+            format!("deleted {object} (uid {})", object.uid.as_deref().unwrap_or_default())
+        }
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }

@@ -1,18 +1,16 @@
-//! What an experiment has to say of itself. The engine gives it gates, limits, intent, probes and
-//! the record.
+//! What an experiment has to say of itself. The engine gives it gates, limits, intent, guardian, probes,
+//! alerts, the writes, their undo, and the record.
 
-use std::time::Duration;
-
+use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
-use chaos_common::record::{Availability, Check, Plan, PodRecovery};
-use tokio::sync::watch;
+use chaos_common::record::{Change, Check, Plan, PodRecovery};
 
+use crate::alarm::Abort;
+use crate::apply::Made;
 use crate::context::Context;
+use crate::watching::Seen;
 
-/// Whether somebody asked for the experiment to stop, and why.
-pub type Abort = watch::Receiver<Option<String>>;
-
-/// How the observation of a fault ended.
+/// How the way back ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// Everything is whole again, and was seen to be.
@@ -26,10 +24,11 @@ pub enum End {
     },
 }
 
-/// An experiment: how it plans, injects, proves and undoes. One file in [`crate::faults`] each.
+/// An experiment: how it plans, proves and judges. One file in [`crate::faults`] each.
+#[async_trait(?Send)]
 pub trait Fault {
     /// Its name, as people type it.
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
 
     /// What it would do. Reads only.
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError>;
@@ -37,23 +36,39 @@ pub trait Fault {
     /// Whether data could be lost, so that a good backup is a condition.
     async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError>;
 
+    /// Whether it takes away what alerts are seen with.
+    fn blinds_monitoring(&self) -> bool {
+        false
+    }
+
     /// Gets ready to observe, before the first write.
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String>;
 
-    /// Makes the fault. An error names what stopped it half-way; what was done is observed and undone
-    /// all the same.
-    async fn inject(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String>;
+    /// One of the plan's changes was made, or may have been.
+    fn made(&mut self, _change: &Change, _made: Made) {}
 
-    /// Undoes the fault where it does not go by itself, and watches until everything is whole. Called
-    /// again later, it looks whether that is still so.
-    async fn restore(&mut self, context: &mut Context, plan: &Plan, abort: &mut Abort) -> End;
+    /// The remaining changes, from this one on, were not made.
+    fn spared(&mut self, _change: &Change) {}
 
-    /// The validation criteria as checks: the effect, the recovery, what callers saw.
-    fn judge(&self, context: &Context, availability: &[Availability]) -> Vec<Check>;
+    /// Waits until the fault is seen to work, and says how; nothing, if that is only known when it is
+    /// over.
+    ///
+    /// # Errors
+    /// No effect is seen, and why that may be. The fault is undone then, and the experiment proves nothing.
+    async fn effect(&mut self, context: &mut Context, plan: &Plan) -> Result<Option<String>, String>;
+
+    /// The fault's time is over, and it is still on.
+    async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {}
+
+    /// Watches until everything is whole after the undo. Called again later, it looks whether that is
+    /// still so.
+    async fn restored(&mut self, context: &mut Context, plan: &Plan, abort: &mut Abort) -> End;
+
+    /// The validation criteria as checks, besides effect, availability and alerts.
+    fn judge(&self, context: &Context, plan: &Plan, seen: &Seen) -> Vec<Check>;
 
     /// How each pod came back.
-    fn recoveries(&self) -> Vec<PodRecovery>;
-
-    /// Time between two questions to a pod that is coming back.
-    const POD_PROBE_INTERVAL: Duration = Duration::from_millis(50);
+    fn recoveries(&self) -> Vec<PodRecovery> {
+        Vec::new()
+    }
 }

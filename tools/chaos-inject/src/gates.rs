@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use chaos_common::config::Limits;
-use chaos_common::record::{Backup, Check, ClusterRef, Health, Record, Status, Time, Verdict};
+use chaos_common::record::{Backup, BackupAction, Check, ClusterRef, Health, Record, Status, Time, Verdict};
 use chaos_common::stream::Upstream;
 
 /// Clocks of two machines may differ by this much.
@@ -93,6 +93,11 @@ fn backup(record: Result<Option<Record<Backup>>, String>, namespace: &str, limit
             "",
             format!("the backup record is of namespace {}, not of {namespace}", record.data.namespace),
         ),
+        Ok(Some(record)) if record.data.action != BackupAction::Check => Check::unknown(
+            ID,
+            "",
+            "the latest backup record is not of a check: backups were made, or restored for a drill",
+        ),
         Ok(Some(record)) => passing(ID, &record, limits, now),
     };
     check.hint("run chaos-health | chaos-backup-check | chaos-inject …, or give --override \"reason\"")
@@ -147,8 +152,13 @@ mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "as the stream gives it")]
     fn record(verdict: Verdict, seconds: i64) -> Result<Option<Record<Health>>, String> {
-        let data =
-            Health { cluster: cluster("c"), namespace: "prod".into(), checks: vec![], state: SystemState::default() };
+        let data = Health {
+            cluster: cluster("c"),
+            namespace: "prod".into(),
+            checks: vec![],
+            state: SystemState::default(),
+            also: vec![],
+        };
         let record = Record {
             schema: "chaos.health/1".into(),
             id: "1".into(),
@@ -183,6 +193,23 @@ mod tests {
         assert_eq!(other.status, Status::Fail);
         let other = health(record(Verdict::Pass, -1), &cluster("c"), "test", &Limits::default(), at(0));
         assert_eq!(other.status, Status::Fail);
+    }
+
+    #[test]
+    fn only_a_check_of_all_backups_opens_the_gate() {
+        let of = |action: &str| {
+            let data = format!(r#"{{"namespace":"prod","action":"{action}","checks":[],"items":[]}}"#);
+            let line = format!(
+                r#"{{"schema":"chaos.backup/1","id":"1","run":"r","time":"{}","tool":"t 1","verdict":"pass","summary":"s","data":{data}}}"#,
+                at(-1)
+            );
+            let upstream = Upstream::from_reader(line.as_bytes()).expect("memory can be read");
+            let checks = judge(&upstream, &cluster("c"), "prod", true, &Limits::default(), false, at(0));
+            checks.into_iter().find(|check| check.id == "gate.backup").expect("the gate").status
+        };
+        assert_eq!(of("check"), Status::Pass);
+        assert_eq!(of("export"), Status::Unknown);
+        assert_eq!(of("drill"), Status::Unknown);
     }
 
     #[test]

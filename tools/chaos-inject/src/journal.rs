@@ -27,14 +27,29 @@ pub fn folder() -> Result<PathBuf, String> {
 }
 
 impl Journal {
-    /// Makes the journal of a run in `folder`. The file and the folder are on the disk when this
-    /// returns.
+    /// Makes the journal of a run in `folder`, or goes on with it if the run has one. The file and the
+    /// folder are on the disk when this returns.
     pub fn create(folder: &Path, run: &str) -> io::Result<Journal> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let path = folder.join(format!("{run}.ndjson"));
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        let file = match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Journal::reopen(&path),
+            other => other?,
+        };
         File::open(folder)?.sync_all()?;
         Ok(Journal { file, path, previous: String::new() })
+    }
+
+    /// Opens a journal that another process began, to go on with it. A last line that was cut off is
+    /// left so, and shows as such.
+    pub fn reopen(path: &Path) -> io::Result<Journal> {
+        let text = std::fs::read_to_string(path)?;
+        let mut file = OpenOptions::new().append(true).open(path)?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            file.write_all(b"\n")?;
+        }
+        let previous = text.lines().last().map(digest).unwrap_or_default();
+        Ok(Journal { file, path: path.to_owned(), previous })
     }
 
     /// Where it is.
@@ -60,6 +75,19 @@ fn digest(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_takes_over_goes_on_with_the_chain() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::create(folder.path(), "run").expect("a journal");
+        journal.write(&json!("first")).expect("room on the disk");
+        let mut later = Journal::reopen(journal.path()).expect("it is there");
+        later.write(&json!("second")).expect("room on the disk");
+        let text = std::fs::read_to_string(journal.path()).expect("readable");
+        let lines: Vec<&str> = text.lines().collect();
+        let second: Value = serde_json::from_str(lines[1]).expect("JSON");
+        assert_eq!(second["previous"], digest(lines[0]));
+    }
 
     #[test]
     fn every_line_holds_the_digest_of_the_one_before() {

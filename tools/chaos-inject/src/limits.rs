@@ -44,17 +44,20 @@ pub fn blast_radius(radius: &[BlastRadius], ready: usize, limits: &Limits) -> Ve
                 .hint("an experiment never takes all pods of a workload; scale it up, or take fewer"),
         );
     }
+    checks.push(share(hit, ready, limits));
+    checks
+}
+
+/// `limit.share`: no more than a share of the namespace's ready pods.
+pub fn share(hit: usize, ready: usize, limits: &Limits) -> Check {
     #[expect(clippy::cast_precision_loss, reason = "a share in per cent")]
     let percent = hit as f64 / ready.max(1) as f64 * 100.0;
     let message = format!(
         "{percent:.0} % of the namespace's {ready} ready pods would be hit; at most {:.0} % may be",
         limits.max_share_percent
     );
-    checks.push(
-        Check::judge(percent <= limits.max_share_percent, "limit.share", "", message)
-            .hint("limits.max_share_percent in chaos.toml"),
-    );
-    checks
+    Check::judge(percent <= limits.max_share_percent, "limit.share", "", message)
+        .hint("limits.max_share_percent in chaos.toml")
 }
 
 /// `limit.disruption-budget`: none is broken.
@@ -71,11 +74,18 @@ pub fn budgets(budgets: &[Budget]) -> Vec<Check> {
     budgets.iter().map(judge).collect()
 }
 
+/// A permission in words.
+fn in_words(p: &Permission) -> String {
+    let name = p.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    let place = if p.namespace.is_empty() { String::new() } else { format!(" in namespace {}", p.namespace) };
+    format!("{} {}{name}{place}", p.verb, p.resource)
+}
+
 /// `limit.permissions`: fault and undo are both permitted, before anything is written.
 pub fn permissions(permissions: &[Permission]) -> Check {
     const ID: &str = "limit.permissions";
     let missing: Vec<String> =
-        permissions.iter().filter(|p| !p.allowed).map(|p| format!("{} {}", p.verb, p.resource)).collect();
+        permissions.iter().filter(|p| !p.allowed && p.resource != "namespaces").map(in_words).collect();
     if missing.is_empty() {
         Check::pass(ID, "", format!("all {} permissions that fault and undo need are held", permissions.len()))
     } else {

@@ -1,38 +1,62 @@
 //! `chaos-inject`: what happens when this breaks, and is it whole again?
 
+mod alarm;
+mod alerts;
+mod apply;
 mod availability;
 mod blast_radius;
+mod change;
 mod context;
+mod control;
+mod database;
 mod engine;
 mod fault;
 mod faults;
 mod gates;
+mod guardian;
 mod intent;
 mod journal;
 mod limits;
+mod peer;
 mod permissions;
+mod plan;
+mod pods;
 mod recovery;
+mod rollback;
+mod script;
 mod select;
 mod sightings;
+mod story;
+mod undoing;
+mod watching;
+mod wholeness;
+mod workload;
 
 use std::process::ExitCode;
 
 use chaos_common::cli::{self, ClusterArgs, Common};
 use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::config::Config;
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::stream::Stream;
+use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
-use chaos_common::vantage::Asker;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use context::Context;
+use fault::Fault;
+use faults::monitoring_failure::MonitoringFailure;
+use faults::network_partition::NetworkPartition;
 use faults::pod_failure::PodFailure;
+use faults::resource_exhaustion::ResourceExhaustion;
+use faults::storage_failure::StorageFailure;
 use select::Selection;
 
 /// Break something on purpose, prove that it broke, and prove that it is whole again
 ///
 /// `plan` shows what an experiment would do and touches nothing. `run` does it: it wants the stream of
-/// a run whose health record passes, asks on a terminal, and wants --yes in a pipe.
+/// a run whose health record passes, asks on a terminal, and wants --yes in a pipe. A fault does not
+/// outlive its run: a second process undoes it when this one is killed, and `recover` does when both are.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -51,7 +75,16 @@ struct Args {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Show the exact objects, calls, blast radius, undo and permissions; touch nothing
-    Plan(What),
+    Plan {
+        #[command(flatten)]
+        what: What,
+        /// Print the Role that fault, undo and observation need, instead of the plan
+        #[arg(long, conflicts_with = "script")]
+        rbac: bool,
+        /// Print a rollback script in plain kubectl, instead of the plan
+        #[arg(long)]
+        script: bool,
+    },
     /// Run the experiment
     Run {
         #[command(flatten)]
@@ -60,9 +93,32 @@ enum Command {
         #[arg(short, long)]
         yes: bool,
         /// Go on although a gate is closed, for this reason, which is recorded
-        #[arg(long = "override", value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(long = "override", value_name = "REASON", value_parser = NonEmptyStringValueParser::new())]
         reason: Option<String>,
     },
+    /// Show the runs that are under way, what killed ones left behind, and locks
+    Status,
+    /// Stop every run, from anywhere: each undoes its fault at once
+    Abort {
+        /// Why, for the record of the run that is stopped
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+    /// Take back what killed runs left behind, from any machine
+    Recover,
+    /// Refuse new runs from now on, from anywhere
+    Lock {
+        /// Why, for those who are refused
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+    /// Allow new runs again
+    Unlock,
+    /// Give the configured workloads their previous revision (kubectl rollout undo), and verify it
+    Rollback(rollback::Args),
+    /// Stands by to undo the fault when the tool dies; started by `run`
+    #[command(name = guardian::COMMAND, hide = true)]
+    Guardian,
 }
 
 #[derive(clap::Args, Debug)]
@@ -78,6 +134,14 @@ struct What {
 enum Experiment {
     /// Delete pods and measure how they come back
     PodFailure,
+    /// Cut a workload's pods off from the network
+    NetworkPartition,
+    /// Burn processor time and hold memory beside the application
+    ResourceExhaustion,
+    /// Take the pods away that have the database's volume mounted
+    StorageFailure,
+    /// Take Prometheus, Grafana and Alertmanager away
+    MonitoringFailure,
 }
 
 fn main() -> ExitCode {
@@ -85,21 +149,67 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {
+    let access = args.cluster.access();
+    if matches!(args.command, Command::Guardian) {
+        return Ok(guardian::stand_by(&access).await);
+    }
     let config = args.common.load()?.config;
     let namespace = args.cluster.namespace(&config)?;
-    let cluster = Cluster::connect(&args.cluster.access()).await.map_err(ReadError::usage)?;
-    let stream = Stream::open(tool!(), args.common.output)?;
-    let asker = Asker::new(&cluster);
-    let mut context = Context::new(cluster, asker, config, namespace, stream);
-    let (what, consent) = match args.command {
-        Command::Plan(what) => (what, None),
-        Command::Run { what, yes, reason } => (what, Some(gates::Consent { yes, reason })),
+    let cluster = Cluster::connect_as(&access, "chaos-inject").await.map_err(ReadError::usage)?;
+    let stream = match &args.command {
+        // A script or a Role is no record.
+        Command::Plan { rbac, script, .. } if *rbac || *script => Stream::alone(tool!(), Some(Format::Text))?,
+        Command::Plan { .. } | Command::Run { .. } => Stream::open(tool!(), args.common.output)?,
+        _ => Stream::alone(tool!(), args.common.output)?,
     };
-    let fault = match what.experiment {
-        Experiment::PodFailure => PodFailure::new(what.selection, &context.config.experiment.pod_failure)?,
-    };
-    Ok(match consent {
-        None => engine::plan(&mut context, &fault).await,
-        Some(consent) => engine::run(&mut context, fault, &consent).await,
+    let mut context = Context::new(cluster, access, config, namespace, stream);
+    Ok(match args.command {
+        Command::Plan { what, rbac, script } => {
+            let fault = fault(what, &context.config)?;
+            if rbac || script {
+                print(&context, fault.as_ref(), rbac).await?
+            } else {
+                engine::plan(&mut context, fault.as_ref()).await
+            }
+        }
+        Command::Run { what, yes, reason } => {
+            let fault = fault(what, &context.config)?;
+            engine::run(&mut context, fault, &gates::Consent { yes, reason }).await
+        }
+        Command::Status => control::status(&mut context).await,
+        Command::Abort { reason } => control::abort(&mut context, reason).await,
+        Command::Recover => control::recover(&mut context).await,
+        Command::Lock { reason } => control::lock(&mut context, reason).await,
+        Command::Unlock => control::unlock(&mut context).await,
+        Command::Rollback(args) => rollback::rollback(&mut context, &args).await,
+        Command::Guardian => unreachable!("it has stood by already"),
     })
+}
+
+fn fault(what: What, config: &Config) -> Result<Box<dyn Fault>, Failure> {
+    let (selection, settings) = (what.selection, &config.experiment);
+    Ok(match what.experiment {
+        Experiment::PodFailure => Box::new(PodFailure::new(selection, &settings.pod_failure)?),
+        Experiment::NetworkPartition => Box::new(NetworkPartition::new(&selection, &settings.network_partition)?),
+        Experiment::ResourceExhaustion => Box::new(ResourceExhaustion::new(&settings.resource_exhaustion)),
+        Experiment::StorageFailure => Box::new(StorageFailure::new(&selection, config)?),
+        Experiment::MonitoringFailure => Box::new(MonitoringFailure::new(config)?),
+    })
+}
+
+/// Prints what a plan makes for others to use: a Role, or a script.
+async fn print(context: &Context, fault: &dyn Fault, rbac: bool) -> Result<Exit, Failure> {
+    let plan = fault.plan(context).await.map_err(|error| Failure {
+        exit: Exit::Unknown,
+        message: error.to_string(),
+        hint: error.next_step().map(str::to_owned),
+    })?;
+    let text = if rbac {
+        permissions::roles(&plan.experiment, &plan.permissions)
+    } else {
+        script::rollback(&plan, &context.config.contacts)
+    };
+    // A reader that closed early has what it wanted.
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+    Ok(Exit::Pass)
 }

@@ -184,7 +184,7 @@ impl Tracker {
                 track.replacement =
                     Some(PodRef { name: pod.metadata.name.clone().unwrap_or_default(), uid: uid.clone() });
                 track.phases.created_ms = Some(track.since(at));
-            } else {
+            } else if !self.tracks.is_empty() {
                 self.spare.insert(uid.clone(), pod.clone());
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chaos_common::cluster::is_ready;
+use chaos_common::exit::Failure;
 use chaos_common::health::workloads::workload_of;
 use chaos_common::record::WorkloadRef;
 use k8s_openapi::api::core::v1::Pod;
@@ -26,6 +27,26 @@ pub struct Selection {
     /// Take this share of each workload's ready pods, rounded down, but one at least
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub share: Option<u8>,
+}
+
+impl Selection {
+    /// The workload that was named, for a fault that takes one as a whole.
+    ///
+    /// # Errors
+    /// Something else or more was selected.
+    pub fn one_workload(&self) -> Result<Option<String>, Failure> {
+        if !self.pods.is_empty() || self.selector.is_some() || self.count.is_some() || self.workloads.len() > 1 {
+            return Err(Failure::usage("this experiment takes one workload as a whole").hint("give it one --workload"));
+        }
+        Ok(self.workloads.first().cloned())
+    }
+
+    /// Whether a pod is, or belongs to, what was named. Who is found by labels is asked of the API server.
+    pub fn names(&self, pod: &Pod) -> bool {
+        let named = pod.metadata.name.as_ref().is_some_and(|name| self.pods.contains(name));
+        let owned = || workload_of(pod).is_some_and(|owner| self.workloads.iter().any(|name| same(&owner, name)));
+        named || (self.pods.is_empty() && owned())
+    }
 }
 
 /// The pods that a selection takes out of `candidates`, which match its label selector, in the order

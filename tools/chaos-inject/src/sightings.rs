@@ -15,13 +15,15 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::pods::{PAGE, slim};
+
 /// Sightings that may wait; the reader is quick and the namespace is one.
 const WAITING: usize = 4096;
 
 /// Something that was seen.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    /// A pod, as it is now.
+    /// A pod, as it is now, slimmed.
     Pod(Box<Pod>),
     /// The pod of this UID is gone.
     PodGone(String),
@@ -50,7 +52,7 @@ pub fn watch(cluster: &Cluster, namespace: &str) -> mpsc::Receiver<Sighting> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let slices: Api<EndpointSlice> = Api::namespaced(cluster.client.clone(), namespace);
-    tokio::spawn(follow(pods, sender.clone(), |pod| Seen::Pod(Box::new(pod)), Seen::PodGone, Seen::AllPods));
+    tokio::spawn(follow(pods, sender.clone(), |pod| Seen::Pod(Box::new(slim(pod))), Seen::PodGone, Seen::AllPods));
     tokio::spawn(follow(slices, sender, |slice| Seen::Slice(Box::new(slice)), Seen::SliceGone, Seen::AllSlices));
     receiver
 }
@@ -64,7 +66,8 @@ async fn follow<K>(
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut events = std::pin::pin!(watcher::watcher(api, watcher::Config::default()).default_backoff());
+    let mut events =
+        std::pin::pin!(watcher::watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff());
     let uid = |object: &K| object.meta().uid.clone().unwrap_or_default();
     let mut present = BTreeSet::new();
     while let Some(event) = events.next().await {

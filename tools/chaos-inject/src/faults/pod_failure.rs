@@ -4,39 +4,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chaos_common::cluster::{ReadError, is_ready, owner_uid};
-use chaos_common::config::{self, Span};
+use async_trait::async_trait;
+use chaos_common::cluster::{ReadError, owner_uid};
+use chaos_common::config;
 use chaos_common::exit::Failure;
 use chaos_common::health::workloads::workload_of;
-use chaos_common::record::{ApiCall, Availability, Check, EventKind, Plan, PodRecovery, Target};
+use chaos_common::record::{Change, Check, EventKind, ObjectRef, Plan, PodRecovery, Target};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, ListParams, Preconditions};
+use kube::api::{Api, ListParams};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::blast_radius;
+use crate::alarm::Abort;
+use crate::apply::Made;
+use crate::blast_radius::{self, Census};
 use crate::context::Context;
-use crate::fault::{Abort, End, Fault};
-use crate::intent;
+use crate::fault::{End, Fault};
 use crate::limits;
-use crate::permissions;
+use crate::permissions::need;
+use crate::plan::Draft;
+use crate::pods;
 use crate::recovery::Tracker;
 use crate::select::{Selection, select};
-use crate::sightings::{Seen, Sighting, watch};
+use crate::sightings::{Seen as Sight, Sighting, watch};
+use crate::watching::Seen;
 
-/// Permissions that fault and observation need, as verb, API group and resource.
-const NEEDED: [(&str, &str, &str); 5] = [
-    ("delete", "", "pods"),
-    ("list", "", "pods"),
-    ("watch", "", "pods"),
-    ("list", "discovery.k8s.io", "endpointslices"),
-    ("watch", "discovery.k8s.io", "endpointslices"),
-];
+/// Its name.
+const NAME: &str = "pod-failure";
+/// Time between two questions to a pod that is coming back.
+const POD_PROBE_INTERVAL: Duration = Duration::from_millis(50);
 /// Time that the first look at pods and endpoints may take.
 const FIRST_LOOK: Duration = Duration::from_secs(15);
-/// Time that one delete call may take.
-const CALL: Duration = Duration::from_secs(10);
 /// Added to the limit for the worst case: the answers to what is under way.
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -44,8 +43,7 @@ const SLACK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct PodFailure {
     selection: Selection,
-    count: usize,
-    limit: Span,
+    settings: config::PodFailure,
     tracker: Tracker,
     sightings: Option<mpsc::Receiver<Sighting>>,
     /// Where the pods behind a Service can be asked themselves: port and path.
@@ -69,8 +67,7 @@ impl PodFailure {
         }
         Ok(PodFailure {
             selection,
-            count: settings.count,
-            limit: settings.recovery_limit,
+            settings: settings.clone(),
             tracker: Tracker::default(),
             sightings: None,
             doors: BTreeMap::new(),
@@ -93,23 +90,33 @@ impl PodFailure {
     }
 }
 
+#[async_trait(?Send)]
 impl Fault for PodFailure {
-    const NAME: &'static str = "pod-failure";
+    fn name(&self) -> &'static str {
+        NAME
+    }
 
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let (cluster, namespace) = (&context.cluster, &context.namespace);
-        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let what = format!("list pods in namespace {namespace}");
-        let pods = cluster.list(&api, &ListParams::default(), &what).await?;
-        let candidates = match &self.selection.selector {
-            None => pods.clone(),
-            Some(labels) => {
-                let params = ListParams::default().labels(labels);
-                cluster.list(&api, &params, format!("{what} by the labels {labels}")).await?
+        // A namespace may have thousands of pods: all are counted, and only those that may be hit are kept.
+        let (mut census, mut candidates) = (Census::default(), Vec::new());
+        let by_labels = self.selection.selector.as_deref();
+        pods::each(cluster, namespace, &ListParams::default(), &what, |pod| {
+            census.count(&pod);
+            if by_labels.is_none() && self.selection.names(&pod) {
+                candidates.push(pod);
             }
-        };
-        let (identity, services, budgets) = futures::try_join!(
-            cluster.identity(),
+        })
+        .await?;
+        if let Some(labels) = by_labels {
+            let params = ListParams::default().labels(labels);
+            pods::each(cluster, namespace, &params, &format!("{what} by the labels {labels}"), |pod| {
+                candidates.push(pod);
+            })
+            .await?;
+        }
+        let (services, budgets) = futures::try_join!(
             async {
                 let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
                 cluster.list(&api, &ListParams::default(), format!("list services in namespace {namespace}")).await
@@ -121,8 +128,8 @@ impl Fault for PodFailure {
                     .await
             },
         )?;
-        let mut checks = vec![limits::namespace(&context.config, namespace)];
-        let chosen = select(&self.selection, self.count, &candidates).unwrap_or_else(|why| {
+        let mut checks = Vec::new();
+        let chosen = select(&self.selection, self.settings.count, &candidates).unwrap_or_else(|why| {
             checks.push(
                 Check::fail("limit.targets", "", why)
                     .hint(format!("kubectl get pods -n {namespace} shows what is there")),
@@ -140,47 +147,35 @@ impl Fault for PodFailure {
                 )),
             }
         }
-        let blast_radius = blast_radius::of(&pods, &targets, &services);
-        checks.extend(limits::blast_radius(
-            &blast_radius,
-            pods.iter().filter(|pod| is_ready(pod)).count(),
-            &context.config.limits,
-        ));
+        let blast_radius = blast_radius::of(&census, &chosen, &targets, &services);
+        checks.extend(limits::blast_radius(&blast_radius, census.ready, &context.config.limits));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
-        let permissions = permissions::ask(context, &NEEDED).await?;
-        checks.push(limits::permissions(&permissions));
-        let calls = targets
-            .iter()
-            .map(|target| ApiCall {
-                method: "DELETE".to_owned(),
-                path: format!("/api/v1/namespaces/{namespace}/pods/{}", target.name),
-                precondition: Some(format!("uid {}", target.uid)),
-            })
-            .collect();
-        let undo_commands = blast_radius.iter().map(|one| {
-            format!("kubectl rollout status {} -n {namespace} --timeout={}s", one.workload, self.limit.0.as_secs())
-        });
-        let mut plan = Plan {
-            experiment: Self::NAME.to_owned(),
-            cluster: identity,
-            namespace: namespace.clone(),
+        let mut needed = vec![
+            need(namespace, "list", "", "services"),
+            need(namespace, "list", "policy", "poddisruptionbudgets"),
+            need(namespace, "get", "", "pods"),
+            need(namespace, "list", "", "pods"),
+            need(namespace, "watch", "", "pods"),
+            need(namespace, "list", "discovery.k8s.io", "endpointslices"),
+            need(namespace, "watch", "discovery.k8s.io", "endpointslices"),
+        ];
+        if blast_radius.iter().any(|one| !one.services.is_empty()) {
+            needed.push(need(namespace, "get", "", "pods/proxy"));
+        }
+        let draft = Draft {
+            experiment: NAME,
+            changes: targets.iter().map(|target| Change::Take { object: pod_object(target) }).collect(),
             targets,
-            calls,
-            undo_commands: undo_commands.collect(),
             blast_radius,
+            hold: Duration::ZERO,
+            recovery: self.settings.recovery_limit.0 + SLACK,
             undo: "the pods' controllers make new ones; nothing has to be written".to_owned(),
-            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
-            worst_case_ms: (self.limit.0 + SLACK).as_millis() as u64,
-            permissions,
+            affected: Vec::new(),
+            alerts: self.settings.alerts.clone(),
+            permissions: needed,
             checks,
         };
-        match intent::holders(cluster, &plan).await {
-            Ok(held) => plan.checks.extend(held.into_iter().map(|(lease, who)| {
-                Check::fail("limit.lock", format!("lease/{lease}"), who).hint(intent::held_hint(namespace, &lease))
-            })),
-            Err(error) => plan.checks.push(error.check("limit.lock", "")),
-        }
-        Ok(plan)
+        draft.finish(context).await
     }
 
     async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError> {
@@ -209,9 +204,9 @@ impl Fault for PodFailure {
         let first_look = async {
             while let Some(Sighting { at, seen }) = sightings.recv().await {
                 match &seen {
-                    Seen::AllPods(_) => pods = true,
-                    Seen::AllSlices(_) => slices = true,
-                    Seen::Slice(slice) => {
+                    Sight::AllPods(_) => pods = true,
+                    Sight::AllSlices(_) => slices = true,
+                    Sight::Slice(slice) => {
                         let service =
                             slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name"));
                         let found = slice.ports.iter().flatten().filter_map(|port| {
@@ -246,51 +241,23 @@ impl Fault for PodFailure {
         Ok(())
     }
 
-    async fn inject(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
-        for target in &plan.targets {
-            let sent = Instant::now();
-            let this = DeleteParams::default()
-                .preconditions(Preconditions { uid: Some(target.uid.clone()), resource_version: None });
-            let answer = timeout(CALL, api.delete(&target.name, &this)).await;
-            let accepted = Instant::now();
-            let object = Some(format!("pod/{}", target.name));
-            match answer {
-                Ok(Ok(_)) => {
-                    context.injected.get_or_insert(sent);
-                    self.tracker.deleted(&target.uid, sent, accepted);
-                    self.hit += 1;
-                    context.action(
-                        EventKind::Injected,
-                        object,
-                        format!("deleted pod {} (uid {})", target.name, target.uid),
-                    );
-                }
-                Ok(Err(kube::Error::Api(status))) => {
-                    self.tracker.spared(&target.uid);
-                    return Err(format!(
-                        "pod {} was not deleted: the API server says {}: {}",
-                        target.name, status.code, status.message
-                    ));
-                }
-                // No answer: it may have been accepted. It is watched like one that was.
-                other => {
-                    context.injected.get_or_insert(sent);
-                    self.tracker.deleted(&target.uid, sent, accepted);
-                    self.hit += 1;
-                    let why = other.map_or_else(
-                        |_| "no answer in time".to_owned(),
-                        |r| r.err().map(|e| e.to_string()).unwrap_or_default(),
-                    );
-                    return Err(format!("the delete call for pod {} may or may not have arrived: {why}", target.name));
-                }
-            }
-        }
-        Ok(())
+    fn made(&mut self, change: &Change, made: Made) {
+        let uid = change.object().uid.as_deref().unwrap_or_default();
+        self.tracker.deleted(uid, made.sent, made.accepted);
+        self.hit += 1;
     }
 
-    async fn restore(&mut self, context: &mut Context, _plan: &Plan, abort: &mut Abort) -> End {
-        let end = Instant::now() + self.limit.0;
+    fn spared(&mut self, change: &Change) {
+        self.tracker.spared(change.object().uid.as_deref().unwrap_or_default());
+    }
+
+    async fn effect(&mut self, _context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
+        // The pods go while their successors come already: both are watched together.
+        Ok(None)
+    }
+
+    async fn restored(&mut self, context: &mut Context, _plan: &Plan, abort: &mut Abort) -> End {
+        let end = Instant::now() + self.settings.recovery_limit.0;
         let (sender, mut answers) = mpsc::channel(16);
         let mut questioned: BTreeSet<String> = BTreeSet::new();
         // What was seen while nobody looked: something that had come back may have gone again.
@@ -319,7 +286,7 @@ impl Fault for PodFailure {
                                 return;
                             }
                             last = now;
-                            sleep(Self::POD_PROBE_INTERVAL).await;
+                            sleep(POD_PROBE_INTERVAL).await;
                         }
                     });
                 }
@@ -346,7 +313,7 @@ impl Fault for PodFailure {
         }
         let what = missing.join(", ");
         End::NotRestored {
-            what: format!("{what} after {} s", self.limit.0.as_secs()),
+            what: format!("{what} after {} s", self.settings.recovery_limit.0.as_secs()),
             hint: format!(
                 "kubectl get pods,events -n {0}; kubectl rollout undo deployment/NAME -n {0}",
                 context.namespace
@@ -354,7 +321,7 @@ impl Fault for PodFailure {
         }
     }
 
-    fn judge(&self, context: &Context, availability: &[Availability]) -> Vec<Check> {
+    fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
         let mut checks = Vec::new();
         if self.hit > 0 {
             let message = format!("{} pods were deleted and seen to be gone", self.hit);
@@ -368,7 +335,7 @@ impl Fault for PodFailure {
                 )
             });
         }
-        let limit_ms = self.limit.0.as_secs_f64() * 1000.0;
+        let limit_ms = self.settings.recovery_limit.0.as_secs_f64() * 1000.0;
         for recovery in self.tracker.recoveries() {
             let object = format!("pod/{}", recovery.deleted.name);
             checks.push(match (&recovery.replacement, recovery.recovery_ms) {
@@ -378,13 +345,13 @@ impl Fault for PodFailure {
                     object,
                     format!(
                         "pod {} took its place after {ms:.0} ms (at most {:.0} ms less); limit {}",
-                        new.name, recovery.error_bound_ms, self.limit
+                        new.name, recovery.error_bound_ms, self.settings.recovery_limit
                     ),
                 ),
                 _ => Check::fail(
                     "pod-failure.recreated",
                     object,
-                    format!("was not seen to be replaced in {}", self.limit),
+                    format!("was not seen to be replaced in {}", self.settings.recovery_limit),
                 ),
             });
         }
@@ -397,8 +364,6 @@ impl Fault for PodFailure {
             };
             checks.push(Check::judge(balanced, "pod-failure.load-balancing", "", message));
         }
-        let least = context.config.experiment.min_availability_percent;
-        checks.extend(availability.iter().map(|seen| crate::availability::judge("pod-failure.available", seen, least)));
         checks
     }
 
@@ -433,6 +398,17 @@ impl Story {
                 }
             }
         }
+    }
+}
+
+fn pod_object(target: &Target) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        resource: "pods".to_owned(),
+        namespace: Some(target.namespace.clone()),
+        name: target.name.clone(),
+        uid: Some(target.uid.clone()),
     }
 }
 

@@ -1,0 +1,214 @@
+//! Makes changes and takes them back: looks, lets [`crate::change`] decide, writes, and looks again,
+//! through whatever the API server does meanwhile, until a deadline.
+
+use std::time::Duration;
+
+use chaos_common::cluster::{Cluster, ReadError, error_chain, may_succeed_later};
+use chaos_common::record::{Change, ObjectRef};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::change::{self, Owner, Step};
+
+/// Time that one call may take before it is made again.
+const CALL: Duration = Duration::from_secs(5);
+/// Pause after the first failure or conflict; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A change that was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// When the call was sent.
+    pub sent: Instant,
+    /// When its answer came.
+    pub accepted: Instant,
+    /// A call was not answered, so that it may still be on its way.
+    pub uncertain: bool,
+}
+
+/// A change that was not made, or perhaps was.
+#[derive(Clone, Debug)]
+pub struct NotMade {
+    /// Why.
+    pub why: String,
+    /// When a call was sent that may have arrived.
+    pub perhaps: Option<Instant>,
+}
+
+/// How to reach objects of the kind of this one.
+pub fn api(cluster: &Cluster, object: &ObjectRef) -> Api<DynamicObject> {
+    let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+    let kind = GroupVersionKind::gvk(group, version, &object.kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, &object.resource);
+    match &object.namespace {
+        Some(namespace) => Api::namespaced_with(cluster.client.clone(), namespace, &resource),
+        None => Api::all_with(cluster.client.clone(), &resource),
+    }
+}
+
+/// The object as it is now.
+///
+/// # Errors
+/// As the API server's; no answer in time is one, too.
+pub async fn look(cluster: &Cluster, object: &ObjectRef) -> kube::Result<Option<Value>> {
+    let api = api(cluster, object);
+    let found = in_time(api.get_opt(&object.name)).await?;
+    Ok(found.map(|found| serde_json::to_value(found).expect("an object is JSON")))
+}
+
+async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    let late = |_| Err(kube::Error::Service(format!("no answer in {} s", CALL.as_secs()).into()));
+    timeout(CALL, call).await.unwrap_or_else(late)
+}
+
+async fn write(cluster: &Cluster, object: &ObjectRef, step: &Step) -> kube::Result<()> {
+    let api = api(cluster, object);
+    match step {
+        Step::Create(manifest) => {
+            let made: DynamicObject = serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
+            in_time(api.create(&PostParams::default(), &made)).await.map(|_| ())
+        }
+        Step::Patch(patch) => {
+            in_time(api.patch(&object.name, &PatchParams::default(), &Patch::Strategic(patch))).await.map(|_| ())
+        }
+        Step::Delete(uid) => {
+            let mut params =
+                DeleteParams::default().preconditions(Preconditions { uid: Some(uid.clone()), resource_version: None });
+            if object.kind == "Pod" && object.uid.is_none() {
+                // A pod of our own has nothing to finish.
+                params = params.grace_period(1);
+            }
+            in_time(api.delete(&object.name, &params)).await.map(|_| ())
+        }
+        Step::Done(_) | Step::Wait | Step::Refuse(_) => Ok(()),
+    }
+}
+
+/// The object has changed since we looked, or is there or gone against expectation: look again.
+fn is_stale(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409 | 410))
+}
+
+/// Pauses that double, up to a deadline.
+struct Patience {
+    pause: Duration,
+    end: Instant,
+}
+
+impl Patience {
+    fn until(end: Instant) -> Patience {
+        Patience { pause: FIRST_PAUSE, end }
+    }
+
+    /// Waits; `false` if the deadline would pass meanwhile.
+    async fn wait(&mut self) -> bool {
+        if Instant::now() + self.pause >= self.end {
+            return false;
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+/// Makes a change.
+///
+/// # Errors
+/// Somebody else stands in the way, the API server does not accept it, or the deadline passed.
+pub async fn inject(
+    cluster: &Cluster,
+    change: &Change,
+    run: &str,
+    owner: &Owner,
+    deadline: Instant,
+) -> Result<Made, NotMade> {
+    let object = change.object();
+    let mut patience = Patience::until(deadline);
+    let (mut perhaps, mut last) = (None, String::new());
+    // A pod is deleted by its UID: there is nothing to look at before.
+    let mut next = match (change, &object.uid) {
+        (Change::Take { .. }, Some(uid)) => Some(Step::Delete(uid.clone())),
+        _ => None,
+    };
+    loop {
+        let step = match next.take() {
+            Some(step) => Ok(step),
+            None => look(cluster, object).await.map(|now| change::inject(change, now.as_ref(), run, owner)),
+        };
+        match step {
+            Ok(Step::Done(_)) => {
+                let now = Instant::now();
+                return Ok(Made { sent: perhaps.unwrap_or(now), accepted: now, uncertain: false });
+            }
+            Ok(Step::Refuse(why)) => return Err(NotMade { why, perhaps }),
+            Ok(Step::Wait) => {}
+            Ok(step) => {
+                let sent = Instant::now();
+                match write(cluster, object, &step).await {
+                    Ok(()) => {
+                        let uncertain = perhaps.is_some();
+                        return Ok(Made { sent: perhaps.unwrap_or(sent), accepted: Instant::now(), uncertain });
+                    }
+                    Err(error) if is_stale(&error) => last = error_chain(&error),
+                    Err(error) if may_succeed_later(&error) => {
+                        perhaps.get_or_insert(sent);
+                        last = error_chain(&error);
+                    }
+                    Err(error) => return Err(NotMade { why: said(object, &error), perhaps }),
+                }
+            }
+            Err(error) if may_succeed_later(&error) => last = error_chain(&error),
+            Err(error) => return Err(NotMade { why: said(object, &error), perhaps }),
+        }
+        if !patience.wait().await {
+            return Err(NotMade { why: format!("{object}: {last}"), perhaps });
+        }
+    }
+}
+
+fn said(object: &ObjectRef, error: &kube::Error) -> String {
+    ReadError::from_kube(format!("change {object}"), error).to_string()
+}
+
+/// Takes a change back and looks until the cluster shows it. A note says what somebody else did to the
+/// object. For `fence` see [`change::undo`].
+///
+/// # Errors
+/// It is not taken back at the deadline; says what stands in the way.
+pub async fn undo(
+    cluster: &Cluster,
+    change: &Change,
+    run: &str,
+    mut fence: bool,
+    deadline: Instant,
+) -> Result<Option<String>, String> {
+    let object = change.object();
+    let mut patience = Patience::until(deadline);
+    loop {
+        // Whatever the API server says: only a look that shows the state before ends this early.
+        let last = match look(cluster, object).await {
+            Err(error) => said(object, &error),
+            Ok(now) => match change::undo(change, now.as_ref(), run, fence) {
+                Step::Done(note) => return Ok(note),
+                Step::Wait => {
+                    format!("{object} is on its way out, and stays: something holds it (a finalizer, or its node)")
+                }
+                Step::Refuse(why) => why,
+                step => match write(cluster, object, &step).await {
+                    Ok(()) => {
+                        fence = false;
+                        continue;
+                    }
+                    Err(error) => said(object, &error),
+                },
+            },
+        };
+        if !patience.wait().await {
+            return Err(last);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The guardian: a second process that stands by while a fault is on. The tool holds the writing end
+//! of a pipe that the guardian reads; when the tool ends, however that comes about, the kernel closes
+//! the pipe, and the guardian takes the fault back at once. In the other direction it is the same: the
+//! tool reads a pipe that closes when the guardian dies.
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use chaos_common::cluster::{Access, Cluster};
+use chaos_common::exit::Exit;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at, timeout};
+
+use crate::alarm::Alarm;
+use crate::intent::{Intent, RENEWAL};
+use crate::journal::Journal;
+use crate::undoing::{Undone, release_of_the_dead, take_back};
+
+/// The hidden subcommand by which the tool starts itself once more.
+pub const COMMAND: &str = "guardian";
+/// Time for the guardian to be ready: it connects to the API server first.
+const START: Duration = Duration::from_secs(20);
+/// Time for a guardian that is not needed any more to end.
+const END: Duration = Duration::from_secs(2);
+/// What the guardian says when it stands by.
+const READY: &str = "ready";
+/// What the tool says when the guardian is not needed any more.
+const DONE: &str = "done";
+
+/// What the guardian has to know.
+#[derive(Debug, Serialize, Deserialize)]
+struct Orders {
+    intent: Intent,
+    journal: PathBuf,
+}
+
+/// The tool's side.
+#[derive(Debug)]
+pub struct Guardian {
+    child: Child,
+    pipe: ChildStdin,
+    watcher: tokio::task::JoinHandle<()>,
+}
+
+impl Guardian {
+    /// Starts it and waits until it stands by. When it dies later, that is an alarm.
+    ///
+    /// # Errors
+    /// It can't be started, or does not come to stand by.
+    pub async fn start(intent: &Intent, journal: &Path, access: &Access, alarm: &Alarm) -> Result<Guardian, String> {
+        let failed = |why: String| format!("the guardian, which undoes the fault if this process dies, {why}");
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("chaos-inject").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if let Some(context) = &access.context {
+            command.arg("--context").arg(context);
+        }
+        if let Some(path) = &access.kubeconfig {
+            command.arg("--kubeconfig").arg(path);
+        }
+        // A group of its own: what a terminal sends to this one does not reach it.
+        command.process_group(0);
+        let mut child = command.spawn().map_err(|error| failed(format!("can't be started: {error}")))?;
+        let (Some(mut pipe), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed("has no pipes".to_owned()));
+        };
+        let orders = Orders { intent: intent.clone(), journal: journal.to_owned() };
+        let mut line = serde_json::to_string(&orders).expect("orders are JSON");
+        line.push('\n');
+        let mut answers = BufReader::new(answers).lines();
+        let ready = async {
+            pipe.write_all(line.as_bytes()).await.map_err(|error| error.to_string())?;
+            match answers.next_line().await {
+                Ok(Some(line)) if line == READY => Ok(()),
+                Ok(_) => Err("ended at once; what it said is above".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        timeout(START, ready)
+            .await
+            .unwrap_or_else(|_| Err(format!("did not come to stand by in {} s", START.as_secs())))
+            .map_err(failed)?;
+        let alarm = alarm.clone();
+        let watcher = tokio::spawn(async move {
+            while let Ok(Some(_)) = answers.next_line().await {}
+            alarm.raise("the guardian died, so nobody would undo the fault if this process died too");
+        });
+        Ok(Guardian { child, pipe, watcher })
+    }
+
+    /// Ends it: there is nothing left to guard.
+    pub async fn dismiss(mut self) {
+        self.watcher.abort();
+        // It may have died already: then it has nothing to do either.
+        let _ = self.pipe.write_all(format!("{DONE}\n").as_bytes()).await;
+        let _ = timeout(END, self.child.wait()).await;
+    }
+
+    /// Leaves the fault to it: this process ends without having undone it.
+    pub fn leave(self) {
+        self.watcher.abort();
+    }
+}
+
+/// The guardian's side: stands by until the tool says that it is not needed, or ends.
+pub async fn stand_by(access: &Access) -> Exit {
+    ignore_signals();
+    let mut lines = lines();
+    let Some(orders) = lines.recv().await.and_then(|line| serde_json::from_str::<Orders>(&line).ok()) else {
+        return Exit::Usage;
+    };
+    let cluster = match Cluster::connect_as(access, "chaos-inject-guardian").await {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            say(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    // The connection is made now, not when it is needed.
+    if let Err(error) = cluster.read("reach the API server", || cluster.client.apiserver_version()).await {
+        say(&error.to_string());
+        return Exit::Unknown;
+    }
+    if writeln!(std::io::stdout(), "{READY}").is_err() {
+        return Exit::Unknown;
+    }
+    let mut renewal = interval_at(Instant::now() + RENEWAL / 2, RENEWAL);
+    loop {
+        tokio::select! {
+            line = lines.recv() => match line {
+                Some(line) if line == DONE => return Exit::Pass,
+                Some(_) => {}
+                None => break,
+            },
+            _ = renewal.tick() => {
+                // Nothing depends on one renewal; whoever needs to know looks for several seconds.
+                let _ = timeout(RENEWAL, orders.intent.renew(&cluster)).await;
+            }
+        }
+    }
+    take_over(&cluster, &orders).await
+}
+
+async fn take_over(cluster: &Cluster, orders: &Orders) -> Exit {
+    let start = Instant::now();
+    let Orders { intent, journal } = orders;
+    say(&format!("run {} ended without undoing its fault; undoing it now", intent.run));
+    let mut journal = Journal::reopen(journal).ok();
+    let mut note = |what: serde_json::Value| {
+        // A full disk must not keep the fault in place.
+        journal.as_mut().map(|journal| journal.write(&what).is_ok())
+    };
+    note(json!({ "guardian": "takes over" }));
+    let Undone { actions, notes, failed } = take_back(cluster, intent, true).await;
+    for text in actions.iter().chain(&notes) {
+        say(text);
+    }
+    let undone_ms = start.elapsed().as_millis();
+    note(json!({ "guardian": "undone", "actions": actions, "notes": notes, "failed": failed }));
+    if !failed.is_empty() {
+        for text in &failed {
+            say(&format!("NOT RESTORED: {text}"));
+        }
+        say("a person is needed now; type: chaos-inject recover");
+        return Exit::NotRestored;
+    }
+    if let Err(left) = release_of_the_dead(cluster, intent).await {
+        say(&format!("the fault is undone in {undone_ms} ms, and the lock is still in the cluster: {left}"));
+        return Exit::NotRestored;
+    }
+    say(&format!("the fault is undone, in {undone_ms} ms; nothing of run {} is left", intent.run));
+    note(json!({ "guardian": "restored" }));
+    Exit::Aborted
+}
+
+fn say(text: &str) {
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "chaos-inject guardian: {text}");
+}
+
+/// The lines of standard input, until it ends.
+fn lines() -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Whoever ends the tool politely sends the same to its guardian; the tool undoes the fault then, and
+/// the guardian has to be there until it has.
+fn ignore_signals() {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
+        let mut signals = signal(kind).expect("these signals can be listened to");
+        tokio::spawn(async move { while signals.recv().await.is_some() {} });
+    }
+}

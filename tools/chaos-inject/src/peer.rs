@@ -1,0 +1,237 @@
+//! Traffic from a peer pod: only where the fault can touch it does traffic prove the fault. curl runs in
+//! the peer for as long as the experiment may take, asks a Service at a fixed rate over one kept
+//! connection, and tells of each answer as it comes; a connection that breaks is opened anew.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chaos_common::cluster::{Cluster, error_chain};
+use chaos_common::vantage::Endpoint;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// Questions a second.
+const RATE: u64 = 5;
+/// Pause between two looks at what came.
+const LOOK: Duration = Duration::from_millis(50);
+/// So many answers of one sort in a row are no accident.
+pub const ENOUGH: usize = 3;
+
+/// One answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// When it was told.
+    pub at: Instant,
+    /// It was an answer with a status below 400.
+    pub good: bool,
+    /// No connection was opened for it: it went, or was to go, over one that was there.
+    pub kept: bool,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    samples: Vec<Sample>,
+    /// What curl said that is no answer, or why it ended.
+    complaint: Option<String>,
+}
+
+/// A series of questions from a peer to a Service.
+#[derive(Debug)]
+pub struct Route {
+    /// Where it leads.
+    pub url: String,
+    told: Arc<Mutex<Told>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The command; it ends by itself after `most`.
+fn command(url: &str, most: Duration) -> Vec<String> {
+    let questions = (most.as_secs() + 1) * RATE;
+    let words = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--output",
+        "/dev/null",
+        "--max-time",
+        "1",
+        "--rate",
+        &format!("{RATE}/s"),
+        // To stderr, which is not buffered.
+        "--write-out",
+        "%{stderr}answer %{http_code} %{num_connects}\\n",
+        &format!("{url}?chaos-runbook=[1-{questions}]"),
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+/// Understands a line of curl's: status and newly opened connections.
+fn parse(line: &str) -> Option<(bool, bool)> {
+    let (status, connects) = line.strip_prefix("answer ")?.split_once(' ')?;
+    let status: u16 = status.parse().ok()?;
+    Some(((1..400).contains(&status), connects.trim() == "0"))
+}
+
+impl Route {
+    /// Starts to ask from a pod.
+    pub fn start(cluster: &Cluster, peer: &Pod, endpoint: &Endpoint, path: &str, most: Duration) -> Route {
+        let url = endpoint.url(path);
+        let told = Arc::new(Mutex::new(Told::default()));
+        let (name, namespace) =
+            (peer.metadata.name.clone().unwrap_or_default(), peer.metadata.namespace.clone().unwrap_or_default());
+        let container = peer.spec.as_ref().and_then(|spec| spec.containers.first()).map(|c| c.name.clone());
+        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
+        let task = tokio::spawn(ask(api, name, container, command(&url, most), Arc::clone(&told)));
+        Route { url, told, task }
+    }
+
+    /// The answers so far.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).samples.clone()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).complaint.clone()
+    }
+
+    /// Waits until the latest answers are good.
+    ///
+    /// # Errors
+    /// They are not, at the deadline; says what curl says.
+    pub async fn open(&self, since: Instant, deadline: Instant) -> Result<Instant, String> {
+        loop {
+            let samples = self.samples();
+            if let Some(first) = latest(&samples, since, true) {
+                return Ok(first);
+            }
+            if Instant::now() >= deadline {
+                let complaint = self.complaint().unwrap_or_else(|| "it gets no answer".to_owned());
+                return Err(format!("the peer does not reach {}: {complaint}", self.url));
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+async fn ask(api: Api<Pod>, pod: String, container: Option<String>, command: Vec<String>, told: Arc<Mutex<Told>>) {
+    let tell = |change: &dyn Fn(&mut Told)| change(&mut told.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut params = AttachParams::default().stdin(false).stdout(false).stderr(true);
+    params.container = container;
+    let mut process = match api.exec(&pod, command, &params).await {
+        Ok(process) => process,
+        Err(error) => {
+            return tell(&|told| told.complaint = Some(format!("curl in pod {pod}: {}", error_chain(&error))));
+        }
+    };
+    let status = process.take_status();
+    let Some(stderr) = process.stderr() else { return };
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let at = Instant::now();
+        tell(&|told| match parse(&line) {
+            Some((good, kept)) => told.samples.push(Sample { at, good, kept }),
+            None => told.complaint = Some(line.clone()),
+        });
+    }
+    let ended = match status {
+        Some(status) => status.await.and_then(|status| status.message),
+        None => None,
+    };
+    if let Some(why) = ended {
+        tell(&|told| told.complaint = Some(format!("curl in pod {pod} ended: {why}")));
+    }
+}
+
+/// When the latest unbroken row of good (or bad) answers since a moment began, if it is long enough.
+pub fn latest(samples: &[Sample], since: Instant, good: bool) -> Option<Instant> {
+    let row: Vec<&Sample> =
+        samples.iter().rev().take_while(|sample| sample.at >= since && sample.good == good).collect();
+    (row.len() >= ENOUGH).then(|| row.last().map(|first| first.at)).flatten()
+}
+
+/// What traffic says of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cut {
+    /// The route is cut and the control route is open. `established`: whether a connection that was open
+    /// before was cut, too; nothing if there was none.
+    Proven {
+        /// When the first question failed.
+        at: Instant,
+        /// See above.
+        established: Option<bool>,
+    },
+    /// The peer does not reach the control route either: nothing is known.
+    Blind,
+    /// The answers still come.
+    Open,
+    /// Too few answers yet.
+    NotYet,
+}
+
+/// Judges a route and a control route since a moment.
+pub fn judge(route: &[Sample], control: &[Sample], since: Instant) -> Cut {
+    let Some(at) = latest(route, since, false) else {
+        return if latest(route, since, true).is_some() { Cut::Open } else { Cut::NotYet };
+    };
+    let beside: Vec<&Sample> = control.iter().filter(|sample| sample.at >= at).collect();
+    if beside.iter().any(|sample| !sample.good) {
+        return Cut::Blind;
+    }
+    if beside.len() < ENOUGH {
+        return Cut::NotYet;
+    }
+    let before = route.iter().rev().find(|sample| sample.at < at && sample.good);
+    let first = route.iter().find(|sample| sample.at == at);
+    let established = before.and(first).map(|first| first.kept);
+    Cut::Proven { at, established }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A letter each 200 ms: + and - are answers over a kept connection, p and m over a new one.
+    fn samples(start: Instant, text: &str) -> Vec<Sample> {
+        let one = |(n, c)| Sample {
+            at: start + Duration::from_millis(200) * n,
+            good: matches!(c, '+' | 'p'),
+            kept: matches!(c, '+' | '-'),
+        };
+        (0..).zip(text.chars()).map(one).collect()
+    }
+
+    #[test]
+    fn a_cut_is_proven_by_silence_beside_an_open_control_route() {
+        let start = Instant::now();
+        let since = start + Duration::from_millis(900);
+        let judged = |route: &str, control: &str| judge(&samples(start, route), &samples(start, control), since);
+        let at = start + Duration::from_secs(1);
+        assert_eq!(judged("p++++-mmm", "p++++++++"), Cut::Proven { at, established: Some(true) });
+        assert_eq!(judged("p++++mmmm", "p++++++++"), Cut::Proven { at, established: Some(false) });
+        assert_eq!(judged("p++++-mmm", "p++++-mmm"), Cut::Blind);
+        assert_eq!(judged("p++++++++", "p++++++++"), Cut::Open);
+        assert_eq!(judged("p++++-m", "p++++++"), Cut::NotYet);
+        assert_eq!(judged("p++++-mmm", "p++++"), Cut::NotYet);
+        assert_eq!(judged("p++++-mmp++", "p++++++++++"), Cut::Open);
+        // Failures from before the fault prove nothing.
+        assert_eq!(judged("mmmmm", "p++++"), Cut::NotYet);
+    }
+
+    #[test]
+    fn curl_is_understood() {
+        assert_eq!(parse("answer 200 0"), Some((true, true)));
+        assert_eq!(parse("answer 000 1"), Some((false, false)));
+        assert_eq!(parse("answer 503 0"), Some((false, true)));
+        assert_eq!(parse("curl: option --rate: is unknown"), None);
+        assert!(command("http://s:1/h", Duration::from_secs(9)).last().is_some_and(|url| url.ends_with("=[1-50]")));
+    }
+}
