@@ -1,14 +1,21 @@
 //! How old is a backup, and is that too old?
 //!
-//! A file's modification time is not enough: copying a file without `-p` makes it young. So the age
-//! counts from the older of the modification time and the stamp in the file's name. The time in the
+//! A file's modification time is not enough: copying a file without `-p` makes it young. So the age counts
+//! from the time in its manifest, or else from the older of the modification time and the stamp in its name. The time in the
 //! header of a PostgreSQL dump is no help: it is local time without its zone.
 
-use chaos_common::config::Span;
+use chaos_common::config::{Backup, Span};
+use chaos_common::exit::Failure;
 use chaos_common::record::{Status, Time};
+use croner::Cron;
+use croner::errors::CronError;
+use croner::parser::{CronParser, Seconds};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+/// A backup that is due may be made so much later.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Clocks of two machines may differ by so much.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
@@ -40,29 +47,100 @@ pub(crate) struct Freshness {
     pub(crate) message: String,
 }
 
-/// Judges the age. `modified` is the file's modification time.
-pub(crate) fn judge(now: Timestamp, modified: Timestamp, stamp: Option<Stamp>, max_age: Span) -> Freshness {
-    let (made, by) = match stamp {
+/// When a file was made, and by what that is known.
+pub(crate) fn made(modified: Timestamp, stamp: Option<Stamp>) -> (Timestamp, &'static str) {
+    match stamp {
         Some(stamp) if stamp.latest < modified => (stamp.latest, "by its name"),
         _ => (modified, "by its modification time"),
-    };
-    let age_s = now.as_second() - made.as_second();
-    let future = now.checked_add(CLOCK_SKEW).ok();
-    let from_future = |moment: Timestamp| future.is_some_and(|future| moment > future);
-    let named_later = stamp.map(|stamp| stamp.earliest).filter(|earliest| from_future(*earliest));
-    let human = |moment| Time(moment).human();
-    let (status, message) = if age_s > i64::try_from(max_age.0.as_secs()).unwrap_or(i64::MAX) {
-        let age = Span::seconds(age_s.unsigned_abs());
-        (Status::Fail, format!("was made at {} {by}: {age} ago, and {max_age} is the limit", human(made)))
-    } else if from_future(modified) {
-        (Status::Unknown, format!("its modification time {} is in the future: a clock is wrong", human(modified)))
-    } else if let Some(earliest) = named_later {
-        (Status::Unknown, format!("its name says {} or later, which is in the future", human(earliest)))
+    }
+}
+
+/// Judges the age. `modified` is the file's modification time.
+pub(crate) fn judge(now: Timestamp, modified: Timestamp, stamp: Option<Stamp>, due: &Due) -> Freshness {
+    let (made, by) = made(modified, stamp);
+    let named_later = stamp.map(|stamp| stamp.earliest).filter(|earliest| from_future(now, *earliest));
+    let unknown = if from_future(now, modified) {
+        Some(format!("its modification time {} is in the future: a clock is wrong", Time(modified).human()))
     } else {
-        let age = Span::seconds(u64::try_from(age_s).unwrap_or(0));
-        (Status::Pass, format!("was made at {} {by}: {age} ago, within {max_age}", human(made)))
+        named_later.map(|earliest| format!("its name says {} or later, which is in the future", Time(earliest).human()))
+    };
+    judged(now, made, by, unknown, due)
+}
+
+/// Judges the age of a backup that is what its manifest says; `made` is the manifest's time.
+pub(crate) fn judge_sealed(now: Timestamp, made: Timestamp, due: &Due) -> Freshness {
+    let unknown = from_future(now, made)
+        .then(|| format!("its manifest says {}, which is in the future: a clock is wrong", Time(made).human()));
+    judged(now, made, "by its manifest", unknown, due)
+}
+
+fn from_future(now: Timestamp, moment: Timestamp) -> bool {
+    now.checked_add(CLOCK_SKEW).is_ok_and(|future| moment > future)
+}
+
+fn judged(now: Timestamp, made: Timestamp, by: &str, unknown: Option<String>, due: &Due) -> Freshness {
+    let age_s = now.as_second() - made.as_second();
+    let age = Span::seconds(u64::try_from(age_s).unwrap_or(0));
+    let human = Time(made).human();
+    let (status, message) = if age_s > due.max_age_s() {
+        (Status::Fail, format!("was made at {human} {by}: {age} ago, and {}", due.why))
+    } else if let Some(unknown) = unknown {
+        (Status::Unknown, unknown)
+    } else {
+        (Status::Pass, format!("was made at {human} {by}: {age} ago, and {}", due.why))
     };
     Freshness { made: Time(made), age_s, status, message }
+}
+
+/// How old a backup may be, and why.
+#[derive(Debug)]
+pub(crate) struct Due {
+    max_age: Span,
+    why: String,
+}
+
+impl Due {
+    /// By the configuration: a limit, or the last time of a schedule.
+    pub(crate) fn of(backup: &Backup, now: Timestamp) -> Due {
+        let schedule = backup.schedule.as_deref().and_then(|schedule| parse(schedule).ok());
+        let last = schedule.and_then(|schedule| last(&schedule, &now.to_zoned(TimeZone::system())));
+        match last {
+            Some(last) => {
+                let age = now.as_second() - last.timestamp().as_second();
+                let max_age = Span::seconds(u64::try_from(age).unwrap_or(0));
+                Due { max_age, why: format!("one was due at {}", last.strftime("%Y-%m-%d %H:%M:%S %Z")) }
+            }
+            None => Due { max_age: backup.max_age, why: format!("{} is the limit", backup.max_age) },
+        }
+    }
+
+    /// The oldest age that passes, in seconds.
+    pub(crate) fn max_age_s(&self) -> i64 {
+        i64::try_from(self.max_age.0.as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Whether the schedules of the configuration are cron expressions.
+pub(crate) fn check_schedules(backups: &[Backup]) -> Result<(), Failure> {
+    for (backup, schedule) in backups.iter().filter_map(|backup| Some((backup, backup.schedule.as_deref()?))) {
+        let wrong = |why: String| {
+            Failure::usage(format!("the schedule {schedule:?} of backup {:?} {why}", backup.name))
+                .hint("write it as in a crontab: minute hour day month weekday, such as 30 2 * * *")
+        };
+        let cron = parse(schedule).map_err(|error| wrong(format!("is no cron expression: {error}")))?;
+        last(&cron, &Zoned::now()).ok_or_else(|| wrong("names no time that ever was".to_owned()))?;
+    }
+    Ok(())
+}
+
+fn parse(schedule: &str) -> Result<Cron, CronError> {
+    CronParser::builder().seconds(Seconds::Disallowed).build().parse(schedule)
+}
+
+/// The last time of a schedule that must have left a backup by now.
+fn last(cron: &Cron, now: &Zoned) -> Option<Zoned> {
+    let late = now.checked_sub(LATE).ok()?;
+    cron.find_previous_occurrence(&late, true).ok()
 }
 
 /// Finds the stamp in a file's name, such as `20261122T160000Z`, `2026-11-22_16-00-00`,
@@ -146,6 +224,36 @@ mod tests {
         text.parse().expect("a time")
     }
 
+    fn limit() -> Due {
+        Due { max_age: Span::seconds(86_400), why: "24h is the limit".to_owned() }
+    }
+
+    #[test]
+    fn the_manifest_s_time_counts_before_all_others() {
+        let now = time("2026-11-22T16:00:00Z");
+        let status = |made| judge_sealed(now, time(made), &limit()).status;
+        assert_eq!(status("2026-11-22T15:00:00Z"), Status::Pass);
+        assert_eq!(status("2026-11-21T15:00:00Z"), Status::Fail);
+        assert_eq!(status("2026-11-22T16:05:00Z"), Status::Unknown);
+    }
+
+    #[test]
+    fn a_schedule_says_when_the_last_one_was_due() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let due = |schedule, now: &str| {
+            let last = last(&parse(schedule).expect("a schedule"), &time(now).to_zoned(berlin.clone()));
+            last.expect("a time").timestamp().to_string()
+        };
+        assert_eq!(due("30 2 * * *", "2026-11-22T16:00:00Z"), "2026-11-22T01:30:00Z");
+        assert_eq!(due("30 2 * * *", "2026-11-22T02:29:00Z"), "2026-11-21T01:30:00Z", "an hour to make it");
+        assert_eq!(due("30 2 * * *", "2026-11-22T02:30:00Z"), "2026-11-22T01:30:00Z");
+        assert_eq!(due("0 3 * * 1-5", "2026-11-22T16:00:00Z"), "2026-11-20T02:00:00Z", "not on Sunday");
+        assert_eq!(due("30 2 * * *", "2026-07-22T16:00:00Z"), "2026-07-22T00:30:00Z", "summer time");
+        for wrong in ["", "every day", "61 * * * *", "0 0 2 * * *"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
     fn exact(name: &str) -> Option<String> {
         stamp(name).filter(|stamp| stamp.earliest == stamp.latest).map(|stamp| stamp.latest.to_string())
     }
@@ -187,7 +295,7 @@ mod tests {
     #[test]
     fn age_counts_from_the_older_of_name_and_modification_time() {
         let now = time("2026-11-22T16:00:00Z");
-        let judge = |modified, name| judge(now, time(modified), stamp(name), Span::seconds(86_400));
+        let judge = |modified, name| judge(now, time(modified), stamp(name), &limit());
         let fresh = judge("2026-11-22T15:00:00Z", "db-20261122T145900Z.dump");
         assert_eq!((fresh.status, fresh.age_s), (Status::Pass, 3660));
         let touched = judge("2026-11-22T15:59:00Z", "db-20261120T000000Z.dump");
@@ -204,7 +312,7 @@ mod tests {
     #[test]
     fn the_future_is_unknown_and_does_not_hide_old_age() {
         let now = time("2026-11-22T16:00:00Z");
-        let status = |modified, name| judge(now, time(modified), stamp(name), Span::seconds(86_400)).status;
+        let status = |modified, name| judge(now, time(modified), stamp(name), &limit()).status;
         assert_eq!(status("2026-11-22T16:00:30Z", "db.dump"), Status::Pass, "clocks differ a little");
         assert_eq!(status("2026-11-22T16:01:01Z", "db.dump"), Status::Unknown);
         assert_eq!(status("2026-11-22T15:00:00Z", "db-20261124T000000Z.dump"), Status::Unknown);

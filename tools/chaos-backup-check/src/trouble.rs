@@ -1,6 +1,6 @@
 //! Why a file's contents can't be passed: they are damaged, or it could not be told.
 
-use std::io;
+use std::{fmt, io};
 
 /// What stands between a file and a pass.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +25,14 @@ impl Trouble {
     /// A read from the file itself failed, which says nothing about the contents.
     pub(crate) fn reading(position: u64, error: &io::Error) -> Trouble {
         Trouble::CannotTell(format!("cannot be read at byte {position}: {error}"))
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Damaged(why) | Trouble::CannotTell(why) => f.write_str(why),
+        }
     }
 }
 

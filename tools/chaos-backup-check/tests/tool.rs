@@ -251,10 +251,103 @@ fn old_fails_and_future_is_unknown() {
 #[test]
 fn a_database_that_cannot_be_asked_is_unknown_and_the_files_are_checked_all_the_same() {
     let mut bench = Bench::good();
-    bench.config.push_str("[database]\ndeployment = \"db\"\nname = \"shop\"\n");
+    bench.config.push_str("[database]\ndeployment = \"db\"\nname = \"ecommerce\"\n");
     let ran = bench.run(&[], None);
     assert_eq!(ran.exits(3).check("backup.tool", "deployment/db").0, "unknown");
     assert_eq!(ran.check("backup.complete", "latest.dump").0, "pass");
+}
+
+#[test]
+fn what_is_sealed_is_checked_against_its_manifest() {
+    let bench = Bench::good();
+    let ran = bench.run(&[], None);
+    let (status, message) = ran.exits(0).check("backup.sealed", "latest.dump");
+    assert!(status == "skipped" && message.contains("no manifest"), "{message}");
+    let sealed = bench.run(&["seal"], None);
+    assert_eq!(sealed.exits(0).stdout().lines().count(), 3, "{}", sealed.everything());
+    let manifest = fs::read(bench.path().join("shop-1.dump.manifest.json")).expect("beside what the link leads to");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    assert_eq!(manifest["contents"]["tables"].as_array().map(Vec::len), Some(7));
+    assert_eq!(manifest["file"], "shop-1.dump");
+    let ran = bench.run(&[], None);
+    for name in ["latest.dump", "app.tar.gz", "secrets.yaml"] {
+        assert_eq!(ran.exits(0).check("backup.sealed", name).0, "pass");
+    }
+    assert_eq!(ran.result()["data"]["items"][0]["sha256"], manifest["sha256"]);
+    let secrets = bench.path().join("secrets.yaml");
+    fs::write(&secrets, fs::read_to_string(&secrets).expect("there").replace("{name: db}", "{name: dc}"))
+        .expect("written");
+    let ran = bench.run(&[], None);
+    let (status, message) = ran.exits(1).check("backup.sealed", "secrets.yaml");
+    assert!(status == "fail" && message.contains("SHA-256"), "{message}");
+    assert_eq!(ran.check("backup.complete", "secrets.yaml").0, "pass", "the format does not show it");
+    fs::write(bench.path().join("app.tar.gz.manifest.json"), "{").expect("written");
+    assert_eq!(bench.run(&[], None).exits(1).check("backup.sealed", "app.tar.gz").0, "unknown");
+}
+
+#[test]
+fn what_is_not_whole_is_not_sealed() {
+    let bench = Bench::good();
+    let dump = fs::read(bench.path().join("shop-1.dump")).expect("there");
+    let bench = bench.file("shop-1.dump", &dump[..dump.len() - 1]);
+    let ran = bench.run(&["seal", "shop-1.dump", "absent", "app.tar.gz"], None);
+    assert!(ran.exits(1).everything().contains("is cut"), "{}", ran.everything());
+    assert!(!bench.path().join("shop-1.dump.manifest.json").exists());
+    assert!(bench.path().join("app.tar.gz.manifest.json").exists(), "the others are sealed all the same");
+    assert_eq!(Bench::new().run(&["seal"], None).exits(2).stdout(), "");
+}
+
+#[test]
+fn the_wrong_database_and_what_is_missing_fail() {
+    let with = |table: &str| {
+        let mut bench = Bench::new().backup("postgres", "latest.dump");
+        bench.config.push_str(table);
+        let dump = fs::read(Bench::good().path().join("shop-1.dump")).expect("there");
+        bench.file("latest.dump", &dump)
+    };
+    let ran = with("database = \"billing\"\n").run(&[], None);
+    let (status, message) = ran.exits(1).check("backup.database", "latest.dump");
+    assert!(status == "fail" && message.contains("is of ecommerce, and not of billing"), "{message}");
+    let ran = with("database = \"ecommerce\"\nexpect = [\"users\", \"public.orders\"]\n").run(&[], None);
+    assert_eq!(ran.exits(0).check("backup.expected", "latest.dump").0, "pass");
+    let ran = with("expect = [\"users\", \"payments\"]\n").run(&[], None);
+    assert!(ran.exits(1).check("backup.expected", "latest.dump").1.contains("lacks payments"));
+    let ran = with("expect = [\"empty\"]\n").run(&[], None);
+    assert!(ran.exits(1).check("backup.expected", "latest.dump").1.contains("no row in empty"));
+    let ran = with("schedule = \"0 0 31 2 *\"\n").run(&[], None);
+    assert!(ran.exits(2).everything().contains("names no time that ever was"), "{}", ran.everything());
+    with("schedule = \"nightly\"\n").run(&[], None).exits(2);
+    let ran = with("schedule = \"* * * * *\"\n").run(&[], None);
+    assert!(ran.exits(0).check("backup.fresh", "latest.dump").1.contains("one was due at"), "{}", ran.everything());
+}
+
+#[test]
+fn a_sudden_shrink_warns_and_does_not_fail() {
+    let bench = Bench::good();
+    for (number, size) in [(0, 60_000), (9, 50_000)] {
+        let path = bench.path().join(format!("shop-{number}.dump"));
+        fs::write(&path, vec![b'x'; size]).expect("written");
+        let yesterday = SystemTime::now() - Duration::from_hours(24);
+        File::options().write(true).open(path).expect("there").set_modified(yesterday).expect("set");
+    }
+    let (status, message) = bench.run(&[], None).exits(0).check("backup.size", "latest.dump");
+    assert!(status == "warn" && message.contains("18833 bytes; the 2 before it, by their median, 60000"), "{message}");
+}
+
+#[test]
+fn a_file_that_still_grows_is_told_from_one_that_is_cut() {
+    let bench = Bench::good();
+    let path = bench.path().join("shop-1.dump");
+    let dump = fs::read(&path).expect("there");
+    fs::write(&path, &dump[..5000]).expect("written");
+    let growing = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        fs::write(path, dump).expect("written");
+    });
+    let (status, message) = bench.run(&[], None).exits(3).check("backup.complete", "latest.dump");
+    growing.join().expect("no panic");
+    assert!(status == "unknown" && message.contains("still being written"), "{message}");
+    assert_eq!(bench.run(&[], None).exits(0).check("backup.complete", "latest.dump").0, "pass");
 }
 
 #[test]

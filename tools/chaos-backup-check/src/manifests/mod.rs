@@ -11,22 +11,83 @@ mod tests;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
 
-use chaos_common::record::Contents;
+use chaos_common::record::{Check, Contents, Status};
 
-use self::object::{Data, Node};
+use self::object::{Data, Node, Sum};
 use crate::trouble::{Trouble, count};
 
 /// The largest file that is read: what an API server could hold fits in it.
 const MAX_FILE: usize = 64 << 20;
 
-/// Reads a file of `size` bytes; gives what it holds, and the same for people.
-pub(crate) fn examine(reader: impl Read, size: u64) -> Result<(Contents, String), Trouble> {
-    if size > MAX_FILE as u64 {
-        return Trouble::cannot_tell(format!(
-            "has {size} bytes, and no more than {MAX_FILE} bytes of Kubernetes objects are read"
-        ));
+/// What a file of objects holds.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    /// For the record.
+    pub(crate) contents: Contents,
+    /// For people.
+    pub(crate) message: String,
+    /// Each of them.
+    pub(crate) all: Vec<Object>,
+}
+
+/// An object, and the digests of its values; no value itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    /// Group and version: `v1`, `apps/v1`.
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    /// Of a ConfigMap and a Secret: SHA-256 of each value, decoded where it is base64.
+    pub(crate) values: BTreeMap<String, Sum>,
+    /// Fields that only a server makes.
+    pub(crate) server_made: Vec<&'static str>,
+}
+
+impl Object {
+    /// The group, which is empty for the first one.
+    pub(crate) fn group(&self) -> &str {
+        self.api_version.rsplit_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// An object of the cluster, as it comes from there.
+    pub(crate) fn of_json(json: serde_json::Value) -> Result<Object, Trouble> {
+        let mut found = Found::default();
+        let damaged = |_| Trouble::Damaged("holds something that is no Kubernetes object".to_owned());
+        found.take(serde_json::from_value(json).map_err(damaged)?, None)?;
+        found.all.pop().ok_or_else(|| Trouble::Damaged("is a list".to_owned()))
+    }
+}
+
+/// Whether the objects could be applied as they are.
+pub(crate) fn restorable_check(objects: &[Object], object: &str) -> Check {
+    const ID: &str = "backup.restorable";
+    let mut fields: BTreeMap<&str, u64> = BTreeMap::new();
+    for field in objects.iter().flat_map(|object| &object.server_made) {
+        *fields.entry(field).or_default() += 1;
+    }
+    if fields.is_empty() {
+        return Check::pass(ID, object, "holds nothing that only a server makes: it can be applied as it is");
+    }
+    let fields: Vec<String> = fields.iter().map(|(field, number)| format!("{field} in {number}")).collect();
+    let message = format!(
+        "holds what only a server makes ({}): applied over objects that have changed, it conflicts",
+        fields.join(", ")
+    );
+    Check::new(ID, object, Status::Warn, message)
+        .hint("take these fields out before it is applied; chaos-backup-check export leaves them out")
+}
+
+/// Reads a file of `size` bytes, if that is known.
+pub(crate) fn examine(reader: impl Read, size: Option<u64>) -> Result<Objects, Trouble> {
+    let too_large = |size: String| {
+        Trouble::cannot_tell(format!("has {size} bytes, and no more than {MAX_FILE} of Kubernetes objects are read"))
+    };
+    if let Some(size) = size.filter(|size| *size > MAX_FILE as u64) {
+        return too_large(size.to_string());
     }
     let mut found = Found::default();
+    let reader = reader.take(MAX_FILE as u64 + 1);
     let mut reader = BufReader::new(Watched { reader, last: b'\n', failed: false });
     let start = reader.fill_buf().map_err(|error| Trouble::reading(0, &error))?;
     let json = start.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte == b'{');
@@ -34,6 +95,9 @@ pub(crate) fn examine(reader: impl Read, size: u64) -> Result<(Contents, String)
     let watched = reader.into_inner();
     if watched.failed {
         return Trouble::cannot_tell("cannot be read to its end: the file system reports an error");
+    }
+    if watched.reader.limit() == 0 {
+        return too_large(format!("more than {MAX_FILE}"));
     }
     read?;
     if found.kinds.is_empty() {
@@ -45,7 +109,7 @@ pub(crate) fn examine(reader: impl Read, size: u64) -> Result<(Contents, String)
     let objects = found.kinds.values().sum();
     let kinds: Vec<String> = found.kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
     let message = format!("read to the end: {} ({})", count(objects as u64, "object"), kinds.join(", "));
-    Ok((Contents::Kubernetes { objects, kinds: found.kinds }, message))
+    Ok(Objects { contents: Contents::Kubernetes { objects, kinds: found.kinds }, message, all: found.all })
 }
 
 fn read_json(reader: &mut impl Read, found: &mut Found) -> Result<(), Trouble> {
@@ -110,13 +174,14 @@ struct Found {
     kinds: BTreeMap<String, usize>,
     /// Group, kind, namespace and name.
     names: HashSet<(String, String, Option<String>, String)>,
-    number: usize,
+    all: Vec<Object>,
 }
 
 impl Found {
     /// Takes an object or a list. `of` is the version and kind that the list gives its items.
     fn take(&mut self, node: Node, of: Option<(&str, &str)>) -> Result<(), Trouble> {
-        let number = self.number + 1;
+        let number = self.all.len() + 1;
+        let server_made = node.server_made();
         let lacks = |what| Trouble::Damaged(format!("is damaged: object {number} has no {what}"));
         let given =
             |own: Option<String>, of: Option<&str>| own.filter(|word| !word.is_empty()).or(of.map(str::to_owned));
@@ -131,11 +196,13 @@ impl Found {
         values(&kind, &version, [&node.data, &node.string_data, &node.binary_data]).map_err(|(key, why)| {
             Trouble::Damaged(format!("is damaged: the value of {key:?} in {kind} {name} {why}"))
         })?;
-        let group = version.rsplit_once('/').map_or("", |(group, _)| group).to_owned();
-        self.number = number;
-        if !self.names.insert((group, kind.clone(), metadata.namespace, name.clone())) {
+        let values = digests(&kind, &version, [node.data, node.string_data, node.binary_data]);
+        let object = Object { api_version: version, kind, namespace: metadata.namespace, name, values, server_made };
+        let (group, kind, name) = (object.group().to_owned(), object.kind.clone(), object.name.clone());
+        if !self.names.insert((group, kind.clone(), object.namespace.clone(), name.clone())) {
             return Trouble::damaged(format!("holds {kind} {name} twice"));
         }
+        self.all.push(object);
         *self.kinds.entry(kind).or_default() += 1;
         Ok(())
     }
@@ -155,6 +222,20 @@ fn values(kind: &str, version: &str, maps: [&Option<Data>; 3]) -> Result<(), (St
     match base64.into_iter().flatten().find_map(|data| data.not_base64.clone()) {
         Some(key) => Err((key, "is not base64")),
         None => Ok(()),
+    }
+}
+
+/// The digests of an object's values, by what they mean and not by how they are written.
+fn digests(kind: &str, version: &str, maps: [Option<Data>; 3]) -> BTreeMap<String, Sum> {
+    let [data, string, binary] = maps.map(|data| data.map(|data| data.digests).unwrap_or_default());
+    let text = |data: BTreeMap<String, object::Digests>| data.into_iter().map(|(key, digests)| (key, digests.text));
+    let bytes = |data: BTreeMap<String, object::Digests>| {
+        data.into_iter().filter_map(|(key, digests)| Some((key, digests.bytes?)))
+    };
+    match (version, kind) {
+        ("v1", "Secret") => bytes(data).chain(text(string)).collect(),
+        ("v1", "ConfigMap") => text(data).chain(bytes(binary)).collect(),
+        _ => BTreeMap::new(),
     }
 }
 

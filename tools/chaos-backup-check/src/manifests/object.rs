@@ -1,9 +1,11 @@
-//! What is looked at of a Kubernetes object. Values are judged as they are read and are not kept:
-//! they may be secrets.
+//! What is looked at of a Kubernetes object. Values are judged as they are read, and only their digests
+//! are kept: they may be secrets.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use sha2::{Digest as _, Sha256};
 
 /// An object, or a list of them.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -16,29 +18,68 @@ pub(super) struct Node {
     pub(super) data: Option<Data>,
     pub(super) string_data: Option<Data>,
     pub(super) binary_data: Option<Data>,
+    pub(super) status: Option<IgnoredAny>,
 }
 
-/// An object's name.
+/// An object's name, and which fields it has that only a server makes.
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Metadata {
     pub(super) name: Option<String>,
     pub(super) namespace: Option<String>,
+    uid: Option<IgnoredAny>,
+    resource_version: Option<IgnoredAny>,
+    creation_timestamp: Option<IgnoredAny>,
+    generation: Option<IgnoredAny>,
+    managed_fields: Option<IgnoredAny>,
+    owner_references: Option<IgnoredAny>,
+    deletion_timestamp: Option<IgnoredAny>,
 }
 
-/// The first keys of a map whose values are not of the form that the map wants.
+/// What it is in digits: SHA-256.
+pub(crate) type Sum = [u8; 32];
+
+impl Node {
+    /// The fields that only a server makes.
+    pub(super) fn server_made(&self) -> Vec<&'static str> {
+        let metadata = self.metadata.as_ref();
+        let has = |of: fn(&Metadata) -> &Option<IgnoredAny>| metadata.is_some_and(|metadata| of(metadata).is_some());
+        let fields = [
+            ("uid", has(|metadata| &metadata.uid)),
+            ("resourceVersion", has(|metadata| &metadata.resource_version)),
+            ("creationTimestamp", has(|metadata| &metadata.creation_timestamp)),
+            ("generation", has(|metadata| &metadata.generation)),
+            ("managedFields", has(|metadata| &metadata.managed_fields)),
+            ("ownerReferences", has(|metadata| &metadata.owner_references)),
+            ("deletionTimestamp", has(|metadata| &metadata.deletion_timestamp)),
+            ("status", self.status.is_some()),
+        ];
+        fields.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+    }
+}
+
+/// The digests of a value: of its text, and of the bytes that it means if it is base64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Digests {
+    pub(super) text: Sum,
+    pub(super) bytes: Option<Sum>,
+}
+
+/// The keys of a map: the first whose values are not of the form that the map wants, and digests of the
+/// values of the others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Data {
     /// Its value is no text.
     pub(super) not_text: Option<String>,
     /// Its value is text, and not base64.
     pub(super) not_base64: Option<String>,
+    /// Of every key with text.
+    pub(super) digests: BTreeMap<String, Digests>,
 }
 
 /// The form of a value.
 enum Form {
-    Base64,
-    Text,
+    Text(Digests),
     Null,
     Other,
 }
@@ -60,8 +101,13 @@ impl<'de> Visitor<'de> for DataVisitor {
         let mut data = Data::default();
         while let Some(key) = map.next_key::<String>()? {
             match map.next_value::<Form>()? {
-                Form::Base64 | Form::Null => {}
-                Form::Text => data.not_base64 = data.not_base64.or(Some(key)),
+                Form::Null => drop(data.digests.insert(key, Digests::of(""))),
+                Form::Text(digests) => {
+                    if digests.bytes.is_none() {
+                        data.not_base64.get_or_insert_with(|| key.clone());
+                    }
+                    data.digests.insert(key, digests);
+                }
                 Form::Other => data.not_text = data.not_text.or(Some(key)),
             }
         }
@@ -106,7 +152,7 @@ impl<'de> Visitor<'de> for FormVisitor {
         f.write_str("anything")
     }
     fn visit_str<E>(self, text: &str) -> Result<Form, E> {
-        Ok(if is_base64(text) { Form::Base64 } else { Form::Text })
+        Ok(Form::Text(Digests::of(text)))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Form, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
@@ -133,33 +179,71 @@ impl<'de> Visitor<'de> for FormVisitor {
     }
 }
 
-/// Base64 as the API server takes it (`encoding/base64`, `StdEncoding`): whole groups of four, padded,
-/// line ends between them.
-fn is_base64(text: &str) -> bool {
-    let (mut digits, mut padding) = (0_usize, 0_usize);
+impl Digests {
+    fn of(text: &str) -> Digests {
+        let bytes = from_base64(text).map(|bytes| Sha256::digest(bytes).into());
+        Digests { text: Sha256::digest(text).into(), bytes }
+    }
+}
+
+/// Decodes base64 as the API server takes it (`encoding/base64`, `StdEncoding`): whole groups of four,
+/// padded, line ends between them. `None` if it is something else.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let (mut bytes, mut digits, mut padding) = (Vec::with_capacity(text.len() / 4 * 3), 0_usize, 0_usize);
+    let mut bits = 0_u32;
     for byte in text.bytes() {
-        match byte {
-            b'\r' | b'\n' => {}
-            b'=' => padding += 1,
-            _ if padding > 0 => return false,
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => digits += 1,
-            _ => return false,
+        let digit = match byte {
+            b'\r' | b'\n' => continue,
+            b'=' => {
+                padding += 1;
+                continue;
+            }
+            _ if padding > 0 => return None,
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        digits += 1;
+        bits = bits << 6 | u32::from(digit);
+        if digits % 4 == 0 {
+            bytes.extend_from_slice(&bits.to_be_bytes()[1..]);
+            bits = 0;
         }
     }
-    padding <= 2 && (digits + padding).is_multiple_of(4)
+    match (digits % 4, padding) {
+        (0, 0) => {}
+        (2, 2) => bytes.push(bits.to_be_bytes()[2] << 4 | bits.to_be_bytes()[3] >> 4),
+        (3, 1) => bytes.extend_from_slice(&(bits << 6).to_be_bytes()[1..3]),
+        _ => return None,
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_base64;
+    use super::from_base64;
 
     #[test]
     fn base64_is_told_from_other_text() {
-        for good in ["", "aHVudGVyMg==", "YWI=", "YWJj", "YWJj\nYWJj\n", "+/+/"] {
-            assert!(is_base64(good), "{good:?}");
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("aHVudGVyMg==", b"hunter2"),
+            ("YWI=", b"ab"),
+            ("YWJj", b"abc"),
+            ("YWJj\nYWJj\n", b"abcabc"),
+            ("+/+/", b"\xfb\xff\xbf"),
+            ("AAECAw==", b"\0\x01\x02\x03"),
+            ("//79", b"\xff\xfe\xfd"),
+            ("//78+w==", b"\xff\xfe\xfc\xfb"),
+            ("//78+/o=", b"\xff\xfe\xfc\xfb\xfa"),
+        ] {
+            assert_eq!(from_base64(text).as_deref(), Some(bytes), "{text:?}");
         }
-        for bad in ["hunter2", "aHVudGVyMg", "a===", "YW=j", "YWJj YWJj", "YWJ-", "===="] {
-            assert!(!is_base64(bad), "{bad:?}");
+        for bad in ["hunter2", "aHVudGVyMg", "a===", "YW=j", "YWJj YWJj", "YWJ-", "====", "YWJjYQ=", "YWI=="] {
+            assert_eq!(from_base64(bad), None, "{bad:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
-use chaos_common::record::Contents;
+use chaos_common::record::{Contents, Status};
 
-use super::examine;
+use super::{examine, restorable_check};
 use crate::trouble::Trouble;
 
 const LIST: &str = "\
@@ -31,7 +31,7 @@ metadata:
 ";
 
 fn check(text: &str) -> Result<(Contents, String), Trouble> {
-    examine(text.as_bytes(), text.len() as u64)
+    examine(text.as_bytes(), Some(text.len() as u64)).map(|objects| (objects.contents, objects.message))
 }
 
 fn objects(text: &str) -> usize {
@@ -136,10 +136,50 @@ fn a_last_line_without_end_may_be_cut() {
 
 #[test]
 fn what_would_take_too_much_is_refused() {
-    assert!(matches!(examine(&b""[..], 65 << 20), Err(Trouble::CannotTell(_))));
+    assert!(matches!(examine(&b""[..], Some(65 << 20)), Err(Trouble::CannotTell(_))));
+    // In JSON, which is skipped more quickly than YAML.
+    let endless = std::io::Read::chain(&b"{\"a\":\""[..], std::io::repeat(b'x'));
+    assert!(matches!(examine(endless, None), Err(Trouble::CannotTell(_))));
     let deep = format!("{}spec: {}\n", object("Secret", "a"), "[".repeat(10_000));
     assert!(check(&deep).is_err());
     let lines = (1..9).map(|n| format!("  a{n}: &a{n} [{}]\n", format!("*a{}, ", n - 1).repeat(9)));
     let bomb = format!("{}spec:\n  a0: &a0 x\n{}", object("Secret", "a"), lines.collect::<String>());
     assert!(matches!(check(&bomb), Err(Trouble::CannotTell(_))), "{:?}", check(&bomb));
+}
+
+#[test]
+fn what_only_a_server_makes_is_reported_with_its_fields() {
+    let of = |text: &str| restorable_check(&examine(text.as_bytes(), Some(text.len() as u64)).expect("good").all, "x");
+    let clean = format!("{}  creationTimestamp: null\n", object("ConfigMap", "a"));
+    assert_eq!(of(&clean).status, Status::Pass);
+    let exported = of(LIST);
+    assert_eq!(exported.status, Status::Warn);
+    assert!(exported.message.contains("(resourceVersion in 1)"), "{}", exported.message);
+    let more = format!("{}  uid: x\n  managedFields: []\nstatus: {{}}\n", object("ConfigMap", "a"));
+    assert!(of(&more).message.contains("managedFields in 1, status in 1, uid in 1"), "{}", of(&more).message);
+}
+
+#[test]
+fn values_are_the_same_by_what_they_mean() {
+    let values = |text: &str| {
+        let mut objects = examine(text.as_bytes(), Some(text.len() as u64)).expect("good").all;
+        objects.pop().expect("one").values
+    };
+    let secret = object("Secret", "a");
+    let encoded = values(&format!("{secret}data: {{password: aHVudGVyMg==}}\n"));
+    assert_eq!(encoded.keys().collect::<Vec<_>>(), ["password"]);
+    assert_eq!(encoded, values(&format!("{secret}stringData: {{password: hunter2}}\n")));
+    assert_eq!(encoded, values(&format!("{secret}data: {{password: \"aHVudGVy\\nMg==\"}}\n")));
+    assert_ne!(encoded, values(&format!("{secret}data: {{password: aHVudGVyMw==}}\n")));
+    let map = object("ConfigMap", "a");
+    assert_eq!(
+        values(&format!("{map}data: {{k: hunter2}}\n")),
+        values(&format!("{map}binaryData: {{k: aHVudGVyMg==}}\n")),
+        "one key, one value"
+    );
+    assert_ne!(
+        values(&format!("{map}data: {{k: aHVudGVyMg==}}\n")),
+        values(&format!("{map}data: {{k: hunter2}}\n")),
+        "text that looks like base64 is text"
+    );
 }

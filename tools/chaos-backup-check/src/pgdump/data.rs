@@ -7,16 +7,16 @@
 //! table of contents knows.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, BufRead, Read};
 
 use chaos_common::record::TableRows;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::header::Codec;
 use super::input::Input;
 use super::rows::Sink;
-use super::toc::{Entry, Kind, Toc};
+use super::toc::{Entry, Kind, Place, Toc};
 use crate::trouble::{Trouble, count};
+use crate::unpack::{Codec, Unpacked};
 
 /// Bytes that are decompressed at a time.
 const OUTPUT: usize = 128 << 10;
@@ -55,10 +55,8 @@ pub(super) fn read<R: Read>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Re
         if kind == TABLE {
             let mut sink = Sink::new(&entry.kind, toc.utf8);
             decoder.payload(input, &mut sink, &entry.name)?;
-            if codec_is_read(codec) {
-                let rows = sink.finish().map_err(|why| in_data(&entry.name, at, &why))?;
-                data.tables.extend(rows.map(|rows| TableRows { table: entry.name.clone(), rows }));
-            }
+            let rows = sink.finish().map_err(|why| in_data(&entry.name, at, &why))?;
+            data.tables.extend(rows.map(|rows| TableRows { table: entry.name.clone(), rows }));
         } else {
             blobs(input, &mut decoder, &mut data.blobs)?;
         }
@@ -67,11 +65,6 @@ pub(super) fn read<R: Read>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Re
     data.blobs.sort_unstable();
     same_blobs(&toc.blobs, &data.blobs)?;
     Ok(data)
-}
-
-/// Whether data of this compression is decompressed, or only counted.
-pub(super) fn codec_is_read(codec: Codec) -> bool {
-    matches!(codec, Codec::None | Codec::Gzip)
 }
 
 /// Says what stands where a block should begin.
@@ -92,8 +85,8 @@ fn expect(entry: &Entry, kind: u8, at: u64, seen: bool) -> Result<(), Trouble> {
     if (kind == BLOBS) != (entry.kind == Kind::Blobs) {
         return Trouble::damaged(format!("is damaged: the block of {name} at byte {at} is of the wrong type"));
     }
-    match entry.offset {
-        Some(offset) if offset != at => Trouble::damaged(format!(
+    match entry.place {
+        Place::Offset(Some(offset)) if offset != at => Trouble::damaged(format!(
             "is damaged: the data of {name} begins at byte {at}, and should at byte {offset} by the table of contents"
         )),
         _ => Ok(()),
@@ -131,7 +124,7 @@ fn blobs<R: Read>(input: &mut Input<R>, decoder: &mut Decoder, oids: &mut Vec<u3
 }
 
 /// Whether the large objects are those that the table of contents lists, if it does; both sorted.
-fn same_blobs(listed: &[u32], found: &[u32]) -> Result<(), Trouble> {
+pub(super) fn same_blobs(listed: &[u32], found: &[u32]) -> Result<(), Trouble> {
     if let Some((twice, _)) = found.iter().zip(found.iter().skip(1)).find(|(one, next)| one == next) {
         return Trouble::damaged(format!("is damaged: large object {twice} is there twice"));
     }
@@ -164,6 +157,9 @@ impl Decoder {
 
     /// Reads the chunks of one table or large object. `name` is what they belong to.
     fn payload<R: Read>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+        if matches!(self.codec, Codec::Zstd | Codec::Lz4) {
+            return self.frames(input, sink, name);
+        }
         let at = input.position();
         // Without compression every row is a chunk: this is not made anew for each.
         let what = format!("the data of {name}");
@@ -186,10 +182,9 @@ impl Decoder {
                 }
                 match self.codec {
                     Codec::None => sink.take(bytes).map_err(damaged)?,
-                    Codec::Gzip => self
+                    _ => self
                         .inflate(bytes, sink, &mut ended)
                         .map_err(|why| damaged(format!("{why}, in the chunk at byte {chunk}")))?,
-                    Codec::Lz4 | Codec::Zstd => {}
                 }
                 let taken = bytes.len();
                 left -= taken as u64;
@@ -200,6 +195,36 @@ impl Decoder {
             return Err(damaged("stops before its compressed stream does".to_owned()));
         }
         Ok(())
+    }
+
+    /// Reads the chunks of one table or large object, which are frames of zstd or lz4.
+    fn frames<R: Read>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+        let at = input.position();
+        let mut chunks = Chunks { input, name, left: 0, ended: false, trouble: None };
+        // pg_dump writes nothing at all for an empty large object, with lz4.
+        let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty);
+        let mut unpacked = Unpacked::new(&mut chunks, self.codec)?;
+        let decoded = loop {
+            match unpacked.read(&mut self.output) {
+                Ok(0) => break Ok(()),
+                Ok(read) => {
+                    if let Err(why) = sink.take(&self.output[..read]) {
+                        break Err(why);
+                    }
+                }
+                Err(_) if empty => break Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    break Err("stops before its compressed stream does".to_owned());
+                }
+                Err(error) => break Err(format!("does not decompress ({error})")),
+            }
+        };
+        drop(unpacked);
+        // What is wrong with the chunks goes before what it does to the stream in them.
+        match chunks.trouble {
+            Some(trouble) => Err(trouble),
+            None => decoded.map_err(|why| in_data(name, at, &why)),
+        }
     }
 
     /// Decompresses some bytes. `ended` becomes true at the stream's end, when its checksum
@@ -231,5 +256,74 @@ impl Decoder {
                 return Err("does not decompress: it makes no progress".to_owned());
             }
         }
+    }
+}
+
+/// The chunks of one table or large object, as one stream.
+struct Chunks<'i, R> {
+    input: &'i mut Input<R>,
+    /// What they belong to.
+    name: &'i str,
+    /// Bytes of the current chunk.
+    left: u64,
+    ended: bool,
+    /// What is wrong with the chunks; then the stream ends here.
+    trouble: Option<Trouble>,
+}
+
+impl<R: Read> Chunks<'_, R> {
+    /// The bytes at hand of the current or the next chunk; none at the end.
+    fn next(&mut self) -> Result<usize, Trouble> {
+        if self.left == 0 && !self.ended {
+            let at = self.input.position();
+            let what = format!("the data of {}", self.name);
+            let length = self.input.int(&what)?;
+            self.left =
+                u64::try_from(length).map_err(|_| in_data(self.name, at, &format!("has a chunk of {length} bytes")))?;
+            self.input.room_for(self.left, at, &what)?;
+            self.ended = self.left == 0;
+        }
+        if self.ended {
+            return Ok(0);
+        }
+        let there = self.input.fill()?.len();
+        if there == 0 {
+            return Err(self.input.cut(&format!("the data of {}", self.name)));
+        }
+        Ok(there.min(usize::try_from(self.left).unwrap_or(usize::MAX)))
+    }
+}
+
+impl<R: Read> BufRead for Chunks<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.trouble.is_some() {
+            return Ok(&[]);
+        }
+        match self.next() {
+            Ok(0) => Ok(&[]),
+            Ok(there) => match self.input.fill() {
+                Ok(bytes) => Ok(&bytes[..there]),
+                Err(_) => unreachable!("the bytes are at hand"),
+            },
+            Err(trouble) => {
+                self.trouble = Some(trouble);
+                Ok(&[])
+            }
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.input.consume(amount);
+        self.left -= amount as u64;
+    }
+}
+
+impl<R: Read> Read for Chunks<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let read = bytes.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&bytes[..read]);
+        self.consume(read);
+        Ok(read)
     }
 }

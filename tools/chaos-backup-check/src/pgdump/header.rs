@@ -4,30 +4,15 @@ use std::io::Read;
 
 use super::input::Input;
 use crate::trouble::Trouble;
+use crate::unpack::Codec;
 
-/// How the data of a dump is compressed.
+/// The forms of an archive, which share header and table of contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Codec {
-    /// Not at all.
-    None,
-    /// A zlib stream a table, in spite of the name.
-    Gzip,
-    /// LZ4 frames.
-    Lz4,
-    /// Zstandard frames.
-    Zstd,
-}
-
-impl Codec {
-    /// The word in records, which is that of `pg_dump --compress`.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Codec::None => "none",
-            Codec::Gzip => "gzip",
-            Codec::Lz4 => "lz4",
-            Codec::Zstd => "zstd",
-        }
-    }
+pub(super) enum Form {
+    /// One file (`archCustom`, `pg_dump -Fc`).
+    Custom = 1,
+    /// The file `toc.dat` in a folder (`pg_dump -Fd`), which is marked as that of a tar dump (`archTar`).
+    Directory = 3,
 }
 
 /// What the header says.
@@ -48,7 +33,7 @@ pub(super) struct Header {
 const KEEP: usize = 1024;
 
 /// Reads the header and tells the input the sizes of its numbers.
-pub(super) fn read<R: Read>(input: &mut Input<R>) -> Result<Header, Trouble> {
+pub(super) fn read<R: Read>(input: &mut Input<R>, form: Form) -> Result<Header, Trouble> {
     let what = "the header";
     foreign(input.fill()?)?;
     for _ in 0..MAGIC.len() {
@@ -63,8 +48,12 @@ pub(super) fn read<R: Read>(input: &mut Input<R>) -> Result<Header, Trouble> {
     input.int_size = size_of_number(input)?;
     input.off_size = size_of_number(input)?;
     let format = input.byte(what)?;
-    if format != CUSTOM {
-        return Trouble::damaged(format!("is not a dump in custom format: byte 10 is {format}, not {CUSTOM}"));
+    if format != form as u8 {
+        let expected = form as u8;
+        return Trouble::damaged(match format {
+            3 => "is the toc.dat of a dump in directory format (pg_dump -Fd): name its folder instead".to_owned(),
+            _ => format!("is not a dump in this format, or is damaged: byte 10 is {format}, not {expected}"),
+        });
     }
     let codec = codec(input, minor)?;
     creation_time(input)?;
@@ -75,9 +64,7 @@ pub(super) fn read<R: Read>(input: &mut Input<R>) -> Result<Header, Trouble> {
     Ok(Header { minor, codec, database, server_version, entries })
 }
 
-const MAGIC: &[u8] = b"PGDMP";
-/// `archCustom`. A directory's `toc.dat` has 5.
-const CUSTOM: u8 = 1;
+pub(super) const MAGIC: &[u8] = b"PGDMP";
 
 /// Says what a file is that is not a custom-format dump.
 fn foreign(start: &[u8]) -> Result<(), Trouble> {
@@ -86,20 +73,18 @@ fn foreign(start: &[u8]) -> Result<(), Trouble> {
         return Ok(());
     }
     let tar = start.get(257..262) == Some(b"ustar");
-    let what = if start.starts_with(&[0x1f, 0x8b]) {
-        "it is compressed as a whole with gzip"
-    } else if tar && start.starts_with(b"toc.dat") {
+    let what = if tar && start.starts_with(b"toc.dat") {
         "it is a dump in tar format (pg_dump -Ft)"
     } else if tar {
         "it is a tar archive"
-    } else if start.starts_with(b"--") || start.starts_with(b"SET ") || start.starts_with(b"\n--") {
-        "it looks like a script of SQL, whose end can't be told from a cut"
+    } else if start.is_empty() {
+        return Trouble::damaged("is empty once it is unpacked: what made the dump wrote nothing");
     } else if start.iter().all(|byte| *byte == 0) {
         "it begins with zero bytes"
     } else {
-        "it does not begin with PGDMP"
+        "it begins neither with PGDMP nor as pg_dump's scripts do"
     };
-    Trouble::damaged(format!("is not a dump in custom format (pg_dump -Fc): {what}"))
+    Trouble::damaged(format!("is not a dump of PostgreSQL: {what}"))
 }
 
 fn size_of_number<R: Read>(input: &mut Input<R>) -> Result<usize, Trouble> {

@@ -1,8 +1,9 @@
-//! The elements that a custom-format dump is made of, read from a stream whose length is known.
+//! The elements that a custom-format dump is made of, read from a stream.
 
 use std::io::Read;
 
 use crate::trouble::Trouble;
+use crate::unpack;
 
 const BUFFER: usize = 256 << 10;
 
@@ -14,16 +15,18 @@ pub(super) struct Input<R> {
     end: usize,
     /// Bytes before `buffer[start]`.
     position: u64,
-    size: u64,
+    size: Option<u64>,
     /// Bytes of an integer, as the header says.
     pub(super) int_size: usize,
     /// Bytes of a file offset, as the header says.
     pub(super) off_size: usize,
+    /// Whether texts are in UTF-8.
+    pub(super) utf8: bool,
 }
 
 impl<R: Read> Input<R> {
-    /// `size` is the file's length.
-    pub(super) fn new(reader: R, size: u64) -> Input<R> {
+    /// `size` is the file's length, if it is known.
+    pub(super) fn new(reader: R, size: Option<u64>) -> Input<R> {
         Input {
             reader,
             buffer: vec![0; BUFFER].into_boxed_slice(),
@@ -33,17 +36,13 @@ impl<R: Read> Input<R> {
             size,
             int_size: 4,
             off_size: 8,
+            utf8: false,
         }
     }
 
     /// Bytes read so far.
     pub(super) fn position(&self) -> u64 {
         self.position
-    }
-
-    /// Bytes not yet read.
-    pub(super) fn left(&self) -> u64 {
-        self.size.saturating_sub(self.position)
     }
 
     /// The bytes at hand, at least one but at the end of the file.
@@ -53,7 +52,7 @@ impl<R: Read> Input<R> {
                 Ok(0) => break,
                 Ok(read) => (self.start, self.end) = (0, read),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Trouble::reading(self.position, &error)),
+                Err(error) => return Err(unpack::trouble(&error, self.position)),
             }
         }
         Ok(&self.buffer[self.start..self.end])
@@ -127,6 +126,7 @@ impl<R: Read> Input<R> {
         self.room_for(length, at, what)?;
         let mut kept = Vec::new();
         let mut left = length;
+        let utf8 = self.utf8;
         while left > 0 {
             let bytes = self.fill()?;
             let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
@@ -135,6 +135,10 @@ impl<R: Read> Input<R> {
             }
             if memchr::memchr(0, bytes).is_some() {
                 return Trouble::damaged(format!("is damaged behind byte {at}: a zero byte in {what}"));
+            }
+            // A text that the buffer cuts is rare, and only looked at for zero bytes.
+            if utf8 && bytes.len() as u64 == length && std::str::from_utf8(bytes).is_err() {
+                return Trouble::damaged(format!("is damaged behind byte {at}: {what} is not UTF-8"));
             }
             kept.extend_from_slice(&bytes[..bytes.len().min(keep.saturating_sub(kept.len()))]);
             let taken = bytes.len();
@@ -146,10 +150,9 @@ impl<R: Read> Input<R> {
 
     /// Whether so many bytes can follow. `at` is where that was claimed.
     pub(super) fn room_for(&self, length: u64, at: u64, what: &str) -> Result<(), Trouble> {
-        if length <= self.left() {
+        let Some(left) = self.size.map(|size| size.saturating_sub(self.position)).filter(|left| length > *left) else {
             return Ok(());
-        }
-        let left = self.left();
+        };
         Trouble::damaged(format!(
             "is cut or damaged: {what} at byte {at} claims {length} bytes, and the file ends after {left} more"
         ))

@@ -1,67 +1,70 @@
-//! Reads a PostgreSQL dump in custom format (`pg_dump -Fc`) from its first byte to its last, without
-//! a server and in bounded memory.
+//! Reads a PostgreSQL dump from its first byte to its last, without a server and in bounded memory: custom
+//! format (`pg_dump -Fc`), directory format (`-Fd`), and scripts of SQL (`-Fp`, `pg_dumpall`).
 //!
 //! `pg_restore --list` reads the table of contents and stops: it passes a dump whose data is cut,
 //! and `pg_restore -f /dev/null` passes one with bytes appended. Here every block is decoded, every
 //! table must be there exactly once and whole, and the last block must end with the file.
 //!
-//! What the format can't show: it has no checksum but that of zlib over each table's data. A bit that
-//! flips in a name or a definition of the table of contents, or in data that is not compressed
-//! (`pg_dump -Z0`), passes as long as what it makes is possible. Adler-32 is weak besides: of 64536
+//! What the formats can't show: they have no checksum but that of gzip over each table's data. A bit that
+//! flips in a name or a definition of the table of contents, or in data that is not compressed or compressed
+//! with lz4 or zstd, passes as long as what it makes is possible. Adler-32 is weak besides: of 64536
 //! flips in the compressed data of a fixture, each bit once, 2 changed a row unseen (30 changed
-//! nothing). PostgreSQL cannot see these either; only a digest made with the backup could.
+//! nothing). PostgreSQL cannot see these either; the digest of a manifest can.
 
 mod data;
+pub(crate) mod directory;
 mod header;
 mod input;
 mod rows;
+mod script;
 #[cfg(test)]
 mod tests;
 mod toc;
 
 use std::io::Read;
 
-use chaos_common::record::{Check, Contents, Status};
+use chaos_common::record::{Check, Contents, Status, TableRows};
 
+use self::header::Form;
 use crate::trouble::{Trouble, count};
+use crate::unpack::Codec;
+use crate::verify::{Found, Want};
 
-/// What was found in a dump that is whole.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// For the record.
-    pub(crate) contents: Contents,
-    /// For people.
-    pub(crate) message: String,
-    /// Whether what it holds makes a database: pass, warn or fail, and why.
-    pub(crate) restorable: (Status, String),
+/// Reads a dump of `size` bytes, if that is known.
+pub(crate) fn examine(reader: impl Read, size: Option<u64>, want: &Want, object: &str) -> Result<Found, Trouble> {
+    let mut input = input::Input::new(reader, size);
+    if script::begins(input.fill()?) {
+        let script = script::read(&mut input)?;
+        return Ok(found_script(script, want, object));
+    }
+    let header = header::read(&mut input, Form::Custom)?;
+    let toc = toc::read(&mut input, &header, Form::Custom)?;
+    let data = data::read(&mut input, header.codec, &toc)?;
+    Ok(found(header, &toc, data, want, object))
 }
 
-/// Reads a dump of `size` bytes.
-pub(crate) fn examine(reader: impl Read, size: u64) -> Result<Found, Trouble> {
-    let mut input = input::Input::new(reader, size);
-    let header = header::read(&mut input)?;
-    let toc = toc::read(&mut input, &header)?;
-    let data = data::read(&mut input, header.codec, &toc)?;
-    let blocks = toc.data.len() as u64;
-    if !data::codec_is_read(header.codec) {
-        return Trouble::cannot_tell(format!(
-            "its data is compressed with {}, which this version does not decompress; {} end where they should",
-            header.codec.word(),
-            count(blocks, "block")
-        ));
-    }
+/// What was found in an archive that is whole.
+fn found(header: header::Header, toc: &toc::Toc, data: data::Data, want: &Want, object: &str) -> Found {
     let rows: u64 = data.tables.iter().map(|table| table.rows).sum();
     let message = format!(
         "{} decoded to the end (compression: {}): {} in {}{}",
-        count(blocks, "block"),
+        count(toc.data.len() as u64, "block"),
         header.codec.word(),
         count(rows, "row"),
         count(data.tables.len() as u64, "table"),
-        blobs(", ", &data)
+        blobs(", ", data.blobs.len() as u64)
     );
-    Ok(Found {
-        restorable: restorable(&toc, &data, rows),
+    let mut checks = vec![restorable_check(restorable(toc, &data, rows), object)];
+    checks.extend(want.database(std::slice::from_ref(&header.database), object));
+    checks.extend(want.tables(&data.tables, object));
+    Found {
         message,
+        checks,
+        objects: Vec::new(),
+        limit: match header.codec {
+            Codec::Gzip => "changed names and definitions",
+            Codec::None | Codec::Lz4 | Codec::Zstd => "changed names, definitions and rows",
+        },
         contents: Contents::Postgres {
             version: format!("1.{}", header.minor),
             database: header.database,
@@ -70,7 +73,47 @@ pub(crate) fn examine(reader: impl Read, size: u64) -> Result<Found, Trouble> {
             entries: usize::try_from(header.entries).unwrap_or(usize::MAX),
             tables: data.tables,
         },
-    })
+    }
+}
+
+/// What was found in a script that is whole.
+fn found_script(script: script::Script, want: &Want, object: &str) -> Found {
+    let rows: u64 = script.tables.iter().map(|table| table.rows).sum();
+    let message = format!(
+        "{} read to the end of the script: {} in {}{}",
+        count(script.statements as u64, "statement"),
+        count(rows, "row"),
+        count(script.tables.len() as u64, "table"),
+        blobs(", ", script.blobs)
+    );
+    let holds = !script.tables.is_empty() || script.inserts > 0 || script.blobs > 0;
+    let tables = count(script.created, "table");
+    let restorable = if script.created == 0 {
+        (Status::Fail, "defines no table: was the right database dumped, and whole?".to_owned())
+    } else if !holds && script.announcements == 0 {
+        (Status::Fail, format!("defines {tables} and holds no data (pg_dump --schema-only)"))
+    } else if rows == 0 && script.inserts == 0 {
+        (Status::Warn, format!("defines {tables}, and all of them are empty"))
+    } else {
+        (Status::Pass, format!("defines {tables}, and holds the data of {}", script.tables.len()))
+    };
+    let mut checks = vec![restorable_check(restorable, object)];
+    checks.extend(want.database(&script.databases, object));
+    checks.extend(want.tables(&script.tables, object));
+    Found {
+        message,
+        checks,
+        objects: Vec::new(),
+        limit: "changed names, definitions and rows; statements that are missing",
+        contents: Contents::Postgres {
+            version: if script.cluster { "cluster script" } else { "script" }.to_owned(),
+            database: script.databases.into_iter().next_back().unwrap_or_default(),
+            server_version: script.server_version,
+            compression: Codec::None.word().to_owned(),
+            entries: script.statements,
+            tables: script.tables,
+        },
+    }
 }
 
 /// Whether what a whole dump holds makes a database.
@@ -87,25 +130,33 @@ fn restorable(toc: &toc::Toc, data: &data::Data, rows: u64) -> (Status, String) 
     }
     let tables = count(toc.tables, "table");
     if blocks == 0 {
-        return (Status::Warn, format!("defines {tables} and holds no data (pg_dump --schema-only)"));
+        return (Status::Fail, format!("defines {tables} and holds no data (pg_dump --schema-only)"));
     }
     let counted = toc.data.iter().all(|entry| matches!(entry.kind, toc::Kind::Copy(_)));
     if counted && rows == 0 {
         return (Status::Warn, format!("defines {tables}, and all of them are empty"));
     }
-    let blobs = blobs(" and ", data);
+    let blobs = blobs(" and ", data.blobs.len() as u64);
     (Status::Pass, format!("defines {tables}, and holds the data of {}{blobs}", toc.tables_with_data()))
 }
 
 /// How many large objects there are, behind `before`; nothing if there is none.
-fn blobs(before: &str, data: &data::Data) -> String {
-    let number = data.blobs.len() as u64;
+fn blobs(before: &str, number: u64) -> String {
     if number > 0 { format!("{before}{}", count(number, "large object")) } else { String::new() }
 }
 
-/// The check that goes with [`Found::restorable`].
-pub(crate) fn restorable_check(found: &Found, object: &str) -> Check {
-    let (status, message) = &found.restorable;
-    let check = Check::new("backup.restorable", object, *status, message);
-    if *status == Status::Fail { check.hint("dump the whole database: pg_dump -Fc DATABASE") } else { check }
+/// The check of whether what a dump holds makes a database.
+fn restorable_check((status, message): (Status, String), object: &str) -> Check {
+    let check = Check::new("backup.restorable", object, status, message);
+    if status == Status::Fail { check.hint("dump the whole database: pg_dump -Fc DATABASE") } else { check }
+}
+
+/// Whether a file begins as a script of `pg_dump` does.
+pub(crate) fn is_script(start: &[u8]) -> bool {
+    script::begins(start)
+}
+
+/// Whether a table is the one that is named, with its schema or without.
+pub(crate) fn is_table(table: &TableRows, name: &str) -> bool {
+    table.table == name || table.table.rsplit_once('.').is_some_and(|(_, table)| table == name)
 }

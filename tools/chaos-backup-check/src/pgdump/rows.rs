@@ -55,11 +55,12 @@ pub(super) struct Text {
 }
 
 impl Text {
-    fn new(utf8: bool) -> Text {
+    pub(super) fn new(utf8: bool) -> Text {
         Text { utf8, carry: Vec::with_capacity(4), last: b'\n' }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// Takes some bytes.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
         if memchr::memchr(0, bytes).is_some() {
             return Err("holds a zero byte, which text can't".to_owned());
         }
@@ -119,7 +120,8 @@ pub(super) struct CopyText {
 }
 
 impl CopyText {
-    fn new(columns: Option<usize>, utf8: bool) -> CopyText {
+    /// For rows of so many columns, if that is known.
+    pub(super) fn new(columns: Option<usize>, utf8: bool) -> CopyText {
         CopyText { columns, text: Text::new(utf8), rows: 0, tabs: 0, length: 0, head: [0; 2], ended: false }
     }
 
@@ -136,6 +138,31 @@ impl CopyText {
         }
         self.part(&bytes[start..]);
         Ok(())
+    }
+
+    /// Takes bytes up to the end mark and its line's end; gives how many.
+    pub(super) fn take_to_end(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        let mut line = (self.length, self.head);
+        let mut start = 0;
+        let end = memchr::memchr_iter(b'\n', bytes).find(|end| {
+            let (mut length, mut head) = std::mem::take(&mut line);
+            for byte in bytes[start..*end].iter().take(3) {
+                if let Some(place) = head.get_mut(length) {
+                    *place = *byte;
+                }
+                length += 1;
+            }
+            start = end + 1;
+            length == 2 && head == *b"\\."
+        });
+        let used = end.map_or(bytes.len(), |end| end + 1);
+        self.take(&bytes[..used])?;
+        Ok(used)
+    }
+
+    /// Whether the end mark has come.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Takes a part of a line.
@@ -167,7 +194,8 @@ impl CopyText {
         }
     }
 
-    fn finish(&self) -> Result<u64, String> {
+    /// The text is at its end. Gives the number of rows.
+    pub(super) fn finish(&self) -> Result<u64, String> {
         if !self.ended {
             return Err(format!("has no end mark (\\.): it is cut behind row {}", self.rows));
         }

@@ -2,9 +2,10 @@
 //! `pg_backup_archiver.c`, `_ReadExtraToc` in `pg_backup_custom.c`).
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read;
 
-use super::header::Header;
+use super::header::{Form, Header};
 use super::input::Input;
 use crate::trouble::Trouble;
 
@@ -12,9 +13,11 @@ use crate::trouble::Trouble;
 const MIN_ENTRY: u64 = 40;
 /// Bytes of a name that are kept.
 const KEEP_NAME: usize = 256;
+/// Bytes of a list of oids that are kept: it has at most a thousand, of at most ten digits.
+const KEEP_OIDS: usize = 64 << 10;
 /// Bytes of a COPY statement that are kept: a table has at most 1600 columns, with names of at most
 /// 63 bytes.
-const KEEP_COPY: usize = 1 << 20;
+pub(super) const KEEP_COPY: usize = 1 << 20;
 
 /// What is needed of the table of contents to judge the data.
 #[derive(Debug, Default)]
@@ -27,8 +30,14 @@ pub(super) struct Toc {
     pub(super) defines: bool,
     /// Whether text is in UTF-8.
     pub(super) utf8: bool,
-    /// The oids of the large objects, sorted; none from PostgreSQL 17 on, which lists them otherwise.
+    /// The oids of the large objects, sorted.
     pub(super) blobs: Vec<u32>,
+    /// Ids of all entries.
+    ids: HashSet<i32>,
+    /// Digests of the names of all tables that are defined.
+    names: HashSet<u64>,
+    /// Whether an extension is among them, which may define tables that have data here.
+    extensions: bool,
 }
 
 impl Toc {
@@ -45,8 +54,21 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
     /// The table's name with its schema; `large objects` for those.
     pub(super) name: String,
-    /// Where the table of contents places the data; `None` in a dump that was piped.
-    pub(super) offset: Option<u64>,
+    /// Where the table of contents places the data.
+    pub(super) place: Place,
+    /// The definitions that it needs.
+    dependencies: Vec<i32>,
+    /// The digest of the name of the table that its COPY statement fills.
+    target: Option<u64>,
+}
+
+/// Where data is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// At this byte of the dump; `None` in a dump that was piped.
+    Offset(Option<u64>),
+    /// In this file of the folder.
+    File(String),
 }
 
 /// What an entry's data is.
@@ -61,30 +83,35 @@ pub(super) enum Kind {
 }
 
 /// Reads the table of contents.
-pub(super) fn read<R: Read>(input: &mut Input<R>, header: &Header) -> Result<Toc, Trouble> {
+pub(super) fn read<R: Read>(input: &mut Input<R>, header: &Header, form: Form) -> Result<Toc, Trouble> {
     let entries = header.entries.unsigned_abs();
     input.room_for(entries * MIN_ENTRY, input.position(), "the table of contents")?;
     let mut toc = Toc::default();
-    let mut ids: HashSet<i32> = HashSet::new();
     for number in 1..=entries {
         let at = input.position();
-        let (id, entry) = read_entry(input, header.minor, &mut toc).map_err(|trouble| match trouble {
+        let (id, entry) = read_entry(input, header.minor, form, &mut toc).map_err(|trouble| match trouble {
             Trouble::Damaged(why) => {
                 Trouble::Damaged(format!("{why} (entry {number} of {entries} in the table of contents)"))
             }
             other @ Trouble::CannotTell(_) => other,
         })?;
-        if !i32::try_from(id).is_ok_and(|id| ids.insert(id)) {
+        if !i32::try_from(id).is_ok_and(|id| toc.ids.insert(id)) {
             return Trouble::damaged(format!("is damaged at byte {at}: two entries have the id {id}"));
         }
         toc.data.extend(entry);
     }
     toc.blobs.sort_unstable();
+    toc.belongs_together()?;
     Ok(toc)
 }
 
 /// Reads one entry: its id, and the entry itself if it has data.
-fn read_entry<R: Read>(input: &mut Input<R>, minor: u8, toc: &mut Toc) -> Result<(i64, Option<Entry>), Trouble> {
+fn read_entry<R: Read>(
+    input: &mut Input<R>,
+    minor: u8,
+    form: Form,
+    toc: &mut Toc,
+) -> Result<(i64, Option<Entry>), Trouble> {
     let at = input.position();
     let id = input.int_in(1..=i64::from(i32::MAX), "an id")?;
     let dumped = input.int_in(0..=1, "the mark of data")? == 1;
@@ -93,7 +120,9 @@ fn read_entry<R: Read>(input: &mut Input<R>, minor: u8, toc: &mut Toc) -> Result
     let tag = input.text(KEEP_NAME, "a name")?.unwrap_or_default();
     let desc = input.text(KEEP_NAME, "the kind of an entry")?.unwrap_or_default();
     let section = input.int_in(1..=4, "a section")?;
-    let definition = input.text(KEEP_NAME, "a definition")?.unwrap_or_default();
+    // From PostgreSQL 17 on, a thousand large objects are one entry, whose definition is their oids.
+    let keep = if desc == "BLOB METADATA" { KEEP_OIDS } else { KEEP_NAME };
+    let definition = input.text(keep, "a definition")?.unwrap_or_default();
     input.text(0, "a drop statement")?;
     let copy = input.text(KEEP_COPY, "a COPY statement")?.filter(|copy| !copy.is_empty());
     let schema = input.text(KEEP_NAME, "the name of a schema")?.unwrap_or_default();
@@ -106,23 +135,42 @@ fn read_entry<R: Read>(input: &mut Input<R>, minor: u8, toc: &mut Toc) -> Result
     }
     input.text(0, "an owner")?;
     with_oids(input)?;
-    while dependency(input)? {}
-    let (has_data, offset) = offset(input)?;
+    let mut dependencies = Vec::new();
+    while let Some(id) = dependency(input)? {
+        if desc == "TABLE DATA" {
+            dependencies.push(id);
+        }
+    }
+    let place = place(input, form)?;
+    let has_data = place.is_some();
     if has_data != dumped {
         return Trouble::damaged(format!("is damaged behind byte {at}: the marks of data contradict each other"));
     }
     match desc.as_str() {
-        "ENCODING" => toc.utf8 = definition.contains("'UTF8'"),
+        "ENCODING" => {
+            toc.utf8 = definition.contains("'UTF8'");
+            input.utf8 = toc.utf8;
+        }
         "BLOB" => toc.blobs.extend(tag.parse::<u32>()),
+        "BLOB METADATA" => toc.blobs.extend(definition.split_whitespace().filter_map(|oid| oid.parse::<u32>().ok())),
         "STDSTRINGS" | "SEARCHPATH" | "DATABASE" | "DATABASE PROPERTIES" => {}
         _ => toc.defines |= section == PRE_DATA,
     }
-    toc.tables += u64::from(desc == "TABLE");
-    if !has_data {
-        return Ok((id, None));
+    toc.extensions |= desc == "EXTENSION";
+    if desc.ends_with("TABLE") {
+        toc.tables += u64::from(desc == "TABLE");
+        toc.names.insert(digest(&[&schema, &tag]));
     }
+    let Some(place) = place else {
+        return Ok((id, None));
+    };
+    let mut target = None;
     let (kind, name) = match (desc.as_str(), copy) {
-        ("TABLE DATA", Some(copy)) => (Kind::Copy(columns(&copy)), qualified(&schema, &tag)),
+        ("TABLE DATA", Some(copy)) => {
+            let name = target_of(&copy);
+            target = name.map(|name| digest(&name.iter().map(String::as_str).collect::<Vec<_>>()));
+            (Kind::Copy(columns(&copy)), qualified(&schema, &tag))
+        }
         ("TABLE DATA", None) => (Kind::Inserts, qualified(&schema, &tag)),
         ("BLOBS", _) => (Kind::Blobs, "large objects".to_owned()),
         _ => {
@@ -131,13 +179,13 @@ fn read_entry<R: Read>(input: &mut Input<R>, minor: u8, toc: &mut Toc) -> Result
             ));
         }
     };
-    Ok((id, Some(Entry { id, kind, name, offset })))
+    Ok((id, Some(Entry { id, kind, name, place, dependencies, target })))
 }
 
 /// `SECTION_PRE_DATA`.
 const PRE_DATA: i64 = 2;
 
-fn qualified(schema: &str, table: &str) -> String {
+pub(super) fn qualified(schema: &str, table: &str) -> String {
     if schema.is_empty() { table.to_owned() } else { format!("{schema}.{table}") }
 }
 
@@ -161,33 +209,105 @@ fn with_oids<R: Read>(input: &mut Input<R>) -> Result<(), Trouble> {
     }
 }
 
-/// Reads one dependency; false at the end of their list. The id need not be in the dump: `pg_dump`
+/// Reads one dependency; `None` at the end of their list. The id need not be in the dump: `pg_dump`
 /// leaves out entries that were not asked for, and not what refers to them.
-fn dependency<R: Read>(input: &mut Input<R>) -> Result<bool, Trouble> {
+fn dependency<R: Read>(input: &mut Input<R>) -> Result<Option<i32>, Trouble> {
     let at = input.position();
     match input.text(KEEP_NAME, "a dependency")? {
-        None => Ok(false),
-        Some(text) if is_number(&text) => Ok(true),
-        Some(_) => Trouble::damaged(format!("is damaged at byte {at}: a dependency is not a number")),
+        None => Ok(None),
+        Some(text) => match text.parse::<i32>() {
+            Ok(id) if id > 0 && is_number(&text) => Ok(Some(id)),
+            _ => Trouble::damaged(format!("is damaged at byte {at}: a dependency is not a number")),
+        },
     }
 }
 
-/// Whether an entry has data, and where if that was recorded.
-fn offset<R: Read>(input: &mut Input<R>) -> Result<(bool, Option<u64>), Trouble> {
+/// Where an entry's data is, if it has any.
+fn place<R: Read>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, Trouble> {
     let at = input.position();
+    if form == Form::Directory {
+        let name = input.text(KEEP_NAME, "the file of its data")?.filter(|name| !name.is_empty());
+        return match name {
+            Some(name) if name.contains('/') || name.starts_with('.') => {
+                Trouble::damaged(format!("is damaged at byte {at}: {name:?} is not the name of a file with data"))
+            }
+            name => Ok(name.map(Place::File)),
+        };
+    }
     let state = input.byte("the place of its data")?;
     let offset = input.little_endian(input.off_size, "the place of its data")?;
     match state {
-        1 => Ok((true, None)),
-        2 => Ok((true, Some(offset))),
-        3 => Ok((false, None)),
+        1 => Ok(Some(Place::Offset(None))),
+        2 => Ok(Some(Place::Offset(Some(offset)))),
+        3 => Ok(None),
         other => Trouble::damaged(format!("is damaged at byte {at}: the place of data cannot have the mark {other}")),
+    }
+}
+
+impl Toc {
+    /// Whether the data of each table goes with a definition that is there. That says nothing where
+    /// definitions were left out, or come with an extension.
+    fn belongs_together(&self) -> Result<(), Trouble> {
+        if self.names.is_empty() || self.extensions {
+            return Ok(());
+        }
+        for entry in self.data.iter().filter(|entry| entry.kind != Kind::Blobs) {
+            let name = &entry.name;
+            if !entry.dependencies.iter().any(|id| self.ids.contains(id)) {
+                return Trouble::damaged(format!(
+                    "is damaged: the table of contents has the data of {name}, and not what it depends on"
+                ));
+            }
+            if entry.target.is_some_and(|target| !self.names.contains(&target)) {
+                return Trouble::damaged(format!(
+                    "is damaged: the data of {name} goes by its COPY statement into a table that is not defined"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A digest of a name's parts; names are only compared.
+fn digest(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Schema and name of the table in `COPY schema.table (a, b) FROM stdin;`, as they are without quotes.
+pub(super) fn target_of(copy: &str) -> Option<[String; 2]> {
+    let mut rest = copy.strip_prefix("COPY ")?;
+    let schema = identifier(&mut rest)?;
+    rest = rest.strip_prefix('.')?;
+    let table = identifier(&mut rest)?;
+    Some([schema, table])
+}
+
+/// Takes a name, quoted or not, off the start of `text`.
+fn identifier(text: &mut &str) -> Option<String> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find(['.', ' ', '(']).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        *text = rest;
+        return (!name.is_empty()).then(|| name.to_owned());
+    };
+    let mut name = String::new();
+    loop {
+        let (part, behind) = rest.split_once('"')?;
+        name.push_str(part);
+        let Some(behind) = behind.strip_prefix('"') else {
+            *text = behind;
+            return Some(name);
+        };
+        name.push('"');
+        rest = behind;
     }
 }
 
 /// The number of columns of `COPY schema.table (a, b) FROM stdin;`. A table without columns has no
 /// list. Names may be quoted and hold anything, quotes doubled.
-fn columns(copy: &str) -> Option<usize> {
+pub(super) fn columns(copy: &str) -> Option<usize> {
     let mut columns = 0;
     let (mut quoted, mut listed) = (false, false);
     let mut outside = String::new();
@@ -206,7 +326,7 @@ fn columns(copy: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::columns;
+    use super::{columns, target_of};
 
     #[test]
     fn columns_are_counted_outside_quotes() {
@@ -215,5 +335,15 @@ mod tests {
         assert_eq!(columns("COPY public.nothing  FROM stdin;\n"), Some(0));
         assert_eq!(columns("COPY public.one (a) FROM stdin;\n"), Some(1));
         assert_eq!(columns("COPY public.cut (a, b"), None);
+    }
+
+    #[test]
+    fn the_table_of_a_copy_statement_is_named_without_quotes() {
+        let target = |copy| target_of(copy).map(|[schema, table]| format!("{schema}|{table}"));
+        assert_eq!(target("COPY public.users (id) FROM stdin;\n").as_deref(), Some("public|users"));
+        let odd = "COPY \"My \"\"Schema\".\"we(ird, \"\"table\"\"\" (a) FROM stdin;\n";
+        assert_eq!(target(odd).as_deref(), Some("My \"Schema|we(ird, \"table\""));
+        assert_eq!(target("COPY public.nothing  FROM stdin;\n").as_deref(), Some("public|nothing"));
+        assert_eq!(target("COPY \"cut"), None);
     }
 }

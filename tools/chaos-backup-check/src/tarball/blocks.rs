@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use super::header::BLOCK;
 use crate::trouble::Trouble;
+use crate::unpack;
 
 const BUFFER: usize = 256 << 10;
 
@@ -93,18 +94,9 @@ impl<R: Read> Blocks<R> {
 /// Reads some bytes. The error tells damage that decompression found from a failing disk.
 fn read(reader: &mut impl Read, buffer: &mut [u8], position: u64) -> Result<usize, Trouble> {
     loop {
-        return match reader.read(buffer) {
-            Ok(read) => Ok(read),
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => continue,
-                io::ErrorKind::UnexpectedEof => Trouble::damaged(format!(
-                    "is cut: the compressed stream ends too early, after {position} unpacked bytes"
-                )),
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Trouble::damaged(format!(
-                    "does not decompress after {position} unpacked bytes: bytes are damaged, a checksum is wrong, or something else follows"
-                )),
-                _ => Err(Trouble::reading(position, &error)),
-            },
-        };
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other.map_err(|error| unpack::trouble(&error, position)),
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 /// The unit that an archive is made of.
 pub(super) const BLOCK: usize = 512;
+/// The largest file that Linux knows of.
+const MAX_SIZE: u64 = i64::MAX as u64;
 
 /// What a member is, as far as that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +13,9 @@ pub(super) enum Kind {
     File,
     /// A link to another member.
     HardLink,
-    /// A folder, symbolic link, device or FIFO, which has no data whatever its size field says.
+    /// A link to any path.
+    SymbolicLink,
+    /// A folder, device or FIFO, which has no data whatever its size field says.
     Special,
     /// A GNU sparse file, whose map may go on behind the header.
     Sparse,
@@ -47,9 +51,12 @@ pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
     }
     let kind = kind(block[156]);
     let size = match kind {
-        Kind::Special => 0,
+        Kind::Special | Kind::SymbolicLink => 0,
         _ => number(&block[124..136]).ok_or("the size in the header is no number")?,
     };
+    if size > MAX_SIZE {
+        return Err("the size in the header is beyond what a file can have");
+    }
     // The prefix is POSIX's; GNU tar keeps other things there.
     let posix = &block[257..263] == b"ustar\0";
     let prefix = if posix { text(&block[345..500]) } else { String::new() };
@@ -67,7 +74,8 @@ fn kind(flag: u8) -> Kind {
     match flag {
         0 | b'0' | b'7' => Kind::File,
         b'1' => Kind::HardLink,
-        b'2'..=b'6' => Kind::Special,
+        b'2' => Kind::SymbolicLink,
+        b'3'..=b'6' => Kind::Special,
         b'S' => Kind::Sparse,
         b'L' => Kind::LongName,
         b'K' => Kind::LongLink,
@@ -128,7 +136,7 @@ impl Attributes {
             match key {
                 b"path" | b"GNU.sparse.name" => attributes.path = Some(value),
                 b"linkpath" => attributes.link = Some(value),
-                b"size" => attributes.size = Some(value.parse().ok()?),
+                b"size" => attributes.size = Some(value.parse().ok().filter(|size| *size <= MAX_SIZE)?),
                 _ => {}
             }
             records = rest;
@@ -146,6 +154,25 @@ pub(super) fn leads_out(name: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether a symbolic link with this name leads out of the folder that the archive is unpacked in.
+pub(super) fn points_out(name: &str, target: &str) -> bool {
+    if target.starts_with('/') {
+        return true;
+    }
+    let parts = |path: &str| {
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut depth = parts(name).len().saturating_sub(1);
+    for part in parts(target) {
+        match (part.as_str(), depth.checked_sub(1)) {
+            ("..", None) => return true,
+            ("..", Some(up)) => depth = up,
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -170,6 +197,15 @@ mod tests {
         assert_eq!((read.path.as_deref(), read.size), (Some("a/b"), Some(1_234_567_890)));
         assert_eq!(Attributes::parse(b"99 path=a\n"), None);
         assert_eq!(Attributes::parse(b"x"), None);
+    }
+
+    #[test]
+    fn links_that_lead_out_are_told() {
+        assert!(points_out("app/link", "/etc/passwd"));
+        assert!(points_out("app/link", "../../etc"));
+        assert!(points_out("./link", "a/../../b"));
+        assert!(!points_out("app/link", "../other"));
+        assert!(!points_out("app/link", "file"));
     }
 
     #[test]

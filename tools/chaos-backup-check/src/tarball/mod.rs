@@ -12,53 +12,51 @@ mod header;
 #[cfg(test)]
 mod tests;
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
-use chaos_common::record::Contents;
-use flate2::bufread::MultiGzDecoder;
+use chaos_common::record::{Check, Contents, Status};
 
 use self::blocks::Blocks;
 use self::header::{Attributes, BLOCK, Header, Kind};
 use crate::trouble::{Trouble, count};
+use crate::verify::{Found, Want};
 
-const BUFFER: usize = 256 << 10;
+/// Bytes of zeros that may follow the end marks: writers fill the last record, of ten kilobytes by default.
+const MAX_PADDING: u64 = 16 << 20;
+/// Bytes of symbolic links that are remembered.
+const MAX_LINKS: usize = 4 << 20;
 /// Bytes of a name or of attributes that are read; no writer makes more, and memory is bounded.
 const MAX_EXTENSION: u64 = 1 << 20;
 
-/// Reads an archive; gives what it holds, and the same for people.
-pub(crate) fn examine(mut reader: impl Read) -> Result<(Contents, String), Trouble> {
-    let mut start = [0; 6];
-    let mut filled = 0;
-    while filled < start.len() {
-        match reader.read(&mut start[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Trouble::reading(filled as u64, &error)),
-        }
-    }
-    let start = &start[..filled];
-    let whole = start.chain(reader);
-    if start.starts_with(&[0x1f, 0x8b]) {
-        walk(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)), "gzip")
-    } else if let Some(codec) = other_codec(start) {
-        Trouble::cannot_tell(format!("is compressed with {codec}, which this version does not decompress"))
-    } else if start.starts_with(b"PGDMP") {
-        Trouble::damaged("is not a tar archive, but a PostgreSQL dump in custom format")
-    } else {
-        walk(whole, "plain")
-    }
+/// Reads an archive that is decompressed.
+pub(crate) fn examine(reader: impl Read, want: &Want, object: &str) -> Result<Found, Trouble> {
+    let mut blocks = Blocks::new(reader);
+    let mut seen = Seen { expected: vec![None; want.expect.len()], ..Seen::default() };
+    walk(&mut blocks, want, &mut seen)?;
+    let message = format!(
+        "{} with {} of files, read to the end marks and the end of the file",
+        count(seen.members, "member"),
+        count(seen.bytes, "byte")
+    );
+    let place =
+        |name: &String| want.expect.iter().position(|expected| expected == name).and_then(|at| seen.expected[at]);
+    let mut checks: Vec<Check> = want.judge(object, "byte", place).into_iter().collect();
+    checks.extend(seen.outside.first().map(|(link, target)| outside(link, target, seen.outside.len(), object)));
+    Ok(Found {
+        contents: Contents::Tar { members: seen.members, unpacked_bytes: seen.bytes },
+        message,
+        checks,
+        objects: Vec::new(),
+        limit: "changed bytes of files: tar has checksums of headers only",
+    })
 }
 
-fn other_codec(start: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], _); 5] = [
-        (b"BZh", "bzip2"),
-        (b"\xfd7zXZ\0", "xz"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"\x04\x22\x4d\x18", "lz4"),
-        (b"LZIP", "lzip"),
-    ];
-    known.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, codec)| codec)
+/// The check of symbolic links that lead out of the folder that the archive is unpacked in.
+fn outside(link: &str, target: &str, number: usize, object: &str) -> Check {
+    let links = count(number as u64, "symbolic link");
+    let message = format!("{links} to outside of the folder that it is unpacked in: {link:?} to {target:?}");
+    Check::new("backup.links", object, Status::Warn, message)
+        .hint("what they lead to is not in this backup, and is another machine's after a restore")
 }
 
 /// What was seen of an archive so far.
@@ -69,40 +67,35 @@ struct Seen {
     last: String,
     /// What the next member's header leaves out.
     next: Attributes,
+    /// Whether each member that is expected was there, and if so whether it holds something.
+    expected: Vec<Option<bool>>,
+    /// Symbolic links that lead out of the archive, and where to.
+    outside: Vec<(String, String)>,
+    outside_bytes: usize,
 }
 
-fn walk(reader: impl Read, codec: &str) -> Result<(Contents, String), Trouble> {
-    let mut blocks = Blocks::new(reader);
-    let mut seen = Seen::default();
+fn walk(blocks: &mut Blocks<impl Read>, want: &Want, seen: &mut Seen) -> Result<(), Trouble> {
     loop {
         let at = blocks.position();
         let Some(block) = blocks.block()? else {
-            return no_end(at, &seen);
+            return no_end(at, seen);
         };
         if block == [0; BLOCK] {
             break;
         }
-        let header = header::parse(&block).map_err(|why| not_a_member(at, &seen, why))?;
-        member(&mut blocks, header, at, &mut seen)?;
+        let header = header::parse(&block).map_err(|why| not_a_member(at, seen, why))?;
+        member(blocks, header, at, want, seen)?;
     }
-    end(&mut blocks)?;
-    if seen.members == 0 {
-        return Trouble::damaged("is an archive without any member");
-    }
+    end(blocks, seen)?;
     if seen.next != Attributes::default() {
         return Trouble::damaged("is damaged: it ends with the attributes of a member that does not follow");
     }
-    let message = format!(
-        "{} with {} of files, read to the end marks and the end of the file ({codec})",
-        count(seen.members, "member"),
-        count(seen.bytes, "byte")
-    );
-    Ok((Contents::Tar { members: seen.members, unpacked_bytes: seen.bytes }, message))
+    Ok(())
 }
 
 fn not_a_member(at: u64, seen: &Seen, why: &str) -> Trouble {
     if at == 0 {
-        return Trouble::Damaged("is not a tar archive: it does not begin with a member's header".to_owned());
+        return Trouble::Damaged(format!("is not a tar archive: it does not begin with a member's header ({why})"));
     }
     Trouble::Damaged(format!(
         "is damaged at byte {at} of the archive, behind member {:?} (number {}): {why}",
@@ -121,7 +114,13 @@ fn no_end<T>(at: u64, seen: &Seen) -> Result<T, Trouble> {
 }
 
 /// Reads what belongs to one header.
-fn member(blocks: &mut Blocks<impl Read>, header: Header, at: u64, seen: &mut Seen) -> Result<(), Trouble> {
+fn member(
+    blocks: &mut Blocks<impl Read>,
+    header: Header,
+    at: u64,
+    want: &Want,
+    seen: &mut Seen,
+) -> Result<(), Trouble> {
     match header.kind {
         Kind::LongName => seen.next.path = Some(header::text(&extension(blocks, &header, at)?)),
         Kind::LongLink => seen.next.link = Some(header::text(&extension(blocks, &header, at)?)),
@@ -139,22 +138,35 @@ fn member(blocks: &mut Blocks<impl Read>, header: Header, at: u64, seen: &mut Se
         Kind::Global => {
             extension(blocks, &header, at)?;
         }
-        _ => file(blocks, header, seen)?,
+        _ => file(blocks, header, want, seen)?,
     }
     Ok(())
 }
 
 /// Reads a member that is something by itself.
-fn file(blocks: &mut Blocks<impl Read>, header: Header, seen: &mut Seen) -> Result<(), Trouble> {
+fn file(blocks: &mut Blocks<impl Read>, header: Header, want: &Want, seen: &mut Seen) -> Result<(), Trouble> {
     let next = std::mem::take(&mut seen.next);
     let name = next.path.unwrap_or(header.name);
     let link = next.link.unwrap_or(header.link);
-    let size = if header.kind == Kind::Special { 0 } else { next.size.unwrap_or(header.size) };
+    let size =
+        if matches!(header.kind, Kind::Special | Kind::SymbolicLink) { 0 } else { next.size.unwrap_or(header.size) };
     if let Some(why) = header::leads_out(&name) {
         return Trouble::damaged(format!("is not safe to unpack: the path of member {name:?} {why}"));
     }
     if let (Kind::HardLink, Some(why)) = (header.kind, header::leads_out(&link)) {
         return Trouble::damaged(format!("is not safe to unpack: member {name:?} links to {link:?}, which {why}"));
+    }
+    if let Some((through, target)) = seen.outside.iter().find(|(link, _)| is_beneath(&name, link)) {
+        return Trouble::damaged(format!(
+            "is not safe to unpack: member {name:?} goes through the link {through:?} to {target:?}"
+        ));
+    }
+    if header.kind == Kind::SymbolicLink && header::points_out(&name, &link) {
+        seen.outside_bytes += name.len() + link.len();
+        if seen.outside_bytes > MAX_LINKS {
+            return Trouble::cannot_tell("has more symbolic links to outside of itself than are remembered");
+        }
+        seen.outside.push((name.clone(), link.clone()));
     }
     let mut map_goes_on = header.map_goes_on;
     while map_goes_on {
@@ -166,11 +178,31 @@ fn file(blocks: &mut Blocks<impl Read>, header: Header, seen: &mut Seen) -> Resu
     }
     blocks.data(size, &name, |_| {})?;
     seen.members += 1;
+    let holds = size > 0 || matches!(header.kind, Kind::HardLink | Kind::SymbolicLink);
+    for (expected, seen) in want.expect.iter().zip(&mut seen.expected) {
+        if same(&name, expected) || is_beneath(&name, expected) {
+            *seen = Some(holds || *seen == Some(true));
+        }
+    }
     if matches!(header.kind, Kind::File | Kind::Sparse) {
         seen.bytes = seen.bytes.saturating_add(size);
     }
     seen.last = name;
     Ok(())
+}
+
+/// A member's name without what makes no difference.
+fn bare(name: &str) -> &str {
+    name.trim_start_matches("./").trim_end_matches('/')
+}
+
+fn same(name: &str, other: &str) -> bool {
+    bare(name) == bare(other)
+}
+
+/// Whether a member is in this folder, or behind this link.
+fn is_beneath(name: &str, folder: &str) -> bool {
+    bare(name).strip_prefix(bare(folder)).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Reads a name or attributes.
@@ -192,8 +224,9 @@ fn extension(blocks: &mut Blocks<impl Read>, header: &Header, at: u64) -> Result
 }
 
 /// One block of zeros was read: the second must follow, and then nothing but zeros.
-fn end(blocks: &mut Blocks<impl Read>) -> Result<(), Trouble> {
-    let at = blocks.position();
+fn end(blocks: &mut Blocks<impl Read>, seen: &Seen) -> Result<(), Trouble> {
+    let start = blocks.position();
+    let at = start;
     match blocks.block()? {
         Some(block) if block == [0; BLOCK] => {}
         Some(_) => {
@@ -207,10 +240,19 @@ fn end(blocks: &mut Blocks<impl Read>) -> Result<(), Trouble> {
             ));
         }
     }
+    // Before the rest is read, of which there may be very much.
+    if seen.members == 0 {
+        return Trouble::damaged("is an archive without any member");
+    }
     loop {
         let at = blocks.position();
         match blocks.block()? {
             None => return Ok(()),
+            Some(_) if at - start > MAX_PADDING => {
+                return Trouble::damaged(format!(
+                    "goes on for more than {MAX_PADDING} bytes of zeros behind its end marks"
+                ));
+            }
             Some(block) if block == [0; BLOCK] => {}
             Some(_) => return Trouble::damaged(format!("has data behind its end marks, at byte {at} of the archive")),
         }

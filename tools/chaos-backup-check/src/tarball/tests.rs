@@ -3,16 +3,22 @@
 
 use std::io::{Read, Write as _};
 
-use chaos_common::record::Contents;
+use chaos_common::config::BackupKind;
+use chaos_common::record::{Contents, Status};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::examine;
 use crate::trouble::Trouble;
+use crate::verify::{Verified, Want, verify};
+
+fn check_for(archive: &[u8], expect: &[&str]) -> Result<Verified, Trouble> {
+    let want = Want { expect: expect.iter().map(|name| (*name).to_owned()).collect(), ..Want::default() };
+    verify(archive, Some(BackupKind::Tar), Some(archive.len() as u64), &want, "x")
+}
 
 fn check(archive: &[u8]) -> Result<(Contents, String), Trouble> {
-    examine(archive)
+    check_for(archive, &[]).map(|verified| (verified.contents, verified.message))
 }
 
 fn damage(archive: &[u8]) -> String {
@@ -184,4 +190,65 @@ fn what_is_no_archive_is_named() {
     assert!(damage(b"short").contains("cut"));
     let other = check(b"\xfd7zXZ\0 and so on");
     assert!(matches!(other, Err(Trouble::CannotTell(why)) if why.contains("xz")));
+}
+
+#[test]
+fn archives_may_be_compressed_with_zstd_and_lz4() {
+    let plain = plain();
+    let zstd = zstd::encode_all(&plain[..], 3).expect("memory");
+    assert_eq!(members(&zstd), 7);
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(&plain).expect("memory");
+    assert_eq!(members(&lz4.finish().expect("memory")), 7);
+    let why = damage(&zstd[..zstd.len() - 1]);
+    assert!(why.contains("is cut"), "{why}");
+    let cut = zstd::encode_all(&plain[..plain.len() - 1024 - 4 * 512], 3).expect("memory");
+    assert!(damage(&cut).contains("without the end marks"), "{}", damage(&cut));
+}
+
+#[test]
+fn what_is_expected_is_there_and_not_empty() {
+    let judged = |expect: &[&str]| {
+        let verified = check_for(&plain(), expect).expect("whole");
+        let check = verified.checks.into_iter().find(|check| check.id == "backup.expected").expect("judged");
+        (check.status, check.message)
+    };
+    assert_eq!(judged(&["app/file-1", "./app/file-6"]).0, Status::Pass);
+    assert_eq!(judged(&["app"]).0, Status::Pass, "a folder with something in it");
+    let (status, why) = judged(&["app/file-1", "app/file-9"]);
+    assert!(status == Status::Fail && why.contains("lacks app/file-9"), "{why}");
+    let (status, why) = judged(&["app/file-0"]);
+    assert!(status == Status::Fail && why.contains("no byte in app/file-0"), "{why}");
+}
+
+#[test]
+fn links_that_lead_out_are_told_and_nothing_may_go_through_them() {
+    let link = |path: &str, target: &str, then: &str| {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, path, target).expect("memory");
+        let mut header = tar::Header::new_gnu();
+        header.set_size(5);
+        builder.append_data(&mut header, then, &b"hello"[..]).expect("memory");
+        builder.into_inner().expect("memory")
+    };
+    let harmless = check_for(&link("app/link", "/etc/localtime", "app/file"), &[]).expect("whole");
+    assert_eq!(harmless.checks.iter().map(|check| check.status).collect::<Vec<_>>(), [Status::Warn]);
+    let inside = check_for(&link("app/link", "file", "app/file"), &[]).expect("whole");
+    assert!(inside.checks.is_empty());
+    let why = damage(&link("app/link", "../../etc", "app/link/passwd"));
+    assert!(why.contains("goes through the link"), "{why}");
+}
+
+#[test]
+fn a_size_that_no_file_has_and_zeros_without_end_are_refused() {
+    let huge = one(b"a", b'0', b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", &[0; 1024]);
+    assert!(damage(&huge).contains("size"), "{}", damage(&huge));
+    let large = one(b"a", b'0', b"\x80\0\0\0\x10\0\0\0\0\0\0\0", &[0; 1024]);
+    assert!(damage(&large).contains("1024 of the 1152921504606846976 bytes"), "{}", damage(&large));
+    let bomb = [plain(), vec![0; 20 << 20]].concat();
+    assert!(damage(&bomb).contains("bytes of zeros"), "{}", damage(&bomb));
+    assert!(damage(&vec![0; 10_240]).contains("without any member"));
 }

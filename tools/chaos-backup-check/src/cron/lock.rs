@@ -1,0 +1,92 @@
+//! One run at a time: a check that hangs must not pile up under cron.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::digest;
+
+/// A lock that ends with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// Held open: closing it gives the lock back.
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// Another run has it: who, as far as the file says.
+    Elsewhere(String),
+    /// It could not be tried.
+    CannotTell(String),
+}
+
+impl Lock {
+    /// Takes the lock for runs of `what` on this configuration, without waiting.
+    pub(crate) fn take(what: &str, config: Option<&Path>) -> Result<Lock, Held> {
+        let folder = crate::state::folder().map_err(Held::CannotTell)?;
+        Lock::take_in(&folder, what, config)
+    }
+
+    fn take_in(folder: &Path, what: &str, config: Option<&Path>) -> Result<Lock, Held> {
+        let path = folder.join(name(what, config));
+        let cannot = |error: io::Error| Held::CannotTell(format!("{}: {error}", path.display()));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut by = String::new();
+                // What it says is only for people.
+                let _ = (&file).take(200).read_to_string(&mut by);
+                return Err(Held::Elsewhere(by.trim().to_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(cannot)?;
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        write!(file, "process {}, since {now}", std::process::id()).map_err(cannot)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+fn name(what: &str, config: Option<&Path>) -> String {
+    let path = config.map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())).unwrap_or_default();
+    format!("backup-{what}-{}.lock", &digest::of(path.as_os_str().as_bytes())[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_refused_and_told_who_runs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let take = |what, config| Lock::take_in(&folder.path().join("a/b"), what, config);
+        let first = take("check", Some(Path::new("/x.toml"))).expect("free");
+        let second = take("check", Some(Path::new("/x.toml")));
+        assert!(
+            matches!(&second, Err(Held::Elsewhere(by)) if by.contains(&std::process::id().to_string())),
+            "{second:?}"
+        );
+        take("check", Some(Path::new("/y.toml"))).expect("another configuration");
+        take("drill", Some(Path::new("/x.toml"))).expect("another command");
+        drop(first);
+        take("check", Some(Path::new("/x.toml"))).expect("free again");
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_tried_is_not_held() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        assert!(matches!(Lock::take_in(&file, "check", None), Err(Held::CannotTell(_))));
+    }
+}

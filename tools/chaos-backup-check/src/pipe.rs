@@ -1,0 +1,104 @@
+//! Bytes from one thread to another, in a few buffers that are used again and again.
+
+use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
+use crate::verify::fill;
+
+/// Bytes of a buffer.
+pub(crate) const BUFFER: usize = 128 << 10;
+/// Buffers that are on their way at most.
+const BUFFERS: usize = 4;
+
+/// The end that takes bytes.
+pub(crate) struct Writer {
+    full: SyncSender<io::Result<Buffer>>,
+    empty: Receiver<Vec<u8>>,
+}
+
+/// The end that gives them; it is at its end when the [`Writer`] is gone.
+pub(crate) struct Reader {
+    full: Receiver<io::Result<Buffer>>,
+    empty: std::sync::mpsc::Sender<Vec<u8>>,
+    current: Buffer,
+    start: usize,
+}
+
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+/// Makes a pipe.
+pub(crate) fn pipe() -> (Writer, Reader) {
+    let (full, filled) = sync_channel(BUFFERS + 1);
+    let (empty, emptied) = channel();
+    for _ in 0..BUFFERS {
+        empty.send(vec![0; BUFFER]).expect("the other end is in this function");
+    }
+    let writer = Writer { full, empty: emptied };
+    (writer, Reader { full: filled, empty, current: Buffer::default(), start: 0 })
+}
+
+impl Writer {
+    /// Lets `fill` write into a buffer and sends so many of its bytes as it says. False if nobody reads
+    /// any more.
+    pub(crate) fn send(&self, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        let Ok(mut bytes) = self.empty.recv() else {
+            return false;
+        };
+        let filled = fill(&mut bytes);
+        self.full.send(Ok(Buffer { bytes, filled })).is_ok()
+    }
+
+    /// Sends all that `reader` gives; its error comes out at the other end.
+    pub(crate) fn copy(&self, mut reader: impl Read) {
+        let mut end = false;
+        while !end {
+            let mut failed = None;
+            let wanted = self.send(|buffer| {
+                let (read, error) = fill(&mut reader, buffer);
+                end = read < buffer.len();
+                failed = error;
+                read
+            });
+            end |= !wanted;
+            if let Some(error) = failed {
+                // Nobody may want it any more.
+                let _ = self.full.send(Err(error));
+            }
+        }
+    }
+}
+
+impl BufRead for Reader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.start == self.current.filled {
+            let Ok(next) = self.full.recv() else {
+                return Ok(&[]);
+            };
+            let last = std::mem::replace(&mut self.current, next?);
+            self.start = 0;
+            if !last.bytes.is_empty() {
+                // The writer may have ended.
+                let _ = self.empty.send(last.bytes);
+            }
+        }
+        Ok(&self.current.bytes[self.start..self.current.filled])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.start += amount;
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let read = bytes.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&bytes[..read]);
+        self.consume(read);
+        Ok(read)
+    }
+}

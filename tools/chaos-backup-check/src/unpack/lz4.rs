@@ -1,0 +1,117 @@
+//! LZ4 frames ("LZ4 Frame Format Description" in the documentation of lz4).
+//!
+//! The decoder that does the work takes the end of its input for the end of a frame. So this follows the
+//! frames as their bytes pass by, and knows whether the last one has its end mark and checksum.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use lz4_flex::frame::FrameDecoder;
+
+/// The decompressed bytes of a row of frames.
+pub(super) struct Lz4<R: BufRead> {
+    decoder: FrameDecoder<Followed<R>>,
+}
+
+impl<R: BufRead> Lz4<R> {
+    pub(super) fn new(reader: R) -> Lz4<R> {
+        Lz4 { decoder: FrameDecoder::new(Followed { reader, place: Place::Magic(0), checksums: (false, false) }) }
+    }
+}
+
+impl<R: BufRead> Read for Lz4<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.decoder.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let source = self.decoder.get_mut();
+            let more = !source.reader.fill_buf()?.is_empty();
+            match source.place {
+                // The decoder stops behind each frame.
+                Place::Magic(0) if more => {}
+                Place::Magic(0) => return Ok(0),
+                _ => return Err(io::Error::new(ErrorKind::UnexpectedEof, "an LZ4 frame has no end mark")),
+            }
+        }
+    }
+}
+
+/// A reader that knows where in a frame it is.
+struct Followed<R> {
+    reader: R,
+    place: Place,
+    /// Whether blocks, and the whole content, have a checksum.
+    checksums: (bool, bool),
+}
+
+/// Where in a frame the next byte is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the magic number, so many bytes of it read. With none, between frames.
+    Magic(u8),
+    /// The byte of flags.
+    Flags,
+    /// Before so many bytes of the rest of the header.
+    Header(u8),
+    /// In the size of a block: bytes of it read, and their value.
+    Size(u8, u32),
+    /// Before so many bytes of a block and its checksum.
+    Block(u64),
+    /// Before so many bytes of the checksum at the end.
+    Checksum(u8),
+}
+
+impl<R: BufRead> Read for Followed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        let mut bytes = &buffer[..read];
+        while let Some((first, rest)) = bytes.split_first() {
+            if let Place::Block(left) = self.place {
+                let skipped = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                self.place = next_block(left - skipped as u64);
+                bytes = &bytes[skipped..];
+            } else {
+                self.step(*first);
+                bytes = rest;
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn next_block(left: u64) -> Place {
+    if left == 0 { Place::Size(0, 0) } else { Place::Block(left) }
+}
+
+impl<R> Followed<R> {
+    /// Takes one byte that is not in a block. Whether it is right is for the decoder to say.
+    fn step(&mut self, byte: u8) {
+        let (blocks, content) = self.checksums;
+        self.place = match self.place {
+            Place::Magic(3) => Place::Flags,
+            Place::Magic(read) => Place::Magic(read + 1),
+            Place::Flags => {
+                self.checksums = (byte & 0x10 != 0, byte & 4 != 0);
+                let size = if byte & 8 != 0 { 8 } else { 0 };
+                let dictionary = if byte & 1 != 0 { 4 } else { 0 };
+                // The sizes of blocks, and the header's checksum.
+                Place::Header(2 + size + dictionary)
+            }
+            Place::Header(1) => Place::Size(0, 0),
+            Place::Header(left) => Place::Header(left - 1),
+            Place::Size(read, value) => {
+                let value = value | u32::from(byte) << (8 * read);
+                match (read, value & 0x7fff_ffff) {
+                    (3, 0) if content => Place::Checksum(4),
+                    (3, 0) => Place::Magic(0),
+                    (3, length) => Place::Block(u64::from(length) + if blocks { 4 } else { 0 }),
+                    _ => Place::Size(read + 1, value),
+                }
+            }
+            Place::Checksum(1) => Place::Magic(0),
+            Place::Checksum(left) => Place::Checksum(left - 1),
+            place @ Place::Block(_) => place,
+        };
+    }
+}
