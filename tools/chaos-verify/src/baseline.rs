@@ -1,16 +1,17 @@
 //! `chaos-verify baseline`: what the verification after the experiment compares with.
 
 use chaos_common::cluster::{ReadError, ReadErrorKind};
-use chaos_common::record::{Baseline, Check, ClusterRef};
+use chaos_common::config::LoadProfile;
+use chaos_common::record::{Baseline, Check, ClusterRef, DatabaseState};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 
 use crate::site::Site;
-use crate::{answers, configuration, database, timing};
+use crate::{answers, configuration, database, speed, timing};
 
 /// Takes the baseline. Never fails: what could not be taken is a check that is unknown. `run` keys
 /// the digests.
-pub(crate) async fn take(site: &Site<'_>, run: &str) -> Baseline {
+pub(crate) async fn take(site: &Site<'_>, run: &str, profile: Option<&LoadProfile>) -> Baseline {
     let (cluster, visible) = look(site).await;
     let mut baseline = Baseline {
         cluster,
@@ -25,8 +26,11 @@ pub(crate) async fn take(site: &Site<'_>, run: &str) -> Baseline {
         baseline.checks.push(*check);
         return baseline;
     }
-    let (kinds, reading, asked) =
-        futures::join!(configuration::read(site, run), read_database(site), answers::ask_all(site, "baseline.answer"),);
+    let (kinds, reading, asked) = futures::join!(
+        configuration::read(site, run),
+        read_database(site, None),
+        answers::ask_all(site, "baseline.answer"),
+    );
     baseline.checks.extend(match (&site.config.database, &reading) {
         (Some(database), Some(reading)) => database::baseline(database, reading),
         _ => vec![Check::skipped("baseline.database", "", "no database is configured")],
@@ -40,6 +44,13 @@ pub(crate) async fn take(site: &Site<'_>, run: &str) -> Baseline {
     }
     baseline.answers = asked.into_iter().filter_map(|asked| asked.answer).collect();
     // Times are taken last and alone, so that nothing else of ours is in them.
+    if let Some(profile) = profile {
+        let (timings, checks) = speed::measure(site, profile, run, "baseline.load").await;
+        baseline.checks.extend(checks);
+        baseline.checks.extend(timings.iter().map(|timing| speed::baseline(timing, &site.config.performance)));
+        baseline.timings = timings;
+        return baseline;
+    }
     let measured = timing::measure_all(site).await;
     baseline.checks.extend(measured.iter().map(timing::baseline));
     if measured.is_empty() {
@@ -49,10 +60,13 @@ pub(crate) async fn take(site: &Site<'_>, run: &str) -> Baseline {
     baseline
 }
 
-/// The configured database, if there is one.
-pub(crate) async fn read_database(site: &Site<'_>) -> Option<Result<database::Reading, ReadError>> {
+/// The configured database, if there is one, so that it compares with `before`.
+pub(crate) async fn read_database(
+    site: &Site<'_>,
+    before: Option<&DatabaseState>,
+) -> Option<Result<database::Reading, ReadError>> {
     match &site.config.database {
-        Some(database) => Some(database::read(site, database).await),
+        Some(database) => Some(database::read(site, database, before).await),
         None => None,
     }
 }

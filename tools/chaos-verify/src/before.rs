@@ -120,7 +120,7 @@ pub(crate) mod tests {
     /// A health record that holds nothing.
     pub(crate) fn health() -> Health {
         let (cluster, namespace) = (cluster("a"), "shop".to_owned());
-        Health { cluster, namespace, checks: Vec::new(), state: SystemState::default() }
+        Health { cluster, namespace, checks: Vec::new(), state: SystemState::default(), also: Vec::new() }
     }
 
     fn record<D: Data>(data: D) -> Record<D> {

@@ -79,6 +79,7 @@ fn summarize(url: &Url, mut times: Vec<f64>, errors: usize) -> Timing {
         p50_ms: at(50),
         p95_ms: at(95),
         max_ms: at(100),
+        ..Timing::default()
     }
 }
 
@@ -176,6 +177,7 @@ mod tests {
             p50_ms: p95,
             p95_ms: p95,
             max_ms: p95,
+            ..Timing::default()
         }
     }
 
@@ -184,7 +186,12 @@ mod tests {
     }
 
     fn status(before: Option<&Timing>, now: &Measured) -> Status {
-        compare(before, now, &Performance { requests: 50, max_ratio: 1.5, allowance_ms: 20.0 }).status
+        compare(
+            before,
+            now,
+            &Performance { requests: 50, max_ratio: 1.5, allowance_ms: 20.0, ..Performance::default() },
+        )
+        .status
     }
 
     #[test]

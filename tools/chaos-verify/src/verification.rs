@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chaos_common::config::LoadProfile;
 use chaos_common::record::{ApiAnswer, Baseline, Check, Status, Time, Timing, Verification};
 use chaos_common::stream::Stream;
 
@@ -9,11 +10,16 @@ use crate::before::Before;
 use crate::recovery::{self, Settled};
 use crate::site::Site;
 use crate::timing::Measured;
-use crate::{answers, baseline, configuration, database, logs, timing};
+use crate::{answers, baseline, configuration, database, logs, speed, timing};
 
 /// Looks at everything and compares. Never fails: what could not be seen, or has nothing to be
 /// compared with, is a check that is unknown.
-pub(crate) async fn verify(site: &Site<'_>, stream: &Stream, wait: Duration) -> Verification {
+pub(crate) async fn verify(
+    site: &Site<'_>,
+    stream: &Stream,
+    wait: Duration,
+    profile: Option<LoadProfile>,
+) -> Verification {
     let mut before = Before::of(&stream.upstream);
     let identity = site.cluster.identity().await.ok();
     if let Some(cluster) = &identity {
@@ -30,8 +36,18 @@ pub(crate) async fn verify(site: &Site<'_>, stream: &Stream, wait: Duration) -> 
     match visible {
         Ok(()) => {
             data(site, &before, &stream.run, &mut after).await;
-            stream.progress("measuring response times");
-            performance(site, before.baseline.as_ref().map(|record| &record.data), &mut after).await;
+            let baseline = before.baseline.as_ref().map(|record| &record.data);
+            if let Some(profile) = profile.or_else(|| speed::as_before(baseline, &site.config.performance)) {
+                let (seconds, rate) = (profile.duration.0.as_secs_f64(), profile.rate);
+                stream.progress(&format!(
+                    "measuring response times under load {}: {rate} requests a second to each path for {seconds} s",
+                    profile.name
+                ));
+                under_load(site, &before, &profile, &stream.run, &mut after).await;
+            } else {
+                stream.progress("measuring response times");
+                performance(site, baseline, &mut after).await;
+            }
         }
         Err(why) => {
             for part in ["data", "performance"] {
@@ -64,6 +80,7 @@ fn start(site: &Site<'_>, before: &Before, settled: Settled) -> Verification {
         answers: Vec::new(),
         log_errors: Vec::new(),
         timings: Vec::new(),
+        judgements: Vec::new(),
     }
 }
 
@@ -71,14 +88,14 @@ fn start(site: &Site<'_>, before: &Before, settled: Settled) -> Verification {
 async fn data(site: &Site<'_>, before: &Before, run: &str, after: &mut Verification) {
     // The baseline's own run, should the stream hold several, for digests that compare.
     let key = before.baseline.as_ref().map_or(run, |record| record.run.as_str());
+    let baseline = before.baseline.as_ref().map(|record| &record.data);
+    let was = baseline.and_then(|baseline| baseline.database.as_ref());
     let (kinds, reading, asked, (log_errors, log_checks)) = futures::join!(
         configuration::read(site, key),
-        baseline::read_database(site),
+        baseline::read_database(site, was),
         answers::ask_all(site, "data.answer"),
         logs::search(site, before.since(), &before.experiments),
     );
-    let baseline = before.baseline.as_ref().map(|record| &record.data);
-    let was = baseline.and_then(|baseline| baseline.database.as_ref());
     after.checks.extend(match (&site.config.database, &reading) {
         (Some(database), Some(reading)) => database::compare(database, was, reading),
         _ => vec![Check::skipped("data.database", "", "no database is configured")],
@@ -128,4 +145,18 @@ async fn performance(site: &Site<'_>, baseline: Option<&Baseline>, after: &mut V
         after.checks.push(check);
         after.timings.push(measured.timing);
     }
+}
+
+/// Response times under load, alone.
+async fn under_load(site: &Site<'_>, before: &Before, profile: &LoadProfile, run: &str, after: &mut Verification) {
+    let (timings, checks) = speed::measure(site, profile, run, "performance.load").await;
+    after.checks.extend(checks);
+    for now in &timings {
+        let same = |was: &&Timing| (&was.service, &was.path) == (&now.service, &now.path);
+        let was = before.baseline.as_ref().and_then(|record| record.data.timings.iter().find(same));
+        let (checks, judgements) = speed::compare(was, now, &site.config.performance, before.experiments.last());
+        after.checks.extend(checks);
+        after.judgements.extend(judgements);
+    }
+    after.timings = timings;
 }

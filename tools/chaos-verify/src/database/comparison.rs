@@ -4,7 +4,7 @@ use chaos_common::cluster::ReadError;
 use chaos_common::config::Database;
 use chaos_common::record::{Check, DatabaseState, Status};
 
-use super::{Reading, object, vantage};
+use super::{Reading, object, table};
 
 /// By how much a database may shrink before that is worth a look, in per cent. Sizes move by
 /// themselves with every vacuum.
@@ -19,7 +19,7 @@ pub(crate) fn compare(
     const ID: &str = "data.database";
     let reading = match reading {
         Ok(reading) => reading,
-        Err(error) => return vec![error.check(ID, object(database)).from_vantage(vantage(database))],
+        Err(error) => return vec![error.check(ID, object(database))],
     };
     let now = &reading.state;
     let object = object(database);
@@ -37,8 +37,7 @@ pub(crate) fn compare(
         checks.push(Check::unknown("data.table", object, message));
     } else {
         checks.push(size(&object, before, now));
-        checks.extend(now.tables.iter().map(|table| rows(&table.table, table.rows, before)));
-        checks.extend(reading.uncounted.iter().map(|(table, why)| uncounted(table, why, before, &now.database)));
+        checks.extend(reading.tables.iter().map(|(table, taken)| table::check(table, taken, before, &now.database)));
     }
     checks.into_iter().map(|check| check.from_vantage(&now.vantage)).collect()
 }
@@ -56,42 +55,11 @@ fn size(object: &str, before: Option<&DatabaseState>, now: &DatabaseState) -> Ch
     Check::new(ID, object, status, message)
 }
 
-fn rows_before(table: &str, before: Option<&DatabaseState>) -> Option<u64> {
-    before?.tables.iter().find(|other| other.table == table).map(|other| other.rows)
-}
-
-fn rows(table: &str, now: u64, before: Option<&DatabaseState>) -> Check {
-    const ID: &str = "data.table";
-    let object = format!("table {table}");
-    match rows_before(table, before) {
-        None if before.is_none() => {
-            Check::unknown(ID, object, format!("{now} rows, and there is no baseline to compare with"))
-        }
-        None => Check::unknown(ID, object, format!("{now} rows, and the baseline did not count it")),
-        Some(before) if now < before => {
-            Check::fail(ID, object, format!("{now} rows, {} fewer than the {before} in the baseline", before - now))
-        }
-        Some(before) if now > before => {
-            Check::pass(ID, object, format!("{now} rows, {} new since the baseline", now - before))
-        }
-        Some(_) => Check::pass(ID, object, format!("{now} rows, as in the baseline")),
-    }
-}
-
-/// A table that can't be counted now. One that had rows before is lost.
-fn uncounted(table: &str, why: &super::Uncounted, before: Option<&DatabaseState>, database: &str) -> Check {
-    let mut check = why.check("data.table", table, database);
-    if let (super::Uncounted::Missing, Some(before)) = (why, rows_before(table, before)) {
-        check.message = format!("the table is gone; it had {before} rows in the baseline");
-        check.hint = None;
-    }
-    check
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Uncounted;
     use super::*;
+    use chaos_common::config::Table;
+    use chaos_common::database::Untaken;
     use chaos_common::record::TableRows;
 
     fn database() -> Database {
@@ -99,13 +67,19 @@ mod tests {
     }
 
     fn state(size_bytes: u64, tables: &[(&str, u64)]) -> DatabaseState {
-        let tables = tables.iter().map(|(table, rows)| TableRows { table: (*table).to_owned(), rows: *rows }).collect();
-        let (vantage, database) = ("exec:deployment/d".to_owned(), "shop".to_owned());
-        DatabaseState { vantage, database, server_version: "15.18".to_owned(), size_bytes, tables }
+        let rows = |(table, rows): &(&str, u64)| TableRows { table: (*table).to_owned(), rows: *rows };
+        let tables: Vec<TableRows> = tables.iter().map(rows).collect();
+        serde_json::from_value(serde_json::json!({
+            "vantage": "exec:deployment/d", "database": "shop", "server_version": "15.18",
+            "size_bytes": size_bytes, "tables": tables,
+        }))
+        .expect("a state")
     }
 
-    fn compared(before: Option<&DatabaseState>, now: DatabaseState) -> Vec<Check> {
-        compare(&database(), before, &Ok(Reading { state: now, uncounted: Vec::new() }))
+    fn compared(before: Option<&DatabaseState>, now: DatabaseState, untaken: Option<Untaken>) -> Vec<Check> {
+        let table = Table { name: "users".to_owned(), may_change: Vec::new() };
+        let tables = untaken.into_iter().map(|why| (table.clone(), Err(why))).collect();
+        compare(&database(), before, &Ok(Reading { state: now, tables }))
     }
 
     fn of<'a>(checks: &'a [Check], id: &str) -> &'a Check {
@@ -113,24 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn lost_rows_fail_and_new_ones_pass() {
-        let before = state(1000, &[("users", 5)]);
-        let table = |rows| {
-            let checks = compared(Some(&before), state(1000, &[("users", rows)]));
-            let check = of(&checks, "data.table").clone();
-            (check.status, check.message)
-        };
-        assert_eq!(table(4), (Status::Fail, "4 rows, 1 fewer than the 5 in the baseline".to_owned()));
-        assert_eq!(table(5), (Status::Pass, "5 rows, as in the baseline".to_owned()));
-        assert_eq!(table(7), (Status::Pass, "7 rows, 2 new since the baseline".to_owned()));
-    }
-
-    #[test]
     fn a_table_that_is_gone_fails_with_what_it_had() {
         let before = state(1000, &[("users", 5)]);
-        let uncounted = vec![("users".to_owned(), Uncounted::Missing)];
-        let now = Ok(Reading { state: state(1000, &[]), uncounted });
-        let checks = compare(&database(), Some(&before), &now);
+        let checks = compared(Some(&before), state(1000, &[]), Some(Untaken::Missing));
         let check = of(&checks, "data.table");
         assert_eq!(check.status, Status::Fail);
         assert!(check.message.contains("gone") && check.message.contains('5'), "{}", check.message);
@@ -138,26 +97,22 @@ mod tests {
 
     #[test]
     fn a_table_that_may_not_be_read_is_unknown() {
-        let uncounted = vec![("users".to_owned(), Uncounted::Forbidden)];
-        let now = Ok(Reading { state: state(1000, &[]), uncounted });
-        let checks = compare(&database(), Some(&state(1000, &[("users", 5)])), &now);
+        let before = state(1000, &[("users", 5)]);
+        let checks = compared(Some(&before), state(1000, &[]), Some(Untaken::Forbidden));
         assert_eq!(of(&checks, "data.table").status, Status::Unknown);
     }
 
     #[test]
-    fn without_a_baseline_rows_and_size_are_unknown() {
-        let checks = compared(None, state(1000, &[("users", 5)]));
+    fn without_a_baseline_size_is_unknown() {
+        let checks = compared(None, state(1000, &[]), None);
         assert_eq!(of(&checks, "data.database").status, Status::Pass);
         assert_eq!(of(&checks, "data.size").status, Status::Unknown);
-        assert_eq!(of(&checks, "data.table").status, Status::Unknown);
-        let checks = compared(Some(&state(1000, &[])), state(1000, &[("users", 5)]));
-        assert_eq!(of(&checks, "data.table").status, Status::Unknown);
     }
 
     #[test]
     fn a_database_that_shrank_much_warns() {
         let before = state(1000, &[]);
-        let size = |bytes| of(&compared(Some(&before), state(bytes, &[])), "data.size").status;
+        let size = |bytes| of(&compared(Some(&before), state(bytes, &[]), None), "data.size").status;
         assert_eq!(size(899), Status::Warn);
         assert_eq!(size(900), Status::Pass);
         assert_eq!(size(5000), Status::Pass);
@@ -167,7 +122,7 @@ mod tests {
     fn another_database_is_not_compared() {
         let mut before = state(1000, &[("users", 5)]);
         before.database = "other".to_owned();
-        let checks = compared(Some(&before), state(1000, &[("users", 5)]));
+        let checks = compared(Some(&before), state(1000, &[]), None);
         assert_eq!(of(&checks, "data.table").status, Status::Unknown);
     }
 

@@ -1,108 +1,80 @@
-//! The application's database: version, size and rows, as one read-only transaction sees them.
+//! The application's database: version, size, rows and what they hold, as one read-only transaction
+//! sees them.
 
 mod comparison;
-mod psql;
-mod question;
-mod wire;
-
-use std::time::Duration;
+mod table;
 
 use chaos_common::cluster::ReadError;
-use chaos_common::config::{Database, DatabaseVantage};
+use chaos_common::config::{Database, Table};
+use chaos_common::database::{Before, QueryError, Session, Snapshot, Taken, Untaken};
 use chaos_common::record::{Check, DatabaseState, TableRows};
 
 pub(crate) use self::comparison::compare;
-use self::question::{Lines, Presence};
 use crate::site::Site;
-
-/// Time that PostgreSQL may take for one statement. Kept below [`LIMIT`], so that a count that is
-/// too long is ended by the server and does not go on without us.
-const STATEMENT_TIMEOUT: &str = "30s";
-/// Time that all statements of one transaction may take together.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// What was read of the database.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     pub(crate) state: DatabaseState,
-    /// Tables whose rows could not be counted, and why.
-    pub(crate) uncounted: Vec<(String, Uncounted)>,
+    /// Every configured table: its fingerprint, or why there is none.
+    pub(crate) tables: Vec<(Table, Result<Taken, Untaken>)>,
 }
 
-/// Why the rows of a table were not counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Uncounted {
-    /// There is no such table.
-    Missing,
-    /// The user may not read it.
-    Forbidden,
-    /// The configuration does not give a name that a table can have.
-    NoName,
-}
-
-impl Uncounted {
-    fn check(&self, id: &str, table: &str, database: &str) -> Check {
-        let object = format!("table {table}");
-        match self {
-            Uncounted::Missing => Check::fail(id, object, format!("there is no such table in database {database}"))
-                .hint("names count in upper and lower case as PostgreSQL keeps them; write SCHEMA.TABLE for one outside the search path"),
-            Uncounted::Forbidden => Check::unknown(id, object, format!("the user may not read it in database {database}"))
-                .hint(format!("as its owner: GRANT SELECT ON {table} TO the user of database.user")),
-            Uncounted::NoName => Check::unknown(id, object, "no table can have that name")
-                .hint("correct database.tables in chaos.toml"),
-        }
-    }
-}
-
-/// Reads the database: which tables there are, and then size and rows in one transaction.
-pub(crate) async fn read(site: &Site<'_>, database: &Database) -> Result<Reading, ReadError> {
-    let names: Vec<_> = database.tables.iter().map(|table| question::quoted(table)).collect();
-    let presence = ask(site, database, &question::presence(&names)).await?;
-    let presence = presence.presence(&names);
-    let countable: Vec<_> =
-        names.iter().enumerate().filter(|(i, _)| presence.get(i) == Some(&Presence::Readable)).collect();
-    let countable: Vec<_> = countable.into_iter().filter_map(|(i, name)| Some((i, name.clone()?))).collect();
-    let answer = ask(site, database, &question::counts(&countable)).await?;
-    let (server, rows) = answer.counts(&countable).map_err(|why| cannot_understand(database, why))?;
+/// Reads the database in one transaction, so that it compares with `before`.
+pub(crate) async fn read(
+    site: &Site<'_>,
+    database: &Database,
+    before: Option<&DatabaseState>,
+) -> Result<Reading, ReadError> {
+    let mut session = Session::open(site.cluster, site.namespace, database).await?;
+    let snapshot = Snapshot::begin(&mut session).await?;
+    let before = before.filter(|before| before.database == snapshot.server.name);
     let mut tables = Vec::new();
-    let mut uncounted = Vec::new();
-    for (i, table) in database.tables.iter().enumerate() {
-        let why = match (rows.get(&i), &names[i], presence.get(&i)) {
-            (Some(rows), ..) => {
-                tables.push(TableRows { table: table.clone(), rows: *rows });
-                continue;
-            }
-            (None, None, _) => Uncounted::NoName,
-            (None, _, Some(Presence::Forbidden)) => Uncounted::Forbidden,
-            _ => Uncounted::Missing,
-        };
-        uncounted.push((table.clone(), why));
+    for table in &database.tables {
+        let was = before.and_then(|before| {
+            let fingerprint = before.fingerprints.iter().find(|was| was.table == table.name)?;
+            Some(Before { moment: before.moment.as_ref(), fingerprint })
+        });
+        let taken = snapshot.fingerprint(&mut session, table, was).await;
+        if let Err(Untaken::Failed(error)) = &taken
+            && error.state.is_none()
+        {
+            return Err(error.clone().into());
+        }
+        tables.push((table.clone(), taken));
     }
-    let vantage = vantage(database);
-    let question::Server { version, bytes, name, .. } = server;
-    let state = DatabaseState { vantage, database: name, server_version: version, size_bytes: bytes, tables };
-    Ok(Reading { state, uncounted })
-}
-
-async fn ask(site: &Site<'_>, database: &Database, statements: &[String]) -> Result<Lines, ReadError> {
-    let answer = match database.vantage {
-        DatabaseVantage::Exec => psql::ask(site, database, statements).await,
-        DatabaseVantage::PortForward | DatabaseVantage::Direct => wire::ask(site, database, statements).await,
+    let taken: Vec<&Taken> = tables.iter().filter_map(|(_, taken)| taken.as_ref().ok()).collect();
+    let rows = |taken: &&Taken| TableRows { table: taken.fingerprint.table.clone(), rows: taken.fingerprint.rows };
+    let state = DatabaseState {
+        vantage: session.vantage().to_owned(),
+        database: snapshot.server.name.clone(),
+        server_version: snapshot.server.version.clone(),
+        size_bytes: snapshot.server.bytes,
+        tables: taken.iter().map(rows).collect(),
+        server_time: snapshot.server.time,
+        moment: snapshot.moment.clone(),
+        fingerprints: taken.iter().map(|taken| taken.fingerprint.clone()).collect(),
+        sequences: Vec::new(),
+        guards: Vec::new(),
+        damage: Vec::new(),
+        replicas: Vec::new(),
+        in_recovery: Some(snapshot.server.recovery),
+        checksum_failures: None,
     };
-    Lines::parse(&answer?).map_err(|why| cannot_understand(database, why))
+    snapshot.end(&mut session).await?;
+    Ok(Reading { state, tables })
 }
 
-fn cannot_understand(database: &Database, why: String) -> ReadError {
-    ReadError::other(format!("understand database {}", database.name), why)
-}
-
-/// The vantage as records name it.
-fn vantage(database: &Database) -> String {
-    match database.vantage {
-        DatabaseVantage::Exec => format!("exec:deployment/{}", database.deployment),
-        DatabaseVantage::PortForward => "port-forward".to_owned(),
-        DatabaseVantage::Direct => "direct".to_owned(),
-    }
+/// What a failed statement says of the check `id`: damage is a failure, everything else unknown.
+fn failed(id: &str, object: impl Into<String>, error: &QueryError) -> Check {
+    let object = object.into();
+    let mut check = if error.is_damage() {
+        Check::fail(id, object, format!("stored data is damaged: {}", error.why))
+    } else {
+        Check::unknown(id, object, error.to_string())
+    };
+    check.hint = error.hint().map(str::to_owned);
+    check
 }
 
 /// The database as an object of checks.
@@ -115,17 +87,20 @@ pub(crate) fn baseline(database: &Database, reading: &Result<Reading, ReadError>
     const ID: &str = "baseline.database";
     let reading = match reading {
         Ok(reading) => reading,
-        Err(error) => return vec![error.check(ID, object(database)).from_vantage(vantage(database))],
+        Err(error) => return vec![error.check(ID, object(database))],
     };
     let state = &reading.state;
     let rows: u64 = state.tables.iter().map(|table| table.rows).sum();
     let message = format!(
-        "PostgreSQL {}, {} bytes, {rows} rows in {} tables",
+        "PostgreSQL {}, {} bytes, {rows} rows in {} tables, fingerprints taken",
         state.server_version,
         state.size_bytes,
         state.tables.len()
     );
-    let mut checks = vec![Check::pass(ID, object(database), message).from_vantage(&state.vantage)];
-    checks.extend(reading.uncounted.iter().map(|(table, why)| why.check("baseline.table", table, &state.database)));
-    checks
+    let mut checks = vec![Check::pass(ID, object(database), message)];
+    let failed = |(table, taken): &(Table, Result<Taken, Untaken>)| {
+        taken.as_ref().err().map(|why| table::untaken(why, "baseline.table", table, &state.database))
+    };
+    checks.extend(reading.tables.iter().filter_map(failed));
+    checks.into_iter().map(|check| check.from_vantage(&state.vantage)).collect()
 }
