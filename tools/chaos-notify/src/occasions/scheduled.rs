@@ -1,5 +1,7 @@
 //! An experiment is going to run.
 
+use std::time::Duration;
+
 use chaos_common::config::{Config, Span};
 use chaos_common::record::{Occasion, Time};
 use jiff::SignedDuration;
@@ -48,15 +50,37 @@ pub(crate) fn message(facts: &Facts, config: &Config, args: &ScheduledArgs, now:
     }
 }
 
-/// The longest that an experiment may take by the configured limits; known of `pod-failure` only.
+/// The longest that an experiment may take by the configured limits; nothing for one that has none.
 fn longest(config: &Config, name: &str) -> Option<Span> {
-    let settings = &config.experiment;
-    let sum = settings.warm_up.0.checked_add(settings.pod_failure.recovery_limit.0)?.checked_add(settings.settle.0)?;
-    (name == "pod-failure").then_some(Span(sum))
+    let s = &config.experiment;
+    let (hold, recovery) = match name {
+        "pod-failure" => (Span::seconds(0), s.pod_failure.recovery_limit),
+        "network-partition" => (s.network_partition.duration, s.network_partition.recovery_limit),
+        "resource-exhaustion" => (s.resource_exhaustion.duration, s.resource_exhaustion.recovery_limit),
+        "storage-failure" => (s.storage_failure.duration, s.storage_failure.recovery_limit),
+        "monitoring-failure" => (s.monitoring_failure.duration, s.monitoring_failure.recovery_limit),
+        _ => return None,
+    };
+    [s.warm_up, hold, recovery, s.settle].iter().try_fold(Duration::ZERO, |sum, part| sum.checked_add(part.0)).map(Span)
 }
 
-fn configured<'a>(config: &'a Config, name: &str) -> &'a [String] {
-    if name == "pod-failure" { &config.experiment.pod_failure.workloads } else { &[] }
+/// What an experiment hits by the configuration.
+fn configured(config: &Config, name: &str) -> Vec<String> {
+    let s = &config.experiment;
+    match name {
+        "pod-failure" => s.pod_failure.workloads.clone(),
+        "network-partition" => s.network_partition.workload.iter().cloned().collect(),
+        "resource-exhaustion" => config.application.namespace.iter().map(|name| format!("namespace/{name}")).collect(),
+        "storage-failure" => {
+            let database = config.database.as_ref().map(|database| format!("deployment/{}", database.deployment));
+            s.storage_failure.workload.clone().or(database).into_iter().collect()
+        }
+        "monitoring-failure" => {
+            let systems = config.monitoring.iter().flat_map(|m| [&m.prometheus, &m.grafana, &m.alertmanager]);
+            systems.flatten().map(|system| format!("deployment/{}", system.deployment)).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +103,18 @@ mod tests {
     }
 
     #[test]
+    fn every_experiment_of_the_runbook_has_targets_and_a_longest_duration() {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/ecommerce.toml");
+        let config = chaos_common::config::load(Some(example.as_ref())).expect("the example").config;
+        for name in ["pod-failure", "network-partition", "resource-exhaustion", "storage-failure", "monitoring-failure"]
+        {
+            assert!(longest(&config, name).is_some_and(|span| span.0 >= Duration::from_secs(120)), "{name}");
+            assert!(!configured(&config, name).is_empty(), "{name}");
+        }
+        assert_eq!(longest(&config, "other"), None);
+    }
+
+    #[test]
     fn what_is_left_out_comes_from_the_configuration() {
         let args = ScheduledArgs { experiment: "pod-failure".into(), target: vec![], at: None, duration: None };
         assert_eq!(
@@ -92,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_nobody_knows_is_not_known() {
-        let args = ScheduledArgs { experiment: "network-partition".into(), target: vec![], at: None, duration: None };
+        let args = ScheduledArgs { experiment: "game-day".into(), target: vec![], at: None, duration: None };
         let text = text(&args);
         assert!(text.contains("16:00:00 UTC - not known\nDuration: not known\nTarget: not known\n"), "{text}");
     }

@@ -1,9 +1,9 @@
 //! Streams made from the typed records, so that they stay in step with them.
 
 use chaos_common::record::{
-    Availability, Backup, Baseline, ChannelOutcome, ChannelResult, Check, ClusterRef, Data, Event, EventKind,
-    Experiment, Health, NodeState, Notification, Occasion, Outcome, PodRecovery, PodRef, Record, RecoveryPhases,
-    SystemState, Target, Time, Verdict, Verification, WorkloadRef, WorkloadState, summarize,
+    Availability, Backup, BackupAction, Baseline, ChannelOutcome, ChannelResult, Check, ClusterRef, Data, Event,
+    EventKind, Experiment, Health, NodeState, Notification, Occasion, Outcome, PodRecovery, PodRef, Record,
+    RecoveryPhases, SystemState, Target, Time, Verdict, Verification, WorkloadRef, WorkloadState, summarize,
 };
 
 pub(crate) const RUN: &str = "01981f3e-0000-7000-8000-0123456789ab";
@@ -98,6 +98,7 @@ impl Story {
                 Check::pass("monitoring.prometheus", "service/prometheus", "ready"),
             ],
             state: state(0),
+            also: vec![],
         };
         let experiment = Experiment {
             experiment: "pod-failure".into(),
@@ -121,6 +122,8 @@ impl Story {
             checks: vec![Check::pass("criterion.recovery", "deployment/backend", "recovered in 4.2 s of 120 s")],
             recoveries: vec![recovery("backend", Some(4200.0))],
             availability: vec![availability(100, 0.0)],
+            alerts: Vec::new(),
+            timings: chaos_common::record::Timings::default(),
             overridden: None,
             actions: vec!["deleted pod/backend-old".into(), "watched pod/backend-new become ready".into()],
             issues: Vec::new(),
@@ -140,6 +143,7 @@ impl Story {
             answers: Vec::new(),
             log_errors: Vec::new(),
             timings: Vec::new(),
+            judgements: Vec::new(),
         };
         Story {
             day: day.into(),
@@ -162,7 +166,7 @@ impl Story {
     pub(crate) fn stream(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let checks = vec![Check::pass("backup.read", "database", "read in full")];
-        let backup = Backup { namespace: "shop".into(), checks, items: Vec::new() };
+        let backup = Backup { namespace: "shop".into(), action: BackupAction::Check, checks, items: Vec::new() };
         let baseline = Baseline {
             cluster: cluster(),
             namespace: "shop".into(),
