@@ -105,6 +105,15 @@ apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+# When a pod became ready, and when it was an endpoint, to the microsecond: objects themselves hold whole seconds.
+- level: Request
+  userGroups: ["system:nodes"]
+  verbs: [patch]
+  resources: [{group: "", resources: [pods/status]}]
+- level: Request
+  users: ["system:serviceaccount:kube-system:endpointslice-controller"]
+  verbs: [create, update]
+  resources: [{group: discovery.k8s.io, resources: [endpointslices]}]
 - level: None
   userGroups: ["system:nodes", "system:serviceaccounts:kube-system"]
 - level: None

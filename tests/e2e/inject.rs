@@ -151,15 +151,11 @@ fn a_reader_that_goes_away_does_not_stop_the_run_half_way() {
 
 #[test]
 #[ignore = "needs the cluster: make test"]
-fn a_killed_run_leaves_its_intent_and_the_next_one_refuses() {
+fn a_killed_run_is_undone_by_its_guardian_and_its_stream_says_that_it_died() {
     let cluster = Cluster::new();
     let good = health(&cluster);
     let before = cluster.pods("ecommerce-backend");
     let mut child = injecting(&cluster, &good, &before);
-    child.kill().expect("it runs");
-    let output = child.wait_with_output().expect("it has ended");
-    let left = leases(&cluster);
-    assert!(left.contains("lease.coordination.k8s.io/chaos-deployment-ecommerce-backend-deployment"), "{left}");
     let intent = cluster.kubectl(&[
         "get",
         "leases",
@@ -171,21 +167,18 @@ fn a_killed_run_leaves_its_intent_and_the_next_one_refuses() {
         "jsonpath={.items[0].metadata.annotations}",
     ]);
     assert!(intent.contains("pod-failure") && intent.contains(&before[0]), "{intent}");
+    child.kill().expect("it runs");
+    let output = child.wait_with_output().expect("it has ended");
+    cluster.until("no leases", || {
+        let status = cluster.place.tool("chaos-inject", &["status"]);
+        status.stdout().contains("no run is under way").then_some(status)
+    });
 
     // What it wrote ends in no result, so whatever stands behind it in a pipeline knows that it died.
     let stream = String::from_utf8_lossy(&output.stdout).into_owned();
     let ran = cluster.place.fed("chaos-verify", &[], &stream).exits(3);
     assert!(ran.stdout().contains("died"), "{}", ran.show());
-
-    let good = health_in_spite(&cluster);
-    let mark = cluster.mark();
-    let ran = cluster.place.fed("chaos-inject", &RUN, &good).exits(4);
-    let record = ran.record("chaos.experiment/1");
-    let lock = check(&record, "limit.lock", "");
-    assert!(lock["message"].as_str().is_some_and(|message| message.contains("holds it since")), "{}", ran.show());
-    assert!(lock["hint"].as_str().is_some_and(|hint| hint.contains("kubectl delete lease")), "{}", ran.show());
-    assert_eq!(cluster.writes_since(mark), Vec::<String>::new());
-    cluster.kubectl(&["delete", "leases", "-n", SHOP, "-l", "chaos-runbook/run"]);
+    health_in_spite(&cluster);
 }
 
 /// Health once the shop is whole again by itself.

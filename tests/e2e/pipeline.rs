@@ -64,6 +64,7 @@ fn prepared() -> (Cluster, Place) {
         .env("CHAOS_CONFIG", cluster.place.path().join("chaos.toml"))
         .env("SLACK_WEBHOOK_URL", format!("http://127.0.0.1:{HOOK_PORT}/slack/T0/hunter2"))
         .env("STATUS_PAGE_API_URL", format!("http://127.0.0.1:{HOOK_PORT}/status/hunter3"));
+    place.tool("chaos-backup-check", &["drill"]).exits(0);
     (cluster, place)
 }
 

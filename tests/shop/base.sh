@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the shop image's base layer: Debian with PostgreSQL, Prometheus and Alertmanager, less what the shop never reads.
+# Make the shop image's base layer: Debian with PostgreSQL, Prometheus, Alertmanager and stress, less what the shop never reads.
 # usage: base.sh OUT.tar
 set -euo pipefail
 
@@ -25,6 +25,6 @@ mmdebstrap --quiet --mode=root --variant=essential --format=tar \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/javascript/*' \
   --essential-hook='mkdir -p "$1/etc/postgresql-common"; echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
-  --include=postgresql-15,prometheus,prometheus-alertmanager,curl,ca-certificates,iputils-ping,procps \
+  --include=postgresql-15,prometheus,prometheus-alertmanager,curl,ca-certificates,iputils-ping,procps,stress \
   --customize-hook="$hook" \
   bookworm "$1"

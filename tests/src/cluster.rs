@@ -39,7 +39,19 @@ impl Cluster {
         let text = text
             .replace("\"/backup/", "\"backup/")
             .replace("\"/tmp/experiment-reports\"", "\"reports\"")
-            .replace("node_cpu_percent = 90.0", "node_cpu_percent = 110.0");
+            .replace("node_cpu_percent = 90.0", "node_cpu_percent = 110.0")
+            // It is smaller than a real one, and nobody waits here for half a minute.
+            .replace("image = \"stress:latest\"", "image = \"chaos.test/shop:1\"")
+            .replace("command = [] ", "command = [\"stress\"] ")
+            .replace("cpu_workers = 4", "cpu_workers = 1")
+            .replace("memory_mib = 256", "memory_mib = 32")
+            .replace("cpu_request = \"2\"", "cpu_request = \"200m\"")
+            .replace("cpu_limit = \"4\"", "cpu_limit = \"500m\"")
+            .replace("memory_request = \"2Gi\"", "memory_request = \"64Mi\"")
+            .replace("memory_limit = \"4Gi\"", "memory_limit = \"256Mi\"")
+            .replace("\nduration = \"30s\"", "\nduration = \"4s\"")
+            .replace("\nduration = \"1m\"", "\nduration = \"4s\"")
+            .replace("\nduration = \"10s\"", "\nduration = \"3s\"");
         self.place.file("chaos.toml", &change(text));
     }
 
@@ -55,6 +67,12 @@ impl Cluster {
             kubectl_command().arg("--kubeconfig").arg(&self.kubeconfig).args(args).output().expect("kubectl was built");
         assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The folder that kubectl is in.
+    pub fn kubectl_folder(&self) -> String {
+        let program = PathBuf::from(kubectl_command().get_program());
+        program.parent().map(|folder| folder.display().to_string()).unwrap_or_default()
     }
 
     /// kubectl's output, with a file on its standard input.
@@ -164,7 +182,8 @@ pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_owned()
 }
 
-fn kubectl_command() -> Command {
+/// kubectl as it was built for the cluster, else the one in PATH.
+pub fn kubectl_command() -> Command {
     let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/chaos-runbook"));
     let built = cache.or(home).unwrap_or_default().join("bin/kubectl");

@@ -11,3 +11,4 @@
 pub mod cluster;
 pub mod run;
 pub mod strict;
+pub mod sweep;

@@ -14,7 +14,7 @@ pub fn bin() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its program");
     let folder = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps").to_owned();
     assert!(
-        folder.join("chaos-health").exists(),
+        folder.join("chaos-inject").exists(),
         "no tools in {}; run cargo build --workspace --bins first",
         folder.display()
     );

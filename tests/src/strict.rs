@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 macro_rules! strict {
-    ($($name:ident { $($field:ident: $type:ty),* $(,)? })*) => {
+    ($($name:ident { $($(#[$attribute:meta])? $field:ident: $type:ty),* $(,)? })*) => {
         $(#[derive(Deserialize, Debug)]
         #[serde(deny_unknown_fields)]
-        struct $name { $($field: $type),* })*
+        struct $name { $($(#[$attribute])? $field: $type),* })*
     };
 }
 
@@ -30,28 +30,47 @@ strict! {
     Service { namespace: String, name: String, ready: usize, not_ready: usize }
     Node { name: String, ready: bool, cpu_allocatable_cores: f64, memory_allocatable_bytes: u64, cpu_cores: Option<f64>, memory_bytes: Option<u64> }
     Health { cluster: ClusterRef, namespace: String, checks: Vec<Check>, state: State }
-    Backup { namespace: String, checks: Vec<Check>, items: Vec<Item> }
-    Item { name: String, path: String, resolved: Option<String>, size_bytes: Option<u64>, made: Option<String>, age_s: Option<i64>, max_age_s: i64, contents: Option<Contents> }
+    Backup { namespace: String, action: Option<String>, checks: Vec<Check>, items: Vec<Item> }
+    Item { name: String, path: String, resolved: Option<String>, size_bytes: Option<u64>, made: Option<String>, age_s: Option<i64>, max_age_s: i64, sha256: Option<String>, contents: Option<Contents>, drill: Option<Drill> }
+    Drill { verdict: String, time: String, sha256: String, size_bytes: u64, restore_ms: Option<u64>, into: String, rows: Option<u64>, summary: String }
     Rows { table: String, rows: u64 }
     Baseline { cluster: ClusterRef, namespace: String, checks: Vec<Check>, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, timings: Vec<Timing> }
-    Database { vantage: String, database: String, server_version: String, size_bytes: u64, tables: Vec<Rows> }
+    Database { vantage: String, database: String, server_version: String, size_bytes: u64, tables: Vec<Rows>, server_time: Option<String>, moment: Option<Moment>, fingerprints: Option<Vec<Fingerprint>>, sequences: Option<Vec<Sequence>>, guards: Option<Vec<Guard>>, damage: Option<Vec<Damage>>, replicas: Option<Vec<Replica>>, in_recovery: Option<bool>, checksum_failures: Option<u64> }
+    Moment { system: String, database: u64, next: u64, open: Vec<u64> }
+    Fingerprint { table: String, method: String, columns: Vec<String>, left_out: Option<Vec<String>>, rows: u64, sum: String, key: Option<String>, ranges: Option<Vec<Range>> }
+    Range { first: i64, last: i64, rows: u64, sum: String }
+    Sequence { sequence: String, column: String, last: Option<i64>, greatest: Option<i64>, increment: i64 }
+    Guard { kind: String, table: String, name: String, definition: String, valid: bool }
+    Damage { object: String, message: String }
+    Replica { name: String, state: String, lag_bytes: Option<i64>, lag_ms: Option<f64> }
     Digest { kind: String, name: String, digest: String }
     Answer { service: String, path: String, vantage: String, status: u16, items: Option<u64> }
-    Timing { service: String, path: String, vantage: String, requests: usize, errors: usize, p50_ms: Option<f64>, p95_ms: Option<f64>, max_ms: Option<f64> }
+    Timing { service: String, path: String, vantage: String, requests: usize, errors: usize, p50_ms: Option<f64>, p95_ms: Option<f64>, p99_ms: Option<f64>, p999_ms: Option<f64>, max_ms: Option<f64>, #[serde(default)] failures: Vec<String>, load: Option<LoadFigures>, steps: Option<Steps>, window_ms: Option<f64>, #[serde(default)] windows: Vec<Window>, #[serde(default)] distribution: Vec<Bar>, histogram: Option<String> }
+    LoadFigures { profile: Option<String>, started: String, duration_ms: u64, offered_rate: Option<f64>, achieved_rate: f64, connections: usize, protocol: String, pods: Option<usize>, lag_p50_ms: f64, lag_p99_ms: f64, saturated: Option<String> }
+    Steps { lookup_ms: f64, connect_ms: f64, tls_ms: Option<f64>, first_byte_ms: f64, total_ms: f64 }
+    Window { requests: u64, errors: u64, p50_ms: Option<f64>, p99_ms: Option<f64>, histogram: String }
+    Bar { up_to_ms: f64, count: u64 }
+    Load { checks: Vec<Check>, timings: Vec<Timing> }
+    Judgement { service: String, path: String, figure: String, status: String, before: f64, after: f64, limit: f64, low: Option<f64>, high: Option<f64>, needs_requests: Option<u64> }
     Notification { occasion: String, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, checks: Vec<Check> }
     Contact { role: String, name: String, phone: String }
     Channel { channel: String, to: String, outcome: String, attempts: u32, detail: String }
-    Plan { experiment: String, cluster: ClusterRef, namespace: String, targets: Vec<Target>, calls: Vec<Call>, blast_radius: Vec<Radius>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, permissions: Vec<Permission>, checks: Vec<Check> }
+    Plan { experiment: String, cluster: ClusterRef, namespace: String, targets: Vec<Target>, changes: Vec<Change>, calls: Vec<Call>, hold_ms: u64, affected: Vec<String>, alerts: Vec<String>, blast_radius: Vec<Radius>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, permissions: Vec<Permission>, checks: Vec<Check> }
     Target { kind: String, namespace: String, name: String, uid: String, owner: WorkloadRef, node: Option<String> }
     Call { method: String, path: String, precondition: Option<String> }
     Radius { workload: WorkloadRef, ready: usize, hit: usize, left: usize, services: Vec<String> }
-    Permission { verb: String, group: String, resource: String, namespace: String, allowed: bool }
+    Permission { verb: String, group: String, resource: String, namespace: String, name: Option<String>, allowed: bool }
+    Object { api_version: String, kind: String, resource: String, namespace: Option<String>, name: String, uid: Option<String> }
     Event { event: String, object: Option<String>, since_injection_ms: Option<f64> }
-    Experiment { experiment: String, outcome: String, reason: Option<String>, cluster: Option<ClusterRef>, namespace: String, executor: String, targets: Vec<Target>, started: String, injected: Option<String>, ended: String, duration_ms: u64, checks: Vec<Check>, recoveries: Vec<Recovery>, availability: Vec<Availability>, overridden: Option<String>, actions: Vec<String>, issues: Vec<String> }
+    Experiment { experiment: String, outcome: String, reason: Option<String>, cluster: Option<ClusterRef>, namespace: String, executor: String, targets: Vec<Target>, started: String, injected: Option<String>, ended: String, duration_ms: u64, checks: Vec<Check>, recoveries: Vec<Recovery>, availability: Vec<Availability>, alerts: Vec<Alert>, timings: BTreeMap<String, f64>, overridden: Option<String>, actions: Vec<String>, issues: Vec<String> }
+    Alert { name: String, expected: bool, before: bool, fired_ms: Option<f64>, delivered_ms: Option<f64> }
+    Rollback { cause: String, cluster: Option<ClusterRef>, namespaces: Vec<String>, executor: String, reason: Option<String>, dry_run: bool, runs: Vec<Held>, locks: Vec<Lock>, checks: Vec<Check>, actions: Vec<String>, issues: Vec<String> }
+    Held { run: String, experiment: String, executor: String, since: Option<String>, alive: Option<bool>, changes: Vec<Change>, undone: bool }
+    Lock { namespace: String, executor: String, reason: String, since: Option<String> }
     Pod { name: String, uid: String }
     Recovery { deleted: Pod, replacement: Option<Pod>, owner: WorkloadRef, phases: BTreeMap<String, f64>, recovery_ms: Option<f64>, error_bound_ms: f64 }
     Availability { service: String, path: String, vantage: String, interval_ms: u64, requests: u64, good: u64, missed: u64, percent: f64, longest_gap_ms: f64, p50_ms: Option<f64>, max_ms: Option<f64>, errors: Vec<String> }
-    Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing> }
+    Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing>, #[serde(default)] judgements: Vec<Judgement> }
     LogErrors { workload: String, pods: usize, lines: u64, samples: Vec<String> }
     Report { form: String, subject: String, status: String, location: String, stream: Option<String>, findings: Vec<String>, next_steps: Vec<String>, checks: Vec<Check> }
 }
@@ -75,6 +94,14 @@ enum Contents {
         objects: usize,
         kinds: BTreeMap<String, usize>,
     },
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
+enum Change {
+    Set { object: Object, field: Vec<String>, original: Value, faulted: Value },
+    Make { object: Object, manifest: Value },
+    Take { object: Object },
 }
 
 /// Reads one line; anything that is not promised is an error.
@@ -105,8 +132,10 @@ pub fn read(line: &str) -> Result<Value, String> {
         "chaos.plan/1" => data!(Plan),
         "chaos.event/1" => data!(Event),
         "chaos.experiment/1" => data!(Experiment),
+        "chaos.rollback/1" => data!(Rollback),
         "chaos.verification/1" => data!(Verification),
         "chaos.report/1" => data!(Report),
+        "chaos.load/1" => data!(Load),
         other => return Err(format!("{other} is no kind of ours")),
     }
     .map_err(|error| format!("the data of {} is not as promised: {error}", envelope.schema))?;

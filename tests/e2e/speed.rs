@@ -1,0 +1,105 @@
+//! Load from pods of a Job, and the judgement of what they measured.
+
+use std::process::Command;
+
+use chaos_tests::cluster::{Cluster, SHOP, repository};
+use chaos_tests::run::{Ran, bin};
+use serde_json::Value;
+
+/// The image with the tools of this build, in the cluster.
+fn image(cluster: &Cluster) -> String {
+    let output = Command::new(repository().join("tests/shop/tools.sh"))
+        .arg(bin())
+        .env("KUBECONFIG", cluster.state().join("admin.kubeconfig"))
+        .env_remove("CONTEXT")
+        .output()
+        .expect("bash is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A configuration with one timed path and a short load from two pods of this image.
+fn configured(image: &str) -> Cluster {
+    let cluster = Cluster::new();
+    let image = image.to_owned();
+    cluster.config(&move |text| {
+        text.replace("timed = [\"/\", \"/api/products\"]", "timed = [\"/health\"]")
+            .replace("timed = [\"/health\", \"/api/products\", \"/api/users\"]", "timed = []")
+            .replace("# image = \"registry/chaos-verify:1\"", &format!("image = \"{image}\""))
+            .replace("max_ratio = 1.5", "max_ratio = 3.0")
+            .replace("allowance_ms = 20.0 ", "allowance_ms = 500.0 ")
+            .replace("pods = 1 ", "pods = 2 ")
+            .replace("rate = 20.0 ", "rate = 100.0 ")
+    });
+    cluster
+}
+
+fn jobs(cluster: &Cluster) -> String {
+    cluster.kubectl(&["get", "jobs", "-n", SHOP, "-o", "name"])
+}
+
+/// The first check of an id.
+#[track_caller]
+fn check<'a>(record: &'a Value, id: &str) -> &'a Value {
+    let checks = record["data"]["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id}: {record}"))
+}
+
+fn last(ran: &Ran) -> Value {
+    ran.records().last().cloned().expect("a record")
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn load_comes_from_the_pods_of_a_job_that_is_gone_afterwards() {
+    let cluster = configured(&image(&Cluster::new()));
+    cluster.whole();
+    let baseline = cluster.place.tool("chaos-verify", &["baseline", "--load", "normal", "--duration", "12s"]);
+    let record = last(&baseline);
+    let timing = &record["data"]["timings"][0];
+    assert_eq!((&timing["vantage"], &timing["load"]["pods"]), (&"job".into(), &2.into()), "{record}");
+    assert_eq!(timing["requests"], 1200, "each of the pods sends its share: {timing}");
+    assert_eq!(timing["errors"], 0, "{timing}");
+    assert_eq!(jobs(&cluster), "");
+    // Without --load it is the load of the baseline.
+    let after = cluster.place.fed("chaos-verify", &["--wait", "0s"], &baseline.stdout());
+    let record = last(&after);
+    let judged = check(&record, "performance.load");
+    // A machine that is busy with other things may be no load generator; then it must say so.
+    assert!(judged["status"] == "pass" || judged["status"] == "unknown", "{judged}");
+    if judged["status"] == "pass" {
+        let figures: Vec<_> =
+            record["data"]["judgements"].as_array().expect("judgements").iter().map(|one| &one["figure"]).collect();
+        assert_eq!(figures, ["p50", "p95", "p99", "errors"]);
+    }
+    assert_eq!(jobs(&cluster), "");
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn an_image_that_is_not_there_is_unknown_and_named_and_its_job_is_deleted() {
+    let cluster = configured("chaos.test/no-such-image:1");
+    let ran = cluster.place.tool("chaos-verify", &["baseline", "--load", "normal", "--duration", "5s"]);
+    let record = last(&ran);
+    let job = check(&record, "performance.job");
+    assert_eq!(job["status"], "unknown", "{job}");
+    assert!(job["message"].to_string().contains("no-such-image"), "{job}");
+    assert_eq!(jobs(&cluster), "");
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_quota_that_lets_no_pod_in_is_named() {
+    let cluster = configured("chaos.test/shop:1");
+    cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: speed-quota}}");
+    cluster.apply(
+        "{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: speed-quota}, spec: {hard: {pods: '0'}}}",
+    );
+    let ran =
+        cluster.place.tool("chaos-verify", &["baseline", "-n", "speed-quota", "--load", "normal", "--duration", "5s"]);
+    let record = last(&ran);
+    cluster.kubectl(&["delete", "namespace", "speed-quota", "--wait=false"]);
+    let job = check(&record, "performance.job");
+    assert_eq!(job["status"], "unknown", "{job}");
+    assert!(job["message"].to_string().contains("quota"), "{job}");
+}

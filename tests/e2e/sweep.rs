@@ -1,0 +1,31 @@
+//! A sample of the kill sweep; `make sweep` has all of it.
+
+use std::time::{Duration, Instant};
+
+use chaos_tests::sweep::{Figures, Lane, bed, table};
+
+/// Kills for each experiment.
+const KILLS: usize = 4;
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn whoever_is_killed_at_any_call_nothing_is_left() {
+    let until = Instant::now() + Duration::from_secs(90);
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let lanes = bed::EXPERIMENTS.map(|experiment| {
+            scope.spawn(move || {
+                let lane = Lane::new(experiment);
+                let figures = lane.sweep(KILLS, until, &mut |_| {});
+                lane.remove();
+                figures
+            })
+        });
+        lanes.into_iter().map(|lane| lane.join().expect("a lane ends")).collect()
+    });
+    println!("{}", table(&all));
+    let kills: Vec<_> = all.iter().flat_map(Figures::kills).collect();
+    assert!(kills.len() >= 3 * bed::EXPERIMENTS.len(), "too few kills: {}", kills.len());
+    for kill in kills {
+        assert!(kill.left.is_empty() && kill.odd.is_none(), "{kill:#?}");
+    }
+}

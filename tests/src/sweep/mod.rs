@@ -1,0 +1,444 @@
+//! The kill sweep: `chaos-inject`, its guardian, or both are killed at every API call that they make, and
+//! afterwards nothing may be left.
+
+pub mod bed;
+mod figures;
+mod proxy;
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+pub use figures::{Figures, Undo, table};
+use proxy::{Call, Moment, Proxy, Trigger, Who};
+use snapshot::Snapshot;
+
+use crate::cluster::Cluster;
+
+/// Time for a run, with or without its tool, to come to its end.
+const END: Duration = Duration::from_secs(180);
+/// Time for the cluster to remove what belonged to a Lease that is gone.
+const CLEARANCE: Duration = Duration::from_secs(10);
+/// Attempts at a run that nobody kills.
+const ATTEMPTS: usize = 3;
+/// Calls that a guardian which takes over is killed at.
+const TAKEOVER: usize = 8;
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Victim {
+    /// The tool: the guardian has to undo.
+    Tool,
+    /// The guardian: the tool has to.
+    Guardian,
+    /// Both: `recover` has to.
+    Both,
+    /// The tool, and then its guardian while it undoes: `recover` has to.
+    Successor,
+}
+
+impl Victim {
+    /// In words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Victim::Tool => "tool",
+            Victim::Guardian => "guardian",
+            Victim::Both => "both",
+            Victim::Successor => "tool, then guardian",
+        }
+    }
+}
+
+/// One kill that is to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    victim: Victim,
+    /// At this call of the tool, from 1; for the successor, at this one of the guardian since the tool's death.
+    number: usize,
+    moment: Moment,
+    /// For the successor: the call of the tool at which the tool dies.
+    first: usize,
+}
+
+/// What became of a kill.
+#[derive(Clone, Debug)]
+pub struct Kill {
+    /// Which.
+    pub point: Point,
+    /// What was left; empty if nothing.
+    pub left: Vec<String>,
+    /// The undo, seen from the proxy.
+    pub undo: Undo,
+    /// What else was wrong.
+    pub odd: Option<String>,
+}
+
+/// The sweep of one experiment.
+pub struct Lane {
+    experiment: &'static str,
+    cluster: Cluster,
+    proxy: Proxy,
+    client: Client,
+    runtime: tokio::runtime::Runtime,
+    kubeconfig: PathBuf,
+    tool: PathBuf,
+}
+
+/// Which processes there are, and when they were killed.
+#[derive(Debug, Default)]
+struct Deaths {
+    tool: Option<u32>,
+    guardian: Option<u32>,
+    at: Option<Instant>,
+    second: bool,
+}
+
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    // It may have ended by itself a moment ago.
+    let _ = kill_process(pid, Signal::KILL);
+}
+
+/// It runs; one that is dead and not yet waited for does not.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+impl Lane {
+    /// Makes the test bed and the proxy of an experiment.
+    pub fn new(experiment: &'static str) -> Lane {
+        let cluster = Cluster::new();
+        bed::make(&cluster, experiment);
+        cluster.place.file("chaos.toml", &bed::config(experiment));
+        let admin = cluster.state().join("admin.kubeconfig");
+        let proxy = Proxy::start(&admin);
+        let kubeconfig = cluster.place.file(
+            "proxy.kubeconfig",
+            &format!(
+                "{{apiVersion: v1, kind: Config, current-context: sweep,
+                   clusters: [{{name: sweep, cluster: {{server: \"http://{}\"}}}}], users: [{{name: sweep, user: {{}}}}],
+                   contexts: [{{name: sweep, context: {{cluster: sweep, user: sweep}}}}]}}",
+                proxy.address
+            ),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let client = runtime.block_on(proxy::connect(&admin));
+        Lane { experiment, cluster, proxy, client, runtime, kubeconfig, tool: crate::run::bin().join("chaos-inject") }
+    }
+
+    /// Takes the test bed away.
+    pub fn remove(self) {
+        self.cluster.kubectl(&["delete", "namespace", &bed::namespace(self.experiment), "--wait=false"]);
+        self.cluster.kubectl(&[
+            "delete",
+            "persistentvolume",
+            &bed::namespace(self.experiment),
+            "--ignore-not-found",
+            "--wait=false",
+        ]);
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        let log = std::fs::File::create(self.cluster.place.path().join("stderr")).expect("a file can be made");
+        let mut command = self.cluster.place.command(&self.tool);
+        command.args(args).arg("--kubeconfig").arg(&self.kubeconfig);
+        let records = std::fs::File::create(self.cluster.place.path().join("stdout")).expect("a file can be made");
+        command.stdin(Stdio::null()).stdout(records).stderr(log);
+        command.spawn().expect("the tool can be started")
+    }
+
+    /// What the last process said, shortened.
+    fn said(&self) -> String {
+        let text = std::fs::read_to_string(self.cluster.place.path().join("stderr")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n      ")
+    }
+
+    fn run(&self) -> Child {
+        self.start(&["run", self.experiment, "--yes", "--override", "kill sweep"])
+    }
+
+    /// Waits until every pod is as its workload wants it.
+    fn whole(&self) {
+        let namespace = bed::namespace(self.experiment);
+        let end = Instant::now() + END;
+        loop {
+            let (deployments, pods) = self.runtime.block_on(async {
+                let get = async |path: String| -> Value {
+                    let request = http::Request::get(path).body(Vec::new()).expect("a path");
+                    self.client.request(request).await.unwrap_or_default()
+                };
+                tokio::join!(
+                    get(format!("/apis/apps/v1/namespaces/{namespace}/deployments")),
+                    get(format!("/api/v1/namespaces/{namespace}/pods"))
+                )
+            });
+            let empty = Vec::new();
+            let deployments = deployments["items"].as_array().unwrap_or(&empty);
+            let pods = pods["items"].as_array().unwrap_or(&empty);
+            let wanted: i64 = deployments.iter().filter_map(|one| one["spec"]["replicas"].as_i64()).sum();
+            let settled = |one: &Value| {
+                let (spec, status) = (&one["spec"], &one["status"]);
+                status["observedGeneration"] == one["metadata"]["generation"]
+                    && status["readyReplicas"] == spec["replicas"]
+                    && status["updatedReplicas"] == spec["replicas"]
+            };
+            let stays = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_null();
+            let whole = !deployments.is_empty()
+                && deployments.iter().all(settled)
+                && pods.iter().all(stays)
+                && i64::try_from(pods.len()) == Ok(wanted);
+            if whole {
+                return;
+            }
+            assert!(Instant::now() < end, "{namespace} does not get whole");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.runtime.block_on(Snapshot::take(&self.client, &bed::namespace(self.experiment)))
+    }
+
+    /// A run that nobody kills: what calls it makes. A machine that is busy with something else may need
+    /// several attempts.
+    ///
+    /// # Panics
+    /// None ends well, or one leaves something.
+    pub fn undisturbed(&self) -> Vec<Call> {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            match self.attempt() {
+                Ok(calls) => return calls,
+                Err(why) => last = why,
+            }
+        }
+        panic!("{} does not pass: {last}", self.experiment);
+    }
+
+    fn attempt(&self) -> Result<Vec<Call>, String> {
+        self.whole();
+        let before = self.snapshot();
+        self.proxy.begin();
+        let mut child = self.run();
+        self.proxy.of(child.id());
+        let status = wait(&mut child, END).expect("it ends by itself");
+        assert_eq!(before.differences(&self.snapshot()), Vec::<String>::new());
+        if !status.success() {
+            return Err(format!("{status}: {}", self.said()));
+        }
+        Ok(self.proxy.calls().into_iter().filter(|call| call.who == Who::Tool).collect())
+    }
+
+    /// Kills at one point and looks what is left. Nothing if the run ended before it came there.
+    pub fn kill(&self, point: Point) -> Option<Kill> {
+        self.whole();
+        let before = self.snapshot();
+        self.proxy.begin();
+        let deaths = Arc::new(Mutex::new(Deaths::default()));
+        self.arm(point, &deaths);
+        let mut child = {
+            let mut deaths = deaths.lock().unwrap_or_else(PoisonError::into_inner);
+            let child = self.run();
+            deaths.tool = Some(child.id());
+            child
+        };
+        self.proxy.of(child.id());
+        let mut odd = None;
+        let Some(status) = wait(&mut child, END) else {
+            child.kill().expect("it runs");
+            let _ = child.wait();
+            return Some(Kill { point, left: vec!["the tool did not end".into()], undo: Undo::default(), odd });
+        };
+        let (killed, guardian) = {
+            let deaths = deaths.lock().unwrap_or_else(PoisonError::into_inner);
+            (deaths.at, deaths.guardian)
+        };
+        let Some(killed) = killed else {
+            // It ended before; then its guardian has, too.
+            self.proxy.disarm();
+            return None;
+        };
+        let end = Instant::now() + END;
+        while (guardian.is_some_and(runs) || !self.proxy.is_quiet()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if guardian.is_some_and(runs) {
+            odd = Some("the guardian did not end".to_owned());
+        }
+        let second = deaths.lock().unwrap_or_else(PoisonError::into_inner).second;
+        if point.victim == Victim::Successor && !second {
+            // The guardian was done before; what the tool's death left is looked at elsewhere.
+            self.proxy.disarm();
+            return None;
+        }
+        if point.victim == Victim::Guardian && !matches!(status.code(), Some(0 | 1 | 3 | 4 | 6)) {
+            odd = Some(format!("the tool ended with {status}: {}", self.said()));
+        }
+        let undo = figures::undo(&self.proxy.calls(), point.victim, killed);
+        if matches!(point.victim, Victim::Both | Victim::Successor) {
+            self.proxy.begin();
+            let mut child = self.start(&["recover"]);
+            let status = wait(&mut child, END);
+            if !status.is_some_and(|status| status.success()) {
+                odd = Some(format!("recover ended with {status:?}: {}", self.said()));
+            }
+        }
+        let end = Instant::now() + CLEARANCE;
+        loop {
+            let left = before.differences(&self.snapshot());
+            if left.is_empty() {
+                return Some(Kill { point, left, undo, odd });
+            }
+            if Instant::now() >= end {
+                // What is left would refuse the runs to come.
+                self.proxy.begin();
+                let _ = wait(&mut self.start(&["recover"]), END);
+                return Some(Kill { point, left, undo, odd });
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Says what happens at which call.
+    fn arm(&self, point: Point, deaths: &Arc<Mutex<Deaths>>) {
+        let shared = Arc::clone(deaths);
+        let (victim, proxy) = (point.victim, self.proxy.clone());
+        let deed = move || {
+            let mut deaths = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let tool = deaths.tool.expect("it was started");
+            deaths.guardian = proxy::children(tool).first().copied();
+            deaths.at = Some(Instant::now());
+            if matches!(victim, Victim::Guardian | Victim::Both) {
+                deaths.guardian.into_iter().for_each(kill);
+            }
+            if victim == Victim::Successor {
+                let shared = Arc::clone(&shared);
+                let deed = move || {
+                    let mut deaths = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    deaths.second = true;
+                    deaths.guardian.into_iter().for_each(kill);
+                    true
+                };
+                proxy.arm(Trigger {
+                    who: Who::Guardian,
+                    number: point.number,
+                    moment: point.moment,
+                    deed: Box::new(deed),
+                });
+            }
+            if victim != Victim::Guardian {
+                kill(tool);
+            }
+            victim != Victim::Guardian
+        };
+        let (number, moment) = match point.victim {
+            Victim::Successor => (point.first, Moment::After),
+            _ => (point.number, point.moment),
+        };
+        self.proxy.arm(Trigger { who: Who::Tool, number, moment, deed: Box::new(deed) });
+    }
+
+    /// The sweep: so many kills, spread evenly over all the points that there are, or all of them several
+    /// times. Tells `tell` of each, and ends when the time is over.
+    pub fn sweep(&self, kills: usize, until: Instant, tell: &mut dyn FnMut(&Kill)) -> Figures {
+        let calls = self.undisturbed();
+        let points = spread(&points(&calls), kills);
+        let mut figures = Figures::new(self.experiment, calls.len());
+        for point in points {
+            if Instant::now() >= until {
+                break;
+            }
+            match self.kill(point) {
+                Some(kill) => {
+                    tell(&kill);
+                    figures.add(kill);
+                }
+                None => figures.missed += 1,
+            }
+        }
+        figures
+    }
+}
+
+/// Waits for a process to end.
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait().expect("it is ours") {
+            return Some(status);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// All points at which somebody can be killed in a run that makes these calls.
+fn points(calls: &[Call]) -> Vec<Point> {
+    let mut points = Vec::new();
+    for (n, call) in calls.iter().enumerate() {
+        let at = |victim, moment| Point { victim, number: n + 1, moment, first: 0 };
+        points.extend([at(Victim::Tool, Moment::Before), at(Victim::Tool, Moment::After)]);
+        if call.writes() {
+            points.push(at(Victim::Tool, Moment::Late));
+        }
+        if call.guarded {
+            points.push(at(Victim::Guardian, Moment::Before));
+            points.push(at(Victim::Both, if call.writes() { Moment::After } else { Moment::Before }));
+        }
+    }
+    // The last write of the fault comes before the first one of the undo: the first half of those that are
+    // about no Lease; of a fault that only takes something, there is no undo.
+    let writes: Vec<usize> =
+        calls.iter().enumerate().filter(|(_, call)| call.writes() && !call.of_lease()).map(|(n, _)| n + 1).collect();
+    if let Some(first) = writes.get(writes.len().div_ceil(2).saturating_sub(1)).copied() {
+        for number in 1..=TAKEOVER {
+            let at = |moment| Point { victim: Victim::Successor, number, moment, first };
+            points.extend([at(Moment::Before), at(Moment::After)]);
+        }
+    }
+    points
+}
+
+/// So many of them, evenly spread; each several times if there are fewer.
+fn spread(points: &[Point], kills: usize) -> Vec<Point> {
+    (0..kills)
+        .map(|n| {
+            let round = n / points.len();
+            let rest = (kills - round * points.len()).min(points.len());
+            points[((n % points.len()) * points.len() + points.len() / 2) / rest]
+        })
+        .collect()
+}
+
+/// How many kills each experiment gets of all.
+pub fn shares(kills: usize) -> BTreeMap<&'static str, usize> {
+    let count = bed::EXPERIMENTS.len();
+    bed::EXPERIMENTS.iter().enumerate().map(|(n, name)| (*name, (kills + count - 1 - n) / count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kills_are_spread_over_all_points() {
+        let point = |number| Point { victim: Victim::Tool, number, moment: Moment::Before, first: 0 };
+        let all: Vec<Point> = (1..=10).map(point).collect();
+        let numbers = |kills| spread(&all, kills).iter().map(|point| point.number).collect::<Vec<_>>();
+        assert_eq!(numbers(5), [2, 4, 6, 8, 10]);
+        assert_eq!(numbers(10), (1..=10).collect::<Vec<_>>());
+        assert_eq!(numbers(12)[10..], [3, 8]);
+        assert_eq!(shares(7).values().sum::<usize>(), 7);
+    }
+}

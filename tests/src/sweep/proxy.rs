@@ -1,0 +1,327 @@
+//! A recording proxy in front of the real API server. It speaks plain HTTP on the loopback interface,
+//! forwards everything with the cluster's own credentials, streams as well, and does something at a
+//! chosen call: before it reaches the server, after the server has answered it, or before with the call
+//! arriving late all the same.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::net::TcpListener;
+
+/// How much later a call arrives whose caller is dead: as if the network had kept it.
+pub const LATE: Duration = Duration::from_millis(300);
+
+/// Who makes a call, by its user agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// `chaos-inject` itself.
+    Tool,
+    /// Its guardian.
+    Guardian,
+}
+
+/// When, in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before it reaches the server, which never gets it.
+    Before,
+    /// The server has executed it; its answer is not delivered.
+    After,
+    /// As before, but it reaches the server after a while.
+    Late,
+}
+
+/// A call that counts: no probe of a Service or pod.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// By whom.
+    pub who: Who,
+    /// Its method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// When the proxy had it.
+    pub at: Instant,
+    /// When the head of the server's answer came.
+    pub answered: Option<Instant>,
+    /// The answer's status.
+    pub status: Option<u16>,
+    /// The tool had a guardian then.
+    pub guarded: bool,
+}
+
+impl Call {
+    /// It changes an object.
+    pub fn writes(&self) -> bool {
+        matches!(self.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE") && !self.path.contains("reviews")
+    }
+
+    /// It is about a Lease.
+    pub fn of_lease(&self) -> bool {
+        self.path.contains("/leases")
+    }
+
+    /// It changed an object.
+    pub fn wrote(&self) -> bool {
+        self.writes() && self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    fn is_stream(&self) -> bool {
+        self.path.contains("watch=") || self.path.contains("/exec")
+    }
+
+    /// The time that the server took, for calls that end.
+    pub fn served(&self) -> Option<(Instant, Instant)> {
+        (!self.is_stream()).then_some((self.at, self.answered?))
+    }
+}
+
+/// What happens at a call. It gives whether the caller is dead now.
+pub type Deed = Box<dyn FnOnce() -> bool + Send>;
+
+/// At which call something happens.
+pub struct Trigger {
+    /// Whose calls are counted, from now on.
+    pub who: Who,
+    /// The how many-th, from 1.
+    pub number: usize,
+    /// When in the call.
+    pub moment: Moment,
+    /// What.
+    pub deed: Deed,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<Call>,
+    tool: Option<u32>,
+    trigger: Option<Trigger>,
+    /// Calls under way, but for streams.
+    open: usize,
+}
+
+/// A running proxy.
+#[derive(Clone)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+/// A connection to the real API server.
+pub async fn connect(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("a kubeconfig that holds");
+    config.default_retry = false;
+    Client::try_from(config).expect("credentials that can be read")
+}
+
+/// The children of a process.
+pub fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+}
+
+impl Proxy {
+    /// Starts one in a thread of its own, which lives as long as the program.
+    pub fn start(kubeconfig: &Path) -> Proxy {
+        let state = Arc::new(Mutex::new(State::default()));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (shared, kubeconfig) = (Arc::clone(&state), kubeconfig.to_owned());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let client = connect(&kubeconfig).await;
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                sender.send(listener.local_addr().expect("an address")).expect("somebody waits");
+                loop {
+                    let Ok((stream, _)) = listener.accept().await else { continue };
+                    let (client, state) = (client.clone(), Arc::clone(&shared));
+                    let service = service_fn(move |request| answer(client.clone(), Arc::clone(&state), request));
+                    // A caller that was killed leaves its connection broken; that is what we are here for.
+                    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades());
+                }
+            });
+        });
+        Proxy { address: receiver.recv().expect("the proxy starts"), state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Forgets the calls so far, and gets ready for another run.
+    pub fn begin(&self) {
+        *self.state() = State::default();
+    }
+
+    /// The process whose guardian is looked for.
+    pub fn of(&self, tool: u32) {
+        self.state().tool = Some(tool);
+    }
+
+    /// Sets what happens at a call.
+    pub fn arm(&self, trigger: Trigger) {
+        self.state().trigger = Some(trigger);
+    }
+
+    /// Takes away what would happen and has not; `false` if it has.
+    pub fn disarm(&self) -> bool {
+        self.state().trigger.take().is_some()
+    }
+
+    /// The calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// No call is under way any more.
+    pub fn is_quiet(&self) -> bool {
+        self.state().open == 0
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn who(headers: &HeaderMap) -> Who {
+    let agent = headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    if agent == Some("chaos-inject-guardian") { Who::Guardian } else { Who::Tool }
+}
+
+/// A probe of what runs in the cluster: there are very many, and nothing is at stake in them.
+fn is_probe(uri: &Uri) -> bool {
+    let parts: Vec<&str> = uri.path().split('/').collect();
+    parts.windows(2).any(|two| two == ["services", "proxy"])
+        || parts
+            .iter()
+            .position(|part| *part == "proxy")
+            .is_some_and(|at| at >= 3 && matches!(parts[at - 2], "services" | "pods"))
+}
+
+/// The trigger, if this is its call.
+fn due(state: &mut State, who: Who) -> Option<Trigger> {
+    let trigger = state.trigger.as_mut().filter(|trigger| trigger.who == who)?;
+    trigger.number -= 1;
+    if trigger.number == 0 { state.trigger.take() } else { None }
+}
+
+type Answer = Result<Response<Body>, Killed>;
+
+/// The caller is dead: its connection ends without an answer.
+#[derive(Debug)]
+struct Killed;
+
+impl std::fmt::Display for Killed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the caller was killed")
+    }
+}
+
+impl std::error::Error for Killed {}
+
+async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incoming>) -> Answer {
+    if is_probe(request.uri()) {
+        return Ok(forward(&client, request).await);
+    }
+    let (number, trigger) = {
+        let mut state = lock(&state);
+        let who = who(request.headers());
+        let call = Call {
+            who,
+            method: request.method().to_string(),
+            path: request.uri().to_string(),
+            at: Instant::now(),
+            answered: None,
+            status: None,
+            guarded: state.tool.is_some_and(|tool| !children(tool).is_empty()),
+        };
+        state.calls.push(call);
+        state.open += 1;
+        (state.calls.len() - 1, due(&mut state, who))
+    };
+    // A task of its own: a call that was sent reaches the server, whatever becomes of the caller.
+    let task = tokio::spawn(async move {
+        let (mut killed, mut after) = (false, None);
+        if let Some(trigger) = trigger {
+            match trigger.moment {
+                Moment::After => after = Some(trigger.deed),
+                Moment::Before | Moment::Late => {
+                    killed = (trigger.deed)();
+                    if killed && trigger.moment == Moment::Before {
+                        lock(&state).open -= 1;
+                        return Err(Killed);
+                    }
+                    if trigger.moment == Moment::Late {
+                        tokio::time::sleep(LATE).await;
+                    }
+                }
+            }
+        }
+        let response = forward(&client, request).await;
+        {
+            let mut state = lock(&state);
+            state.open -= 1;
+            if let Some(call) = state.calls.get_mut(number) {
+                call.answered = Some(Instant::now());
+                call.status = Some(response.status().as_u16());
+            }
+        }
+        if let Some(deed) = after {
+            killed = deed();
+        }
+        if killed { Err(Killed) } else { Ok(response) }
+    });
+    task.await.expect("it does not panic")
+}
+
+/// Passes a call on, and the answer back; a connection that is taken over is copied from then on.
+async fn forward(client: &Client, mut request: Request<Incoming>) -> Response<Body> {
+    let ours = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let (mut parts, body) = request.into_parts();
+    parts.headers.remove(http::header::HOST);
+    parts.extensions.clear();
+    let body = match body.collect().await {
+        Ok(body) => Body::from(body.to_bytes()),
+        Err(_) => return gateway("the call was cut off"),
+    };
+    let mut response = match client.send(Request::from_parts(parts, body)).await {
+        Ok(response) => response,
+        Err(error) => return gateway(&error.to_string()),
+    };
+    if let (StatusCode::SWITCHING_PROTOCOLS, Some(ours)) = (response.status(), ours) {
+        let theirs = hyper::upgrade::on(&mut response);
+        tokio::spawn(async move {
+            if let (Ok(ours), Ok(theirs)) = (ours.await, theirs.await) {
+                // Either side may end it at any time.
+                let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
+            }
+        });
+        let mut head = Response::new(Body::empty());
+        *head.status_mut() = response.status();
+        *head.headers_mut() = response.headers().clone();
+        return head;
+    }
+    response
+}
+
+fn gateway(why: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("the proxy has no answer: {why}").into_bytes()));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response
+}
