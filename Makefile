@@ -1,10 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-
-SHELL := /bin/bash
-
-.PHONY: help build demo demo-down test lint bench schemas install
+.PHONY: help build demo demo-down test sweep lint bench truth schemas install
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -21,11 +18,17 @@ demo-down: ## take the demo away
 test: ## prove everything: lints, unit, tool and pipeline tests, and the real cluster
 	@scripts/test.sh
 
+sweep: ## kill chaos-inject at each of its API calls (KILLS=600, MINUTES=25)
+	@scripts/sweep.sh
+
 lint: ## formatting, clippy, licences, shell scripts
 	@scripts/lint.sh
 
 bench: ## speed and memory against the runbook's own commands
 	@scripts/bench.sh
+
+truth: ## damaged backups by the thousand: who sees it
+	@scripts/truth.sh
 
 schemas: ## write the JSON Schemas of the records anew
 	@. scripts/lib.sh && UPDATE_SCHEMAS=1 cargo test -q -p chaos-common --test schemas

@@ -28,6 +28,7 @@ mkdir -p "$demo"
 shop_config "$demo"
 shop_secrets
 export CHAOS_CONFIG=$demo/chaos.toml XDG_STATE_HOME=$demo/state
+chaos-backup-check drill </dev/null >"$demo/drill.ndjson" || die "the backups do not restore, see $demo/drill.ndjson"
 
 say "scripts/experiment.sh pod-failure"
 status=0

@@ -34,10 +34,15 @@ cluster() {
 }
 
 # shop_config DIR: the runbook's configuration, with the values that differ here: backups, archive and
-# receivers in DIR. The node is this whole machine, which may have compiled a moment ago.
+# receivers in DIR. The node is this whole machine, which may have compiled a moment ago, and is smaller than a real one.
 shop_config() {
   sed -e 's|"/backup/|"backup/|' -e 's|"/tmp/experiment-reports"|"reports"|' -e 's|^port = 25 |port = 2525 |' \
-    -e 's|^node_cpu_percent = 90.0|node_cpu_percent = 110.0|' "$root/scripts/ecommerce.toml" >"$1/chaos.toml"
+    -e 's|^node_cpu_percent = 90.0|node_cpu_percent = 110.0|' \
+    -e 's|^image = "stress:latest"|image = "chaos.test/shop:1"|' -e 's|^command = \[\] |command = ["stress"] |' \
+    -e 's|^cpu_workers = 4|cpu_workers = 1|; s|^memory_mib = 256|memory_mib = 32|' \
+    -e 's|^cpu_request = "2"|cpu_request = "200m"|; s|^cpu_limit = "4"|cpu_limit = "500m"|' \
+    -e 's|^memory_request = "2Gi"|memory_request = "64Mi"|; s|^memory_limit = "4Gi"|memory_limit = "256Mi"|' \
+    "$root/scripts/ecommerce.toml" >"$1/chaos.toml"
 }
 # The webhooks' addresses are secrets for real users, so they come by the environment here too.
 shop_secrets() {

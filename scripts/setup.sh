@@ -8,6 +8,7 @@ go_wanted=1.26.4 # what tests/cluster/go.mod asks for
 # The command that shows a package is there, and the package.
 packages=(
   gcc:gcc make:make shellcheck:shellcheck /usr/bin/time:time curl:curl jq:jq git:git openssl:openssl psql:postgresql-client python3:python3
+  /usr/lib/postgresql/15/bin/postgres:postgresql-15
   containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap
   /usr/lib/cni/bridge:containernetworking-plugins
@@ -42,6 +43,11 @@ if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ]; then exit 0
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 apt_install() {
+  # The tests start servers of their own; Debian shall not start one beside them.
+  if [[ " $* " == *" postgresql-15 "* ]]; then
+    as_root mkdir -p /etc/postgresql-common/createcluster.d
+    echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/chaos-runbook.conf >/dev/null
+  fi
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
   echo "installed: $*"
