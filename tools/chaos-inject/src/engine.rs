@@ -108,10 +108,11 @@ pub async fn run(context: &mut Context, mut fault: Box<dyn Fault>, given: &Conse
     alarm.on_signals();
     match Guarded::declare(context, &plan, &alarm).await {
         Ok(guarded) => {
-            let mut run = Run { context, fault: fault.as_mut(), plan: &plan, guarded, alarm, abort, story };
+            let fault = fault.as_mut();
+            let mut run = Run { context, fault, plan: &plan, guarded, alarm, abort, story, taken_back: false };
             let (outcome, reason) = run.carry_out(consented).await;
-            let Run { story, guarded, .. } = run;
-            guarded.end(context, outcome).await;
+            let Run { story, guarded, taken_back, .. } = run;
+            guarded.end(context, outcome, taken_back).await;
             story.end(context, outcome, reason, Exit::Pass)
         }
         Err(check) => {
@@ -162,11 +163,15 @@ impl Guarded {
         }
     }
 
-    /// The run is over. What is not restored stays locked, so that nobody breaks it further, and the
-    /// guardian goes on trying.
-    async fn end(self, context: &mut Context, outcome: Outcome) {
+    /// The run is over. What is not restored stays locked, so that nobody breaks it further; while
+    /// something is still to be `taken_back`, the guardian goes on trying.
+    async fn end(self, context: &mut Context, outcome: Outcome, taken_back: bool) {
         if outcome == Outcome::NotRestored {
-            self.guardian.leave();
+            if taken_back {
+                self.guardian.dismiss().await;
+            } else {
+                self.guardian.leave();
+            }
             return;
         }
         if let Err(left) = self.intent.release(&context.cluster).await {
@@ -185,6 +190,8 @@ struct Run<'a> {
     alarm: Alarm,
     abort: Abort,
     story: Story,
+    /// Every change is taken back, though perhaps not everything is whole.
+    taken_back: bool,
 }
 
 impl Run<'_> {
@@ -344,6 +351,7 @@ impl Run<'_> {
             let hint = "chaos-inject recover".to_owned();
             return End::NotRestored { what: undone.failed.join("; "), hint };
         }
+        self.taken_back = true;
         let end = self.fault.restored(self.context, self.plan, &mut self.abort).await;
         self.story.timings.whole_ms = (end == End::Restored).then(|| ms(start.elapsed()));
         end

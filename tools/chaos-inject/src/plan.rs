@@ -74,7 +74,7 @@ impl Draft {
         let needed = [
             permissions::of_changes(&plan.changes),
             permissions::of_engine(&leases),
-            crate::watching::permissions(context, !plan.alerts.is_empty()),
+            crate::watching::permissions(context),
             self.permissions,
         ];
         plan.permissions = permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;

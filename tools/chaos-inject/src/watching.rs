@@ -43,10 +43,10 @@ fn asked(context: &Context) -> impl Iterator<Item = (Endpoint, String)> {
 }
 
 /// What watching needs.
-pub fn permissions(context: &Context, alerts: bool) -> Vec<Permission> {
+pub fn permissions(context: &Context) -> Vec<Permission> {
     let mut needed: Vec<Permission> =
         asked(context).flat_map(|(endpoint, _)| to_ask(&context.asker, &endpoint)).collect();
-    if let Some(monitoring) = context.config.monitoring.as_ref().filter(|_| alerts) {
+    if let Some(monitoring) = &context.config.monitoring {
         let systems = [&monitoring.prometheus, &monitoring.alertmanager].into_iter().flatten();
         let endpoint = |system: &MonitoringSystem| Endpoint {
             namespace: monitoring.namespace.clone(),
