@@ -183,7 +183,7 @@ start kube-proxy "$KUBE" kube-proxy --kubeconfig proxy.kubeconfig --proxy-mode i
 start netpol "$KUBE" netpol "$KUBECONFIG"
 
 # DNS and the metrics API run on the node itself, each behind a Service whose one endpoint is the node's address.
-printf '.:1053 {\n bind %s\n errors\n kubernetes cluster.local in-addr.arpa {\n  kubeconfig %s chaos-test\n  ttl 1\n }\n cache 1\n}\n' "$NODE_IP" "$KUBECONFIG" >Corefile
+printf '.:53 {\n bind %s\n errors\n kubernetes cluster.local in-addr.arpa {\n  kubeconfig %s chaos-test\n  ttl 1\n }\n cache 1\n}\n' "$NODE_IP" "$KUBECONFIG" >Corefile
 start coredns "$KUBE" coredns -conf Corefile
 start metrics-server "$KUBE" metrics-server "$KUBECONFIG"
 "$KUBECTL" apply -f - >/dev/null <<C
@@ -192,13 +192,13 @@ kind: Service
 metadata: {name: kube-dns, namespace: kube-system}
 spec:
   clusterIP: $DNS_IP
-  ports: [{name: dns, port: 53, protocol: UDP, targetPort: 1053}, {name: dns-tcp, port: 53, protocol: TCP, targetPort: 1053}]
+  ports: [{name: dns, port: 53, protocol: UDP, targetPort: 53}, {name: dns-tcp, port: 53, protocol: TCP, targetPort: 53}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: kube-dns-node, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}
 addressType: IPv4
-ports: [{name: dns, port: 1053, protocol: UDP}, {name: dns-tcp, port: 1053, protocol: TCP}]
+ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]
 endpoints: [{addresses: [$NODE_IP], conditions: {ready: true}}]
 ---
 apiVersion: v1
