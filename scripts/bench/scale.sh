@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# chaos-health at 100, 1,000 and 10,000 pods of a real API server, beside curl, kubectl and Chaos Toolkit.
+# chaos-health at 100, 1,000 and 10,000 pods of a real API server, beside curl, kubectl and Chaos Toolkit; and the memory of
+# chaos-inject at 5,000.
 # usage: scale.sh FOLDER-OF-TOOLS
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
@@ -14,4 +15,6 @@ if [ ! -x "$venv/bin/chaos" ]; then
 fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$root/scripts/bench/apiserver.sh" "$folder" 16443 python3 "$root/scripts/bench/scale.py" "$folder" 16443 "$tools" "$venv"
+# shellcheck disable=SC2016 # for the inner shell
+"$root/scripts/bench/apiserver.sh" "$folder" 16443 bash -ec 'python3 "$1/scale.py" "$2" 16443 "$3" "$4"; python3 "$1/watching.py" "$2" 16443 "$3"' \
+  bash "$root/scripts/bench" "$folder" "$tools" "$venv"
