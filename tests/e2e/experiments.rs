@@ -8,9 +8,16 @@ use chaos_tests::cluster::{Cluster, SHOP, repository};
 use chaos_tests::run::{Ran, check};
 use serde_json::Value;
 
-/// The runbook's five.
-const ALL: [&str; 5] =
-    ["pod-failure", "network-partition", "resource-exhaustion", "storage-failure", "monitoring-failure"];
+/// The runbook's five, and those beyond it.
+const ALL: [&str; 7] = [
+    "pod-failure",
+    "network-partition",
+    "resource-exhaustion",
+    "storage-failure",
+    "monitoring-failure",
+    "scale-down",
+    "dns-failure",
+];
 
 /// Everything of runs that is left, as names; faults included.
 fn left(cluster: &Cluster) -> String {
@@ -131,6 +138,34 @@ fn monitoring_goes_and_collects_again_while_the_application_is_measured_directly
     is(&record, "monitoring-failure.collecting", "warn");
     let collecting = check(&record, "monitoring-failure.collecting", "");
     assert!(collecting["message"].as_str().is_some_and(|m| m.contains("no target was scraped for at most")));
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_workload_does_with_fewer_pods_and_gets_them_back() {
+    let cluster = Cluster::new();
+    let record = passed(&cluster, "scale-down");
+    for id in ["effect", "held", "available", "alerts"] {
+        is(&record, &format!("scale-down.{id}"), "pass");
+    }
+    assert_eq!(replicas(&cluster, SHOP, "ecommerce-backend-deployment"), "3");
+    // Neither all of them, nor more than the disruption budget lets go.
+    let args = ["plan", "scale-down", "--count", "3"];
+    let refused = cluster.place.tool("chaos-inject", &args).exits(4).record("chaos.plan/1");
+    is(&refused, "limit.disruption-budget", "fail");
+    is(&refused, "limit.survivors", "fail");
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn names_fail_in_a_pod_while_addresses_go_on_answering() {
+    let cluster = Cluster::new();
+    let record = passed(&cluster, "dns-failure");
+    for id in ["effect", "cut", "control", "reconnected"] {
+        is(&record, &format!("dns-failure.{id}"), "pass");
+    }
+    let effect = check(&record, "dns-failure.effect", "");
+    assert!(effect["message"].as_str().is_some_and(|m| m.contains("/health at 10.")), "{effect}");
 }
 
 #[test]

@@ -38,6 +38,10 @@ pub struct ExperimentSettings {
     pub storage_failure: StorageFailure,
     /// Settings of `monitoring-failure`.
     pub monitoring_failure: MonitoringFailure,
+    /// Settings of `scale-down`.
+    pub scale_down: ScaleDown,
+    /// Settings of `dns-failure`.
+    pub dns_failure: DnsFailure,
 }
 
 impl Default for ExperimentSettings {
@@ -57,6 +61,8 @@ impl Default for ExperimentSettings {
             resource_exhaustion: ResourceExhaustion::default(),
             storage_failure: StorageFailure::default(),
             monitoring_failure: MonitoringFailure::default(),
+            scale_down: ScaleDown::default(),
+            dns_failure: DnsFailure::default(),
         }
     }
 }
@@ -219,6 +225,71 @@ impl Default for MonitoringFailure {
             duration: Span::seconds(30),
             stop_limit: Span::seconds(60),
             recovery_limit: Span::seconds(120),
+        }
+    }
+}
+
+/// `[experiment.scale_down]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScaleDown {
+    /// The workload that has to do with fewer pods, as `deployment/NAME` or `statefulset/NAME`, when no flag
+    /// names one.
+    pub workload: Option<String>,
+    /// How many of its pods go.
+    pub count: u32,
+    /// How long they stay away.
+    pub duration: Span,
+    /// Longest time for them to be gone.
+    pub stop_limit: Span,
+    /// Longest time for all to be ready again.
+    pub recovery_limit: Span,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for ScaleDown {
+    fn default() -> ScaleDown {
+        ScaleDown {
+            workload: None,
+            count: 1,
+            duration: Span::seconds(60),
+            stop_limit: Span::seconds(60),
+            recovery_limit: Span::seconds(120),
+            alerts: Vec::new(),
+        }
+    }
+}
+
+/// `[experiment.dns_failure]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DnsFailure {
+    /// The workload whose pods find no names, as `deployment/NAME`, when no flag names one. The proof is made in
+    /// one of its pods, which needs `sh` and `curl`.
+    pub workload: Option<String>,
+    /// A configured Service with a health path, which is asked by its name and by its address; the first one if
+    /// left out.
+    pub service: Option<String>,
+    /// How long it lasts.
+    pub duration: Span,
+    /// Longest time from its end until all is whole again.
+    pub recovery_limit: Span,
+    /// Services that are expected to suffer.
+    pub affected: Vec<String>,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for DnsFailure {
+    fn default() -> DnsFailure {
+        DnsFailure {
+            workload: None,
+            service: None,
+            duration: Span::seconds(60),
+            recovery_limit: Span::seconds(120),
+            affected: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 }

@@ -16,7 +16,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::experiment::{
-    ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure, ResourceExhaustion, StorageFailure,
+    DnsFailure, ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure, ResourceExhaustion, ScaleDown,
+    StorageFailure,
 };
 pub use self::load::{Loaded, load};
 pub use self::secret::Secret;

@@ -5,8 +5,15 @@ use std::path::Path;
 use crate::cluster::Cluster;
 
 /// The experiments, and the test bed of each.
-pub const EXPERIMENTS: [&str; 5] =
-    ["pod-failure", "network-partition", "resource-exhaustion", "storage-failure", "monitoring-failure"];
+pub const EXPERIMENTS: [&str; 7] = [
+    "pod-failure",
+    "network-partition",
+    "resource-exhaustion",
+    "storage-failure",
+    "monitoring-failure",
+    "scale-down",
+    "dns-failure",
+];
 
 /// The namespace of an experiment's test bed.
 pub fn namespace(experiment: &str) -> String {
@@ -19,8 +26,10 @@ pub fn make(cluster: &Cluster, experiment: &str) {
     let volume = cluster.state().join("volumes").join(&namespace);
     let mut yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
     yaml += &match experiment {
-        "pod-failure" => deployment(&namespace, "web", 2, "shop, frontend", "") + &service(&namespace, "web", 3000),
-        "network-partition" => ["web", "peer"]
+        "pod-failure" | "scale-down" => {
+            deployment(&namespace, "web", 2, "shop, frontend", "") + &service(&namespace, "web", 3000)
+        }
+        "network-partition" | "dns-failure" => ["web", "peer"]
             .map(|name| deployment(&namespace, name, 1, "shop, frontend", "") + &service(&namespace, name, 3000))
             .concat(),
         "resource-exhaustion" => {
@@ -135,7 +144,7 @@ pub fn config(experiment: &str) -> String {
     let services = match experiment {
         "storage-failure" => service("store"),
         "monitoring-failure" => String::new(),
-        "network-partition" => service("web") + &service("peer"),
+        "network-partition" | "dns-failure" => service("web") + &service("peer"),
         _ => service("web"),
     };
     let system = |name: &str, port: u16| {
@@ -189,6 +198,15 @@ workload = \"deployment/store\"
 duration = \"500ms\"
 recovery_limit = \"40s\"
 [experiment.monitoring_failure]
+duration = \"500ms\"
+recovery_limit = \"40s\"
+[experiment.scale_down]
+workload = \"deployment/web\"
+duration = \"500ms\"
+recovery_limit = \"40s\"
+[experiment.dns_failure]
+workload = \"deployment/web\"
+service = \"peer\"
 duration = \"500ms\"
 recovery_limit = \"40s\"
 "

@@ -27,6 +27,7 @@ mod script;
 mod select;
 mod sightings;
 mod story;
+mod traffic;
 mod undoing;
 mod watching;
 mod wholeness;
@@ -45,10 +46,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use context::Context;
 use fault::Fault;
+use faults::dns_failure::DnsFailure;
 use faults::monitoring_failure::MonitoringFailure;
 use faults::network_partition::NetworkPartition;
 use faults::pod_failure::PodFailure;
 use faults::resource_exhaustion::ResourceExhaustion;
+use faults::scale_down::ScaleDown;
 use faults::storage_failure::StorageFailure;
 use select::Selection;
 
@@ -142,6 +145,10 @@ enum Experiment {
     StorageFailure,
     /// Take Prometheus, Grafana and Alertmanager away
     MonitoringFailure,
+    /// Let a workload do with fewer pods for a while
+    ScaleDown,
+    /// Let a workload's pods find no names
+    DnsFailure,
 }
 
 fn main() -> ExitCode {
@@ -194,6 +201,8 @@ fn fault(what: What, config: &Config) -> Result<Box<dyn Fault>, Failure> {
         Experiment::ResourceExhaustion => Box::new(ResourceExhaustion::new(&settings.resource_exhaustion)),
         Experiment::StorageFailure => Box::new(StorageFailure::new(&selection, config)?),
         Experiment::MonitoringFailure => Box::new(MonitoringFailure::new(config)?),
+        Experiment::DnsFailure => Box::new(DnsFailure::new(&selection, &settings.dns_failure)?),
+        Experiment::ScaleDown => Box::new(ScaleDown::new(&selection, &settings.scale_down)?),
     })
 }
 

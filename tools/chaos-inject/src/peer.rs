@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chaos_common::cluster::{Cluster, error_chain};
-use chaos_common::vantage::Endpoint;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -53,25 +52,48 @@ impl Drop for Route {
     }
 }
 
-/// The command; it ends by itself after `most`.
-fn command(url: &str, most: Duration) -> Vec<String> {
-    let questions = (most.as_secs() + 1) * RATE;
-    let words = [
-        "curl",
-        "--silent",
-        "--show-error",
-        "--output",
-        "/dev/null",
-        "--max-time",
-        "1",
-        "--rate",
-        &format!("{RATE}/s"),
-        // To stderr, which is not buffered.
-        "--write-out",
-        "%{stderr}answer %{http_code} %{num_connects}\\n",
-        &format!("{url}?chaos-runbook=[1-{questions}]"),
-    ];
-    words.map(str::to_owned).to_vec()
+/// What is asked, and how.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    url: String,
+    command: Vec<String>,
+}
+
+impl Asking {
+    /// Over one kept connection. It ends by itself after `most`.
+    pub fn kept(url: &str, most: Duration) -> Asking {
+        let words = [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--output",
+            "/dev/null",
+            "--max-time",
+            "1",
+            "--rate",
+            &format!("{RATE}/s"),
+            // To stderr, which is not buffered.
+            "--write-out",
+            "%{stderr}answer %{http_code} %{num_connects}\\n",
+            &format!("{url}?chaos-runbook=[1-{}]", (most.as_secs() + 1) * RATE),
+        ];
+        Asking { url: url.to_owned(), command: words.map(str::to_owned).to_vec() }
+    }
+
+    /// Anew each time, so that the name in the URL is looked up each time; with `address`, it is not looked up at
+    /// all. It ends by itself after `most`.
+    pub fn anew(url: &str, address: Option<&str>, most: Duration) -> Asking {
+        let script = "end=$(($(date +%s)+$2)); while [ \"$(date +%s)\" -lt $end ]; do \
+             curl --silent --output /dev/null --max-time 1 --write-out '%{stderr}answer %{http_code} %{num_connects}\\n' \
+             ${3:+--resolve \"$3\"} \"$1\"; sleep 0.2; done";
+        let name = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+        // What curl shall not look up: NAME:PORT:ADDRESS.
+        let known = address.map(|address| format!("{name}:{address}")).unwrap_or_default();
+        let seconds = most.as_secs().to_string();
+        let words = ["sh", "-c", script, "sh", url, &seconds, &known];
+        let url = address.map_or_else(|| url.to_owned(), |address| format!("{url} at {address}"));
+        Asking { url, command: words.map(str::to_owned).to_vec() }
+    }
 }
 
 /// Understands a line of curl's: status and newly opened connections.
@@ -83,14 +105,14 @@ fn parse(line: &str) -> Option<(bool, bool)> {
 
 impl Route {
     /// Starts to ask from a pod.
-    pub fn start(cluster: &Cluster, peer: &Pod, endpoint: &Endpoint, path: &str, most: Duration) -> Route {
-        let url = endpoint.url(path);
+    pub fn start(cluster: &Cluster, peer: &Pod, asking: Asking) -> Route {
+        let Asking { url, command } = asking;
         let told = Arc::new(Mutex::new(Told::default()));
         let (name, namespace) =
             (peer.metadata.name.clone().unwrap_or_default(), peer.metadata.namespace.clone().unwrap_or_default());
         let container = peer.spec.as_ref().and_then(|spec| spec.containers.first()).map(|c| c.name.clone());
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
-        let task = tokio::spawn(ask(api, name, container, command(&url, most), Arc::clone(&told)));
+        let task = tokio::spawn(ask(api, name, container, command, Arc::clone(&told)));
         Route { url, told, task }
     }
 
@@ -232,6 +254,9 @@ mod tests {
         assert_eq!(parse("answer 000 1"), Some((false, false)));
         assert_eq!(parse("answer 503 0"), Some((false, true)));
         assert_eq!(parse("curl: option --rate: is unknown"), None);
-        assert!(command("http://s:1/h", Duration::from_secs(9)).last().is_some_and(|url| url.ends_with("=[1-50]")));
+        let asking = Asking::kept("http://s:1/h", Duration::from_secs(9));
+        assert!(asking.command.last().is_some_and(|url| url.ends_with("=[1-50]")));
+        let asking = Asking::anew("http://s.prod:1/h", Some("10.96.0.7"), Duration::from_secs(9));
+        assert_eq!(asking.command[5..], ["9", "s.prod:1:10.96.0.7"]);
     }
 }

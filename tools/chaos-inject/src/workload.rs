@@ -1,5 +1,7 @@
 //! A Deployment or StatefulSet that a fault takes as a whole, and whoever else has a say in it.
 
+use std::collections::BTreeSet;
+
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, label_selector};
 use chaos_common::record::{BlastRadius, Check, ObjectRef, Permission, Target, WorkloadRef};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -111,6 +113,18 @@ impl Workload {
             left: count(self.ready - hit),
             services: self.services.clone(),
         }
+    }
+
+    /// Names of the claims that its pods mount.
+    pub fn claims(&self) -> BTreeSet<String> {
+        let mounted = self.now["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
+        let named =
+            mounted.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned));
+        let templates = self.now["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+        let of_set = templates
+            .filter_map(|template| template["metadata"]["name"].as_str())
+            .flat_map(|name| (0..self.replicas).map(move |n| format!("{name}-{}-{n}", self.which.name)));
+        named.chain(of_set).collect()
     }
 
     /// For the plan's list of targets.

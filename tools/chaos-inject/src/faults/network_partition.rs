@@ -8,33 +8,29 @@ use chaos_common::cluster::ReadError;
 use chaos_common::config;
 use chaos_common::exit::Failure;
 use chaos_common::health::services::endpoint;
-use chaos_common::record::{Change, Check, EventKind, Plan};
+use chaos_common::record::{Change, Check, Plan};
 use chaos_common::vantage::Endpoint;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::alarm::Abort;
 use crate::apply::Made;
 use crate::blast_radius;
 use crate::context::Context;
 use crate::fault::{End, Fault};
-use crate::peer::{self, Cut, Route};
+use crate::peer::{Asking, Route};
 use crate::permissions::need;
 use crate::plan::Draft;
 use crate::script::EXPERIMENT_LABEL;
 use crate::select::Selection;
+use crate::traffic::{FIRST_ANSWERS, Traffic};
 use crate::watching::{Seen, to_exec};
 use crate::wholeness::Wholeness;
 use crate::workload::{self, Workload};
 
 const NAME: &str = "network-partition";
-/// Time for the peer's first good answers, before the fault.
-const FIRST_ANSWERS: Duration = Duration::from_secs(15);
-/// Time for the partition to show: a policy is put into force within seconds, or never.
-const EFFECT: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The experiment.
 #[derive(Debug)]
@@ -43,11 +39,7 @@ pub struct NetworkPartition {
     workload: String,
     peer: String,
     whole: Wholeness,
-    routes: Option<(Route, Route)>,
-    made: Option<Instant>,
-    undone: Option<Instant>,
-    cut: Option<(Instant, Option<bool>)>,
-    reached_again: Result<Option<Instant>, String>,
+    traffic: Option<Traffic>,
 }
 
 impl NetworkPartition {
@@ -64,17 +56,7 @@ impl NetworkPartition {
             Failure::usage("nothing names a peer, and only traffic from a peer proves a partition")
                 .hint("set experiment.network_partition.peer in chaos.toml to a workload that calls the one to cut off")
         })?;
-        Ok(NetworkPartition {
-            settings: settings.clone(),
-            workload,
-            peer,
-            whole: Wholeness::default(),
-            routes: None,
-            made: None,
-            undone: None,
-            cut: None,
-            reached_again: Ok(None),
-        })
+        Ok(NetworkPartition { settings: settings.clone(), workload, peer, whole: Wholeness::default(), traffic: None })
     }
 
     /// The Service that leads to the workload, and one that does not, with their paths.
@@ -195,107 +177,56 @@ impl Fault for NetworkPartition {
         let [target, control] = self.routes(context, &target.services)?;
         let peer = context.cluster.ready_pod(&context.namespace, self.peer_name()?).await.map_err(|e| e.to_string())?;
         let most = Duration::from_millis(plan.worst_case_ms) + FIRST_ANSWERS + context.config.experiment.warm_up.0;
-        let start = Instant::now();
-        let route = Route::start(&context.cluster, &peer, &target.0, &target.1, most);
-        let control = Route::start(&context.cluster, &peer, &control.0, &control.1, most);
-        route.open(start, start + FIRST_ANSWERS).await?;
-        control.open(start, start + FIRST_ANSWERS).await?;
-        self.routes = Some((route, control));
+        let route = Route::start(&context.cluster, &peer, Asking::kept(&target.0.url(&target.1), most));
+        let control = Route::start(&context.cluster, &peer, Asking::kept(&control.0.url(&control.1), most));
+        self.traffic = Some(Traffic::start(&self.peer, route, control).await?);
         Ok(())
     }
 
     fn made(&mut self, _change: &Change, made: Made) {
-        self.made.get_or_insert(made.sent);
-    }
-
-    async fn effect(&mut self, context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
-        let (Some((route, control)), Some(since)) = (&self.routes, self.made) else {
-            return Err("nothing was made".to_owned());
-        };
-        let deadline = since + EFFECT;
-        loop {
-            let cut = peer::judge(&route.samples(), &control.samples(), since);
-            match cut {
-                Cut::Proven { at, established } => {
-                    self.cut = Some((at, established));
-                    let after = at.duration_since(since).as_millis();
-                    return Ok(Some(format!(
-                        "from {}, {} does not answer any more, {after} ms after the policy; {} still does",
-                        self.peer, route.url, control.url
-                    )));
-                }
-                Cut::Blind if Instant::now() >= deadline => {
-                    return Err(format!("{} reaches the control route {} no more either", self.peer, control.url));
-                }
-                Cut::Open | Cut::NotYet if Instant::now() >= deadline => {
-                    context.issue(EventKind::Observed, None, format!("{} still answers", route.url));
-                    return Err(format!(
-                        "{} s after the policy was made, {} still answers {}: does the cluster's network enforce NetworkPolicies?",
-                        EFFECT.as_secs(),
-                        route.url,
-                        self.peer
-                    ));
-                }
-                _ => sleep(LOOK).await,
-            }
+        if let Some(traffic) = &mut self.traffic {
+            traffic.made(made.sent);
         }
     }
 
+    async fn effect(&mut self, _context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
+        self.traffic.as_mut().ok_or("nothing was made")?.cut_off().await.map(Some)
+    }
+
     async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {
-        // Was it cut to the last? Somebody may have taken the policy away in between.
-        if let (Some((route, control)), Some(since)) = (&self.routes, self.made) {
-            let cut = peer::judge(&route.samples(), &control.samples(), since);
-            if !matches!(cut, Cut::Proven { .. }) {
-                self.cut = None;
-            }
+        if let Some(traffic) = &mut self.traffic {
+            traffic.still_cut();
         }
     }
 
     async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        let undone = *self.undone.get_or_insert_with(Instant::now);
         let limit = self.settings.recovery_limit.0;
-        let end = self.whole.wait(context, limit).await;
-        if let (Some((route, _)), Ok(None)) = (&self.routes, &self.reached_again) {
-            self.reached_again = route.open(undone, undone + limit).await.map(Some);
-            if let (End::Restored, Err(why)) = (&end, &self.reached_again) {
-                let hint = format!("kubectl get networkpolicies -n {}", context.namespace);
-                return End::NotRestored { what: why.clone(), hint };
-            }
-        }
-        end
+        policy_is_gone(context, self.traffic.as_mut(), &mut self.whole, limit).await
     }
 
     fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
-        let id = |what: &str| format!("{NAME}.{what}");
-        let Some(((route, control), made)) = self.routes.as_ref().zip(self.made) else { return Vec::new() };
-        let mut checks = Vec::new();
-        let (object, peer) = (format!("service {}", route.url), &self.peer);
-        checks.push(match self.cut {
-            Some(_) => Check::pass(&id("cut"), &object, format!("did not answer {peer} until the policy was deleted")),
-            None => Check::unknown(&id("cut"), &object, format!("was not cut off from {peer} for the whole time")),
-        });
-        checks.push(match self.cut.and_then(|(_, established)| established) {
-            Some(true) => Check::pass(&id("established"), &object, "a connection that was open before was cut, too"),
-            Some(false) => Check::unknown(&id("established"), &object, "no connection was open when the policy came"),
-            None => Check::unknown(&id("established"), &object, "whether open connections are cut was not seen"),
-        });
-        let beside: Vec<bool> = control.samples().iter().filter(|s| s.at >= made).map(|s| s.good).collect();
-        let good = beside.iter().filter(|good| **good).count();
-        checks.push(Check::judge(
-            good == beside.len() && good >= peer::ENOUGH,
-            &id("control"),
-            format!("service {}", control.url),
-            format!("answered {good} of {} questions from {peer} meanwhile", beside.len()),
-        ));
-        checks.push(match (&self.reached_again, self.undone) {
-            (Ok(Some(at)), Some(undone)) => {
-                let after = at.saturating_duration_since(undone).as_millis();
-                Check::pass(&id("reconnected"), &object, format!("answered {peer} again {after} ms after the undo"))
-            }
-            (Err(why), _) => Check::fail(&id("reconnected"), &object, why.clone()),
-            _ => Check::unknown(&id("reconnected"), &object, "was not asked again"),
-        });
+        let Some(traffic) = &self.traffic else { return Vec::new() };
+        let mut checks = traffic.judge(NAME);
+        checks.push(traffic.established(NAME));
         checks
+    }
+}
+
+/// After a policy was deleted: everything is whole, and the traffic that it cut flows again.
+pub async fn policy_is_gone(
+    context: &Context,
+    traffic: Option<&mut Traffic>,
+    whole: &mut Wholeness,
+    limit: Duration,
+) -> End {
+    let began = Instant::now();
+    let end = whole.wait(context, limit).await;
+    let Some(traffic) = traffic else { return end };
+    match (traffic.reach_again(limit.saturating_sub(began.elapsed())).await, end) {
+        (Err(what), End::Restored) => {
+            End::NotRestored { what, hint: format!("kubectl get networkpolicies -n {}", context.namespace) }
+        }
+        (_, end) => end,
     }
 }
 

@@ -177,18 +177,6 @@ async fn fingerprints(
     Ok((tables, checks))
 }
 
-/// Names of the claims that a workload's pods mount.
-fn claims(target: &Workload) -> BTreeSet<String> {
-    let template = &target.now["spec"]["template"]["spec"]["volumes"];
-    let mounted = template.as_array().into_iter().flatten();
-    let named = mounted.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned));
-    let templates = target.now["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
-    let of_set = templates
-        .filter_map(|template| template["metadata"]["name"].as_str())
-        .flat_map(|name| (0..target.replicas).map(move |n| format!("{name}-{}-{n}", target.which.name)));
-    named.chain(of_set).collect()
-}
-
 async fn volumes(context: &Context, claims: &BTreeSet<String>) -> Result<Vec<Volume>, String> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
     let all: Api<PersistentVolume> = Api::all(context.cluster.client.clone());
@@ -244,7 +232,7 @@ impl Fault for StorageFailure {
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let namespace = &context.namespace;
         let target = Workload::read(context, namespace, &self.workload).await?;
-        let claims = claims(&target);
+        let claims = target.claims();
         let mut checks = target.checks.clone();
         checks.push(storage(&volumes(context, &claims).await));
         let mut permissions = workload::permissions(namespace, &self.workload);
@@ -282,7 +270,7 @@ impl Fault for StorageFailure {
 
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
         let target = Workload::read(context, &context.namespace, &self.workload).await.map_err(|e| e.to_string())?;
-        self.claims = claims(&target);
+        self.claims = target.claims();
         self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
         self.look_at_volumes(context, "before").await;
         if let Some(database) = self.database(context) {

@@ -1,0 +1,147 @@
+//! The proof of a fault that is about traffic: a route that has to be cut while it is on, and beside it a
+//! control route that has to stay open, both asked from the same pod.
+
+use std::time::Duration;
+
+use chaos_common::record::Check;
+use tokio::time::{Instant, sleep};
+
+use crate::peer::{self, Cut, Route};
+
+/// Time for the first good answers, before the fault.
+pub const FIRST_ANSWERS: Duration = Duration::from_secs(15);
+/// Time for a policy to show: it is put into force within seconds, or never.
+const EFFECT: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Both routes, and what became of them.
+#[derive(Debug)]
+pub struct Traffic {
+    /// Who asks, as `deployment/NAME`.
+    pub from: String,
+    route: Route,
+    control: Route,
+    made: Option<Instant>,
+    undone: Option<Instant>,
+    /// When the route was cut, and whether that cut a connection that was open before; absent if it was not
+    /// cut up to the end.
+    cut: Option<(Instant, Option<bool>)>,
+    reached_again: Result<Option<Instant>, String>,
+}
+
+impl Traffic {
+    /// Waits until both routes are open.
+    ///
+    /// # Errors
+    /// One is not; says which, and what curl says.
+    pub async fn start(from: &str, route: Route, control: Route) -> Result<Traffic, String> {
+        let start = Instant::now();
+        route.open(start, start + FIRST_ANSWERS).await?;
+        control.open(start, start + FIRST_ANSWERS).await?;
+        Ok(Traffic {
+            from: from.to_owned(),
+            route,
+            control,
+            made: None,
+            undone: None,
+            cut: None,
+            reached_again: Ok(None),
+        })
+    }
+
+    /// The fault was made, or may have been.
+    pub fn made(&mut self, at: Instant) {
+        self.made.get_or_insert(at);
+    }
+
+    /// Waits until the route is seen to be cut and the control route to be open.
+    ///
+    /// # Errors
+    /// It is not, and what that may mean.
+    pub async fn cut_off(&mut self) -> Result<String, String> {
+        let since = self.made.ok_or("nothing was made")?;
+        let deadline = since + EFFECT;
+        let (from, url, control) = (&self.from, &self.route.url, &self.control.url);
+        loop {
+            match peer::judge(&self.route.samples(), &self.control.samples(), since) {
+                Cut::Proven { at, established } => {
+                    self.cut = Some((at, established));
+                    let after = at.duration_since(since).as_millis();
+                    return Ok(format!(
+                        "from {from}, {url} does not answer any more, {after} ms after the policy; {control} still does"
+                    ));
+                }
+                Cut::Blind if Instant::now() >= deadline => {
+                    return Err(format!("{from} reaches the control route {control} no more either"));
+                }
+                Cut::Open | Cut::NotYet if Instant::now() >= deadline => {
+                    return Err(format!(
+                        "{} s after the policy was made, {url} still answers {from}: does the cluster's network enforce NetworkPolicies?",
+                        EFFECT.as_secs(),
+                    ));
+                }
+                _ => sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// The fault's time is over: was the route cut all the while? Somebody may have taken the policy away in
+    /// between.
+    pub fn still_cut(&mut self) {
+        let (Some(since), Some((at, _))) = (self.made, self.cut) else { return };
+        let now = peer::judge(&self.route.samples(), &self.control.samples(), since);
+        if !matches!(now, Cut::Proven { at: began, .. } if began == at) {
+            self.cut = None;
+        }
+    }
+
+    /// Waits until the route is open again after the undo. Asked again, it says the same.
+    ///
+    /// # Errors
+    /// It is not, at the limit.
+    pub async fn reach_again(&mut self, limit: Duration) -> Result<(), String> {
+        let undone = *self.undone.get_or_insert_with(Instant::now);
+        if let Ok(None) = self.reached_again {
+            self.reached_again = self.route.open(undone, undone + limit).await.map(Some);
+        }
+        self.reached_again.clone().map(drop)
+    }
+
+    /// `NAME.cut`, `NAME.control`, `NAME.reconnected`.
+    pub fn judge(&self, name: &str) -> Vec<Check> {
+        let Some(made) = self.made else { return Vec::new() };
+        let id = |what: &str| format!("{name}.{what}");
+        let (object, from) = (format!("service {}", self.route.url), &self.from);
+        let cut = match self.cut {
+            Some(_) => Check::pass(&id("cut"), &object, format!("did not answer {from} until the policy was deleted")),
+            None => Check::unknown(&id("cut"), &object, format!("was not cut off from {from} for the whole time")),
+        };
+        let beside: Vec<bool> = self.control.samples().iter().filter(|s| s.at >= made).map(|s| s.good).collect();
+        let good = beside.iter().filter(|good| **good).count();
+        let control = Check::judge(
+            good == beside.len() && good >= peer::ENOUGH,
+            &id("control"),
+            format!("service {}", self.control.url),
+            format!("answered {good} of {} questions from {from} meanwhile", beside.len()),
+        );
+        let reconnected = match (&self.reached_again, self.undone) {
+            (Ok(Some(at)), Some(undone)) => {
+                let after = at.saturating_duration_since(undone).as_millis();
+                Check::pass(&id("reconnected"), &object, format!("answered {from} again {after} ms after the undo"))
+            }
+            (Err(why), _) => Check::fail(&id("reconnected"), &object, why.clone()),
+            _ => Check::unknown(&id("reconnected"), &object, "was not asked again"),
+        };
+        vec![cut, control, reconnected]
+    }
+
+    /// `NAME.established`: whether a connection that was open before was cut, too.
+    pub fn established(&self, name: &str) -> Check {
+        let (id, object) = (format!("{name}.established"), format!("service {}", self.route.url));
+        match self.cut.and_then(|(_, established)| established) {
+            Some(true) => Check::pass(&id, &object, "a connection that was open before was cut, too"),
+            Some(false) => Check::unknown(&id, &object, "no connection was open when the policy came"),
+            None => Check::unknown(&id, &object, "whether open connections are cut was not seen"),
+        }
+    }
+}
