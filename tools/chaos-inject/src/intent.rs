@@ -158,33 +158,41 @@ impl Intent {
         Ok(owners)
     }
 
-    /// Takes the run's Leases away, and no other's. Those that are gone already are fine.
+    /// Takes the run's Leases away, and no other's. Those that are gone already are fine. It looks again and tries
+    /// again until the deadline of an undo, unless it is not permitted.
     ///
     /// # Errors
     /// Some could not be taken away; says which, and what to type.
     pub async fn release(&self, cluster: &Cluster) -> Result<(), String> {
-        let one = |(namespace, name): &(String, String)| {
-            let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
-            let (namespace, name) = (namespace.clone(), name.clone());
-            async move {
-                let what = format!("delete lease {name} in namespace {namespace}");
-                let gone = async {
-                    let found = cluster.read(&what, || api.get_opt(&name)).await?;
-                    let Some(lease) = found.filter(|lease| run_of(lease) == Some(&self.run)) else { return Ok(()) };
-                    let mine = DeleteParams::default()
-                        .preconditions(Preconditions { uid: lease.metadata.uid, resource_version: None });
-                    match cluster.read(&what, || api.delete(&name, &mine)).await {
-                        Err(error) if error.kind != ReadErrorKind::NotFound => Err(error),
-                        _ => Ok(()),
-                    }
-                };
-                gone.await
-                    .map_err(|error: ReadError| format!("{error}; type: kubectl delete lease {name} -n {namespace}"))
+        let deadline = self.deadline();
+        let one = async |(namespace, name): &(String, String)| {
+            let mut pause = Duration::from_millis(50);
+            loop {
+                let Err(error) = self.release_one(cluster, namespace, name).await else { return Ok(()) };
+                let refused = matches!(error.kind, ReadErrorKind::Forbidden | ReadErrorKind::Unauthorized);
+                if refused || Instant::now() + pause >= deadline {
+                    return Err(format!("{error}; type: kubectl delete lease {name} -n {namespace}"));
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
             }
         };
         let left: Vec<String> =
             futures::future::join_all(self.leases.iter().map(one)).await.into_iter().filter_map(Result::err).collect();
         if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+    }
+
+    async fn release_one(&self, cluster: &Cluster, namespace: &str, name: &str) -> Result<(), ReadError> {
+        let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
+        let what = format!("delete lease {name} in namespace {namespace}");
+        let found = cluster.read(&what, || api.get_opt(name)).await?;
+        let Some(lease) = found.filter(|lease| run_of(lease) == Some(&self.run)) else { return Ok(()) };
+        let mine =
+            DeleteParams::default().preconditions(Preconditions { uid: lease.metadata.uid, resource_version: None });
+        match cluster.read(&what, || api.delete(name, &mine)).await {
+            Err(error) if error.kind != ReadErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Says that the run lives.
