@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chaos_tests::sweep::{Figures, Lane, bed, table};
+use chaos_tests::sweep::{AT_THE_FAULT, Figures, Lane, bed, table};
 
 /// Kills for each experiment.
 const KILLS: usize = 4;
@@ -27,5 +27,30 @@ fn whoever_is_killed_at_any_call_nothing_is_left() {
     assert!(kills.len() >= 3 * bed::EXPERIMENTS.len(), "too few kills: {}", kills.len());
     for kill in kills {
         assert!(kill.left.is_empty() && kill.odd.is_none(), "{kill:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn an_api_server_in_a_bad_way_costs_time_and_nothing_else() {
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let lanes = bed::EXPERIMENTS.map(|experiment| {
+            scope.spawn(move || {
+                let lane = Lane::new(experiment);
+                let run = lane.in_a_storm();
+                // And with the tool killed in the middle of it: then the guardian has the same weather.
+                let kill = lane.kill(AT_THE_FAULT);
+                lane.remove();
+                (experiment, run, kill)
+            })
+        });
+        lanes.into_iter().map(|lane| lane.join().expect("a lane ends")).collect()
+    });
+    for (experiment, (status, left, said), kill) in all {
+        assert!(left.is_empty(), "{experiment}: {left:?}\n{said}");
+        // What it could not see meanwhile may leave a verdict unknown.
+        assert!(matches!(status, Some(0 | 3)), "{experiment} ended with {status:?}\n{said}");
+        let kill = kill.unwrap_or_else(|| panic!("{experiment} did not come to its fault"));
+        assert!(kill.left.is_empty() && kill.odd.is_none(), "{experiment}: {kill:#?}");
     }
 }

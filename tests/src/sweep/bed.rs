@@ -23,6 +23,11 @@ pub fn namespace(experiment: &str) -> String {
 /// Makes the test bed of an experiment.
 pub fn make(cluster: &Cluster, experiment: &str) {
     let namespace = namespace(experiment);
+    // One that is still on its way out would take the new one's objects with it.
+    let phase = ["get", "namespace", &namespace, "--ignore-not-found", "-o", "jsonpath={.status.phase}"];
+    if cluster.kubectl(&phase) == "Terminating" {
+        cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=120s"]);
+    }
     let volume = cluster.state().join("volumes").join(&namespace);
     let mut yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
     yaml += &match experiment {
@@ -172,6 +177,7 @@ warm_up = \"200ms\"
 settle = \"0s\"
 alert_wait = \"100ms\"
 guard_percent = 0.0
+min_availability_percent = 0.0
 undo_limit = \"2m\"
 [experiment.pod_failure]
 workloads = [\"deployment/web\"]

@@ -65,6 +65,8 @@ pub struct Point {
     moment: Moment,
     /// For the successor: the call of the tool at which the tool dies.
     first: usize,
+    /// Only writes that are about no Lease count.
+    faults: bool,
 }
 
 /// What became of a kill.
@@ -90,6 +92,10 @@ pub struct Lane {
     kubeconfig: PathBuf,
     tool: PathBuf,
 }
+
+/// The tool dies when its fault's first write has been made.
+pub const AT_THE_FAULT: Point =
+    Point { victim: Victim::Tool, number: 1, moment: Moment::After, first: 0, faults: true };
 
 /// Which processes there are, and when they were killed.
 #[derive(Debug, Default)]
@@ -238,6 +244,19 @@ impl Lane {
         Ok(self.proxy.calls().into_iter().filter(|call| call.who == Who::Tool).collect())
     }
 
+    /// A run under an API server that answers every third call with 409, 410, 429, 500 or 503, some of them after
+    /// it has done what it was asked: how it ended, and what it left.
+    pub fn in_a_storm(&self) -> (Option<i32>, Vec<String>, String) {
+        self.whole();
+        let before = self.snapshot();
+        self.proxy.storm();
+        self.proxy.begin();
+        let mut child = self.run();
+        self.proxy.of(child.id());
+        let status = wait(&mut child, END).and_then(|status| status.code());
+        (status, before.differences(&self.snapshot()), self.said())
+    }
+
     /// Kills at one point and looks what is left. Nothing if the run ended before it came there.
     pub fn kill(&self, point: Point) -> Option<Kill> {
         self.whole();
@@ -332,6 +351,7 @@ impl Lane {
                     who: Who::Guardian,
                     number: point.number,
                     moment: point.moment,
+                    faults: false,
                     deed: Box::new(deed),
                 });
             }
@@ -344,7 +364,7 @@ impl Lane {
             Victim::Successor => (point.first, Moment::After),
             _ => (point.number, point.moment),
         };
-        self.proxy.arm(Trigger { who: Who::Tool, number, moment, deed: Box::new(deed) });
+        self.proxy.arm(Trigger { who: Who::Tool, number, moment, faults: point.faults, deed: Box::new(deed) });
     }
 
     /// The sweep: so many kills, spread evenly over all the points that there are, or all of them several
@@ -387,7 +407,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 fn points(calls: &[Call]) -> Vec<Point> {
     let mut points = Vec::new();
     for (n, call) in calls.iter().enumerate() {
-        let at = |victim, moment| Point { victim, number: n + 1, moment, first: 0 };
+        let at = |victim, moment| Point { victim, number: n + 1, moment, first: 0, faults: false };
         points.extend([at(Victim::Tool, Moment::Before), at(Victim::Tool, Moment::After)]);
         if call.writes() {
             points.push(at(Victim::Tool, Moment::Late));
@@ -403,7 +423,7 @@ fn points(calls: &[Call]) -> Vec<Point> {
         calls.iter().enumerate().filter(|(_, call)| call.writes() && !call.of_lease()).map(|(n, _)| n + 1).collect();
     if let Some(first) = writes.get(writes.len().div_ceil(2).saturating_sub(1)).copied() {
         for number in 1..=TAKEOVER {
-            let at = |moment| Point { victim: Victim::Successor, number, moment, first };
+            let at = |moment| Point { victim: Victim::Successor, number, moment, first, faults: false };
             points.extend([at(Moment::Before), at(Moment::After)]);
         }
     }
@@ -433,7 +453,7 @@ mod tests {
 
     #[test]
     fn kills_are_spread_over_all_points() {
-        let point = |number| Point { victim: Victim::Tool, number, moment: Moment::Before, first: 0 };
+        let point = |number| Point { victim: Victim::Tool, number, moment: Moment::Before, first: 0, faults: false };
         let all: Vec<Point> = (1..=10).map(point).collect();
         let numbers = |kills| spread(&all, kills).iter().map(|point| point.number).collect::<Vec<_>>();
         assert_eq!(numbers(5), [2, 4, 6, 8, 10]);

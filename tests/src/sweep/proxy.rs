@@ -98,6 +98,8 @@ pub struct Trigger {
     pub number: usize,
     /// When in the call.
     pub moment: Moment,
+    /// Only writes that are about no Lease count.
+    pub faults: bool,
     /// What.
     pub deed: Deed,
 }
@@ -109,6 +111,8 @@ struct State {
     trigger: Option<Trigger>,
     /// Calls under way, but for streams.
     open: usize,
+    /// Every third call of a run that has its guardian goes wrong: so many have been made. See [`weather`].
+    storm: Option<usize>,
 }
 
 /// A running proxy.
@@ -166,7 +170,13 @@ impl Proxy {
 
     /// Forgets the calls so far, and gets ready for another run.
     pub fn begin(&self) {
-        *self.state() = State::default();
+        let storm = self.state().storm.map(|_| 0);
+        *self.state() = State { storm, ..State::default() };
+    }
+
+    /// From now on, the API server is in a bad way once a run has its guardian.
+    pub fn storm(&self) {
+        self.state().storm = Some(0);
     }
 
     /// The process whose guardian is looked for.
@@ -214,9 +224,26 @@ fn is_probe(uri: &Uri) -> bool {
             .is_some_and(|at| at >= 3 && matches!(parts[at - 2], "services" | "pods"))
 }
 
+/// What goes wrong with the `n`-th call in a storm: the status that is answered, and whether the server has
+/// executed it all the same.
+fn weather(n: usize, call: &Call) -> Option<(u16, bool)> {
+    // An exec that never comes about is no fault of the API server's that could be tried again.
+    if !n.is_multiple_of(3) || call.path.contains("/exec") {
+        return None;
+    }
+    Some(match n / 3 % 4 {
+        0 => (500, true),
+        1 => (429, false),
+        2 if call.writes() => (409, false),
+        2 if call.is_stream() => (410, false),
+        _ => (503, false),
+    })
+}
+
 /// The trigger, if this is its call.
-fn due(state: &mut State, who: Who) -> Option<Trigger> {
-    let trigger = state.trigger.as_mut().filter(|trigger| trigger.who == who)?;
+fn due(state: &mut State, call: &Call) -> Option<Trigger> {
+    let of_fault = call.writes() && !call.of_lease();
+    let trigger = state.trigger.as_mut().filter(|trigger| trigger.who == call.who && (of_fault || !trigger.faults))?;
     trigger.number -= 1;
     if trigger.number == 0 { state.trigger.take() } else { None }
 }
@@ -239,7 +266,7 @@ async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incom
     if is_probe(request.uri()) {
         return Ok(forward(&client, request).await);
     }
-    let (number, trigger) = {
+    let (number, trigger, weather) = {
         let mut state = lock(&state);
         let who = who(request.headers());
         let call = Call {
@@ -251,9 +278,17 @@ async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incom
             status: None,
             guarded: state.tool.is_some_and(|tool| !children(tool).is_empty()),
         };
+        let weather = match &mut state.storm {
+            Some(n) if call.guarded || who == Who::Guardian => {
+                *n += 1;
+                weather(*n, &call)
+            }
+            _ => None,
+        };
+        let trigger = due(&mut state, &call);
         state.calls.push(call);
         state.open += 1;
-        (state.calls.len() - 1, due(&mut state, who))
+        (state.calls.len() - 1, trigger, weather)
     };
     // A task of its own: a call that was sent reaches the server, whatever becomes of the caller.
     let task = tokio::spawn(async move {
@@ -273,7 +308,15 @@ async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incom
                 }
             }
         }
-        let response = forward(&client, request).await;
+        let response = match weather {
+            Some((status, executed)) => {
+                if executed {
+                    forward(&client, request).await;
+                }
+                trouble(status)
+            }
+            None => forward(&client, request).await,
+        };
         {
             let mut state = lock(&state);
             state.open -= 1;
@@ -316,6 +359,22 @@ async fn forward(client: &Client, mut request: Request<Incoming>) -> Response<Bo
         *head.status_mut() = response.status();
         *head.headers_mut() = response.headers().clone();
         return head;
+    }
+    response
+}
+
+/// An answer of an API server in trouble.
+fn trouble(status: u16) -> Response<Body> {
+    let said = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "the weather is bad", "reason": "Unknown", "code": status,
+    });
+    let mut response = Response::new(Body::from(said.to_string().into_bytes()));
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    if status == 429 {
+        headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
     }
     response
 }
