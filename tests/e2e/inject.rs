@@ -103,21 +103,50 @@ fn without_the_permission_or_a_journal_nothing_is_written() {
 
 #[test]
 #[ignore = "needs the cluster: make test"]
-fn an_interrupted_run_waits_for_recovery_and_leaves_nothing() {
+fn a_run_that_is_told_to_end_waits_for_recovery_and_leaves_nothing() {
+    let cluster = Cluster::new();
+    // Ctrl-C, a supervisor, a terminal that goes away.
+    for signal in ["SIGINT", "SIGTERM", "SIGHUP"] {
+        let good = health(&cluster);
+        let before = cluster.pods("ecommerce-backend");
+        let child = injecting(&cluster, &good, &before);
+        let kill = std::process::Command::new("kill").args(["-s", &signal[3..], &child.id().to_string()]).status();
+        assert!(kill.is_ok_and(|status| status.success()));
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stdout));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = chaos_tests::strict::read(text.lines().last().expect("a record")).expect("ours");
+        assert_eq!(last["data"]["outcome"], "aborted", "{last:#}");
+        assert!(last["data"]["reason"].as_str().is_some_and(|reason| reason.contains(signal)), "{last:#}");
+        assert_eq!(leases(&cluster), "");
+    }
+    cluster.place.tool("chaos-health", &[]).exits(0);
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn of_two_runs_at_once_one_is_refused_and_the_other_is_not_disturbed() {
     let cluster = Cluster::new();
     let good = health(&cluster);
-    let before = cluster.pods("ecommerce-backend");
-    let child = injecting(&cluster, &good, &before);
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().is_ok_and(|status| status.success()));
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stdout));
-    let text = String::from_utf8_lossy(&output.stdout);
-    let last = chaos_tests::strict::read(text.lines().last().expect("a record")).expect("ours");
-    assert_eq!(last["data"]["outcome"], "aborted", "{last:#}");
-    assert!(last["data"]["reason"].as_str().is_some_and(|reason| reason.contains("SIGINT")));
+    let input = cluster.place.file("health.ndjson", &good);
+    let start = || {
+        let mut command = cluster.place.command("chaos-inject");
+        command.args(RUN).stdin(std::fs::File::open(&input).expect("just written"));
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it was built")
+    };
+    let mut ends: Vec<(Option<i32>, String)> = [start(), start()]
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().expect("it ends");
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        })
+        .collect();
+    ends.sort();
+    assert_eq!((ends[0].0, ends[1].0), (Some(0), Some(4)), "{}\n{}", ends[0].1, ends[1].1);
+    let refused = chaos_tests::strict::read(ends[1].1.lines().last().expect("a record")).expect("ours");
+    assert!(refused["data"].get("injected").is_none(), "{refused:#}");
+    assert!(refused["summary"].as_str().is_some_and(|summary| summary.contains("limit.lock")), "{refused:#}");
     assert_eq!(leases(&cluster), "");
-    cluster.place.tool("chaos-health", &[]).exits(0);
 }
 
 /// A run that has begun to delete pods: there are others than these.

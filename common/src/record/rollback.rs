@@ -86,7 +86,7 @@ pub enum RollbackCause {
 /// A run that holds a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldRun {
-    /// Its id.
+    /// Its id: that of its pipeline, and what tells it from others that were given the same stream.
     pub run: String,
     /// The experiment.
     pub experiment: String,

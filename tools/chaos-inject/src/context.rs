@@ -2,7 +2,7 @@
 
 use chaos_common::cluster::{Access, Cluster};
 use chaos_common::config::Config;
-use chaos_common::record::{Event, EventKind, ObjectRef};
+use chaos_common::record::{Event, EventKind, ObjectRef, new_id};
 use chaos_common::stream::Stream;
 use chaos_common::vantage::Asker;
 use serde_json::json;
@@ -24,6 +24,9 @@ pub struct Context {
     pub namespace: String,
     /// Both ends of the pipeline.
     pub stream: Stream,
+    /// Id of this run of an experiment: that of its pipeline, and what tells it from others that were given the
+    /// same stream. It is in the label of all that the run makes or touches.
+    pub run: String,
     /// The local journal, once the experiment has one.
     pub journal: Option<Journal>,
     /// When the first write of the fault was sent.
@@ -37,6 +40,8 @@ pub struct Context {
 impl Context {
     /// The surroundings of an experiment that has not begun.
     pub fn new(cluster: Cluster, access: Access, config: Config, namespace: String, stream: Stream) -> Context {
+        let unique = new_id();
+        let run = format!("{}-{}", stream.run, &unique[unique.len() - 8..]);
         Context {
             asker: Asker::new(&cluster),
             cluster,
@@ -44,6 +49,7 @@ impl Context {
             config,
             namespace,
             stream,
+            run,
             journal: None,
             injected: None,
             actions: Vec::new(),

@@ -135,7 +135,7 @@ impl Guarded {
     async fn declare(context: &mut Context, plan: &Plan, alarm: &Alarm) -> Result<Guarded, Check> {
         let advice =
             "what will be undone must be on the disk before anything is broken; make room, or set XDG_STATE_HOME";
-        let intent = Intent::of(plan, &context.stream.run, &executor(), context.config.experiment.undo_limit.0);
+        let intent = Intent::of(plan, &context.run, &executor(), context.config.experiment.undo_limit.0);
         let opened = journal::folder().and_then(|folder| {
             let failed = |error| format!("cannot write a journal in {}: {error}", folder.display());
             let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;

@@ -27,15 +27,11 @@ pub fn folder() -> Result<PathBuf, String> {
 }
 
 impl Journal {
-    /// Makes the journal of a run in `folder`, or goes on with it if the run has one. The file and the
-    /// folder are on the disk when this returns.
+    /// Makes the journal of a run in `folder`. The file and the folder are on the disk when this returns.
     pub fn create(folder: &Path, run: &str) -> io::Result<Journal> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let path = folder.join(format!("{run}.ndjson"));
-        let file = match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Journal::reopen(&path),
-            other => other?,
-        };
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
         File::open(folder)?.sync_all()?;
         Ok(Journal { file, path, previous: String::new() })
     }

@@ -260,7 +260,7 @@ impl Fault for ResourceExhaustion {
     }
 
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let selector = format!("{}={},{EXPERIMENT_LABEL}={NAME}", crate::change::RUN_LABEL, context.stream.run);
+        let selector = format!("{}={},{EXPERIMENT_LABEL}={NAME}", crate::change::RUN_LABEL, context.run);
         self.pods = Some(PodWatch::start(&context.cluster, &context.namespace, &selector).await?);
         self.pod = plan.changes.first().map(|change| change.object().name.clone());
         self.scalers_before = scalers(context).await;

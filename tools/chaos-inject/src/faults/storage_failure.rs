@@ -278,7 +278,7 @@ impl Fault for StorageFailure {
                 let before = fingerprints(context, settings, None).await;
                 self.tables = Some(before.map(|(tables, _)| tables));
             }
-            self.writer = Some(Writer::start(database, &context.stream.run).await?);
+            self.writer = Some(Writer::start(database, &context.run).await?);
         }
         Ok(())
     }
