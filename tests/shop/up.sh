@@ -44,7 +44,10 @@ fi
 manifests | k apply --validate=false --openapi-patch=false -f - >/dev/null
 # What an experiment may have left: the shop itself has no policies, and no pods but its workloads'.
 k -n "$APP" delete networkpolicies --all >/dev/null
-k -n "$APP" delete leases -l chaos-runbook/run >/dev/null
+for namespace in "$APP" "$MON"; do
+  k -n "$namespace" delete leases -l chaos-runbook/run >/dev/null
+  k -n "$namespace" label deployments --all chaos-runbook/run- >/dev/null
+done
 k -n "$APP" get pods -o json | jq -r '.items[] | select(.metadata.ownerReferences | not) | .metadata.name' |
   xargs -r "$kubectl" ${CONTEXT:+--context "$CONTEXT"} -n "$APP" delete pod --grace-period=1 >/dev/null
 say "applied"
