@@ -253,6 +253,10 @@ fn when_tool_and_guardian_are_killed_the_next_run_refuses_and_recover_undoes() {
     child.wait().expect("it has ended");
     assert_eq!(replicas(&cluster, SHOP, DATABASE), "0", "nobody is there to undo it");
 
+    let journal = cluster.place.tool("chaos-inject", &["journal"]).exits(5).record("chaos.experiment/1");
+    assert_eq!(journal["data"]["reason"], "tool and guardian died with the fault on", "{journal:#}");
+    is(&journal, "journal.chain", "pass");
+
     let mark = cluster.mark();
     let args = ["run", "storage-failure", "--yes", "--override", "a test"];
     let record = cluster.place.fed("chaos-inject", &args, &good).exits(4).record("chaos.experiment/1");
@@ -284,6 +288,26 @@ fn when_the_guardian_dies_the_tool_undoes_at_once() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(6), "{text}");
     assert!(text.contains("the guardian died"), "{text}");
+    assert_eq!((replicas(&cluster, SHOP, DATABASE).as_str(), left(&cluster).as_str()), ("1", ""));
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_tool_that_stands_still_is_not_waited_for() {
+    let cluster = Cluster::new();
+    long(&cluster);
+    let good = health(&cluster);
+    let child = broken(&cluster, &good);
+    let pid = child.id().to_string();
+    signal(&pid, "-STOP");
+    cluster.until("the database's replicas are back", || {
+        (replicas(&cluster, SHOP, DATABASE) == "1" && left(&cluster).is_empty()).then_some(())
+    });
+    signal(&pid, "-CONT");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(text.contains("this process had stood still for 10 s, so its guardian undid the fault"), "{text}");
     assert_eq!((replicas(&cluster, SHOP, DATABASE).as_str(), left(&cluster).as_str()), ("1", ""));
 }
 

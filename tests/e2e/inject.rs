@@ -203,6 +203,15 @@ fn a_killed_run_is_undone_by_its_guardian_and_its_stream_says_that_it_died() {
         status.stdout().contains("no run is under way").then_some(status)
     });
 
+    // The journal knows what became of it.
+    let journal = cluster.until("the guardian's last word", || {
+        let ran = cluster.place.tool("chaos-inject", &["journal"]);
+        ran.stdout().contains("its guardian undid the fault").then(|| ran.exits(6).record("chaos.experiment/1"))
+    });
+    assert_eq!(journal["data"]["reason"], "the tool died, and its guardian undid the fault", "{journal:#}");
+    assert!(journal["data"]["injected"].is_string() && journal["verdict"] == "unknown", "{journal:#}");
+    check(&journal, "journal.end", "");
+
     // What it wrote ends in no result, so whatever stands behind it in a pipeline knows that it died.
     let stream = String::from_utf8_lossy(&output.stdout).into_owned();
     let ran = cluster.place.fed("chaos-verify", &[], &stream).exits(3);

@@ -151,7 +151,7 @@ impl Cluster {
 
     /// Runs a tool until its outcome is as wanted, for states that take a moment to show.
     #[track_caller]
-    pub fn until(&self, what: &str, mut done: impl FnMut() -> Option<Ran>) -> Ran {
+    pub fn until<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(ran) = done() {

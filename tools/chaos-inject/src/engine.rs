@@ -139,7 +139,7 @@ impl Guarded {
         let opened = journal::folder().and_then(|folder| {
             let failed = |error| format!("cannot write a journal in {}: {error}", folder.display());
             let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;
-            journal.write(&serde_json::json!({ "intent": intent })).map_err(failed)?;
+            journal.write(&serde_json::json!({ "intent": intent, "plan": plan })).map_err(failed)?;
             Ok(journal)
         });
         let journal = opened.map_err(|why| Check::fail("intent.journal", "", why).hint(advice))?;

@@ -1,7 +1,8 @@
 //! The guardian: a second process that stands by while a fault is on. The tool holds the writing end
 //! of a pipe that the guardian reads; when the tool ends, however that comes about, the kernel closes
-//! the pipe, and the guardian takes the fault back at once. In the other direction it is the same: the
-//! tool reads a pipe that closes when the guardian dies.
+//! the pipe, and the guardian takes the fault back at once. A tool that lives but does nothing (Ctrl-Z, a
+//! debugger) falls silent on the pipe, and is not waited for either. In the other direction, the tool reads a
+//! pipe that closes when the guardian dies.
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, interval_at, sleep_until, timeout};
 
 use crate::alarm::Alarm;
 use crate::intent::{Intent, RENEWAL};
@@ -32,6 +34,13 @@ const END: Duration = Duration::from_secs(2);
 const READY: &str = "ready";
 /// What the tool says when the guardian is not needed any more.
 const DONE: &str = "done";
+/// What the tool says every second besides.
+const ALIVE: &str = "alive";
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A tool that has said nothing for so long hangs, or was stopped.
+const SILENT: Duration = Duration::from_secs(10);
+/// What the guardian says when it has taken the fault back from a tool that lives.
+const UNDONE: &str = "undone";
 
 /// What the guardian has to know.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,8 +53,10 @@ struct Orders {
 #[derive(Debug)]
 pub struct Guardian {
     child: Child,
-    pipe: ChildStdin,
-    watcher: tokio::task::JoinHandle<()>,
+    /// Ends the heartbeat with the word that all is done.
+    done: oneshot::Sender<()>,
+    heartbeat: JoinHandle<()>,
+    watcher: JoinHandle<()>,
 }
 
 impl Guardian {
@@ -87,23 +98,51 @@ impl Guardian {
             .map_err(failed)?;
         let alarm = alarm.clone();
         let watcher = tokio::spawn(async move {
-            while let Ok(Some(_)) = answers.next_line().await {}
+            while let Ok(Some(line)) = answers.next_line().await {
+                if line == UNDONE {
+                    let silent = SILENT.as_secs();
+                    alarm
+                        .raise(format!("this process had stood still for {silent} s, so its guardian undid the fault"));
+                }
+            }
             alarm.raise("the guardian died, so nobody would undo the fault if this process died too");
         });
-        Ok(Guardian { child, pipe, watcher })
+        let (done, told) = oneshot::channel();
+        Ok(Guardian { child, done, heartbeat: tokio::spawn(beat(pipe, told)), watcher })
     }
 
     /// Ends it: there is nothing left to guard.
     pub async fn dismiss(mut self) {
         self.watcher.abort();
         // It may have died already: then it has nothing to do either.
-        let _ = self.pipe.write_all(format!("{DONE}\n").as_bytes()).await;
+        let _ = self.done.send(());
+        let _ = timeout(END, self.heartbeat).await;
         let _ = timeout(END, self.child.wait()).await;
     }
 
     /// Leaves the fault to it: this process ends without having undone it.
     pub fn leave(self) {
         self.watcher.abort();
+        self.heartbeat.abort();
+    }
+}
+
+/// Tells the guardian every second that this process lives, until it is told that all is done.
+async fn beat(mut pipe: ChildStdin, mut done: oneshot::Receiver<()>) {
+    let mut ticks = interval(HEARTBEAT);
+    loop {
+        let (word, last) = tokio::select! {
+            told = &mut done => match told {
+                Ok(()) => (DONE, true),
+                // Nobody says that it is done: the pipe closes, and the fault is the guardian's.
+                Err(_) => return,
+            },
+            _ = ticks.tick() => (ALIVE, false),
+        };
+        // A guardian that died is somebody else's alarm.
+        if pipe.write_all(format!("{word}\n").as_bytes()).await.is_err() || last {
+            return;
+        }
     }
 }
 
@@ -129,27 +168,36 @@ pub async fn stand_by(access: &Access) -> Exit {
     if writeln!(std::io::stdout(), "{READY}").is_err() {
         return Exit::Unknown;
     }
-    let mut renewal = interval_at(Instant::now() + RENEWAL / 2, RENEWAL);
-    loop {
+    let renewing = tokio::spawn(renew(cluster.clone(), orders.intent.clone()));
+    let mut heard = Instant::now();
+    let why = loop {
         tokio::select! {
             line = lines.recv() => match line {
                 Some(line) if line == DONE => return Exit::Pass,
-                Some(_) => {}
-                None => break,
+                Some(_) => heard = Instant::now(),
+                None => break "ended without undoing its fault",
             },
-            _ = renewal.tick() => {
-                // Nothing depends on one renewal; whoever needs to know looks for several seconds.
-                let _ = timeout(RENEWAL, orders.intent.renew(&cluster)).await;
-            }
+            () = sleep_until(heard + SILENT) => break "stands still",
         }
-    }
+    };
+    renewing.abort();
+    say(&format!("run {} {why}; undoing it now", orders.intent.run));
     take_over(&cluster, &orders).await
+}
+
+/// Says in the cluster that the run lives. Nothing depends on one renewal; whoever needs to know looks for several
+/// seconds.
+async fn renew(cluster: Cluster, intent: Intent) {
+    let mut ticks = interval_at(Instant::now() + RENEWAL / 2, RENEWAL);
+    loop {
+        ticks.tick().await;
+        let _ = timeout(RENEWAL, intent.renew(&cluster)).await;
+    }
 }
 
 async fn take_over(cluster: &Cluster, orders: &Orders) -> Exit {
     let start = Instant::now();
     let Orders { intent, journal } = orders;
-    say(&format!("run {} ended without undoing its fault; undoing it now", intent.run));
     let mut journal = Journal::reopen(journal).ok();
     let mut note = |what: serde_json::Value| {
         // A full disk must not keep the fault in place.
@@ -169,6 +217,8 @@ async fn take_over(cluster: &Cluster, orders: &Orders) -> Exit {
         say("a person is needed now; type: chaos-inject recover");
         return Exit::NotRestored;
     }
+    // Mostly nobody is left to read it.
+    let _ = writeln!(std::io::stdout(), "{UNDONE}");
     if let Err(left) = release_of_the_dead(cluster, intent).await {
         say(&format!("the fault is undone in {undone_ms} ms, and the lock is still in the cluster: {left}"));
         return Exit::NotRestored;

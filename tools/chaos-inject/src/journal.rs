@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use chaos_common::record::Time;
+use chaos_common::record::{Check, Time};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -17,6 +18,8 @@ pub struct Journal {
     file: File,
     path: PathBuf,
     previous: String,
+    /// Bytes in the file after the line that `previous` is of.
+    length: u64,
 }
 
 /// Folder of journals: `chaos/journal` in `$XDG_STATE_HOME`, else in `~/.local/state`.
@@ -33,19 +36,28 @@ impl Journal {
         let path = folder.join(format!("{run}.ndjson"));
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
         File::open(folder)?.sync_all()?;
-        Ok(Journal { file, path, previous: String::new() })
+        Ok(Journal { file, path, previous: String::new(), length: 0 })
     }
 
     /// Opens a journal that another process began, to go on with it. A last line that was cut off is
     /// left so, and shows as such.
     pub fn reopen(path: &Path) -> io::Result<Journal> {
-        let text = std::fs::read_to_string(path)?;
-        let mut file = OpenOptions::new().append(true).open(path)?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        let mut journal = Journal { file, path: path.to_owned(), previous: String::new(), length: 0 };
+        journal.catch_up()?;
+        Ok(journal)
+    }
+
+    /// Goes on behind what is there now: another process may have written, which took this one for dead.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let text = std::fs::read_to_string(&self.path)?;
+        self.length = text.len() as u64;
         if !text.is_empty() && !text.ends_with('\n') {
-            file.write_all(b"\n")?;
+            self.file.write_all(b"\n")?;
+            self.length += 1;
         }
-        let previous = text.lines().last().map(digest).unwrap_or_default();
-        Ok(Journal { file, path: path.to_owned(), previous })
+        self.previous = text.lines().last().map(digest).unwrap_or_default();
+        Ok(())
     }
 
     /// Where it is.
@@ -55,12 +67,49 @@ impl Journal {
 
     /// Adds a line and waits until it is on the disk.
     pub fn write(&mut self, what: &Value) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.length {
+            self.catch_up()?;
+        }
         let mut line = json!({ "time": Time::now(), "previous": self.previous, "what": what }).to_string();
         self.previous = digest(&line);
         line.push('\n');
         self.file.write_all(line.as_bytes())?;
+        self.length += line.len() as u64;
         self.file.sync_data()
     }
+}
+
+/// A line as it stands in a journal.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Line {
+    /// When it was written.
+    pub time: Time,
+    previous: String,
+    /// What it tells.
+    pub what: Value,
+}
+
+/// The lines of a journal, and whether each holds the digest of the one before: `journal.chain`. A last line that
+/// was cut off is no breach: its writer died over it.
+pub fn verify(text: &str) -> (Vec<Line>, Check) {
+    const ID: &str = "journal.chain";
+    let mut lines = Vec::new();
+    let mut previous = String::new();
+    for (n, line) in text.lines().enumerate() {
+        match serde_json::from_str::<Line>(line) {
+            Ok(read) if read.previous == previous => lines.push(read),
+            Ok(_) => {
+                let why = format!("line {} does not follow from the one before: lines were changed or lost", n + 1);
+                return (lines, Check::fail(ID, "", why));
+            }
+            Err(_) if n + 1 == text.lines().count() => break,
+            // Where somebody went on behind a line that was cut off, the next one holds its digest.
+            Err(_) => {}
+        }
+        previous = digest(line);
+    }
+    let message = format!("{} lines, each with the digest of the one before", lines.len());
+    (lines, Check::pass(ID, "", message))
 }
 
 /// SHA-256 in hex.
@@ -71,6 +120,7 @@ fn digest(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chaos_common::record::Status;
 
     #[test]
     fn who_takes_over_goes_on_with_the_chain() {
@@ -79,10 +129,34 @@ mod tests {
         journal.write(&json!("first")).expect("room on the disk");
         let mut later = Journal::reopen(journal.path()).expect("it is there");
         later.write(&json!("second")).expect("room on the disk");
+        // The first one was not dead after all.
+        journal.write(&json!("third")).expect("room on the disk");
         let text = std::fs::read_to_string(journal.path()).expect("readable");
         let lines: Vec<&str> = text.lines().collect();
-        let second: Value = serde_json::from_str(lines[1]).expect("JSON");
-        assert_eq!(second["previous"], digest(lines[0]));
+        let previous = |n: usize| serde_json::from_str::<Value>(lines[n]).expect("JSON")["previous"].clone();
+        assert_eq!((previous(1), previous(2)), (digest(lines[0]).into(), digest(lines[1]).into()));
+    }
+
+    #[test]
+    fn a_line_that_was_changed_or_lost_shows_and_one_that_was_cut_off_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::create(folder.path(), "run").expect("a journal");
+        for n in 0..3 {
+            journal.write(&json!({ "n": n })).expect("room on the disk");
+        }
+        let text = std::fs::read_to_string(journal.path()).expect("readable");
+        let judged = |text: &str| {
+            let (lines, chain) = verify(text);
+            (lines.len(), chain.status)
+        };
+        assert_eq!(judged(&text), (3, Status::Pass));
+        assert_eq!(judged(&text.replace("\"n\":1", "\"n\":7")), (2, Status::Fail));
+        let second = text.lines().nth(1).expect("there is one");
+        assert_eq!(judged(&text.replace(&format!("{second}\n"), "")), (1, Status::Fail));
+        std::fs::write(journal.path(), &text[..text.len() - 9]).expect("writable");
+        assert_eq!(judged(&text[..text.len() - 9]), (2, Status::Pass));
+        Journal::reopen(journal.path()).expect("it is there").write(&json!("more")).expect("room on the disk");
+        assert_eq!(judged(&std::fs::read_to_string(journal.path()).expect("readable")), (3, Status::Pass));
     }
 
     #[test]

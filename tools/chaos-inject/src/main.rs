@@ -22,6 +22,7 @@ mod permissions;
 mod plan;
 mod pods;
 mod recovery;
+mod retelling;
 mod rollback;
 mod script;
 mod select;
@@ -109,6 +110,11 @@ enum Command {
     },
     /// Take back what killed runs left behind, from any machine
     Recover,
+    /// Tell of a run as its local journal does, also of one that was killed before it had a record
+    Journal {
+        /// The run, or how its id begins [default: the latest]
+        run: Option<String>,
+    },
     /// Refuse new runs from now on, from anywhere
     Lock {
         /// Why, for those who are refused
@@ -160,6 +166,9 @@ async fn run(args: Args) -> Result<Exit, Failure> {
     if matches!(args.command, Command::Guardian) {
         return Ok(guardian::stand_by(&access).await);
     }
+    if let Command::Journal { run } = &args.command {
+        return retelling::retell(&mut Stream::open(tool!(), args.common.output)?, run.as_deref());
+    }
     let config = args.common.load()?.config;
     let namespace = args.cluster.namespace(&config)?;
     let cluster = Cluster::connect_as(&access, "chaos-inject").await.map_err(ReadError::usage)?;
@@ -189,7 +198,7 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Lock { reason } => control::lock(&mut context, reason).await,
         Command::Unlock => control::unlock(&mut context).await,
         Command::Rollback(args) => rollback::rollback(&mut context, &args).await,
-        Command::Guardian => unreachable!("it has stood by already"),
+        Command::Guardian | Command::Journal { .. } => unreachable!("they need no cluster, and are over already"),
     })
 }
 

@@ -7,6 +7,7 @@ use chaos_common::record::{Check, Experiment, Outcome, Plan, PodRecovery, Time, 
 use tokio::time::Instant;
 
 use crate::context::Context;
+use crate::retelling;
 use crate::watching::Seen;
 
 /// An experiment's record so far.
@@ -107,6 +108,11 @@ impl Story {
             actions: std::mem::take(&mut context.actions),
             issues: std::mem::take(&mut context.issues),
         };
+        if let Some(Err(error)) =
+            context.journal.as_mut().map(|journal| journal.write(&retelling::last_line(verdict, &record)))
+        {
+            context.stream.progress(&format!("the record could not be written to the journal: {error}"));
+        }
         context.stream.result(verdict, summary, record, outcome.exit().unwrap_or(verdict.into()).worst(exit))
     }
 }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use kube::runtime::watcher::watch_object;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, sleep, timeout_at};
 
 use crate::alarm::Alarm;
 use crate::alerts::{self, Observer};
@@ -158,6 +158,8 @@ async fn hear(api: Api<Lease>, name: String, alarm: Alarm) {
                 }
             }
             Ok(None) if was_there => {
+                // Was it our guardian, which took us for dead? Then its own word says so, and comes first.
+                sleep(Duration::from_millis(200)).await;
                 alarm.raise(format!("somebody deleted the lease {name}, which holds the run's intent"));
             }
             // The watch is taken up again by itself.
