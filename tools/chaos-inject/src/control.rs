@@ -227,7 +227,17 @@ async fn stop(context: &mut Context, namespaces: &[String], found: &Found, reaso
     // Those that live end by themselves; of the others, nothing is heard.
     let mut open: Vec<String> = intents.iter().map(|(run, _)| run.clone()).collect();
     let (mut heard, mut before) = (Instant::now(), found.clone());
+    let limit = context.config.experiment.undo_limit.0;
     while !open.is_empty() {
+        if start.elapsed() > limit {
+            checks.extend(open.drain(..).map(|run| {
+                let message = format!("was asked to stop, lives, and has not ended after {} s", limit.as_secs());
+                Check::unknown(ABORT, format!("run/{run}"), message).hint(
+                    "kill its process: its guardian undoes the fault then; chaos-inject status says who runs it where",
+                )
+            }));
+            break;
+        }
         let now = match Found::look(&context.cluster, namespaces).await {
             Ok(now) => now,
             Err(error) => {
