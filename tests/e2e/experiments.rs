@@ -6,18 +6,8 @@ use std::time::{Duration, Instant};
 
 use chaos_tests::cluster::{Cluster, SHOP, repository};
 use chaos_tests::run::{Ran, check};
+use chaos_tests::sweep::bed::EXPERIMENTS;
 use serde_json::Value;
-
-/// The runbook's five, and those beyond it.
-const ALL: [&str; 7] = [
-    "pod-failure",
-    "network-partition",
-    "resource-exhaustion",
-    "storage-failure",
-    "monitoring-failure",
-    "scale-down",
-    "dns-failure",
-];
 
 /// Everything of runs that is left, as names; faults included.
 fn left(cluster: &Cluster) -> String {
@@ -447,7 +437,7 @@ fn every_experiment_has_a_plan_that_touches_nothing_and_says_all() {
     let cluster = Cluster::new();
     cluster.whole();
     let mark = cluster.mark();
-    for experiment in ALL {
+    for experiment in EXPERIMENTS {
         let record = cluster.place.tool("chaos-inject", &["plan", experiment]).exits(0).record("chaos.plan/1");
         let some = |field: &str| record["data"][field].as_array().is_some_and(|list| !list.is_empty());
         for field in ["targets", "changes", "calls", "permissions", "checks"] {

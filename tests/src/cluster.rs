@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::run::{Place, Ran};
+use crate::run::Place;
 
 /// Namespace of the shop.
 pub const SHOP: &str = "ecommerce-production";

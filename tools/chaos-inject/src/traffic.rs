@@ -6,7 +6,10 @@ use std::time::Duration;
 use chaos_common::record::Check;
 use tokio::time::{Instant, sleep};
 
+use crate::context::Context;
+use crate::fault::End;
 use crate::peer::{self, Cut, Route};
+use crate::wholeness::Wholeness;
 
 /// Time for the first good answers, before the fault.
 pub const FIRST_ANSWERS: Duration = Duration::from_secs(15);
@@ -15,18 +18,19 @@ const EFFECT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Both routes, and what became of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Traffic {
     /// Who asks, as `deployment/NAME`.
-    pub from: String,
-    route: Route,
-    control: Route,
+    from: String,
+    /// The one that is to be cut, and the one that is not.
+    routes: Option<(Route, Route)>,
     made: Option<Instant>,
     undone: Option<Instant>,
     /// When the route was cut, and whether that cut a connection that was open before; absent if it was not
     /// cut up to the end.
     cut: Option<(Instant, Option<bool>)>,
-    reached_again: Result<Option<Instant>, String>,
+    /// When the route was open again after the undo, once that was waited for.
+    reached_again: Option<Result<Instant, String>>,
 }
 
 impl Traffic {
@@ -38,15 +42,7 @@ impl Traffic {
         let start = Instant::now();
         route.open(start, start + FIRST_ANSWERS).await?;
         control.open(start, start + FIRST_ANSWERS).await?;
-        Ok(Traffic {
-            from: from.to_owned(),
-            route,
-            control,
-            made: None,
-            undone: None,
-            cut: None,
-            reached_again: Ok(None),
-        })
+        Ok(Traffic { from: from.to_owned(), routes: Some((route, control)), ..Traffic::default() })
     }
 
     /// The fault was made, or may have been.
@@ -59,11 +55,11 @@ impl Traffic {
     /// # Errors
     /// It is not, and what that may mean.
     pub async fn cut_off(&mut self) -> Result<String, String> {
-        let since = self.made.ok_or("nothing was made")?;
+        let (since, (cut, open)) = self.made.zip(self.routes.as_ref()).ok_or("nothing was made")?;
         let deadline = since + EFFECT;
-        let (from, url, control) = (&self.from, &self.route.url, &self.control.url);
+        let (from, url, control) = (&self.from, &cut.url, &open.url);
         loop {
-            match peer::judge(&self.route.samples(), &self.control.samples(), since) {
+            match peer::judge(&cut.samples(), &open.samples(), since) {
                 Cut::Proven { at, established } => {
                     self.cut = Some((at, established));
                     let after = at.duration_since(since).as_millis();
@@ -88,56 +84,63 @@ impl Traffic {
     /// The fault's time is over: was the route cut all the while? Somebody may have taken the policy away in
     /// between.
     pub fn still_cut(&mut self) {
-        let (Some(since), Some((at, _))) = (self.made, self.cut) else { return };
-        let now = peer::judge(&self.route.samples(), &self.control.samples(), since);
+        let (Some(since), Some((at, _)), Some((cut, open))) = (self.made, self.cut, &self.routes) else { return };
+        let now = peer::judge(&cut.samples(), &open.samples(), since);
         if !matches!(now, Cut::Proven { at: began, .. } if began == at) {
             self.cut = None;
         }
     }
 
-    /// Waits until the route is open again after the undo. Asked again, it says the same.
-    ///
-    /// # Errors
-    /// It is not, at the limit.
-    pub async fn reach_again(&mut self, limit: Duration) -> Result<(), String> {
+    /// The policy was deleted: waits until everything is whole, and the route is open again. Asked again, it looks
+    /// whether all is still whole.
+    pub async fn restored(&mut self, context: &Context, whole: &mut Wholeness, limit: Duration) -> End {
         let undone = *self.undone.get_or_insert_with(Instant::now);
-        if let Ok(None) = self.reached_again {
-            self.reached_again = self.route.open(undone, undone + limit).await.map(Some);
+        let end = whole.wait(context, limit).await;
+        let Some((route, _)) = &self.routes else { return end };
+        if self.reached_again.is_none() {
+            self.reached_again = Some(route.open(undone, undone + limit).await);
         }
-        self.reached_again.clone().map(drop)
+        match (&self.reached_again, end) {
+            (Some(Err(what)), End::Restored) => {
+                let hint = format!("kubectl get networkpolicies -n {}", context.namespace);
+                End::NotRestored { what: what.clone(), hint }
+            }
+            (_, end) => end,
+        }
     }
 
     /// `NAME.cut`, `NAME.control`, `NAME.reconnected`.
     pub fn judge(&self, name: &str) -> Vec<Check> {
-        let Some(made) = self.made else { return Vec::new() };
+        let Some((made, (route, control))) = self.made.zip(self.routes.as_ref()) else { return Vec::new() };
         let id = |what: &str| format!("{name}.{what}");
-        let (object, from) = (format!("service {}", self.route.url), &self.from);
+        let (object, from) = (format!("service {}", route.url), &self.from);
         let cut = match self.cut {
             Some(_) => Check::pass(&id("cut"), &object, format!("did not answer {from} until the policy was deleted")),
             None => Check::unknown(&id("cut"), &object, format!("was not cut off from {from} for the whole time")),
         };
-        let beside: Vec<bool> = self.control.samples().iter().filter(|s| s.at >= made).map(|s| s.good).collect();
+        let beside: Vec<bool> = control.samples().iter().filter(|s| s.at >= made).map(|s| s.good).collect();
         let good = beside.iter().filter(|good| **good).count();
-        let control = Check::judge(
+        let open = Check::judge(
             good == beside.len() && good >= peer::ENOUGH,
             &id("control"),
-            format!("service {}", self.control.url),
+            format!("service {}", control.url),
             format!("answered {good} of {} questions from {from} meanwhile", beside.len()),
         );
         let reconnected = match (&self.reached_again, self.undone) {
-            (Ok(Some(at)), Some(undone)) => {
+            (Some(Ok(at)), Some(undone)) => {
                 let after = at.saturating_duration_since(undone).as_millis();
                 Check::pass(&id("reconnected"), &object, format!("answered {from} again {after} ms after the undo"))
             }
-            (Err(why), _) => Check::fail(&id("reconnected"), &object, why.clone()),
+            (Some(Err(why)), _) => Check::fail(&id("reconnected"), &object, why.clone()),
             _ => Check::unknown(&id("reconnected"), &object, "was not asked again"),
         };
-        vec![cut, control, reconnected]
+        vec![cut, open, reconnected]
     }
 
     /// `NAME.established`: whether a connection that was open before was cut, too.
     pub fn established(&self, name: &str) -> Check {
-        let (id, object) = (format!("{name}.established"), format!("service {}", self.route.url));
+        let url = self.routes.as_ref().map_or("", |(route, _)| route.url.as_str());
+        let (id, object) = (format!("{name}.established"), format!("service {url}"));
         match self.cut.and_then(|(_, established)| established) {
             Some(true) => Check::pass(&id, &object, "a connection that was open before was cut, too"),
             Some(false) => Check::unknown(&id, &object, "no connection was open when the policy came"),

@@ -20,7 +20,6 @@ use crate::apply::Made;
 use crate::blast_radius;
 use crate::context::Context;
 use crate::fault::{End, Fault};
-use crate::faults::network_partition::policy_is_gone;
 use crate::peer::{Asking, Route};
 use crate::permissions::{need, need_one};
 use crate::plan::Draft;
@@ -41,7 +40,7 @@ pub struct DnsFailure {
     settings: config::DnsFailure,
     workload: String,
     whole: Wholeness,
-    traffic: Option<Traffic>,
+    traffic: Traffic,
 }
 
 impl DnsFailure {
@@ -54,7 +53,12 @@ impl DnsFailure {
             Failure::usage("nothing names the workload whose pods shall find no names")
                 .hint("give --workload, or set experiment.dns_failure.workload in chaos.toml")
         })?;
-        Ok(DnsFailure { settings: settings.clone(), workload, whole: Wholeness::default(), traffic: None })
+        Ok(DnsFailure {
+            settings: settings.clone(),
+            workload,
+            whole: Wholeness::default(),
+            traffic: Traffic::default(),
+        })
     }
 
     /// The Service whose name is looked up, with the path that is asked.
@@ -200,33 +204,28 @@ impl Fault for DnsFailure {
         let url = asked.url(&path);
         let route = Route::start(cluster, &pod, Asking::anew(&url, None, most));
         let control = Route::start(cluster, &pod, Asking::anew(&url, Some(&address), most));
-        self.traffic = Some(Traffic::start(&self.workload, route, control).await?);
+        self.traffic = Traffic::start(&self.workload, route, control).await?;
         Ok(())
     }
 
     fn made(&mut self, _change: &Change, made: Made) {
-        if let Some(traffic) = &mut self.traffic {
-            traffic.made(made.sent);
-        }
+        self.traffic.made(made.sent);
     }
 
     async fn effect(&mut self, _context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
-        self.traffic.as_mut().ok_or("nothing was made")?.cut_off().await.map(Some)
+        self.traffic.cut_off().await.map(Some)
     }
 
     async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {
-        if let Some(traffic) = &mut self.traffic {
-            traffic.still_cut();
-        }
+        self.traffic.still_cut();
     }
 
     async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        let limit = self.settings.recovery_limit.0;
-        policy_is_gone(context, self.traffic.as_mut(), &mut self.whole, limit).await
+        self.traffic.restored(context, &mut self.whole, self.settings.recovery_limit.0).await
     }
 
     fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
-        self.traffic.as_ref().map(|traffic| traffic.judge(NAME)).unwrap_or_default()
+        self.traffic.judge(NAME)
     }
 }
 

@@ -13,7 +13,6 @@ use chaos_common::vantage::Endpoint;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::alarm::Abort;
 use crate::apply::Made;
@@ -39,7 +38,7 @@ pub struct NetworkPartition {
     workload: String,
     peer: String,
     whole: Wholeness,
-    traffic: Option<Traffic>,
+    traffic: Traffic,
 }
 
 impl NetworkPartition {
@@ -56,7 +55,13 @@ impl NetworkPartition {
             Failure::usage("nothing names a peer, and only traffic from a peer proves a partition")
                 .hint("set experiment.network_partition.peer in chaos.toml to a workload that calls the one to cut off")
         })?;
-        Ok(NetworkPartition { settings: settings.clone(), workload, peer, whole: Wholeness::default(), traffic: None })
+        Ok(NetworkPartition {
+            settings: settings.clone(),
+            workload,
+            peer,
+            whole: Wholeness::default(),
+            traffic: Traffic::default(),
+        })
     }
 
     /// The Service that leads to the workload, and one that does not, with their paths.
@@ -179,54 +184,30 @@ impl Fault for NetworkPartition {
         let most = Duration::from_millis(plan.worst_case_ms) + FIRST_ANSWERS + context.config.experiment.warm_up.0;
         let route = Route::start(&context.cluster, &peer, Asking::kept(&target.0.url(&target.1), most));
         let control = Route::start(&context.cluster, &peer, Asking::kept(&control.0.url(&control.1), most));
-        self.traffic = Some(Traffic::start(&self.peer, route, control).await?);
+        self.traffic = Traffic::start(&self.peer, route, control).await?;
         Ok(())
     }
 
     fn made(&mut self, _change: &Change, made: Made) {
-        if let Some(traffic) = &mut self.traffic {
-            traffic.made(made.sent);
-        }
+        self.traffic.made(made.sent);
     }
 
     async fn effect(&mut self, _context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
-        self.traffic.as_mut().ok_or("nothing was made")?.cut_off().await.map(Some)
+        self.traffic.cut_off().await.map(Some)
     }
 
     async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {
-        if let Some(traffic) = &mut self.traffic {
-            traffic.still_cut();
-        }
+        self.traffic.still_cut();
     }
 
     async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        let limit = self.settings.recovery_limit.0;
-        policy_is_gone(context, self.traffic.as_mut(), &mut self.whole, limit).await
+        self.traffic.restored(context, &mut self.whole, self.settings.recovery_limit.0).await
     }
 
     fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
-        let Some(traffic) = &self.traffic else { return Vec::new() };
-        let mut checks = traffic.judge(NAME);
-        checks.push(traffic.established(NAME));
+        let mut checks = self.traffic.judge(NAME);
+        checks.push(self.traffic.established(NAME));
         checks
-    }
-}
-
-/// After a policy was deleted: everything is whole, and the traffic that it cut flows again.
-pub async fn policy_is_gone(
-    context: &Context,
-    traffic: Option<&mut Traffic>,
-    whole: &mut Wholeness,
-    limit: Duration,
-) -> End {
-    let began = Instant::now();
-    let end = whole.wait(context, limit).await;
-    let Some(traffic) = traffic else { return end };
-    match (traffic.reach_again(limit.saturating_sub(began.elapsed())).await, end) {
-        (Err(what), End::Restored) => {
-            End::NotRestored { what, hint: format!("kubectl get networkpolicies -n {}", context.namespace) }
-        }
-        (_, end) => end,
     }
 }
 
