@@ -30,6 +30,7 @@ tally "formatting" scripts/lint.sh format
 tally "shell scripts" scripts/lint.sh shell
 tally "clippy" scripts/lint.sh clippy
 tally "licences and sources" scripts/lint.sh deny
+tests/s3/build.sh
 say "building the tools"
 cargo build --workspace --bins
 tally "unit, tool and pipeline tests" cargo test --workspace --no-fail-fast --exclude chaos-tests

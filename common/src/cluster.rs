@@ -8,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, ListParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource};
@@ -411,18 +412,7 @@ impl Cluster {
                 Some(status) => status.await,
                 None => None,
             };
-            let status = status.ok_or_else(|| {
-                ReadError::new(&what, ReadErrorKind::Other, "the connection ended before the command did")
-            })?;
-            let code = if status.status.as_deref() == Some("Success") {
-                Some(0)
-            } else {
-                let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
-                let code = causes.into_iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
-                code.and_then(|cause| cause.message?.parse().ok())
-            };
-            let code =
-                code.ok_or_else(|| ReadError::new(&what, ReadErrorKind::Other, status.message.unwrap_or_default()))?;
+            let code = exit_code(status).map_err(|why| ReadError::new(&what, ReadErrorKind::Other, why))?;
             Ok(Executed { code, stdout, stderr: String::from_utf8_lossy(&stderr).trim().to_owned() })
         };
         match timeout(limit, run).await {
@@ -443,6 +433,20 @@ pub struct Executed {
     pub stdout: Vec<u8>,
     /// What it wrote to standard error, without white space at the ends.
     pub stderr: String,
+}
+
+/// The exit status of a command in a pod, by the last word of the connection.
+///
+/// # Errors
+/// The connection ended before the command did, or the command could not be started; in words.
+pub fn exit_code(status: Option<Status>) -> Result<i32, String> {
+    let status = status.ok_or_else(|| "the connection ended before the command did".to_owned())?;
+    if status.status.as_deref() == Some("Success") {
+        return Ok(0);
+    }
+    let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
+    let code = causes.into_iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    code.and_then(|cause| cause.message?.parse().ok()).ok_or_else(|| status.message.unwrap_or_default())
 }
 
 /// The pod's `Ready` condition is true and it is not on its way out.

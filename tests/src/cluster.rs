@@ -182,11 +182,16 @@ pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_owned()
 }
 
-/// kubectl as it was built for the cluster, else the one in PATH.
-pub fn kubectl_command() -> Command {
+/// The folder of what was compiled for the tests.
+pub fn cache() -> PathBuf {
     let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/chaos-runbook"));
-    let built = cache.or(home).unwrap_or_default().join("bin/kubectl");
+    cache.or(home).unwrap_or_default()
+}
+
+/// kubectl as it was built for the cluster, else the one in PATH.
+pub fn kubectl_command() -> Command {
+    let built = cache().join("bin/kubectl");
     let mut command = Command::new(if built.exists() { built } else { "kubectl".into() });
     command.env("KUBECACHEDIR", std::env::temp_dir().join("chaos-tests-kubectl"));
     command

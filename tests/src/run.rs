@@ -126,6 +126,11 @@ impl Ran {
         self
     }
 
+    /// Its exit status, whatever it is; `None` if a signal ended it.
+    pub fn exits_any(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
     /// Expects these words on standard error.
     #[track_caller]
     pub fn says(self, words: &str) -> Ran {

@@ -94,6 +94,10 @@ enum Contents {
         objects: usize,
         kinds: BTreeMap<String, usize>,
     },
+    VolumeSnapshot {
+        claim: Option<String>,
+        bound_to: Option<String>,
+    },
 }
 
 #[derive(Deserialize, Debug)]

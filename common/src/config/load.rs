@@ -57,7 +57,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 /// Makes relative paths count from the configuration's folder.
 fn anchor(config: &mut Config, folder: &Path) {
     let fix = |path: &mut PathBuf| *path = folder.join(&*path);
-    config.backups.iter_mut().for_each(|backup| fix(&mut backup.path));
+    config.backups.iter_mut().filter(|backup| backup.is_local()).for_each(|backup| fix(&mut backup.path));
     fix(&mut config.report.archive);
     config.urls.iter_mut().filter_map(|url| url.ca.as_mut()).for_each(fix);
     config.drill.iter_mut().filter_map(|drill| drill.evidence.as_mut()).for_each(fix);
@@ -71,7 +71,8 @@ fn anchor(config: &mut Config, folder: &Path) {
     if let Some(path) = ca {
         fix(path);
     }
-    for secret in [mail, slack, url, token, database, scratch].into_iter().flatten() {
+    let (access_key, secret_key) = (config.s3.access_key.as_mut(), config.s3.secret_key.as_mut());
+    for secret in [mail, slack, url, token, database, scratch, access_key, secret_key].into_iter().flatten() {
         if let Secret::File(path) = secret {
             fix(path);
         }
@@ -109,9 +110,10 @@ mod tests {
     #[test]
     fn relative_paths_count_from_the_file() {
         let mut config =
-            parse("[[backup]]\nname='d'\nkind='tar'\npath='b/x.tar'\n[report]\narchive='/abs'\n").expect("good");
+            parse("[[backup]]\nname='d'\nkind='tar'\npath='b/x.tar'\n[[backup]]\nname='s'\nkind='tar'\npath='s3://b/k'\n[report]\narchive='/abs'\n").expect("good");
         anchor(&mut config, Path::new("/etc/chaos"));
         assert_eq!(config.backups[0].path, Path::new("/etc/chaos/b/x.tar"));
+        assert_eq!(config.backups[1].path, Path::new("s3://b/k"), "it is no path of this machine");
         assert_eq!(config.report.archive, Path::new("/abs"));
     }
 }

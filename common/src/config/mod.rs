@@ -4,6 +4,7 @@
 //! the runbook's value. An unknown key is an error. Secrets never stand in the file: it names a file
 //! or an environment variable instead (see [`Secret`]). Relative paths count from the file's folder.
 
+mod backup;
 mod experiment;
 mod load;
 mod secret;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::backup::{Backup, BackupKind, DrillQuery, DrillSettings, Place, S3};
 pub use self::experiment::{
     DnsFailure, ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure, ResourceExhaustion, ScaleDown,
     StorageFailure,
@@ -49,6 +51,8 @@ pub struct Config {
     /// The backups: `[[backup]]`.
     #[serde(rename = "backup")]
     pub backups: Vec<Backup>,
+    /// The object storage of backups whose path is an `s3://` URL.
+    pub s3: S3,
     /// How it is proven that they restore. Without it, that is not asked.
     pub drill: Option<DrillSettings>,
     /// The channels that notifications go to.
@@ -287,95 +291,6 @@ pub enum DatabaseVantage {
     PortForward,
     /// A connection to `host`.
     Direct,
-}
-
-/// `[[backup]]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Backup {
-    /// Its name in records.
-    pub name: String,
-    /// What it is: `postgres`, `tar` or `kubernetes`.
-    pub kind: BackupKind,
-    /// The file or folder; a symbolic link such as `latest.dump` is followed and named.
-    pub path: PathBuf,
-    /// Oldest age that passes.
-    #[serde(default = "one_day")]
-    pub max_age: Span,
-    /// When it is made, as a cron expression in this machine's local time (`30 2 * * *`); then the last one
-    /// that was due must be there, at most an hour late, and `max_age` does not count.
-    #[serde(default)]
-    pub schedule: Option<String>,
-    /// For `postgres`: the database that it must be of, by default that of `[database]`.
-    #[serde(default)]
-    pub database: Option<String>,
-    /// What must be there and not empty: tables of a dump (`public.users`), members of an archive
-    /// (`app/config`).
-    #[serde(default)]
-    pub expect: Vec<String>,
-    /// For `kubernetes`: the kinds that belong into it, as `kubectl get` calls them (`configmaps`,
-    /// `deployments.apps`). `chaos-backup-check export` makes it of these.
-    #[serde(default)]
-    pub resources: Vec<String>,
-    /// For `kubernetes`: whether it is held against the cluster, which needs the permission to list its
-    /// kinds.
-    #[serde(default = "yes")]
-    pub live: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn one_day() -> Span {
-    Span::seconds(24 * 60 * 60)
-}
-
-/// `[drill]`: `chaos-backup-check drill` restores the backups for a trial, and later checks want its
-/// evidence.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct DrillSettings {
-    /// Oldest age of a drill that still proves that a backup restores.
-    pub max_age: Span,
-    /// Folder of the evidence; `chaos/drills` in `$XDG_STATE_HOME` if left out.
-    pub evidence: Option<PathBuf>,
-    /// A scratch PostgreSQL to restore into, as `postgres://user:password@host:port/database`. If it is left
-    /// out, one is started for the drill and thrown away.
-    pub url: Option<Secret>,
-    /// Questions to the restored database: `[[drill.query]]`.
-    #[serde(rename = "query")]
-    pub queries: Vec<DrillQuery>,
-}
-
-impl Default for DrillSettings {
-    fn default() -> DrillSettings {
-        DrillSettings { max_age: Span::seconds(30 * 24 * 60 * 60), evidence: None, url: None, queries: Vec::new() }
-    }
-}
-
-/// `[[drill.query]]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DrillQuery {
-    /// The backup that it is asked of; every database's if left out.
-    #[serde(default)]
-    pub backup: Option<String>,
-    /// SQL that gives one value, which must be true.
-    pub sql: String,
-}
-
-/// What a backup file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackupKind {
-    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`), or a script
-    /// (`-Fp`, `pg_dumpall`).
-    Postgres,
-    /// A tar archive, plain or compressed with gzip, zstd or lz4.
-    Tar,
-    /// Exported Kubernetes objects in YAML or JSON.
-    Kubernetes,
 }
 
 /// `[notify]`: each channel that is configured is used.

@@ -39,17 +39,19 @@ pub enum BackupAction {
     Drill,
 }
 
-/// One backup file.
+/// One backup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BackupItem {
     /// The name that the configuration gives it.
     pub name: String,
-    /// The path as configured.
+    /// Where it is, as configured: a path, `deployment/NAME:PATH` in a pod, `s3://BUCKET/KEY` in object storage, or
+    /// `volumesnapshot/NAME`.
     pub path: String,
-    /// Where the path leads, if it is a symbolic link.
+    /// Where the path leads, if it is a symbolic link; the newest object, if it is a prefix in object storage;
+    /// the newest snapshot, if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<String>,
-    /// Size of the file in bytes; absent if it could not be opened.
+    /// Size in bytes, of a VolumeSnapshot that of the volume it makes; absent if it could not be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
     /// The time that the age is counted from: its manifest's, else the older of the file's modification
@@ -129,6 +131,15 @@ pub enum Contents {
         objects: usize,
         /// How many of each kind, by kind.
         kinds: std::collections::BTreeMap<String, usize>,
+    },
+    /// A VolumeSnapshot, by its status: its blocks are not read.
+    VolumeSnapshot {
+        /// The claim that it was made of; absent if it was made of contents that were there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<String>,
+        /// The object that stands for the snapshot in the storage; absent if there is none yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bound_to: Option<String>,
     },
 }
 

@@ -15,7 +15,7 @@ use chaos_common::config::{Config, Span};
 use chaos_common::record::{BackupItem, Check, RestoreDrill, Time, Verdict};
 use serde::{Deserialize, Serialize};
 
-const ID: &str = "backup.restore_tested";
+pub(crate) const ID: &str = "backup.restore_tested";
 const SCHEMA: &str = "chaos.drill/1";
 /// No evidence is larger.
 const MAX_FILE: u64 = 1 << 20;

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config::{Backup, BackupKind};
+use chaos_common::config::{Backup, BackupKind, Place};
 use chaos_common::exit::Failure;
 use chaos_common::record::{BackupItem, Check, Time};
 use jiff::Timestamp;
@@ -49,8 +49,11 @@ pub(crate) async fn run(args: &ExportArgs, context: &Context) -> Result<Vec<(Bac
 }
 
 fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>, Failure> {
-    let can = |backup: &&Backup| backup.kind == BackupKind::Kubernetes && !backup.resources.is_empty();
-    let hint = "give a [[backup]] of kind \"kubernetes\" its resources in chaos.toml, such as [\"configmaps\"]";
+    let can = |backup: &&Backup| {
+        let here = matches!(backup.place(), Ok(Place::Local(_)));
+        backup.kind == BackupKind::Kubernetes && !backup.resources.is_empty() && here
+    };
+    let hint = "give a [[backup]] of kind \"kubernetes\" on this machine its resources in chaos.toml, such as [\"configmaps\"]";
     if names.is_empty() {
         let all: Vec<&Backup> = backups.iter().filter(can).collect();
         return if all.is_empty() {

@@ -74,6 +74,13 @@ pub(crate) fn judge_sealed(now: Timestamp, made: Timestamp, due: &Due) -> Freshn
     judged(now, made, "by its manifest", unknown, due)
 }
 
+/// Judges the age of a volume's snapshot; `made` is when its driver says that it was taken.
+pub(crate) fn judge_snapshot(now: Timestamp, made: Timestamp, due: &Due) -> Freshness {
+    let unknown = from_future(now, made)
+        .then(|| format!("its driver says {}, which is in the future: a clock is wrong", Time(made).human()));
+    judged(now, made, "by its driver", unknown, due)
+}
+
 fn from_future(now: Timestamp, moment: Timestamp) -> bool {
     now.checked_add(CLOCK_SKEW).is_ok_and(|future| moment > future)
 }

@@ -5,6 +5,7 @@ mod cron;
 mod digest;
 mod drill;
 mod evidence;
+mod exec;
 mod export;
 mod freshness;
 mod item;
@@ -18,6 +19,7 @@ mod pipe;
 mod previous;
 mod progress;
 mod seal;
+mod snapshot;
 mod source;
 mod state;
 mod tarball;
@@ -85,11 +87,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Exit, Failure> {
-    if let Some(Command::Seal(seal)) = &args.command {
-        return seal::run(seal, &args.common, &tool!());
-    }
     let start = Instant::now();
     let loaded = args.common.load()?;
+    if let Some(Command::Seal(seal)) = &args.command {
+        // Files need no namespace.
+        let context = context_in(args, &loaded, args.cluster.namespace(&loaded.config).unwrap_or_default())?;
+        return seal::run(seal, &context, &tool!());
+    }
     let context = context(args, &loaded)?;
     match &args.command {
         Some(Command::Export(export)) => {
@@ -156,7 +160,11 @@ fn act(
 }
 
 fn context(args: &Args, loaded: &Loaded) -> Result<Context, Failure> {
-    let namespace = args.cluster.namespace(&loaded.config)?;
+    context_in(args, loaded, args.cluster.namespace(&loaded.config)?)
+}
+
+fn context_in(args: &Args, loaded: &Loaded, namespace: String) -> Result<Context, Failure> {
+    source::check_places(&loaded.config)?;
     freshness::check_schedules(&loaded.config.backups)?;
     let config = Arc::new(loaded.config.clone());
     Ok(Context { access: args.cluster.access(), namespace, config, readings: progress::Readings::default() })

@@ -6,20 +6,21 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use chaos_common::record::{Contents, Time};
 use serde::{Deserialize, Serialize};
 
+use crate::source::Found;
 use crate::trouble::Trouble;
 use crate::verify::Verified;
 
 /// The kind and major version of a manifest.
 const SCHEMA: &str = "chaos.manifest/1";
 /// No manifest is larger: a database with a hundred thousand tables makes one of ten megabytes.
-const MAX_FILE: u64 = 64 << 20;
+pub(crate) const MAX_FILE: u64 = 64 << 20;
 
 /// What a backup was when it was sealed.
 ///
@@ -71,24 +72,6 @@ impl Manifest {
         PathBuf::from(name)
     }
 
-    /// The manifest of the backup at this path, which is no symbolic link; `None` if there is none.
-    pub(crate) fn of(backup: &Path) -> Result<Option<Manifest>, Trouble> {
-        let path = Manifest::name_for(backup);
-        let trouble = |why: String| Trouble::CannotTell(format!("its manifest {} {why}", path.display()));
-        // A FIFO would be waited for.
-        match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => return Err(trouble("is not a file".to_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(trouble(format!("cannot be looked at: {error}"))),
-        }
-        let mut text = Vec::new();
-        File::open(&path)
-            .and_then(|file| file.take(MAX_FILE).read_to_end(&mut text))
-            .map_err(|error| trouble(format!("cannot be read: {error}")))?;
-        Manifest::parse(&text).map(Some).map_err(trouble)
-    }
-
     /// Reads a manifest's text. `Err` says what is wrong with it.
     pub(crate) fn parse(text: &[u8]) -> Result<Manifest, String> {
         let manifest: Manifest =
@@ -108,19 +91,31 @@ impl Manifest {
         (!same).then(|| format!("has the SHA-256 {sha256}, and had {} when it was sealed", self.sha256))
     }
 
-    /// Writes it beside the backup, whole or not at all.
-    pub(crate) fn write(&self, backup: &Path) -> Result<PathBuf, std::io::Error> {
-        let path = Manifest::name_for(backup);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".manifest-").tempfile_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        std::io::Write::write_all(&mut file, b"\n")?;
-        file.as_file().sync_all()?;
-        // The one who may read the backup may read its manifest.
-        let mode = std::fs::metadata(backup)?.permissions().mode() & 0o666;
-        std::fs::set_permissions(file.path(), Permissions::from_mode(mode))?;
-        file.persist(&path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()?;
-        Ok(path)
+    /// Its text, for people and programs.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("a manifest has no keys but text");
+        text.push(b'\n');
+        text
     }
+}
+
+/// The manifest of a backup that was found; `None` if there is none.
+pub(crate) fn of(found: &Found) -> Result<Option<Manifest>, Trouble> {
+    let (name, text) = found.source().manifest();
+    let trouble = |why: String| Trouble::CannotTell(format!("its manifest {name} {why}"));
+    text.and_then(|text| text.map(|text| Manifest::parse(&text)).transpose()).map_err(trouble)
+}
+
+/// Writes the manifest of a file of this machine beside it, whole or not at all.
+pub(crate) fn write(backup: &Path, text: &[u8]) -> io::Result<()> {
+    let path = Manifest::name_for(backup);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".manifest-").tempfile_in(folder)?;
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    // The one who may read the backup may read its manifest.
+    let mode = std::fs::metadata(backup)?.permissions().mode() & 0o666;
+    std::fs::set_permissions(file.path(), Permissions::from_mode(mode))?;
+    file.persist(&path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
 }

@@ -1,33 +1,30 @@
 //! The size of a backup against those before it: one that lost most of its weight over night may be whole and
 //! still not hold what it should.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use chaos_common::record::{Check, Status};
 
+use crate::source::Neighbour;
+
 const ID: &str = "backup.size";
 /// So many of the previous ones are looked at.
 const PREVIOUS: usize = 7;
-/// Files of a folder that are looked at.
-const MAX_FILES: usize = 100_000;
 
 /// Whether a backup is much smaller than the ones before it, which stand beside it with other numbers in their
 /// names; `None` if there are none.
-pub(crate) fn check(path: &Path, size: u64, modified: Option<SystemTime>, object: &str) -> Option<Check> {
-    let name = path.file_name()?.to_string_lossy();
-    let shape = shape(&name);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = std::fs::read_dir(folder).ok()?.take(MAX_FILES).filter_map(Result::ok);
-    let mut others: Vec<(SystemTime, u64)> = entries
-        .filter(|entry| {
-            let other = entry.file_name();
-            let other = other.to_string_lossy();
-            other != name && self::shape(&other) == shape
-        })
-        .filter_map(|entry| entry.metadata().ok().filter(std::fs::Metadata::is_file))
-        .filter_map(|metadata| Some((metadata.modified().ok()?, metadata.len())))
-        .filter(|(other, _)| modified.is_none_or(|modified| *other <= modified))
+pub(crate) fn check(
+    name: &str,
+    neighbours: Vec<Neighbour>,
+    size: u64,
+    modified: Option<SystemTime>,
+    object: &str,
+) -> Option<Check> {
+    let shape = shape(name);
+    let others = neighbours.into_iter().filter(|other| other.name != name && self::shape(&other.name) == shape);
+    let mut others: Vec<(SystemTime, u64)> = others
+        .filter(|other| modified.is_none_or(|modified| other.modified <= modified))
+        .map(|other| (other.modified, other.size))
         .collect();
     others.sort_unstable_by(|one, other| other.cmp(one));
     others.truncate(PREVIOUS);

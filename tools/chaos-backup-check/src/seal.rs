@@ -3,46 +3,42 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use chaos_common::cli::Common;
-use chaos_common::config::{Backup, Config};
+use chaos_common::config::{Backup, Config, Place};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Status, Time};
 use chaos_common::stream::Tool;
 
+use crate::check::Context;
 use crate::item;
 use crate::manifest::Manifest;
-use crate::progress::Readings;
+use crate::source::{self, Found};
 use crate::trouble::Trouble;
 
 /// Arguments of `seal`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SealArgs {
-    /// Backups to seal [default: all that are configured]
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    /// Backups to seal: files, or names of configured ones [default: all that are configured and can be sealed]
+    #[arg(value_name = "BACKUP")]
+    backups: Vec<String>,
 }
 
 /// Seals each backup; one that is not whole is not sealed. Prints the manifests.
-pub(crate) fn run(args: &SealArgs, common: &Common, tool: &Tool) -> Result<Exit, Failure> {
-    let config = common.load()?.config;
-    let mut paths = args.paths.clone();
-    if paths.is_empty() {
-        paths.extend(config.backups.iter().map(|backup| backup.path.clone()));
-    }
-    if paths.is_empty() {
-        return Err(Failure::usage("there is nothing to seal")
-            .hint("name a backup, or configure some in chaos.toml as [[backup]]"));
-    }
+pub(crate) fn run(args: &SealArgs, context: &Context, tool: &Tool) -> Result<Exit, Failure> {
+    let config = &context.config;
     let mut exit = Exit::Pass;
-    for path in paths {
-        match seal(&path, &config, tool) {
+    for sealed in wanted(&args.backups, config)? {
+        let (label, done) = match &sealed {
+            Sealed::File(path) => (path.display().to_string(), seal_file(path, context, tool)),
+            Sealed::Configured(backup) => (source::label(backup), seal_configured(backup, context, tool)),
+        };
+        match done {
             Ok(manifest) => {
                 let line = serde_json::to_string(&manifest).expect("a manifest has no keys but text");
                 // Nobody may be listening; the manifest is written.
                 let _ = writeln!(io::stdout(), "{line}");
             }
             Err(trouble) => {
-                eprintln!("{}: {} is not sealed: it {trouble}", tool.name, path.display());
+                eprintln!("{}: {label} is not sealed: it {trouble}", tool.name);
                 exit = match (exit, trouble) {
                     (Exit::Fail, _) | (_, Trouble::Damaged(_)) => Exit::Fail,
                     (_, Trouble::CannotTell(_)) => Exit::Unknown,
@@ -53,25 +49,78 @@ pub(crate) fn run(args: &SealArgs, common: &Common, tool: &Tool) -> Result<Exit,
     Ok(exit)
 }
 
-fn seal(path: &Path, config: &Config, tool: &Tool) -> Result<Manifest, Trouble> {
-    let found = item::find(path, None).map_err(|(_, why)| Trouble::Damaged(why))?;
-    let named = found.path(path);
-    let same = |backup: &&Backup| backup.path == path || item::resolved(&backup.path).as_deref() == Some(named);
-    let backup = config.backups.iter().find(same);
-    let want = backup.map(|backup| item::want(backup, config)).unwrap_or_default();
-    let verified = found.verify(path, backup.map(|backup| backup.kind), &want, &Readings::default())?;
-    if let Some(change) = item::written_meanwhile(&found, path) {
+/// What is sealed.
+enum Sealed<'b> {
+    File(PathBuf),
+    Configured(&'b Backup),
+}
+
+fn wanted<'b>(named: &[String], config: &'b Config) -> Result<Vec<Sealed<'b>>, Failure> {
+    let can = |backup: &Backup| matches!(backup.place(), Ok(Place::Local(_) | Place::S3 { .. }));
+    if named.is_empty() {
+        let all: Vec<_> = config.backups.iter().filter(|backup| can(backup)).map(Sealed::Configured).collect();
+        if all.is_empty() {
+            return Err(Failure::usage("there is nothing to seal").hint(
+                "name a backup, or configure some in chaos.toml as [[backup]]; nothing is written into pods: seal a backup before it is copied there, and its manifest with it",
+            ));
+        }
+        return Ok(all);
+    }
+    let find = |name: &String| {
+        let path = PathBuf::from(name);
+        match config.backups.iter().find(|backup| backup.name == *name && !path.exists()) {
+            Some(backup) if can(backup) => Ok(Sealed::Configured(backup)),
+            Some(backup) => Err(Failure::usage(format!("{} is not sealed where it is", source::label(backup))).hint(
+                "nothing is written into pods: seal a backup before it is copied there, and copy NAME.manifest.json with it; a volume's snapshot has no manifest",
+            )),
+            None => Ok(Sealed::File(path)),
+        }
+    };
+    named.iter().map(find).collect()
+}
+
+/// Seals a file of this machine, which may be one that is configured.
+fn seal_file(path: &Path, context: &Context, tool: &Tool) -> Result<Manifest, Trouble> {
+    let named = source::resolved(path).unwrap_or_else(|| path.to_owned());
+    let same = |backup: &&Backup| match backup.place() {
+        Ok(Place::Local(local)) => local == path || source::resolved(local).as_deref() == Some(&named),
+        _ => false,
+    };
+    let backup = context.config.backups.iter().find(same);
+    let found = source::find_local(path).map_err(|absent| Trouble::Damaged(absent.why))?;
+    seal(&found, backup, &path.display().to_string(), context, tool)
+}
+
+fn seal_configured(backup: &Backup, context: &Context, tool: &Tool) -> Result<Manifest, Trouble> {
+    let found = source::find(backup, context).map_err(|absent| match absent.status {
+        Status::Fail => Trouble::Damaged(absent.why),
+        _ => Trouble::CannotTell(absent.why),
+    })?;
+    seal(&found, Some(backup), &source::label(backup), context, tool)
+}
+
+fn seal(
+    found: &Found,
+    backup: Option<&Backup>,
+    object: &str,
+    context: &Context,
+    tool: &Tool,
+) -> Result<Manifest, Trouble> {
+    let want = backup.map(|backup| item::want(backup, &context.config)).unwrap_or_default();
+    let verified = found.verify(backup.map(|backup| backup.kind), &want, &context.readings, object)?;
+    if let Some(change) = found.written_meanwhile() {
         return Trouble::cannot_tell(format!("is still being written: {change}"));
     }
     if let Some(check) = verified.checks.iter().find(|check| check.status == Status::Fail) {
         return Trouble::damaged(check.message.clone());
     }
-    let file = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let made = item::made(&found, path)
+    let made = found
+        .made()
         .ok_or_else(|| Trouble::CannotTell("has no modification time, which would say when it was made".to_owned()))?;
-    let manifest = Manifest::new(&format!("{} {}", tool.name, tool.version), &file, Time(made), &verified);
-    manifest.write(named).map_err(|error| {
-        Trouble::CannotTell(format!("is whole, but {} cannot be written: {error}", Manifest::name_for(named).display()))
+    let manifest = Manifest::new(&format!("{} {}", tool.name, tool.version), &found.name, Time(made), &verified);
+    found.source().seal(&manifest.text()).map_err(|error| {
+        let (name, _) = found.source().manifest();
+        Trouble::CannotTell(format!("is whole, but {name} cannot be written: {error}"))
     })?;
     Ok(manifest)
 }

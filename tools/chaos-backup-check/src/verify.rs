@@ -164,6 +164,7 @@ fn judge(reader: impl Read, kind: BackupKind, size: Option<u64>, want: &Want, ob
     match kind {
         BackupKind::Postgres => pgdump::examine(reader, size, want, object),
         BackupKind::Tar => tarball::examine(reader, want, object),
+        BackupKind::VolumeSnapshot => unreachable!("a volume's snapshot has no bytes that are read"),
         BackupKind::Kubernetes => manifests::examine(reader, size).map(|found| Found {
             checks: vec![manifests::restorable_check(&found.all, object)],
             contents: found.contents,

@@ -351,6 +351,99 @@ fn a_file_that_still_grows_is_told_from_one_that_is_cut() {
 }
 
 #[test]
+fn what_is_no_backup_at_all_is_said_to_be_none() {
+    let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0] | 1).collect();
+    for (kind, bytes) in
+        [("postgres", &noise[..]), ("tar", &noise[..]), ("postgres", b"hello\n"), ("tar", b"hello\n"), ("kubernetes", b"hello\n")]
+    {
+        let ran = Bench::new().backup(kind, "x").file("x", bytes).run(&[], None);
+        let (status, message) = ran.exits(1).check("backup.complete", "x");
+        assert!(status == "fail" && !message.is_empty(), "{kind}: {message}");
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_unknown() {
+    let bench = Bench::good();
+    fs::set_permissions(bench.path().join("app.tar.gz"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("ours");
+    fs::write(bench.path().join("chaos.toml"), &bench.config).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-backup-check"));
+    if File::open(bench.path().join("app.tar.gz")).is_ok() {
+        // Root may read everything, so it is nobody who looks.
+        let own = bench.path().join("tool");
+        fs::copy(env!("CARGO_BIN_EXE_chaos-backup-check"), &own).expect("copied");
+        fs::set_permissions(bench.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+        command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(own);
+    }
+    command.env_clear().env("HOME", bench.path()).env("PATH", "/usr/bin:/bin").current_dir(bench.path());
+    let output = command.stdin(Stdio::null()).output().expect("it starts");
+    let ran = Ran { output, took: Duration::ZERO };
+    let (status, message) = ran.exits(3).check("backup.present", "app.tar.gz");
+    assert!(status == "unknown" && message.contains("cannot be opened"), "{message}");
+}
+
+#[test]
+fn bombs_and_impossible_sizes_take_neither_memory_nor_time() {
+    // Three members of zeros, a thousand times as large as they are packed; and an entry of 2^60 bytes.
+    let mut header = [0_u8; 512];
+    header[..5].copy_from_slice(b"large");
+    header[100..108].copy_from_slice(b"0000644\0");
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    let with_size = |size: u64| {
+        let mut header = header;
+        header[124] = 0x80;
+        header[128..136].copy_from_slice(&size.to_be_bytes());
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        header.to_vec()
+    };
+    let bench = Bench::new().backup("tar", "huge.tar").file("huge.tar", &with_size(1 << 60));
+    let ran = bench.run(&[], None);
+    let (status, message) = ran.exits(1).check("backup.complete", "huge.tar");
+    assert!(status == "fail" && message.contains("cut"), "{message}");
+
+    let size = 1_u64 << 30;
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&with_size(size)).expect("memory");
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..(size >> 20) {
+        bomb.write_all(&zeros).expect("memory");
+    }
+    bomb.write_all(&zeros[..1024]).expect("memory");
+    let bomb = bomb.finish().expect("memory");
+    assert!(bomb.len() < 2 << 20, "{} bytes", bomb.len());
+    let bench = Bench::new().backup("tar", "bomb.tar.gz").file("bomb.tar.gz", &bomb);
+    fs::write(bench.path().join("chaos.toml"), &bench.config).expect("written");
+    // It fits into little memory, whatever comes out of it.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 800000; exec \"$0\"", env!("CARGO_BIN_EXE_chaos-backup-check")]);
+    let output = limited.env_clear().env("HOME", bench.path()).current_dir(bench.path()).stdin(Stdio::null()).output();
+    let output = output.expect("sh is there");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("\"unpacked_bytes\":1073741824"), "{said}");
+}
+
+#[test]
+fn a_backup_has_one_place_and_its_settings_are_looked_at_first() {
+    let refused = |table: &str, word: &str| {
+        let mut bench = Bench::new();
+        bench.config += &format!("[[backup]]\nname = 'x'\n{table}\n");
+        for command in [&[][..], &["seal"], &["drill"]] {
+            let ran = bench.run(command, None);
+            assert!(ran.exits(2).everything().contains(word), "{}", ran.everything());
+        }
+    };
+    refused("kind = 'tar'", "has no path");
+    refused("kind = 'tar'\npath = '/x'\npod = 'db'", "deployment/NAME");
+    refused("kind = 'tar'\npath = 's3://b/x'\n[s3]\nendpoint = 'http://s3.example'", "s3.allow_http = true");
+    refused("kind = 'volume-snapshot'", "does not say which");
+}
+
+#[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let bench = Bench::good();
     fs::write(bench.path().join("chaos.toml"), &bench.config).expect("written");

@@ -16,7 +16,7 @@ use crate::progress::bytes;
 use crate::trouble::count;
 
 /// Unpacks an archive.
-pub(crate) async fn drill(first: &[u8], archive: Feed) -> Result<Restored, Trouble> {
+pub(crate) async fn drill(archive: Feed) -> Result<Restored, Trouble> {
     let made = tempfile::Builder::new().prefix("chaos-drill-").tempdir();
     let folder = made.map_err(|error| {
         Trouble::unknown(format!("cannot make a scratch folder in {}: {error}", std::env::temp_dir().display()))
@@ -26,7 +26,7 @@ pub(crate) async fn drill(first: &[u8], archive: Feed) -> Result<Restored, Troub
     let mut tar = Command::new("tar");
     // What it holds belongs to nobody here, and may be removed again.
     tar.args(["-x", "--no-same-owner", "--no-same-permissions", "-f", "-", "-C"]).arg(folder.0.path());
-    tar.args(decompressor(first)).env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    tar.env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     tar.kill_on_drop(true);
     let cannot = |error: std::io::Error| Trouble::unknown(format!("cannot run tar: {error}"));
     let start = Instant::now();
@@ -61,17 +61,6 @@ pub(crate) async fn drill(first: &[u8], archive: Feed) -> Result<Restored, Troub
         into: "a scratch folder".to_owned(),
         rows: None,
     })
-}
-
-/// The flag that tar needs when it reads from a pipe.
-fn decompressor(first: &[u8]) -> Option<&'static str> {
-    match first {
-        [0x1f, 0x8b, ..] => Some("--gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("--zstd"),
-        [b'B', b'Z', b'h', ..] => Some("--bzip2"),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("--xz"),
-        _ => None,
-    }
 }
 
 /// A folder that is removed whatever was unpacked into it.

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chaos_common::config::DrillSettings;
+use chaos_common::config::{Backup, DrillSettings};
 use chaos_common::record::{BackupItem, Check, Contents, TableRows};
 
-use super::Restored;
-use super::feed::Feed;
-use super::identity;
 use super::programs::numbers;
 use super::server::Server;
 use super::trouble::Trouble;
+use super::{Dump, Restored, identity, roles};
 use crate::check::Context;
+use crate::digest;
+use crate::pgdump::directory::line;
 
 const ROWS: &str = "drill.rows";
 const QUERY: &str = "drill.query";
@@ -29,46 +29,80 @@ const COUNT: &str = r"SELECT format('SELECT %L, count(*) FROM %I.%I', n.nspname 
   ORDER BY 1 \gexec
 ";
 
+/// How a dump is restored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// By `pg_restore`, from its standard input.
+    Custom,
+    /// By `pg_restore`, from a folder.
+    Folder,
+    /// By `psql`, into one database.
+    Script,
+    /// By `psql`, into the databases that it makes and connects to.
+    Cluster,
+}
+
 /// Restores a dump.
 pub(crate) async fn drill(
     context: &Context,
     settings: &DrillSettings,
+    backup: &Backup,
     item: &BackupItem,
-    dump: Feed,
+    dump: &Dump,
     checks: &mut Vec<Check>,
 ) -> Result<Restored, Trouble> {
-    let Some(Contents::Postgres { server_version, tables, .. }) = &item.contents else {
+    let Some(Contents::Postgres { version, database, server_version, tables, .. }) = &item.contents else {
         return Err(Trouble::unknown("what it holds could not be read"));
     };
+    let files = dump.files().await?;
+    let form = match version.as_str() {
+        "script" if database.is_empty() => Form::Script,
+        "script" | "cluster script" => Form::Cluster,
+        _ if files.is_some() => Form::Folder,
+        _ => Form::Custom,
+    };
     let server = server(context, settings).await?;
-    let version = server.version().await?;
-    for (what, version) in [("the scratch PostgreSQL is", version.as_str()), ("pg_restore is", server.client_version())]
-    {
-        if numbers(version).0 < numbers(server_version).0 {
-            return Err(Trouble::unknown(format!(
-                "{what} version {version}, and the dump was made of {server_version}: an older one cannot restore it"
-            ))
-            .hint(format!(
-                "install PostgreSQL {} or newer, or name a scratch one as drill.url",
-                numbers(server_version).0
-            )));
-        }
+    fits(&server, server_version).await?;
+    if form == Form::Cluster && !server.is_own() {
+        return Err(Trouble::unknown(format!(
+            "was not restored: it makes databases and roles of its own, and {} is not thrown away afterwards",
+            server.name
+        ))
+        .hint(
+            "leave drill.url out, or name an image instead as drill.image: then a PostgreSQL is made for the drill",
+        ));
     }
-    let database = format!("{PREFIX}{}_{}", std::process::id(), chaos_common::record::new_id().replace('-', ""));
-    server
-        .ask(None, &format!("CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'"))
-        .await
-        .map_err(Trouble::not_its_fault)?;
-    let mut own = OwnDatabase { server: &server, name: &database, gone: false };
+    let mut own = OwnDatabase::new(&server).await?;
+    let name = own.name.clone();
     let done = async {
         let start = Instant::now();
-        let (size_bytes, sha256) = server.restore(&database, dump).await?;
+        let (size_bytes, sha256) = match form {
+            Form::Custom => server.restore(&name, dump.feed()).await?,
+            Form::Folder => folder(&server, &name, dump, &files.unwrap_or_default()).await?,
+            Form::Script => script(&server, &mut own, dump).await?,
+            Form::Cluster => server.run_script(None, dump.feed()).await?,
+        };
         let took = start.elapsed();
-        let counted = rows(&server.ask(Some(&database), COUNT).await?)?;
+        let within = if form == Form::Cluster { databases(&server, &own.name).await? } else { vec![own.name.clone()] };
+        let mut counted = BTreeMap::new();
+        for of in &within {
+            let found = rows(&server.ask(Some(of), COUNT).await?)?;
+            // A script of pg_dumpall names tables with their databases.
+            let all = version == "cluster script";
+            counted.extend(
+                found.into_iter().map(|(table, rows)| (if all { format!("{of}.{table}") } else { table }, rows)),
+            );
+        }
         checks.push(count(tables, &counted, &item.path));
+        let asked = if let [one] = &within[..] {
+            one
+        } else {
+            let wanted = crate::item::want(backup, &context.config).database.unwrap_or_default();
+            within.iter().find(|of| **of == wanted).unwrap_or(database)
+        };
         for query in &settings.queries {
             if query.backup.as_ref().is_none_or(|name| *name == item.name) {
-                checks.push(ask(&server, &database, &query.sql).await);
+                checks.push(ask(&server, asked, &query.sql).await);
             }
         }
         Ok((took, size_bytes, sha256, counted))
@@ -89,27 +123,103 @@ pub(crate) async fn drill(
     })
 }
 
+/// Whether a server and its programs are new enough for a dump.
+async fn fits(server: &Server, dumped: &str) -> Result<(), Trouble> {
+    let version = server.version().await?;
+    let programs = [("the scratch PostgreSQL is", version.as_str()), ("pg_restore is", server.client_version())];
+    match programs.into_iter().find(|(_, version)| numbers(version).0 < numbers(dumped).0) {
+        None => Ok(()),
+        Some((what, version)) => Err(Trouble::unknown(format!(
+            "{what} version {version}, and the dump was made of {dumped}: an older one cannot restore it"
+        ))
+        .hint(format!(
+            "install PostgreSQL {0} or newer, or name an image of it as drill.image, such as postgres:{0}, or a scratch one as drill.url",
+            numbers(dumped).0
+        ))),
+    }
+}
+
+/// Puts a dump in directory format where `pg_restore` can read it, and restores it.
+async fn folder(server: &Server, database: &str, dump: &Dump, files: &[String]) -> Result<(u64, String), Trouble> {
+    let (folder, _room) = server.room()?;
+    let (mut size_bytes, mut lines) = (0, String::new());
+    for name in files {
+        let (size, sha256) = server.put(&folder, name, dump.file(name)).await?;
+        size_bytes += size;
+        lines += &line(name, Some(&sha256));
+    }
+    server.restore_folder(database, &folder).await?;
+    Ok((size_bytes, digest::of(lines.as_bytes())))
+}
+
+/// Runs a script; once more, in an empty database, with the roles that it names, if it lacks one.
+async fn script(server: &Server, own: &mut OwnDatabase<'_>, dump: &Dump) -> Result<(u64, String), Trouble> {
+    let first = server.run_script(Some(&own.name), dump.feed()).await;
+    match first {
+        Err(trouble) if trouble.lacks_role && server.is_own() => {
+            let roles = roles::named(dump.feed()).await?;
+            let make = |role: &String| format!("CREATE ROLE \"{}\";", role.replace('"', "\"\""));
+            let make: Vec<String> = roles.iter().map(make).collect();
+            server.ask(None, &make.join("\n")).await.map_err(Trouble::not_its_fault)?;
+            own.renew().await?;
+            server.run_script(Some(&own.name), dump.feed()).await
+        }
+        done => done,
+    }
+}
+
+/// The databases that a script has filled: all but the drill's own and those that every server has empty.
+async fn databases(server: &Server, own: &str) -> Result<Vec<String>, Trouble> {
+    let sql = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1";
+    let all = server.ask(None, sql).await?;
+    Ok(all.lines().filter(|name| *name != own).map(str::to_owned).collect())
+}
+
 async fn server(context: &Context, settings: &DrillSettings) -> Result<Server, Trouble> {
-    match &settings.url {
-        Some(url) => {
+    match (&settings.url, &settings.image) {
+        (Some(url), _) => {
             let url = url.read().map_err(|why| Trouble::unknown(why).hint("it is drill.url in chaos.toml"))?;
             let server = Server::of_url(&url).await?;
             identity::is_not_live(context, &server).await?;
             Ok(server)
         }
-        None => Server::scratch().await,
+        (None, Some(image)) => Server::in_pod(image, context).await,
+        (None, None) => Server::scratch().await,
     }
 }
 
 /// A database of the drill's own in a server that may have others.
 struct OwnDatabase<'s> {
     server: &'s Server,
-    name: &'s str,
+    name: String,
     gone: bool,
 }
 
 impl OwnDatabase<'_> {
+    async fn new(server: &Server) -> Result<OwnDatabase<'_>, Trouble> {
+        let name = format!("{PREFIX}{}_{}", std::process::id(), chaos_common::record::new_id().replace('-', ""));
+        // A server that is thrown away takes it along.
+        let own = OwnDatabase { server, name, gone: server.is_own() };
+        own.make().await?;
+        Ok(own)
+    }
+
+    async fn make(&self) -> Result<(), Trouble> {
+        let make = format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", self.name);
+        self.server.ask(None, &make).await.map(drop).map_err(Trouble::not_its_fault)
+    }
+
+    /// An empty one in its place.
+    async fn renew(&self) -> Result<(), Trouble> {
+        let drop_it = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        self.server.ask(None, &drop_it).await.map_err(Trouble::not_its_fault)?;
+        self.make().await
+    }
+
     async fn remove(&mut self) -> Result<(), Trouble> {
+        if self.gone {
+            return Ok(());
+        }
         self.gone = true;
         let removed = self.server.ask(None, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
         removed.map(drop).map_err(|trouble| {
@@ -128,7 +238,7 @@ impl Drop for OwnDatabase<'_> {
         if self.gone {
             return;
         }
-        let drop_it = self.server.drop_now(self.name);
+        let drop_it = self.server.drop_now(&self.name);
         let start = Instant::now();
         if let Ok(mut child) = drop_it {
             while start.elapsed() < Duration::from_secs(10) {

@@ -1,65 +1,183 @@
-//! The bytes of a backup on their way into a program, and their digest.
+//! Bytes on their way from a backup to a program that restores it.
 
-use std::io::Read;
+use std::io::{self, BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::trouble::Trouble;
 use crate::digest::{self, Sha256};
+use crate::trouble::Trouble as Unread;
+use crate::unpack::{self, Unpacked};
+use crate::verify::fill;
 
 /// Bytes of a piece.
 const PIECE: usize = 256 << 10;
-/// Pieces on their way.
-const PIECES: usize = 8;
+/// Pieces that wait at most.
+const PIECES: usize = 4;
 
-/// A backup that is being read by a thread of its own.
-pub(crate) struct Feed(Receiver<std::io::Result<Vec<u8>>>);
+/// A backup that is read, and decompressed, by a thread of its own. Its size and digest are those of what was read.
+pub(crate) struct Feed {
+    pieces: Receiver<Result<Vec<u8>, String>>,
+    read: Arc<Mutex<Counted>>,
+}
+
+/// What was read from where the backup is.
+#[derive(Default)]
+struct Counted {
+    size: u64,
+    digest: Sha256,
+}
 
 impl Feed {
-    /// Reads `reader` to its end, as far as somebody wants it.
-    pub(crate) fn of(mut reader: impl Read + Send + 'static) -> Feed {
-        let (send, receive) = channel(PIECES);
+    /// Opens something, and reads and decompresses it to its end, as far as somebody wants it.
+    pub(crate) fn of(open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static) -> Feed {
+        Feed::start(open, |reader| Ok(Box::new(Unpacked::sniff(BufReader::with_capacity(PIECE, reader))?)))
+    }
+
+    /// The same as it is.
+    pub(crate) fn raw(open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static) -> Feed {
+        Feed::start(open, |reader| Ok(Box::new(reader)))
+    }
+
+    fn start(
+        open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static,
+        unpacked: impl FnOnce(Counting) -> Result<Box<dyn Read>, Unread> + Send + 'static,
+    ) -> Feed {
+        let (send, pieces) = channel(PIECES);
+        let read = Arc::new(Mutex::new(Counted::default()));
+        let counted = read.clone();
         std::thread::spawn(move || {
+            // False if nobody wants to know any more.
+            let give = |piece: Result<Vec<u8>, String>| send.blocking_send(piece).is_ok();
+            let opened = open().and_then(|reader| unpacked(Counting { reader, counted, failed: None }));
+            let mut unpacked = match opened {
+                Ok(unpacked) => unpacked,
+                Err(trouble) => {
+                    give(Err(trouble.to_string()));
+                    return;
+                }
+            };
+            let mut position = 0;
             loop {
                 let mut piece = vec![0; PIECE];
-                let read = reader.read(&mut piece);
-                let (piece, end) = match read {
-                    Ok(read) => {
-                        piece.truncate(read);
-                        (Ok(piece), read == 0)
-                    }
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                    Err(error) => (Err(error), true),
-                };
-                if send.blocking_send(piece).is_err() || end {
-                    break;
+                let (read, error) = fill(&mut unpacked, &mut piece);
+                piece.truncate(read);
+                position += read as u64;
+                let end = piece.is_empty();
+                if !give(Ok(piece)) {
+                    return;
+                }
+                if let Some(error) = error {
+                    give(Err(unpack::trouble(&error, position).to_string()));
+                    return;
+                }
+                if end {
+                    return;
                 }
             }
         });
-        Feed(receive)
+        Feed { pieces, read }
+    }
+
+    /// Some bytes.
+    pub(crate) fn bytes(bytes: Vec<u8>) -> Feed {
+        Feed::raw(move || Ok(Box::new(io::Cursor::new(bytes))))
     }
 
     /// The next piece; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
-        match self.0.recv().await {
-            None => Ok(None),
+        match self.pieces.recv().await {
+            None => Err(Trouble::unknown("the backup cannot be read: what read it ended without a word")),
             Some(Ok(piece)) => Ok(Some(piece).filter(|piece| !piece.is_empty())),
-            Some(Err(error)) => Err(Trouble::unknown(format!("the backup cannot be read: {error}"))),
+            Some(Err(why)) => Err(Trouble::unknown(format!("the backup {why}"))),
         }
     }
 
-    /// Writes all of it, and closes. What was read is given as size and digest, even where the writer did
-    /// not want it all: a program may end early for reasons of its own.
+    /// Size and digest of what was read.
+    pub(crate) fn read(&self) -> (u64, String) {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        (read.size, digest::hex(read.digest.clone()))
+    }
+
+    /// Writes all of it, and closes. It is read to its end even where the writer does not want it all: a program
+    /// may end early for reasons of its own.
     pub(crate) async fn into(mut self, mut writer: impl AsyncWrite + Unpin) -> Result<(u64, String), Trouble> {
-        let (mut size, mut digest, mut open) = (0, Sha256::default(), true);
+        let mut open = true;
         while let Some(piece) = self.next().await? {
-            size += piece.len() as u64;
-            sha2::Digest::update(&mut digest, &piece);
             open = open && writer.write_all(&piece).await.is_ok();
         }
         // Closing is all that is left; who does not read any more needs none.
         let _ = writer.shutdown().await;
-        Ok((size, digest::hex(digest)))
+        Ok(self.read())
+    }
+}
+
+/// Counts what it gives, and gives as much as there is room for.
+struct Counting {
+    reader: Box<dyn Read + Send>,
+    counted: Arc<Mutex<Counted>>,
+    failed: Option<io::Error>,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let (read, error) = fill(&mut self.reader, buffer);
+        if let Some(error) = error {
+            if read == 0 {
+                return Err(error);
+            }
+            self.failed = Some(error);
+        }
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.size += read as u64;
+        sha2::Digest::update(&mut counted.digest, &buffer[..read]);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_common::cli;
+
+    use super::*;
+
+    /// Gives its bytes in small pieces, and then perhaps an error.
+    struct Slow(io::Cursor<Vec<u8>>, bool);
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(3);
+            match self.0.read(&mut buffer[..length])? {
+                0 if self.1 => Err(io::Error::new(io::ErrorKind::ConnectionReset, "gone")),
+                read => Ok(read),
+            }
+        }
+    }
+
+    fn fed(bytes: Vec<u8>, breaks: bool) -> Result<(Vec<u8>, (u64, String)), String> {
+        cli::block_on(async {
+            let mut out = Vec::new();
+            let feed = Feed::of(move || Ok(Box::new(Slow(io::Cursor::new(bytes), breaks))));
+            let read = feed.into(&mut out).await.map_err(|trouble| trouble.message)?;
+            Ok((out, read))
+        })
+    }
+
+    #[test]
+    fn it_gives_what_is_in_it_and_counts_what_it_is() {
+        let text = b"some text, again and again".repeat(30_000);
+        let packed = zstd::encode_all(&text[..], 1).expect("memory");
+        for bytes in [text.clone(), packed] {
+            let (out, (size, sha256)) = fed(bytes.clone(), false).expect("whole");
+            assert!(out == text, "{} bytes", out.len());
+            assert_eq!((size, sha256), (bytes.len() as u64, digest::of(&bytes)));
+            let broken = fed(bytes, true).expect_err("its end never came");
+            assert!(broken.contains("gone"), "{broken}");
+        }
     }
 }

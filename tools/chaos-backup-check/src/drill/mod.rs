@@ -6,12 +6,14 @@ mod database;
 mod feed;
 mod identity;
 mod objects;
+mod pod;
 mod programs;
+mod roles;
 mod scratch;
 mod server;
 mod trouble;
 
-use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_common::config::{Backup, BackupKind, DrillSettings};
@@ -23,6 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::feed::Feed;
 use self::trouble::Trouble;
 use crate::check::{Context, Deadline};
+use crate::progress::Readings;
+use crate::source::Found;
 use crate::{evidence, item, source};
 
 pub(crate) const RESTORED: &str = "drill.restored";
@@ -93,12 +97,19 @@ pub(crate) async fn run(
 fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>, Failure> {
     if names.is_empty() {
         let hint = "name each in chaos.toml as [[backup]]; scripts/ecommerce.toml shows how";
-        let none = || Failure::usage("no backup is configured").hint(hint);
-        return Some(backups.iter().collect::<Vec<_>>()).filter(|backups| !backups.is_empty()).ok_or_else(none);
+        let none = || Failure::usage("no backup that can be restored is configured").hint(hint);
+        let all = backups.iter().filter(|backup| backup.kind != BackupKind::VolumeSnapshot);
+        return Some(all.collect::<Vec<_>>()).filter(|backups| !backups.is_empty()).ok_or_else(none);
     }
     let find = |name: &String| {
         let found = backups.iter().find(|backup| backup.name == *name);
-        found.ok_or_else(|| Failure::usage(format!("no backup is called {name:?} in the configuration")))
+        let found =
+            found.ok_or_else(|| Failure::usage(format!("no backup is called {name:?} in the configuration")))?;
+        if found.kind == BackupKind::VolumeSnapshot {
+            return Err(Failure::usage(format!("{name:?} is a volume's snapshot, which no drill restores"))
+                .hint("make a claim of it in a namespace for trials, and start the database on that"));
+        }
+        Ok(found)
     };
     names.iter().map(find).collect()
 }
@@ -111,10 +122,7 @@ async fn one(
     refused: &mut bool,
 ) -> (BackupItem, Vec<Check>) {
     let (read, found) = (backup.clone(), context.clone());
-    // It reads the whole backup, on a thread of its own: a signal must get through.
-    let (send, examined) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || send.send(item::read_whole(&read, Timestamp::now(), &found)).ok());
-    let (mut item, mut checks) = examined.await.expect("the thread ends with its result, or has panicked");
+    let (mut item, mut checks) = apart(move || item::read_whole(&read, Timestamp::now(), &found)).await;
     let object = item.path.clone();
     if Verdict::of(&checks) != Verdict::Pass {
         checks.push(Check::new(
@@ -161,6 +169,13 @@ async fn one(
     (item, checks)
 }
 
+/// Does on a thread of its own what takes time: a signal must get through, and needs not wait for it.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, done) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || send.send(work()).ok());
+    done.await.expect("the thread ends with its result, or has panicked")
+}
+
 async fn restore(
     context: &Context,
     settings: &DrillSettings,
@@ -168,17 +183,53 @@ async fn restore(
     item: &BackupItem,
     checks: &mut Vec<Check>,
 ) -> Result<Restored, Trouble> {
-    let opened = source::open(backup, context).map_err(|trouble| Trouble::unknown(trouble.to_string()))?;
-    let mut reader = context.readings.watch(&format!("restoring {}", item.path), item.size_bytes, opened);
+    let (at, of) = (backup.clone(), context.clone());
+    // It may wait for a network.
+    let found = apart(move || source::find(&at, &of)).await;
+    let found = Arc::new(found.map_err(|absent| Trouble::unknown(absent.why))?);
+    let dump = Dump { found, name: format!("restoring {}", item.path), readings: context.readings.clone() };
     match backup.kind {
-        BackupKind::Postgres => database::drill(context, settings, item, Feed::of(reader), checks).await,
-        BackupKind::Tar => {
-            let mut first = [0; 8];
-            let read = reader.read(&mut first).map_err(|error| Trouble::unknown(format!("cannot be read: {error}")))?;
-            let first = first[..read].to_vec();
-            archive::drill(&first, Feed::of(std::io::Cursor::new(first.clone()).chain(reader))).await
+        BackupKind::Postgres => database::drill(context, settings, backup, item, &dump, checks).await,
+        BackupKind::Tar => archive::drill(dump.feed()).await,
+        BackupKind::Kubernetes => objects::drill(context, dump.feed()).await,
+        BackupKind::VolumeSnapshot => Err(Trouble::unknown("is a volume's snapshot, which no drill restores")),
+    }
+}
+
+/// What is restored.
+pub(crate) struct Dump {
+    found: Arc<Found>,
+    name: String,
+    readings: Readings,
+}
+
+impl Dump {
+    /// Its bytes, unpacked; each time from the first to the last.
+    pub(crate) fn feed(&self) -> Feed {
+        let (found, readings, name) = (self.found.clone(), self.readings.clone(), self.name.clone());
+        Feed::of(move || {
+            let opened = found.source().open()?;
+            Ok(Box::new(readings.watch(&name, Some(found.before.size), opened)))
+        })
+    }
+
+    /// The names of its files, if it is a folder.
+    pub(crate) async fn files(&self) -> Result<Option<Vec<String>>, Trouble> {
+        if !self.found.folder {
+            return Ok(None);
         }
-        BackupKind::Kubernetes => objects::drill(context, Feed::of(reader)).await,
+        let found = self.found.clone();
+        let names = apart(move || found.source().list()).await;
+        let mut names: Vec<String> =
+            names.map_err(|trouble| Trouble::unknown(trouble.to_string()))?.into_iter().map(|(name, _)| name).collect();
+        names.sort();
+        Ok(Some(names))
+    }
+
+    /// The bytes of one of its files, as they are.
+    pub(crate) fn file(&self, name: &str) -> Feed {
+        let (found, name) = (self.found.clone(), name.to_owned());
+        Feed::raw(move || found.source().open_in(&name).map(|(reader, _)| reader))
     }
 }
 

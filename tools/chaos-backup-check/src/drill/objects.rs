@@ -12,7 +12,6 @@ use super::Restored;
 use super::feed::Feed;
 use super::trouble::Trouble;
 use crate::check::Context;
-use crate::digest;
 use crate::export::clean;
 use crate::kinds::KindOf;
 use crate::trouble::count;
@@ -28,7 +27,7 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
     while let Some(piece) = file.next().await? {
         text.extend(piece);
     }
-    let (size_bytes, sha256) = (text.len() as u64, digest::of(&text));
+    let (size_bytes, sha256) = file.read();
     let objects = objects(&text)?;
     drop(text);
     let unknown = |error: ReadError| {

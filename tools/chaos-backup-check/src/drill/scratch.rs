@@ -16,6 +16,8 @@ use tokio::time::sleep;
 use super::programs::Programs;
 use super::trouble::Trouble;
 
+/// Its one user. Scripts of `pg_dumpall` make the users that they know, mostly with one that is called postgres.
+pub(super) const SUPERUSER: &str = "chaos_drill";
 /// The longest that a fresh server may take to answer.
 const START: Duration = Duration::from_secs(60);
 
@@ -48,7 +50,8 @@ impl Scratch {
             .map_err(|error| Trouble::unknown(format!("cannot prepare {}: {error}", folder.path().display())))?;
         let mut initdb = tokio::process::Command::new(programs.path("initdb"));
         initdb.args([
-            "--username=postgres",
+            "--username",
+            SUPERUSER,
             "--auth=trust",
             "--encoding=UTF8",
             "--no-locale",
@@ -116,7 +119,7 @@ impl Scratch {
         let start = Instant::now();
         loop {
             let mut ask = tokio::process::Command::new(programs.path("psql"));
-            ask.args(["-XAtq", "-U", "postgres", "-d", "postgres", "-c", "SELECT 1", "-h"]).arg(&self.folder);
+            ask.args(["-XAtq", "-U", SUPERUSER, "-d", "postgres", "-c", "SELECT 1", "-h"]).arg(&self.folder);
             ask.env_clear().stdin(Stdio::null()).kill_on_drop(true);
             let asked = ask.output().await.map_err(|error| Trouble::unknown(format!("cannot run psql: {error}")))?;
             if asked.status.success() {
@@ -150,7 +153,7 @@ fn is_the_end(line: &str) -> bool {
 }
 
 /// A folder that nobody else can look into.
-fn folder() -> Result<tempfile::TempDir, Trouble> {
+pub(super) fn folder() -> Result<tempfile::TempDir, Trouble> {
     let place = std::env::temp_dir();
     let made = tempfile::Builder::new().prefix("chaos-drill-").permissions(Permissions::from_mode(0o700)).tempdir();
     made.map_err(|error| {

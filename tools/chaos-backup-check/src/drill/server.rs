@@ -4,31 +4,49 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::process::Command;
 
 use super::feed::Feed;
+use super::pod::PodServer;
 use super::programs::Programs;
-use super::scratch::Scratch;
+use super::scratch::{SUPERUSER, Scratch};
 use super::trouble::Trouble;
+use crate::check::Context;
 
 /// The most that is kept of what a program says.
 const MAX_SAID: u64 = 256 << 10;
 /// The most that an answer may have.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// The way to a server, by programs of this machine. Passwords go through the environment.
-#[derive(Debug)]
+/// The way to a server, by PostgreSQL's own programs. Passwords go through the environment.
 pub(crate) struct Server {
-    programs: Programs,
-    env: Vec<(String, String)>,
+    way: Way,
     /// The database to ask in before there is one of the drill's own.
     first: String,
     /// For people: what it is.
     pub(crate) name: String,
+    /// Where its data is, for people.
     folder: PathBuf,
-    /// Kept so that it lives; gone with this.
-    _scratch: Option<Scratch>,
+    /// Version of its programs.
+    programs: String,
+}
+
+/// Where the programs run.
+enum Way {
+    /// On this machine; the server too, if it is our own, which is gone with this.
+    Here { programs: Programs, env: Vec<(String, String)>, own: Option<Scratch> },
+    /// In the pod that was made for the drill, beside the server.
+    Pod(Box<PodServer>),
+}
+
+/// What a program did.
+pub(super) struct Ran {
+    pub(super) success: bool,
+    pub(super) answer: String,
+    pub(super) said: String,
+    /// Size and digest of what it was fed.
+    pub(super) read: (u64, String),
 }
 
 impl Server {
@@ -36,14 +54,25 @@ impl Server {
     pub(crate) async fn scratch() -> Result<Server, Trouble> {
         let programs = Programs::find(&["initdb", "postgres", "psql", "pg_restore"]).await.map_err(|why| {
             Trouble::unknown(format!("no scratch database can be started: {why}"))
-                .hint("install PostgreSQL's server (postgresql-15 or newer), or name a scratch one as drill.url in chaos.toml")
+                .hint("install PostgreSQL's server (postgresql-15 or newer), or name an image for one in the cluster as drill.image, or a scratch one as drill.url")
         })?;
         let scratch = Scratch::start(&programs).await?;
         let folder = scratch.folder().to_owned();
         let env =
-            vec![("PGHOST".to_owned(), folder.display().to_string()), ("PGUSER".to_owned(), "postgres".to_owned())];
+            vec![("PGHOST".to_owned(), folder.display().to_string()), ("PGUSER".to_owned(), SUPERUSER.to_owned())];
         let name = format!("{}, started for the drill", scratch.version);
-        Ok(Server { programs, env, first: "postgres".to_owned(), name, folder, _scratch: Some(scratch) })
+        let version = programs.version.clone();
+        let way = Way::Here { programs, env, own: Some(scratch) };
+        Ok(Server { way, first: "postgres".to_owned(), name, folder, programs: version })
+    }
+
+    /// One in a pod that is made for the drill.
+    pub(crate) async fn in_pod(image: &str, context: &Context) -> Result<Server, Trouble> {
+        let pod = PodServer::start(image, context).await?;
+        let version = pod.version().await?;
+        let name = format!("PostgreSQL {version} of {image} in {}, made for the drill", pod.label());
+        let folder = PathBuf::from(format!("{} of {}", super::pod::FOLDER, pod.label()));
+        Ok(Server { way: Way::Pod(Box::new(pod)), first: "postgres".to_owned(), name, folder, programs: version })
     }
 
     /// The one that a URL names.
@@ -80,45 +109,107 @@ impl Server {
         let first = if database.is_empty() { "postgres".to_owned() } else { database };
         let name = format!("PostgreSQL at {}:{}", env["PGHOST"], env["PGPORT"]);
         let folder = PathBuf::from("the server's data directory");
-        Ok(Server { programs, env: env.into_iter().collect(), first, name, folder, _scratch: None })
+        let version = programs.version.clone();
+        let way = Way::Here { programs, env: env.into_iter().collect(), own: None };
+        Ok(Server { way, first, name, folder, programs: version })
     }
 
-    fn command(&self, program: &str, database: Option<&str>) -> Command {
-        let mut command = Command::new(self.programs.path(program));
-        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.env("PGDATABASE", database.unwrap_or(&self.first)).env("PGCONNECT_TIMEOUT", "10").env("LC_ALL", "C");
-        command.env("PATH", "/usr/bin:/bin").current_dir("/").kill_on_drop(true);
-        command
+    /// Whether it was made for the drill, and is thrown away with all that is in it.
+    pub(crate) fn is_own(&self) -> bool {
+        !matches!(self.way, Way::Here { own: None, .. })
+    }
+
+    /// Runs one of PostgreSQL's programs on a database.
+    async fn run(&self, program: &str, database: Option<&str>, args: &[&str], feed: Feed) -> Result<Ran, Trouble> {
+        let database = database.unwrap_or(&self.first);
+        match &self.way {
+            Way::Here { programs, env, .. } => run(here(programs, env, program, database).args(args), feed).await,
+            Way::Pod(pod) => pod.run(program, database, args, feed).await,
+        }
     }
 
     /// Asks one thing; the answer's lines have fields with tabs between them.
     pub(crate) async fn ask(&self, database: Option<&str>, sql: &str) -> Result<String, Trouble> {
-        let mut command = self.command("psql", database);
-        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-F", "\t", "-f", "-"]);
-        let (said, answer) = run(command, Feed::of(std::io::Cursor::new(sql.as_bytes().to_vec())))
-            .await
-            .map(|ran| ((ran.success, ran.said), ran.answer))?;
-        if !said.0 {
-            return Err(Trouble::of_postgres("asking the scratch database", &said.1, &self.folder));
+        let args = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-F", "\t", "-f", "-"];
+        let ran = self.run("psql", database, &args, Feed::bytes(sql.as_bytes().to_vec())).await?;
+        if !ran.success {
+            return Err(Trouble::of_postgres("asking the scratch database", &ran.said, &self.folder));
         }
-        Ok(answer)
+        Ok(ran.answer)
     }
 
     /// Restores a dump of the custom format into a database; gives size and digest of what was read.
     pub(crate) async fn restore(&self, database: &str, dump: Feed) -> Result<(u64, String), Trouble> {
-        let mut command = self.command("pg_restore", None);
-        // Owners and rights name roles, which a dump does not hold.
-        command.args(["--exit-on-error", "--no-owner", "--no-privileges", "--dbname", database]);
-        let ran = run(command, dump).await?;
-        if !ran.success {
-            return Err(Trouble::of_postgres("it does not restore", &ran.said, &self.folder));
-        }
-        Ok(ran.read)
+        self.pg_restore(database, &[], dump).await
     }
 
-    /// Drops a database, by a program that is not waited for.
+    /// Restores a dump of the directory format, which is in `folder` where the programs run.
+    pub(crate) async fn restore_folder(&self, database: &str, folder: &str) -> Result<(), Trouble> {
+        self.pg_restore(database, &["--format=directory", folder], Feed::bytes(Vec::new())).await.map(drop)
+    }
+
+    async fn pg_restore(&self, database: &str, more: &[&str], dump: Feed) -> Result<(u64, String), Trouble> {
+        // Owners and rights name roles, which a dump does not hold.
+        let args = [&["--exit-on-error", "--no-owner", "--no-privileges", "--dbname", database], more].concat();
+        let ran = self.run("pg_restore", None, &args, dump).await?;
+        if ran.success {
+            Ok(ran.read)
+        } else {
+            Err(Trouble::of_postgres("it does not restore", &ran.said, &self.folder))
+        }
+    }
+
+    /// Runs a script of SQL, beginning in a database; gives size and digest of what was read.
+    pub(crate) async fn run_script(&self, database: Option<&str>, script: Feed) -> Result<(u64, String), Trouble> {
+        let args = ["-Xq", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"];
+        let ran = self.run("psql", database, &args, script).await?;
+        if ran.success {
+            Ok(ran.read)
+        } else {
+            Err(Trouble::of_postgres("it does not restore", &ran.said, &self.folder))
+        }
+    }
+
+    /// Puts a file into a folder of the drill's own, where the programs run, and gives size and digest.
+    pub(crate) async fn put(&self, folder: &str, name: &str, file: Feed) -> Result<(u64, String), Trouble> {
+        match &self.way {
+            Way::Pod(pod) => pod.put(folder, name, file).await,
+            Way::Here { .. } => {
+                let path = Path::new(folder).join(name);
+                let failed = |error: std::io::Error| {
+                    let what = format!("{} cannot be written", path.display());
+                    Trouble::of_postgres(&what, &format!("error: {}", said_of(&error)), Path::new(folder))
+                        .not_its_fault()
+                };
+                std::fs::create_dir_all(folder).map_err(failed)?;
+                let mut out = std::fs::File::create(&path).map_err(failed)?;
+                let mut file = file;
+                while let Some(piece) = file.next().await? {
+                    std::io::Write::write_all(&mut out, &piece).map_err(failed)?;
+                }
+                Ok(file.read())
+            }
+        }
+    }
+
+    /// A folder for a dump in directory format, which goes with the server, or with what is given besides.
+    pub(crate) fn room(&self) -> Result<(String, Option<tempfile::TempDir>), Trouble> {
+        match &self.way {
+            Way::Pod(_) => Ok((format!("{}/dump", super::pod::FOLDER), None)),
+            Way::Here { own: Some(scratch), .. } => Ok((scratch.folder().join("dump").display().to_string(), None)),
+            Way::Here { own: None, .. } => {
+                let made = super::scratch::folder()?;
+                Ok((made.path().display().to_string(), Some(made)))
+            }
+        }
+    }
+
+    /// Drops a database, by a program that is not waited for. Only for servers that are not thrown away.
     pub(crate) fn drop_now(&self, database: &str) -> std::io::Result<std::process::Child> {
-        let mut command = self.command("psql", None).into_std();
+        let Way::Here { programs, env, .. } = &self.way else {
+            return Err(std::io::Error::other("it goes with its server"));
+        };
+        let mut command = here(programs, env, "psql", &self.first).into_std();
         command.args(["-XAtq", "-c", &format!("DROP DATABASE {database} WITH (FORCE)")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     }
@@ -129,21 +220,30 @@ impl Server {
         Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
     }
 
-    /// Version of `pg_restore`.
+    /// Version of `pg_restore` and `psql`.
     pub(crate) fn client_version(&self) -> &str {
-        &self.programs.version
+        &self.programs
     }
 }
 
-/// What a program did.
-struct Ran {
-    success: bool,
-    answer: String,
-    said: String,
-    read: (u64, String),
+/// An error of a file system, with the words that PostgreSQL has for it.
+fn said_of(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => "No space left on device".to_owned(),
+        std::io::ErrorKind::QuotaExceeded => "Disk quota exceeded".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
-async fn run(mut command: Command, feed: Feed) -> Result<Ran, Trouble> {
+fn here(programs: &Programs, env: &[(String, String)], program: &str, database: &str) -> Command {
+    let mut command = Command::new(programs.path(program));
+    command.env_clear().envs(env.iter().map(|(name, value)| (name, value)));
+    command.env("PGDATABASE", database).env("PGCONNECT_TIMEOUT", "10").env("LC_ALL", "C");
+    command.env("PATH", "/usr/bin:/bin").current_dir("/").kill_on_drop(true);
+    command
+}
+
+async fn run(command: &mut Command, feed: Feed) -> Result<Ran, Trouble> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = Path::new(command.as_std().get_program()).display().to_string();
     let cannot = |error: std::io::Error| Trouble::unknown(format!("cannot run {program}: {error}"));
@@ -152,25 +252,33 @@ async fn run(mut command: Command, feed: Feed) -> Result<Ran, Trouble> {
     let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
         return Err(Trouble::unknown(format!("{program} is not connected")));
     };
-    let (mut answer, mut said) = (Vec::new(), Vec::new());
-    let read = async {
-        let mut stdout = stdout.take(MAX_ANSWER);
-        stdout.read_to_end(&mut answer).await
-    };
-    let hear = async {
-        let mut stderr = stderr.take(MAX_SAID);
-        let heard = stderr.read_to_end(&mut said).await;
-        // What it says besides is not kept, but must not stop it.
-        let mut rest = stderr.into_inner();
-        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.and(heard)
-    };
-    let (eaten, answered, heard) = futures::future::join3(feed.into(stdin), read, hear).await;
+    let (read, answer, said) = talk(feed, stdin, stdout, stderr).await;
     let status = child.wait().await.map_err(cannot)?;
-    let read = eaten?;
-    answered.map_err(cannot)?;
-    heard.map_err(cannot)?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ran { success: status.success(), answer: text(answer), said: text(said), read })
+    Ok(Ran { success: status.success(), answer: answer.map_err(cannot)?, said: said.map_err(cannot)?, read: read? })
+}
+
+/// What came of feeding a program.
+type Fed = Result<(u64, String), Trouble>;
+type Heard = std::io::Result<String>;
+
+/// Feeds a program, and hears what it answers and says, all at the same time.
+pub(super) async fn talk(
+    feed: Feed,
+    stdin: impl AsyncWrite + Unpin,
+    stdout: impl AsyncRead + Unpin,
+    stderr: impl AsyncRead + Unpin,
+) -> (Fed, Heard, Heard) {
+    futures::future::join3(feed.into(stdin), hear(stdout, MAX_ANSWER), hear(stderr, MAX_SAID)).await
+}
+
+async fn hear(output: impl AsyncRead + Unpin, max: u64) -> Heard {
+    let mut kept = Vec::new();
+    let mut output = output.take(max);
+    let heard = output.read_to_end(&mut kept).await;
+    // What it says besides is not kept, but must not stop it.
+    let mut rest = output.into_inner();
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.and(heard)?;
+    Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
 /// Text of a URL in which `%41` stands for `A`.

@@ -13,17 +13,19 @@ pub(crate) struct Trouble {
     pub(crate) hint: Option<String>,
     /// It was not let to happen.
     pub(crate) refused: bool,
+    /// A role is missing that the backup names.
+    pub(crate) lacks_role: bool,
 }
 
 impl Trouble {
     /// The backup does not restore.
     pub(crate) fn fail(message: impl Into<String>) -> Trouble {
-        Trouble { status: Status::Fail, message: message.into(), hint: None, refused: false }
+        Trouble { status: Status::Fail, message: message.into(), hint: None, refused: false, lacks_role: false }
     }
 
     /// It could not be tried.
     pub(crate) fn unknown(message: impl Into<String>) -> Trouble {
-        Trouble { status: Status::Unknown, message: message.into(), hint: None, refused: false }
+        Trouble { status: Status::Unknown, message: message.into(), hint: None, refused: false, lacks_role: false }
     }
 
     /// It may not be done here; nothing was touched.
@@ -49,11 +51,22 @@ impl Trouble {
             return Trouble::unknown(format!("{what}: the dump is of a newer PostgreSQL than this one ({first})"))
                 .hint("install the version of PostgreSQL that made the dump, or a newer one");
         }
+        if said.contains("invalid command \\restrict") {
+            return Trouble::unknown(format!("{what}: psql is older than the pg_dump that wrote it ({first})"))
+                .hint("update PostgreSQL's client programs where the drill restores to");
+        }
+        if said.contains("invalid locale name")
+            || said.contains("invalid LC_")
+            || said.contains("could not find the locale")
+        {
+            return Trouble::unknown(told)
+                .hint("the dump's databases want a locale that is not installed where the drill restores to; install it (Debian: dpkg-reconfigure locales), or name an image that has it as drill.image");
+        }
         if said.contains("could not open extension control file") || said.contains("extension \"") {
             return Trouble::unknown(told).hint("install the extension where the drill restores to");
         }
         if said.contains("role \"") && said.contains("does not exist") {
-            return Trouble::unknown(told)
+            return Trouble { lacks_role: true, ..Trouble::unknown(told) }
                 .hint("the dump names a role that it does not hold (pg_dumpall --globals-only does); make it in a scratch PostgreSQL, and name that as drill.url");
         }
         if said.contains("server closed the connection")

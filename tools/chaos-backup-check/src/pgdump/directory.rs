@@ -2,7 +2,6 @@
 //! `toc.dat` and a file for the data of each table and each large object.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{BufRead, Read};
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use super::input::Input;
 use super::rows::Sink;
 use super::toc::{self, Kind, Place, Toc};
 use crate::digest;
+use crate::source::Source;
 use crate::trouble::Trouble;
 use crate::unpack::{self, Codec, Unpacked};
 use crate::verify::{Found, Verified, Want, read_all};
@@ -30,7 +30,7 @@ const MAX_LINE: u64 = 1024;
 
 /// The files of a folder that were read so far.
 struct Folder<'f> {
-    path: &'f Path,
+    source: &'f dyn Source,
     /// Names of all files, and the digests of those that were read.
     files: BTreeMap<String, Option<String>>,
     size_bytes: u64,
@@ -38,8 +38,8 @@ struct Folder<'f> {
 }
 
 /// Reads all files of a folder.
-pub(crate) fn verify(path: &Path, want: &Want, object: &str) -> Result<Verified, Trouble> {
-    let mut folder = Folder::open(path)?;
+pub(crate) fn verify(source: &dyn Source, want: &Want, object: &str) -> Result<Verified, Trouble> {
+    let mut folder = Folder::open(source)?;
     if !folder.files.contains_key(TOC) {
         return Trouble::damaged("is a folder without toc.dat: it is no dump in directory format (pg_dump -Fd)");
     }
@@ -68,25 +68,20 @@ pub(crate) fn verify(path: &Path, want: &Want, object: &str) -> Result<Verified,
 }
 
 /// As `sha256sum` prints it.
-fn line(name: &str, sha256: Option<&str>) -> String {
+pub(crate) fn line(name: &str, sha256: Option<&str>) -> String {
     format!("{}  {name}\n", sha256.unwrap_or_default())
 }
 
 impl Folder<'_> {
-    fn open(path: &Path) -> Result<Folder<'_>, Trouble> {
-        let listing = |error| Trouble::CannotTell(format!("cannot be listed: {error}"));
+    fn open(source: &dyn Source) -> Result<Folder<'_>, Trouble> {
         let mut files = BTreeMap::new();
-        for entry in fs::read_dir(path).map_err(listing)? {
-            let entry = entry.map_err(listing)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // A FIFO would be waited for.
-            let file = fs::metadata(entry.path()).map_err(|error| in_file(&name, &error.to_string()))?;
-            if !file.is_file() {
+        for (name, is_file) in source.list()? {
+            if !is_file {
                 return Trouble::damaged(format!("holds {name:?}, which is not a file; pg_dump makes nothing else"));
             }
             files.insert(name, None);
         }
-        Ok(Folder { path, files, size_bytes: 0, output: vec![0; OUTPUT].into_boxed_slice() })
+        Ok(Folder { source, files, size_bytes: 0, output: vec![0; OUTPUT].into_boxed_slice() })
     }
 
     /// Reads one file to its end.
@@ -95,9 +90,7 @@ impl Folder<'_> {
         name: &str,
         parse: impl FnOnce(&mut (dyn BufRead + Send)) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        let error = |error: std::io::Error| in_file(name, &format!("cannot be opened: {error}"));
-        let file = File::open(self.path.join(name)).map_err(error)?;
-        let size = file.metadata().map_err(error)?.len();
+        let (file, size) = self.source.open_in(name).map_err(|trouble| in_file(name, &trouble.to_string()))?;
         let read = read_all(file, Some(size), parse).map_err(|trouble| match trouble {
             Trouble::Damaged(why) => Trouble::Damaged(format!("is damaged: its file {name} {why}")),
             Trouble::CannotTell(why) => in_file(name, &why),

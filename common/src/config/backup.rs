@@ -1,0 +1,267 @@
+//! The backups: what each is, where it is, and how it is proven that it restores.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Secret, Span};
+
+/// What the URLs of object storage begin with.
+const S3_SCHEME: &str = "s3://";
+
+/// `[[backup]]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// Its name in records.
+    pub name: String,
+    /// What it is: `postgres`, `tar`, `kubernetes` or `volume-snapshot`.
+    pub kind: BackupKind,
+    /// The file or folder; a symbolic link such as `latest.dump` is followed and named. In object storage
+    /// `s3://BUCKET/KEY`, or `s3://BUCKET/PREFIX/` for the newest object under it. A `volume-snapshot` has none.
+    #[serde(default)]
+    pub path: PathBuf,
+    /// The pod that `path` is in: `deployment/NAME`, `statefulset/NAME` or `pod/NAME` of the application's
+    /// namespace.
+    #[serde(default)]
+    pub pod: Option<String>,
+    /// The container of that pod; its first one if left out.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// For `volume-snapshot`: its name. Without it, the newest one that `selector` and `claim` allow counts.
+    #[serde(default)]
+    pub snapshot: Option<String>,
+    /// For `volume-snapshot`: labels that it has, as in `kubectl get -l`.
+    #[serde(default)]
+    pub selector: Option<String>,
+    /// For `volume-snapshot`: the claim that it must be of.
+    #[serde(default)]
+    pub claim: Option<String>,
+    /// Oldest age that passes.
+    #[serde(default = "one_day")]
+    pub max_age: Span,
+    /// When it is made, as a cron expression in this machine's local time (`30 2 * * *`); then the last one
+    /// that was due must be there, at most an hour late, and `max_age` does not count.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// For `postgres`: the database that it must be of, by default that of `[database]`.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// What must be there and not empty: tables of a dump (`public.users`), members of an archive
+    /// (`app/config`).
+    #[serde(default)]
+    pub expect: Vec<String>,
+    /// For `kubernetes`: the kinds that belong into it, as `kubectl get` calls them (`configmaps`,
+    /// `deployments.apps`). `chaos-backup-check export` makes it of these.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// For `kubernetes`: whether it is held against the cluster, which needs the permission to list its
+    /// kinds.
+    #[serde(default = "yes")]
+    pub live: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one_day() -> Span {
+    Span::seconds(24 * 60 * 60)
+}
+
+/// Where a backup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'b> {
+    /// A path on this machine.
+    Local(&'b Path),
+    /// A path in a pod.
+    Pod {
+        /// What the pod is of: `deployment`, `statefulset`, or `pod` for one of that very name.
+        kind: &'b str,
+        /// The name of that.
+        name: &'b str,
+        /// The container; the first one if `None`.
+        container: Option<&'b str>,
+        /// The path in it.
+        path: &'b Path,
+    },
+    /// An object, or the newest one under a prefix.
+    S3 {
+        /// The bucket.
+        bucket: &'b str,
+        /// The key; a prefix if it is empty or ends in a slash.
+        key: &'b str,
+    },
+    /// A VolumeSnapshot.
+    Snapshot,
+}
+
+impl Backup {
+    /// Where it is.
+    ///
+    /// # Errors
+    /// It has no place, or more than one; in words for people.
+    pub fn place(&self) -> Result<Place<'_>, String> {
+        let snapshot = [("snapshot", &self.snapshot), ("selector", &self.selector), ("claim", &self.claim)];
+        let of_snapshot = snapshot.iter().find(|(_, value)| value.is_some());
+        let pathless = self.path.as_os_str().is_empty();
+        if self.kind == BackupKind::VolumeSnapshot {
+            if !pathless || self.pod.is_some() || self.container.is_some() {
+                return Err("is a volume-snapshot, which has neither path nor pod".to_owned());
+            }
+            return match of_snapshot {
+                Some(_) => Ok(Place::Snapshot),
+                None => Err("does not say which: give it snapshot, selector or claim".to_owned()),
+            };
+        }
+        if let Some((key, _)) = of_snapshot {
+            return Err(format!("has {key}, which only a volume-snapshot has"));
+        }
+        if pathless {
+            return Err("has no path".to_owned());
+        }
+        let url = self.path.to_str().and_then(|path| path.strip_prefix(S3_SCHEME));
+        match (&self.pod, url) {
+            (Some(_), Some(_)) => Err("has two places: it cannot be in a pod and in object storage".to_owned()),
+            (Some(pod), None) => {
+                let (kind, name) = pod.split_once('/').unwrap_or(("", pod));
+                if !matches!(kind, "deployment" | "statefulset" | "pod") || name.is_empty() || name.contains('/') {
+                    return Err(format!("is in the pod {pod:?}: write deployment/NAME, statefulset/NAME or pod/NAME"));
+                }
+                if !self.path.is_absolute() {
+                    return Err(format!("has the path {} in a pod: it must begin with /", self.path.display()));
+                }
+                Ok(Place::Pod { kind, name, container: self.container.as_deref(), path: &self.path })
+            }
+            (None, _) if self.container.is_some() => Err("has a container and no pod".to_owned()),
+            (None, Some(url)) => {
+                let (bucket, key) = url.split_once('/').unwrap_or((url, ""));
+                if bucket.is_empty() {
+                    return Err(
+                        "has an s3:// URL without a bucket: write s3://BUCKET/KEY or s3://BUCKET/PREFIX/".to_owned()
+                    );
+                }
+                Ok(Place::S3 { bucket, key })
+            }
+            (None, None) => Ok(Place::Local(&self.path)),
+        }
+    }
+
+    /// Whether its path is one on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.place(), Ok(Place::Local(_)))
+    }
+}
+
+/// `[s3]`: the object storage of backups. What is left out comes from the usual variables (`AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`), or from the role of the machine or
+/// service account where that has one.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3 {
+    /// Its address, `https://HOST`; Amazon's own if left out.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// The access key.
+    pub access_key: Option<Secret>,
+    /// The secret key.
+    pub secret_key: Option<Secret>,
+    /// Whether a plain `http://` address that is not this very machine may be used.
+    pub allow_http: bool,
+}
+
+/// `[drill]`: `chaos-backup-check drill` restores the backups for a trial, and later checks want its
+/// evidence.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrillSettings {
+    /// Oldest age of a drill that still proves that a backup restores.
+    pub max_age: Span,
+    /// Folder of the evidence; `chaos/drills` in `$XDG_STATE_HOME` if left out.
+    pub evidence: Option<PathBuf>,
+    /// A scratch PostgreSQL to restore into, as `postgres://user:password@host:port/database`. If it is left
+    /// out, one is started for the drill and thrown away.
+    pub url: Option<Secret>,
+    /// An image with PostgreSQL's programs, such as `postgres:17`: the scratch PostgreSQL is then one in a pod in
+    /// the application's namespace, made for the drill and thrown away.
+    pub image: Option<String>,
+    /// Questions to the restored database: `[[drill.query]]`.
+    #[serde(rename = "query")]
+    pub queries: Vec<DrillQuery>,
+}
+
+impl Default for DrillSettings {
+    fn default() -> DrillSettings {
+        DrillSettings {
+            max_age: Span::seconds(30 * 24 * 60 * 60),
+            evidence: None,
+            url: None,
+            image: None,
+            queries: Vec::new(),
+        }
+    }
+}
+
+/// `[[drill.query]]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrillQuery {
+    /// The backup that it is asked of; every database's if left out.
+    #[serde(default)]
+    pub backup: Option<String>,
+    /// SQL that gives one value, which must be true.
+    pub sql: String,
+}
+
+/// What a backup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupKind {
+    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`), or a script
+    /// (`-Fp`, `pg_dumpall`).
+    Postgres,
+    /// A tar archive, plain or compressed with gzip, zstd or lz4.
+    Tar,
+    /// Exported Kubernetes objects in YAML or JSON.
+    Kubernetes,
+    /// A VolumeSnapshot of the cluster, of which its readiness is looked at.
+    VolumeSnapshot,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(table: &str) -> Result<String, String> {
+        let backup: Backup = toml::from_str(&format!("name = 'x'\n{table}")).map_err(|error| error.to_string())?;
+        backup.place().map(|place| format!("{place:?}"))
+    }
+
+    #[test]
+    fn a_backup_has_one_place() {
+        let good = |table: &str| place(table).unwrap_or_else(|why| panic!("{table}: {why}"));
+        assert_eq!(good("kind = 'tar'\npath = 'b/x.tar'"), "Local(\"b/x.tar\")");
+        let pod = good("kind = 'tar'\npath = '/b'\npod = 'deployment/db'\ncontainer = 'c'");
+        assert!(pod.contains("kind: \"deployment\", name: \"db\", container: Some(\"c\")"), "{pod}");
+        assert_eq!(good("kind = 'tar'\npath = 's3://b/k/l'"), "S3 { bucket: \"b\", key: \"k/l\" }");
+        assert_eq!(good("kind = 'tar'\npath = 's3://b'"), "S3 { bucket: \"b\", key: \"\" }");
+        assert_eq!(good("kind = 'volume-snapshot'\nclaim = 'data'"), "Snapshot");
+        for (table, word) in [
+            ("kind = 'tar'", "has no path"),
+            ("kind = 'tar'\npath = '/x'\npod = 'db'", "deployment/NAME"),
+            ("kind = 'tar'\npath = '/x'\npod = 'node/db'", "deployment/NAME"),
+            ("kind = 'tar'\npath = 'x'\npod = 'pod/db'", "must begin with /"),
+            ("kind = 'tar'\npath = '/x'\ncontainer = 'c'", "no pod"),
+            ("kind = 'tar'\npath = 's3://b/k'\npod = 'pod/db'", "two places"),
+            ("kind = 'tar'\npath = 's3:///k'", "without a bucket"),
+            ("kind = 'tar'\npath = '/x'\nselector = 'a=b'", "only a volume-snapshot"),
+            ("kind = 'volume-snapshot'", "does not say which"),
+            ("kind = 'volume-snapshot'\nclaim = 'a'\npath = '/x'", "neither path nor pod"),
+        ] {
+            let why = place(table).expect_err(table);
+            assert!(why.contains(word), "{table}: {why}");
+        }
+    }
+}

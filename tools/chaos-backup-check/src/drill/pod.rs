@@ -1,0 +1,279 @@
+//! A PostgreSQL in a pod of the cluster, for as long as a drill takes.
+//!
+//! A Job makes the pod, with data in a folder of its own and no way in but its socket: it is nobody's live database.
+//! It ends with us, however we end: a program in it waits for the end of a connection whose other end is ours, and
+//! stops the server then. What has ended, Kubernetes removes; and if all else fails, the Job has a deadline.
+
+use std::time::{Duration, Instant};
+
+use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, exit_code};
+use chaos_common::record::new_id;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachedProcess, DeleteParams, ListParams, LogParams, PostParams, Preconditions};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::feed::Feed;
+use super::scratch::SUPERUSER;
+use super::server::{Ran, talk};
+use super::trouble::Trouble;
+use crate::check::Context;
+use crate::exec::Container;
+use crate::source::remote;
+
+/// The folder with data and socket.
+pub(super) const FOLDER: &str = "/scratch";
+/// The longest that a pod may take to run and answer; its image may have to be fetched.
+const START: Duration = Duration::from_secs(300);
+/// After so long the cluster ends it, whatever became of us.
+const DEADLINE_S: i64 = 6 * 60 * 60;
+/// Time that taking it away may take.
+const CLEAN_UP: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
+const MAX_ANSWER: usize = 64 << 10;
+
+/// Where images have PostgreSQL's programs: in PATH, or where Debian puts those of each version.
+const PATH: &str = r"PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin /usr/local/pgsql/bin 2>/dev/null | sort -V | tail -n 1); export PATH LC_ALL=C;";
+const SERVE: &str = r#"
+mkdir -p "$F/data" && chmod 700 "$F/data" || exit 1
+held=0
+while [ ! -e "$F/held" ]; do held=$((held + 1)); [ $held -lt 60 ] || { echo "nobody came"; exit 1; }; sleep 1; done
+initdb --username="$U" --auth=trust --encoding=UTF8 --no-locale --no-sync -D "$F/data" >/dev/null || exit 1
+exec postgres -D "$F/data" -k "$F" -c listen_addresses= -c fsync=off -c full_page_writes=off -c synchronous_commit=off \
+  -c autovacuum=off -c max_wal_senders=0 -c wal_level=minimal -c max_connections=10 -c dynamic_shared_memory_type=mmap
+"#;
+
+/// The server; gone when this is dropped.
+pub(super) struct PodServer {
+    container: Container,
+    job: Made,
+    /// The connection whose end is the server's.
+    _leash: AttachedProcess,
+}
+
+/// A Job that is deleted when this is dropped.
+struct Made {
+    cluster: Cluster,
+    namespace: String,
+    name: String,
+    uid: Option<String>,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let (cluster, namespace, name, uid) =
+            (self.cluster.clone(), self.namespace.clone(), self.name.clone(), self.uid.take());
+        let jobs: Api<Job> = Api::namespaced(cluster.client, &namespace);
+        let params = DeleteParams::background().preconditions(Preconditions { uid, resource_version: None });
+        // Without it, the cluster removes the Job by itself, a moment after its pod has lost us.
+        remote::clean_up(CLEAN_UP, async move { drop(jobs.delete(&name, &params).await) });
+    }
+}
+
+impl PodServer {
+    pub(super) async fn start(image: &str, context: &Context) -> Result<PodServer, Trouble> {
+        let (image, access, namespace) = (image.to_owned(), context.access.clone(), context.namespace.clone());
+        // The connection must live as long as the talker that ends it.
+        let (send, made) = tokio::sync::oneshot::channel();
+        remote::spawn(async move {
+            let _ = send.send(PodServer::make(&image, &access, &namespace).await);
+        });
+        made.await.expect("it ends with its result, or has panicked")
+    }
+
+    async fn make(image: &str, access: &chaos_common::cluster::Access, namespace: &str) -> Result<PodServer, Trouble> {
+        let cluster = Cluster::connect(access).await.map_err(|error| unknown(&error))?;
+        let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), namespace);
+        let name = format!("chaos-drill-{}", &new_id().replace('-', "")[..20]);
+        let job: Job = serde_json::from_value(job(&name, image)).expect("a Job has these fields");
+        let what = format!("make the Job {name} in namespace {namespace}");
+        let made = jobs.create(&PostParams::default(), &job).await;
+        let made = made.map_err(|error| unknown(&ReadError::from_kube(what, &error)))?;
+        let job = Made { cluster: cluster.clone(), namespace: namespace.to_owned(), name, uid: made.metadata.uid };
+        let pod = running(&cluster, namespace, &job.name, image).await?;
+        let container = Container::of(cluster, &pod, None);
+        // It starts when we hold it, and from then on does not outlive us.
+        let hold = format!("touch {FOLDER}/held; cat >/dev/null; kill -QUIT 1");
+        let leash = container.start(&["sh", "-c", &hold], true).await.map_err(|error| unknown(&error))?;
+        let server = PodServer { container, job, _leash: leash };
+        server.answers().await?;
+        Ok(server)
+    }
+
+    /// For people.
+    pub(super) fn label(&self) -> String {
+        format!("job/{}", self.job.name)
+    }
+
+    async fn answers(&self) -> Result<(), Trouble> {
+        let start = Instant::now();
+        loop {
+            let asked = self.run("psql", "postgres", &["-XAtqc", "SELECT 1"], Feed::bytes(Vec::new())).await;
+            let why = match asked {
+                Ok(ran) if ran.success => return Ok(()),
+                Ok(ran) => ran.said,
+                Err(trouble) => trouble.message,
+            };
+            if start.elapsed() > Duration::from_secs(60) {
+                let log = self.log().await;
+                return Err(Trouble::unknown(format!(
+                    "the PostgreSQL in {} does not answer: {}; its log ends with: {log}",
+                    self.label(),
+                    why.trim()
+                )));
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    async fn log(&self) -> String {
+        log(&self.container.cluster, &self.container.namespace, &self.container.pod).await
+    }
+
+    pub(super) async fn version(&self) -> Result<String, Trouble> {
+        let ran =
+            self.container.run(&["sh", "-c", &format!("{PATH} exec pg_restore --version")], LIMIT, MAX_ANSWER).await;
+        let ran = ran.map_err(|error| unknown(&error))?;
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let version = said.split_whitespace().skip_while(|word| *word != "(PostgreSQL)").nth(1);
+        version.filter(|_| ran.code == 0).map(str::to_owned).ok_or_else(|| {
+            Trouble::unknown(format!("the image has no pg_restore: {said}{}", ran.stderr))
+                .hint("name an image with PostgreSQL's server and client as drill.image, such as postgres:17")
+        })
+    }
+
+    /// Runs one of PostgreSQL's programs.
+    pub(super) async fn run(&self, program: &str, database: &str, args: &[&str], feed: Feed) -> Result<Ran, Trouble> {
+        let line = format!("{PATH} export PGHOST={FOLDER} PGUSER={SUPERUSER} PGDATABASE=\"$1\"; shift; exec \"$@\"");
+        let command = [&["sh", "-c", line.as_str(), "sh", database, program], args].concat();
+        self.fed(&command, feed).await
+    }
+
+    /// Writes a file.
+    pub(super) async fn put(&self, folder: &str, name: &str, file: Feed) -> Result<(u64, String), Trouble> {
+        let line = "mkdir -p \"$1\" && cat >\"$1/$2\"";
+        let ran = self.fed(&["sh", "-c", line, "sh", folder, name], file).await?;
+        if ran.success {
+            return Ok(ran.read);
+        }
+        let place = std::path::PathBuf::from(format!("{folder} of {}", self.label()));
+        Err(Trouble::of_postgres("the dump cannot be put into the pod", &ran.said, &place).not_its_fault())
+    }
+
+    async fn fed(&self, command: &[&str], feed: Feed) -> Result<Ran, Trouble> {
+        let mut process = self.container.start(command, true).await.map_err(|error| unknown(&error))?;
+        let status = process.take_status();
+        let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin(), process.stdout(), process.stderr()) else {
+            return Err(Trouble::unknown("the pod is not connected"));
+        };
+        let lost = |why: String| {
+            Trouble::unknown(format!("the connection to {} is lost: {why}", self.label()))
+                .hint("was its pod evicted, or out of memory? Kubernetes before 1.30 cannot be told where what it is fed ends")
+        };
+        let (read, answer, said) = talk(feed, stdin, stdout, stderr).await;
+        let status = match status {
+            Some(status) => status.await,
+            None => None,
+        };
+        let read = read?;
+        let code = exit_code(status).map_err(lost)?;
+        let text = |heard: std::io::Result<String>| heard.map_err(|error| lost(error.to_string()));
+        Ok(Ran { success: code == 0, answer: text(answer)?, said: text(said)?, read })
+    }
+}
+
+fn job(name: &str, image: &str) -> serde_json::Value {
+    let labels = json!({"app.kubernetes.io/managed-by": "chaos-backup-check", "app.kubernetes.io/name": "chaos-drill"});
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "backoffLimit": 0, "activeDeadlineSeconds": DEADLINE_S, "ttlSecondsAfterFinished": 0,
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
+                    "terminationGracePeriodSeconds": 2,
+                    "securityContext": {
+                        "runAsNonRoot": true, "runAsUser": 65534, "runAsGroup": 65534, "fsGroup": 65534,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [{
+                        "name": "postgres", "image": image, "imagePullPolicy": "IfNotPresent",
+                        "command": ["sh", "-c", format!("{PATH} F={FOLDER} U={SUPERUSER}; {SERVE}")],
+                        "securityContext": {
+                            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
+                        },
+                        "volumeMounts": [{"name": "scratch", "mountPath": FOLDER}],
+                    }],
+                    "volumes": [{"name": "scratch", "emptyDir": {}}],
+                },
+            },
+        },
+    })
+}
+
+/// Waits for the pod of a Job.
+async fn running(cluster: &Cluster, namespace: &str, job: &str, image: &str) -> Result<Pod, Trouble> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let of = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+    let start = Instant::now();
+    loop {
+        let found =
+            cluster.list(&pods, &of, format!("find the pod of job/{job}")).await.map_err(|error| unknown(&error))?;
+        let (phase, why) = found.first().map_or((String::new(), None), state);
+        match phase.as_str() {
+            "Running" => return Ok(found[0].clone()),
+            "Failed" | "Succeeded" => {
+                let pod = found[0].metadata.name.clone().unwrap_or_default();
+                let log = log(cluster, namespace, &pod).await;
+                return Err(Trouble::unknown(format!("the scratch PostgreSQL of {image} does not start: {log}"))
+                    .hint("name an image with PostgreSQL's server and client as drill.image, such as postgres:17"));
+            }
+            _ => {}
+        }
+        let final_word = why.as_deref().is_some_and(|why| {
+            why.contains("InvalidImageName") || why.contains("ImagePull") || why.contains("CreateContainer")
+        });
+        if final_word && start.elapsed() > Duration::from_secs(5) || start.elapsed() > START {
+            let why = why.unwrap_or_else(|| "it is not even made".to_owned());
+            return Err(Trouble::unknown(format!("the pod of job/{job} with {image} does not run: {why}")).hint(
+                "can the nodes get the image, and is there room for one more pod? kubectl get events says more",
+            ));
+        }
+        sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// A pod's phase, and what it waits for.
+fn state(pod: &Pod) -> (String, Option<String>) {
+    let Some(status) = &pod.status else { return (String::new(), None) };
+    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let words = [waiting.reason.as_deref(), waiting.message.as_deref()];
+        Some(words.into_iter().flatten().collect::<Vec<_>>().join(": "))
+    });
+    let conditions = status.conditions.iter().flatten();
+    let unscheduled = || conditions.clone().find(|c| c.type_ == "PodScheduled" && c.status == "False")?.message.clone();
+    (status.phase.clone().unwrap_or_default(), waiting.or_else(unscheduled))
+}
+
+/// The last lines that a pod wrote.
+async fn log(cluster: &Cluster, namespace: &str, pod: &str) -> String {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let params = LogParams { tail_lines: Some(3), ..LogParams::default() };
+    let log = pods.logs(pod, &params).await.unwrap_or_else(|error| format!("(its log cannot be read: {error})"));
+    log.trim().replace('\n', "; ").chars().take(500).collect()
+}
+
+fn unknown(error: &ReadError) -> Trouble {
+    let mut trouble = Trouble::unknown(error.to_string());
+    trouble.hint = match error.kind {
+        ReadErrorKind::Forbidden => Some(
+            "the Role needs create and delete on jobs, list on pods, get on pods/log, and get and create on pods/exec; test it with kubectl auth can-i".to_owned(),
+        ),
+        _ => error.next_step().map(str::to_owned),
+    };
+    trouble
+}

@@ -1,0 +1,81 @@
+//! The roles that a script of SQL names and does not make: owners, and who has rights.
+
+use std::collections::BTreeSet;
+
+use super::feed::Feed;
+use super::trouble::Trouble;
+
+/// What stands before the name of a role, in the statements of `pg_dump` that begin with these words.
+const BEFORE: [&str; 6] = [" OWNER TO ", " TO ", " FROM ", " FOR ROLE ", " AUTHORIZATION ", " GRANTED BY "];
+const STATEMENTS: [&str; 5] = ["ALTER ", "GRANT ", "REVOKE ", "CREATE SCHEMA ", "SET SESSION AUTHORIZATION "];
+/// A line is looked at as far as this; `pg_dump` writes what matters on short ones.
+const MAX_LINE: usize = 64 << 10;
+
+/// Reads a script to its end. A name too many does no harm where the roles are made to be thrown away.
+pub(crate) async fn named(mut script: Feed) -> Result<BTreeSet<String>, Trouble> {
+    let (mut roles, mut line, mut rows) = (BTreeSet::new(), Vec::new(), false);
+    while let Some(piece) = script.next().await? {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            line.extend(&part[..part.len().min(MAX_LINE.saturating_sub(line.len()))]);
+            if !part.ends_with(b"\n") {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end();
+            rows = if rows { text != "\\." } else { text.starts_with("COPY ") && text.ends_with(" FROM stdin;") };
+            if !rows {
+                roles.extend(in_line(text));
+            }
+            line.clear();
+        }
+    }
+    Ok(roles)
+}
+
+fn in_line(line: &str) -> Vec<String> {
+    if !STATEMENTS.iter().any(|statement| line.starts_with(statement)) {
+        return Vec::new();
+    }
+    let behind =
+        |before: &&str| line.match_indices(*before).map(|(at, found)| &line[at + found.len()..]).collect::<Vec<_>>();
+    BEFORE.iter().flat_map(behind).filter_map(name).collect()
+}
+
+/// The name that a text begins with, as SQL writes names.
+fn name(text: &str) -> Option<String> {
+    let Some(quote) = text.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
+        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(text.len());
+        let keyword = ["PUBLIC", "ROLE", "DEFAULT", "CURRENT_USER", "SESSION_USER"].contains(&&text[..end]);
+        return (end > 0 && !keyword).then(|| text[..end].to_owned());
+    };
+    let mut name = String::new();
+    let mut rest = text[1..].chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != quote {
+            name.push(c);
+        } else if rest.peek() == Some(&quote) {
+            rest.next();
+            name.push(quote);
+        } else {
+            return Some(name).filter(|name| !name.is_empty());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_and_who_has_rights_are_found_and_rows_are_not_looked_at() {
+        let script = "ALTER TABLE public.users OWNER TO app;\nALTER SCHEMA \"a b\" OWNER TO \"the \"\"own\"\"er\";\n\
+            COPY public.users (id, note) FROM stdin;\n1\tx\nGRANT ALL ON x TO nobody;\n\\.\n\
+            GRANT SELECT ON TABLE public.users TO reader;\nREVOKE ALL ON SCHEMA public FROM PUBLIC;\n\
+            ALTER DEFAULT PRIVILEGES FOR ROLE maker IN SCHEMA public GRANT SELECT ON TABLES TO looker;\n\
+            CREATE SCHEMA s AUTHORIZATION keeper;\nSET SESSION AUTHORIZATION 'other';\n";
+        let found = chaos_common::cli::block_on(named(Feed::bytes(script.into()))).expect("read");
+        let found: Vec<&str> = found.iter().map(String::as_str).collect();
+        assert_eq!(found, ["app", "keeper", "looker", "maker", "other", "reader", "the \"own\"er"]);
+    }
+}

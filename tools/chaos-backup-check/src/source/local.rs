@@ -1,0 +1,159 @@
+//! A backup on this machine.
+
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read, Seek as _};
+use std::path::{Path, PathBuf};
+
+use chaos_common::config::BackupKind;
+
+use super::{Absent, Found, Neighbour, Source, State};
+use crate::manifest::{self, Manifest};
+use crate::trouble::Trouble;
+
+/// Files of a folder that are looked at.
+const MAX_FILES: usize = 100_000;
+
+/// A file or folder that was opened.
+struct Local {
+    file: File,
+    folder: bool,
+    /// The path that is no symbolic link.
+    path: PathBuf,
+}
+
+/// Opens the file, or the folder where that can be such a backup. A FIFO or a device is never opened: that
+/// could wait forever.
+pub(super) fn find(path: &Path, kind: Option<BackupKind>) -> Result<Found, Absent> {
+    let link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    let metadata = std::fs::metadata(path).map_err(|error| absent(path, link, &error))?;
+    let folder = metadata.is_dir() && kind.is_none_or(|kind| kind == BackupKind::Postgres);
+    if !metadata.is_file() && !folder {
+        return Err(Absent::fail(format!("is {}, not a file", kind_of(&metadata))));
+    }
+    let unreadable = |error: std::io::Error| Absent::unknown(format!("cannot be opened: {error}"));
+    let file = File::open(path).map_err(unreadable)?;
+    let resolved = resolved(path);
+    let local = Local { file, folder, path: resolved.clone().unwrap_or_else(|| path.to_owned()) };
+    let before = local.look().map_err(unreadable)?;
+    let name = local.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let resolved = resolved.map(|path| path.display().to_string());
+    let noun = if folder { "folder" } else { "file" };
+    Ok(Found { source: Box::new(local), noun, folder, before, resolved, name })
+}
+
+impl Local {
+    fn look(&self) -> std::io::Result<State> {
+        let metadata = self.file.metadata()?;
+        let mut state = State { size: metadata.len(), modified: metadata.modified().ok(), version: String::new() };
+        if self.folder {
+            state = State { size: 0, modified: None, version: String::new() };
+            for entry in std::fs::read_dir(&self.path)? {
+                let metadata = std::fs::metadata(entry?.path())?;
+                state.size += metadata.len();
+                state.modified = state.modified.max(metadata.modified().ok());
+            }
+        }
+        Ok(state)
+    }
+}
+
+impl Source for Local {
+    fn state(&self) -> Result<State, String> {
+        self.look().map_err(|error| error.to_string())
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
+        // The very file that was found, whatever has its name by now.
+        let mut file = self.file.try_clone().map_err(|error| Trouble::reading(0, &error))?;
+        file.rewind().map_err(|error| Trouble::reading(0, &error))?;
+        Ok(Box::new(file))
+    }
+
+    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
+        let listing = |error| Trouble::CannotTell(format!("cannot be listed: {error}"));
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(listing)? {
+            let entry = entry.map_err(listing)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let metadata = std::fs::metadata(entry.path())
+                .map_err(|error| Trouble::CannotTell(format!("has a file {name} that could not be read: {error}")))?;
+            names.push((name, metadata.is_file()));
+        }
+        Ok(names)
+    }
+
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+        let opened = File::open(self.path.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (size, file) = opened.map_err(|error| Trouble::CannotTell(format!("cannot be opened: {error}")))?;
+        Ok((Box::new(file), size))
+    }
+
+    fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {
+        let path = Manifest::name_for(&self.path);
+        (path.display().to_string(), read_manifest(&path))
+    }
+
+    fn neighbours(&self) -> Vec<Neighbour> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let entries = std::fs::read_dir(folder).into_iter().flatten().take(MAX_FILES).flatten();
+        let neighbour = |entry: std::fs::DirEntry| {
+            let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Some(Neighbour { name, modified: metadata.modified().ok()?, size: metadata.len() })
+        };
+        entries.filter_map(neighbour).collect()
+    }
+
+    fn seal(&self, text: &[u8]) -> Result<(), String> {
+        manifest::write(&self.path, text).map_err(|error| error.to_string())
+    }
+}
+
+/// What is in the file of a manifest; `None` if there is none.
+fn read_manifest(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    // A FIFO would be waited for.
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err("is not a file".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot be looked at: {error}")),
+    }
+    let mut text = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(manifest::MAX_FILE).read_to_end(&mut text));
+    file.map(|_| Some(text)).map_err(|error| format!("cannot be read: {error}"))
+}
+
+/// Where a symbolic link leads; `None` if it is none, or leads nowhere.
+pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
+    let link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    if link { std::fs::canonicalize(path).ok() } else { None }
+}
+
+fn absent(path: &Path, link: bool, error: &std::io::Error) -> Absent {
+    let target = || std::fs::read_link(path).map_or(String::new(), |target| format!(" to {}", target.display()));
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory if link => {
+            Absent::fail(format!("is a symbolic link{} that leads nowhere", target()))
+        }
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Absent::fail("does not exist"),
+        ErrorKind::PermissionDenied => Absent::unknown(format!("cannot be looked at: {error}")),
+        _ if link => Absent::fail(format!("is a symbolic link{} that cannot be followed: {error}", target())),
+        _ => Absent::unknown(format!("cannot be looked at: {error}")),
+    }
+}
+
+fn kind_of(metadata: &Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "something else"
+    }
+}
