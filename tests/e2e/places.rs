@@ -32,18 +32,17 @@ impl Drop for Own<'_> {
     }
 }
 
-const STORE: &str = "chaos-test-store";
-
 /// A Deployment with backups in its pod.
 struct Store<'c> {
     cluster: &'c Cluster,
     place: Place,
-    _own: Own<'c>,
+    own: Own<'c>,
 }
 
 impl Store<'_> {
-    fn new(cluster: &Cluster) -> Store<'_> {
-        let own = Own::new(cluster, STORE);
+    /// In a namespace of its own: one that is on its way out takes what comes late along.
+    fn new<'c>(cluster: &'c Cluster, name: &'static str) -> Store<'c> {
+        let own = Own::new(cluster, name);
         let labels = json!({"app": "store"});
         let pod = |name: &str, image: &str, command: Value| json!({"name": name, "image": image, "command": command, "imagePullPolicy": "IfNotPresent"});
         let containers = [
@@ -51,19 +50,19 @@ impl Store<'_> {
             pod("store", "chaos.test/shop:1", json!(["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"])),
         ];
         cluster.apply(&json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "store", "namespace": STORE},
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "store", "namespace": name},
             "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
                 "spec": {"containers": containers, "terminationGracePeriodSeconds": 1}}},
         }).to_string());
-        cluster.kubectl(&["rollout", "status", "deployment/store", "-n", STORE, "--timeout=120s"]);
+        cluster.kubectl(&["rollout", "status", "deployment/store", "-n", name, "--timeout=120s"]);
         let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
-        let store = Store { cluster, place, _own: own };
+        let store = Store { cluster, place, own };
         store.shell("mkdir -p /backup/db");
         store
     }
 
     fn shell(&self, line: &str) -> String {
-        self.cluster.kubectl(&["exec", "-n", STORE, "deployment/store", "-c", "store", "--", "sh", "-c", line])
+        self.cluster.kubectl(&["exec", "-n", self.own.1, "deployment/store", "-c", "store", "--", "sh", "-c", line])
     }
 
     /// Copies a folder's files into one of the pod.
@@ -73,13 +72,15 @@ impl Store<'_> {
             Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(from).arg(".").status().expect("tar is there");
         assert!(packed.success());
         self.shell(&format!("mkdir -p {to}"));
-        let into = ["exec", "-i", "-n", STORE, "deployment/store", "-c", "store", "--", "tar", "-xf", "-", "-C", to];
+        let into =
+            ["exec", "-i", "-n", self.own.1, "deployment/store", "-c", "store", "--", "tar", "-xf", "-", "-C", to];
         self.cluster.kubectl_fed(&tar, &into);
     }
 
     fn config(&self, backup: &str) {
         let text = format!(
-            "[application]\nnamespace = '{STORE}'\n[[backup]]\nname = 'x'\npod = 'deployment/store'\ncontainer = 'store'\n{backup}"
+            "[application]\nnamespace = '{}'\n[[backup]]\nname = 'x'\npod = 'deployment/store'\ncontainer = 'store'\n{backup}",
+            self.own.1
         );
         self.place.file("chaos.toml", &text);
     }
@@ -101,7 +102,7 @@ impl Store<'_> {
 #[ignore = "needs the cluster: make test"]
 fn a_backup_in_a_pod_is_read_through_exec() {
     let cluster = Cluster::new();
-    let store = Store::new(&cluster);
+    let store = Store::new(&cluster, "chaos-test-store-read");
     let fixtures = repository().join("tools/chaos-backup-check/tests/fixtures");
     let folder = store.place.path().join("copy");
     fs::create_dir(&folder).expect("made");
@@ -171,7 +172,7 @@ fn a_backup_in_a_pod_is_read_through_exec() {
 #[ignore = "needs the cluster: make test"]
 fn a_dump_in_directory_format_in_a_pod() {
     let cluster = Cluster::new();
-    let store = Store::new(&cluster);
+    let store = Store::new(&cluster, "chaos-test-store-folder");
     let dumps = Dumps::new(&store.place);
     store.copy(&dumps.path("folder"), "/backup/folder");
     store.config("kind = 'postgres'\npath = '/backup/folder'\n[drill]\nevidence = 'drills'\n");
@@ -200,7 +201,7 @@ fn a_dump_in_directory_format_in_a_pod() {
 #[ignore = "needs the cluster: make test"]
 fn a_stream_from_a_pod_that_is_cut_is_never_whole() {
     let cluster = Cluster::new();
-    let store = Store::new(&cluster);
+    let store = Store::new(&cluster, "chaos-test-store-cut");
     // Of its end, which is zeros, tar minds only the first two blocks: the cut shows in nothing that is read.
     store.shell("cd /backup; head -c 3000000 /dev/urandom >data; tar -cf app.tar data; ls -l app.tar; wc -c <app.tar");
     store.config("kind = 'tar'\npath = '/backup/app.tar'\n");
@@ -224,7 +225,7 @@ fn a_stream_from_a_pod_that_is_cut_is_never_whole() {
         assert!(start.elapsed() < Duration::from_secs(60), "it does not come to its cat");
         std::thread::sleep(Duration::from_millis(200));
     }
-    cluster.kubectl(&["delete", "pods", "-n", STORE, "-l", "app=store", "--force", "--grace-period=0"]);
+    cluster.kubectl(&["delete", "pods", "-n", store.own.1, "-l", "app=store", "--force", "--grace-period=0"]);
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let record: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).expect("a record");
@@ -235,7 +236,7 @@ fn a_stream_from_a_pod_that_is_cut_is_never_whole() {
 #[ignore = "needs the cluster: make test"]
 fn what_keeps_a_pod_from_being_asked_is_named() {
     let cluster = Cluster::new();
-    let store = Store::new(&cluster);
+    let store = Store::new(&cluster, "chaos-test-store-asked");
     store.shell("cd /backup; tar -cf app.tar db");
     let backup = "kind = 'tar'\npath = '/backup/app.tar'\n";
     store.config(backup);
@@ -261,8 +262,8 @@ fn what_keeps_a_pod_from_being_asked_is_named() {
         {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]},
     ]);
     let (role, binding) = (
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reader", "namespace": STORE}, "rules": rules}),
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader", "namespace": STORE},
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reader", "namespace": store.own.1}, "rules": rules}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader", "namespace": store.own.1},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "reader"}]}),
     );
     cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [role, binding]}).to_string());

@@ -14,7 +14,7 @@ PATH=$programs:$PATH
 cd "$1"
 initdb -U postgres -A trust -E UTF8 --no-locale --no-sync -D data >/dev/null
 pg_ctl -D data -w -o "-k $1/run -c listen_addresses= -c fsync=off" -l log start >/dev/null
-trap 'pg_ctl -D data -m immediate stop >/dev/null' EXIT
+trap 'pg_ctl -D ../data -m immediate stop >/dev/null' EXIT
 export PGHOST=$1/run PGUSER=postgres
 psql -Xq -v ON_ERROR_STOP=1 -d postgres <<'SQL'
 CREATE ROLE app LOGIN PASSWORD 'x'; CREATE ROLE "the reader"; CREATE DATABASE shop OWNER app; CREATE DATABASE other;

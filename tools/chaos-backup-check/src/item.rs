@@ -85,7 +85,7 @@ fn look(backup: &Backup, now: Timestamp, context: &Context) -> (BackupItem, Vec<
     item.size_bytes = Some(size);
     let leads = if matches!(backup.place(), Ok(Place::S3 { .. })) { "the newest is" } else { "a link to" };
     let to = item.resolved.as_ref().map(|path| format!(", {leads} {path}")).unwrap_or_default();
-    let mut checks = vec![Check::pass(PRESENT, &object, format!("a {} of {size} bytes{to}", found.noun))];
+    let mut checks = vec![Check::pass(PRESENT, &object, format!("{} of {size} bytes{to}", found.noun))];
     let manifest = manifest::of(&found);
     let mut read = Vec::new();
     let objects = complete(&found, backup, context, &mut item, &mut read, &manifest);

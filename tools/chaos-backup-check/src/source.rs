@@ -24,7 +24,7 @@ pub(crate) use self::local::resolved;
 /// A backup that was found.
 pub(crate) struct Found {
     source: Box<dyn Source>,
-    /// For people: `file`, `folder`, `object`.
+    /// For people: `a file`, `a folder`, `an object`.
     pub(crate) noun: &'static str,
     /// Whether it is a folder of files.
     pub(crate) folder: bool,

@@ -353,9 +353,13 @@ fn a_file_that_still_grows_is_told_from_one_that_is_cut() {
 #[test]
 fn what_is_no_backup_at_all_is_said_to_be_none() {
     let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0] | 1).collect();
-    for (kind, bytes) in
-        [("postgres", &noise[..]), ("tar", &noise[..]), ("postgres", b"hello\n"), ("tar", b"hello\n"), ("kubernetes", b"hello\n")]
-    {
+    for (kind, bytes) in [
+        ("postgres", &noise[..]),
+        ("tar", &noise[..]),
+        ("postgres", b"hello\n"),
+        ("tar", b"hello\n"),
+        ("kubernetes", b"hello\n"),
+    ] {
         let ran = Bench::new().backup(kind, "x").file("x", bytes).run(&[], None);
         let (status, message) = ran.exits(1).check("backup.complete", "x");
         assert!(status == "fail" && !message.is_empty(), "{kind}: {message}");
@@ -365,7 +369,8 @@ fn what_is_no_backup_at_all_is_said_to_be_none() {
 #[test]
 fn a_file_that_may_not_be_read_is_unknown() {
     let bench = Bench::good();
-    fs::set_permissions(bench.path().join("app.tar.gz"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("ours");
+    fs::set_permissions(bench.path().join("app.tar.gz"), std::os::unix::fs::PermissionsExt::from_mode(0o000))
+        .expect("ours");
     fs::write(bench.path().join("chaos.toml"), &bench.config).expect("written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-backup-check"));
     if File::open(bench.path().join("app.tar.gz")).is_ok() {

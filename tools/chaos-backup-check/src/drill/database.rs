@@ -80,7 +80,13 @@ pub(crate) async fn drill(
             Form::Custom => server.restore(&name, dump.feed()).await?,
             Form::Folder => folder(&server, &name, dump, &files.unwrap_or_default()).await?,
             Form::Script => script(&server, &mut own, dump).await?,
-            Form::Cluster => server.run_script(None, dump.feed()).await?,
+            Form::Cluster => {
+                // pg_dumpall makes the roles itself.
+                if version == "script" {
+                    make_roles(&server, dump).await?;
+                }
+                server.run_script(None, dump.feed()).await?
+            }
         };
         let took = start.elapsed();
         let within = if form == Form::Cluster { databases(&server, &own.name).await? } else { vec![own.name.clone()] };
@@ -157,15 +163,20 @@ async fn script(server: &Server, own: &mut OwnDatabase<'_>, dump: &Dump) -> Resu
     let first = server.run_script(Some(&own.name), dump.feed()).await;
     match first {
         Err(trouble) if trouble.lacks_role && server.is_own() => {
-            let roles = roles::named(dump.feed()).await?;
-            let make = |role: &String| format!("CREATE ROLE \"{}\";", role.replace('"', "\"\""));
-            let make: Vec<String> = roles.iter().map(make).collect();
-            server.ask(None, &make.join("\n")).await.map_err(Trouble::not_its_fault)?;
+            make_roles(server, dump).await?;
             own.renew().await?;
             server.run_script(Some(&own.name), dump.feed()).await
         }
         done => done,
     }
+}
+
+/// Makes the roles that a script names.
+async fn make_roles(server: &Server, dump: &Dump) -> Result<(), Trouble> {
+    let roles = roles::named(dump.feed()).await?;
+    let make = |role: &String| format!("CREATE ROLE \"{}\";", role.replace('"', "\"\""));
+    let make: Vec<String> = roles.iter().map(make).collect();
+    server.ask(None, &make.join("\n")).await.map(drop).map_err(Trouble::not_its_fault)
 }
 
 /// The databases that a script has filled: all but the drill's own and those that every server has empty.

@@ -10,7 +10,7 @@ use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, exit_code};
 use chaos_common::record::new_id;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachedProcess, DeleteParams, ListParams, LogParams, PostParams, Preconditions};
+use kube::api::{Api, AttachedProcess, DeleteParams, ListParams, LogParams, PostParams};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -52,50 +52,36 @@ pub(super) struct PodServer {
     _leash: AttachedProcess,
 }
 
-/// A Job that is deleted when this is dropped.
+/// A Job, or the name of one that is about to be made; deleted when this is dropped.
 struct Made {
     cluster: Cluster,
     namespace: String,
     name: String,
-    uid: Option<String>,
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        let (cluster, namespace, name, uid) =
-            (self.cluster.clone(), self.namespace.clone(), self.name.clone(), self.uid.take());
-        let jobs: Api<Job> = Api::namespaced(cluster.client, &namespace);
-        let params = DeleteParams::background().preconditions(Preconditions { uid, resource_version: None });
+        let (jobs, name) = (self.jobs(), self.name.clone());
         // Without it, the cluster removes the Job by itself, a moment after its pod has lost us.
-        remote::clean_up(CLEAN_UP, async move { drop(jobs.delete(&name, &params).await) });
+        remote::clean_up(CLEAN_UP, async move { drop(jobs.delete(&name, &DeleteParams::background()).await) });
+    }
+}
+
+impl Made {
+    fn jobs(&self) -> Api<Job> {
+        Api::namespaced(self.cluster.client.clone(), &self.namespace)
     }
 }
 
 impl PodServer {
     pub(super) async fn start(image: &str, context: &Context) -> Result<PodServer, Trouble> {
-        let (image, access, namespace) = (image.to_owned(), context.access.clone(), context.namespace.clone());
-        // The connection must live as long as the talker that ends it.
-        let (send, made) = tokio::sync::oneshot::channel();
-        remote::spawn(async move {
-            let _ = send.send(PodServer::make(&image, &access, &namespace).await);
-        });
-        made.await.expect("it ends with its result, or has panicked")
-    }
-
-    async fn make(image: &str, access: &chaos_common::cluster::Access, namespace: &str) -> Result<PodServer, Trouble> {
-        let cluster = Cluster::connect(access).await.map_err(|error| unknown(&error))?;
-        let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), namespace);
+        let access = context.access.clone();
+        let cluster = there(async move { Cluster::connect(&access).await }).await.map_err(|error| unknown(&error))?;
+        // No other has this name, and its end is seen to before it begins.
         let name = format!("chaos-drill-{}", &new_id().replace('-', "")[..20]);
-        let job: Job = serde_json::from_value(job(&name, image)).expect("a Job has these fields");
-        let what = format!("make the Job {name} in namespace {namespace}");
-        let made = jobs.create(&PostParams::default(), &job).await;
-        let made = made.map_err(|error| unknown(&ReadError::from_kube(what, &error)))?;
-        let job = Made { cluster: cluster.clone(), namespace: namespace.to_owned(), name, uid: made.metadata.uid };
-        let pod = running(&cluster, namespace, &job.name, image).await?;
-        let container = Container::of(cluster, &pod, None);
-        // It starts when we hold it, and from then on does not outlive us.
-        let hold = format!("touch {FOLDER}/held; cat >/dev/null; kill -QUIT 1");
-        let leash = container.start(&["sh", "-c", &hold], true).await.map_err(|error| unknown(&error))?;
+        let job = Made { cluster: cluster.clone(), namespace: context.namespace.clone(), name: name.clone() };
+        let (jobs, image, namespace) = (job.jobs(), image.to_owned(), context.namespace.clone());
+        let (container, leash) = there(async move { make(&cluster, &jobs, &namespace, &name, &image).await }).await?;
         let server = PodServer { container, job, _leash: leash };
         server.answers().await?;
         Ok(server)
@@ -181,6 +167,40 @@ impl PodServer {
         let text = |heard: std::io::Result<String>| heard.map_err(|error| lost(error.to_string()));
         Ok(Ran { success: code == 0, answer: text(answer)?, said: text(said)?, read })
     }
+}
+
+/// Does something where connections live as long as the process, and stops when nobody waits for it.
+async fn there<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let (mut send, done) = tokio::sync::oneshot::channel();
+    remote::spawn(async move {
+        tokio::select! {
+            // Who waited may have gone just now.
+            result = work => drop(send.send(result)),
+            () = send.closed() => {}
+        }
+    });
+    done.await.expect("it ends with its result, or has panicked")
+}
+
+/// Makes the Job, and holds its pod.
+async fn make(
+    cluster: &Cluster,
+    jobs: &Api<Job>,
+    namespace: &str,
+    name: &str,
+    image: &str,
+) -> Result<(Container, AttachedProcess), Trouble> {
+    let job: Job = serde_json::from_value(job(name, image)).expect("a Job has these fields");
+    let made = jobs.create(&PostParams::default(), &job).await;
+    let what = format!("make the Job {name} in namespace {namespace}");
+    made.map_err(|error| unknown(&ReadError::from_kube(what, &error)))?;
+    let pod = running(cluster, namespace, name, image).await?;
+    let container = Container::of(cluster.clone(), &pod, None);
+    // It starts when we hold it, and from then on does not outlive us. A container's first process minds no signal
+    // that it has no handler for, so this must be said until the server is there to hear it.
+    let hold = format!("touch {FOLDER}/held; cat >/dev/null; while :; do kill -QUIT 1; sleep 1; done");
+    let leash = container.start(&["sh", "-c", &hold], true).await.map_err(|error| unknown(&error))?;
+    Ok((container, leash))
 }
 
 fn job(name: &str, image: &str) -> serde_json::Value {

@@ -37,7 +37,7 @@ pub(super) fn find(path: &Path, kind: Option<BackupKind>) -> Result<Found, Absen
     let before = local.look().map_err(unreadable)?;
     let name = local.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let resolved = resolved.map(|path| path.display().to_string());
-    let noun = if folder { "folder" } else { "file" };
+    let noun = if folder { "a folder" } else { "a file" };
     Ok(Found { source: Box::new(local), noun, folder, before, resolved, name })
 }
 

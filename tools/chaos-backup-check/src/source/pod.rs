@@ -98,7 +98,7 @@ async fn look(container: Container, path: String, kind: BackupKind) -> Result<Fo
     let mut in_pod = InPod { container, path: real, folder, size: stat_of.size };
     let before = if folder { in_pod.look().await.map_err(|why| absent(why, None))? } else { stat_of.state() };
     in_pod.size = before.size;
-    let noun = if folder { "folder" } else { "file" };
+    let noun = if folder { "a folder" } else { "a file" };
     Ok(Found { source: Box::new(in_pod), noun, folder, before, resolved, name })
 }
 

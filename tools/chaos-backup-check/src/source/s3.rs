@@ -133,7 +133,8 @@ impl Bucket {
 
 /// Finds an object, or the newest one under a prefix.
 pub(super) fn find(bucket: &str, key: &str, context: &Context) -> Result<Found, Absent> {
-    let opened = Bucket::open(bucket, &context.config.s3).map_err(|why| {
+    let (named, settings) = (bucket.to_owned(), context.config.s3.clone());
+    let opened = wait(async move { Bucket::open(&named, &settings) }).map_err(|why| {
         Absent::unknown(format!("cannot be asked for: {why}")).hint("see [s3] in chaos.toml, and the variables AWS_…")
     })?;
     let path = Path::parse(key.trim_end_matches('/'))
@@ -149,7 +150,7 @@ pub(super) fn find(bucket: &str, key: &str, context: &Context) -> Result<Found, 
     })?;
     let before = objects.before();
     let name = objects.key.filename().unwrap_or_default().to_owned();
-    let noun = if objects.folder { "folder" } else { "object" };
+    let noun = if objects.folder { "a folder" } else { "an object" };
     let resolved = prefix.then(|| format!("{label}/{}", objects.key));
     let folder = objects.folder;
     Ok(Found { source: Box::new(objects), noun, folder, before, resolved, name })
