@@ -40,7 +40,6 @@ pg_dump -Fp -C shop >create.sql
 pg_dumpall >all.sql
 gzip -k plain.sql
 gzip -k custom.dump
-zstd -q custom.dump -o custom.dump.zst 2>/dev/null || true
 "#;
 
 /// A folder with the dumps: `custom.dump`, `folder`, `plain.sql`, `create.sql` (with its CREATE DATABASE), `all.sql`

@@ -123,7 +123,7 @@ fn found(record: &Value, id: &str) -> (String, String) {
 #[ignore = "needs an S3 server, which tests/s3/build.sh compiles: make test"]
 fn an_object_is_read_sealed_and_restored_like_a_file() {
     let storage = Storage::new();
-    storage.put("db/shop-1.dump", &[b'x'; 60_000]);
+    storage.put("db/shop-1.dump", &vec![b'x'; 60_000]);
     storage.age("db/shop-1.dump", 24);
     storage.put("db/shop-2.dump", &fixture("pgdump/gzip.dump"));
     storage.config(storage.port, "kind = 'postgres'\npath = 's3://backups/db/'\n[drill]\nevidence = 'drills'\n");

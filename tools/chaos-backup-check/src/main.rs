@@ -49,8 +49,8 @@ use self::progress::Progress;
 
 /// Check that backups are there, recent, and whole to the last byte
 ///
-/// Reads every backup of the configuration in full: PostgreSQL dumps in custom format, tar archives,
-/// exported Kubernetes objects. Passes only if each could be read and is as it should be. Starts a
+/// Reads every backup of the configuration in full, on this machine, in a pod or in object storage: PostgreSQL
+/// dumps, tar archives, exported Kubernetes objects; and looks whether snapshots of volumes are ready. Passes only if each could be read and is as it should be. Starts a
 /// run, or adds to the stream on standard input; with --quiet or --nagios, standard input is not read.
 #[derive(Parser, Debug)]
 #[command(
