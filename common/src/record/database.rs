@@ -111,7 +111,8 @@ pub struct SequenceState {
     pub sequence: String,
     /// The table and column that take their values from it.
     pub column: String,
-    /// The value that it gave last; absent if it gave none yet.
+    /// The value before its next one: what it gave last, where it gave any. Absent where the user may
+    /// not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<i64>,
     /// The greatest value in the column; absent if there is none.

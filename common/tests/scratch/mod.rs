@@ -53,6 +53,34 @@ impl Server {
         server
     }
 
+    /// A replica that follows this server, once it does.
+    #[allow(dead_code, reason = "not every test that includes this file wants one")]
+    pub fn replica(&self) -> Server {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let mut replica = Server { bin: self.bin.clone(), folder, running: None, port };
+        if is_root(replica.folder()) {
+            chown(replica.folder(), Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+        let script = format!(
+            "echo 'local replication all trust' >>'{0}/data/pg_hba.conf' && \
+             \"$0/psql\" -X -q -h '{0}' -p {1} -U postgres -d postgres -c 'SELECT pg_reload_conf()' >/dev/null && \
+             \"$0/pg_basebackup\" -h '{0}' -p {1} -U postgres -D data -R -c fast",
+            self.folder().display(),
+            self.port
+        );
+        let status = replica.shell(&script).status().expect("sh is there");
+        assert!(status.success(), "pg_basebackup fails");
+        replica.run(&[]);
+        let end = Instant::now() + Duration::from_secs(60);
+        let streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn IS NOT NULL";
+        while self.sql("postgres", &[streams]) != "1" {
+            assert!(Instant::now() < end, "the replica does not follow");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        replica
+    }
+
     /// Where its socket, its data (`data`) and its log are.
     pub fn folder(&self) -> &Path {
         self.folder.path()

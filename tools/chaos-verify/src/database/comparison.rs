@@ -1,16 +1,16 @@
-//! Is the data what it was?
+//! Is the database what it was?
 
 use chaos_common::cluster::ReadError;
 use chaos_common::config::Database;
 use chaos_common::record::{Check, DatabaseState, Status};
 
-use super::{Reading, object, table};
+use super::{Reading, Rest, clock, damage, guards, object, replicas, sequences, table};
 
 /// By how much a database may shrink before that is worth a look, in per cent. Sizes move by
 /// themselves with every vacuum.
 const SHRINK_PERCENT: f64 = 10.0;
 
-/// `data.database`, `data.size` and `data.table`: does the database answer, and has it what it had?
+/// The checks `data.…` of the database: does it answer, has it what it had, and is that sound?
 pub(crate) fn compare(
     database: &Database,
     before: Option<&DatabaseState>,
@@ -23,23 +23,45 @@ pub(crate) fn compare(
     };
     let now = &reading.state;
     let object = object(database);
-    let answers = format!("answers: PostgreSQL {}", now.server_version);
-    let check = match before {
-        Some(before) if before.server_version != now.server_version => {
-            Check::new(ID, object.clone(), Status::Warn, format!("{answers}; it was {}", before.server_version))
-        }
-        _ => Check::pass(ID, object.clone(), answers),
-    };
-    let mut checks = vec![check];
+    let mut checks = vec![version(&object, before, now)];
+    checks.extend(clock("data.clock", reading.clock_ahead_ms, &object));
     let other = before.filter(|before| before.database != now.database);
     if let Some(other) = other {
         let message = format!("the baseline is of database {}, and this one is {}", other.database, now.database);
         checks.push(Check::unknown("data.table", object, message));
-    } else {
-        checks.push(size(&object, before, now));
-        checks.extend(reading.tables.iter().map(|(table, taken)| table::check(table, taken, before, &now.database)));
+        return checks.into_iter().map(|check| check.from_vantage(&now.vantage)).collect();
     }
+    let Rest { sequences, guards, amcheck, checksums, replicas } = &reading.rest;
+    checks.push(replicas::role(before, now, &object));
+    checks.push(size(&object, before, now));
+    checks.extend(reading.tables.iter().map(|(table, taken)| table::check(table, taken, before, &now.database)));
+    checks.extend(sequences::compare(sequences, before, now, &object));
+    checks.extend(guards::compare(guards, before, &object));
+    checks.push(damage::check("data.amcheck", amcheck, before, &object));
+    checks.push(damage::check_sums("data.checksums", checksums, before, &object));
+    checks.extend(replicas::compare(replicas, before, &object));
     checks.into_iter().map(|check| check.from_vantage(&now.vantage)).collect()
+}
+
+/// `data.database`: it answers, and is it the same server?
+fn version(object: &str, before: Option<&DatabaseState>, now: &DatabaseState) -> Check {
+    const ID: &str = "data.database";
+    let mut changed = Vec::new();
+    if let Some(before) = before {
+        if before.server_version != now.server_version {
+            changed.push(format!("it was {}", before.server_version));
+        }
+        if let Some((was, is)) = before.moment.as_ref().zip(now.moment.as_ref())
+            && was.system != is.system
+        {
+            changed.push("its data is not that server's of the baseline, but made anew (system identifier)".to_owned());
+        }
+    }
+    let answers = format!("answers: PostgreSQL {}", now.server_version);
+    if changed.is_empty() {
+        return Check::pass(ID, object, answers);
+    }
+    Check::new(ID, object, Status::Warn, format!("{answers}; {}", changed.join("; ")))
 }
 
 fn size(object: &str, before: Option<&DatabaseState>, now: &DatabaseState) -> Check {
@@ -79,7 +101,7 @@ mod tests {
     fn compared(before: Option<&DatabaseState>, now: DatabaseState, untaken: Option<Untaken>) -> Vec<Check> {
         let table = Table { name: "users".to_owned(), may_change: Vec::new() };
         let tables = untaken.into_iter().map(|why| (table.clone(), Err(why))).collect();
-        compare(&database(), before, &Ok(Reading { state: now, tables }))
+        compare(&database(), before, &Ok(Reading { state: now, tables, clock_ahead_ms: None, rest: Rest::nothing() }))
     }
 
     fn of<'a>(checks: &'a [Check], id: &str) -> &'a Check {
