@@ -3,6 +3,7 @@
 
 mod certificate;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod conclusion;
 pub mod config;

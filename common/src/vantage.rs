@@ -96,14 +96,23 @@ pub struct Endpoint {
     pub service: String,
     /// Its port.
     pub port: u16,
+    /// It speaks https.
+    pub tls: bool,
     /// From where.
     pub vantage: Vantage,
 }
 
 impl Endpoint {
+    /// What the API server calls it in `services/NAME/proxy`.
+    pub fn proxied(&self) -> String {
+        let scheme = if self.tls { "https:" } else { "" };
+        format!("{scheme}{}:{}", self.service, self.port)
+    }
+
     /// What a person would call a path of it: `http://shop.prod:8000/health`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}.{}:{}{path}", self.service, self.namespace, self.port)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}.{}:{}{path}", self.service, self.namespace, self.port)
     }
 }
 
@@ -179,8 +188,8 @@ impl Asker {
             match self.resolve(&endpoint.vantage) {
                 Vantage::Auto | Vantage::Direct => self.direct(endpoint, path).await,
                 Vantage::ApiProxy => {
-                    let Endpoint { namespace, service, port, .. } = endpoint;
-                    self.proxy(&format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}")).await
+                    let (namespace, service) = (&endpoint.namespace, endpoint.proxied());
+                    self.proxy(&format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path}")).await
                 }
                 Vantage::PortForward => self.port_forward(endpoint, path).await,
                 Vantage::Exec(deployment) => self.exec(endpoint, &deployment, path, limit).await,
@@ -287,6 +296,11 @@ impl Asker {
     }
 
     async fn port_forward(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Vec<u8>), Silence> {
+        if endpoint.tls {
+            let error =
+                ReadError::other(format!("ask {}", endpoint.url(path)), "https does not go through port-forward");
+            return Err(Silence::Vantage(error.hint("use the vantage direct, api-proxy or exec:deployment/NAME")));
+        }
         let (pod, port) = self.pod_behind(endpoint).await?;
         let what = format!("open a tunnel to pod {pod} of namespace {}", endpoint.namespace);
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &endpoint.namespace);

@@ -26,7 +26,8 @@ strict! {
     ClusterRef { id: String, context: Option<String>, server: String }
     WorkloadRef { kind: String, namespace: String, name: String }
     State { workloads: Vec<Workload>, services: Vec<Service>, nodes: Vec<Node> }
-    Workload { kind: String, namespace: String, name: String, wants: i32, ready: i32, images: Vec<String>, restarts: i64, cpu_cores: Option<f64>, memory_bytes: Option<u64> }
+    Workload { kind: String, namespace: String, name: String, wants: i32, ready: i32, images: Vec<String>, restarts: i64, #[serde(default)] nodes: Vec<Placement>, cpu_cores: Option<f64>, memory_bytes: Option<u64> }
+    Placement { node: String, pods: u32 }
     Service { namespace: String, name: String, ready: usize, not_ready: usize }
     Node { name: String, ready: bool, cpu_allocatable_cores: f64, memory_allocatable_bytes: u64, cpu_cores: Option<f64>, memory_bytes: Option<u64> }
     Health { cluster: ClusterRef, namespace: String, checks: Vec<Check>, state: State }
@@ -34,7 +35,8 @@ strict! {
     Item { name: String, path: String, resolved: Option<String>, size_bytes: Option<u64>, made: Option<String>, age_s: Option<i64>, max_age_s: i64, sha256: Option<String>, contents: Option<Contents>, drill: Option<Drill> }
     Drill { verdict: String, time: String, sha256: String, size_bytes: u64, restore_ms: Option<u64>, into: String, rows: Option<u64>, summary: String }
     Rows { table: String, rows: u64 }
-    Baseline { cluster: ClusterRef, namespace: String, checks: Vec<Check>, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, timings: Vec<Timing> }
+    Baseline { cluster: ClusterRef, namespace: String, checks: Vec<Check>, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, timings: Vec<Timing>, #[serde(default)] usage: Vec<Usage> }
+    Usage { kind: String, namespace: String, name: String, pods: usize, samples: usize, cpu_cores: f64, memory_bytes: u64 }
     Database { vantage: String, database: String, server_version: String, size_bytes: u64, tables: Vec<Rows>, server_time: Option<String>, moment: Option<Moment>, fingerprints: Option<Vec<Fingerprint>>, sequences: Option<Vec<Sequence>>, guards: Option<Vec<Guard>>, damage: Option<Vec<Damage>>, replicas: Option<Vec<Replica>>, in_recovery: Option<bool>, checksum_failures: Option<u64> }
     Moment { system: String, database: u64, next: u64, open: Vec<u64> }
     Fingerprint { table: String, method: String, columns: Vec<String>, left_out: Option<Vec<String>>, rows: u64, sum: String, key: Option<String>, ranges: Option<Vec<Range>> }
@@ -70,8 +72,9 @@ strict! {
     Pod { name: String, uid: String }
     Recovery { deleted: Pod, replacement: Option<Pod>, owner: WorkloadRef, phases: BTreeMap<String, f64>, recovery_ms: Option<f64>, error_bound_ms: f64 }
     Availability { service: String, path: String, vantage: String, interval_ms: u64, requests: u64, good: u64, missed: u64, percent: f64, longest_gap_ms: f64, p50_ms: Option<f64>, max_ms: Option<f64>, errors: Vec<String> }
-    Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing>, #[serde(default)] judgements: Vec<Judgement> }
-    LogErrors { workload: String, pods: usize, lines: u64, samples: Vec<String> }
+    Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing>, #[serde(default)] usage: Vec<Usage>, #[serde(default)] judgements: Vec<Judgement> }
+    LogErrors { workload: String, pods: usize, lines: u64, #[serde(default)] patterns: Vec<PatternCount>, samples: Vec<String> }
+    PatternCount { pattern: String, lines: u64 }
     Report { form: String, subject: String, status: String, location: String, stream: Option<String>, findings: Vec<String>, next_steps: Vec<String>, checks: Vec<Check> }
 }
 

@@ -5,8 +5,10 @@
 //! or an environment variable instead (see [`Secret`]). Relative paths count from the file's folder.
 
 mod backup;
+mod data;
 mod experiment;
 mod load;
+mod logs;
 mod secret;
 mod span;
 mod table;
@@ -17,11 +19,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::backup::{Backup, BackupKind, DrillQuery, DrillSettings, Place, S3};
+pub use self::data::DataPath;
 pub use self::experiment::{
     DnsFailure, ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure, ResourceExhaustion, ScaleDown,
     StorageFailure,
 };
 pub use self::load::{Loaded, load};
+pub use self::logs::LogPatterns;
 pub use self::secret::Secret;
 pub use self::span::Span;
 pub use self::table::Table;
@@ -97,6 +101,10 @@ pub struct Service {
     /// Its namespace, if that is not the application's.
     #[serde(default)]
     pub namespace: Option<String>,
+    /// It speaks https. Its certificate must be of the name `SERVICE.NAMESPACE`, from an authority that
+    /// this machine trusts (or `SSL_CERT_FILE` names); through the API server it is not looked at.
+    #[serde(default)]
+    pub https: bool,
     /// From where it is asked: `auto` (default), `direct`, `api-proxy`, `port-forward` or
     /// `exec:deployment/NAME`.
     #[serde(default)]
@@ -107,9 +115,10 @@ pub struct Service {
     /// What the answer of `health` must be besides.
     #[serde(default)]
     pub expect: Expectation,
-    /// Paths whose answers are data: status in the 200s and JSON, before and after.
+    /// Paths whose answers are data: status in the 200s and JSON, before and after, and what else is
+    /// expected of them.
     #[serde(default)]
-    pub data: Vec<String>,
+    pub data: Vec<DataPath>,
     /// Paths whose response times are measured before and after.
     #[serde(default)]
     pub timed: Vec<String>,
@@ -178,9 +187,9 @@ pub struct Workload {
     /// What it is for: `frontend`, `backend`, `database` or another word. Shown in reports.
     #[serde(default)]
     pub role: String,
-    /// Whether its logs are searched for ERROR lines after an experiment.
+    /// Whether its logs are searched for lines that tell of errors after an experiment, and for which.
     #[serde(default)]
-    pub logs: bool,
+    pub logs: LogPatterns,
 }
 
 fn deployment() -> String {
@@ -388,7 +397,7 @@ pub struct Limits {
     pub pod_cpu_percent: f64,
     /// Memory use of a pod above which it is not healthy, in per cent of its limit.
     pub pod_memory_percent: f64,
-    /// ERROR lines that a workload's logs may have gained since the experiment began.
+    /// Lines that tell of errors that a workload's logs may have gained since the experiment began.
     pub log_errors: u64,
     /// Oldest age of the health and backup records that let an experiment start.
     pub gate_max_age: Span,
@@ -419,7 +428,8 @@ impl Default for Limits {
 pub struct Performance {
     /// Requests to each timed path, one after the other, where no load is asked for.
     pub requests: usize,
-    /// How many times the baseline's median, 95th and 99th percentile may be afterwards.
+    /// How many times the baseline's median, 95th and 99th percentile may be afterwards, and the processor
+    /// time and memory that a workload uses under load.
     pub max_ratio: f64,
     /// Milliseconds that they may be longer whatever the ratio says: quick answers vary a lot.
     pub allowance_ms: f64,

@@ -44,6 +44,14 @@ pub const CATALOGUE: &[Explanation] = &[
         remedy: "kubectl get namespaces",
     },
     Explanation {
+        id: "cluster.clock",
+        asks: "Do this machine and the API server agree on the time?",
+        judges: "Warns if they are more than 3 seconds apart. Restarts, events and pods that terminate are counted by the API \
+                 server's clock in any case.",
+        reads: "the Date of the API server's answer to /version",
+        remedy: "timedatectl; chronyc tracking",
+    },
+    Explanation {
         id: "cluster.certificate",
         asks: "How long are the API server's certificate and our own still valid?",
         judges: "Warns below health.certificate_left, or below a tenth of its life if it lives shortly by design.",

@@ -25,9 +25,9 @@ struct Group {
 }
 
 /// `events.warning`: the namespace's warnings within the window, grouped by their reason.
-pub(super) async fn examine(cluster: &Cluster, config: &Config, namespace: &str) -> Vec<Check> {
+pub(super) async fn examine(cluster: &Cluster, config: &Config, namespace: &str, now: Time) -> Vec<Check> {
     let window = config.health.window;
-    let (now, window_ms) = (Time::now(), super::pods::window_ms(config));
+    let window_ms = super::pods::window_ms(config);
     let what = format!("list events in namespace {namespace}");
     let add = |groups: &mut BTreeMap<String, Group>, event: Event| {
         if time(&event).is_some_and(|time| now.since_ms(time) < window_ms) {

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
+use super::workloads::workload_of;
 use crate::cluster::{Cluster, ReadError, ReadErrorKind};
+use crate::record::WorkloadRef;
 
 /// Use by name of the pod or node.
 pub type Usage = BTreeMap<String, Sample>;
@@ -70,6 +73,29 @@ pub async fn nodes(cluster: &Cluster) -> Result<Usage, ReadError> {
 pub async fn pods(cluster: &Cluster, namespace: &str) -> Result<Usage, ReadError> {
     let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
     get(cluster, &path, &format!("read the use of pods in namespace {namespace} from the metrics API")).await
+}
+
+/// What the Deployments, StatefulSets and DaemonSets of a namespace use, and how many pods of each that
+/// is the use of.
+///
+/// # Errors
+/// As [`nodes`], or the pods may not be listed.
+pub async fn workloads(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<BTreeMap<WorkloadRef, (usize, Sample)>, ReadError> {
+    let usage = pods(cluster, namespace).await?;
+    let add = |sums: &mut BTreeMap<WorkloadRef, (usize, Sample)>, pod: Pod| {
+        let owner =
+            workload_of(&pod).filter(|owner| matches!(owner.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
+        let sample = pod.metadata.name.as_ref().and_then(|name| usage.get(name));
+        if let Some((owner, sample)) = owner.zip(sample) {
+            let sum = sums.entry(owner).or_default();
+            *sum = (sum.0 + 1, sum.1 + *sample);
+        }
+    };
+    let what = format!("list pods in namespace {namespace}");
+    cluster.fold_many(Some(namespace), "", &what, BTreeMap::new, add).await
 }
 
 async fn get(cluster: &Cluster, path: &str, what: &str) -> Result<Usage, ReadError> {

@@ -6,6 +6,7 @@
 //! are kept. [`CATALOGUE`] explains every check.
 
 mod catalogue;
+mod clock;
 mod events;
 mod jobs;
 pub mod metrics;
@@ -30,7 +31,7 @@ pub use self::catalogue::{CATALOGUE, Explanation};
 use self::workloads::Controller;
 use crate::cluster::{Cluster, ReadError, ReadErrorKind};
 use crate::config::Config;
-use crate::record::{Check, ClusterRef, Health, SystemState};
+use crate::record::{Check, ClusterRef, Health, SystemState, Time};
 use crate::vantage::Asker;
 
 /// Looks at the application in `namespace`, its nodes and its monitoring. Never fails: what could
@@ -66,7 +67,9 @@ async fn made(config: &Config, id: &str, checks: impl Future<Output = Vec<Check>
 async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str, whole: bool) -> Health {
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     let what = format!("read namespace {namespace}");
-    let (identity, found) = join!(cluster.identity(), cluster.read(&what, || namespaces.get_metadata(namespace)));
+    let (identity, found, clock) =
+        join!(cluster.identity(), cluster.read(&what, || namespaces.get_metadata(namespace)), cluster.clock());
+    let now = clock.as_ref().map_or_else(|_| Time::now(), |clock| clock.now());
     let identity = match identity {
         Ok(identity) => identity,
         Err(error) => {
@@ -96,9 +99,12 @@ async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str
         Err(_) => {} // Decided below, by what can be seen in it.
     }
 
+    if whole {
+        checks.push(clock::judge(&clock, &cluster.server));
+    }
     let mut state = SystemState::default();
     let around = async { if whole { Some(Box::pin(around(cluster, asker, config, namespace)).await) } else { None } };
-    let (inside, around) = join!(Box::pin(inside(cluster, asker, config, namespace, &mut state)), around);
+    let (inside, around) = join!(Box::pin(inside(cluster, asker, config, namespace, now, &mut state)), around);
     let (mut inside, inhabited) = inside;
     if let Err(error) = &found {
         checks.push(if error.kind == ReadErrorKind::Forbidden && inhabited {
@@ -156,12 +162,13 @@ async fn inside(
     asker: &Asker,
     config: &Config,
     namespace: &str,
+    now: Time,
     state: &mut SystemState,
 ) -> (Vec<Check>, bool) {
     let list = |kind: &str| format!("list {kind} in namespace {namespace}");
     let of_pods = async {
         let usage = metrics::pods(cluster, namespace).await;
-        let rules = pods::Rules::new(config, namespace, &usage);
+        let rules = pods::Rules::new(config, namespace, now, &usage);
         let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
         let pods = cluster.fold_many(Some(namespace), "", &list("pods"), pods::Survey::default, add).await;
         (pods, usage)
@@ -198,7 +205,7 @@ async fn inside(
         made(config, "disruption.budget", room::budgets(cluster, namespace)),
         made(config, "autoscaler.room", room::autoscalers(cluster, namespace)),
         made(config, "quota.room", room::quotas(cluster, namespace, config.health.quota_percent)),
-        made(config, "events.warning", events::examine(cluster, config, namespace)),
+        made(config, "events.warning", events::examine(cluster, config, namespace, now)),
     );
     let mut dead = std::collections::BTreeMap::new();
     if let (Ok(endpoints), Ok(pods)) = (&endpoints, &pods) {

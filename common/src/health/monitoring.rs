@@ -89,6 +89,7 @@ fn endpoint(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint {
         namespace: monitoring.namespace.clone(),
         service: system.service.clone(),
         port: system.port,
+        tls: false,
         vantage: system.vantage.clone(),
     }
 }

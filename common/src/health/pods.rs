@@ -9,7 +9,7 @@ use super::metrics::{Sample, Usage, quantity};
 use super::workloads::workload_of;
 use crate::cluster::{ReadError, is_ready};
 use crate::config::{Config, Limits};
-use crate::record::{Check, Status, SystemState, Time, WorkloadRef};
+use crate::record::{Check, Placement, Status, SystemState, Time, WorkloadRef};
 
 /// A pod that stays longer than this after its grace period is stuck.
 const STUCK_AFTER_MS: i64 = 10_000;
@@ -21,6 +21,9 @@ const METRICS_DELAY_MS: i64 = 90_000;
 const JOB_START_MS: i64 = 60_000;
 /// So many pods in trouble are named, for each status; the others are counted.
 const NAMED: usize = 100;
+/// The nodes of a workload are kept if they are not more: beyond that a record would grow with the
+/// cluster.
+const NODES: usize = 50;
 
 /// What a pod is judged by besides itself.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +36,13 @@ pub(super) struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(config: &'a Config, namespace: &'a str, usage: &'a Result<Usage, ReadError>) -> Rules<'a> {
-        Rules { namespace, now: Time::now(), window_ms: window_ms(config), limits: &config.limits, usage }
+    pub(super) fn new(
+        config: &'a Config,
+        namespace: &'a str,
+        now: Time,
+        usage: &'a Result<Usage, ReadError>,
+    ) -> Rules<'a> {
+        Rules { namespace, now, window_ms: window_ms(config), limits: &config.limits, usage }
     }
 }
 
@@ -53,6 +61,8 @@ pub(super) struct Survey {
     unclear: Troubled,
     passing: Troubled,
     owners: BTreeMap<WorkloadRef, Owned>,
+    /// Nodes by name, each once: what follows counts them by number.
+    nodes: BTreeMap<String, u32>,
     /// Claims that pods use.
     pub(super) claims: BTreeSet<String>,
     /// Pods that can have an address: all but those that have ended.
@@ -75,6 +85,8 @@ struct Owned {
     recent: usize,
     latest: Option<(Time, String)>,
     used: Option<Sample>,
+    /// Its pods that have not ended, by the node that they are on.
+    on: BTreeMap<u32, u32>,
 }
 
 /// What the ready pods use.
@@ -138,17 +150,33 @@ impl Survey {
         let statuses = containers(pod);
         let restarts: i64 = statuses.clone().map(|container| i64::from(container.restart_count)).sum();
         let recent: Vec<_> = statuses.filter_map(|container| restarted(container, rules)).collect();
-        if restarts == 0 && used.is_none() && recent.is_empty() {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        let ended = matches!(phase, Some("Succeeded" | "Failed")) || pod.metadata.deletion_timestamp.is_some();
+        let node = node.filter(|_| !ended && matches!(owner.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
+        if restarts == 0 && used.is_none() && recent.is_empty() && node.is_none() {
             return;
         }
+        let node = node.map(|node| self.number(node));
         let sums = self.owners.entry(owner).or_default();
         let own = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
         sums.restarts += own.iter().map(|container| i64::from(container.restart_count)).sum::<i64>();
         sums.recent += recent.len();
+        if let Some(node) = node {
+            *sums.on.entry(node).or_default() += 1;
+        }
         sums.latest = sums.latest.take().into_iter().chain(recent).max_by_key(|(time, _)| *time);
         if let Some(sample) = used {
             sums.used = Some(sums.used.unwrap_or_default() + sample);
         }
+    }
+
+    fn number(&mut self, node: &str) -> u32 {
+        if let Some(number) = self.nodes.get(node) {
+            return *number;
+        }
+        let number = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.nodes.insert(node.to_owned(), number);
+        number
     }
 
     /// Compares what a ready pod uses with its limits.
@@ -256,11 +284,18 @@ impl Survey {
         checks
     }
 
-    /// Adds restarts and use to the workloads that the pods belong to.
+    /// Adds restarts, use and places to the workloads that the pods belong to.
     pub(super) fn add_to(&self, state: &mut SystemState) {
+        let names: BTreeMap<u32, &String> = self.nodes.iter().map(|(name, number)| (*number, name)).collect();
         for workload in &mut state.workloads {
             let Some(owned) = self.owners.get(&workload.workload) else { continue };
             workload.restarts += owned.restarts;
+            if owned.on.len() <= NODES {
+                let place =
+                    |(number, pods): (&u32, &u32)| Some(Placement { node: (*names.get(number)?).clone(), pods: *pods });
+                workload.nodes = owned.on.iter().filter_map(place).collect();
+                workload.nodes.sort_by(|a, b| a.node.cmp(&b.node));
+            }
             if let Some(sample) = owned.used {
                 *workload.cpu_cores.get_or_insert(0.0) += sample.cpu_cores;
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes")]

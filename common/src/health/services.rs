@@ -30,6 +30,7 @@ pub fn endpoint(service: &config::Service, namespace: &str) -> Endpoint {
         namespace: service.namespace.clone().unwrap_or_else(|| namespace.to_owned()),
         service: service.name.clone(),
         port: service.port,
+        tls: service.https,
         vantage: service.vantage.clone(),
     }
 }

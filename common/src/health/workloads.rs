@@ -53,6 +53,7 @@ impl Controller {
             ready: numbers.ready.unwrap_or(0),
             images: template.map(images).unwrap_or_default(),
             restarts: 0,
+            nodes: Vec::new(),
             cpu_cores: None,
             memory_bytes: None,
         };
@@ -257,8 +258,12 @@ mod tests {
 
     #[test]
     fn a_workload_that_is_expected_and_gone_fails() {
-        let workload =
-            Workload { name: "gone".to_owned(), kind: "Deployment".to_owned(), role: String::new(), logs: false };
+        let workload = Workload {
+            name: "gone".to_owned(),
+            kind: "Deployment".to_owned(),
+            role: String::new(),
+            logs: crate::config::LogPatterns::default(),
+        };
         let none = [("Deployment", Ok(vec![])), ("StatefulSet", Ok(vec![])), ("DaemonSet", Ok(vec![]))];
         let checks = judge(none, &[workload], "prod", &mut SystemState::default());
         assert_eq!(checks[0].status, Status::Fail);

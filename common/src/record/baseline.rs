@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bar, Check, ClusterRef, Data, DatabaseState, Kind, LoadFigures, Steps, Window};
+use super::{Bar, Check, ClusterRef, Data, DatabaseState, Kind, LoadFigures, Steps, Window, WorkloadUsage};
 use crate::picture;
 
 /// Data, configuration and speed at one moment.
@@ -24,6 +24,9 @@ pub struct Baseline {
     pub answers: Vec<ApiAnswer>,
     /// How quickly the configured URLs answered.
     pub timings: Vec<Timing>,
+    /// What the workloads used under that load; empty without load or without the metrics API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<WorkloadUsage>,
 }
 
 impl Data for Baseline {

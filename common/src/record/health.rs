@@ -95,12 +95,24 @@ pub struct WorkloadState {
     pub images: Vec<String>,
     /// Container restarts of its present pods together.
     pub restarts: i64,
+    /// The nodes that its pods are on; absent where they are more than fifty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<Placement>,
     /// Processor time its pods use now, in cores; absent without the metrics API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_cores: Option<f64>,
     /// Memory its pods use now, in bytes; absent without the metrics API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+}
+
+/// Pods of a workload on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// The node's name.
+    pub node: String,
+    /// Pods on it that have not ended.
+    pub pods: u32,
 }
 
 /// A Service and who answers behind it.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Data, Kind, Time, Timing};
+use super::{Check, Data, Kind, Time, Timing, WorkloadRef};
 use crate::picture;
 
 /// Load on URLs, and how they answered under it.
@@ -100,4 +100,21 @@ pub struct Bar {
     pub up_to_ms: f64,
     /// Answers in it.
     pub count: u64,
+}
+
+/// What the pods of a workload used together while load lasted, from its second half on: the metrics API
+/// tells of what was some time ago.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkloadUsage {
+    /// Which workload.
+    #[serde(flatten)]
+    pub workload: WorkloadRef,
+    /// Pods that it is the use of, at the last look.
+    pub pods: usize,
+    /// How often it was looked at.
+    pub samples: usize,
+    /// Processor time, in cores, on average.
+    pub cpu_cores: f64,
+    /// The most memory, in bytes.
+    pub memory_bytes: u64,
 }

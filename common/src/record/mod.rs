@@ -31,14 +31,16 @@ pub use self::event::{Event, EventKind};
 pub use self::experiment::{
     AlertSeen, Availability, Experiment, Outcome, PodRecovery, PodRef, RecoveryPhases, Timings,
 };
-pub use self::health::{ClusterRef, Health, NodeState, Place, ServiceState, SystemState, WorkloadRef, WorkloadState};
-pub use self::load::{Bar, Load, LoadFigures, Steps, Window};
+pub use self::health::{
+    ClusterRef, Health, NodeState, Place, Placement, ServiceState, SystemState, WorkloadRef, WorkloadState,
+};
+pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
 pub use self::notification::{ChannelOutcome, ChannelResult, Contact, Notification, Occasion};
 pub use self::plan::{ApiCall, BlastRadius, Change, ObjectRef, Permission, Plan, Target};
 pub use self::report::{Report, ReportForm};
 pub use self::rollback::{HeldRun, Lock, Rollback, RollbackCause};
 pub use self::time::Time;
-pub use self::verification::{Judgement, LogErrors, Verification};
+pub use self::verification::{Judgement, LogErrors, PatternCount, Verification};
 
 /// One line of the stream: the envelope that all kinds share, around the data of one kind.
 ///

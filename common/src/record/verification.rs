@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiAnswer, Check, ClusterRef, Data, DatabaseState, Kind, ObjectDigest, Status, SystemState, Time, Timing};
+use super::{
+    ApiAnswer, Check, ClusterRef, Data, DatabaseState, Kind, ObjectDigest, Status, SystemState, Time, Timing,
+    WorkloadUsage,
+};
 use crate::picture;
 
 /// The system after the experiment, held against the records from before.
@@ -31,6 +34,9 @@ pub struct Verification {
     pub log_errors: Vec<LogErrors>,
     /// How quickly the configured URLs answer now.
     pub timings: Vec<Timing>,
+    /// What the workloads used under that load; empty without load or without the metrics API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<WorkloadUsage>,
     /// How the times under load were judged against the baseline's, a question each; empty without load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judgements: Vec<Judgement>,
@@ -53,10 +59,22 @@ pub struct LogErrors {
     pub workload: String,
     /// Pods whose logs were read in full.
     pub pods: usize,
-    /// Lines that hold `ERROR`.
+    /// Lines that match one of the patterns.
     pub lines: u64,
+    /// The patterns, and how many lines match each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<PatternCount>,
     /// The first few of them, cut to 200 characters, what looks like a secret masked.
     pub samples: Vec<String>,
+}
+
+/// How many lines of a log match a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PatternCount {
+    /// The regular expression.
+    pub pattern: String,
+    /// Lines that match it.
+    pub lines: u64,
 }
 
 /// Whether one figure of a URL under load is proven to keep its limit.

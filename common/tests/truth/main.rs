@@ -403,3 +403,35 @@ fn what_is_left_out_is_not_asked_and_says_so() {
         assert_eq!(checks.len(), CATALOGUE.len());
     });
 }
+
+#[test]
+fn clocks_that_differ_are_told_and_ages_count_by_the_clusters() {
+    run(async {
+        let bed = Bed::new().await;
+        for (clock, side) in [(-3600, "ahead of"), (3600, "behind")] {
+            let world = |finished: i64| {
+                let mut world = World::healthy();
+                world.clock = clock;
+                // Ready again after a crash, by the cluster's clock so many seconds ago.
+                let container = world.object("pods", "web-1").pointer_mut("/status/containerStatuses/0");
+                let container = container.expect("it has one");
+                for (key, value) in crashed(4, finished - clock, "Error", 1).as_object().expect("fields") {
+                    container[key] = value.clone();
+                }
+                world
+            };
+            let checks = bed.examine(world(30)).await.checks;
+            let crash = checks.iter().find(|check| check.id == "pods.ready" && check.status == Status::Fail);
+            assert!(crash.is_some_and(|check| check.message.contains("crash loop")), "{}", told(&checks));
+            let told_of = checks.iter().find(|check| check.id == "cluster.clock").expect("it was made");
+            assert_eq!(told_of.status, Status::Warn);
+            assert!(told_of.message.contains(&format!("3600 s {side}")), "{told_of:?}");
+            let checks = bed.examine(world(1200)).await.checks;
+            assert!(
+                checks.iter().all(|check| check.id != "pods.ready" || check.status == Status::Pass),
+                "{}",
+                told(&checks)
+            );
+        }
+    });
+}

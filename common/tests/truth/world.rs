@@ -19,6 +19,8 @@ pub struct World {
     pub instead: BTreeMap<&'static str, (u16, String)>,
     /// Answers of Services by `SERVICE:PORT/PATH`: a status, a body, and after how long.
     pub answers: BTreeMap<&'static str, (u16, String, Duration)>,
+    /// How far the API server's clock is ahead of ours, in seconds.
+    pub clock: i64,
 }
 
 /// So many seconds ago.
@@ -150,7 +152,7 @@ impl World {
             ("alertmanager:9093/-/ready", (200, "OK".to_owned(), soon)),
             ("alertmanager:9093/api/v2/alerts", (200, "[]".to_owned(), soon)),
         ];
-        World { lists: lists.into(), instead: BTreeMap::new(), answers: answers.into() }
+        World { lists: lists.into(), instead: BTreeMap::new(), answers: answers.into(), clock: 0 }
     }
 
     /// An object, to be changed.
@@ -274,9 +276,16 @@ fn answer(mut connection: &TcpStream, world: &Mutex<World>) -> Option<()> {
         }
     }
     reader.take(length).read_to_end(&mut Vec::new()).ok()?;
-    let (status, body, after) = world.lock().expect("no test panicked with it").answer(&address);
+    let ((status, body, after), clock) = {
+        let world = world.lock().expect("no test panicked with it");
+        (world.answer(&address), world.clock)
+    };
     thread::sleep(after);
     let kind = if body.starts_with(['{', '[']) { "application/json" } else { "text/plain" };
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+    let date = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(clock);
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
     connection.write_all((head + &body).as_bytes()).ok()
 }

@@ -46,6 +46,7 @@ impl Observer {
             namespace: monitoring.namespace.clone(),
             service: system.service.clone(),
             port: system.port,
+            tls: false,
             vantage: system.vantage.clone(),
         };
         let prometheus = endpoint(monitoring.prometheus.as_ref()?);

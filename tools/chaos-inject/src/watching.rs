@@ -52,6 +52,7 @@ pub fn permissions(context: &Context) -> Vec<Permission> {
             namespace: monitoring.namespace.clone(),
             service: system.service.clone(),
             port: system.port,
+            tls: false,
             vantage: system.vantage.clone(),
         };
         needed.extend(systems.flat_map(|system| to_ask(&context.asker, &endpoint(system))));
@@ -66,8 +67,7 @@ pub fn to_ask(asker: &Asker, endpoint: &Endpoint) -> Vec<Permission> {
         Vantage::Auto | Vantage::Direct => Vec::new(),
         Vantage::ApiProxy => {
             // The name that is asked for holds the port.
-            let name = format!("{}:{}", endpoint.service, endpoint.port);
-            vec![need_one(namespace, "get", "", "services/proxy", &name)]
+            vec![need_one(namespace, "get", "", "services/proxy", &endpoint.proxied())]
         }
         Vantage::PortForward => vec![
             need_one(namespace, "get", "", "services", &endpoint.service),

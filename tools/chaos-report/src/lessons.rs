@@ -285,6 +285,7 @@ mod tests {
                 ready: 1,
                 images: Vec::new(),
                 restarts,
+                nodes: Vec::new(),
                 cpu_cores: None,
                 memory_bytes: None,
             }],

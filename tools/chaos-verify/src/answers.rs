@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use chaos_common::config::DataPath;
 use chaos_common::record::{ApiAnswer, Check, Status};
 use chaos_common::vantage::Silence;
 use futures::future::join_all;
 use serde_json::Value;
 
+use crate::mask::sample;
 use crate::site::{Site, Url};
 
 /// Time that an answer may take.
@@ -14,9 +16,14 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// A body of this size may have been cut by the reader, so it can't be judged.
 const CUT: usize = 4 << 20;
 
+/// The most characters of a value that a message repeats.
+const VALUE: usize = 60;
+
 /// What one URL answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    /// What it must be.
+    expect: DataPath,
     /// Whether the answer is data, whatever it was before.
     pub(crate) check: Check,
     /// The answer; absent if there was none.
@@ -25,15 +32,16 @@ pub(crate) struct Asked {
 
 /// Asks every data URL, all at the same time. The checks get `id`.
 pub(crate) async fn ask_all(site: &Site<'_>, id: &str) -> Vec<Asked> {
-    let urls = site.urls(|service| &service.data);
-    join_all(urls.iter().map(|url| ask(site, url, id))).await
+    let urls = site.urls(|service| service.data.iter().map(|data| data.path.as_str()).collect());
+    let expected = site.config.services.iter().flat_map(|service| &service.data);
+    join_all(urls.iter().zip(expected).map(|(url, expect)| ask(site, url, expect, id))).await
 }
 
-async fn ask(site: &Site<'_>, url: &Url, id: &str) -> Asked {
+async fn ask(site: &Site<'_>, url: &Url, expect: &DataPath, id: &str) -> Asked {
     let object = url.text();
     let (check, answer) = match site.asker.get(&url.endpoint, &url.path, LIMIT).await {
         Ok(answer) => {
-            let items = read(answer.status, &answer.body);
+            let items = read(answer.status, &answer.body, expect);
             let check = match &items {
                 Ok(Some(items)) => Check::pass(id, object, format!("answers {} with {items} items", answer.status)),
                 Ok(None) => Check::pass(id, object, format!("answers {} with JSON", answer.status)),
@@ -51,14 +59,23 @@ async fn ask(site: &Site<'_>, url: &Url, id: &str) -> Asked {
         Err(Silence::Service(why)) => (Check::fail(id, object, format!("does not answer: {why}")), None),
         Err(Silence::Vantage(error)) => (error.check(id, object), None),
     };
-    Asked { check: check.from_vantage(&url.vantage), answer }
+    Asked { check: check.from_vantage(&url.vantage), answer, expect: expect.clone() }
 }
 
-/// Is an answer data? Then the number of its items, where it is a list or an object whose only list
-/// is one.
-fn read(status: u16, body: &[u8]) -> Result<Option<u64>, (Status, String)> {
-    if !(200..300).contains(&status) {
-        return Err((Status::Fail, format!("answers {status}")));
+fn is_good(status: u16, expect: &DataPath) -> bool {
+    expect.status.map_or((200..300).contains(&status), |wanted| wanted == status)
+}
+
+/// Is an answer data, and what is expected? Then the number of its items, where it is a list or an
+/// object whose only list is one.
+fn read(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, (Status, String)> {
+    if !is_good(status, expect) {
+        let wanted = expect.status.map(|wanted| format!("; {wanted} is wanted")).unwrap_or_default();
+        return Err((Status::Fail, format!("answers {status}{wanted}")));
+    }
+    // A refusal that is wanted need not be JSON.
+    if !(200..300).contains(&status) && expect.json.is_empty() && expect.min_items.is_none() {
+        return Ok(None);
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| {
         if body.len() >= CUT {
@@ -67,7 +84,24 @@ fn read(status: u16, body: &[u8]) -> Result<Option<u64>, (Status, String)> {
             (Status::Fail, format!("answers {status}, but not with JSON"))
         }
     })?;
-    Ok(items(&value).map(|items| items as u64))
+    let found = items(&value).map(|items| items as u64);
+    if let Some(least) = expect.min_items.filter(|least| found.is_none_or(|found| found < *least)) {
+        let found = found.map_or("no list".to_owned(), |found| format!("{found} items"));
+        return Err((Status::Fail, format!("answers {status} with {found}; at least {least} are wanted")));
+    }
+    for (pointer, wanted) in &expect.json {
+        let found = value.pointer(pointer);
+        if !found.is_some_and(|found| same(found, wanted)) {
+            let found = found.map_or("nothing".to_owned(), |found| sample(&found.to_string(), VALUE));
+            return Err((Status::Fail, format!("answers {status}, but with {found} at {pointer}; {wanted} is wanted")));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether two values are the same; 3 is 3.0.
+fn same(one: &Value, other: &Value) -> bool {
+    one == other || one.as_f64().is_some_and(|number| other.as_f64() == Some(number))
 }
 
 fn items(value: &Value) -> Option<usize> {
@@ -86,7 +120,7 @@ fn items(value: &Value) -> Option<usize> {
 pub(crate) fn compare(before: Option<&ApiAnswer>, known: bool, asked: &Asked) -> Check {
     let mut check = asked.check.clone();
     let (Status::Pass, Some(now)) = (check.status, &asked.answer) else {
-        if check.status == Status::Fail && before.is_some_and(|before| !(200..300).contains(&before.status)) {
+        if check.status == Status::Fail && before.is_some_and(|before| !is_good(before.status, &asked.expect)) {
             check.message.push_str("; did so before the experiment too");
         }
         return check;
@@ -115,13 +149,18 @@ pub(crate) fn compare(before: Option<&ApiAnswer>, known: bool, asked: &Asked) ->
 mod tests {
     use super::*;
 
+    fn expect(json: serde_json::Value) -> DataPath {
+        serde_json::from_value(json).expect("a data path")
+    }
+
     fn asked(status: u16, body: &str) -> Asked {
-        let items = read(status, body.as_bytes());
+        let expect = expect("/".into());
+        let items = read(status, body.as_bytes(), &expect);
         let check = match &items {
             Ok(_) => Check::pass("x", "url", "answers"),
             Err((status, why)) => Check::new("x", "url", *status, why),
         };
-        Asked { check, answer: Some(answer(status, items.ok().flatten())) }
+        Asked { check, answer: Some(answer(status, items.ok().flatten())), expect }
     }
 
     fn answer(status: u16, items: Option<u64>) -> ApiAnswer {
@@ -131,11 +170,44 @@ mod tests {
 
     #[test]
     fn items_are_those_of_a_list_or_of_the_only_list() {
-        let count = |text: &str| read(200, text.as_bytes()).expect("JSON");
+        let count = |text: &str| read(200, text.as_bytes(), &expect("/".into())).expect("JSON");
         assert_eq!(count("[1,2,3]"), Some(3));
         assert_eq!(count(r#"{"products":[1,2],"total":2}"#), Some(2));
         assert_eq!(count(r#"{"a":[1],"b":[2]}"#), None);
         assert_eq!(count("7"), None);
+    }
+
+    #[test]
+    fn what_is_expected_must_be_there() {
+        let body = r#"{"products":[{"name":"Widget","price":3.0}],"token":"hunter2"}"#;
+        let of = |more: serde_json::Value, status: u16, body: &str| {
+            let mut path = serde_json::json!({ "path": "/" });
+            path.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            read(status, body.as_bytes(), &expect(path)).map_err(|(status, why)| (status.word(), why))
+        };
+        assert_eq!(
+            of(serde_json::json!({ "json": { "/products/0/name": "Widget", "/products/0/price": 3 } }), 200, body),
+            Ok(Some(1))
+        );
+        assert_eq!(of(serde_json::json!({ "status": 404 }), 404, "no such page"), Ok(None));
+        assert_eq!(of(serde_json::json!({ "min_items": 1 }), 200, body), Ok(Some(1)));
+        for (more, status, body, words) in [
+            (
+                serde_json::json!({ "json": { "/products/0/name": "Gadget" } }),
+                200,
+                body,
+                "with \"Widget\" at /products/0/name; \"Gadget\" is wanted",
+            ),
+            (serde_json::json!({ "json": { "/products/1/name": "x" } }), 200, body, "with nothing at /products/1/name"),
+            (serde_json::json!({ "json": { "": 1 } }), 200, body, "***"),
+            (serde_json::json!({ "min_items": 2 }), 200, body, "with 1 items; at least 2"),
+            (serde_json::json!({ "min_items": 1 }), 200, "7", "with no list"),
+            (serde_json::json!({ "status": 201 }), 200, body, "answers 200; 201 is wanted"),
+            (serde_json::json!({ "status": 404 }), 200, body, "404 is wanted"),
+        ] {
+            let (word, why) = of(more.clone(), status, body).expect_err("not as expected");
+            assert!(word == "fail" && why.contains(words) && !why.contains("hunter2"), "{more}: {why}");
+        }
     }
 
     #[test]

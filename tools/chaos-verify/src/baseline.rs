@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 
 use crate::site::Site;
-use crate::{answers, configuration, database, speed, timing};
+use crate::{answers, configuration, database, speed, timing, usage};
 
 /// Takes the baseline. Never fails: what could not be taken is a check that is unknown. `run` keys
 /// the digests.
@@ -21,6 +21,7 @@ pub(crate) async fn take(site: &Site<'_>, run: &str, profile: Option<&LoadProfil
         configuration: Vec::new(),
         answers: Vec::new(),
         timings: Vec::new(),
+        usage: Vec::new(),
     };
     if let Err(check) = visible {
         baseline.checks.push(*check);
@@ -45,9 +46,14 @@ pub(crate) async fn take(site: &Site<'_>, run: &str, profile: Option<&LoadProfil
     baseline.answers = asked.into_iter().filter_map(|asked| asked.answer).collect();
     // Times are taken last and alone, so that nothing else of ours is in them.
     if let Some(profile) = profile {
-        let (timings, checks) = speed::measure(site, profile, run, "baseline.load").await;
+        let ((timings, checks), usage) =
+            usage::during(site, profile, speed::measure(site, profile, run, "baseline.load")).await;
         baseline.checks.extend(checks);
         baseline.checks.extend(timings.iter().map(|timing| speed::baseline(timing, &site.config.performance)));
+        if !timings.is_empty() {
+            baseline.checks.push(usage::baseline(&usage));
+            baseline.usage = usage.unwrap_or_default();
+        }
         baseline.timings = timings;
         return baseline;
     }

@@ -5,6 +5,9 @@ use chaos_common::stream::Upstream;
 
 const HINT: &str = "hand in the stream of a run: chaos-health | chaos-verify baseline | chaos-inject … | chaos-verify";
 
+/// By how much the clocks of the machines that the tools run on may differ, in milliseconds.
+const CLOCKS_MS: i64 = 5_000;
+
 /// The records from before, where the stream holds them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Before {
@@ -28,7 +31,25 @@ impl Before {
             Ok(record) => before.baseline = Some(record),
             Err(check) => before.missing.push(*check),
         }
+        before.missing.extend(before.clock(Time::now()));
         before
+    }
+
+    /// `stream.clock`: a record of before that is later than now. What follows from its time can't be
+    /// trusted, such as from when on errors in logs count.
+    fn clock(&self, now: Time) -> Option<Check> {
+        let health = self.health.iter().map(|record| (Health::KIND, record.time));
+        let baseline = self.baseline.iter().map(|record| (Baseline::KIND, record.time));
+        let experiments = self.experiments.iter().map(|record| (Experiment::KIND, record.time.max(record.data.ended)));
+        let (kind, time) = health.chain(baseline).chain(experiments).max_by_key(|(_, time)| *time)?;
+        let ahead = time.since_ms(now);
+        (ahead > CLOCKS_MS).then(|| {
+            let message =
+                format!("the {} record is {} s from the future: a clock is wrong", kind.schema(), ahead / 1000);
+            Check::unknown("stream.clock", "standard input", message).hint(
+                "set the clocks of the machines that the tools run on; timedatectl shows whether they are synchronised",
+            )
+        })
     }
 
     /// When the first experiment began.
@@ -114,6 +135,7 @@ pub(crate) mod tests {
             configuration: Vec::new(),
             answers: Vec::new(),
             timings: Vec::new(),
+            usage: Vec::new(),
         }
     }
 
@@ -154,6 +176,14 @@ pub(crate) mod tests {
             let ids: Vec<_> = before.missing.iter().map(|check| check.id.as_str()).collect();
             assert_eq!(ids, ["stream.health", "stream.baseline"]);
         }
+    }
+
+    #[test]
+    fn a_record_from_the_future_is_told() {
+        let now = |ms: i64| Time(jiff::Timestamp::now() + jiff::SignedDuration::from_millis(ms));
+        assert_eq!(complete().clock(now(0)), None);
+        let check = complete().clock(now(-60_000)).expect("it is told");
+        assert!(check.status == chaos_common::record::Status::Unknown && check.message.contains("from the future"));
     }
 
     #[test]

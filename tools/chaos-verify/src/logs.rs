@@ -1,4 +1,4 @@
-//! Error lines in the logs of the workloads that the configuration names for it.
+//! Lines that tell of errors in the logs of the workloads that the configuration names for it.
 //!
 //! All pods that a workload has now are read, all their containers, and the instance before the
 //! present one where a container was restarted. What is gone can't be read: the logs of pods that
@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use chaos_common::cluster::{ReadError, error_chain};
+use chaos_common::config::LogPatterns;
 use chaos_common::health::workloads::workload_of;
-use chaos_common::record::{Check, Experiment, LogErrors, Record, Time};
+use chaos_common::record::{Check, Experiment, LogErrors, PatternCount, Record, Time};
 use futures::future::join_all;
 use futures::io::{AsyncBufRead, AsyncBufReadExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -19,8 +20,6 @@ use crate::mask::sample;
 use crate::site::Site;
 
 const ID: &str = "data.logs";
-/// What is searched for, as the runbook's `grep` does.
-const WORD: &[u8] = b"ERROR";
 /// Samples kept of a workload.
 const SAMPLES: usize = 5;
 /// Characters kept of a sample.
@@ -45,15 +44,15 @@ pub(crate) struct Searched {
     pub(crate) check: Check,
 }
 
-/// Searches the logs of every workload that is configured with `logs = true`.
+/// Searches the logs of every workload that is configured with `logs`.
 pub(crate) async fn search(
     site: &Site<'_>,
     since: Option<Time>,
     experiments: &[Record<Experiment>],
 ) -> (Vec<LogErrors>, Vec<Check>) {
-    let workloads: Vec<_> = site.config.workloads.iter().filter(|workload| workload.logs).collect();
+    let workloads: Vec<_> = site.config.workloads.iter().filter(|workload| !workload.logs.is_empty()).collect();
     if workloads.is_empty() {
-        return (Vec::new(), vec![Check::skipped(ID, "", "no workload is configured with logs = true")]);
+        return (Vec::new(), vec![Check::skipped(ID, "", "no workload is configured with logs")]);
     }
     let Some(since) = since else {
         let message = "there is no experiment and no baseline in the stream, so it is not known from when on";
@@ -73,7 +72,7 @@ pub(crate) async fn search(
         let of_workload: Vec<_> = all.iter().filter(of).collect();
         let deleted = experiments.iter().flat_map(|record| &record.data.recoveries);
         let deleted = deleted.filter(|r| r.owner.kind == workload.kind && r.owner.name == workload.name).count();
-        search_one(site, &pods, object(&workload.kind, &workload.name), of_workload, since, deleted)
+        search_one(site, &pods, object(&workload.kind, &workload.name), &workload.logs, of_workload, since, deleted)
     });
     join_all(search).await.into_iter().map(|searched| (searched.found, searched.check)).unzip()
 }
@@ -86,15 +85,18 @@ async fn search_one(
     site: &Site<'_>,
     api: &Api<Pod>,
     workload: String,
+    patterns: &LogPatterns,
     pods: Vec<&Pod>,
     since: Time,
     deleted: usize,
 ) -> Searched {
     let sources: Vec<_> = pods.iter().map(|pod| sources(pod, since)).collect();
     let lost = pods.iter().filter(|pod| lost(pod, since)).count();
-    let read = sources.iter().map(|of_pod| join_all(of_pod.iter().map(|source| scan(api, source, since))));
+    let read = sources.iter().map(|of_pod| join_all(of_pod.iter().map(|source| scan(api, source, patterns, since))));
     let read = join_all(read).await;
-    let mut found = LogErrors { workload, pods: 0, lines: 0, samples: Vec::new() };
+    let count = |pattern: &str| PatternCount { pattern: pattern.to_owned(), lines: 0 };
+    let patterns = patterns.texts().map(count).collect();
+    let mut found = LogErrors { workload, pods: 0, lines: 0, patterns, samples: Vec::new() };
     let mut unread = Vec::new();
     for of_pod in read {
         found.pods += usize::from(of_pod.iter().all(Result::is_ok));
@@ -102,6 +104,7 @@ async fn search_one(
             match one {
                 Ok(tally) => {
                     found.lines += tally.lines;
+                    found.patterns.iter_mut().zip(&tally.each).for_each(|(all, each)| all.lines += each);
                     found.samples.extend(tally.samples);
                 }
                 Err(error) => unread.push(error),
@@ -115,11 +118,18 @@ async fn search_one(
 
 /// `data.logs`: did a workload report more errors than it may?
 fn judge(found: &LogErrors, unread: &[ReadError], lost: usize, deleted: usize, most: u64, since: Time) -> Check {
-    let LogErrors { workload, pods, lines, samples } = found;
+    let LogErrors { workload, pods, lines, patterns, samples } = found;
     let allowed = if most > 0 { format!(", {most} allowed") } else { String::new() };
     let gone = |count, what| if count > 0 { format!("; the logs of {count} {what} are gone") } else { String::new() };
+    let sought = match patterns.as_slice() {
+        [one] => format!("{lines} {} lines", one.pattern),
+        many => {
+            let each = many.iter().map(|one| format!("{} {}", one.lines, one.pattern));
+            format!("{lines} lines of errors ({})", each.collect::<Vec<_>>().join(", "))
+        }
+    };
     let message = format!(
-        "{lines} ERROR lines in the logs of {pods} pods since {}{allowed}{}{}",
+        "{sought} in the logs of {pods} pods since {}{allowed}{}{}",
         since.human(),
         gone(deleted, "pods that the experiment deleted"),
         gone(lost, "pods' earlier containers"),
@@ -180,10 +190,12 @@ fn lost(pod: &Pod, since: Time) -> bool {
 #[derive(Clone, Debug, Default)]
 struct Tally {
     lines: u64,
+    /// For each pattern.
+    each: Vec<u64>,
     samples: Vec<String>,
 }
 
-async fn scan(api: &Api<Pod>, source: &Source, since: Time) -> Result<Tally, ReadError> {
+async fn scan(api: &Api<Pod>, source: &Source, patterns: &LogPatterns, since: Time) -> Result<Tally, ReadError> {
     let Source { pod, container, previous } = source;
     let which = if *previous { " before its restart" } else { "" };
     let what = format!("read the log of container {container} of pod {pod}{which}");
@@ -197,7 +209,9 @@ async fn scan(api: &Api<Pod>, source: &Source, since: Time) -> Result<Tally, Rea
     };
     let read = async {
         let log = api.log_stream(pod, &params).await.map_err(|error| ReadError::from_kube(&what, &error))?;
-        search_lines(std::pin::pin!(log), since).await.map_err(|error| ReadError::other(&what, error_chain(&error)))
+        search_lines(std::pin::pin!(log), patterns, since)
+            .await
+            .map_err(|error| ReadError::other(&what, error_chain(&error)))
     };
     match timeout(LIMIT, read).await {
         Ok(tally) => tally,
@@ -211,13 +225,17 @@ fn floor(time: Time) -> Time {
     text.split_once('.').and_then(|(seconds, _)| format!("{seconds}Z").parse().ok()).map_or(time, Time)
 }
 
-async fn search_lines<R: AsyncBufRead + Unpin>(mut log: R, since: Time) -> std::io::Result<Tally> {
-    let mut tally = Tally::default();
+async fn search_lines<R: AsyncBufRead + Unpin>(
+    mut log: R,
+    patterns: &LogPatterns,
+    since: Time,
+) -> std::io::Result<Tally> {
+    let mut tally = Tally { each: vec![0; patterns.texts().count()], ..Tally::default() };
     let mut line = Vec::new();
     loop {
         let buffer = log.fill_buf().await?;
         if buffer.is_empty() {
-            tally.line(&line, since);
+            tally.line(&line, patterns, since);
             return Ok(tally);
         }
         let end = buffer.iter().position(|byte| *byte == b'\n');
@@ -226,7 +244,7 @@ async fn search_lines<R: AsyncBufRead + Unpin>(mut log: R, since: Time) -> std::
         let taken = part.len() + usize::from(end.is_some());
         log.consume_unpin(taken);
         if end.is_some() {
-            tally.line(&line, since);
+            tally.line(&line, patterns, since);
             line.clear();
         }
     }
@@ -234,23 +252,22 @@ async fn search_lines<R: AsyncBufRead + Unpin>(mut log: R, since: Time) -> std::
 
 impl Tally {
     /// Takes in a line, which begins with the time at which it was written.
-    fn line(&mut self, line: &[u8], since: Time) {
-        if !line.windows(WORD.len()).any(|part| part == WORD) {
-            return;
-        }
-        let line = String::from_utf8_lossy(line);
-        let (time, text) = line.split_once(' ').unwrap_or(("", &line));
-        let (time, text) = match time.parse() {
-            Ok(time) => (Some(Time(time)), text),
-            Err(_) => (None, line.as_ref()),
-        };
+    fn line(&mut self, line: &[u8], patterns: &LogPatterns, since: Time) {
+        let blank = line.iter().position(|byte| *byte == b' ');
+        let time = blank.and_then(|blank| std::str::from_utf8(&line[..blank]).ok()?.parse().ok().map(Time));
         // A line whose time can't be read counts.
         if time.is_some_and(|time| time < since) {
             return;
         }
-        self.lines += 1;
-        if self.samples.len() < SAMPLES {
-            self.samples.push(sample(text, SAMPLE_LENGTH));
+        let text = blank.filter(|_| time.is_some()).map_or(line, |blank| &line[blank + 1..]);
+        let mut matches = false;
+        for pattern in patterns.matches(text) {
+            matches = true;
+            self.each[pattern] += 1;
+        }
+        self.lines += u64::from(matches);
+        if matches && self.samples.len() < SAMPLES {
+            self.samples.push(sample(&String::from_utf8_lossy(text), SAMPLE_LENGTH));
         }
     }
 }
@@ -266,9 +283,27 @@ mod tests {
 
     const SINCE: &str = "2026-11-22T16:00:00.600Z";
 
-    fn tally(log: &[u8]) -> Tally {
+    fn search_for(patterns: &serde_json::Value, log: &[u8]) -> Tally {
         let log = futures::io::BufReader::with_capacity(7, log);
-        chaos_common::cli::block_on(search_lines(log, time(SINCE))).expect("memory can be read")
+        let patterns = serde_json::from_value(patterns.clone()).expect("patterns");
+        chaos_common::cli::block_on(search_lines(log, &patterns, time(SINCE))).expect("memory can be read")
+    }
+
+    fn tally(log: &[u8]) -> Tally {
+        search_for(&serde_json::json!(true), log)
+    }
+
+    #[test]
+    fn every_pattern_is_counted_and_a_line_once() {
+        let found = search_for(
+            &serde_json::json!(["^FATAL", "(?i)panic", "token"]),
+            b"2026-11-22T16:00:01Z FATAL panic: token=hunter2\n\
+              2026-11-22T16:00:02Z not FATAL\n\
+              2026-11-22T16:00:03Z Panicked\n\
+              2026-11-22T16:00:00Z FATAL too early",
+        );
+        assert_eq!((found.lines, found.each.as_slice()), (2, &[1, 2, 1][..]));
+        assert_eq!(found.samples, ["FATAL panic: token=***", "Panicked"]);
     }
 
     #[test]
@@ -334,9 +369,14 @@ mod tests {
         assert!(!lost(&restarted(3, "2026-11-22T15:00:00Z", "2026-11-22T16:00:05Z"), time(SINCE)));
     }
 
+    fn nothing() -> LogErrors {
+        let patterns = vec![PatternCount { pattern: "ERROR".to_owned(), lines: 0 }];
+        LogErrors { workload: "deployment/a".to_owned(), pods: 0, lines: 0, patterns, samples: Vec::new() }
+    }
+
     #[test]
     fn too_many_lines_fail_even_if_other_logs_are_unread_and_few_are_then_unknown() {
-        let found = |lines| LogErrors { workload: "deployment/a".to_owned(), pods: 2, lines, samples: Vec::new() };
+        let found = |lines| LogErrors { pods: 2, lines, ..nothing() };
         let unread = [ReadError::other("read the log of pod a", "gone")];
         let judge = |lines, unread: &[ReadError]| super::judge(&found(lines), unread, 0, 0, 1, time(SINCE)).status;
         assert_eq!(judge(1, &[]), Status::Pass);
@@ -347,7 +387,7 @@ mod tests {
 
     #[test]
     fn no_pods_are_no_evidence() {
-        let found = LogErrors { workload: "deployment/a".to_owned(), pods: 0, lines: 0, samples: Vec::new() };
+        let found = nothing();
         assert_eq!(judge(&found, &[], 0, 0, 0, time(SINCE)).status, Status::Unknown);
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod baseline;
 mod before;
+mod changes;
 mod configuration;
 mod database;
 mod generate;
@@ -11,10 +12,13 @@ mod judge;
 mod load;
 mod logs;
 mod mask;
+#[cfg(test)]
+mod misbehaving;
 mod recovery;
 mod site;
 mod speed;
 mod timing;
+mod usage;
 mod verification;
 
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chaos_common::health;
-use chaos_common::record::{Check, Health, Status, WorkloadState};
+use chaos_common::record::{Check, Health, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::site::Site;
@@ -115,139 +115,24 @@ impl Settled {
     }
 }
 
-/// `recovery.changed`: is every workload made of what it was made of?
-pub(crate) fn compare(before: &Health, now: &Health) -> Vec<Check> {
-    const ID: &str = "recovery.changed";
-    let mut checks = Vec::new();
-    let mut same = 0;
-    let blind = now.checks.iter().find(|check| {
-        let lists =
-            check.id == "workload.ready" || check.id == "cluster.reachable" || check.id.starts_with("monitoring");
-        lists && check.status == Status::Unknown
-    });
-    for was in &before.state.workloads {
-        let object = was.workload.to_string();
-        let Some(is) = now.state.workloads.iter().find(|is| is.workload == was.workload) else {
-            checks.push(match blind {
-                Some(check) => Check::unknown(ID, object, format!("not seen now: {}", check.message)),
-                None => Check::fail(ID, object, "is gone since before the experiment"),
-            });
-            continue;
-        };
-        let changes = changes(was, is);
-        same += usize::from(changes.is_empty());
-        checks.extend(changes.into_iter().map(|(status, message)| Check::new(ID, object.clone(), status, message)));
-    }
-    for is in &now.state.workloads {
-        if !before.state.workloads.iter().any(|was| was.workload == is.workload) {
-            checks.push(Check::new(ID, is.workload.to_string(), Status::Warn, "is new since before the experiment"));
-        }
-    }
-    let of = before.state.workloads.len();
-    if of == 0 {
-        checks.push(Check::unknown(ID, "", "the chaos.health record names no workloads to compare with"));
-    } else if same > 0 {
-        checks.insert(0, Check::pass(ID, "", format!("{same} of {of} workloads are as before the experiment")));
-    }
-    checks
-}
-
-/// What is different in a workload. More pods may be an autoscaler's doing, and restarts may be what
-/// the experiment was about: both are worth a look and no failure by themselves.
-fn changes(was: &WorkloadState, is: &WorkloadState) -> Vec<(Status, String)> {
-    let mut changes = Vec::new();
-    if is.wants != was.wants {
-        let status = if is.wants < was.wants { Status::Fail } else { Status::Warn };
-        changes.push((status, format!("wants {} pods, wanted {} before", is.wants, was.wants)));
-    } else if is.ready < was.ready {
-        changes.push((Status::Fail, format!("has {} ready pods, had {} before", is.ready, was.ready)));
-    }
-    if is.images != was.images {
-        let (now, before) = (is.images.join(", "), was.images.join(", "));
-        changes.push((Status::Fail, format!("runs the images {now}, ran {before} before")));
-    }
-    if is.restarts > was.restarts {
-        let more = is.restarts - was.restarts;
-        changes.push((Status::Warn, format!("its containers were restarted {more} times since before the experiment")));
-    }
-    changes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::before::tests::health;
-    use chaos_common::record::WorkloadRef;
 
-    fn workload(name: &str) -> WorkloadState {
-        let (kind, namespace, name) = ("Deployment".to_owned(), "shop".to_owned(), name.to_owned());
-        WorkloadState {
-            workload: WorkloadRef { kind, namespace, name },
-            wants: 3,
-            ready: 3,
-            images: vec!["shop:1".to_owned()],
-            restarts: 2,
-            cpu_cores: None,
-            memory_bytes: None,
-        }
-    }
-
-    fn seen(workloads: &[WorkloadState], checks: &[Check]) -> Health {
-        let mut health = health();
-        health.state.workloads = workloads.to_vec();
-        health.checks = checks.to_vec();
-        health
-    }
-
-    fn statuses(before: &Health, now: &Health) -> Vec<Status> {
-        compare(before, now).into_iter().map(|check| check.status).collect()
-    }
-
-    #[test]
-    fn what_is_as_before_passes_in_one_line() {
-        let before = seen(&[workload("a"), workload("b")], &[]);
-        assert_eq!(statuses(&before, &before), [Status::Pass]);
-    }
-
-    #[test]
-    fn fewer_pods_and_other_images_fail_more_pods_and_restarts_warn() {
-        let of = |change: &dyn Fn(&mut WorkloadState)| {
-            let mut now = workload("a");
-            change(&mut now);
-            changes(&workload("a"), &now).into_iter().map(|(status, _)| status).collect::<Vec<_>>()
-        };
-        assert_eq!(of(&|now| now.wants = 2), [Status::Fail]);
-        assert_eq!(of(&|now| now.wants = 4), [Status::Warn]);
-        assert_eq!(of(&|now| now.ready = 2), [Status::Fail]);
-        assert_eq!(of(&|now| now.images = vec!["shop:2".to_owned()]), [Status::Fail]);
-        assert_eq!(of(&|now| now.restarts = 3), [Status::Warn]);
-        // New pods begin to count at nought.
-        assert_eq!(of(&|now| now.restarts = 0), []);
-    }
-
-    #[test]
-    fn a_workload_that_is_gone_fails_unless_it_could_not_be_seen() {
-        let before = seen(&[workload("a"), workload("b")], &[]);
-        let now = seen(&[workload("a")], &[]);
-        assert_eq!(statuses(&before, &now), [Status::Pass, Status::Fail]);
-        let blind = seen(&[workload("a")], &[Check::unknown("workload.ready", "statefulset of namespace/x", "403")]);
-        assert_eq!(statuses(&before, &blind), [Status::Pass, Status::Unknown]);
-    }
-
-    #[test]
-    fn nothing_before_is_nothing_to_compare_with() {
-        assert_eq!(statuses(&seen(&[], &[]), &seen(&[], &[])), [Status::Unknown]);
+    fn seen(checks: &[Check]) -> Health {
+        Health { checks: checks.to_vec(), ..health() }
     }
 
     fn settled(checks: &[Check], before: Option<&Health>) -> Settled {
         let open = open(checks, before).cloned().collect();
-        Settled { health: seen(&[], checks), first: None, open, waited: Duration::ZERO, looks: 1 }
+        Settled { health: seen(checks), first: None, open, waited: Duration::ZERO, looks: 1 }
     }
 
     #[test]
     fn what_failed_before_still_fails_but_is_not_blamed_or_waited_for() {
         let bad = Check::fail("nodes.usage", "node/n", "95 %");
-        let before = seen(&[], std::slice::from_ref(&bad));
+        let before = seen(std::slice::from_ref(&bad));
         let settled = settled(&[bad], Some(&before));
         assert!(settled.open.is_empty());
         let checks = settled.checks(Some(&before));
@@ -258,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_passed_before_and_fails_now_is_open() {
-        let before = seen(&[], &[Check::pass("pods.ready", "pod/a", "")]);
+        let before = seen(&[Check::pass("pods.ready", "pod/a", "")]);
         let settled = settled(&[Check::fail("pods.ready", "pod/a", "not ready")], Some(&before));
         let checks = settled.checks(Some(&before));
         assert!(checks.iter().all(|check| check.status == Status::Fail), "{checks:?}");

@@ -35,21 +35,26 @@ impl Url {
 
 impl Site<'_> {
     /// The URLs that `paths` picks from the configured Services, in their order.
-    pub(crate) fn urls(&self, paths: impl Fn(&Service) -> &[String]) -> Vec<Url> {
-        let of = |service| {
+    pub(crate) fn urls<'a>(&'a self, paths: impl Fn(&'a Service) -> Vec<&'a str>) -> Vec<Url> {
+        let of = |service: &'a Service| {
             let endpoint = services::endpoint(service, self.namespace);
             let vantage = self.asker.resolve(&endpoint.vantage).to_string();
             let name = label(service, &self.config.services);
-            let url = move |path: &String| Url {
+            let url = move |path: &str| Url {
                 endpoint: endpoint.clone(),
-                path: path.clone(),
+                path: path.to_owned(),
                 service: name.clone(),
                 vantage: vantage.clone(),
             };
-            paths(service).iter().map(url).collect::<Vec<_>>()
+            paths(service).into_iter().map(url).collect::<Vec<_>>()
         };
         self.config.services.iter().flat_map(of).collect()
     }
+}
+
+/// The paths of a Service whose response times are measured.
+pub(crate) fn timed(service: &Service) -> Vec<&str> {
+    service.timed.iter().map(String::as_str).collect()
 }
 
 /// The name of a Service, with port and namespace where the configuration has several of that name.
@@ -64,8 +69,19 @@ fn label(service: &Service, all: &[Service]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use chaos_common::cluster::Access;
+
+    /// A cluster that is nowhere, for what is asked directly.
+    pub(crate) async fn nowhere() -> Cluster {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("kubeconfig");
+        let text = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], \
+                    clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
+        std::fs::write(&path, text).expect("room on the disk");
+        Cluster::connect(&Access { context: None, kubeconfig: Some(path) }).await.expect("a client")
+    }
 
     fn service(name: &str, port: u16) -> Service {
         serde_json::from_value(serde_json::json!({ "name": name, "port": port })).expect("a service")

@@ -11,7 +11,7 @@ use crate::judge::series::Series;
 use crate::judge::{self, IN_A_ROW, Judged, Margins};
 use crate::load::figures::{self, Label};
 use crate::load::{self, Target};
-use crate::site::{Site, Url};
+use crate::site::{Site, Url, timed};
 
 /// Differences between rates that say nothing.
 const SAME_RATE: f64 = 0.01;
@@ -65,7 +65,7 @@ pub(crate) fn as_before(baseline: Option<&Baseline>, settings: &Performance) -> 
 /// that is unknown.
 pub(crate) async fn measure(site: &Site<'_>, profile: &LoadProfile, run: &str, id: &str) -> (Vec<Timing>, Vec<Check>) {
     if let Some(image) = &site.config.performance.image {
-        let urls = site.urls(|service| &service.timed);
+        let urls = site.urls(timed);
         if !urls.is_empty() {
             return match job::run(site, image, profile, &urls, run).await {
                 Ok(timings) => (timings, Vec::new()),
@@ -74,7 +74,7 @@ pub(crate) async fn measure(site: &Site<'_>, profile: &LoadProfile, run: &str, i
         }
     }
     let (mut urls, mut targets, mut checks) = (Vec::new(), Vec::new(), Vec::new());
-    for url in site.urls(|service| &service.timed) {
+    for url in site.urls(timed) {
         if url.vantage != "direct" {
             let message = format!("load goes to Services directly, and the vantage of this one is {}", url.vantage);
             let hint = "name an image with chaos-verify as performance.image, so that a Job makes the load, or run this inside the cluster";
@@ -213,7 +213,7 @@ fn seconds(window: usize, timing: &Timing) -> f64 {
 }
 
 /// The baseline's measurement, if it was made in the same way.
-fn comparable<'a>(before: Option<&'a Timing>, now: &Timing) -> Result<&'a Timing, String> {
+pub(crate) fn comparable<'a>(before: Option<&'a Timing>, now: &Timing) -> Result<&'a Timing, String> {
     let before = before.ok_or("there is no baseline to compare with")?;
     let Some((was, is)) = before.load.as_ref().zip(now.load.as_ref()) else {
         return Err("the baseline was not measured under load: take it with chaos-verify baseline --load".to_owned());

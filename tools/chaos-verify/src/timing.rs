@@ -10,7 +10,7 @@ use chaos_common::config::Performance;
 use chaos_common::record::{Check, Status, Timing};
 use chaos_common::vantage::Silence;
 
-use crate::site::{Site, Url};
+use crate::site::{Site, Url, timed};
 
 /// Requests before those that count: they open connections and fill caches.
 const WARM_UP: usize = 3;
@@ -33,7 +33,7 @@ pub(crate) struct Measured {
 /// Measures every timed URL, one after the other.
 pub(crate) async fn measure_all(site: &Site<'_>) -> Vec<Measured> {
     let mut all = Vec::new();
-    for url in site.urls(|service| &service.timed) {
+    for url in site.urls(timed) {
         all.push(measure(site, &url).await);
     }
     all

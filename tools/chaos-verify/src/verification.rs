@@ -8,9 +8,9 @@ use chaos_common::stream::Stream;
 
 use crate::before::Before;
 use crate::recovery::{self, Settled};
-use crate::site::Site;
+use crate::site::{Site, timed};
 use crate::timing::Measured;
-use crate::{answers, baseline, configuration, database, logs, speed, timing};
+use crate::{answers, baseline, changes, configuration, database, logs, speed, timing, usage};
 
 /// Looks at everything and compares. Never fails: what could not be seen, or has nothing to be
 /// compared with, is a check that is unknown.
@@ -64,7 +64,7 @@ fn start(site: &Site<'_>, before: &Before, settled: Settled) -> Verification {
     let mut checks = settled.checks(health);
     checks.extend(before.missing.iter().cloned());
     if let Some(health) = health {
-        checks.extend(recovery::compare(health, &settled.health));
+        checks.extend(changes::compare(health, &settled.health));
     } else {
         let message = "there is no chaos.health record from before to compare with";
         checks.push(Check::unknown("recovery.changed", "", message));
@@ -80,6 +80,7 @@ fn start(site: &Site<'_>, before: &Before, settled: Settled) -> Verification {
         answers: Vec::new(),
         log_errors: Vec::new(),
         timings: Vec::new(),
+        usage: Vec::new(),
         judgements: Vec::new(),
     }
 }
@@ -90,11 +91,14 @@ async fn data(site: &Site<'_>, before: &Before, run: &str, after: &mut Verificat
     let key = before.baseline.as_ref().map_or(run, |record| record.run.as_str());
     let baseline = before.baseline.as_ref().map(|record| &record.data);
     let was = baseline.and_then(|baseline| baseline.database.as_ref());
+    // Nodes write times into logs; records have those of the machine that the tools ran on.
+    let clock = site.cluster.clock().await;
+    let since = before.since().map(|since| clock.as_ref().map_or(since, |clock| clock.there(since)));
     let (kinds, reading, asked, (log_errors, log_checks)) = futures::join!(
         configuration::read(site, key),
         baseline::read_database(site, was),
         answers::ask_all(site, "data.answer"),
-        logs::search(site, before.since(), &before.experiments),
+        logs::search(site, since, &before.experiments),
     );
     after.checks.extend(match (&site.config.database, &reading) {
         (Some(database), Some(reading)) => database::compare(database, was, reading),
@@ -128,7 +132,7 @@ async fn performance(site: &Site<'_>, baseline: Option<&Baseline>, after: &mut V
     for measured in timing::measure_all(site).await {
         results.push((timing::compare(was(&measured.timing), &measured, settings), measured));
     }
-    let urls = site.urls(|service| &service.timed);
+    let urls = site.urls(timed);
     for ((check, measured), url) in results.iter_mut().zip(&urls) {
         if check.status != Status::Fail || was(&measured.timing).is_none() {
             continue;
@@ -149,14 +153,22 @@ async fn performance(site: &Site<'_>, baseline: Option<&Baseline>, after: &mut V
 
 /// Response times under load, alone.
 async fn under_load(site: &Site<'_>, before: &Before, profile: &LoadProfile, run: &str, after: &mut Verification) {
-    let (timings, checks) = speed::measure(site, profile, run, "performance.load").await;
+    let ((timings, checks), usage) =
+        usage::during(site, profile, speed::measure(site, profile, run, "performance.load")).await;
     after.checks.extend(checks);
+    let mut alike = Ok(());
     for now in &timings {
         let same = |was: &&Timing| (&was.service, &was.path) == (&now.service, &now.path);
         let was = before.baseline.as_ref().and_then(|record| record.data.timings.iter().find(same));
         let (checks, judgements) = speed::compare(was, now, &site.config.performance, before.experiments.last());
         after.checks.extend(checks);
         after.judgements.extend(judgements);
+        alike = alike.and(speed::comparable(was, now).map(drop));
+    }
+    if !timings.is_empty() {
+        let was = before.baseline.as_ref().map(|record| record.data.usage.as_slice());
+        after.checks.extend(usage::compare(was, &usage, alike, &site.config.performance));
+        after.usage = usage.unwrap_or_default();
     }
     after.timings = timings;
 }

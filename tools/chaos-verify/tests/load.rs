@@ -38,6 +38,11 @@ fn answering(answer: impl Fn(&mut TcpStream) -> bool + Send + Sync + 'static) ->
 /// Runs the tool and gives its status and its record.
 #[track_caller]
 fn load(url: &str, more: &[&str]) -> (i32, Value) {
+    load_with(url, more, &[])
+}
+
+#[track_caller]
+fn load_with(url: &str, more: &[&str], environment: &[(&str, &str)]) -> (i32, Value) {
     let folder = tempfile::tempdir().expect("a folder");
     let started = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_chaos-verify"))
@@ -45,6 +50,7 @@ fn load(url: &str, more: &[&str]) -> (i32, Value) {
         .args(more)
         .env_clear()
         .env("HOME", folder.path())
+        .envs(environment.iter().copied())
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .output()
@@ -193,6 +199,64 @@ fn a_name_that_leads_nowhere_is_unknown() {
     let (status, record) = short("http://no-such-host.invalid:80/");
     assert_eq!(status, 3, "{record}");
     assert!(record["data"]["checks"][0]["message"].to_string().contains("no-such-host.invalid"), "{record}");
+}
+
+/// `openssl s_server`, ended with the test.
+struct Tls(std::process::Child);
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn https_is_measured_with_its_handshake_and_a_certificate_that_is_not_trusted_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes' && \
+        for ca in ca other; do openssl req -x509 $new -keyout $ca.key -out $ca.pem -days 2 -subj /CN=$ca || exit; done && \
+        openssl req $new -keyout cert.key -out cert.csr -subj /CN=server && \
+        printf 'subjectAltName=IP:127.0.0.1\\n' >ext && \
+        openssl x509 -req -in cert.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile ext";
+    let made = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .status()
+        .expect("sh is there");
+    assert!(made.success(), "openssl is needed: scripts/setup.sh gets it");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let server = Command::new("openssl")
+        .args(["s_server", "-www", "-quiet", "-accept", &port.to_string(), "-cert", "cert.pem", "-key", "cert.key"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl is there");
+    let _server = Tls(server);
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "openssl s_server does not listen");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let url = format!("https://127.0.0.1:{port}/");
+    let few = ["--duration", "500ms", "--rate", "10", "--connections", "1", "--timeout", "3s"];
+    let certificate = folder.path().join("ca.pem").display().to_string();
+    let (_, record) = load_with(&url, &few, &[("SSL_CERT_FILE", &certificate)]);
+    let timing = &record["data"]["timings"][0];
+    assert_eq!((&timing["requests"], &timing["errors"]), (&5.into(), &0.into()), "{record}");
+    assert!(timing["steps"]["tls_ms"].as_f64().is_some_and(|tls| tls > 0.0), "{timing}");
+    let other = folder.path().join("other.pem").display().to_string();
+    let (status, record) = load_with(&url, &few, &[("SSL_CERT_FILE", &other)]);
+    assert_eq!(status, 1, "{record}");
+    assert!(record["data"]["timings"][0]["failures"].to_string().contains("certificate"), "{record}");
+    // It offers no HTTP/2.
+    let http2 = [&few[..], &["--http2"]].concat();
+    let (status, record) = load_with(&url, &http2, &[("SSL_CERT_FILE", &certificate)]);
+    assert_eq!(status, 1, "{record}");
+    assert!(record.to_string().contains("does not speak HTTP/2"), "{record}");
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl MonitoringFailure {
         let Some((_, since)) = self.made else { return Ok(Vec::new()) };
         let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
         let mut found = Vec::new();
-        for workload in context.config.workloads.iter().filter(|workload| workload.logs) {
+        for workload in context.config.workloads.iter().filter(|workload| !workload.logs.is_empty()) {
             let named = format!("{}/{}", workload.kind, workload.name);
             let target =
                 Workload::read(context, &context.namespace, &named).await.map_err(|error| error.to_string())?;
@@ -137,7 +137,7 @@ impl MonitoringFailure {
                     LogParams { since_time: Some(since.0), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
                 let what = format!("read the log of pod {pod}");
                 let text = context.cluster.read(what, || api.logs(pod, &params)).await.map_err(|e| e.to_string())?;
-                errors += text.lines().filter(|line| line.contains("ERROR")).count();
+                errors += text.lines().filter(|line| workload.logs.is_match(line.as_bytes())).count();
             }
             found.push((workload.name.clone(), errors));
         }
@@ -163,6 +163,7 @@ fn endpoint(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint {
         namespace: monitoring.namespace.clone(),
         service: system.service.clone(),
         port: system.port,
+        tls: false,
         vantage: system.vantage.clone(),
     }
 }
@@ -229,11 +230,11 @@ impl Fault for MonitoringFailure {
         }
         checks.extend(workload::whole(context, &radius.iter().collect::<Vec<_>>()).await);
         let application = &context.namespace;
-        if context.config.workloads.iter().any(|workload| workload.logs) {
+        if context.config.workloads.iter().any(|workload| !workload.logs.is_empty()) {
             permissions.extend([need(application, "list", "", "pods"), need(application, "get", "", "pods/log")]);
-            permissions.extend(context.config.workloads.iter().filter(|workload| workload.logs).flat_map(|workload| {
-                workload::permissions(application, &format!("{}/{}", workload.kind, workload.name))
-            }));
+            permissions.extend(context.config.workloads.iter().filter(|workload| !workload.logs.is_empty()).flat_map(
+                |workload| workload::permissions(application, &format!("{}/{}", workload.kind, workload.name)),
+            ));
         }
         let draft = Draft {
             experiment: NAME,
@@ -356,7 +357,7 @@ impl Fault for MonitoringFailure {
                     *errors as u64 <= most,
                     &id("logs"),
                     name.clone(),
-                    format!("logged {errors} ERROR lines while monitoring was blind; {most} may be"),
+                    format!("logged {errors} lines of errors while monitoring was blind; {most} may be"),
                 )
             })),
             Some(Err(why)) => checks.push(Check::unknown(&id("logs"), "", why.clone())),

@@ -37,6 +37,7 @@ fn state(restarts: i64) -> SystemState {
             ready: 2,
             images: vec!["shop:1".into()],
             restarts,
+            nodes: Vec::new(),
             cpu_cores: Some(0.2),
             memory_bytes: Some(64 << 20),
         }],
@@ -143,6 +144,7 @@ impl Story {
             answers: Vec::new(),
             log_errors: Vec::new(),
             timings: Vec::new(),
+            usage: Vec::new(),
             judgements: Vec::new(),
         };
         Story {
@@ -175,6 +177,7 @@ impl Story {
             configuration: Vec::new(),
             answers: Vec::new(),
             timings: Vec::new(),
+            usage: Vec::new(),
         };
         let channel = ChannelResult {
             channel: "mail".into(),

@@ -219,8 +219,8 @@ mod tests {
         SequenceState { sequence: "public.s".to_owned(), column: "public.t.id".to_owned(), last, greatest, increment }
     }
 
-    fn status(was: Option<SequenceState>, is: &SequenceState) -> Option<Status> {
-        trouble(was.as_ref(), is).map(|(status, _)| status)
+    fn status(was: Option<&SequenceState>, is: &SequenceState) -> Option<Status> {
+        trouble(was, is).map(|(status, _)| status)
     }
 
     #[test]
@@ -239,10 +239,10 @@ mod tests {
     #[test]
     fn one_that_went_back_fails_and_one_that_was_behind_before_is_not_blamed() {
         let was = state(Some(50), Some(10), 1);
-        assert_eq!(status(Some(was.clone()), &state(Some(49), Some(10), 1)), Some(Status::Fail));
-        assert_eq!(status(Some(was.clone()), &state(None, None, 1)), Some(Status::Fail));
-        assert_eq!(status(Some(was), &state(Some(51), Some(11), 1)), None);
-        assert_eq!(status(Some(state(Some(-5), None, -1)), &state(Some(-4), None, -1)), Some(Status::Fail));
-        assert_eq!(status(Some(state(Some(1), Some(9), 1)), &state(Some(1), Some(9), 1)), Some(Status::Warn));
+        assert_eq!(status(Some(&was), &state(Some(49), Some(10), 1)), Some(Status::Fail));
+        assert_eq!(status(Some(&was), &state(None, None, 1)), Some(Status::Fail));
+        assert_eq!(status(Some(&was), &state(Some(51), Some(11), 1)), None);
+        assert_eq!(status(Some(&state(Some(-5), None, -1)), &state(Some(-4), None, -1)), Some(Status::Fail));
+        assert_eq!(status(Some(&state(Some(1), Some(9), 1)), &state(Some(1), Some(9), 1)), Some(Status::Warn));
     }
 }

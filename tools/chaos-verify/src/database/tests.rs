@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chaos_common::cli::block_on;
-use chaos_common::cluster::{Access, Cluster, ReadError};
+use chaos_common::cluster::ReadError;
 use chaos_common::config::{Config, Database};
 use chaos_common::record::{Check, DatabaseState, Status};
 use chaos_common::vantage::Asker;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use self::scratch::Server;
 use super::{Reading, baseline, compare, read};
 use crate::site::Site;
+use crate::site::tests::nowhere;
 
 /// Two tables, sequences of both kinds, constraints, an index, enough rows for several pages.
 const SHOP: [&str; 5] = [
@@ -38,16 +39,11 @@ fn config(server: &Server, more: &Value) -> Database {
     serde_json::from_value(config).expect("a database")
 }
 
-/// Reads the database as the tool does. A direct session needs no cluster; this one is nowhere.
+/// Reads the database as the tool does. A direct session needs no cluster.
 fn look(database: &Database, before: Option<&DatabaseState>) -> Result<Reading, ReadError> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("kubeconfig");
-    let text = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], \
-                clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
-    std::fs::write(&path, text).expect("room on the disk");
     block_on(async {
-        let cluster = Cluster::connect(&Access { context: None, kubeconfig: Some(path) }).await.expect("a client");
-        let (asker, config) = (Asker::new(&cluster), Config::default());
+        let (cluster, config) = (nowhere().await, Config::default());
+        let asker = Asker::new(&cluster);
         read(&Site { cluster: &cluster, asker: &asker, config: &config, namespace: "none" }, database, before).await
     })
 }
