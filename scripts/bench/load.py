@@ -8,9 +8,8 @@ usage: load.py CHAOS-VERIFY [REPOSITORY]     with REPOSITORY, the judge is simul
    from the schedule of requests and the server's own log.
 3. The judge on simulated pairs of measurements whose truth is known.
 
-The others are used where they are found (PATH, or bin/ in the cache): wrk (Debian), hey, vegeta and k6 (go install
-github.com/rakyll/hey@latest, github.com/tsenart/vegeta/v12@latest, go.k6.io/k6@latest), oha (cargo install oha). nginx
-is Debian's nginx-light."""
+The others are used where they are found (PATH, or bin/ in the cache); load.sh fetches them: wrk and nginx from Debian, hey,
+vegeta and k6 by go install, oha by cargo install."""
 
 import json
 import os
