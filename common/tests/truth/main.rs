@@ -435,3 +435,23 @@ fn clocks_that_differ_are_told_and_ages_count_by_the_clusters() {
         }
     });
 }
+
+#[test]
+fn a_service_of_https_is_asked_so_through_the_api_server() {
+    run(async {
+        let mut bed = Bed::new().await;
+        bed.config.services[0].https = true;
+        let of =
+            |checks: &[Check]| checks.iter().find(|check| check.id == "service.http").cloned().expect("it was made");
+        assert_eq!(of(&bed.examine(World::healthy()).await.checks).status, Status::Fail);
+        let mut world = World::healthy();
+        let good = world.answers["web:80/health"].clone();
+        world.answers.insert("https:web:80/health", good);
+        let check = of(&bed.examine(world).await.checks);
+        assert_eq!(
+            (check.status, check.object.as_deref()),
+            (Status::Pass, Some("https://web.shop:80/health")),
+            "{check:?}"
+        );
+    });
+}
