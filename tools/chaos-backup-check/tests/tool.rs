@@ -436,7 +436,8 @@ fn bombs_and_impossible_sizes_take_neither_memory_nor_time() {
 fn a_backup_has_one_place_and_its_settings_are_looked_at_first() {
     let refused = |table: &str, word: &str| {
         let mut bench = Bench::new();
-        bench.config += &format!("[[backup]]\nname = 'x'\n{table}\n");
+        let table = format!("[[backup]]\nname = 'x'\n{table}\n");
+        bench.config.push_str(&table);
         for command in [&[][..], &["seal"], &["drill"]] {
             let ran = bench.run(command, None);
             assert!(ran.exits(2).everything().contains(word), "{}", ran.everything());
