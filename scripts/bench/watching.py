@@ -64,7 +64,9 @@ def replace(pod, stop):
 def main():
     fill = [sys.executable, Path(__file__).with_name("populate.py"), KEYS, PORT, NAMESPACE, str(PODS)]
     subprocess.run([str(part) for part in fill], check=True)
-    pod = json.loads(kubectl("get", "pods", "--limit=1", "--chunk-size=1", "-o", "json"))["items"][0]
+    pod = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods?limit=1"))["items"][0]
+    # What is in a list does not say what it is.
+    pod |= {"apiVersion": "v1", "kind": "Pod"}
     with tempfile.TemporaryDirectory() as folder:
         config, peak = Path(folder) / "chaos.toml", Path(folder) / "peak"
         config.write_text(CONFIG)
