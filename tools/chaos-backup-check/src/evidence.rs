@@ -35,6 +35,17 @@ pub(crate) struct Evidence {
     drill: RestoreDrill,
 }
 
+impl Evidence {
+    /// Reads the text of a file of evidence. `Err` says what is wrong with it.
+    pub(crate) fn parse(text: &[u8]) -> Result<Evidence, String> {
+        let evidence: Evidence = serde_json::from_slice(text).map_err(|error| format!("is damaged: {error}"))?;
+        if evidence.schema != SCHEMA {
+            return Err(format!("is of kind {:?}, and this version reads {SCHEMA}", evidence.schema));
+        }
+        Ok(evidence)
+    }
+}
+
 /// The folder of the evidence.
 pub(crate) fn folder(config: &Config) -> Result<PathBuf, String> {
     match config.drill.as_ref().and_then(|drill| drill.evidence.clone()) {
@@ -107,11 +118,7 @@ fn read(folder: &Path, namespace: &str, backup: &str) -> Result<Vec<RestoreDrill
         let mut text = Vec::new();
         let file = File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
         file.map_err(|error| trouble(format!("cannot be read: {error}")))?;
-        let evidence: Evidence =
-            serde_json::from_slice(&text).map_err(|error| trouble(format!("is damaged: {error}")))?;
-        if evidence.schema != SCHEMA {
-            return Err(trouble(format!("is of kind {:?}, and this version reads {SCHEMA}", evidence.schema)));
-        }
+        let evidence = Evidence::parse(&text).map_err(trouble)?;
         if evidence.backup == backup && evidence.namespace == namespace {
             drills.push(evidence.drill);
         }

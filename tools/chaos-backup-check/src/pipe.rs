@@ -7,8 +7,9 @@ use crate::verify::fill;
 
 /// Bytes of a buffer.
 pub(crate) const BUFFER: usize = 128 << 10;
-/// Buffers that are on their way at most.
-const BUFFERS: usize = 4;
+/// Buffers that are on their way at most: enough that a busy machine, which lets a thread wait for some
+/// milliseconds, does not let the others wait as well.
+const BUFFERS: usize = 12;
 
 /// The end that takes bytes.
 pub(crate) struct Writer {
@@ -70,6 +71,15 @@ impl Writer {
             }
         }
     }
+}
+
+/// Lets another thread run `reader` ahead while `judge` takes what it gives: where both are work, they share it.
+pub(crate) fn ahead<T>(reader: &mut (impl BufRead + Send), judge: impl FnOnce(&mut Reader) -> T) -> T {
+    std::thread::scope(|scope| {
+        let (writer, mut bytes) = pipe();
+        scope.spawn(move || writer.copy(reader));
+        judge(&mut bytes)
+    })
 }
 
 impl BufRead for Reader {

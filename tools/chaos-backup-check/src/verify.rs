@@ -1,18 +1,17 @@
 //! Reads a backup from its first byte to its last, whatever it comes from.
 //!
-//! One thread reads and makes the digest, another decompresses, a third judges what comes out. No more than a
-//! few buffers are in memory, however large the backup is.
+//! One thread reads and makes the digest, another decompresses, and where there is much to judge in what comes out,
+//! a third does that. No more than a few buffers are in memory, however large the backup is.
 
 use std::io::{self, BufRead, Cursor, Read};
 
 use chaos_common::config::BackupKind;
 use chaos_common::record::{Check, Contents, TableRows};
-use sha2::Digest as _;
 
 use crate::digest::{self, Sha256};
 use crate::manifests::Object;
 use crate::pgdump::is_table;
-use crate::pipe::{BUFFER, Writer, pipe};
+use crate::pipe::{BUFFER, Writer, ahead, pipe};
 use crate::trouble::{Trouble, count};
 use crate::unpack::{self, Codec, Unpacked};
 use crate::{manifests, pgdump, tarball};
@@ -97,7 +96,8 @@ pub(crate) fn read_all<T>(
         Some(size) => {
             let mut bytes = Vec::new();
             let error = reader.by_ref().take(size + 1).read_to_end(&mut bytes).err();
-            let source = Source { size_bytes: bytes.len() as u64, digest: Sha256::new_with_prefix(&bytes), error };
+            let mut source = Source { size_bytes: bytes.len() as u64, digest: Sha256::default(), error };
+            source.digest.update(&bytes);
             (parse(&mut &bytes[..]), source)
         }
         None => std::thread::scope(|scope| {
@@ -140,11 +140,11 @@ fn examine(
         return judge(Cursor::new(start).chain(unpacked), kind, size, want, object).map(|found| (found, false));
     }
     let codec = unpacked.codec;
-    let mut found = std::thread::scope(|scope| {
-        let (writer, bytes) = pipe();
-        scope.spawn(move || writer.copy(unpacked));
-        judge(Cursor::new(start).chain(bytes), kind, size, want, object)
-    })?;
+    let mut found = match kind {
+        // What is in an archive is passed over, which is not worth a thread.
+        BackupKind::Tar => judge(Cursor::new(start).chain(unpacked), kind, size, want, object),
+        _ => ahead(&mut unpacked, |bytes| judge(Cursor::new(start).chain(bytes), kind, size, want, object)),
+    }?;
     found.message = format!("{}; {} decompressed as a whole", found.message, codec.word());
     Ok((found, checksum))
 }
@@ -160,7 +160,13 @@ fn kind_of(start: &[u8]) -> BackupKind {
     }
 }
 
-fn judge(reader: impl Read, kind: BackupKind, size: Option<u64>, want: &Want, object: &str) -> Result<Found, Trouble> {
+fn judge(
+    reader: impl BufRead + Send,
+    kind: BackupKind,
+    size: Option<u64>,
+    want: &Want,
+    object: &str,
+) -> Result<Found, Trouble> {
     match kind {
         BackupKind::Postgres => pgdump::examine(reader, size, want, object),
         BackupKind::Tar => tarball::examine(reader, want, object),
@@ -232,7 +238,7 @@ struct Source {
 impl Source {
     /// Reads up to the end, an error, or until nobody wants more.
     fn read(mut reader: impl Read, writer: &Writer) -> Source {
-        let mut source = Source { size_bytes: 0, digest: Sha256::new(), error: None };
+        let mut source = Source { size_bytes: 0, digest: Sha256::default(), error: None };
         let mut end = false;
         while !end {
             let wanted = writer.send(|buffer| {

@@ -135,7 +135,7 @@ impl Read for Counting {
         }
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.size += read as u64;
-        sha2::Digest::update(&mut counted.digest, &buffer[..read]);
+        counted.digest.update(&buffer[..read]);
         Ok(read)
     }
 }

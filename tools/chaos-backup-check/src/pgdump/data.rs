@@ -10,16 +10,14 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
 use chaos_common::record::TableRows;
-use flate2::{Decompress, FlushDecompress, Status};
 
 use super::input::Input;
 use super::rows::Sink;
 use super::toc::{Entry, Kind, Place, Toc};
+use crate::pipe::ahead;
 use crate::trouble::{Trouble, count};
-use crate::unpack::{Codec, Unpacked};
+use crate::unpack::{Codec, Inflate, Unpacked, Zlib};
 
-/// Bytes that are decompressed at a time.
-const OUTPUT: usize = 128 << 10;
 /// `BLK_DATA`: a table's data.
 const TABLE: u8 = 1;
 /// `BLK_BLOBS`: large objects.
@@ -35,7 +33,7 @@ pub(super) struct Data {
 }
 
 /// Reads every block up to the end of the file.
-pub(super) fn read<R: Read>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Result<Data, Trouble> {
+pub(super) fn read<R: Read + Send>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Result<Data, Trouble> {
     let index: HashMap<i64, usize> = toc.data.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
     let mut seen = vec![false; toc.data.len()];
     let mut decoder = Decoder::new(codec);
@@ -106,7 +104,7 @@ fn all_seen(toc: &Toc, seen: &[bool], end: u64) -> Result<(), Trouble> {
 }
 
 /// Reads large objects up to the end of their list, and adds their oids.
-fn blobs<R: Read>(input: &mut Input<R>, decoder: &mut Decoder, oids: &mut Vec<u32>) -> Result<(), Trouble> {
+fn blobs<R: Read + Send>(input: &mut Input<R>, decoder: &mut Decoder, oids: &mut Vec<u32>) -> Result<(), Trouble> {
     loop {
         let at = input.position();
         // An oid is unsigned, and written as if it had a sign.
@@ -146,116 +144,98 @@ fn in_data(name: &str, at: u64, why: &str) -> Trouble {
 /// Turns chunks into the bytes that were dumped.
 struct Decoder {
     codec: Codec,
-    zlib: Decompress,
-    output: Box<[u8]>,
+    /// What decodes zlib streams, while none is decoded.
+    inflate: Option<Inflate>,
 }
 
 impl Decoder {
     fn new(codec: Codec) -> Decoder {
-        Decoder { codec, zlib: Decompress::new(true), output: vec![0; OUTPUT].into_boxed_slice() }
+        Decoder { codec, inflate: (codec == Codec::Gzip).then(Inflate::new) }
     }
 
     /// Reads the chunks of one table or large object. `name` is what they belong to.
-    fn payload<R: Read>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
-        if matches!(self.codec, Codec::Zstd | Codec::Lz4) {
-            return self.frames(input, sink, name);
+    fn payload<R: Read + Send>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+        if self.codec == Codec::None {
+            return plain(input, sink, name);
         }
-        let at = input.position();
-        // Without compression every row is a chunk: this is not made anew for each.
-        let what = format!("the data of {name}");
-        let damaged = |why: String| in_data(name, at, &why);
-        self.zlib.reset(true);
-        let mut ended = false;
-        loop {
-            let chunk = input.position();
-            let mut left = match input.int(&what)? {
-                0 => break,
-                length => u64::try_from(length)
-                    .map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?,
-            };
-            input.room_for(left, chunk, &what)?;
-            while left > 0 {
-                let bytes = input.fill()?;
-                let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-                if bytes.is_empty() {
-                    return Err(input.cut(&what));
-                }
-                match self.codec {
-                    Codec::None => sink.take(bytes).map_err(damaged)?,
-                    _ => self
-                        .inflate(bytes, sink, &mut ended)
-                        .map_err(|why| damaged(format!("{why}, in the chunk at byte {chunk}")))?,
-                }
-                let taken = bytes.len();
-                left -= taken as u64;
-                input.consume(taken);
-            }
-        }
-        if self.codec == Codec::Gzip && !ended {
-            return Err(damaged("stops before its compressed stream does".to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Reads the chunks of one table or large object, which are frames of zstd or lz4.
-    fn frames<R: Read>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
         let at = input.position();
         let mut chunks = Chunks { input, name, left: 0, ended: false, trouble: None };
         // pg_dump writes nothing at all for an empty large object, with lz4.
-        let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty);
-        let mut unpacked = Unpacked::new(&mut chunks, self.codec)?;
-        let decoded = loop {
-            match unpacked.read(&mut self.output) {
-                Ok(0) => break Ok(()),
-                Ok(read) => {
-                    if let Err(why) = sink.take(&self.output[..read]) {
-                        break Err(why);
-                    }
-                }
-                Err(_) if empty => break Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    break Err("stops before its compressed stream does".to_owned());
-                }
-                Err(error) => break Err(format!("does not decompress ({error})")),
-            }
+        let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty) && self.codec != Codec::Gzip;
+        let unpacked = if empty {
+            Ok(())
+        } else if let Some(inflate) = self.inflate.take() {
+            let mut zlib = Zlib::new(&mut chunks, inflate);
+            let unpacked = unpack(&mut zlib, sink);
+            self.inflate = Some(zlib.into_inflate());
+            unpacked
+        } else {
+            unpack(&mut Unpacked::new(&mut chunks, self.codec)?, sink)
         };
-        drop(unpacked);
         // What is wrong with the chunks goes before what it does to the stream in them.
         match chunks.trouble {
             Some(trouble) => Err(trouble),
-            None => decoded.map_err(|why| in_data(name, at, &why)),
+            None => unpacked.map_err(|why| in_data(name, at, &why)),
         }
     }
+}
 
-    /// Decompresses some bytes. `ended` becomes true at the stream's end, when its checksum
-    /// (Adler-32) is right; nothing may follow.
-    fn inflate(&mut self, mut bytes: &[u8], sink: &mut Sink, ended: &mut bool) -> Result<(), String> {
-        loop {
-            if *ended {
-                return match bytes.len() {
-                    0 => Ok(()),
-                    more => Err(format!("goes on for {more} bytes behind its compressed stream")),
-                };
+/// Reads the chunks of one table or large object that are not compressed.
+fn plain<R: Read>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+    let at = input.position();
+    // Every row is a chunk: this is not made anew for each.
+    let what = format!("the data of {name}");
+    let damaged = |why: String| in_data(name, at, &why);
+    loop {
+        let chunk = input.position();
+        let mut left = match input.int(&what)? {
+            0 => return Ok(()),
+            length => {
+                u64::try_from(length).map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?
             }
-            let (read, written) = (self.zlib.total_in(), self.zlib.total_out());
-            let status = self
-                .zlib
-                .decompress(bytes, &mut self.output, FlushDecompress::None)
-                .map_err(|_| "does not decompress: bytes are damaged or its checksum is wrong".to_owned())?;
-            let grown = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
-            let consumed = grown(self.zlib.total_in(), read);
-            let produced = grown(self.zlib.total_out(), written);
-            bytes = &bytes[consumed..];
-            sink.take(&self.output[..produced])?;
-            *ended = status == Status::StreamEnd;
-            // A full output may hide more of it, with no input left.
-            if !*ended && bytes.is_empty() && produced < self.output.len() {
-                return Ok(());
+        };
+        input.room_for(left, chunk, &what)?;
+        while left > 0 {
+            let bytes = input.fill()?;
+            let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+            if bytes.is_empty() {
+                return Err(input.cut(&what));
             }
-            if !*ended && consumed == 0 && produced == 0 {
-                return Err("does not decompress: it makes no progress".to_owned());
-            }
+            sink.take(bytes).map_err(damaged)?;
+            let taken = bytes.len();
+            left -= taken as u64;
+            input.consume(taken);
         }
+    }
+}
+
+/// Judges all that a decoder gives. `Err` says what is wrong with it.
+fn unpack(decoder: &mut (impl BufRead + Send), sink: &mut Sink) -> Result<(), String> {
+    // Most tables are small: a thread is for those that are more than one buffer.
+    if take(decoder, sink)? && take(decoder, sink)? {
+        return ahead(decoder, |bytes| {
+            while take(bytes, sink)? {}
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+/// Judges what a decoder gives next; false at the end.
+fn take(decoder: &mut impl BufRead, sink: &mut Sink) -> Result<bool, String> {
+    match decoder.fill_buf() {
+        Ok([]) => Ok(false),
+        Ok(bytes) => {
+            let taken = bytes.len();
+            sink.take(bytes)?;
+            decoder.consume(taken);
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err("stops before its compressed stream does".to_owned())
+        }
+        Err(error) => Err(format!("does not decompress ({error})")),
     }
 }
 

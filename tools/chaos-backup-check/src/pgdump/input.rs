@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::rows::Text;
 use crate::trouble::Trouble;
 use crate::unpack;
 
@@ -126,24 +127,23 @@ impl<R: Read> Input<R> {
         self.room_for(length, at, what)?;
         let mut kept = Vec::new();
         let mut left = length;
-        let utf8 = self.utf8;
+        let mut text = Text::new(self.utf8);
         while left > 0 {
             let bytes = self.fill()?;
             let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
             if bytes.is_empty() {
                 return Err(self.cut(what));
             }
-            if memchr::memchr(0, bytes).is_some() {
-                return Trouble::damaged(format!("is damaged behind byte {at}: a zero byte in {what}"));
-            }
-            // A text that the buffer cuts is rare, and only looked at for zero bytes.
-            if utf8 && bytes.len() as u64 == length && std::str::from_utf8(bytes).is_err() {
-                return Trouble::damaged(format!("is damaged behind byte {at}: {what} is not UTF-8"));
+            if let Err(why) = text.take(bytes) {
+                return Trouble::damaged(format!("is damaged behind byte {at}: {what} {why}"));
             }
             kept.extend_from_slice(&bytes[..bytes.len().min(keep.saturating_sub(kept.len()))]);
             let taken = bytes.len();
             left -= taken as u64;
             self.consume(taken);
+        }
+        if text.in_a_character() {
+            return Trouble::damaged(format!("is damaged behind byte {at}: {what} ends in the middle of a character"));
         }
         Ok(Some(String::from_utf8_lossy(&kept).into_owned()))
     }

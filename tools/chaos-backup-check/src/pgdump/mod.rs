@@ -31,7 +31,12 @@ use crate::unpack::Codec;
 use crate::verify::{Found, Want};
 
 /// Reads a dump of `size` bytes, if that is known.
-pub(crate) fn examine(reader: impl Read, size: Option<u64>, want: &Want, object: &str) -> Result<Found, Trouble> {
+pub(crate) fn examine(
+    reader: impl Read + Send,
+    size: Option<u64>,
+    want: &Want,
+    object: &str,
+) -> Result<Found, Trouble> {
     let mut input = input::Input::new(reader, size);
     if script::begins(input.fill()?) {
         let script = script::read(&mut input)?;

@@ -346,3 +346,32 @@ fn lengths_that_cannot_be_true_do_not_fill_memory() {
     dump[chunk + 1..chunk + 5].fill(0x7f);
     assert!(damage(&dump).contains("claims"), "{}", damage(&dump));
 }
+
+/// Found by fuzzing: a text that the end of a buffer cut was only looked at for zero bytes.
+#[test]
+fn texts_that_come_in_pieces_are_judged_like_others() {
+    let mut dump = fixture!("gzip.dump");
+    let at = memchr::memmem::find(&dump, b"CREATE TABLE public.orders").expect("a definition");
+    let pieces = |dump: &[u8]| {
+        let reader = std::io::BufReader::with_capacity(7, dump);
+        examine(Pieces(reader), Some(dump.len() as u64), &Want::default(), "x")
+    };
+    assert!(pieces(&dump).is_ok());
+    dump[at + 13] = 0xff;
+    assert!(damage(&dump).contains("UTF-8"), "{}", damage(&dump));
+    assert!(matches!(pieces(&dump), Err(Trouble::Damaged(why)) if why.contains("UTF-8")));
+}
+
+/// Gives no more than its buffer has, however much is asked for.
+struct Pieces<R>(std::io::BufReader<R>);
+
+impl<R: std::io::Read> std::io::Read for Pieces<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        use std::io::BufRead as _;
+        let bytes = self.0.fill_buf()?;
+        let read = bytes.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&bytes[..read]);
+        self.0.consume(read);
+        Ok(read)
+    }
+}

@@ -1,25 +1,22 @@
 //! An archive as a row of blocks, read in bounded memory.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 
 use super::header::BLOCK;
 use crate::trouble::Trouble;
 use crate::unpack;
 
-const BUFFER: usize = 256 << 10;
-
 /// The unpacked stream of an archive.
 pub(super) struct Blocks<R> {
     reader: R,
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
+    /// Bytes that were given out last, and are still in the reader's buffer.
+    given: usize,
     position: u64,
 }
 
-impl<R: Read> Blocks<R> {
+impl<R: BufRead> Blocks<R> {
     pub(super) fn new(reader: R) -> Blocks<R> {
-        Blocks { reader, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, position: 0 }
+        Blocks { reader, given: 0, position: 0 }
     }
 
     /// Bytes read so far, after decompression.
@@ -29,15 +26,11 @@ impl<R: Read> Blocks<R> {
 
     /// Up to `most` of the next bytes; none at the end of the stream.
     pub(super) fn some(&mut self, most: u64) -> Result<&[u8], Trouble> {
-        if self.start == self.end {
-            self.end = read(&mut self.reader, &mut self.buffer, self.position)?;
-            self.start = 0;
-        }
-        let taken = (self.end - self.start).min(usize::try_from(most).unwrap_or(usize::MAX));
-        let bytes = &self.buffer[self.start..self.start + taken];
-        self.start += taken;
-        self.position += taken as u64;
-        Ok(bytes)
+        self.reader.consume(std::mem::take(&mut self.given));
+        let bytes = fill(&mut self.reader, self.position)?;
+        self.given = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        self.position += self.given as u64;
+        Ok(&bytes[..self.given])
     }
 
     /// The next block; `None` at the end of the stream.
@@ -91,12 +84,12 @@ impl<R: Read> Blocks<R> {
     }
 }
 
-/// Reads some bytes. The error tells damage that decompression found from a failing disk.
-fn read(reader: &mut impl Read, buffer: &mut [u8], position: u64) -> Result<usize, Trouble> {
-    loop {
-        match reader.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other.map_err(|error| unpack::trouble(&error, position)),
+/// The bytes at hand. The error tells damage that decompression found from a failing disk.
+fn fill(reader: &mut impl BufRead, position: u64) -> Result<&[u8], Trouble> {
+    while let Err(error) = reader.fill_buf() {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(unpack::trouble(&error, position));
         }
     }
+    reader.fill_buf().map_err(|error| unpack::trouble(&error, position))
 }

@@ -12,7 +12,7 @@ mod header;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
+use std::io::BufRead;
 
 use chaos_common::record::{Check, Contents, Status};
 
@@ -29,7 +29,7 @@ const MAX_LINKS: usize = 4 << 20;
 const MAX_EXTENSION: u64 = 1 << 20;
 
 /// Reads an archive that is decompressed.
-pub(crate) fn examine(reader: impl Read, want: &Want, object: &str) -> Result<Found, Trouble> {
+pub(crate) fn examine(reader: impl BufRead, want: &Want, object: &str) -> Result<Found, Trouble> {
     let mut blocks = Blocks::new(reader);
     let mut seen = Seen { expected: vec![None; want.expect.len()], ..Seen::default() };
     walk(&mut blocks, want, &mut seen)?;
@@ -74,7 +74,7 @@ struct Seen {
     outside_bytes: usize,
 }
 
-fn walk(blocks: &mut Blocks<impl Read>, want: &Want, seen: &mut Seen) -> Result<(), Trouble> {
+fn walk(blocks: &mut Blocks<impl BufRead>, want: &Want, seen: &mut Seen) -> Result<(), Trouble> {
     loop {
         let at = blocks.position();
         let Some(block) = blocks.block()? else {
@@ -115,7 +115,7 @@ fn no_end<T>(at: u64, seen: &Seen) -> Result<T, Trouble> {
 
 /// Reads what belongs to one header.
 fn member(
-    blocks: &mut Blocks<impl Read>,
+    blocks: &mut Blocks<impl BufRead>,
     header: Header,
     at: u64,
     want: &Want,
@@ -144,7 +144,7 @@ fn member(
 }
 
 /// Reads a member that is something by itself.
-fn file(blocks: &mut Blocks<impl Read>, header: Header, want: &Want, seen: &mut Seen) -> Result<(), Trouble> {
+fn file(blocks: &mut Blocks<impl BufRead>, header: Header, want: &Want, seen: &mut Seen) -> Result<(), Trouble> {
     let next = std::mem::take(&mut seen.next);
     let name = next.path.unwrap_or(header.name);
     let link = next.link.unwrap_or(header.link);
@@ -206,7 +206,7 @@ fn is_beneath(name: &str, folder: &str) -> bool {
 }
 
 /// Reads a name or attributes.
-fn extension(blocks: &mut Blocks<impl Read>, header: &Header, at: u64) -> Result<Vec<u8>, Trouble> {
+fn extension(blocks: &mut Blocks<impl BufRead>, header: &Header, at: u64) -> Result<Vec<u8>, Trouble> {
     let mut bytes = Vec::new();
     let keep = |part: &[u8]| {
         if bytes.len() as u64 <= MAX_EXTENSION {
@@ -224,7 +224,7 @@ fn extension(blocks: &mut Blocks<impl Read>, header: &Header, at: u64) -> Result
 }
 
 /// One block of zeros was read: the second must follow, and then nothing but zeros.
-fn end(blocks: &mut Blocks<impl Read>, seen: &Seen) -> Result<(), Trouble> {
+fn end(blocks: &mut Blocks<impl BufRead>, seen: &Seen) -> Result<(), Trouble> {
     let start = blocks.position();
     let at = start;
     match blocks.block()? {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes good backups of all kinds, with the real programs: PostgreSQL's of every version in a folder of
 # POSTGRES (scripts/postgres.sh puts them there), GNU tar, gzip, zstd, lz4. PostgreSQL refuses to run as root.
-# usage: make-good.sh FOLDER POSTGRES
+# usage: make-good.sh FOLDER POSTGRES   (and dumps of schemas only, which are not good, into FOLDER-schema-only)
 set -euo pipefail
 out=$1 postgres=$2
 work=$(mktemp -d)
 trap 'for data in "$work"/data-*[0-9]; do "$(cat "$data.bin")/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true; done; rm -rf "$work"' EXIT
-mkdir -p "$out"
+mkdir -p "$out" "$out-schema-only"
 export PGUSER=postgres PGTZ=UTC LC_ALL=C.UTF-8
 
 databases() {
@@ -94,6 +94,8 @@ dumps() { # NAME DATABASE; NAME has the version
     [ "$codec" = none ] || pg_dump -Fp -Z$z "$db" -f "$name-$codec.sql.${ext[$codec]}"
   done
   pg_dump -Fp "$db" -f "$name.sql"
+  pg_dump -Fp --schema-only "$db" -f "$out-schema-only/$1.sql"
+  pg_dump -Fc --schema-only "$db" -f "$out-schema-only/$1-gzip.dump"
   gzip -9 -k -c "$name.sql" >"$name-whole.sql.gz"
   zstd -q -k -c "$name.sql" >"$name-whole.sql.zst"
   lz4 -q -k -c "$name.sql" >"$name-whole.sql.lz4"
@@ -147,4 +149,27 @@ for format in gnu oldgnu pax ustar v7; do
   lz4 -q -c "$out/$format.tar" >"$out/$format.tar.lz4"
   # As pigz -i and bgzip do: one gzip member after another.
   split -b 60000 --filter='gzip -c' "$out/$format.tar" >"$out/$format-members.tar.gz"
+done
+
+# What kubectl and chaos-backup-check export write.
+object() { # KIND NAME VALUE
+  printf 'apiVersion: v1\ndata:\n  key: %s\n  other: %s\nkind: %s\nmetadata:\n  labels:\n    app: shop\n  name: %s\n  namespace: shop\n' "$3" "$3" "$1" "$2"
+}
+for number in 1 5 40; do
+  documents=$out/objects-$number.yaml list=$out/objects-$number-list.yaml
+  printf 'apiVersion: v1\nitems:\n' >"$list"
+  for at in $(seq "$number"); do
+    for kind in ConfigMap Secret; do
+      value=$(echo "value $at of $number" | base64)
+      { echo ---; object $kind "name-$at" "$value"; } >>"$documents"
+      object $kind "name-$at" "$value" | sed '1s/^/- /; 2,$s/^/  /' >>"$list"
+    done
+  done
+  printf 'kind: List\nmetadata:\n  resourceVersion: ""\n' >>"$list"
+  python3 -c '
+import json, sys
+item = lambda kind, at: {"apiVersion": "v1", "kind": kind, "metadata": {"name": f"name-{at}"}, "data": {"key": "dmFsdWU="}}
+number = int(sys.argv[1])
+json.dump({"apiVersion": "v1", "kind": "List", "items": [item(kind, at) for at in range(number) for kind in ("ConfigMap", "Secret")]}, sys.stdout, indent=4)
+print()' "$number" >"$out/objects-$number.json"
 done

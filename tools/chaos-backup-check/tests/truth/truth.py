@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Damages good backups in every way that happens, and counts who sees it.
 
-usage: truth.py CHECK GOOD... [--damaged N] [--peers] [--seed N]
+usage: truth.py CHECK GOOD... [--damaged N] [--schema-only FOLDER] [--peers] [--seed N]
 
 CHECK is chaos-backup-check; each GOOD is a folder of good backups (make-good.sh makes one) or a file.
 Without --peers only CHECK is asked. Ends with 1 if it passed a damaged backup that it could have seen, or
@@ -15,6 +15,10 @@ Case = collections.namedtuple("Case", "kind source shown make")
 
 def is_tar(name):
     return ".tar" in name
+
+
+def is_objects(name):
+    return name.endswith((".yaml", ".json"))
 
 
 def database(name):
@@ -46,6 +50,9 @@ def payload(name, data):
 def file_cases(name, data, random):
     """Ways to damage the bytes of one file: kind, whether its format shows it, the damaged bytes."""
     size = payload(name, data)
+    if is_objects(name):
+        yield from objects_cases(name, data, random)
+        return
     cuts = {0, 1, size - 1, size - 2, size // 10, size // 2, size * 99 // 100, random.randrange(size), random.randrange(size)}
     for at in sorted(cuts):
         yield ("empty" if at == 0 else "cut"), True, data[:at]
@@ -78,6 +85,29 @@ def file_cases(name, data, random):
         yield kind, shown, bytes(flipped)
 
 
+def objects_cases(name, data, random):
+    """Documents of YAML stand for themselves, so that only a list and JSON show that some are missing. Nothing
+    shows that a value is another one."""
+    size = len(data)
+    # kubectl puts the kind of a list behind its items; what follows it is nothing of theirs.
+    end = data.rfind(b"\nkind: List") if name.endswith("list.yaml") else size if name.endswith(".json") else 0
+    lines = [at + 1 for at, byte in enumerate(data) if byte == 10]
+    for at in sorted({0, 1, size // 2, *random.sample(range(size), 6), *random.sample(lines[:-1], 6)}):
+        whole = data[:at].rstrip() == data.rstrip()
+        if not whole:
+            yield ("empty" if at == 0 else "cut"), at == 0 or at < end, data[:at]
+    yield "appended", True, data + b"x"
+    yield "appended", True, data + random.randbytes(300)
+    yield "doubled", True, data + data
+    for _ in range(3):
+        at = random.randrange(size - 20)
+        yield "zeroed range", True, data[:at] + bytes(16) + data[at + 16 :]
+    for kind, at in [("bit in the head", random.randrange(40)), *[("bit in the data", random.randrange(size)) for _ in range(6)]]:
+        flipped = bytearray(data)
+        flipped[at] ^= 1 << random.randrange(8)
+        yield kind, False, bytes(flipped)
+
+
 def same_content(name, one, other):
     """Whether a change behind compression changes nothing: gzip has bits that nobody reads."""
     if not name.endswith(".gz"):
@@ -88,7 +118,7 @@ def same_content(name, one, other):
         return False
 
 
-def cases(path, others, random):
+def cases(path, others, schemas, random):
     name = os.path.basename(path)
     made = []
     if os.path.isdir(path):
@@ -126,14 +156,17 @@ def cases(path, others, random):
             if not same_content(name, damaged, data):
                 made.append(Case(kind, path, shown, lambda to, damaged=damaged: write(to, damaged)))
     copy = lambda source: (lambda to: shutil.copytree(source, to) if os.path.isdir(source) else shutil.copyfile(source, to))
-    other = random.choice([other for other in others if is_tar(other) != is_tar(name)] or [path])
+    kind = lambda name: (is_tar(name), is_objects(name))
+    other = random.choice([other for other in others if kind(other) != kind(name)] or [path])
     if other != path:
         made.append(Case("swapped with another kind", path, True, copy(other)))
-    wrong = [other for other in others if database(os.path.basename(other)) not in (None, database(name)) and not is_tar(other)]
+    wrong = [other for other in others if database(os.path.basename(other)) not in (None, database(name))]
     if wrong and database(name):
         other = random.choice(wrong)
         says = other.endswith((".dump", ".folder", ".dump.zst"))
         made.append(Case("wrong database", path, says, copy(other)))
+    alike = [schema for schema in schemas if os.path.basename(schema).rsplit(".", 1) == [name.split(".")[0], name.split(".")[-1]]]
+    made += [Case("schema only", path, True, copy(schema)) for schema in alike]
     made.append(Case("stale", path, True, copy(path)))
     return made
 
@@ -141,7 +174,7 @@ def cases(path, others, random):
 def configuration(entries, folder):
     text = '[application]\nnamespace = "truth"\n'
     for name, path in entries:
-        kind = "tar" if is_tar(name) else "postgres"
+        kind = "tar" if is_tar(name) else "kubernetes" if is_objects(name) else "postgres"
         text += f'[[backup]]\nname = "{name}"\nkind = "{kind}"\npath = "{path}"\nmax_age = "24h"\n'
         if kind == "postgres" and database(name):
             text += f'database = "{database(name)}"\n'
@@ -180,6 +213,7 @@ def main():
     parser.add_argument("check")
     parser.add_argument("good", nargs="+")
     parser.add_argument("--damaged", type=int, default=2000)
+    parser.add_argument("--schema-only", help="a folder of dumps without data: NAME.dump beside the good NAME.dump")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -215,7 +249,8 @@ def run(args, rnd, good, work):
     for alarm in alarms[:20]:
         print(f"  FALSE ALARM: {alarm['object']}: {alarm['id']}: {alarm['message']}")
 
-    everything = [case for path in kept for case in cases(path, kept, rnd)]
+    schemas = sorted(os.path.join(args.schema_only, name) for name in os.listdir(args.schema_only)) if args.schema_only else []
+    everything = [case for path in kept for case in cases(path, kept, schemas, rnd)]
     rnd.shuffle(everything)
     # Each kind as often as there are ways to it.
     chosen = everything[: args.damaged]

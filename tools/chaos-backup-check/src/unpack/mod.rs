@@ -2,13 +2,17 @@
 //!
 //! A stream that ends early, goes on behind its end, or fails a checksum that it has is an error here.
 
+mod gzip;
+mod inflate;
 mod lz4;
 
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-use flate2::bufread::MultiGzDecoder;
-
+use self::gzip::Gzip;
+pub(crate) use self::gzip::Zlib;
+pub(crate) use self::inflate::Inflate;
 use self::lz4::Lz4;
+use crate::pipe::BUFFER;
 use crate::trouble::Trouble;
 
 /// The largest window of zstd that is decoded, as a power of two: what the zstd program allows by itself. It
@@ -71,9 +75,9 @@ pub(crate) struct Unpacked<'r, R: BufRead> {
 
 enum Decoder<'r, R: BufRead> {
     None(R),
-    Gzip(Box<MultiGzDecoder<R>>),
-    Zstd(zstd::Decoder<'r, R>),
-    Lz4(Box<Lz4<R>>),
+    Gzip(Box<Gzip<R>>),
+    Zstd(BufReader<zstd::Decoder<'r, R>>),
+    Lz4(BufReader<Lz4<R>>),
 }
 
 impl<R: BufRead> Unpacked<'_, R> {
@@ -98,13 +102,13 @@ impl<R: BufRead> Unpacked<'_, R> {
         let memory = |error: io::Error| Trouble::CannotTell(format!("cannot be decompressed: {error}"));
         let decoder = match codec {
             Codec::None => Decoder::None(reader),
-            Codec::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(reader))),
+            Codec::Gzip => Decoder::Gzip(Box::new(Gzip::new(reader))),
             Codec::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(reader).map_err(memory)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(memory)?;
-                Decoder::Zstd(decoder)
+                Decoder::Zstd(BufReader::with_capacity(BUFFER, decoder))
             }
-            Codec::Lz4 => Decoder::Lz4(Box::new(Lz4::new(reader))),
+            Codec::Lz4 => Decoder::Lz4(BufReader::with_capacity(BUFFER, Lz4::new(reader))),
         };
         Ok(Unpacked { decoder, codec, checksum: false })
     }
@@ -117,6 +121,26 @@ impl<R: BufRead> Read for Unpacked<'_, R> {
             Decoder::Gzip(decoder) => decoder.read(buffer),
             Decoder::Zstd(decoder) => decoder.read(buffer),
             Decoder::Lz4(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+impl<R: BufRead> BufRead for Unpacked<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &mut self.decoder {
+            Decoder::None(reader) => reader.fill_buf(),
+            Decoder::Gzip(decoder) => decoder.fill_buf(),
+            Decoder::Zstd(decoder) => decoder.fill_buf(),
+            Decoder::Lz4(decoder) => decoder.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        match &mut self.decoder {
+            Decoder::None(reader) => reader.consume(amount),
+            Decoder::Gzip(decoder) => decoder.consume(amount),
+            Decoder::Zstd(decoder) => decoder.consume(amount),
+            Decoder::Lz4(decoder) => decoder.consume(amount),
         }
     }
 }

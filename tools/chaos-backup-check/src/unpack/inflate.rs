@@ -1,0 +1,519 @@
+//! DEFLATE (RFC 1951), decoded as it comes, in bounded memory.
+//!
+//! Most of the time that a compressed backup takes goes by here. What makes it quick: 64 bits are taken from the
+//! input at once; one look-up gives up to two literals, or a literal and a length ([`tables`]); what
+//! comes next is looked up before a match is copied; and matches are copied in large pieces, whose end may
+//! lie behind theirs. Near the end of the input at hand a second, careful loop takes one byte after another.
+
+// Entries and bits are taken apart; what is cast is masked before.
+#![allow(clippy::cast_possible_truncation)]
+// What is compiled for two kinds of processors must be compiled into each.
+#![allow(clippy::inline_always)]
+
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, BufRead, ErrorKind};
+
+use self::tables::{
+    CODE_BITS, CODE_ENTRIES, DISTANCE_BITS, DISTANCE_ENTRIES, DISTANCES, END, Entry, INVALID, LENGTH, LITERAL_BITS,
+    LITERAL_ENTRIES, LITERALS, SPECIAL, taken,
+};
+
+/// How far back a match may reach.
+const WINDOW: usize = 32 << 10;
+/// Bytes that are decoded at a time, about.
+const OUTPUT: usize = 128 << 10;
+/// Bytes of the pieces that matches are copied in.
+const PIECE: usize = 32;
+/// What may be written beyond `OUTPUT`: literals, the longest match, and the end of its last piece.
+const MARGIN: usize = 8 + 258 + PIECE;
+const BUFFER: usize = WINDOW + OUTPUT + MARGIN;
+/// Bytes of input that the quick loop needs at hand for one round: it takes bits three times.
+const AHEAD: usize = 32;
+
+/// One stream after another while they are decoded.
+pub(crate) struct Inflate {
+    /// What was decoded before, and behind it what is decoded now.
+    buffer: Box<[u8; BUFFER]>,
+    /// What is before it in the buffer was used by the caller.
+    used: usize,
+    /// Where the next byte goes.
+    position: usize,
+    state: State,
+    /// Whether this block is the last.
+    last: bool,
+    bits: Bits,
+    literals: Box<[Entry; LITERAL_ENTRIES]>,
+    distances: Box<[Entry; DISTANCE_ENTRIES]>,
+    /// Uses no instructions that some processors lack; for a test.
+    plain: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Before a block.
+    Block,
+    /// In a block that is not compressed, before so many bytes.
+    Stored(usize),
+    /// In a block of codes.
+    Codes,
+    End,
+}
+
+pub(super) fn damaged(why: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why)
+}
+
+impl Inflate {
+    pub(crate) fn new() -> Inflate {
+        Inflate {
+            buffer: vec![0; BUFFER].into_boxed_slice().try_into().expect("of this size"),
+            used: 0,
+            position: 0,
+            state: State::Block,
+            last: false,
+            bits: Bits::default(),
+            literals: vec![0; LITERAL_ENTRIES].into_boxed_slice().try_into().expect("of this size"),
+            distances: vec![0; DISTANCE_ENTRIES].into_boxed_slice().try_into().expect("of this size"),
+            plain: false,
+        }
+    }
+
+    /// Begins another stream.
+    pub(super) fn reset(&mut self) {
+        (self.used, self.position, self.state, self.last, self.bits) = (0, 0, State::Block, false, Bits::default());
+    }
+
+    /// Decodes some bytes, and lets go of those before; gives none at the end of the stream.
+    pub(super) fn some(&mut self, input: &mut impl BufRead) -> io::Result<&[u8]> {
+        if self.position >= WINDOW + OUTPUT {
+            self.buffer.copy_within(self.position - WINDOW..self.position, 0);
+            self.position = WINDOW;
+        }
+        self.used = self.position;
+        while self.position == self.used && self.state != State::End {
+            self.go_on(input)?;
+        }
+        Ok(self.ready())
+    }
+
+    /// What was decoded and not used.
+    pub(super) fn ready(&self) -> &[u8] {
+        &self.buffer[self.used..self.position]
+    }
+
+    /// Marks some of it as used.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.used += bytes;
+    }
+
+    /// The next four whole bytes behind the stream, the lowest first.
+    pub(super) fn word(&mut self, input: &mut impl BufRead) -> io::Result<u32> {
+        self.bits.align();
+        self.bits.take(input, 32)
+    }
+
+    /// Decodes up to the end of the output, of a block, or of the stream.
+    fn go_on(&mut self, input: &mut impl BufRead) -> io::Result<()> {
+        while self.position < WINDOW + OUTPUT {
+            match self.state {
+                State::Block if self.last => {
+                    self.state = State::End;
+                    return Ok(());
+                }
+                State::Block => self.block(input)?,
+                State::Stored(left) => self.stored(input, left)?,
+                State::Codes => self.codes(input)?,
+                State::End => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a block's header.
+    fn block(&mut self, input: &mut impl BufRead) -> io::Result<()> {
+        let header = self.bits.take(input, 3)?;
+        self.last = header & 1 == 1;
+        match header >> 1 {
+            0 => {
+                self.bits.align();
+                let (length, check) = (self.bits.take(input, 16)?, self.bits.take(input, 16)?);
+                if length != !check & 0xffff {
+                    return Err(damaged("the length of a block that is not compressed"));
+                }
+                self.state = State::Stored(length as usize);
+            }
+            1 => {
+                let mut lengths = [8; LITERALS];
+                lengths[144..256].fill(9);
+                lengths[256..280].fill(7);
+                tables::literals(&lengths, &mut self.literals);
+                tables::distances(&[5; DISTANCES], &mut self.distances);
+                self.state = State::Codes;
+            }
+            2 => {
+                self.lengths(input)?;
+                self.state = State::Codes;
+            }
+            _ => return Err(damaged("no such kind of block")),
+        }
+        Ok(())
+    }
+
+    /// Reads the codes of a block.
+    fn lengths(&mut self, input: &mut impl BufRead) -> io::Result<()> {
+        const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+        let literals = self.bits.take(input, 5)? as usize + 257;
+        let distances = self.bits.take(input, 5)? as usize + 1;
+        let codes = self.bits.take(input, 4)? as usize + 4;
+        if literals > 286 || distances > 30 {
+            return Err(damaged("too many codes"));
+        }
+        let mut of_codes = [0; 19];
+        for place in &ORDER[..codes] {
+            of_codes[*place] = self.bits.take(input, 3)? as u8;
+        }
+        let mut table = [0; CODE_ENTRIES];
+        if !tables::codes(&of_codes, &mut table) {
+            return Err(damaged("the codes of the lengths of codes"));
+        }
+        let mut lengths = [0_u8; 286 + 30];
+        let mut at = 0;
+        while at < literals + distances {
+            let entry = self.bits.look_up(input, &table, CODE_BITS)?;
+            let (length, times) = match entry >> 16 {
+                length @ 0..16 => (length as u8, 1),
+                16 => {
+                    let Some(before) = at.checked_sub(1) else {
+                        return Err(damaged("a length is repeated before the first"));
+                    };
+                    (lengths[before], 3 + self.bits.take(input, 2)? as usize)
+                }
+                17 => (0, 3 + self.bits.take(input, 3)? as usize),
+                _ => (0, 11 + self.bits.take(input, 7)? as usize),
+            };
+            let Some(places) = lengths[..literals + distances].get_mut(at..at + times) else {
+                return Err(damaged("more lengths than codes"));
+            };
+            places.fill(length);
+            at += times;
+        }
+        if lengths[256] == 0 {
+            return Err(damaged("no code for the end of the block"));
+        }
+        if !tables::literals(&lengths[..literals], &mut self.literals) {
+            return Err(damaged("the codes of literals and lengths"));
+        }
+        if !tables::distances(&lengths[literals..literals + distances], &mut self.distances) {
+            return Err(damaged("the codes of distances"));
+        }
+        Ok(())
+    }
+
+    /// Copies what is not compressed.
+    fn stored(&mut self, input: &mut impl BufRead, mut left: usize) -> io::Result<()> {
+        // Whole bytes that were taken ahead.
+        while left > 0 && self.bits.count > 0 {
+            self.buffer[self.position] = self.bits.take(input, 8)? as u8;
+            self.position += 1;
+            left -= 1;
+        }
+        while left > 0 && self.position < WINDOW + OUTPUT {
+            let bytes = input.fill_buf()?;
+            if bytes.is_empty() {
+                return Err(cut());
+            }
+            let some = bytes.len().min(left).min(WINDOW + OUTPUT - self.position);
+            self.buffer[self.position..self.position + some].copy_from_slice(&bytes[..some]);
+            input.consume(some);
+            self.position += some;
+            left -= some;
+        }
+        self.state = if left == 0 { State::Block } else { State::Stored(left) };
+        Ok(())
+    }
+
+    /// Decodes codes up to the end of the output or of the block.
+    fn codes(&mut self, input: &mut impl BufRead) -> io::Result<()> {
+        while self.state == State::Codes && self.position < WINDOW + OUTPUT {
+            let bytes = input.fill_buf()?;
+            if bytes.len() >= AHEAD {
+                let used = self.quick(bytes)?;
+                input.consume(used);
+                if self.state != State::Codes || self.position >= WINDOW + OUTPUT {
+                    return Ok(());
+                }
+            }
+            self.careful(input)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes while there is enough of input and room for output; gives how many bytes it used.
+    fn quick(&mut self, input: &[u8]) -> io::Result<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if !self.plain && std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
+            // A quarter quicker: shifts by a variable number of bits are most of what is done here.
+            #[expect(unsafe_code, reason = "what is compiled for some processors may only run on them")]
+            // SAFETY: this processor has the instructions that the function is compiled for.
+            return unsafe { self.quick_bmi(input) };
+        }
+        self.quick_as_compiled(input)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "bmi1,bmi2")]
+    fn quick_bmi(&mut self, input: &[u8]) -> io::Result<usize> {
+        self.quick_as_compiled(input)
+    }
+
+    #[inline(always)]
+    fn quick_as_compiled(&mut self, input: &[u8]) -> io::Result<usize> {
+        const LITERAL_MASK: usize = (1 << LITERAL_BITS) - 1;
+        const DISTANCE_MASK: usize = (1 << DISTANCE_BITS) - 1;
+        let (literals, distances) = (&*self.literals, &*self.distances);
+        let buffer = &mut *self.buffer;
+        let Bits { value: mut bits, mut count } = self.bits;
+        let (mut position, mut rest) = (self.position, input);
+        // Makes 56 bits of them or more. Those above are right as well, and come again.
+        macro_rules! refill {
+            () => {
+                let word = u64::from_le_bytes(rest[..8].try_into().expect("eight"));
+                bits |= word.wrapping_shl(count);
+                rest = &rest[7 - (count as usize >> 3 & 7)..];
+                count |= 56;
+            };
+        }
+        // Of a number of bits to shift by only the lowest six count, and of `count` as well: the rest of an entry does
+        // not matter.
+        macro_rules! drop_bits {
+            ($entry:expr) => {
+                bits = bits.wrapping_shr($entry);
+                count = count.wrapping_sub($entry);
+            };
+        }
+        macro_rules! next_literal {
+            () => {
+                literals[bits as usize & LITERAL_MASK]
+            };
+        }
+        // Writes two, of which perhaps one is meant.
+        macro_rules! put_literals {
+            ($entry:expr) => {
+                drop_bits!($entry);
+                buffer[position..position + 2].copy_from_slice(&(($entry >> 16) as u16).to_le_bytes());
+                position += ($entry >> 12 & 3) as usize;
+            };
+        }
+        refill!();
+        let mut entry = next_literal!();
+        let result = 'out: {
+            while rest.len() >= AHEAD && position < WINDOW + OUTPUT {
+                let mut before = bits;
+                // Three times at most 10 bits, and 20 of a length behind them: 56 are there.
+                if entry & (LENGTH | SPECIAL) == 0 {
+                    put_literals!(entry);
+                    (entry, before) = (next_literal!(), bits);
+                    if entry & (LENGTH | SPECIAL) == 0 {
+                        put_literals!(entry);
+                        (entry, before) = (next_literal!(), bits);
+                        if entry & (LENGTH | SPECIAL) == 0 {
+                            put_literals!(entry);
+                            refill!();
+                            entry = next_literal!();
+                            continue;
+                        }
+                    }
+                }
+                drop_bits!(entry);
+                if entry & SPECIAL != 0 {
+                    if entry & (END | INVALID) == 0 {
+                        let index = bits & ((1 << (entry >> 8 & 15)) - 1);
+                        before = bits;
+                        entry = literals[(entry >> 16) as usize + index as usize];
+                        drop_bits!(entry);
+                    }
+                    if entry & END != 0 {
+                        self.state = State::Block;
+                        break 'out Ok(());
+                    }
+                    if entry & INVALID != 0 {
+                        break 'out Err(damaged("no such code"));
+                    }
+                    if entry & LENGTH == 0 {
+                        buffer[position] = (entry >> 16) as u8;
+                        position += 1;
+                        refill!();
+                        entry = next_literal!();
+                        continue;
+                    }
+                }
+                // A length, and perhaps a literal before it.
+                buffer[position] = (entry >> 16) as u8;
+                position += (entry >> 12 & 1) as usize;
+                let extra = (before & ((1 << taken(entry)) - 1)) >> (entry >> 8 & 15);
+                let length = 3 + (entry >> 24) as usize + extra as usize;
+                // A distance takes 28 bits at most.
+                refill!();
+                let mut distance = distances[bits as usize & DISTANCE_MASK];
+                if distance & SPECIAL != 0 {
+                    drop_bits!(distance);
+                    if distance & INVALID != 0 {
+                        break 'out Err(damaged("no such code of a distance"));
+                    }
+                    let index = bits & ((1 << (distance >> 8 & 15)) - 1);
+                    distance = distances[(distance >> 16) as usize + index as usize];
+                    if distance & SPECIAL != 0 {
+                        break 'out Err(damaged("no such code of a distance"));
+                    }
+                }
+                let extra = (bits & ((1 << taken(distance)) - 1)) >> (distance >> 8 & 15);
+                let far = (distance >> 16) as usize + extra as usize;
+                drop_bits!(distance);
+                // 28 bits are left at least, and 10 needed to look at what comes next, while the match is copied.
+                entry = next_literal!();
+                refill!();
+                let Some(from) = position.checked_sub(far) else {
+                    break 'out Err(damaged("a distance reaches before the beginning"));
+                };
+                copy(buffer, from, position, length);
+                position += length;
+            }
+            Ok(())
+        };
+        // Whole bytes of what was taken ahead go back, as far as they were taken here.
+        count &= 63;
+        let taken = input.len() - rest.len();
+        let back = taken.min(count as usize / 8);
+        count -= back as u32 * 8;
+        (self.position, self.bits) = (position, Bits { value: bits & ((1 << count) - 1), count });
+        result.map(|()| taken - back)
+    }
+
+    /// Decodes one code, or a length and its distance, with no more input than they have.
+    fn careful(&mut self, input: &mut impl BufRead) -> io::Result<()> {
+        let entry = self.bits.look_up(input, &self.literals[..], LITERAL_BITS)?;
+        if entry & SPECIAL != 0 {
+            if entry & END == 0 {
+                return Err(damaged("no such code"));
+            }
+            self.state = State::Block;
+            return Ok(());
+        }
+        if entry & LENGTH == 0 {
+            self.buffer[self.position..self.position + 2].copy_from_slice(&((entry >> 16) as u16).to_le_bytes());
+            self.position += (entry >> 12 & 3) as usize;
+            return Ok(());
+        }
+        self.buffer[self.position] = (entry >> 16) as u8;
+        self.position += (entry >> 12 & 1) as usize;
+        let extra = self.bits.take(input, taken(entry) - (entry >> 8 & 15))?;
+        let length = 3 + (entry >> 24) as usize + extra as usize;
+        let distance = self.bits.look_up(input, &self.distances[..], DISTANCE_BITS)?;
+        if distance & SPECIAL != 0 {
+            return Err(damaged("no such code of a distance"));
+        }
+        let extra = self.bits.take(input, taken(distance) - (distance >> 8 & 15))?;
+        let far = (distance >> 16) as usize + extra as usize;
+        let Some(from) = self.position.checked_sub(far) else {
+            return Err(damaged("a distance reaches before the beginning"));
+        };
+        copy(&mut self.buffer, from, self.position, length);
+        self.position += length;
+        Ok(())
+    }
+}
+
+/// Bits that were taken from the input and not used.
+#[derive(Clone, Copy, Default)]
+struct Bits {
+    value: u64,
+    count: u32,
+}
+
+impl Bits {
+    /// Finds what the next bits mean, and takes them; its extra bits are not.
+    fn look_up(&mut self, input: &mut impl BufRead, table: &[Entry], index_bits: u32) -> io::Result<Entry> {
+        let (mut start, mut size) = (0, index_bits);
+        loop {
+            let entry = table[start + (self.value & ((1 << size) - 1)) as usize];
+            let code = if entry & SPECIAL != 0 { taken(entry) } else { entry >> 8 & 15 };
+            // With the bits that are missing taken for zeros, a code that fits into those that are there is right.
+            if code > self.count {
+                self.byte(input)?;
+                continue;
+            }
+            self.value >>= code;
+            self.count -= code;
+            if entry & SPECIAL == 0 || entry & (END | INVALID) != 0 {
+                return Ok(entry);
+            }
+            (start, size) = ((entry >> 16) as usize, entry >> 8 & 15);
+        }
+    }
+
+    /// Takes so many bits.
+    fn take(&mut self, input: &mut impl BufRead, bits: u32) -> io::Result<u32> {
+        while self.count < bits {
+            self.byte(input)?;
+        }
+        let value = self.value & ((1 << bits) - 1);
+        self.value >>= bits;
+        self.count -= bits;
+        Ok(value as u32)
+    }
+
+    /// Drops the bits up to the next whole byte.
+    fn align(&mut self) {
+        self.value >>= self.count % 8;
+        self.count -= self.count % 8;
+    }
+
+    fn byte(&mut self, input: &mut impl BufRead) -> io::Result<()> {
+        let Some(byte) = input.fill_buf()?.first() else { return Err(cut()) };
+        self.value |= u64::from(*byte) << self.count;
+        self.count += 8;
+        input.consume(1);
+        Ok(())
+    }
+}
+
+pub(super) fn cut() -> io::Error {
+    io::Error::new(ErrorKind::UnexpectedEof, "the stream is cut")
+}
+
+/// Copies a match, which may overlap itself; may write up to a piece beyond it.
+#[inline(always)]
+fn copy(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
+    if to - from < PIECE {
+        near(buffer, from, to, length);
+        return;
+    }
+    piece::<PIECE>(buffer, from, to);
+    let mut done = PIECE;
+    while done < length {
+        piece::<PIECE>(buffer, from + done, to + done);
+        done += PIECE;
+    }
+}
+
+#[inline(always)]
+fn piece<const SIZE: usize>(buffer: &mut [u8; BUFFER], from: usize, to: usize) {
+    let piece: [u8; SIZE] = buffer[from..from + SIZE].try_into().expect("of this size");
+    buffer[to..to + SIZE].copy_from_slice(&piece);
+}
+
+/// Copies a match that begins less than a piece before its end. No piece may read what it has not written yet.
+fn near(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
+    match to - from {
+        16.. => (0..length).step_by(16).for_each(|done| piece::<16>(buffer, from + done, to + done)),
+        8.. => (0..length).step_by(8).for_each(|done| piece::<8>(buffer, from + done, to + done)),
+        1 => {
+            let byte = buffer[from];
+            buffer[to..to + length].fill(byte);
+        }
+        _ => (0..length).for_each(|done| buffer[to + done] = buffer[from + done]),
+    }
+}
