@@ -1,7 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build demo demo-down test sweep lint bench truth schemas install
+.PHONY: help build demo demo-down test sweep lint bench truth fuzz schemas install
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,6 +29,9 @@ bench: ## speed and memory against the runbook's own commands
 
 truth: ## damaged backups by the thousand: who sees it
 	@scripts/truth.sh
+
+fuzz: ## throw anything at the parsers of backups (MINUTES=60)
+	@scripts/fuzz.sh
 
 schemas: ## write the JSON Schemas of the records anew
 	@. scripts/lib.sh && UPDATE_SCHEMAS=1 cargo test -q -p chaos-common --test schemas

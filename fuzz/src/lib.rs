@@ -1,0 +1,182 @@
+//! The parsers of chaos-backup-check, as its own files have them, and what must hold for any bytes: no panic, no
+//! hang, bounded memory, and the same answer however the bytes arrive.
+//!
+//! The tool is a program and no library, so its modules are taken by their paths.
+
+// The rest of the tool, which uses what is left over here, is not here.
+#![allow(dead_code)]
+
+#[path = "../../tools/chaos-backup-check/src/digest.rs"]
+mod digest;
+#[path = "../../tools/chaos-backup-check/src/evidence.rs"]
+mod evidence;
+#[path = "../../tools/chaos-backup-check/src/manifest.rs"]
+mod manifest;
+#[path = "../../tools/chaos-backup-check/src/manifests/mod.rs"]
+mod manifests;
+#[path = "../../tools/chaos-backup-check/src/pgdump/mod.rs"]
+mod pgdump;
+#[path = "../../tools/chaos-backup-check/src/pipe.rs"]
+mod pipe;
+#[path = "../../tools/chaos-backup-check/src/state.rs"]
+mod state;
+#[path = "../../tools/chaos-backup-check/src/tarball/mod.rs"]
+mod tarball;
+#[path = "../../tools/chaos-backup-check/src/trouble.rs"]
+mod trouble;
+#[path = "../../tools/chaos-backup-check/src/unpack/mod.rs"]
+mod unpack;
+#[path = "../../tools/chaos-backup-check/src/verify.rs"]
+mod verify;
+
+/// Files in memory, in place of those of a disk, a pod, or an object storage.
+mod source {
+    use std::collections::BTreeMap;
+    use std::io::{Cursor, Read};
+
+    use crate::trouble::Trouble;
+
+    pub(crate) trait Source: Send + Sync {
+        fn list(&self) -> Result<Vec<(String, bool)>, Trouble>;
+        fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble>;
+        fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>);
+    }
+
+    pub(crate) struct Files(pub(crate) BTreeMap<String, Vec<u8>>);
+
+    impl Source for Files {
+        fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
+            Ok(self.0.keys().map(|name| (name.clone(), true)).collect())
+        }
+        fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+            let Some(bytes) = self.0.get(name) else { return Trouble::cannot_tell("is not there") };
+            Ok((Box::new(Cursor::new(bytes.clone())), bytes.len() as u64))
+        }
+        fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {
+            (String::new(), Ok(None))
+        }
+    }
+
+    pub(crate) struct Found(Files);
+
+    impl Found {
+        pub(crate) fn source(&self) -> &dyn Source {
+            &self.0
+        }
+    }
+}
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Cursor, Read};
+
+use self::trouble::Trouble;
+use self::unpack::Unpacked;
+use self::verify::{Found, Want};
+
+/// Bytes that are unpacked at most. More only costs time: the tool reads on in the same memory.
+const UNPACKED: u64 = 4 << 20;
+
+/// A dump in custom format, or a script.
+pub fn dump(bytes: &[u8]) {
+    let want = Want { database: Some("shop".to_owned()), expect: vec!["users".to_owned()] };
+    let size = Some(bytes.len() as u64);
+    same(bytes, |reader| pgdump::examine(reader, size, &want, "fuzz"));
+}
+
+/// The folder of a dump in directory format: `toc.dat`, and behind lines of the form `==> NAME <==` its other files.
+pub fn folder(bytes: &[u8]) {
+    let mut files = BTreeMap::new();
+    let mut name = "toc.dat".to_owned();
+    let mut rest = bytes;
+    loop {
+        let (content, next) = split(rest);
+        files.insert(name, content.to_vec());
+        let Some((following, after)) = next else { break };
+        name = following;
+        rest = after;
+    }
+    let _ = pgdump::directory::verify(&source::Files(files), &Want::default(), "fuzz");
+}
+
+/// A tar archive that is decompressed.
+pub fn tar(bytes: &[u8]) {
+    let want = Want { database: None, expect: vec!["app/config".to_owned()] };
+    same(bytes, |reader| tarball::examine(reader, &want, "fuzz"));
+}
+
+/// What gzip, zstd and lz4 made, and anything else.
+pub fn unpack(bytes: &[u8]) {
+    let all = |mut unpacked: Box<dyn Read + '_>, piece: usize| {
+        let (mut buffer, mut unpacked_bytes) = (vec![0; piece], Vec::new());
+        while unpacked_bytes.len() < usize::try_from(UNPACKED).expect("small") {
+            match unpacked.read(&mut buffer) {
+                Ok(0) => return Some(unpacked_bytes),
+                Ok(read) => unpacked_bytes.extend_from_slice(&buffer[..read]),
+                Err(_) => return None,
+            }
+        }
+        Some(unpacked_bytes)
+    };
+    let Ok(unpacked) = Unpacked::sniff(bytes) else { return };
+    let whole = all(Box::new(unpacked), 1 << 16);
+    let Ok(unpacked) = Unpacked::sniff(BufReader::with_capacity(13, bytes)) else {
+        panic!("cannot be told from its first bytes");
+    };
+    let in_pieces = all(Box::new(unpacked), 997);
+    let cut = |bytes: Option<Vec<u8>>| bytes.map(|bytes| bytes[..bytes.len().min(UNPACKED as usize)].to_vec());
+    let whole = cut(whole);
+    assert!(whole == cut(in_pieces), "the same bytes, in pieces, are something else");
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let theirs = cut(all(Box::new(flate2::bufread::MultiGzDecoder::new(bytes)), 1 << 16));
+        assert!(whole == theirs, "another decoder sees it otherwise");
+    }
+}
+
+/// Kubernetes objects, in YAML or JSON.
+pub fn objects(bytes: &[u8]) {
+    let _ = manifests::examine(bytes, Some(bytes.len() as u64));
+}
+
+/// What stands beside a backup: its manifest, and the evidence of drills.
+pub fn sidecar(bytes: &[u8]) {
+    if let Ok(manifest) = manifest::Manifest::parse(bytes) {
+        let text = serde_json::to_vec(&manifest).expect("written again");
+        assert_eq!(manifest::Manifest::parse(&text).as_ref(), Ok(&manifest), "and read again");
+        let _ = manifest.differs(0, "");
+    }
+    if let Ok(evidence) = evidence::Evidence::parse(bytes) {
+        let text = serde_json::to_vec(&evidence).expect("written again");
+        assert_eq!(evidence::Evidence::parse(&text).as_ref(), Ok(&evidence), "and read again");
+    }
+}
+
+/// Parses bytes that come all at once, and again as they come from a slow pipe: the answer must be the same.
+fn same(bytes: &[u8], parse: impl Fn(Box<dyn BufRead + Send + '_>) -> Result<Found, Trouble>) {
+    let told = |found: Result<Found, Trouble>| match found {
+        Ok(found) => Ok((found.message, found.checks.iter().map(|check| check.status).collect::<Vec<_>>())),
+        Err(Trouble::Damaged(_)) => Err("damaged"),
+        Err(Trouble::CannotTell(_)) => Err("cannot tell"),
+    };
+    let whole = told(parse(Box::new(Cursor::new(bytes))));
+    let size = 1 + bytes.len() % 61;
+    // What begins a backup is there at once, also from a pipe.
+    let (start, rest) = bytes.split_at(bytes.len().min(512));
+    assert_eq!(told(parse(Box::new(start.chain(BufReader::with_capacity(size, rest))))), whole, "in pieces of {size}");
+}
+
+/// Up to the next line that names a file; its name, and what is behind it.
+fn split(bytes: &[u8]) -> (&[u8], Option<(String, &[u8])>) {
+    let mut finder = memchr::memmem::find_iter(bytes, b"\n==> ");
+    let found = finder.find_map(|at| {
+        let line = &bytes[at + 5..];
+        let end = memchr::memmem::find(&line[..line.len().min(80)], b" <==\n")?;
+        let name = std::str::from_utf8(&line[..end]).ok().filter(|name| {
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) && !name.starts_with('.')
+        })?;
+        (!name.is_empty()).then(|| (at, name.to_owned(), &line[end + 5..]))
+    });
+    match found {
+        None => (bytes, None),
+        Some((at, name, rest)) => (&bytes[..at], Some((name, rest))),
+    }
+}
