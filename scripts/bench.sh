@@ -19,3 +19,4 @@ python3 "$root/scripts/bench/recovery.py" "$CARGO_TARGET_DIR/release/chaos-injec
 "$root/scripts/bench/scale.sh" "$CARGO_TARGET_DIR/release"
 "$root/scripts/bench/fingerprint.sh" "$CARGO_TARGET_DIR/release"
 "$root/scripts/bench/load.sh" "$CARGO_TARGET_DIR/release"
+"$root/scripts/bench/backup.sh" "$CARGO_TARGET_DIR/release"
