@@ -40,6 +40,18 @@ def free_port():
         return server.getsockname()[1]
 
 
+def listens(port, server):
+    """Waits until the server takes connections."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit("load.py: nginx does not start")
+
+
 def run(command, core):
     """What a command printed, and the processor seconds it used."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -91,7 +103,7 @@ def full_speed(tool, url, folder):
 def closed_loop(tool):
     nginx = found("nginx")
     if nginx is None or len(CORES) < 2:
-        print("closed loop: NOT MEASURED: it wants nginx (Debian's nginx-light) and two cores")
+        print("closed loop: NOT MEASURED: it wants nginx and two cores")
         return
     with tempfile.TemporaryDirectory() as folder:
         folder, port = Path(folder), free_port()
@@ -103,7 +115,7 @@ def closed_loop(tool):
         )
         server = subprocess.Popen([nginx, "-c", folder / "nginx.conf"], stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {CORES[0]}))
         try:
-            time.sleep(0.5)
+            listens(port, server)
             rates = {}
             print(f"closed loop at full speed, {CONNECTIONS} connections, nginx and generator on one core each, medians of {RUNS} runs of {SECONDS} s:")
             there = full_speed(tool, f"http://127.0.0.1:{port}/", folder)

@@ -15,6 +15,7 @@ debian() {
   rm -rf "$folder"
   mkdir -p "$folder"
   (cd "$folder" && apt-get download -qq "${@:3}" 2>/dev/null && for package in ./*.deb; do dpkg -x "$package" .; done) || return 1
+  [ -x "$folder/$path" ] || return 1
   printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$folder/usr/lib/$(uname -m)-linux-gnu" "$folder/$path" >"$bin/$program"
   chmod +x "$bin/$program"
 }
@@ -28,7 +29,7 @@ with_cargo() {
 skipped() { echo "SKIPPED: $1 could not be fetched" >&2; }
 
 say "fetching other load generators"
-debian nginx usr/sbin/nginx nginx-light || skipped nginx
+debian nginx usr/sbin/nginx nginx || skipped nginx
 debian wrk usr/bin/wrk wrk libluajit-5.1-2 || skipped wrk
 with_go hey github.com/rakyll/hey@latest || skipped hey
 with_go vegeta github.com/tsenart/vegeta/v12@latest || skipped vegeta
