@@ -29,10 +29,12 @@ case $action in
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || die "no aiosmtpd here; scripts/setup.sh gets it"
     mkdir -p "$dir"
     nohup /usr/bin/python3 "$here/receivers.py" "$dir" "$SMTP_PORT" "$HOOK_PORT" >"$dir/receivers.log" 2>&1 </dev/null &
-    echo $! >"$pidfile"
-    for ((tries = 0; tries < 100; tries++)); do
+    receivers=$!
+    echo "$receivers" >"$pidfile"
+    for ((tries = 0; tries < 300; tries++)); do
       if listening "$SMTP_PORT" && listening "$HOOK_PORT"; then exit 0; fi
-      running >/dev/null || break
+      # By its name it is not known yet while it is still this shell's copy.
+      kill -0 "$receivers" 2>/dev/null || break
       sleep 0.05
     done
     die "the receivers did not start: $(tail -n 1 "$dir/receivers.log")"
