@@ -18,7 +18,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(15);
 
 /// Pods a page of a list. A page is in memory as a whole, and a pod as the API server tells it takes ten
 /// kilobytes and more.
-pub const PAGE: u32 = 200;
+pub const PAGE: u32 = 100;
 
 /// Takes in every pod of a list, slimmed, with no more than a page in memory. `what` names the attempt in
 /// errors.
