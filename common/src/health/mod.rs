@@ -10,7 +10,7 @@ mod clock;
 mod events;
 mod jobs;
 pub mod metrics;
-mod monitoring;
+pub mod monitoring;
 mod nodes;
 mod pods;
 mod room;

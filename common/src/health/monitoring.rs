@@ -84,7 +84,9 @@ pub(super) async fn examine(
     (checks, state)
 }
 
-fn endpoint(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint {
+/// Where one of the monitoring systems answers.
+#[must_use]
+pub fn endpoint(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint {
     Endpoint {
         namespace: monitoring.namespace.clone(),
         service: system.service.clone(),

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chaos_common::config::{Monitoring, MonitoringSystem};
+use chaos_common::config::Monitoring;
+use chaos_common::health::monitoring::endpoint;
 use chaos_common::record::{AlertSeen, Check};
 use chaos_common::vantage::{Asker, Endpoint};
 use serde_json::Value;
@@ -42,15 +43,8 @@ impl Observer {
     /// Starts to ask; nothing if no Prometheus is configured.
     pub fn start(asker: &Asker, monitoring: Option<&Monitoring>) -> Option<Observer> {
         let monitoring = monitoring?;
-        let endpoint = |system: &MonitoringSystem| Endpoint {
-            namespace: monitoring.namespace.clone(),
-            service: system.service.clone(),
-            port: system.port,
-            tls: false,
-            vantage: system.vantage.clone(),
-        };
-        let prometheus = endpoint(monitoring.prometheus.as_ref()?);
-        let alertmanager = monitoring.alertmanager.as_ref().map(endpoint);
+        let prometheus = endpoint(monitoring, monitoring.prometheus.as_ref()?);
+        let alertmanager = monitoring.alertmanager.as_ref().map(|system| endpoint(monitoring, system));
         let (stop, stopped) = oneshot::channel();
         let (sender, latest) = watch::channel(Seen::default());
         let task = tokio::spawn(observe(asker.clone(), prometheus, alertmanager, sender, stopped));

@@ -130,7 +130,7 @@ pub fn name(field: &[String]) -> String {
 pub fn get(object: &Value, field: &[String]) -> Value {
     let step = |value: Option<Value>, part: &String| {
         let value = value?;
-        match part.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        match element_of_list(part) {
             Some(wanted) => value.as_array()?.iter().find(|one| one["name"] == wanted).cloned(),
             None => value.get(part).cloned(),
         }
@@ -138,17 +138,20 @@ pub fn get(object: &Value, field: &[String]) -> Value {
     field.iter().fold(Some(object.clone()), step).unwrap_or(Value::Null)
 }
 
+/// The name of a list's element, where a part of a field's path is one: `[NAME]`.
+fn element_of_list(part: &str) -> Option<&str> {
+    part.strip_prefix('[')?.strip_suffix(']')
+}
+
 /// The value inside the objects and lists that lead to it.
 pub fn nest(field: &[String], value: &Value) -> Value {
-    field.iter().rev().fold(value.clone(), |inner, part| {
-        match part.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(name) => {
-                let mut element = inner;
-                element["name"] = name.into();
-                json!([element])
-            }
-            None => json!({ part: inner }),
+    field.iter().rev().fold(value.clone(), |inner, part| match element_of_list(part) {
+        Some(name) => {
+            let mut element = inner;
+            element["name"] = name.into();
+            json!([element])
         }
+        None => json!({ part: inner }),
     })
 }
 

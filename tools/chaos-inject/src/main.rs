@@ -21,6 +21,7 @@ mod peer;
 mod permissions;
 mod plan;
 mod pods;
+mod policy;
 mod recovery;
 mod retelling;
 mod rollback;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chaos_common::record::Check;
+use chaos_common::record::{Check, Plan};
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
@@ -12,10 +12,15 @@ use crate::peer::{self, Cut, Route};
 use crate::wholeness::Wholeness;
 
 /// Time for the first good answers, before the fault.
-pub const FIRST_ANSWERS: Duration = Duration::from_secs(15);
+const FIRST_ANSWERS: Duration = Duration::from_secs(15);
 /// Time for a policy to show: it is put into force within seconds, or never.
 const EFFECT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The longest that routes are asked: through the whole run, and before it.
+pub fn longest(context: &Context, plan: &Plan) -> Duration {
+    FIRST_ANSWERS + context.config.experiment.warm_up.0 + Duration::from_millis(plan.worst_case_ms)
+}
 
 /// Both routes, and what became of them.
 #[derive(Debug, Default)]

@@ -1,8 +1,7 @@
 //! What is watched through every experiment, whatever its fault: what callers of the Services see, which
 //! alerts fire, and whether somebody elsewhere wants the run to stop.
 
-use chaos_common::config::MonitoringSystem;
-use chaos_common::health::services::endpoint;
+use chaos_common::health::{monitoring, services::endpoint};
 use chaos_common::record::{AlertSeen, Check, Permission, Plan};
 use chaos_common::vantage::{Asker, Endpoint, Vantage};
 use futures::StreamExt;
@@ -46,16 +45,9 @@ fn asked(context: &Context) -> impl Iterator<Item = (Endpoint, String)> {
 pub fn permissions(context: &Context) -> Vec<Permission> {
     let mut needed: Vec<Permission> =
         asked(context).flat_map(|(endpoint, _)| to_ask(&context.asker, &endpoint)).collect();
-    if let Some(monitoring) = &context.config.monitoring {
-        let systems = [&monitoring.prometheus, &monitoring.alertmanager].into_iter().flatten();
-        let endpoint = |system: &MonitoringSystem| Endpoint {
-            namespace: monitoring.namespace.clone(),
-            service: system.service.clone(),
-            port: system.port,
-            tls: false,
-            vantage: system.vantage.clone(),
-        };
-        needed.extend(systems.flat_map(|system| to_ask(&context.asker, &endpoint(system))));
+    if let Some(config) = &context.config.monitoring {
+        let systems = [&config.prometheus, &config.alertmanager].into_iter().flatten();
+        needed.extend(systems.flat_map(|system| to_ask(&context.asker, &monitoring::endpoint(config, system))));
     }
     needed
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, label_selector};
-use chaos_common::record::{BlastRadius, Check, ObjectRef, Permission, Target, WorkloadRef};
+use chaos_common::record::{BlastRadius, Change, Check, ObjectRef, Permission, Target, WorkloadRef};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -125,6 +125,16 @@ impl Workload {
             .filter_map(|template| template["metadata"]["name"].as_str())
             .flat_map(|name| (0..self.replicas).map(move |n| format!("{name}-{}-{n}", self.which.name)));
         named.chain(of_set).collect()
+    }
+
+    /// It is to have so many replicas, and after the undo those that it has now.
+    pub fn scale_to(&self, replicas: i64) -> Change {
+        Change::Set {
+            object: self.object.clone(),
+            field: vec!["spec".to_owned(), "replicas".to_owned()],
+            original: self.replicas.into(),
+            faulted: replicas.into(),
+        }
     }
 
     /// For the plan's list of targets.

@@ -1,8 +1,6 @@
 //! DNS failure: a NetworkPolicy that lets a workload's pods reach everything but name servers. Names have to
 //! fail in one of these pods while the same Service, asked by its address, goes on answering.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use chaos_common::cluster::{ReadError, ReadErrorKind};
 use chaos_common::config;
@@ -11,21 +9,19 @@ use chaos_common::health::services::endpoint;
 use chaos_common::record::{Change, Check, Plan};
 use chaos_common::vantage::Endpoint;
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 use serde_json::{Value, json};
 
 use crate::alarm::Abort;
 use crate::apply::Made;
-use crate::blast_radius;
 use crate::context::Context;
 use crate::fault::{End, Fault};
 use crate::peer::{Asking, Route};
-use crate::permissions::{need, need_one};
+use crate::permissions::need_one;
 use crate::plan::Draft;
-use crate::script::EXPERIMENT_LABEL;
+use crate::policy::Policy;
 use crate::select::Selection;
-use crate::traffic::{FIRST_ANSWERS, Traffic};
+use crate::traffic::{self, Traffic};
 use crate::watching::{Seen, to_exec};
 use crate::wholeness::Wholeness;
 use crate::workload::{self, Workload};
@@ -94,44 +90,23 @@ fn other_ports() -> Vec<(u16, u16)> {
     ranges
 }
 
-/// The policy that allows pods with these labels everything but name servers.
-fn no_names(name: &str, namespace: &str, labels: &Value) -> Value {
-    let port = |protocol: &'static str| {
-        other_ports().into_iter().map(move |(from, to)| json!({ "protocol": protocol, "port": from, "endPort": to }))
-    };
-    let ports: Vec<Value> = ["TCP", "UDP", "SCTP"].into_iter().flat_map(port).collect();
-    json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": { "name": name, "namespace": namespace, "labels": { EXPERIMENT_LABEL: NAME } },
-        "spec": { "podSelector": labels, "policyTypes": ["Egress"], "egress": [{ "ports": ports }] },
-    })
-}
-
-/// `limit.policies`: policies add up. Beside one that restricts what these pods may reach, ours would allow them
-/// more than they have now.
-fn policies(others: &[NetworkPolicy], labels: &Value) -> Vec<Check> {
-    const ID: &str = "limit.policies";
-    let restricts = |policy: &&NetworkPolicy| {
-        let Some(spec) = &policy.spec else { return false };
-        let selects = spec.pod_selector.as_ref().is_none_or(|selector| blast_radius::selects_labels(selector, labels));
-        let egress = spec.policy_types.iter().flatten().any(|kind| kind == "Egress") || spec.egress.is_some();
-        selects && egress
-    };
-    let checks: Vec<Check> = others
-        .iter()
-        .filter(restricts)
-        .map(|policy| {
-            let object = format!("networkpolicy/{}", policy.metadata.name.as_deref().unwrap_or_default());
-            Check::fail(
-                ID,
-                object,
-                "says already what these pods may reach: a second policy could only allow them more",
-            )
-            .hint("choose a workload whose egress no policy governs")
-        })
-        .collect();
-    if checks.is_empty() { vec![Check::pass(ID, "", "no other policy governs what these pods reach")] } else { checks }
-}
+/// The policy that allows its pods everything but name servers. Beside one that restricts what they may reach it
+/// would allow them more than they have now.
+const NO_NAMES: Policy = Policy {
+    experiment: NAME,
+    rules: || {
+        let ports = |protocol: &'static str| {
+            let port = move |(from, to)| json!({ "protocol": protocol, "port": from, "endPort": to });
+            other_ports().into_iter().map(port)
+        };
+        let ports: Vec<Value> = ["TCP", "UDP", "SCTP"].into_iter().flat_map(ports).collect();
+        json!({ "policyTypes": ["Egress"], "egress": [{ "ports": ports }] })
+    },
+    in_the_way: |other| other.policy_types.iter().flatten().any(|kind| kind == "Egress") || other.egress.is_some(),
+    why: "says already what these pods may reach: a second policy could only allow them more",
+    hint: "choose a workload whose egress no policy governs",
+    clear: "no other policy governs what these pods reach",
+};
 
 #[async_trait(?Send)]
 impl Fault for DnsFailure {
@@ -142,41 +117,20 @@ impl Fault for DnsFailure {
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let namespace = &context.namespace;
         let target = Workload::read(context, namespace, &self.workload).await?;
-        let selector = target.now["spec"]["selector"].clone();
-        let mut checks = target.checks.clone();
-        let api: Api<NetworkPolicy> = Api::namespaced(context.cluster.client.clone(), namespace);
-        let what = format!("list networkpolicies in namespace {namespace}");
-        match context.cluster.list(&api, &ListParams::default(), what).await {
-            Ok(others) => checks.extend(policies(&others, &target.now["spec"]["template"]["metadata"]["labels"])),
-            Err(error) => checks.push(error.check("limit.policies", "")),
-        }
-        let mut permissions = workload::permissions(namespace, &self.workload);
-        permissions.push(need(namespace, "list", "networking.k8s.io", "networkpolicies"));
-        match (self.asked(context), self.deployment()) {
-            (Ok((asked, _)), Ok(name)) => {
-                permissions.extend(to_exec(namespace, name));
-                permissions.push(need_one(&asked.namespace, "get", "", "services", &asked.service));
-            }
-            (Err(why), _) | (_, Err(why)) => checks.push(Check::fail("limit.observable", "", why)),
-        }
-        let radius = target.radius(target.ready);
-        checks.extend(workload::whole(context, &[&radius]).await);
-        let name = format!("chaos-{NAME}-{}", target.which.name);
-        let object = context.own_object("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", name);
-        let manifest = no_names(&object.name, namespace, &selector);
-        let draft = Draft {
-            experiment: NAME,
-            targets: vec![target.target()],
-            changes: vec![Change::Make { object, manifest }],
+        let mut draft = Draft {
             affected: self.settings.affected.clone(),
-            blast_radius: vec![radius],
             hold: self.settings.duration.0,
             recovery: self.settings.recovery_limit.0,
-            undo: "the policy is deleted".to_owned(),
             alerts: self.settings.alerts.clone(),
-            permissions,
-            checks,
+            ..NO_NAMES.draft(context, &target).await
         };
+        match (self.asked(context), self.deployment()) {
+            (Ok((asked, _)), Ok(name)) => {
+                draft.permissions.extend(to_exec(namespace, name));
+                draft.permissions.push(need_one(&asked.namespace, "get", "", "services", &asked.service));
+            }
+            (Err(why), _) | (_, Err(why)) => draft.checks.push(Check::fail("limit.observable", "", why)),
+        }
         draft.finish(context).await
     }
 
@@ -200,7 +154,7 @@ impl Fault for DnsFailure {
                 format!("service {} has no address of its own, so names can't be told from traffic", asked.service)
             })?;
         let pod = cluster.ready_pod(&context.namespace, self.deployment()?).await.map_err(|error| error.to_string())?;
-        let most = Duration::from_millis(plan.worst_case_ms) + FIRST_ANSWERS + context.config.experiment.warm_up.0;
+        let most = traffic::longest(context, plan);
         let url = asked.url(&path);
         let route = Route::start(cluster, &pod, Asking::anew(&url, None, most));
         let control = Route::start(cluster, &pod, Asking::anew(&url, Some(&address), most));
@@ -232,12 +186,14 @@ impl Fault for DnsFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::tests::judged;
     use chaos_common::record::Status;
+    use k8s_openapi::api::networking::v1::NetworkPolicy;
 
     #[test]
     fn every_port_but_those_of_name_servers_stays_open() {
         assert_eq!(other_ports(), [(1, 52), (54, 5352), (5354, 65535)]);
-        let policy = no_names("x", "prod", &json!({ "matchLabels": { "app": "shop" } }));
+        let policy = NO_NAMES.manifest("x", "prod", &json!({ "matchLabels": { "app": "shop" } }));
         let policy: NetworkPolicy = serde_json::from_value(policy).expect("a policy");
         let spec = policy.spec.expect("a spec");
         assert_eq!(spec.policy_types.as_deref(), Some(&["Egress".to_owned()][..]));
@@ -246,11 +202,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_restricts_egress_already_would_be_widened() {
-        let labels = json!({ "app": "shop" });
-        let judged = |yaml: &str| {
-            let policy: NetworkPolicy = serde_saphyr::from_str(yaml).expect("a policy");
-            policies(&[policy], &labels)[0].status
-        };
+        let judged = |other: &str| judged(&NO_NAMES, other);
         assert_eq!(judged("{spec: {podSelector: {}, policyTypes: [Egress]}}"), Status::Fail);
         assert_eq!(judged("{spec: {podSelector: {}, egress: [{ports: [{port: 80}]}]}}"), Status::Fail);
         assert_eq!(judged("{spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{}]}}"), Status::Pass);

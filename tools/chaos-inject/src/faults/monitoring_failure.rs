@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::config::{self, Monitoring, MonitoringSystem};
 use chaos_common::exit::Failure;
+use chaos_common::health::monitoring::endpoint;
 use chaos_common::record::{Change, Check, EventKind, Plan, Time};
 use chaos_common::vantage::Endpoint;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::alarm::Abort;
@@ -158,16 +159,6 @@ fn systems(monitoring: &Monitoring) -> Vec<&MonitoringSystem> {
     [&monitoring.prometheus, &monitoring.grafana, &monitoring.alertmanager].into_iter().flatten().collect()
 }
 
-fn endpoint(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint {
-    Endpoint {
-        namespace: monitoring.namespace.clone(),
-        service: system.service.clone(),
-        port: system.port,
-        tls: false,
-        vantage: system.vantage.clone(),
-    }
-}
-
 async fn ask(context: &Context, endpoint: &Endpoint, path: &str) -> Result<Value, String> {
     match context.asker.get(endpoint, path, LIMIT).await {
         Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
@@ -219,12 +210,7 @@ impl Fault for MonitoringFailure {
                     "has no replicas already: there is nothing to take away",
                 ));
             }
-            changes.push(Change::Set {
-                object: target.object.clone(),
-                field: vec!["spec".to_owned(), "replicas".to_owned()],
-                original: json!(target.replicas),
-                faulted: json!(0),
-            });
+            changes.push(target.scale_to(0));
             targets.push(target.target());
             radius.push(target.radius(target.ready));
         }
@@ -370,6 +356,7 @@ impl Fault for MonitoringFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn samples(times: &[f64]) -> Value {
         let values: Vec<Value> = times.iter().map(|time| json!([time, "1"])).collect();

@@ -9,7 +9,6 @@ use chaos_common::record::{Change, Check, EventKind, Plan};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::alarm::Abort;
@@ -113,12 +112,7 @@ impl Fault for ScaleDown {
         let draft = Draft {
             experiment: NAME,
             targets: vec![target.target()],
-            changes: vec![Change::Set {
-                object: target.object.clone(),
-                field: vec!["spec".to_owned(), "replicas".to_owned()],
-                original: json!(target.replicas),
-                faulted: json!((target.replicas - takes).max(0)),
-            }],
+            changes: vec![target.scale_to((target.replicas - takes).max(0))],
             blast_radius: vec![radius],
             hold: self.settings.duration.0,
             recovery: self.settings.recovery_limit.0,

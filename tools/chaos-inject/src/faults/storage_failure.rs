@@ -12,7 +12,6 @@ use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, DatabaseMoment, EventKind, Plan, TableFingerprint};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::Api;
-use serde_json::json;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::alarm::Abort;
@@ -246,12 +245,7 @@ impl Fault for StorageFailure {
         let draft = Draft {
             experiment: NAME,
             targets: vec![target.target()],
-            changes: vec![Change::Set {
-                object: target.object.clone(),
-                field: vec!["spec".to_owned(), "replicas".to_owned()],
-                original: json!(target.replicas),
-                faulted: json!(0),
-            }],
+            changes: vec![target.scale_to(0)],
             affected: [target.services.clone(), self.settings.affected.clone()].concat(),
             blast_radius: vec![radius],
             hold: self.settings.stop_limit.0.min(Duration::from_secs(1)) + self.settings.duration.0,
