@@ -10,6 +10,8 @@
 mod digest;
 #[path = "../../tools/chaos-backup-check/src/evidence.rs"]
 mod evidence;
+#[path = "../../tools/chaos-backup-check/src/found.rs"]
+mod found;
 #[path = "../../tools/chaos-backup-check/src/manifest.rs"]
 mod manifest;
 #[path = "../../tools/chaos-backup-check/src/manifests/mod.rs"]
@@ -29,52 +31,29 @@ mod unpack;
 #[path = "../../tools/chaos-backup-check/src/verify.rs"]
 mod verify;
 
-/// Files in memory, in place of those of a disk, a pod, or an object storage.
-mod source {
-    use std::collections::BTreeMap;
-    use std::io::{Cursor, Read};
-
-    use crate::trouble::Trouble;
-
-    pub(crate) trait Source: Send + Sync {
-        fn list(&self) -> Result<Vec<(String, bool)>, Trouble>;
-        fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble>;
-        fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>);
-    }
-
-    pub(crate) struct Files(pub(crate) BTreeMap<String, Vec<u8>>);
-
-    impl Source for Files {
-        fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
-            Ok(self.0.keys().map(|name| (name.clone(), true)).collect())
-        }
-        fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
-            let Some(bytes) = self.0.get(name) else { return Trouble::cannot_tell("is not there") };
-            Ok((Box::new(Cursor::new(bytes.clone())), bytes.len() as u64))
-        }
-        fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {
-            (String::new(), Ok(None))
-        }
-    }
-
-    pub(crate) struct Found(Files);
-
-    impl Found {
-        pub(crate) fn source(&self) -> &dyn Source {
-            &self.0
-        }
-    }
-}
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Cursor, Read};
 
+use self::found::{Found, Want};
+use self::pgdump::directory::Files;
 use self::trouble::Trouble;
 use self::unpack::Unpacked;
-use self::verify::{Found, Want};
 
 /// Bytes that are unpacked at most. More only costs time: the tool reads on in the same memory.
 const UNPACKED: u64 = 4 << 20;
+
+/// Files in memory, in place of those of a disk, a pod, or an object storage.
+struct InMemory(BTreeMap<String, Vec<u8>>);
+
+impl Files for InMemory {
+    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
+        Ok(self.0.keys().map(|name| (name.clone(), true)).collect())
+    }
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+        let Some(bytes) = self.0.get(name) else { return Trouble::cannot_tell("is not there") };
+        Ok((Box::new(Cursor::new(bytes.clone())), bytes.len() as u64))
+    }
+}
 
 /// A dump in custom format, or a script.
 pub fn dump(bytes: &[u8]) {
@@ -95,7 +74,7 @@ pub fn folder(bytes: &[u8]) {
         name = following;
         rest = after;
     }
-    let _ = pgdump::directory::verify(&source::Files(files), &Want::default(), "fuzz");
+    let _ = pgdump::directory::verify(&InMemory(files), &Want::default(), "fuzz");
 }
 
 /// A tar archive that is decompressed.

@@ -5,29 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
 use chaos_common::cli;
-use chaos_common::cluster::Access;
-use chaos_common::config::{Config, Span};
+use chaos_common::config::Span;
 use chaos_common::record::{Backup, BackupAction, BackupItem, Check};
 use jiff::Timestamp;
 
-use crate::progress::Readings;
+use crate::context::Context;
 use crate::{item, pg_tool};
 
 /// Files that are read at the same time.
 const READERS: usize = 2;
-
-/// What a check needs to know besides its backup.
-#[derive(Clone, Debug)]
-pub(crate) struct Context {
-    /// The way to the cluster.
-    pub(crate) access: Access,
-    /// The application's namespace.
-    pub(crate) namespace: String,
-    /// The whole configuration.
-    pub(crate) config: Arc<Config>,
-    /// Where readers tell what they read.
-    pub(crate) readings: Readings,
-}
 
 /// The end that a run is given.
 #[derive(Clone, Copy, Debug)]

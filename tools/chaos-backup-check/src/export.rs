@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::check::Context;
+use crate::context::Context;
 use crate::kinds::{KindOf, makes_itself};
 use crate::manifest::Manifest;
 use crate::manifests::{self, Object, Objects};

@@ -6,7 +6,7 @@
 
 use chaos_common::config::{Backup, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Status, Time};
+use chaos_common::record::{BackupItem, Check, Status, Time};
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds};
@@ -14,6 +14,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
+/// Id of the check of whether a backup is young enough.
+pub(crate) const FRESH: &str = "backup.fresh";
 /// A backup that is due may be made so much later.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -221,6 +223,17 @@ fn separator<'t>(text: &'t [u8], any: &[u8]) -> (bool, &'t [u8]) {
         Some((first, rest)) if any.contains(first) => (true, rest),
         _ => (false, text),
     }
+}
+
+/// Says how old it is.
+pub(crate) fn aged(judged: Freshness, item: &mut BackupItem) -> Check {
+    let mut check = Check::new(FRESH, &item.path, judged.status, judged.message);
+    if judged.status == Status::Fail {
+        check = check.hint("see why the job that makes this backup has not run, and make one now");
+    }
+    item.made = Some(judged.made);
+    item.age_s = Some(judged.age_s);
+    check
 }
 
 #[cfg(test)]

@@ -7,20 +7,16 @@ use chaos_common::config::{Backup, BackupKind, Config, Place};
 use chaos_common::record::{BackupItem, Check, Status, Time};
 use jiff::Timestamp;
 
-use crate::check::Context;
-use crate::freshness::{self, Due, Freshness};
+use crate::context::Context;
+use crate::found::{COMPLETE, Verified, Want};
+use crate::freshness::{self, Due, FRESH, aged};
 use crate::live::ID as LIVE;
-use crate::manifest::{self, Manifest};
+use crate::manifest::{Manifest, SEALED};
 use crate::manifests::Object;
-use crate::source::{self, Found};
+use crate::source::{self, Found, PRESENT};
 use crate::trouble::Trouble;
-use crate::verify::{Verified, Want};
 use crate::{evidence, live, previous, snapshot};
 
-pub(crate) const PRESENT: &str = "backup.present";
-pub(crate) const FRESH: &str = "backup.fresh";
-pub(crate) const COMPLETE: &str = "backup.complete";
-pub(crate) const SEALED: &str = "backup.sealed";
 /// A file that was written to so short ago may still be written.
 const YOUNG: Duration = Duration::from_secs(60);
 /// How long it is waited for whether more of it is written.
@@ -86,7 +82,7 @@ fn look(backup: &Backup, now: Timestamp, context: &Context) -> (BackupItem, Vec<
     let leads = if matches!(backup.place(), Ok(Place::S3 { .. })) { "the newest is" } else { "a link to" };
     let to = item.resolved.as_ref().map(|path| format!(", {leads} {path}")).unwrap_or_default();
     let mut checks = vec![Check::pass(PRESENT, &object, format!("{} of {size} bytes{to}", found.noun))];
-    let manifest = manifest::of(&found);
+    let manifest = found.manifest();
     let mut read = Vec::new();
     let objects = complete(&found, backup, context, &mut item, &mut read, &manifest);
     let sealed = read.iter().any(|check| check.id == SEALED && check.status == Status::Pass);
@@ -113,17 +109,6 @@ fn fresh(found: &Found, now: Timestamp, sealed: Option<Timestamp>, due: &Due, it
         (None, None) => return Check::unknown(FRESH, object, "the file system gives it no modification time"),
     };
     aged(judged, item)
-}
-
-/// Says how old it is.
-pub(crate) fn aged(judged: Freshness, item: &mut BackupItem) -> Check {
-    let mut check = Check::new(FRESH, &item.path, judged.status, judged.message);
-    if judged.status == Status::Fail {
-        check = check.hint("see why the job that makes this backup has not run, and make one now");
-    }
-    item.made = Some(judged.made);
-    item.age_s = Some(judged.age_s);
-    check
 }
 
 /// Reads the file in full.

@@ -1,12 +1,14 @@
 //! `chaos-backup-check`: would the backups restore?
 
 mod check;
+mod context;
 mod cron;
 mod digest;
 mod drill;
 mod evidence;
 mod exec;
 mod export;
+mod found;
 mod freshness;
 mod item;
 mod kinds;
@@ -43,7 +45,8 @@ use chaos_common::stream::{Format, Stream, Tool};
 use chaos_common::{text, tool};
 use clap::{Parser, Subcommand};
 
-use self::check::{Context, Deadline};
+use self::check::Deadline;
+use self::context::Context;
 use self::cron::{CronArgs, Held, Lock, Plugin};
 use self::progress::Progress;
 

@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use chaos_common::record::{Contents, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::source::Found;
-use crate::trouble::Trouble;
-use crate::verify::Verified;
+use crate::found::Verified;
 
+/// Id of the check of whether a backup is what its manifest says.
+pub(crate) const SEALED: &str = "backup.sealed";
 /// The kind and major version of a manifest.
 const SCHEMA: &str = "chaos.manifest/1";
 /// No manifest is larger: a database with a hundred thousand tables makes one of ten megabytes.
@@ -97,13 +97,6 @@ impl Manifest {
         text.push(b'\n');
         text
     }
-}
-
-/// The manifest of a backup that was found; `None` if there is none.
-pub(crate) fn of(found: &Found) -> Result<Option<Manifest>, Trouble> {
-    let (name, text) = found.source().manifest();
-    let trouble = |why: String| Trouble::CannotTell(format!("its manifest {name} {why}"));
-    text.and_then(|text| text.map(|text| Manifest::parse(&text)).transpose()).map_err(trouble)
 }
 
 /// Writes the manifest of a file of this machine beside it, whole or not at all.

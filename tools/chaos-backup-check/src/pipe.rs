@@ -3,8 +3,6 @@
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
-use crate::verify::fill;
-
 /// Bytes of a buffer.
 pub(crate) const BUFFER: usize = 128 << 10;
 /// Buffers that are on their way at most: enough that a busy machine, which lets a thread wait for some
@@ -80,6 +78,20 @@ pub(crate) fn ahead<T>(reader: &mut (impl BufRead + Send), judge: impl FnOnce(&m
         scope.spawn(move || writer.copy(reader));
         judge(&mut bytes)
     })
+}
+
+/// Fills a buffer as far as it goes.
+pub(crate) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (filled, Some(error)),
+        }
+    }
+    (filled, None)
 }
 
 impl BufRead for Reader {

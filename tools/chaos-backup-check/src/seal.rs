@@ -8,7 +8,7 @@ use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Status, Time};
 use chaos_common::stream::Tool;
 
-use crate::check::Context;
+use crate::context::Context;
 use crate::item;
 use crate::manifest::Manifest;
 use crate::source::{self, Found};

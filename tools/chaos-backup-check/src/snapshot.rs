@@ -7,10 +7,12 @@ use chaos_common::record::{BackupItem, Check, Contents, Status, Time};
 use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
-use crate::check::Context;
-use crate::freshness::{self, Due};
-use crate::item::{COMPLETE, FRESH, PRESENT, SEALED, aged};
+use crate::context::Context;
+use crate::found::COMPLETE;
+use crate::freshness::{self, Due, FRESH, aged};
+use crate::manifest::SEALED;
 use crate::progress::bytes;
+use crate::source::PRESENT;
 
 const EXPECTED: &str = "backup.expected";
 

@@ -13,13 +13,19 @@ use chaos_common::config::{Backup, BackupKind, Config, Place};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Status};
 
-use crate::check::Context;
+use crate::context::Context;
+use crate::found::{Verified, Want};
+use crate::freshness;
+use crate::manifest::Manifest;
+use crate::pgdump::directory::{self, Files};
 use crate::progress::Readings;
 use crate::trouble::Trouble;
-use crate::verify::{Verified, Want, verify};
-use crate::{freshness, pgdump};
+use crate::verify::verify;
 
 pub(crate) use self::local::resolved;
+
+/// Id of the check of whether it is there.
+pub(crate) const PRESENT: &str = "backup.present";
 
 /// A backup that was found.
 pub(crate) struct Found {
@@ -63,15 +69,11 @@ pub(crate) struct Neighbour {
 }
 
 /// The way to one backup. Its calls wait, and are made on threads that may.
-pub(crate) trait Source: Send + Sync {
+pub(crate) trait Source: Files + Send + Sync {
     /// How it is now. `Err` says why that can't be told.
     fn state(&self) -> Result<State, String>;
     /// Its bytes, from the first to the last, or an error where they end before that.
     fn open(&self) -> Result<Box<dyn Read + Send>, Trouble>;
-    /// The names of a folder's files, each with whether it is one.
-    fn list(&self) -> Result<Vec<(String, bool)>, Trouble>;
-    /// The bytes of a folder's file, and how many there are.
-    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble>;
     /// Where its manifest would be, for people, and what is there.
     fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>);
     /// Files beside it.
@@ -165,12 +167,19 @@ impl Found {
     ) -> Result<Verified, Trouble> {
         let size = self.before.size;
         if self.folder {
-            return pgdump::directory::verify(&*self.source, want, object);
+            return directory::verify(&*self.source, want, object);
         }
         if size == 0 {
             return Trouble::damaged("is empty (0 bytes)");
         }
         verify(readings.watch(object, Some(size), self.source.open()?), kind, Some(size), want, object)
+    }
+
+    /// Its manifest; `None` if there is none.
+    pub(crate) fn manifest(&self) -> Result<Option<Manifest>, Trouble> {
+        let (name, text) = self.source.manifest();
+        let trouble = |why: String| Trouble::CannotTell(format!("its manifest {name} {why}"));
+        text.and_then(|text| text.map(|text| Manifest::parse(&text)).transpose()).map_err(trouble)
     }
 
     /// What changed since it was found.

@@ -11,7 +11,7 @@ use super::programs::numbers;
 use super::server::Server;
 use super::trouble::Trouble;
 use super::{Dump, Restored, identity, roles};
-use crate::check::Context;
+use crate::context::Context;
 use crate::digest;
 use crate::pgdump::directory::line;
 

@@ -8,9 +8,9 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use super::trouble::Trouble;
 use crate::digest::{self, Sha256};
+use crate::pipe::fill;
 use crate::trouble::Trouble as Unread;
 use crate::unpack::{self, Unpacked};
-use crate::verify::fill;
 
 /// Bytes of a piece.
 const PIECE: usize = 256 << 10;

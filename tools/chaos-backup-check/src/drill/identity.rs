@@ -7,7 +7,7 @@ use chaos_common::cluster::Cluster;
 
 use super::server::Server;
 use super::trouble::Trouble;
-use crate::check::Context;
+use crate::context::Context;
 
 const LIMIT: Duration = Duration::from_secs(15);
 const MAX_ANSWER: u64 = 4096;

@@ -11,6 +11,7 @@ mod programs;
 mod roles;
 mod scratch;
 mod server;
+mod talk;
 mod trouble;
 
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::feed::Feed;
 use self::trouble::Trouble;
-use crate::check::{Context, Deadline};
+use crate::check::Deadline;
+use crate::context::Context;
 use crate::progress::Readings;
 use crate::source::Found;
 use crate::{evidence, item, source};

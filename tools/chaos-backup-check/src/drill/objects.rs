@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Restored;
 use super::feed::Feed;
 use super::trouble::Trouble;
-use crate::check::Context;
+use crate::context::Context;
 use crate::export::clean;
 use crate::kinds::KindOf;
 use crate::trouble::count;

@@ -16,9 +16,9 @@ use tokio::time::sleep;
 
 use super::feed::Feed;
 use super::scratch::SUPERUSER;
-use super::server::{Ran, talk};
+use super::talk::{Ran, talk};
 use super::trouble::Trouble;
-use crate::check::Context;
+use crate::context::Context;
 use crate::exec::Container;
 use crate::source::remote;
 

@@ -4,20 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::process::Command;
 
 use super::feed::Feed;
 use super::pod::PodServer;
 use super::programs::Programs;
 use super::scratch::{SUPERUSER, Scratch};
+use super::talk::{Ran, talk};
 use super::trouble::Trouble;
-use crate::check::Context;
-
-/// The most that is kept of what a program says.
-const MAX_SAID: u64 = 256 << 10;
-/// The most that an answer may have.
-const MAX_ANSWER: u64 = 64 << 20;
+use crate::context::Context;
 
 /// The way to a server, by PostgreSQL's own programs. Passwords go through the environment.
 pub(crate) struct Server {
@@ -38,15 +33,6 @@ enum Way {
     Here { programs: Programs, env: Vec<(String, String)>, own: Option<Scratch> },
     /// In the pod that was made for the drill, beside the server.
     Pod(Box<PodServer>),
-}
-
-/// What a program did.
-pub(super) struct Ran {
-    pub(super) success: bool,
-    pub(super) answer: String,
-    pub(super) said: String,
-    /// Size and digest of what it was fed.
-    pub(super) read: (u64, String),
 }
 
 impl Server {
@@ -255,30 +241,6 @@ async fn run(command: &mut Command, feed: Feed) -> Result<Ran, Trouble> {
     let (read, answer, said) = talk(feed, stdin, stdout, stderr).await;
     let status = child.wait().await.map_err(cannot)?;
     Ok(Ran { success: status.success(), answer: answer.map_err(cannot)?, said: said.map_err(cannot)?, read: read? })
-}
-
-/// What came of feeding a program.
-type Fed = Result<(u64, String), Trouble>;
-type Heard = std::io::Result<String>;
-
-/// Feeds a program, and hears what it answers and says, all at the same time.
-pub(super) async fn talk(
-    feed: Feed,
-    stdin: impl AsyncWrite + Unpin,
-    stdout: impl AsyncRead + Unpin,
-    stderr: impl AsyncRead + Unpin,
-) -> (Fed, Heard, Heard) {
-    futures::future::join3(feed.into(stdin), hear(stdout, MAX_ANSWER), hear(stderr, MAX_SAID)).await
-}
-
-async fn hear(output: impl AsyncRead + Unpin, max: u64) -> Heard {
-    let mut kept = Vec::new();
-    let mut output = output.take(max);
-    let heard = output.read_to_end(&mut kept).await;
-    // What it says besides is not kept, but must not stop it.
-    let mut rest = output.into_inner();
-    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.and(heard)?;
-    Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
 /// Text of a URL in which `%41` stands for `A`.

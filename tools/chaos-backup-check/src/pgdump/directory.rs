@@ -13,11 +13,10 @@ use super::header::{self, Form};
 use super::input::Input;
 use super::rows::Sink;
 use super::toc::{self, Kind, Place, Toc};
-use crate::digest;
-use crate::source::Source;
+use crate::digest::{self, read_all};
+use crate::found::{Found, Verified, Want};
 use crate::trouble::Trouble;
 use crate::unpack::{self, Codec, Unpacked};
-use crate::verify::{Found, Verified, Want, read_all};
 
 const TOC: &str = "toc.dat";
 /// Endings of compressed files, which `pg_restore` looks for in turn.
@@ -28,9 +27,17 @@ const OUTPUT: usize = 128 << 10;
 /// The longest line of a list of large objects.
 const MAX_LINE: u64 = 1024;
 
+/// The files of a folder, wherever it is.
+pub(crate) trait Files {
+    /// Their names, each with whether it is one.
+    fn list(&self) -> Result<Vec<(String, bool)>, Trouble>;
+    /// The bytes of one, and how many there are.
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble>;
+}
+
 /// The files of a folder that were read so far.
 struct Folder<'f> {
-    source: &'f dyn Source,
+    source: &'f dyn Files,
     /// Names of all files, and the digests of those that were read.
     files: BTreeMap<String, Option<String>>,
     size_bytes: u64,
@@ -38,7 +45,7 @@ struct Folder<'f> {
 }
 
 /// Reads all files of a folder.
-pub(crate) fn verify(source: &dyn Source, want: &Want, object: &str) -> Result<Verified, Trouble> {
+pub(crate) fn verify(source: &dyn Files, want: &Want, object: &str) -> Result<Verified, Trouble> {
     let mut folder = Folder::open(source)?;
     if !folder.files.contains_key(TOC) {
         return Trouble::damaged("is a folder without toc.dat: it is no dump in directory format (pg_dump -Fd)");
@@ -73,7 +80,7 @@ pub(crate) fn line(name: &str, sha256: Option<&str>) -> String {
 }
 
 impl Folder<'_> {
-    fn open(source: &dyn Source) -> Result<Folder<'_>, Trouble> {
+    fn open(source: &dyn Files) -> Result<Folder<'_>, Trouble> {
         let mut files = BTreeMap::new();
         for (name, is_file) in source.list()? {
             if !is_file {

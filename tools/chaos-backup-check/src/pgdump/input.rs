@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::rows::Text;
+use super::text::Text;
 use crate::trouble::Trouble;
 use crate::unpack;
 

@@ -19,16 +19,17 @@ mod rows;
 mod script;
 #[cfg(test)]
 mod tests;
+mod text;
 mod toc;
 
 use std::io::Read;
 
-use chaos_common::record::{Check, Contents, Status, TableRows};
+use chaos_common::record::{Check, Contents, Status};
 
 use self::header::Form;
+use crate::found::{Found, Want};
 use crate::trouble::{Trouble, count};
 use crate::unpack::Codec;
-use crate::verify::{Found, Want};
 
 /// Reads a dump of `size` bytes, if that is known.
 pub(crate) fn examine(
@@ -159,9 +160,4 @@ fn restorable_check((status, message): (Status, String), object: &str) -> Check 
 /// Whether a file begins as a script of `pg_dump` does.
 pub(crate) fn is_script(start: &[u8]) -> bool {
     script::begins(start)
-}
-
-/// Whether a table is the one that is named, with its schema or without.
-pub(crate) fn is_table(table: &TableRows, name: &str) -> bool {
-    table.table == name || table.table.rsplit_once('.').is_some_and(|(_, table)| table == name)
 }

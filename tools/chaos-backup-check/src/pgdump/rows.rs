@@ -3,6 +3,7 @@
 //! Where data is not compressed nothing guards its bytes. So everything that this text can't hold is
 //! looked for: zero bytes, carriage returns, bytes that are no UTF-8, rows with too few columns.
 
+use super::text::Text;
 use super::toc::Kind;
 
 /// What takes the bytes of one block of data, as they come.
@@ -42,71 +43,6 @@ impl Sink {
             Sink::Inserts(text) => text.finish().map(|()| None),
             Sink::Blob => Ok(None),
         }
-    }
-}
-
-/// Text in one encoding.
-#[derive(Debug)]
-pub(super) struct Text {
-    utf8: bool,
-    /// The first bytes of a character that was cut by the end of the last bytes.
-    carry: Vec<u8>,
-    last: u8,
-}
-
-impl Text {
-    pub(super) fn new(utf8: bool) -> Text {
-        Text { utf8, carry: Vec::new(), last: b'\n' }
-    }
-
-    /// Takes some bytes.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
-        if memchr::memchr(0, bytes).is_some() {
-            return Err("holds a zero byte, which text can't".to_owned());
-        }
-        self.last = bytes.last().copied().unwrap_or(self.last);
-        if self.utf8 && !self.decode(bytes) {
-            return Err("holds bytes that are not UTF-8".to_owned());
-        }
-        Ok(())
-    }
-
-    fn decode(&mut self, mut bytes: &[u8]) -> bool {
-        while !self.carry.is_empty() {
-            let Some((first, rest)) = bytes.split_first() else {
-                return true;
-            };
-            self.carry.push(*first);
-            bytes = rest;
-            match std::str::from_utf8(&self.carry) {
-                Ok(_) => self.carry.clear(),
-                Err(error) if error.error_len().is_some() => return false,
-                Err(_) => {}
-            }
-        }
-        match std::str::from_utf8(bytes) {
-            Ok(_) => true,
-            Err(error) if error.error_len().is_some() => false,
-            Err(error) => {
-                self.carry.extend_from_slice(&bytes[error.valid_up_to()..]);
-                true
-            }
-        }
-    }
-
-    /// Whether the bytes so far end in the middle of a character.
-    pub(super) fn in_a_character(&self) -> bool {
-        !self.carry.is_empty()
-    }
-
-    fn finish(&self) -> Result<(), String> {
-        if self.in_a_character() {
-            return Err("ends in the middle of a character".to_owned());
-        }
-        if self.last != b'\n' {
-            return Err("ends in the middle of a line".to_owned());
-        }
-        Ok(())
     }
 }
 

@@ -15,7 +15,8 @@ use chaos_common::record::TableRows;
 
 use self::lexer::{Lexer, Token};
 use super::input::Input;
-use super::rows::{CopyText, Text};
+use super::rows::CopyText;
+use super::text::Text;
 use super::toc;
 use crate::trouble::Trouble;
 

@@ -9,8 +9,8 @@ use flate2::write::ZlibEncoder;
 
 use super::examine;
 use super::header::Form;
+use crate::found::{Found, Want};
 use crate::trouble::Trouble;
-use crate::verify::{Found, Want};
 
 macro_rules! fixture {
     ($name:literal) => {

@@ -8,6 +8,7 @@ use chaos_common::config::BackupKind;
 
 use super::{Absent, Found, Neighbour, Source, State};
 use crate::manifest::{self, Manifest};
+use crate::pgdump::directory::Files;
 use crate::trouble::Trouble;
 
 /// Files of a folder that are looked at.
@@ -57,18 +58,7 @@ impl Local {
     }
 }
 
-impl Source for Local {
-    fn state(&self) -> Result<State, String> {
-        self.look().map_err(|error| error.to_string())
-    }
-
-    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
-        // The very file that was found, whatever has its name by now.
-        let mut file = self.file.try_clone().map_err(|error| Trouble::reading(0, &error))?;
-        file.rewind().map_err(|error| Trouble::reading(0, &error))?;
-        Ok(Box::new(file))
-    }
-
+impl Files for Local {
     fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
         let listing = |error| Trouble::CannotTell(format!("cannot be listed: {error}"));
         let mut names = Vec::new();
@@ -86,6 +76,19 @@ impl Source for Local {
         let opened = File::open(self.path.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (size, file) = opened.map_err(|error| Trouble::CannotTell(format!("cannot be opened: {error}")))?;
         Ok((Box::new(file), size))
+    }
+}
+
+impl Source for Local {
+    fn state(&self) -> Result<State, String> {
+        self.look().map_err(|error| error.to_string())
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
+        // The very file that was found, whatever has its name by now.
+        let mut file = self.file.try_clone().map_err(|error| Trouble::reading(0, &error))?;
+        file.rewind().map_err(|error| Trouble::reading(0, &error))?;
+        Ok(Box::new(file))
     }
 
     fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {

@@ -16,9 +16,10 @@ use kube::api::{Api, ListParams};
 
 use super::remote::{Taker, stream, wait};
 use super::{Absent, Found, Neighbour, Source, State, base_name};
-use crate::check::Context;
+use crate::context::Context;
 use crate::exec::{Container, Output};
 use crate::manifest;
+use crate::pgdump::directory::Files;
 use crate::trouble::Trouble;
 
 /// Time that a look may take.
@@ -288,16 +289,7 @@ async fn cat(container: &Container, path: &str, size: u64, taker: &Taker) -> io:
     }
 }
 
-impl Source for InPod {
-    fn state(&self) -> Result<State, String> {
-        let own = self.clone();
-        wait(async move { own.look().await }).map_err(Look::words)
-    }
-
-    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
-        Ok(self.read(self.path.clone(), self.size))
-    }
-
+impl Files for InPod {
     fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
         let (container, path) = (self.container.clone(), self.path.clone());
         let files = wait(async move { list(&container, &path, true).await });
@@ -311,6 +303,17 @@ impl Source for InPod {
         let stat = wait(async move { stat(&container, &of, true).await });
         let stat = stat.map_err(|why| Trouble::CannotTell(format!("cannot be opened: {}", why.words())))?;
         Ok((self.read(path, stat.size), stat.size))
+    }
+}
+
+impl Source for InPod {
+    fn state(&self) -> Result<State, String> {
+        let own = self.clone();
+        wait(async move { own.look().await }).map_err(Look::words)
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
+        Ok(self.read(self.path.clone(), self.size))
     }
 
     fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {

@@ -20,8 +20,9 @@ use reqwest::Url;
 
 use super::remote::{Taker, stream, wait};
 use super::{Absent, Found, Neighbour, Source, State};
-use crate::check::Context;
+use crate::context::Context;
 use crate::manifest;
+use crate::pgdump::directory::Files;
 use crate::trouble::Trouble;
 
 /// Time that one request about an object may take.
@@ -266,6 +267,20 @@ async fn get(bucket: &Bucket, object: &ObjectMeta, taker: &Taker) -> io::Result<
     Err(io::Error::other(format!("the object storage gave {read} bytes of an object of {}", object.size)))
 }
 
+impl Files for Objects {
+    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
+        let name = |object: &ObjectMeta| object.location.filename().unwrap_or_default().to_owned();
+        Ok(self.found.iter().map(|object| (name(object), true)).collect())
+    }
+
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+        let found = self.found.iter().find(|object| object.location.filename() == Some(name)).cloned();
+        let found = found.ok_or_else(|| Trouble::CannotTell("is not there any more".to_owned()))?;
+        let size = found.size;
+        Ok((self.get(found), size))
+    }
+}
+
 impl Source for Objects {
     fn state(&self) -> Result<State, String> {
         let own = self.clone();
@@ -284,18 +299,6 @@ impl Source for Objects {
 
     fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
         Ok(self.get(self.found[0].clone()))
-    }
-
-    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
-        let name = |object: &ObjectMeta| object.location.filename().unwrap_or_default().to_owned();
-        Ok(self.found.iter().map(|object| (name(object), true)).collect())
-    }
-
-    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
-        let found = self.found.iter().find(|object| object.location.filename() == Some(name)).cloned();
-        let found = found.ok_or_else(|| Trouble::CannotTell("is not there any more".to_owned()))?;
-        let size = found.size;
-        Ok((self.get(found), size))
     }
 
     fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {

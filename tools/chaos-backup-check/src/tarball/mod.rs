@@ -18,8 +18,8 @@ use chaos_common::record::{Check, Contents, Status};
 
 use self::blocks::Blocks;
 use self::header::{Attributes, BLOCK, Header, Kind};
+use crate::found::{Found, Want};
 use crate::trouble::{Trouble, count};
-use crate::verify::{Found, Want};
 
 /// Bytes of zeros that may follow the end marks: writers fill the last record, of ten kilobytes by default.
 const MAX_PADDING: u64 = 16 << 20;

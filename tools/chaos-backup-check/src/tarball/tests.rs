@@ -9,8 +9,9 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
+use crate::found::{Verified, Want};
 use crate::trouble::Trouble;
-use crate::verify::{Verified, Want, verify};
+use crate::verify::verify;
 
 fn check_for(archive: &[u8], expect: &[&str]) -> Result<Verified, Trouble> {
     let want = Want { expect: expect.iter().map(|name| (*name).to_owned()).collect(), ..Want::default() };

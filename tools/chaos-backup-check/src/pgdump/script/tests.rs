@@ -1,8 +1,8 @@
 //! Scripts that PostgreSQL 15 and 17 made, whole and damaged; and pieces of SQL.
 
 use super::lexer::{Lexer, Token};
+use crate::found::{Found, Want};
 use crate::trouble::Trouble;
-use crate::verify::{Found, Want};
 
 const PLAIN: &[u8] = include_bytes!("../../../tests/fixtures/pgdump/plain.sql");
 const ODD: &[u8] = include_bytes!("../../../tests/fixtures/pgdump/odd.sql");

@@ -1,0 +1,21 @@
+//! What every part of the tool needs to know.
+
+use std::sync::Arc;
+
+use chaos_common::cluster::Access;
+use chaos_common::config::Config;
+
+use crate::progress::Readings;
+
+/// What a check needs to know besides its backup.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The way to the cluster.
+    pub(crate) access: Access,
+    /// The application's namespace.
+    pub(crate) namespace: String,
+    /// The whole configuration.
+    pub(crate) config: Arc<Config>,
+    /// Where readers tell what they read.
+    pub(crate) readings: Readings,
+}
