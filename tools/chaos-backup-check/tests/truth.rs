@@ -13,6 +13,8 @@ fn damaged_backups_do_not_pass_and_good_ones_do() {
         "pgdump/zstd.dump",
         "pgdump/lz4.dump",
         "pgdump/odd.sql",
+        "pgdump/blobs-gzip.folder",
+        "pgdump/blobs-none.folder",
         "tar/gnu.tar.gz",
         "tar/pax.tar.gz",
     ];
@@ -20,10 +22,10 @@ fn damaged_backups_do_not_pass_and_good_ones_do() {
         .arg(tests.join("truth/truth.py"))
         .arg(env!("CARGO_BIN_EXE_chaos-backup-check"))
         .args(good.map(fixture))
-        .args(["--damaged", "150"])
+        .args(["--damaged", "250"])
         .output()
         .expect("python3 is there: scripts/setup.sh installs it");
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}");
-    assert!(told.contains("7 good backups, each without and with a manifest: 0 false alarms"), "{told}");
+    assert!(told.contains("9 good backups, each without and with a manifest: 0 false alarms"), "{told}");
 }

@@ -183,11 +183,15 @@ impl Folder<'_> {
             if empty && matches!(sink, Sink::Blob) && codec != Codec::Gzip {
                 return Ok(());
             }
-            let mut unpacked = Unpacked::new(reader, codec)?;
+            // Rows end with a mark; that a large object is there twice only a second stream shows.
+            let mut unpacked = match sink {
+                Sink::Blob => Unpacked::first(&mut *reader, codec)?,
+                _ => Unpacked::new(&mut *reader, codec)?,
+            };
             let mut position = 0;
             loop {
                 match unpacked.read(&mut output) {
-                    Ok(0) => return Ok(()),
+                    Ok(0) => break,
                     Ok(read) => {
                         sink.take(&output[..read]).map_err(Trouble::Damaged)?;
                         position += read as u64;
@@ -195,6 +199,11 @@ impl Folder<'_> {
                     Err(error) => return Err(unpack::trouble(&error, position)),
                 }
             }
+            drop(unpacked);
+            if !reader.fill_buf().map_err(|error| unpack::trouble(&error, position))?.is_empty() {
+                return Trouble::damaged("has something behind its compressed stream");
+            }
+            if codec == Codec::None { sink.ends_as_written().map_err(Trouble::Damaged) } else { Ok(()) }
         });
         self.output = output;
         read

@@ -36,6 +36,15 @@ impl Sink {
         }
     }
 
+    /// The data is at its end, which nothing else shows.
+    pub(super) fn ends_as_written(&self) -> Result<(), String> {
+        match self {
+            Sink::Copy(copy) => copy.text.ends_as_written(),
+            Sink::Inserts(text) => text.ends_as_written(),
+            Sink::Blob => Ok(()),
+        }
+    }
+
     /// The data is at its end. Gives the number of rows where they can be counted.
     pub(super) fn finish(self) -> Result<Option<u64>, String> {
         match self {

@@ -6,12 +6,13 @@ pub(super) struct Text {
     utf8: bool,
     /// The first bytes of a character that was cut by the end of the last bytes.
     carry: Vec<u8>,
-    last: u8,
+    /// So many line ends stand at its end; before it, there is one.
+    line_ends: usize,
 }
 
 impl Text {
     pub(super) fn new(utf8: bool) -> Text {
-        Text { utf8, carry: Vec::new(), last: b'\n' }
+        Text { utf8, carry: Vec::new(), line_ends: 1 }
     }
 
     /// Takes some bytes.
@@ -19,7 +20,8 @@ impl Text {
         if memchr::memchr(0, bytes).is_some() {
             return Err("holds a zero byte, which text can't".to_owned());
         }
-        self.last = bytes.last().copied().unwrap_or(self.last);
+        let ends = bytes.iter().rev().take_while(|byte| **byte == b'\n').count();
+        self.line_ends = if ends == bytes.len() { self.line_ends + ends } else { ends };
         if self.utf8 && !self.decode(bytes) {
             return Err("holds bytes that are not UTF-8".to_owned());
         }
@@ -54,12 +56,21 @@ impl Text {
         !self.carry.is_empty()
     }
 
+    /// At the end: whether there are two empty lines, with which `pg_dump` ends the data of every table. Where
+    /// neither compression nor a length shows a cut, only they do.
+    pub(super) fn ends_as_written(&self) -> Result<(), String> {
+        if self.line_ends < 3 {
+            return Err("does not end with two empty lines: its last bytes are cut".to_owned());
+        }
+        Ok(())
+    }
+
     /// At the end: whether it ends with a whole line.
     pub(super) fn finish(&self) -> Result<(), String> {
         if self.in_a_character() {
             return Err("ends in the middle of a character".to_owned());
         }
-        if self.last != b'\n' {
+        if self.line_ends == 0 {
             return Err("ends in the middle of a line".to_owned());
         }
         Ok(())

@@ -9,6 +9,8 @@ use super::inflate::{Inflate, cut, damaged};
 /// The decompressed bytes of a row of gzip members.
 pub(super) struct Gzip<R> {
     reader: R,
+    /// Stops behind the first.
+    first: bool,
     inflate: Inflate,
     place: Place,
     /// Of the current member.
@@ -34,9 +36,10 @@ enum Place {
 }
 
 impl<R: BufRead> Gzip<R> {
-    pub(super) fn new(reader: R) -> Gzip<R> {
+    /// Of all members, or of the first.
+    pub(super) fn new(reader: R, first: bool) -> Gzip<R> {
         let checksum = crc32fast::Hasher::new();
-        Gzip { reader, inflate: Inflate::new(), place: Place::Start, checksum, length: 0 }
+        Gzip { reader, first, inflate: Inflate::new(), place: Place::Start, checksum, length: 0 }
     }
 
     fn header(&mut self) -> io::Result<()> {
@@ -94,7 +97,7 @@ impl<R: BufRead> BufRead for Gzip<R> {
                         self.length = self.length.wrapping_add(u32::try_from(bytes.len()).expect("a small buffer"));
                     }
                 }
-                Place::Behind if self.reader.fill_buf()?.is_empty() => break,
+                Place::Behind if self.first || self.reader.fill_buf()?.is_empty() => break,
                 Place::Behind => self.place = Place::Start,
             }
         }

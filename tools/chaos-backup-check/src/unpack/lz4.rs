@@ -10,11 +10,15 @@ use lz4_flex::frame::FrameDecoder;
 /// The decompressed bytes of a row of frames.
 pub(super) struct Lz4<R: BufRead> {
     decoder: FrameDecoder<Followed<R>>,
+    /// Stops behind the first.
+    first: bool,
 }
 
 impl<R: BufRead> Lz4<R> {
-    pub(super) fn new(reader: R) -> Lz4<R> {
-        Lz4 { decoder: FrameDecoder::new(Followed { reader, place: Place::Magic(0), checksums: (false, false) }) }
+    /// Of all frames, or of the first.
+    pub(super) fn new(reader: R, first: bool) -> Lz4<R> {
+        let followed = Followed { reader, place: Place::Magic(0), checksums: (false, false) };
+        Lz4 { decoder: FrameDecoder::new(followed), first }
     }
 }
 
@@ -29,7 +33,7 @@ impl<R: BufRead> Read for Lz4<R> {
             let more = !source.reader.fill_buf()?.is_empty();
             match source.place {
                 // The decoder stops behind each frame.
-                Place::Magic(0) if more => {}
+                Place::Magic(0) if more && !self.first => {}
                 Place::Magic(0) => return Ok(0),
                 _ => return Err(io::Error::new(ErrorKind::UnexpectedEof, "an LZ4 frame has no end mark")),
             }

@@ -99,16 +99,28 @@ impl<R: BufRead> Unpacked<'_, R> {
 
     /// Decompresses what `reader` gives.
     pub(crate) fn new(reader: R, codec: Codec) -> Result<Self, Trouble> {
+        Unpacked::streams(reader, codec, false)
+    }
+
+    /// Decompresses the first stream of what `reader` gives, and leaves what is behind it.
+    pub(crate) fn first(reader: R, codec: Codec) -> Result<Self, Trouble> {
+        Unpacked::streams(reader, codec, true)
+    }
+
+    fn streams(reader: R, codec: Codec, first: bool) -> Result<Self, Trouble> {
         let memory = |error: io::Error| Trouble::CannotTell(format!("cannot be decompressed: {error}"));
         let decoder = match codec {
             Codec::None => Decoder::None(reader),
-            Codec::Gzip => Decoder::Gzip(Box::new(Gzip::new(reader))),
+            Codec::Gzip => Decoder::Gzip(Box::new(Gzip::new(reader, first))),
             Codec::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(reader).map_err(memory)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(memory)?;
+                if first {
+                    decoder = decoder.single_frame();
+                }
                 Decoder::Zstd(BufReader::with_capacity(BUFFER, decoder))
             }
-            Codec::Lz4 => Decoder::Lz4(BufReader::with_capacity(BUFFER, Lz4::new(reader))),
+            Codec::Lz4 => Decoder::Lz4(BufReader::with_capacity(BUFFER, Lz4::new(reader, first))),
         };
         Ok(Unpacked { decoder, codec, checksum: false })
     }
@@ -202,6 +214,20 @@ mod tests {
             assert_eq!(unpack(&twice).expect(name).len(), 2 * text.len(), "{name}");
         }
         assert_eq!(unpack(&text).expect("not compressed"), text);
+    }
+
+    #[test]
+    fn the_first_stream_can_be_had_alone() {
+        let text = text();
+        for (name, packed) in packed(&text) {
+            let codec = Codec::of(&packed).expect("one of ours");
+            for behind in [&b""[..], &packed] {
+                let twice = [&packed, behind].concat();
+                let (mut rest, mut bytes) = (&twice[..], Vec::new());
+                Unpacked::first(&mut rest, codec).expect(name).read_to_end(&mut bytes).expect(name);
+                assert_eq!((bytes.len(), rest), (text.len(), behind), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ failed a good one.
 import argparse, collections, gzip, json, os, random, shutil, subprocess, sys, tempfile, time
 
 HOUR = 3600
-Case = collections.namedtuple("Case", "kind source shown make")
+# `file` is the one of a folder that is damaged.
+Case = collections.namedtuple("Case", "kind source shown make file", defaults=[""])
 
 
 def is_tar(name):
@@ -142,7 +143,7 @@ def cases(path, others, schemas, random):
                 # A cut file of zstd or lz4 ends without its end mark.
                 if not same_content(file, data, read(os.path.join(path, file))) and not (kind == "empty" and file.startswith("blob_")):
                     uncompressed_blob = file.startswith("blob_") and file.endswith(".dat")
-                    made.append(Case(kind, path, shown and not uncompressed_blob, with_file(file, data)))
+                    made.append(Case(kind, path, shown and not uncompressed_blob, with_file(file, data), file))
             made.append(Case("file missing", path, True, without(file)))
         made.append(Case("file missing", path, True, without("toc.dat")))
         toc = read(os.path.join(path, "toc.dat"))
@@ -280,12 +281,12 @@ def run(args, rnd, good, work):
             path, sealed_path = os.path.join(folders[0], name), os.path.join(folders[1], name)
             if sealed_path not in seen_sealed:
                 row["manifest"] += 1
-                misses.append(f"with a manifest: {case.kind}: {name}")
+                misses.append(f"with a manifest: {case.kind}: {os.path.join(name, case.file)}")
             row["shown"] += case.shown
             if path not in seen:
                 row["bare shown" if case.shown else "bare rest"] += 1
                 if case.shown:
-                    misses.append(f"without a manifest: {case.kind}: {name}")
+                    misses.append(f"without a manifest: {case.kind}: {os.path.join(name, case.file)}")
             if args.peers and name.endswith((".dump", ".folder")):
                 row["pg n"] += 1
                 row["pg list"] += succeeds("pg_restore", "--list", path)
