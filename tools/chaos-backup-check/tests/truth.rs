@@ -22,7 +22,7 @@ fn damaged_backups_do_not_pass_and_good_ones_do() {
         .arg(tests.join("truth/truth.py"))
         .arg(env!("CARGO_BIN_EXE_chaos-backup-check"))
         .args(good.map(fixture))
-        .args(["--damaged", "250"])
+        .args(["--damaged", "400"])
         .output()
         .expect("python3 is there: scripts/setup.sh installs it");
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

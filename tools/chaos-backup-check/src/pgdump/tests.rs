@@ -1,12 +1,14 @@
 //! Dumps that PostgreSQL 15 made (see `tests/fixtures/make-fixtures.sh`), whole and damaged; and
 //! dumps built here for the versions of the format that it does not write.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read, Write as _};
 
 use chaos_common::record::{Contents, Status};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
+use super::directory::{self, Files};
 use super::examine;
 use super::header::Form;
 use crate::found::{Found, Want};
@@ -374,4 +376,52 @@ impl<R: std::io::Read> std::io::Read for Pieces<R> {
         self.0.consume(read);
         Ok(read)
     }
+}
+
+/// A folder's files, in memory.
+#[derive(Clone)]
+struct InMemory(BTreeMap<&'static str, Vec<u8>>);
+
+impl Files for InMemory {
+    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
+        Ok(self.0.keys().map(|name| ((*name).to_owned(), true)).collect())
+    }
+
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+        let bytes = self.0[name].clone();
+        let length = bytes.len() as u64;
+        Ok((Box::new(Cursor::new(bytes)), length))
+    }
+}
+
+#[test]
+fn what_only_the_end_of_a_folders_file_shows_is_found() {
+    let judge = |files: &InMemory| directory::verify(files, &Want::default(), "x").map(|found| found.message);
+    let plain = InMemory(BTreeMap::from([
+        ("toc.dat", fixture!("blobs-none.folder/toc.dat")),
+        ("3343.dat", fixture!("blobs-none.folder/3343.dat")),
+        ("blobs.toc", fixture!("blobs-none.folder/blobs.toc")),
+        ("blob_100001.dat", fixture!("blobs-none.folder/blob_100001.dat")),
+        ("blob_100002.dat", fixture!("blobs-none.folder/blob_100002.dat")),
+        ("blob_100003.dat", fixture!("blobs-none.folder/blob_100003.dat")),
+    ]));
+    judge(&plain).expect("whole");
+    let mut cut = plain.clone();
+    cut.0.get_mut("3343.dat").expect("there").pop();
+    assert!(
+        matches!(judge(&cut), Err(Trouble::Damaged(why)) if why.contains("3343.dat does not end with two empty lines"))
+    );
+    let packed = InMemory(BTreeMap::from([
+        ("toc.dat", fixture!("blobs-gzip.folder/toc.dat")),
+        ("3343.dat.gz", fixture!("blobs-gzip.folder/3343.dat.gz")),
+        ("blobs.toc", fixture!("blobs-gzip.folder/blobs.toc")),
+        ("blob_100001.dat.gz", fixture!("blobs-gzip.folder/blob_100001.dat.gz")),
+        ("blob_100002.dat.gz", fixture!("blobs-gzip.folder/blob_100002.dat.gz")),
+        ("blob_100003.dat.gz", fixture!("blobs-gzip.folder/blob_100003.dat.gz")),
+    ]));
+    judge(&packed).expect("whole");
+    let mut twice = packed;
+    let blob = twice.0.get_mut("blob_100001.dat.gz").expect("there");
+    blob.extend_from_within(..);
+    assert!(matches!(judge(&twice), Err(Trouble::Damaged(why)) if why.contains("behind its compressed stream")));
 }

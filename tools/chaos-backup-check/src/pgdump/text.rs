@@ -76,3 +76,25 @@ impl Text {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn the_end_that_pg_dump_writes_is_told_from_one_that_is_cut() {
+        for size in 1..9 {
+            let as_written = |text: &str| {
+                let mut taken = Text::new(true);
+                text.as_bytes().chunks(size).for_each(|piece| taken.take(piece).expect("text"));
+                taken.ends_as_written().is_ok()
+            };
+            assert!(as_written("1\ta\n\\.\n\n\n"), "COPY");
+            assert!(as_written("INSERT INTO a VALUES (1);\n\n\n"));
+            assert!(as_written("\n\n"), "no INSERT at all");
+            assert!(!as_written("1\ta\n\\.\n\n"));
+            assert!(!as_written("1\ta\n\\.\n"));
+            assert!(!as_written("INSERT INTO a VALUES (1);\n\n"));
+        }
+    }
+}
