@@ -80,6 +80,15 @@ pub(crate) fn ahead<T>(reader: &mut (impl BufRead + Send), judge: impl FnOnce(&m
     })
 }
 
+/// What `Read` asks of a reader with a buffer of its own.
+pub(crate) fn read_buffered(from: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize> {
+    let bytes = from.fill_buf()?;
+    let read = bytes.len().min(buffer.len());
+    buffer[..read].copy_from_slice(&bytes[..read]);
+    from.consume(read);
+    Ok(read)
+}
+
 /// Fills a buffer as far as it goes.
 pub(crate) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut filled = 0;
@@ -117,10 +126,6 @@ impl BufRead for Reader {
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let read = bytes.len().min(buffer.len());
-        buffer[..read].copy_from_slice(&bytes[..read]);
-        self.consume(read);
-        Ok(read)
+        read_buffered(self, buffer)
     }
 }

@@ -14,7 +14,7 @@ use chaos_common::record::TableRows;
 use super::input::Input;
 use super::rows::Sink;
 use super::toc::{Entry, Kind, Place, Toc};
-use crate::pipe::ahead;
+use crate::pipe::{ahead, read_buffered};
 use crate::trouble::{Trouble, count};
 use crate::unpack::{Codec, Inflate, Unpacked, Zlib};
 
@@ -300,10 +300,6 @@ impl<R: Read> BufRead for Chunks<'_, R> {
 
 impl<R: Read> Read for Chunks<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let read = bytes.len().min(buffer.len());
-        buffer[..read].copy_from_slice(&bytes[..read]);
-        self.consume(read);
-        Ok(read)
+        read_buffered(self, buffer)
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use simd_adler32::Adler32;
 
 use super::inflate::{Inflate, cut, damaged};
+use crate::pipe::read_buffered;
 
 /// The decompressed bytes of a row of gzip members.
 pub(super) struct Gzip<R> {
@@ -111,7 +112,7 @@ impl<R: BufRead> BufRead for Gzip<R> {
 
 impl<R: BufRead> Read for Gzip<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        read(self, buffer)
+        read_buffered(self, buffer)
     }
 }
 
@@ -167,16 +168,8 @@ impl<R: BufRead> BufRead for Zlib<R> {
 
 impl<R: BufRead> Read for Zlib<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        read(self, buffer)
+        read_buffered(self, buffer)
     }
-}
-
-fn read(from: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize> {
-    let bytes = from.fill_buf()?;
-    let read = bytes.len().min(buffer.len());
-    buffer[..read].copy_from_slice(&bytes[..read]);
-    from.consume(read);
-    Ok(read)
 }
 
 /// A header while it is read.
