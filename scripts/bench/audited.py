@@ -59,7 +59,8 @@ workloads = ["deployment/web"]
 workload = "deployment/web"
 duration = "30s"
 """
-CONFIG_FILE = Path(tempfile.mkdtemp()) / "chaos.toml"
+FOLDER = tempfile.TemporaryDirectory()
+CONFIG_FILE = Path(FOLDER.name) / "chaos.toml"
 
 
 def kubectl(*args, **options):
@@ -151,18 +152,25 @@ def abort():
     wait_until_whole()
     mark = AUDIT.stat().st_size
     run = subprocess.Popen(inject("scale-down"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.time() + 20
-    while not list(writes(mark)):
-        if time.time() > end:
-            sys.exit("audited.py: scale-down writes nothing")
-        time.sleep(0.1)
-    time.sleep(1)
-    began = time.time()
-    subprocess.run([TOOL, "abort", "--reason", "bench", "--config", CONFIG_FILE, "-o", "json"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
-    ended = time.time()
-    if run.wait() != 6:
-        sys.exit(f"audited.py: the aborted run ends with {run.returncode}, and not with 6")
+    try:
+        end = time.time() + 20
+        while not list(writes(mark)):
+            if time.time() > end:
+                sys.exit("audited.py: scale-down writes nothing")
+            time.sleep(0.1)
+        time.sleep(1)
+        began = time.time()
+        subprocess.run([TOOL, "abort", "--reason", "bench", "--config", CONFIG_FILE, "-o", "json"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        ended = time.time()
+        if run.wait() != 6:
+            sys.exit(f"audited.py: the aborted run ends with {run.returncode}, and not with 6")
+    finally:
+        # It undoes its fault then; the namespace goes only after that.
+        run.terminate()
+        run.wait()
     undone = max(writes(mark))
+    if undone < began:
+        sys.exit("audited.py: the audit log shows no write of the undo")
     return (undone - began) * 1000, (ended - began) * 1000
 
 
