@@ -28,23 +28,15 @@ pub(crate) struct Found {
     pub(crate) checks: Vec<Check>,
     /// The objects of a backup of a cluster's configuration.
     pub(crate) objects: Vec<Object>,
-    /// Damage that the format does not show.
+    /// Damage that would go unseen without a manifest.
     pub(crate) limit: &'static str,
 }
 
 /// What a backup is that was read to its end and is whole.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    /// For the record.
-    pub(crate) contents: Contents,
-    /// What was read, for people.
-    pub(crate) message: String,
-    /// What was found besides, such as whether it makes a database.
-    pub(crate) checks: Vec<Check>,
-    /// The objects of a backup of a cluster's configuration.
-    pub(crate) objects: Vec<Object>,
-    /// Damage that would go unseen without a manifest.
-    pub(crate) limit: &'static str,
+    /// What its parser found.
+    pub(crate) found: Found,
     /// Bytes read.
     pub(crate) size_bytes: u64,
     /// Their SHA-256, in hexadecimal digits.

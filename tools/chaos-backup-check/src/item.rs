@@ -139,13 +139,13 @@ fn complete(
     };
     match read {
         Ok(verified) => {
-            checks.push(Check::pass(COMPLETE, object, &verified.message));
+            checks.push(Check::pass(COMPLETE, object, &verified.found.message));
             checks.push(sealed(&verified, object, manifest));
-            checks.extend(verified.checks);
+            checks.extend(verified.found.checks);
             item.size_bytes = Some(verified.size_bytes);
             item.sha256 = Some(verified.sha256);
-            item.contents = Some(verified.contents);
-            Some(verified.objects)
+            item.contents = Some(verified.found.contents);
+            Some(verified.found.objects)
         }
         Err(check) => {
             checks.push(check);
@@ -169,7 +169,7 @@ fn sealed(verified: &Verified, object: &str, manifest: &Result<Option<Manifest>,
             return Check::skipped(
                 SEALED,
                 object,
-                format!("has no manifest, without which this goes unseen: {}", verified.limit),
+                format!("has no manifest, without which this goes unseen: {}", verified.found.limit),
             )
             .hint("run chaos-backup-check seal on each backup right after it is made");
         }

@@ -60,7 +60,7 @@ impl Manifest {
             made,
             size_bytes: verified.size_bytes,
             sha256: verified.sha256.clone(),
-            contents: verified.contents.clone(),
+            contents: verified.found.contents.clone(),
         }
     }
 

@@ -111,7 +111,7 @@ fn seal(
     if let Some(change) = found.written_meanwhile() {
         return Trouble::cannot_tell(format!("is still being written: {change}"));
     }
-    if let Some(check) = verified.checks.iter().find(|check| check.status == Status::Fail) {
+    if let Some(check) = verified.found.checks.iter().find(|check| check.status == Status::Fail) {
         return Trouble::damaged(check.message.clone());
     }
     let made = found

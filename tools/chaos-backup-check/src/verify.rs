@@ -27,9 +27,11 @@ pub(crate) fn verify(
     object: &str,
 ) -> Result<Verified, Trouble> {
     let read = read_all(reader, size, |bytes| examine(bytes, kind, size, want, object))?;
-    let (Found { contents, message, checks, objects, limit }, checksum) = read.parsed;
-    let limit = if checksum { "another whole file in its place" } else { limit };
-    Ok(Verified { contents, message, checks, objects, limit, size_bytes: read.size_bytes, sha256: read.sha256 })
+    let (mut found, checksum) = read.parsed;
+    if checksum {
+        found.limit = "another whole file in its place";
+    }
+    Ok(Verified { found, size_bytes: read.size_bytes, sha256: read.sha256 })
 }
 
 /// Decompresses and judges; gives besides whether a checksum covers all bytes.

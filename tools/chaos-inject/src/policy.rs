@@ -63,7 +63,7 @@ impl Policy {
     }
 
     /// `limit.policies`: one check for each that is in its way.
-    pub fn judge(&self, others: &[NetworkPolicy], labels: &Value) -> Vec<Check> {
+    fn judge(&self, others: &[NetworkPolicy], labels: &Value) -> Vec<Check> {
         let in_the_way = |policy: &&NetworkPolicy| {
             let Some(spec) = &policy.spec else { return false };
             let selector = spec.pod_selector.as_ref();

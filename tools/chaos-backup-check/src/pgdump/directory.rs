@@ -14,7 +14,7 @@ use super::input::Input;
 use super::rows::Sink;
 use super::toc::{self, Kind, Place, Toc};
 use crate::digest::{self, read_all};
-use crate::found::{Found, Verified, Want};
+use crate::found::{Verified, Want};
 use crate::trouble::Trouble;
 use crate::unpack::{self, Codec, Unpacked};
 
@@ -61,17 +61,10 @@ pub(crate) fn verify(source: &dyn Files, want: &Want, object: &str) -> Result<Ve
     })?;
     let data = folder.data(&toc, header.codec)?;
     folder.rest()?;
-    let Found { contents, message, checks, objects, limit } = found(header, &toc, data, want, object);
+    let mut found = found(header, &toc, data, want, object);
+    found.message = format!("{}, in {} files", found.message, folder.files.len());
     let lines: String = folder.files.iter().map(|(name, sha256)| line(name, sha256.as_deref())).collect();
-    Ok(Verified {
-        contents,
-        message: format!("{message}, in {} files", folder.files.len()),
-        checks,
-        objects,
-        limit,
-        size_bytes: folder.size_bytes,
-        sha256: digest::of(lines.as_bytes()),
-    })
+    Ok(Verified { found, size_bytes: folder.size_bytes, sha256: digest::of(lines.as_bytes()) })
 }
 
 /// As `sha256sum` prints it.

@@ -15,8 +15,8 @@ use crate::found::{Found, Want};
 use crate::trouble::Trouble;
 
 macro_rules! fixture {
-    ($name:literal) => {
-        include_bytes!(concat!("../../tests/fixtures/pgdump/", $name)).to_vec()
+    ($($name:literal),+) => {
+        include_bytes!(concat!("../../tests/fixtures/pgdump/", $($name),+)).to_vec()
     };
 }
 
@@ -396,29 +396,26 @@ impl Files for InMemory {
 
 #[test]
 fn what_only_the_end_of_a_folders_file_shows_is_found() {
-    let judge = |files: &InMemory| directory::verify(files, &Want::default(), "x").map(|found| found.message);
-    let plain = InMemory(BTreeMap::from([
-        ("toc.dat", fixture!("blobs-none.folder/toc.dat")),
-        ("3343.dat", fixture!("blobs-none.folder/3343.dat")),
-        ("blobs.toc", fixture!("blobs-none.folder/blobs.toc")),
-        ("blob_100001.dat", fixture!("blobs-none.folder/blob_100001.dat")),
-        ("blob_100002.dat", fixture!("blobs-none.folder/blob_100002.dat")),
-        ("blob_100003.dat", fixture!("blobs-none.folder/blob_100003.dat")),
-    ]));
+    let judge =
+        |files: &InMemory| directory::verify(files, &Want::default(), "x").map(|verified| verified.found.message);
+    macro_rules! folder {
+        ($folder:literal: $($name:literal),+) => {
+            InMemory(BTreeMap::from([$(($name, fixture!($folder, "/", $name))),+]))
+        };
+    }
+    let plain = folder!(
+        "blobs-none.folder": "toc.dat", "3343.dat", "blobs.toc", "blob_100001.dat", "blob_100002.dat", "blob_100003.dat"
+    );
     judge(&plain).expect("whole");
     let mut cut = plain.clone();
     cut.0.get_mut("3343.dat").expect("there").pop();
     assert!(
         matches!(judge(&cut), Err(Trouble::Damaged(why)) if why.contains("3343.dat does not end with two empty lines"))
     );
-    let packed = InMemory(BTreeMap::from([
-        ("toc.dat", fixture!("blobs-gzip.folder/toc.dat")),
-        ("3343.dat.gz", fixture!("blobs-gzip.folder/3343.dat.gz")),
-        ("blobs.toc", fixture!("blobs-gzip.folder/blobs.toc")),
-        ("blob_100001.dat.gz", fixture!("blobs-gzip.folder/blob_100001.dat.gz")),
-        ("blob_100002.dat.gz", fixture!("blobs-gzip.folder/blob_100002.dat.gz")),
-        ("blob_100003.dat.gz", fixture!("blobs-gzip.folder/blob_100003.dat.gz")),
-    ]));
+    let packed = folder!(
+        "blobs-gzip.folder":
+        "toc.dat", "3343.dat.gz", "blobs.toc", "blob_100001.dat.gz", "blob_100002.dat.gz", "blob_100003.dat.gz"
+    );
     judge(&packed).expect("whole");
     let mut twice = packed;
     let blob = twice.0.get_mut("blob_100001.dat.gz").expect("there");

@@ -19,7 +19,7 @@ fn check_for(archive: &[u8], expect: &[&str]) -> Result<Verified, Trouble> {
 }
 
 fn check(archive: &[u8]) -> Result<(Contents, String), Trouble> {
-    check_for(archive, &[]).map(|verified| (verified.contents, verified.message))
+    check_for(archive, &[]).map(|verified| (verified.found.contents, verified.found.message))
 }
 
 fn damage(archive: &[u8]) -> String {
@@ -211,7 +211,7 @@ fn archives_may_be_compressed_with_zstd_and_lz4() {
 fn what_is_expected_is_there_and_not_empty() {
     let judged = |expect: &[&str]| {
         let verified = check_for(&plain(), expect).expect("whole");
-        let check = verified.checks.into_iter().find(|check| check.id == "backup.expected").expect("judged");
+        let check = verified.found.checks.into_iter().find(|check| check.id == "backup.expected").expect("judged");
         (check.status, check.message)
     };
     assert_eq!(judged(&["app/file-1", "./app/file-6"]).0, Status::Pass);
@@ -236,9 +236,9 @@ fn links_that_lead_out_are_told_and_nothing_may_go_through_them() {
         builder.into_inner().expect("memory")
     };
     let harmless = check_for(&link("app/link", "/etc/localtime", "app/file"), &[]).expect("whole");
-    assert_eq!(harmless.checks.iter().map(|check| check.status).collect::<Vec<_>>(), [Status::Warn]);
+    assert_eq!(harmless.found.checks.iter().map(|check| check.status).collect::<Vec<_>>(), [Status::Warn]);
     let inside = check_for(&link("app/link", "file", "app/file"), &[]).expect("whole");
-    assert!(inside.checks.is_empty());
+    assert!(inside.found.checks.is_empty());
     let why = damage(&link("app/link", "../../etc", "app/link/passwd"));
     assert!(why.contains("goes through the link"), "{why}");
 }
