@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
 
 use crate::cluster::Access;
 use crate::config::{self, Loaded};
@@ -93,18 +95,30 @@ pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>)
         .into()
 }
 
-/// Runs a future to its end on this thread.
+/// Runs a future to its end on this thread, with all that it spawns.
 ///
 /// # Panics
 /// If the operating system refuses the runtime its timer or poller.
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    run_on(Builder::new_current_thread(), future)
+}
+
+/// Runs a future to its end on this thread, and what it spawns on another one: so nothing that holds up the first, be
+/// it a slow disk or a reader that does not read, comes into what the tasks measure. What it spawns locally stays
+/// with it on this thread.
+///
+/// # Panics
+/// If the operating system refuses the runtime its timer, poller or thread.
+pub fn block_on_apart<F: Future>(future: F) -> F::Output {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1);
+    run_on(builder, LocalSet::new().run_until(future))
+}
+
+fn run_on<F: Future>(mut builder: Builder, future: F) -> F::Output {
     // Several TLS providers may be linked in; the first use needs one of them to be chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a process may have a poller and a timer")
-        .block_on(future)
+    builder.enable_all().build().expect("a process may have a poller, a timer and a thread").block_on(future)
 }
 
 /// The tool's name and version, from its own `Cargo.toml`.

@@ -1,5 +1,6 @@
 //! `chaos-inject` on the real cluster: the gates, and what is left when it is stopped.
 
+use std::io::{PipeReader, Write as _};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -176,6 +177,63 @@ fn a_reader_that_goes_away_does_not_stop_the_run_half_way() {
     assert!(ran.stdout().ends_with("\n0\n"), "{}", ran.show());
     assert!(ran.stderr().contains("everything that was hit is whole again"), "{}", ran.show());
     assert_eq!(leases(&cluster), "");
+}
+
+/// A run whose stderr takes no more than its first words: from the first deletion on it is held up, until somebody
+/// reads the other end.
+fn held_up(cluster: &Cluster, health: &str) -> (Child, PipeReader) {
+    // What a pipe holds on Linux, less two lines and the beginning of the third.
+    const FULL: usize = 65_536 - 250;
+    let input = cluster.place.file("health.ndjson", health);
+    let before = cluster.pods("ecommerce-backend");
+    let (reader, mut writer) = std::io::pipe().expect("two files");
+    writer.write_all(&vec![b'.'; FULL]).expect("it has room");
+    let mut command = cluster.place.command("chaos-inject");
+    command.args(RUN).stdin(std::fs::File::open(input).expect("just written"));
+    let child = command.stdout(Stdio::piped()).stderr(writer).spawn().expect("it was built");
+    cluster.until("a pod is deleted", || {
+        cluster.pods("ecommerce-backend").iter().any(|pod| !before.contains(pod)).then_some(())
+    });
+    (child, reader)
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_run_that_is_held_up_goes_on_measuring_and_for_too_long_is_undone() {
+    let cluster = Cluster::new();
+    let ended = |(child, mut reader): (Child, PipeReader)| {
+        let drain = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        let output = child.wait_with_output().expect("it ends");
+        drain.join().expect("it only reads").expect("a pipe can be read");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last = chaos_tests::strict::read(text.lines().last().expect("a record")).expect("ours");
+        (output.status.code(), last)
+    };
+
+    let good = health(&cluster);
+    let held = held_up(&cluster, &good);
+    std::thread::sleep(Duration::from_secs(4));
+    let (_, record) = ended(held);
+    assert_eq!(record["data"]["outcome"], "completed", "{record:#}");
+    let services = record["data"]["availability"].as_array().expect("the Services were asked");
+    let sum = |field: &str| services.iter().filter_map(|service| service[field].as_u64()).sum::<u64>();
+    let (asked, missed) = (sum("requests"), sum("missed"));
+    assert!(missed * 20 < asked, "{missed} of {asked} questions were not asked: {record:#}");
+
+    // Its guardian is not held up by a disk that hangs either: nobody reads from the pipe that its journal is now.
+    let good = health(&cluster);
+    let held = held_up(&cluster, &good);
+    cluster
+        .place
+        .shell(
+            "cd \"$HOME/.local/state/chaos/journal\" && name=$(ls -t | head -n 1) && rm \"$name\" && mkfifo \"$name\"",
+        )
+        .exits(0);
+    cluster.until("its guardian has taken it for dead", || leases(&cluster).is_empty().then_some(()));
+    let (status, record) = ended(held);
+    assert_eq!(status, Some(6), "{record:#}");
+    let reason = record["data"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("had stood still for 10 s"), "{record:#}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout};
 
 use crate::alarm::Alarm;
@@ -28,7 +28,7 @@ use crate::undoing::{Undone, release_of_the_dead, take_back};
 pub const COMMAND: &str = "guardian";
 /// Time for the guardian to be ready: it connects to the API server first.
 const START: Duration = Duration::from_secs(20);
-/// Time for a guardian that is not needed any more to end.
+/// Time for a guardian that is not needed any more to end, and for its own last words.
 const END: Duration = Duration::from_secs(2);
 /// What the guardian says when it stands by.
 const READY: &str = "ready";
@@ -108,7 +108,8 @@ impl Guardian {
             alarm.raise("the guardian died, so nobody would undo the fault if this process died too");
         });
         let (done, told) = oneshot::channel();
-        Ok(Guardian { child, done, heartbeat: tokio::spawn(beat(pipe, told)), watcher })
+        // On the thread of the experiment itself: when that is held up, the guardian is to hear of it.
+        Ok(Guardian { child, done, heartbeat: spawn_local(beat(pipe, told)), watcher })
     }
 
     /// Ends it: there is nothing left to guard.
@@ -181,8 +182,7 @@ pub async fn stand_by(access: &Access) -> Exit {
         }
     };
     renewing.abort();
-    say(&format!("run {} {why}; undoing it now", orders.intent.run));
-    take_over(&cluster, &orders).await
+    take_over(&cluster, &orders, why).await
 }
 
 /// Says in the cluster that the run lives. Nothing depends on one renewal; whoever needs to know looks for several
@@ -195,37 +195,79 @@ async fn renew(cluster: Cluster, intent: Intent) {
     }
 }
 
-async fn take_over(cluster: &Cluster, orders: &Orders) -> Exit {
+async fn take_over(cluster: &Cluster, orders: &Orders, why: &str) -> Exit {
     let start = Instant::now();
     let Orders { intent, journal } = orders;
-    let mut journal = Journal::reopen(journal).ok();
-    let mut note = |what: serde_json::Value| {
+    let journal = journal.clone();
+    let mut open = None;
+    let journal = Apart::start(move |what: serde_json::Value| {
         // A full disk must not keep the fault in place.
-        journal.as_mut().map(|journal| journal.write(&what).is_ok())
-    };
-    note(json!({ "guardian": "takes over" }));
+        let _ = open.get_or_insert_with(|| Journal::reopen(&journal)).as_mut().map(|journal| journal.write(&what));
+    });
+    let words = Apart::start(|text: String| say(&text));
+    journal.tell(json!({ "guardian": "takes over" }));
+    words.tell(format!("run {} {why}; undoing it now", intent.run));
     let Undone { actions, notes, failed } = take_back(cluster, intent, true).await;
-    for text in actions.iter().chain(&notes) {
-        say(text);
-    }
     let undone_ms = start.elapsed().as_millis();
-    note(json!({ "guardian": "undone", "actions": actions, "notes": notes, "failed": failed }));
-    if !failed.is_empty() {
-        for text in &failed {
-            say(&format!("NOT RESTORED: {text}"));
+    for text in actions.iter().chain(&notes) {
+        words.tell(text.clone());
+    }
+    journal.tell(json!({ "guardian": "undone", "actions": actions, "notes": notes, "failed": failed }));
+    let exit = if failed.is_empty() {
+        // Mostly nobody is left to read it.
+        let _ = writeln!(std::io::stdout(), "{UNDONE}");
+        match release_of_the_dead(cluster, intent).await {
+            Ok(()) => {
+                let run = &intent.run;
+                words.tell(format!("the fault is undone, in {undone_ms} ms; nothing of run {run} is left"));
+                journal.tell(json!({ "guardian": "restored" }));
+                Exit::Aborted
+            }
+            Err(left) => {
+                words.tell(format!("the fault is undone in {undone_ms} ms, the lock is still in the cluster: {left}"));
+                Exit::NotRestored
+            }
         }
-        say("a person is needed now; type: chaos-inject recover");
-        return Exit::NotRestored;
+    } else {
+        for text in &failed {
+            words.tell(format!("NOT RESTORED: {text}"));
+        }
+        words.tell("a person is needed now; type: chaos-inject recover".to_owned());
+        Exit::NotRestored
+    };
+    tokio::join!(journal.end(), words.end());
+    exit
+}
+
+/// What is done on a thread of its own, in order, because it may be held up: the undo waits for no disk and for no
+/// reader of stderr.
+struct Apart<T> {
+    orders: std::sync::mpsc::Sender<T>,
+    over: oneshot::Receiver<()>,
+}
+
+impl<T: Send + 'static> Apart<T> {
+    fn start(mut work: impl FnMut(T) + Send + 'static) -> Apart<T> {
+        let (orders, received) = std::sync::mpsc::channel();
+        let (ended, over) = oneshot::channel();
+        std::thread::spawn(move || {
+            received.into_iter().for_each(&mut work);
+            // Whoever waited may have given up.
+            let _ = ended.send(());
+        });
+        Apart { orders, over }
     }
-    // Mostly nobody is left to read it.
-    let _ = writeln!(std::io::stdout(), "{UNDONE}");
-    if let Err(left) = release_of_the_dead(cluster, intent).await {
-        say(&format!("the fault is undone in {undone_ms} ms, and the lock is still in the cluster: {left}"));
-        return Exit::NotRestored;
+
+    fn tell(&self, order: T) {
+        // The thread ends when nothing can be told any more.
+        let _ = self.orders.send(order);
     }
-    say(&format!("the fault is undone, in {undone_ms} ms; nothing of run {} is left", intent.run));
-    note(json!({ "guardian": "restored" }));
-    Exit::Aborted
+
+    /// Waits until all is done, but not for ever.
+    async fn end(self) {
+        drop(self.orders);
+        let _ = timeout(END, self.over).await;
+    }
 }
 
 fn say(text: &str) {

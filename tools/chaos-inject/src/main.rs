@@ -159,7 +159,7 @@ enum Experiment {
 }
 
 fn main() -> ExitCode {
-    cli::main("chaos-inject", |args: Args| cli::block_on(run(args)))
+    cli::main("chaos-inject", |args: Args| cli::block_on_apart(run(args)))
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {
