@@ -91,4 +91,5 @@ def main():
             print(f"  {ratios[1]:.1f} times as fast{wanted}; peak memory {peak(ours):.1f} MiB\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -190,7 +190,7 @@ fn a_dump_in_directory_format_in_a_pod() {
         ),
     );
     let local = here.tool("chaos-backup-check", &[]).record("chaos.backup/1");
-    assert_eq!(local["data"]["items"][0]["sha256"], record["data"]["items"][0]["sha256"]);
+    assert_eq!(local["data"]["items"][0]["blake3"], record["data"]["items"][0]["blake3"]);
     // A file of it is gone.
     store.shell("cd /backup/folder; rm $(ls | grep '^[0-9]' | head -n 1)");
     let (status, message) = found(&store.checked(1).record("chaos.backup/1"), "backup.complete");

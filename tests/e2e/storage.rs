@@ -297,14 +297,14 @@ fn a_connection_that_breaks_is_taken_up_and_never_mixes_two_versions() {
     let backup = "kind = 'tar'\npath = 's3://backups/app.tar'\n";
     storage.put("app.tar", &one);
     storage.config(storage.port, backup);
-    let whole = storage.checked(0)["data"]["items"][0]["sha256"].clone();
+    let whole = storage.checked(0)["data"]["items"][0]["blake3"].clone();
 
     // Three times it breaks, and is the same in the end.
     let breaking = Breaking::new(storage.port, 2_000_000, 3, |_| {});
     storage.config(breaking.port, backup);
     let record = storage.checked(0);
     assert_eq!(breaking.broken.load(Ordering::SeqCst), 3, "it did break");
-    assert_eq!(record["data"]["items"][0]["sha256"], whole);
+    assert_eq!(record["data"]["items"][0]["blake3"], whole);
 
     // While it is broken, the object is replaced by one of the same size.
     assert_eq!(one.len(), two.len());

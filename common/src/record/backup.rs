@@ -63,10 +63,10 @@ pub struct BackupItem {
     pub age_s: Option<i64>,
     /// Oldest age that passes, in seconds.
     pub max_age_s: i64,
-    /// SHA-256 of the file in hexadecimal digits; of a folder, that of what `sha256sum *` prints in it.
-    /// Absent if it could not be read in full.
+    /// BLAKE3 digest of the file in hexadecimal digits, as `b3sum` prints it; of a folder, that of what `b3sum *`
+    /// prints in it. Absent if it could not be read in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub blake3: Option<String>,
     /// What the file holds, by its own account; absent if it could not be read in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
@@ -82,9 +82,9 @@ pub struct RestoreDrill {
     pub verdict: Verdict,
     /// When it ended.
     pub time: Time,
-    /// SHA-256 of what was restored, in hexadecimal digits. Of another digest than the backup's own, it is
+    /// BLAKE3 digest of what was restored, in hexadecimal digits. Of another digest than the backup's own, it is
     /// an earlier backup of the same name.
-    pub sha256: String,
+    pub blake3: String,
     /// Its size in bytes.
     pub size_bytes: u64,
     /// How long the restore took, in milliseconds; absent if it did not end.

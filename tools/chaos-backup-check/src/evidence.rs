@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"schema":"chaos.drill/1","tool":"chaos-backup-check 0.1.0","backup":"database","namespace":"shop","verdict":"pass",
-//!  "time":"2026-11-22T16:00:00.123Z","sha256":"9f86d0…","size_bytes":104857600,"restore_ms":1234,
+//!  "time":"2026-11-22T16:00:00.123Z","blake3":"9f86d0…","size_bytes":104857600,"restore_ms":1234,
 //!  "into":"PostgreSQL 15.18, started for the drill","rows":395,"summary":"…"}
 //! ```
 
@@ -72,7 +72,7 @@ pub(crate) fn keep(
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
     let name: String = format!("{namespace}-{backup}").chars().map(plain).collect();
-    let path = folder.join(format!("{name}-{}.json", drill.sha256));
+    let path = folder.join(format!("{name}-{}.json", drill.blake3));
     let mut file = tempfile::Builder::new().prefix(".drill-").tempfile_in(folder)?;
     serde_json::to_writer(&mut file, &evidence)?;
     file.write_all(b"\n")?;
@@ -128,7 +128,7 @@ fn read(folder: &Path, namespace: &str, backup: &str) -> Result<Vec<RestoreDrill
 
 /// What the drills prove: one of this very file says the most, else the latest one of that name.
 fn judge(drills: &[RestoreDrill], item: &BackupItem, max_age: Span, now: Time) -> (Check, Option<RestoreDrill>) {
-    let own = drills.iter().find(|drill| item.sha256.as_ref() == Some(&drill.sha256));
+    let own = drills.iter().find(|drill| item.blake3.as_ref() == Some(&drill.blake3));
     let latest = drills.iter().max_by_key(|drill| drill.time);
     // A later drill of another file that failed shows that something is wrong with how they are made.
     let told = match (own, latest) {
@@ -164,11 +164,11 @@ mod tests {
         Time(text.parse().expect("a time"))
     }
 
-    fn drill(sha256: &str, time: &str, verdict: Verdict) -> RestoreDrill {
+    fn drill(blake3: &str, time: &str, verdict: Verdict) -> RestoreDrill {
         RestoreDrill {
             verdict,
             time: at(time),
-            sha256: sha256.into(),
+            blake3: blake3.into(),
             size_bytes: 1,
             restore_ms: Some(5),
             into: "a scratch".into(),
@@ -177,8 +177,8 @@ mod tests {
         }
     }
 
-    fn item(sha256: &str) -> BackupItem {
-        let json = serde_json::json!({"name": "db", "path": "/b/db", "max_age_s": 1, "sha256": sha256});
+    fn item(blake3: &str) -> BackupItem {
+        let json = serde_json::json!({"name": "db", "path": "/b/db", "max_age_s": 1, "blake3": blake3});
         serde_json::from_value(json).expect("an item")
     }
 

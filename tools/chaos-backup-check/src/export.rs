@@ -117,7 +117,7 @@ async fn export(
         }
     }
     item.size_bytes = Some(text.len() as u64);
-    item.sha256 = Some(digest::of(text.as_bytes()));
+    item.blake3 = Some(digest::of(text.as_bytes()));
     item.made = Some(Time(made));
     item.age_s = Some(0);
     item.contents = Some(objects.contents);

@@ -39,8 +39,8 @@ pub(crate) struct Verified {
     pub(crate) found: Found,
     /// Bytes read.
     pub(crate) size_bytes: u64,
-    /// Their SHA-256, in hexadecimal digits.
-    pub(crate) sha256: String,
+    /// Their BLAKE3 digest, in hexadecimal digits.
+    pub(crate) blake3: String,
 }
 
 impl Want {

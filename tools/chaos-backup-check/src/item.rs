@@ -32,7 +32,7 @@ pub(crate) fn unseen(backup: &Backup) -> BackupItem {
         made: None,
         age_s: None,
         max_age_s: i64::try_from(backup.max_age.0.as_secs()).unwrap_or(i64::MAX),
-        sha256: None,
+        blake3: None,
         contents: None,
         drill: None,
     }
@@ -143,7 +143,7 @@ fn complete(
             checks.push(sealed(&verified, object, manifest));
             checks.extend(verified.found.checks);
             item.size_bytes = Some(verified.size_bytes);
-            item.sha256 = Some(verified.sha256);
+            item.blake3 = Some(verified.blake3);
             item.contents = Some(verified.found.contents);
             Some(verified.found.objects)
         }
@@ -175,7 +175,7 @@ fn sealed(verified: &Verified, object: &str, manifest: &Result<Option<Manifest>,
         }
         Err(trouble) => return Check::unknown(SEALED, object, trouble.to_string()),
     };
-    match manifest.differs(verified.size_bytes, &verified.sha256) {
+    match manifest.differs(verified.size_bytes, &verified.blake3) {
         None => Check::pass(SEALED, object, format!("is what was sealed at {}", manifest.sealed.human())),
         Some(why) => {
             Check::fail(SEALED, object, format!("is not what was sealed at {}: it {why}", manifest.sealed.human()))

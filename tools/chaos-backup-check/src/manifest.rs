@@ -26,7 +26,7 @@ pub(crate) const MAX_FILE: u64 = 64 << 20;
 ///
 /// ```json
 /// {"schema":"chaos.manifest/1","tool":"chaos-backup-check 0.1.0","file":"shop.dump","sealed":"2026-11-22T16:00:05.000Z",
-///  "made":"2026-11-22T16:00:00.000Z","size_bytes":104857600,"sha256":"9f86d0…","contents":{"format":"postgres"}}
+///  "made":"2026-11-22T16:00:00.000Z","size_bytes":104857600,"blake3":"9f86d0…","contents":{"format":"postgres"}}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
@@ -42,9 +42,9 @@ pub(crate) struct Manifest {
     pub(crate) made: Time,
     /// Size in bytes; of all its files together if it is a folder.
     pub(crate) size_bytes: u64,
-    /// SHA-256 in hexadecimal digits, as `sha256sum` prints it. Of a folder: of the lines that
-    /// `sha256sum *` prints in it, sorted by name.
-    pub(crate) sha256: String,
+    /// BLAKE3 digest in hexadecimal digits, as `b3sum` prints it. Of a folder: of the lines that `b3sum *` prints in
+    /// it, sorted by name.
+    pub(crate) blake3: String,
     /// What it held: rows a table, versions.
     pub(crate) contents: Contents,
 }
@@ -59,7 +59,7 @@ impl Manifest {
             sealed: Time::now(),
             made,
             size_bytes: verified.size_bytes,
-            sha256: verified.sha256.clone(),
+            blake3: verified.blake3.clone(),
             contents: verified.found.contents.clone(),
         }
     }
@@ -83,12 +83,12 @@ impl Manifest {
     }
 
     /// What differs between the backup that was sealed and the one that was read; `None` if nothing does.
-    pub(crate) fn differs(&self, size_bytes: u64, sha256: &str) -> Option<String> {
+    pub(crate) fn differs(&self, size_bytes: u64, blake3: &str) -> Option<String> {
         if self.size_bytes != size_bytes {
             return Some(format!("has {size_bytes} bytes, and had {} when it was sealed", self.size_bytes));
         }
-        let same = self.sha256.eq_ignore_ascii_case(sha256);
-        (!same).then(|| format!("has the SHA-256 {sha256}, and had {} when it was sealed", self.sha256))
+        let same = self.blake3.eq_ignore_ascii_case(blake3);
+        (!same).then(|| format!("has the digest {blake3}, and had {} when it was sealed", self.blake3))
     }
 
     /// Its text, for people and programs.

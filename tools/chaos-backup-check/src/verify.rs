@@ -9,7 +9,6 @@ use chaos_common::config::BackupKind;
 
 use crate::digest::read_all;
 use crate::found::{Found, Verified, Want};
-use crate::pipe::ahead;
 use crate::trouble::Trouble;
 use crate::unpack::{self, Codec, Unpacked};
 use crate::{manifests, pgdump, tarball};
@@ -31,7 +30,7 @@ pub(crate) fn verify(
     if checksum {
         found.limit = "another whole file in its place";
     }
-    Ok(Verified { found, size_bytes: read.size_bytes, sha256: read.sha256 })
+    Ok(Verified { found, size_bytes: read.size_bytes, blake3: read.blake3 })
 }
 
 /// Decompresses and judges; gives besides whether a checksum covers all bytes.
@@ -56,9 +55,9 @@ fn examine(
     }
     let codec = unpacked.codec;
     let mut found = match kind {
-        // What is in an archive is passed over, which is not worth a thread.
-        BackupKind::Tar => judge(Cursor::new(start).chain(unpacked), kind, size, want, object),
-        _ => ahead(&mut unpacked, |bytes| judge(Cursor::new(start).chain(bytes), kind, size, want, object)),
+        // What is in an archive is passed over, which is not worth a thread by itself.
+        BackupKind::Tar if codec != Codec::Gzip => judge(Cursor::new(start).chain(unpacked), kind, size, want, object),
+        _ => unpacked.ahead(|bytes| judge(Cursor::new(start).chain(bytes), kind, size, want, object)),
     }?;
     found.message = format!("{}; {} decompressed as a whole", found.message, codec.word());
     Ok((found, checksum))
@@ -120,7 +119,7 @@ mod tests {
         let text = b"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
         let verified = verify(&text[..], None, None, &Want::default(), "x").expect("whole");
         assert_eq!(verified.size_bytes, text.len() as u64);
-        assert_eq!(verified.sha256, digest::of(text));
+        assert_eq!(verified.blake3, digest::of(text));
     }
 
     #[test]

@@ -273,13 +273,13 @@ fn what_is_sealed_is_checked_against_its_manifest() {
     for name in ["latest.dump", "app.tar.gz", "secrets.yaml"] {
         assert_eq!(ran.exits(0).check("backup.sealed", name).0, "pass");
     }
-    assert_eq!(ran.result()["data"]["items"][0]["sha256"], manifest["sha256"]);
+    assert_eq!(ran.result()["data"]["items"][0]["blake3"], manifest["blake3"]);
     let secrets = bench.path().join("secrets.yaml");
     fs::write(&secrets, fs::read_to_string(&secrets).expect("there").replace("{name: db}", "{name: dc}"))
         .expect("written");
     let ran = bench.run(&[], None);
     let (status, message) = ran.exits(1).check("backup.sealed", "secrets.yaml");
-    assert!(status == "fail" && message.contains("SHA-256"), "{message}");
+    assert!(status == "fail" && message.contains("has the digest"), "{message}");
     assert_eq!(ran.check("backup.complete", "secrets.yaml").0, "pass", "the format does not show it");
     fs::write(bench.path().join("app.tar.gz.manifest.json"), "{").expect("written");
     assert_eq!(bench.run(&[], None).exits(1).check("backup.sealed", "app.tar.gz").0, "unknown");

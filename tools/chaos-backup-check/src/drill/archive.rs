@@ -41,7 +41,7 @@ pub(crate) async fn drill(archive: Feed) -> Result<Restored, Trouble> {
     };
     let (fed, heard) = futures::future::join(archive.into(stdin), hear).await;
     let status = child.wait().await.map_err(cannot)?;
-    let (size_bytes, sha256) = fed?;
+    let (size_bytes, blake3) = fed?;
     heard.map_err(cannot)?;
     let took = start.elapsed();
     if !status.success() {
@@ -57,7 +57,7 @@ pub(crate) async fn drill(archive: Feed) -> Result<Restored, Trouble> {
         message: format!("unpacked in {} ms: {files}, {}", took.as_millis(), bytes(unpacked)),
         took,
         size_bytes,
-        sha256,
+        blake3,
         into: "a scratch folder".to_owned(),
         rows: None,
     })

@@ -76,7 +76,7 @@ pub(crate) async fn drill(
     let name = own.name.clone();
     let done = async {
         let start = Instant::now();
-        let (size_bytes, sha256) = match form {
+        let (size_bytes, blake3) = match form {
             Form::Custom => server.restore(&name, dump.feed()).await?,
             Form::Folder => folder(&server, &name, dump, &files.unwrap_or_default()).await?,
             Form::Script => script(&server, &mut own, dump).await?,
@@ -111,11 +111,11 @@ pub(crate) async fn drill(
                 checks.push(ask(&server, asked, &query.sql).await);
             }
         }
-        Ok((took, size_bytes, sha256, counted))
+        Ok((took, size_bytes, blake3, counted))
     }
     .await;
     let dropped = own.remove().await;
-    let (took, size_bytes, sha256, counted) = done?;
+    let (took, size_bytes, blake3, counted) = done?;
     dropped?;
     let rows: u64 = counted.values().sum();
     let into = server.name.clone();
@@ -123,7 +123,7 @@ pub(crate) async fn drill(
         message: format!("restored in {} ms into {into}: {} rows in {} tables", took.as_millis(), rows, counted.len()),
         took,
         size_bytes,
-        sha256,
+        blake3,
         into,
         rows: Some(rows),
     })
@@ -150,9 +150,9 @@ async fn folder(server: &Server, database: &str, dump: &Dump, files: &[String]) 
     let (folder, _room) = server.room()?;
     let (mut size_bytes, mut lines) = (0, String::new());
     for name in files {
-        let (size, sha256) = server.put(&folder, name, dump.file(name)).await?;
+        let (size, blake3) = server.put(&folder, name, dump.file(name)).await?;
         size_bytes += size;
-        lines += &line(name, Some(&sha256));
+        lines += &line(name, Some(&blake3));
     }
     server.restore_folder(database, &folder).await?;
     Ok((size_bytes, digest::of(lines.as_bytes())))

@@ -3,11 +3,12 @@
 use std::io::{self, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use blake3::Hasher;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::trouble::Trouble;
-use crate::digest::{self, Sha256};
+use crate::digest;
 use crate::pipe::fill;
 use crate::trouble::Trouble as Unread;
 use crate::unpack::{self, Unpacked};
@@ -27,7 +28,7 @@ pub(crate) struct Feed {
 #[derive(Default)]
 struct Counted {
     size: u64,
-    digest: Sha256,
+    digest: Hasher,
 }
 
 impl Feed {
@@ -98,7 +99,7 @@ impl Feed {
     /// Size and digest of what was read.
     pub(crate) fn read(&self) -> (u64, String) {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        (read.size, digest::hex(read.digest.clone()))
+        (read.size, digest::hex(&read.digest))
     }
 
     /// Writes all of it, and closes. It is read to its end even where the writer does not want it all: a program
@@ -173,9 +174,9 @@ mod tests {
         let text = b"some text, again and again".repeat(30_000);
         let packed = zstd::encode_all(&text[..], 1).expect("memory");
         for bytes in [text.clone(), packed] {
-            let (out, (size, sha256)) = fed(bytes.clone(), false).expect("whole");
+            let (out, (size, blake3)) = fed(bytes.clone(), false).expect("whole");
             assert!(out == text, "{} bytes", out.len());
-            assert_eq!((size, sha256), (bytes.len() as u64, digest::of(&bytes)));
+            assert_eq!((size, blake3), (bytes.len() as u64, digest::of(&bytes)));
             let broken = fed(bytes, true).expect_err("its end never came");
             assert!(broken.contains("gone"), "{broken}");
         }

@@ -48,7 +48,7 @@ pub(crate) struct Restored {
     message: String,
     took: Duration,
     size_bytes: u64,
-    sha256: String,
+    blake3: String,
     into: String,
     rows: Option<u64>,
 }
@@ -137,8 +137,8 @@ async fn one(
     }
     let mut own = Vec::new();
     let restored = restore(context, settings, backup, &item, &mut own).await;
-    let restored = restored.and_then(|restored| match &item.sha256 {
-        Some(sha256) if *sha256 != restored.sha256 => {
+    let restored = restored.and_then(|restored| match &item.blake3 {
+        Some(blake3) if *blake3 != restored.blake3 => {
             Err(Trouble::unknown("changed between the check and the restore"))
         }
         _ => Ok(restored),
@@ -157,7 +157,7 @@ async fn one(
         let drill = RestoreDrill {
             verdict,
             time: Time::now(),
-            sha256: item.sha256.clone().unwrap_or_default(),
+            blake3: item.blake3.clone().unwrap_or_default(),
             size_bytes: outcome.as_ref().map_or(item.size_bytes.unwrap_or_default(), |restored| restored.size_bytes),
             restore_ms: outcome.as_ref().map(|restored| u64::try_from(restored.took.as_millis()).unwrap_or(u64::MAX)),
             into: outcome.as_ref().map_or("nowhere".to_owned(), |restored| restored.into.clone()),

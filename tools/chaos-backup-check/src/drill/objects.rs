@@ -27,7 +27,7 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
     while let Some(piece) = file.next().await? {
         text.extend(piece);
     }
-    let (size_bytes, sha256) = file.read();
+    let (size_bytes, blake3) = file.read();
     let objects = objects(&text)?;
     drop(text);
     let unknown = |error: ReadError| {
@@ -70,7 +70,7 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
         message: format!("applied in {} ms to {into}: {}, each accepted", took.as_millis(), count(number, "object")),
         took,
         size_bytes,
-        sha256,
+        blake3,
         into,
         rows: None,
     })

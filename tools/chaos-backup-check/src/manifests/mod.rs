@@ -38,7 +38,7 @@ pub(crate) struct Object {
     pub(crate) kind: String,
     pub(crate) namespace: Option<String>,
     pub(crate) name: String,
-    /// Of a ConfigMap and a Secret: SHA-256 of each value, decoded where it is base64.
+    /// Of a ConfigMap and a Secret: BLAKE3 digest of each value, decoded where it is base64.
     pub(crate) values: BTreeMap<String, Sum>,
     /// Fields that only a server makes.
     pub(crate) server_made: Vec<&'static str>,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use sha2::{Digest as _, Sha256};
 
 /// An object, or a list of them.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -36,7 +35,7 @@ pub(super) struct Metadata {
     deletion_timestamp: Option<IgnoredAny>,
 }
 
-/// What it is in digits: SHA-256.
+/// What it is in digits: BLAKE3.
 pub(crate) type Sum = [u8; 32];
 
 impl Node {
@@ -181,8 +180,8 @@ impl<'de> Visitor<'de> for FormVisitor {
 
 impl Digests {
     fn of(text: &str) -> Digests {
-        let bytes = from_base64(text).map(|bytes| Sha256::digest(bytes).into());
-        Digests { text: Sha256::digest(text).into(), bytes }
+        let bytes = from_base64(text).map(|bytes| blake3::hash(&bytes).into());
+        Digests { text: blake3::hash(text.as_bytes()).into(), bytes }
     }
 }
 

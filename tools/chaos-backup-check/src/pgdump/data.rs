@@ -14,9 +14,9 @@ use chaos_common::record::TableRows;
 use super::input::Input;
 use super::rows::Sink;
 use super::toc::{Entry, Kind, Place, Toc};
-use crate::pipe::{ahead, read_buffered};
+use crate::pipe::read_buffered;
 use crate::trouble::{Trouble, count};
-use crate::unpack::{Codec, Inflate, Unpacked, Zlib};
+use crate::unpack::{Codec, Inflate, Unpacked};
 
 /// `BLK_DATA`: a table's data.
 const TABLE: u8 = 1;
@@ -164,13 +164,14 @@ impl Decoder {
         let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty) && self.codec != Codec::Gzip;
         let unpacked = if empty {
             Ok(())
-        } else if let Some(inflate) = self.inflate.take() {
-            let mut zlib = Zlib::new(&mut chunks, inflate);
-            let unpacked = unpack(&mut zlib, sink);
-            self.inflate = Some(zlib.into_inflate());
-            unpacked
         } else {
-            unpack(&mut Unpacked::new(&mut chunks, self.codec)?, sink)
+            let mut unpacked = match self.inflate.take() {
+                Some(inflate) => Unpacked::zlib(&mut chunks, inflate),
+                None => Unpacked::new(&mut chunks, self.codec)?,
+            };
+            let judged = unpack(&mut unpacked, sink);
+            self.inflate = unpacked.into_inflate();
+            judged
         };
         // What is wrong with the chunks goes before what it does to the stream in them.
         match chunks.trouble {
@@ -210,10 +211,10 @@ fn plain<R: Read>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(
 }
 
 /// Judges all that a decoder gives. `Err` says what is wrong with it.
-fn unpack(decoder: &mut (impl BufRead + Send), sink: &mut Sink) -> Result<(), String> {
+fn unpack<R: BufRead + Send>(unpacked: &mut Unpacked<'_, R>, sink: &mut Sink) -> Result<(), String> {
     // Most tables are small: a thread is for those that are more than one buffer.
-    if take(decoder, sink)? && take(decoder, sink)? {
-        return ahead(decoder, |bytes| {
+    if take(unpacked, sink)? && take(unpacked, sink)? {
+        return unpacked.ahead(|bytes| {
             while take(bytes, sink)? {}
             Ok(())
         });
@@ -222,7 +223,7 @@ fn unpack(decoder: &mut (impl BufRead + Send), sink: &mut Sink) -> Result<(), St
 }
 
 /// Judges what a decoder gives next; false at the end.
-fn take(decoder: &mut impl BufRead, sink: &mut Sink) -> Result<bool, String> {
+fn take(decoder: &mut (impl BufRead + ?Sized), sink: &mut Sink) -> Result<bool, String> {
     match decoder.fill_buf() {
         Ok([]) => Ok(false),
         Ok(bytes) => {

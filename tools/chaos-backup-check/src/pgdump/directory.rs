@@ -63,13 +63,13 @@ pub(crate) fn verify(source: &dyn Files, want: &Want, object: &str) -> Result<Ve
     folder.rest()?;
     let mut found = found(header, &toc, data, want, object);
     found.message = format!("{}, in {} files", found.message, folder.files.len());
-    let lines: String = folder.files.iter().map(|(name, sha256)| line(name, sha256.as_deref())).collect();
-    Ok(Verified { found, size_bytes: folder.size_bytes, sha256: digest::of(lines.as_bytes()) })
+    let lines: String = folder.files.iter().map(|(name, blake3)| line(name, blake3.as_deref())).collect();
+    Ok(Verified { found, size_bytes: folder.size_bytes, blake3: digest::of(lines.as_bytes()) })
 }
 
-/// As `sha256sum` prints it.
-pub(crate) fn line(name: &str, sha256: Option<&str>) -> String {
-    format!("{}  {name}\n", sha256.unwrap_or_default())
+/// As `b3sum` prints it.
+pub(crate) fn line(name: &str, blake3: Option<&str>) -> String {
+    format!("{}  {name}\n", blake3.unwrap_or_default())
 }
 
 impl Folder<'_> {
@@ -96,7 +96,7 @@ impl Folder<'_> {
             Trouble::CannotTell(why) => in_file(name, &why),
         })?;
         self.size_bytes += read.size_bytes;
-        self.files.insert(name.to_owned(), Some(read.sha256));
+        self.files.insert(name.to_owned(), Some(read.blake3));
         Ok(read.parsed)
     }
 
@@ -205,7 +205,7 @@ impl Folder<'_> {
     /// Reads the files that no entry names; none of them may look like data.
     fn rest(&mut self) -> Result<(), Trouble> {
         let rest: Vec<String> =
-            self.files.iter().filter(|(_, sha256)| sha256.is_none()).map(|(name, _)| name.clone()).collect();
+            self.files.iter().filter(|(_, blake3)| blake3.is_none()).map(|(name, _)| name.clone()).collect();
         for name in rest {
             let base = ENDINGS[1..].iter().find_map(|(ending, _)| name.strip_suffix(ending)).unwrap_or(&name);
             if Path::new(base).extension().is_some_and(|extension| extension == "dat" || extension == "toc") {

@@ -1,46 +1,37 @@
-//! DEFLATE (RFC 1951), decoded as it comes, in bounded memory.
+//! DEFLATE (RFC 1951), decoded as it comes, in bounded memory and in two steps that two threads can share: bits to
+//! literals and matches ([`Codes`], here), and these to bytes ([`window`]). Between them goes a [`Batch`].
 //!
-//! Most of the time that a compressed backup takes goes by here. What makes it quick: 64 bits are taken from the
-//! input at once; one look-up gives up to two literals, or a literal and a length ([`tables`]); what
-//! comes next is looked up before a match is copied; and matches are copied in large pieces, whose end may
-//! lie behind theirs. Near the end of the input at hand a second, careful loop takes one byte after another.
+//! Most of the time that a compressed backup takes goes by here. What makes the first step quick: 64 bits are taken from
+//! the input at once; one look-up gives up to two literals, or a literal and a length ([`tables`]); and what comes
+//! next is looked up before a match is noted. Near the end of the input at hand a second, careful loop takes one byte
+//! after another.
 
 // Entries and bits are taken apart; what is cast is masked before.
 #![allow(clippy::cast_possible_truncation)]
 // What is compiled for two kinds of processors must be compiled into each.
 #![allow(clippy::inline_always)]
 
+mod batch;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::io::{self, BufRead, ErrorKind};
 
+pub(super) use self::batch::{Batch, Trailer};
+use self::batch::{LITERALS as ROOM, LONG, MOST, RUNS, matched};
 use self::tables::{
     CODE_BITS, CODE_ENTRIES, DISTANCE_BITS, DISTANCE_ENTRIES, DISTANCES, END, Entry, INVALID, LENGTH, LITERAL_BITS,
     LITERAL_ENTRIES, LITERALS, SPECIAL, taken,
 };
+pub(super) use self::window::Window;
 
-/// How far back a match may reach.
-const WINDOW: usize = 32 << 10;
-/// Bytes that are decoded at a time, about.
-const OUTPUT: usize = 128 << 10;
-/// Bytes of the pieces that matches are copied in.
-const PIECE: usize = 32;
-/// What may be written beyond `OUTPUT`: literals, the longest match, and the end of its last piece.
-const MARGIN: usize = 8 + 258 + PIECE;
-const BUFFER: usize = WINDOW + OUTPUT + MARGIN;
 /// Bytes of input that the quick loop needs at hand for one round: it takes bits three times.
 const AHEAD: usize = 32;
 
-/// One stream after another while they are decoded.
-pub(crate) struct Inflate {
-    /// What was decoded before, and behind it what is decoded now.
-    buffer: Box<[u8; BUFFER]>,
-    /// What is before it in the buffer was used by the caller.
-    used: usize,
-    /// Where the next byte goes.
-    position: usize,
+/// One stream after another while their bits are read.
+pub(super) struct Codes {
     state: State,
     /// Whether this block is the last.
     last: bool,
@@ -66,12 +57,9 @@ pub(super) fn damaged(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
 }
 
-impl Inflate {
-    pub(crate) fn new() -> Inflate {
-        Inflate {
-            buffer: vec![0; BUFFER].into_boxed_slice().try_into().expect("of this size"),
-            used: 0,
-            position: 0,
+impl Codes {
+    pub(super) fn new() -> Codes {
+        Codes {
             state: State::Block,
             last: false,
             bits: Bits::default(),
@@ -83,30 +71,7 @@ impl Inflate {
 
     /// Begins another stream.
     pub(super) fn reset(&mut self) {
-        (self.used, self.position, self.state, self.last, self.bits) = (0, 0, State::Block, false, Bits::default());
-    }
-
-    /// Decodes some bytes, and lets go of those before; gives none at the end of the stream.
-    pub(super) fn some(&mut self, input: &mut impl BufRead) -> io::Result<&[u8]> {
-        if self.position >= WINDOW + OUTPUT {
-            self.buffer.copy_within(self.position - WINDOW..self.position, 0);
-            self.position = WINDOW;
-        }
-        self.used = self.position;
-        while self.position == self.used && self.state != State::End {
-            self.go_on(input)?;
-        }
-        Ok(self.ready())
-    }
-
-    /// What was decoded and not used.
-    pub(super) fn ready(&self) -> &[u8] {
-        &self.buffer[self.used..self.position]
-    }
-
-    /// Marks some of it as used.
-    pub(super) fn consume(&mut self, bytes: usize) {
-        self.used += bytes;
+        (self.state, self.last, self.bits) = (State::Block, false, Bits::default());
     }
 
     /// The next four whole bytes behind the stream, the lowest first.
@@ -115,21 +80,18 @@ impl Inflate {
         self.bits.take(input, 32)
     }
 
-    /// Decodes up to the end of the output, of a block, or of the stream.
-    fn go_on(&mut self, input: &mut impl BufRead) -> io::Result<()> {
-        while self.position < WINDOW + OUTPUT {
+    /// Adds to a batch until it is full, or up to the end of the stream: then true.
+    pub(super) fn decode(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<bool> {
+        while !batch.is_full() {
             match self.state {
-                State::Block if self.last => {
-                    self.state = State::End;
-                    return Ok(());
-                }
+                State::Block if self.last => self.state = State::End,
                 State::Block => self.block(input)?,
-                State::Stored(left) => self.stored(input, left)?,
-                State::Codes => self.codes(input)?,
-                State::End => return Ok(()),
+                State::Stored(left) => self.stored(input, batch, left)?,
+                State::Codes => self.codes(input, batch)?,
+                State::End => return Ok(true),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Reads a block's header.
@@ -213,70 +175,68 @@ impl Inflate {
     }
 
     /// Copies what is not compressed.
-    fn stored(&mut self, input: &mut impl BufRead, mut left: usize) -> io::Result<()> {
+    fn stored(&mut self, input: &mut impl BufRead, batch: &mut Batch, mut left: usize) -> io::Result<()> {
         // Whole bytes that were taken ahead.
-        while left > 0 && self.bits.count > 0 {
-            self.buffer[self.position] = self.bits.take(input, 8)? as u8;
-            self.position += 1;
+        while left > 0 && self.bits.count > 0 && !batch.is_full() {
+            batch.put(self.bits.take(input, 8)? as u16, 1);
             left -= 1;
         }
-        while left > 0 && self.position < WINDOW + OUTPUT {
+        while left > 0 && !batch.is_full() {
             let bytes = input.fill_buf()?;
             if bytes.is_empty() {
                 return Err(cut());
             }
-            let some = bytes.len().min(left).min(WINDOW + OUTPUT - self.position);
-            self.buffer[self.position..self.position + some].copy_from_slice(&bytes[..some]);
+            let some = batch.copy(&bytes[..bytes.len().min(left)]);
             input.consume(some);
-            self.position += some;
             left -= some;
         }
         self.state = if left == 0 { State::Block } else { State::Stored(left) };
         Ok(())
     }
 
-    /// Decodes codes up to the end of the output or of the block.
-    fn codes(&mut self, input: &mut impl BufRead) -> io::Result<()> {
-        while self.state == State::Codes && self.position < WINDOW + OUTPUT {
+    /// Decodes codes until the batch is full, or up to the end of the block.
+    fn codes(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<()> {
+        while self.state == State::Codes && !batch.is_full() {
             let bytes = input.fill_buf()?;
             if bytes.len() >= AHEAD {
-                let used = self.quick(bytes)?;
+                let used = self.quick(bytes, batch)?;
                 input.consume(used);
-                if self.state != State::Codes || self.position >= WINDOW + OUTPUT {
+                if self.state != State::Codes || batch.is_full() {
                     return Ok(());
                 }
             }
-            self.careful(input)?;
+            self.careful(input, batch)?;
         }
         Ok(())
     }
 
-    /// Decodes while there is enough of input and room for output; gives how many bytes it used.
-    fn quick(&mut self, input: &[u8]) -> io::Result<usize> {
+    /// Decodes while there is enough of input and room in the batch; gives how many bytes it used.
+    fn quick(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
         #[cfg(target_arch = "x86_64")]
         if !self.plain && std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
             // A quarter quicker: shifts by a variable number of bits are most of what is done here.
             #[expect(unsafe_code, reason = "what is compiled for some processors may only run on them")]
             // SAFETY: this processor has the instructions that the function is compiled for.
-            return unsafe { self.quick_bmi(input) };
+            return unsafe { self.quick_bmi(input, batch) };
         }
-        self.quick_as_compiled(input)
+        self.quick_as_compiled(input, batch)
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "bmi1,bmi2")]
-    fn quick_bmi(&mut self, input: &[u8]) -> io::Result<usize> {
-        self.quick_as_compiled(input)
+    fn quick_bmi(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
+        self.quick_as_compiled(input, batch)
     }
 
     #[inline(always)]
-    fn quick_as_compiled(&mut self, input: &[u8]) -> io::Result<usize> {
+    fn quick_as_compiled(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
         const LITERAL_MASK: usize = (1 << LITERAL_BITS) - 1;
         const DISTANCE_MASK: usize = (1 << DISTANCE_BITS) - 1;
         let (literals, distances) = (&*self.literals, &*self.distances);
-        let buffer = &mut *self.buffer;
         let Bits { value: mut bits, mut count } = self.bits;
-        let (mut position, mut rest) = (self.position, input);
+        let mut rest = input;
+        let (buffer, runs) = (&mut *batch.literals, &mut *batch.runs);
+        let (mut position, mut open, mut run) = (batch.written, batch.open, batch.count);
         // Makes 56 bits of them or more. Those above are right as well, and come again.
         macro_rules! refill {
             () => {
@@ -310,7 +270,7 @@ impl Inflate {
         refill!();
         let mut entry = next_literal!();
         let result = 'out: {
-            while rest.len() >= AHEAD && position < WINDOW + OUTPUT {
+            while rest.len() >= AHEAD && position < ROOM && run < RUNS {
                 let mut before = bits;
                 // Three times at most 10 bits, and 20 of a length behind them: 56 are there.
                 if entry & (LENGTH | SPECIAL) == 0 {
@@ -372,14 +332,18 @@ impl Inflate {
                 let extra = (bits & ((1 << taken(distance)) - 1)) >> (distance >> 8 & 15);
                 let far = (distance >> 16) as usize + extra as usize;
                 drop_bits!(distance);
-                // 28 bits are left at least, and 10 needed to look at what comes next, while the match is copied.
+                // 28 bits are left at least, and 10 needed to look at what comes next, while this is noted.
                 entry = next_literal!();
                 refill!();
-                let Some(from) = position.checked_sub(far) else {
-                    break 'out Err(damaged("a distance reaches before the beginning"));
-                };
-                copy(buffer, from, position, length);
-                position += length;
+                let mut before = position - open;
+                if before > MOST {
+                    runs[run] = LONG | before as u32;
+                    run += 1;
+                    before = 0;
+                }
+                runs[run] = matched(before, length, far);
+                run += 1;
+                open = position;
             }
             Ok(())
         };
@@ -388,12 +352,13 @@ impl Inflate {
         let taken = input.len() - rest.len();
         let back = taken.min(count as usize / 8);
         count -= back as u32 * 8;
-        (self.position, self.bits) = (position, Bits { value: bits & ((1 << count) - 1), count });
+        self.bits = Bits { value: bits & ((1 << count) - 1), count };
+        (batch.written, batch.open, batch.count) = (position, open, run);
         result.map(|()| taken - back)
     }
 
     /// Decodes one code, or a length and its distance, with no more input than they have.
-    fn careful(&mut self, input: &mut impl BufRead) -> io::Result<()> {
+    fn careful(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<()> {
         let entry = self.bits.look_up(input, &self.literals[..], LITERAL_BITS)?;
         if entry & SPECIAL != 0 {
             if entry & END == 0 {
@@ -403,12 +368,10 @@ impl Inflate {
             return Ok(());
         }
         if entry & LENGTH == 0 {
-            self.buffer[self.position..self.position + 2].copy_from_slice(&((entry >> 16) as u16).to_le_bytes());
-            self.position += (entry >> 12 & 3) as usize;
+            batch.put((entry >> 16) as u16, (entry >> 12 & 3) as usize);
             return Ok(());
         }
-        self.buffer[self.position] = (entry >> 16) as u8;
-        self.position += (entry >> 12 & 1) as usize;
+        batch.put((entry >> 16) as u16, (entry >> 12 & 1) as usize);
         let extra = self.bits.take(input, taken(entry) - (entry >> 8 & 15))?;
         let length = 3 + (entry >> 24) as usize + extra as usize;
         let distance = self.bits.look_up(input, &self.distances[..], DISTANCE_BITS)?;
@@ -417,11 +380,7 @@ impl Inflate {
         }
         let extra = self.bits.take(input, taken(distance) - (distance >> 8 & 15))?;
         let far = (distance >> 16) as usize + extra as usize;
-        let Some(from) = self.position.checked_sub(far) else {
-            return Err(damaged("a distance reaches before the beginning"));
-        };
-        copy(&mut self.buffer, from, self.position, length);
-        self.position += length;
+        batch.repeat(length, far);
         Ok(())
     }
 }
@@ -482,38 +441,4 @@ impl Bits {
 
 pub(super) fn cut() -> io::Error {
     io::Error::new(ErrorKind::UnexpectedEof, "the stream is cut")
-}
-
-/// Copies a match, which may overlap itself; may write up to a piece beyond it.
-#[inline(always)]
-fn copy(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
-    if to - from < PIECE {
-        near(buffer, from, to, length);
-        return;
-    }
-    piece::<PIECE>(buffer, from, to);
-    let mut done = PIECE;
-    while done < length {
-        piece::<PIECE>(buffer, from + done, to + done);
-        done += PIECE;
-    }
-}
-
-#[inline(always)]
-fn piece<const SIZE: usize>(buffer: &mut [u8; BUFFER], from: usize, to: usize) {
-    let piece: [u8; SIZE] = buffer[from..from + SIZE].try_into().expect("of this size");
-    buffer[to..to + SIZE].copy_from_slice(&piece);
-}
-
-/// Copies a match that begins less than a piece before its end. No piece may read what it has not written yet.
-fn near(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
-    match to - from {
-        16.. => (0..length).step_by(16).for_each(|done| piece::<16>(buffer, from + done, to + done)),
-        8.. => (0..length).step_by(8).for_each(|done| piece::<8>(buffer, from + done, to + done)),
-        1 => {
-            let byte = buffer[from];
-            buffer[to..to + length].fill(byte);
-        }
-        _ => (0..length).for_each(|done| buffer[to + done] = buffer[from + done]),
-    }
 }

@@ -2,17 +2,16 @@
 //!
 //! A stream that ends early, goes on behind its end, or fails a checksum that it has is an error here.
 
-mod gzip;
+mod deflated;
 mod inflate;
 mod lz4;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-use self::gzip::Gzip;
-pub(crate) use self::gzip::Zlib;
-pub(crate) use self::inflate::Inflate;
+pub(crate) use self::deflated::Inflate;
+use self::deflated::{Deflated, Format};
 use self::lz4::Lz4;
-use crate::pipe::BUFFER;
+use crate::pipe::{self, BUFFER};
 use crate::trouble::Trouble;
 
 /// The largest window of zstd that is decoded, as a power of two: what the zstd program allows by itself. It
@@ -75,7 +74,7 @@ pub(crate) struct Unpacked<'r, R: BufRead> {
 
 enum Decoder<'r, R: BufRead> {
     None(R),
-    Gzip(Box<Gzip<R>>),
+    Deflated(Box<Deflated<R>>),
     Zstd(BufReader<zstd::Decoder<'r, R>>),
     Lz4(BufReader<Lz4<R>>),
 }
@@ -111,7 +110,10 @@ impl<R: BufRead> Unpacked<'_, R> {
         let memory = |error: io::Error| Trouble::CannotTell(format!("cannot be decompressed: {error}"));
         let decoder = match codec {
             Codec::None => Decoder::None(reader),
-            Codec::Gzip => Decoder::Gzip(Box::new(Gzip::new(reader, first))),
+            Codec::Gzip => {
+                let format = if first { Format::FirstGzip } else { Format::Gzip };
+                Decoder::Deflated(Box::new(Deflated::new(reader, format, Inflate::new())))
+            }
             Codec::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(reader).map_err(memory)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(memory)?;
@@ -124,13 +126,41 @@ impl<R: BufRead> Unpacked<'_, R> {
         };
         Ok(Unpacked { decoder, codec, checksum: false })
     }
+
+    /// Decompresses a zlib stream, in the memory of another one.
+    pub(crate) fn zlib(reader: R, inflate: Inflate) -> Self {
+        let decoder = Decoder::Deflated(Box::new(Deflated::new(reader, Format::Zlib, inflate)));
+        Unpacked { decoder, codec: Codec::Gzip, checksum: true }
+    }
+
+    /// Gives the memory back that inflating took.
+    pub(crate) fn into_inflate(self) -> Option<Inflate> {
+        match self.decoder {
+            Decoder::Deflated(decoder) => Some(decoder.into_inflate()),
+            _ => None,
+        }
+    }
+
+    /// Lets another thread decompress ahead, or half of that, while `judge` takes what comes out: where both are work,
+    /// they share it.
+    pub(crate) fn ahead<T>(&mut self, judge: impl FnOnce(&mut (dyn BufRead + Send)) -> T) -> T
+    where
+        R: Send,
+    {
+        match &mut self.decoder {
+            Decoder::Deflated(decoder) => decoder.ahead(judge),
+            Decoder::None(reader) => pipe::ahead(reader, |bytes| judge(bytes)),
+            Decoder::Zstd(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
+            Decoder::Lz4(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
+        }
+    }
 }
 
 impl<R: BufRead> Read for Unpacked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.decoder {
             Decoder::None(reader) => reader.read(buffer),
-            Decoder::Gzip(decoder) => decoder.read(buffer),
+            Decoder::Deflated(decoder) => decoder.read(buffer),
             Decoder::Zstd(decoder) => decoder.read(buffer),
             Decoder::Lz4(decoder) => decoder.read(buffer),
         }
@@ -141,7 +171,7 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         match &mut self.decoder {
             Decoder::None(reader) => reader.fill_buf(),
-            Decoder::Gzip(decoder) => decoder.fill_buf(),
+            Decoder::Deflated(decoder) => decoder.fill_buf(),
             Decoder::Zstd(decoder) => decoder.fill_buf(),
             Decoder::Lz4(decoder) => decoder.fill_buf(),
         }
@@ -150,7 +180,7 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
     fn consume(&mut self, amount: usize) {
         match &mut self.decoder {
             Decoder::None(reader) => reader.consume(amount),
-            Decoder::Gzip(decoder) => decoder.consume(amount),
+            Decoder::Deflated(decoder) => decoder.consume(amount),
             Decoder::Zstd(decoder) => decoder.consume(amount),
             Decoder::Lz4(decoder) => decoder.consume(amount),
         }

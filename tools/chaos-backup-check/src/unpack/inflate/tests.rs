@@ -6,8 +6,8 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use flate2::{Compression, GzBuilder};
 
 use super::super::Unpacked;
-use super::Inflate;
-use crate::unpack::Zlib;
+use super::{Batch, Codes, Window};
+use crate::unpack::Inflate;
 
 /// Numbers that look random, the same each time.
 struct Dice(u64);
@@ -60,6 +60,23 @@ fn theirs(packed: &[u8]) -> Option<Vec<u8>> {
     flate2::bufread::MultiGzDecoder::new(packed).read_to_end(&mut bytes).ok().map(|_| bytes)
 }
 
+/// The bytes of a bare stream, if it is whole.
+fn inflated(mut codes: Codes, mut stream: &[u8]) -> Option<Vec<u8>> {
+    let (mut batch, mut window, mut bytes) = (Batch::new(), Window::new(), Vec::new());
+    loop {
+        let end = codes.decode(&mut stream, &mut batch).ok()?;
+        batch.close();
+        while !batch.is_used() {
+            window.take(&mut batch).ok()?;
+            bytes.extend_from_slice(window.ready());
+        }
+        batch.clear();
+        if end {
+            return Some(bytes);
+        }
+    }
+}
+
 #[test]
 fn what_is_whole_is_decoded_however_it_comes() {
     for (number, text) in texts().iter().enumerate() {
@@ -77,12 +94,7 @@ fn what_is_whole_is_decoded_however_it_comes() {
 fn the_loop_for_any_processor_gives_the_same() {
     for text in texts() {
         let packed = gzip(&text, 6);
-        let mut inflate = Inflate { plain: true, ..Inflate::new() };
-        let (mut input, mut bytes) = (&packed[10..], Vec::new());
-        while !inflate.some(&mut input).expect("whole").is_empty() {
-            bytes.extend_from_slice(inflate.ready());
-        }
-        assert!(bytes == text);
+        assert!(inflated(Codes { plain: true, ..Codes::new() }, &packed[10..]).expect("whole") == text);
     }
 }
 
@@ -138,17 +150,10 @@ fn damaged_streams_without_a_checksum_are_decoded_alike() {
                 damaged[at] ^= 1 << dice.roll(8);
                 let mut theirs = Vec::new();
                 let they = flate2::bufread::DeflateDecoder::new(&damaged[..]).read_to_end(&mut theirs).is_ok();
-                let (mut inflate, mut input, mut ours) = (Inflate::new(), &damaged[..], Vec::new());
-                let we = loop {
-                    match inflate.some(&mut input) {
-                        Ok([]) => break true,
-                        Ok(bytes) => ours.extend_from_slice(bytes),
-                        Err(_) => break false,
-                    }
-                };
-                assert_eq!(we, they, "byte {at} at level {level}");
-                assert!(!we || ours == theirs);
-                decoded += usize::from(we);
+                let ours = inflated(Codes::new(), &damaged);
+                assert_eq!(ours.is_some(), they, "byte {at} at level {level}");
+                assert!(ours.is_none_or(|ours| ours == theirs));
+                decoded += usize::from(they);
             }
         }
     }
@@ -178,7 +183,7 @@ fn zlib_streams_have_their_checksum_and_nothing_behind() {
     let packed = zlib.finish().expect("memory");
     let unpack = |packed: &[u8]| {
         let mut bytes = Vec::new();
-        Zlib::new(packed, Inflate::new()).read_to_end(&mut bytes).ok().map(|_| bytes)
+        Unpacked::zlib(packed, Inflate::new()).read_to_end(&mut bytes).ok().map(|_| bytes)
     };
     assert!(unpack(&packed).as_ref() == Some(&texts()[3]));
     assert_eq!(unpack(&[&packed[..], b"x"].concat()), None);

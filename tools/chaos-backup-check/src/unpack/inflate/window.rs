@@ -1,0 +1,141 @@
+//! The second step: what was decoded before, and behind it what is made now of literals and matches.
+//!
+//! Literals and matches are copied in large pieces, whose end may lie behind theirs.
+
+use std::io;
+
+use super::batch::{Batch, END, LITERALS, LONG, Trailer};
+use super::damaged;
+
+/// How far back a match may reach.
+const REACH: usize = 32 << 10;
+/// Bytes that are made at a time, about.
+const OUTPUT: usize = 128 << 10;
+/// Bytes of the pieces that are copied.
+const PIECE: usize = 32;
+/// What may be written beyond `OUTPUT`: all literals of a batch, the longest match, and the end of its last piece.
+const MARGIN: usize = LITERALS + 258 + 2 * PIECE;
+const BUFFER: usize = REACH + OUTPUT + MARGIN;
+
+/// What was made of batches, one after another.
+pub(in crate::unpack) struct Window {
+    buffer: Box<[u8; BUFFER]>,
+    /// What is before it in the buffer was used by the caller.
+    used: usize,
+    /// Where the next byte goes.
+    position: usize,
+    /// Where the stream begins, if that is still here: no match may reach back beyond it.
+    start: usize,
+}
+
+impl Window {
+    pub(in crate::unpack) fn new() -> Window {
+        Window {
+            buffer: vec![0; BUFFER].into_boxed_slice().try_into().expect("of this size"),
+            used: 0,
+            position: 0,
+            start: 0,
+        }
+    }
+
+    /// Begins anew.
+    pub(in crate::unpack) fn clear(&mut self) {
+        (self.used, self.position, self.start) = (0, 0, 0);
+    }
+
+    /// What was made and not used.
+    pub(in crate::unpack) fn ready(&self) -> &[u8] {
+        &self.buffer[self.used..self.position]
+    }
+
+    /// Marks some of it as used.
+    pub(in crate::unpack) fn consume(&mut self, bytes: usize) {
+        self.used += bytes;
+    }
+
+    /// Makes some more bytes, when those before are used; no more of the batch than to the end of a stream, and gives
+    /// what stands behind that.
+    pub(in crate::unpack) fn take(&mut self, batch: &mut Batch) -> io::Result<Option<Trailer>> {
+        if self.position >= REACH + OUTPUT {
+            self.buffer.copy_within(self.position - REACH..self.position, 0);
+            self.start = self.start.saturating_sub(self.position - REACH);
+            self.position = REACH;
+        }
+        self.used = self.position;
+        let (buffer, literals) = (&mut *self.buffer, &*batch.literals);
+        let (mut position, mut literal) = (self.position, batch.used.literals);
+        let mut runs = batch.runs[batch.used.runs..batch.count].iter();
+        let mut end = false;
+        while position < REACH + OUTPUT
+            && let Some(run) = runs.next()
+        {
+            let long = *run >= LONG;
+            let count = (if long { *run & 0xffff } else { *run >> 23 }) as usize;
+            let mut done = 0;
+            loop {
+                let piece: [u8; PIECE] = literals[literal + done..][..PIECE].try_into().expect("of this size");
+                buffer[position + done..][..PIECE].copy_from_slice(&piece);
+                done += PIECE;
+                if done >= count {
+                    break;
+                }
+            }
+            position += count;
+            literal += count;
+            if long {
+                if *run & END != 0 {
+                    end = true;
+                    break;
+                }
+                continue;
+            }
+            let (length, distance) = (3 + (*run >> 15 & 0xff) as usize, 1 + (*run & 0x7fff) as usize);
+            if distance > position - self.start {
+                return Err(damaged("a distance reaches before the beginning"));
+            }
+            copy(buffer, position - distance, position, length);
+            position += length;
+        }
+        batch.used.runs = batch.count - runs.len();
+        batch.used.literals = literal;
+        self.position = position;
+        Ok(end.then(|| {
+            self.start = position;
+            batch.trailer()
+        }))
+    }
+}
+
+/// Copies a match, which may overlap itself; may write up to a piece beyond it.
+#[inline(always)]
+fn copy(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
+    if to - from < PIECE {
+        near(buffer, from, to, length);
+        return;
+    }
+    piece::<PIECE>(buffer, from, to);
+    let mut done = PIECE;
+    while done < length {
+        piece::<PIECE>(buffer, from + done, to + done);
+        done += PIECE;
+    }
+}
+
+#[inline(always)]
+fn piece<const SIZE: usize>(buffer: &mut [u8; BUFFER], from: usize, to: usize) {
+    let piece: [u8; SIZE] = buffer[from..from + SIZE].try_into().expect("of this size");
+    buffer[to..to + SIZE].copy_from_slice(&piece);
+}
+
+/// Copies a match that begins less than a piece before its end. No piece may read what it has not written yet.
+fn near(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
+    match to - from {
+        16.. => (0..length).step_by(16).for_each(|done| piece::<16>(buffer, from + done, to + done)),
+        8.. => (0..length).step_by(8).for_each(|done| piece::<8>(buffer, from + done, to + done)),
+        1 => {
+            let byte = buffer[from];
+            buffer[to..to + length].fill(byte);
+        }
+        _ => (0..length).for_each(|done| buffer[to + done] = buffer[from + done]),
+    }
+}
