@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chaos_tests::cluster::{Cluster, SHOP, repository};
-use chaos_tests::run::{Ran, check};
+use chaos_tests::run::{Ran, check, in_time};
 use chaos_tests::sweep::bed::EXPERIMENTS;
 use serde_json::Value;
 
@@ -56,8 +56,7 @@ fn run(cluster: &Cluster, experiment: &str, health: &str) -> Ran {
 
 /// The record of a run that passed and left nothing.
 fn passed(cluster: &Cluster, experiment: &str) -> Value {
-    let good = health(cluster);
-    let ran = run(cluster, experiment, &good).exits(0);
+    let ran = in_time(|| run(cluster, experiment, &health(cluster))).exits(0);
     let record = ran.record("chaos.experiment/1");
     assert_eq!(record["data"]["outcome"], "completed", "{}", ran.show());
     assert_eq!(left(cluster), "");

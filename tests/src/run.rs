@@ -107,6 +107,20 @@ pub struct Ran {
     output: Output,
 }
 
+/// Runs an experiment, up to three times while this machine is too busy to ask the Services in time: what came of it
+/// can't be told then, as the tool says, and it has to be made again.
+pub fn in_time(mut run: impl FnMut() -> Ran) -> Ran {
+    for _ in 0..2 {
+        let ran = run();
+        if !ran.stderr().contains("questions could not be asked: after") {
+            return ran;
+        }
+        // With the output of the test, if that fails.
+        println!("made again, for the machine was busy:\n{}", ran.stderr());
+    }
+    run()
+}
+
 impl Ran {
     /// Its standard output.
     pub fn stdout(&self) -> String {
