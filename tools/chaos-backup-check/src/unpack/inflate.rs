@@ -36,10 +36,15 @@ pub(super) struct Codes {
     /// Whether this block is the last.
     last: bool,
     bits: Bits,
-    literals: Box<[Entry; LITERAL_ENTRIES]>,
-    distances: Box<[Entry; DISTANCE_ENTRIES]>,
+    tables: Box<Tables>,
     /// Uses no instructions that some processors lack; for a test.
     plain: bool,
+}
+
+/// The tables of a block's codes, in one place.
+struct Tables {
+    literals: [Entry; LITERAL_ENTRIES],
+    distances: [Entry; DISTANCE_ENTRIES],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,8 +68,7 @@ impl Codes {
             state: State::Block,
             last: false,
             bits: Bits::default(),
-            literals: vec![0; LITERAL_ENTRIES].into_boxed_slice().try_into().expect("of this size"),
-            distances: vec![0; DISTANCE_ENTRIES].into_boxed_slice().try_into().expect("of this size"),
+            tables: Box::new(Tables { literals: [0; LITERAL_ENTRIES], distances: [0; DISTANCE_ENTRIES] }),
             plain: false,
         }
     }
@@ -111,8 +115,8 @@ impl Codes {
                 let mut lengths = [8; LITERALS];
                 lengths[144..256].fill(9);
                 lengths[256..280].fill(7);
-                tables::literals(&lengths, &mut self.literals);
-                tables::distances(&[5; DISTANCES], &mut self.distances);
+                tables::literals(&lengths, &mut self.tables.literals);
+                tables::distances(&[5; DISTANCES], &mut self.tables.distances);
                 self.state = State::Codes;
             }
             2 => {
@@ -165,10 +169,10 @@ impl Codes {
         if lengths[256] == 0 {
             return Err(damaged("no code for the end of the block"));
         }
-        if !tables::literals(&lengths[..literals], &mut self.literals) {
+        if !tables::literals(&lengths[..literals], &mut self.tables.literals) {
             return Err(damaged("the codes of literals and lengths"));
         }
-        if !tables::distances(&lengths[literals..literals + distances], &mut self.distances) {
+        if !tables::distances(&lengths[literals..literals + distances], &mut self.tables.distances) {
             return Err(damaged("the codes of distances"));
         }
         Ok(())
@@ -232,7 +236,7 @@ impl Codes {
     fn quick_as_compiled(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
         const LITERAL_MASK: usize = (1 << LITERAL_BITS) - 1;
         const DISTANCE_MASK: usize = (1 << DISTANCE_BITS) - 1;
-        let (literals, distances) = (&*self.literals, &*self.distances);
+        let tables = &*self.tables;
         let Bits { value: mut bits, mut count } = self.bits;
         let mut rest = input;
         let (buffer, runs) = (&mut *batch.literals, &mut *batch.runs);
@@ -256,7 +260,7 @@ impl Codes {
         }
         macro_rules! next_literal {
             () => {
-                literals[bits as usize & LITERAL_MASK]
+                tables.literals[bits as usize & LITERAL_MASK]
             };
         }
         // Writes two, of which perhaps one is meant.
@@ -292,7 +296,7 @@ impl Codes {
                     if entry & (END | INVALID) == 0 {
                         let index = bits & ((1 << (entry >> 8 & 15)) - 1);
                         before = bits;
-                        entry = literals[(entry >> 16) as usize + index as usize];
+                        entry = tables.literals[(entry >> 16) as usize + index as usize];
                         drop_bits!(entry);
                     }
                     if entry & END != 0 {
@@ -317,14 +321,14 @@ impl Codes {
                 let length = 3 + (entry >> 24) as usize + extra as usize;
                 // A distance takes 28 bits at most.
                 refill!();
-                let mut distance = distances[bits as usize & DISTANCE_MASK];
+                let mut distance = tables.distances[bits as usize & DISTANCE_MASK];
                 if distance & SPECIAL != 0 {
                     drop_bits!(distance);
                     if distance & INVALID != 0 {
                         break 'out Err(damaged("no such code of a distance"));
                     }
                     let index = bits & ((1 << (distance >> 8 & 15)) - 1);
-                    distance = distances[(distance >> 16) as usize + index as usize];
+                    distance = tables.distances[(distance >> 16) as usize + index as usize];
                     if distance & SPECIAL != 0 {
                         break 'out Err(damaged("no such code of a distance"));
                     }
@@ -359,7 +363,7 @@ impl Codes {
 
     /// Decodes one code, or a length and its distance, with no more input than they have.
     fn careful(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<()> {
-        let entry = self.bits.look_up(input, &self.literals[..], LITERAL_BITS)?;
+        let entry = self.bits.look_up(input, &self.tables.literals[..], LITERAL_BITS)?;
         if entry & SPECIAL != 0 {
             if entry & END == 0 {
                 return Err(damaged("no such code"));
@@ -374,7 +378,7 @@ impl Codes {
         batch.put((entry >> 16) as u16, (entry >> 12 & 1) as usize);
         let extra = self.bits.take(input, taken(entry) - (entry >> 8 & 15))?;
         let length = 3 + (entry >> 24) as usize + extra as usize;
-        let distance = self.bits.look_up(input, &self.distances[..], DISTANCE_BITS)?;
+        let distance = self.bits.look_up(input, &self.tables.distances[..], DISTANCE_BITS)?;
         if distance & SPECIAL != 0 {
             return Err(damaged("no such code of a distance"));
         }
