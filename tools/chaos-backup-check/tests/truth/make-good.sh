@@ -101,6 +101,8 @@ dumps() { # NAME DATABASE; NAME has the version
   lz4 -q -k -c "$name.sql" >"$name-whole.sql.lz4"
   zstd -q -19 -c "$name-none.dump" >"$name-whole.dump.zst"
   pg_dump -Fc --inserts "$db" -f "$name-inserts.dump"
+  pg_dump -Fd --inserts "$db" -f "$name-inserts.folder"
+  pg_dump -Fd -Z0 --inserts "$db" -f "$name-inserts-none.folder"
   pg_dump -Fp --column-inserts "$db" -f "$name-inserts.sql"
   pg_dump -Fp --clean --if-exists --create "$db" -f "$name-create.sql"
   pg_dump -Fc --no-owner --no-acl "$db" -f "$name-no-owner.dump"
