@@ -33,7 +33,7 @@ pub(super) struct Data {
 }
 
 /// Reads every block up to the end of the file.
-pub(super) fn read<R: Read + Send>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Result<Data, Trouble> {
+pub(super) fn read<R: BufRead + Send>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Result<Data, Trouble> {
     let index: HashMap<i64, usize> = toc.data.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
     let mut seen = vec![false; toc.data.len()];
     let mut decoder = Decoder::new(codec);
@@ -104,7 +104,7 @@ fn all_seen(toc: &Toc, seen: &[bool], end: u64) -> Result<(), Trouble> {
 }
 
 /// Reads large objects up to the end of their list, and adds their oids.
-fn blobs<R: Read + Send>(input: &mut Input<R>, decoder: &mut Decoder, oids: &mut Vec<u32>) -> Result<(), Trouble> {
+fn blobs<R: BufRead + Send>(input: &mut Input<R>, decoder: &mut Decoder, oids: &mut Vec<u32>) -> Result<(), Trouble> {
     loop {
         let at = input.position();
         // An oid is unsigned, and written as if it had a sign.
@@ -154,7 +154,7 @@ impl Decoder {
     }
 
     /// Reads the chunks of one table or large object. `name` is what they belong to.
-    fn payload<R: Read + Send>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+    fn payload<R: BufRead + Send>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
         if self.codec == Codec::None {
             return plain(input, sink, name);
         }
@@ -182,7 +182,7 @@ impl Decoder {
 }
 
 /// Reads the chunks of one table or large object that are not compressed.
-fn plain<R: Read>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+fn plain<R: BufRead>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
     let at = input.position();
     // Every row is a chunk: this is not made anew for each.
     let what = format!("the data of {name}");
@@ -252,7 +252,7 @@ struct Chunks<'i, R> {
     trouble: Option<Trouble>,
 }
 
-impl<R: Read> Chunks<'_, R> {
+impl<R: BufRead> Chunks<'_, R> {
     /// The bytes at hand of the current or the next chunk; none at the end.
     fn next(&mut self) -> Result<usize, Trouble> {
         if self.left == 0 && !self.ended {
@@ -275,7 +275,7 @@ impl<R: Read> Chunks<'_, R> {
     }
 }
 
-impl<R: Read> BufRead for Chunks<'_, R> {
+impl<R: BufRead> BufRead for Chunks<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.trouble.is_some() {
             return Ok(&[]);
@@ -299,7 +299,7 @@ impl<R: Read> BufRead for Chunks<'_, R> {
     }
 }
 
-impl<R: Read> Read for Chunks<'_, R> {
+impl<R: BufRead> Read for Chunks<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         read_buffered(self, buffer)
     }

@@ -1,6 +1,6 @@
 //! The header of a custom-format dump (`ReadHead` in PostgreSQL's `pg_backup_archiver.c`).
 
-use std::io::Read;
+use std::io::BufRead;
 
 use super::input::Input;
 use crate::trouble::Trouble;
@@ -33,7 +33,7 @@ pub(super) struct Header {
 const KEEP: usize = 1024;
 
 /// Reads the header and tells the input the sizes of its numbers.
-pub(super) fn read<R: Read>(input: &mut Input<R>, form: Form) -> Result<Header, Trouble> {
+pub(super) fn read<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Header, Trouble> {
     let what = "the header";
     foreign(input.fill()?)?;
     for _ in 0..MAGIC.len() {
@@ -87,7 +87,7 @@ fn foreign(start: &[u8]) -> Result<(), Trouble> {
     Trouble::damaged(format!("is not a dump of PostgreSQL: {what}"))
 }
 
-fn size_of_number<R: Read>(input: &mut Input<R>) -> Result<usize, Trouble> {
+fn size_of_number<R: BufRead>(input: &mut Input<R>) -> Result<usize, Trouble> {
     let at = input.position();
     match input.byte("the header")? {
         size @ 4..=8 => Ok(usize::from(size)),
@@ -96,7 +96,7 @@ fn size_of_number<R: Read>(input: &mut Input<R>) -> Result<usize, Trouble> {
 }
 
 /// Until 1.14 the header has zlib's level, where 0 is none; since then it names the algorithm.
-fn codec<R: Read>(input: &mut Input<R>, minor: u8) -> Result<Codec, Trouble> {
+fn codec<R: BufRead>(input: &mut Input<R>, minor: u8) -> Result<Codec, Trouble> {
     if minor < 15 {
         return Ok(match input.int_in(-1..=9, "the level of compression")? {
             0 => Codec::None,
@@ -115,7 +115,7 @@ fn codec<R: Read>(input: &mut Input<R>, minor: u8) -> Result<Codec, Trouble> {
 
 /// When the dump was made, as a C `struct tm`: local time, without saying where. Only its sense is
 /// checked.
-fn creation_time<R: Read>(input: &mut Input<R>) -> Result<(), Trouble> {
+fn creation_time<R: BufRead>(input: &mut Input<R>) -> Result<(), Trouble> {
     let parts = [(0, 60, "second"), (0, 59, "minute"), (0, 23, "hour"), (1, 31, "day"), (0, 11, "month")];
     for (first, last, part) in parts {
         input.int_in(first..=last, &format!("the {part} of its creation"))?;

@@ -1,20 +1,15 @@
 //! The elements that a custom-format dump is made of, read from a stream.
 
-use std::io::Read;
+use std::io::{BufRead, ErrorKind};
 
 use super::text::Text;
 use crate::trouble::Trouble;
 use crate::unpack;
 
-const BUFFER: usize = 256 << 10;
-
 /// A dump while it is read.
 pub(super) struct Input<R> {
     reader: R,
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// Bytes before `buffer[start]`.
+    /// Bytes read so far.
     position: u64,
     size: Option<u64>,
     /// Bytes of an integer, as the header says.
@@ -25,20 +20,10 @@ pub(super) struct Input<R> {
     pub(super) utf8: bool,
 }
 
-impl<R: Read> Input<R> {
+impl<R: BufRead> Input<R> {
     /// `size` is the file's length, if it is known.
     pub(super) fn new(reader: R, size: Option<u64>) -> Input<R> {
-        Input {
-            reader,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            position: 0,
-            size,
-            int_size: 4,
-            off_size: 8,
-            utf8: false,
-        }
+        Input { reader, position: 0, size, int_size: 4, off_size: 8, utf8: false }
     }
 
     /// Bytes read so far.
@@ -48,20 +33,21 @@ impl<R: Read> Input<R> {
 
     /// The bytes at hand, at least one but at the end of the file.
     pub(super) fn fill(&mut self) -> Result<&[u8], Trouble> {
-        while self.start == self.end {
-            match self.reader.read(&mut self.buffer) {
-                Ok(0) => break,
-                Ok(read) => (self.start, self.end) = (0, read),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(unpack::trouble(&error, self.position)),
+        let position = self.position;
+        let trouble = |error: &std::io::Error| unpack::trouble(error, position);
+        loop {
+            match self.reader.fill_buf() {
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(trouble(&error)),
             }
         }
-        Ok(&self.buffer[self.start..self.end])
+        self.reader.fill_buf().map_err(|error| trouble(&error))
     }
 
     /// Marks bytes of [`Input::fill`] as read.
     pub(super) fn consume(&mut self, bytes: usize) {
-        self.start += bytes;
+        self.reader.consume(bytes);
         self.position += bytes as u64;
     }
 
@@ -80,9 +66,10 @@ impl<R: Read> Input<R> {
     /// (`ReadInt` in PostgreSQL's `pg_backup_archiver.c`).
     pub(super) fn int(&mut self, what: &str) -> Result<i64, Trouble> {
         let at = self.position;
-        let (sign, value) = match self.buffer[self.start..self.end].first_chunk::<5>() {
+        let short = self.int_size == 4;
+        let (sign, value) = match self.fill()?.first_chunk::<5>() {
             // The usual case, without a look at the end of the buffer for each byte.
-            Some(&[sign, a, b, c, d]) if self.int_size == 4 => {
+            Some(&[sign, a, b, c, d]) if short => {
                 self.consume(5);
                 (sign, u64::from(u32::from_le_bytes([a, b, c, d])))
             }

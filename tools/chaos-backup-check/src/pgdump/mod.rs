@@ -15,6 +15,7 @@ mod data;
 pub(crate) mod directory;
 mod header;
 mod input;
+mod inserts;
 mod rows;
 mod script;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod tests;
 mod text;
 mod toc;
 
-use std::io::Read;
+use std::io::BufRead;
 
 use chaos_common::record::{Check, Contents, Status};
 
@@ -33,7 +34,7 @@ use crate::unpack::Codec;
 
 /// Reads a dump of `size` bytes, if that is known.
 pub(crate) fn examine(
-    reader: impl Read + Send,
+    reader: impl BufRead + Send,
     size: Option<u64>,
     want: &Want,
     object: &str,

@@ -3,6 +3,7 @@
 //! Where data is not compressed nothing guards its bytes. So everything that this text can't hold is
 //! looked for: zero bytes, carriage returns, bytes that are no UTF-8, rows with too few columns.
 
+use super::inserts::Inserts;
 use super::text::Text;
 use super::toc::Kind;
 
@@ -12,7 +13,7 @@ pub(super) enum Sink {
     /// A table's rows.
     Copy(CopyText),
     /// A table's INSERT statements.
-    Inserts(Text),
+    Inserts(Inserts),
     /// A large object, whose bytes may be anything.
     Blob,
 }
@@ -22,7 +23,7 @@ impl Sink {
     pub(super) fn new(kind: &Kind, utf8: bool) -> Sink {
         match kind {
             Kind::Copy(columns) => Sink::Copy(CopyText::new(*columns, utf8)),
-            Kind::Inserts => Sink::Inserts(Text::new(utf8)),
+            Kind::Inserts => Sink::Inserts(Inserts::new(utf8)),
             Kind::Blobs => Sink::Blob,
         }
     }
@@ -31,7 +32,7 @@ impl Sink {
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
         match self {
             Sink::Copy(copy) => copy.take(bytes),
-            Sink::Inserts(text) => text.take(bytes),
+            Sink::Inserts(inserts) => inserts.take(bytes),
             Sink::Blob => Ok(()),
         }
     }
@@ -40,7 +41,7 @@ impl Sink {
     pub(super) fn ends_as_written(&self) -> Result<(), String> {
         match self {
             Sink::Copy(copy) => copy.text.ends_as_written(),
-            Sink::Inserts(text) => text.ends_as_written(),
+            Sink::Inserts(inserts) => inserts.text.ends_as_written(),
             Sink::Blob => Ok(()),
         }
     }
@@ -49,7 +50,7 @@ impl Sink {
     pub(super) fn finish(self) -> Result<Option<u64>, String> {
         match self {
             Sink::Copy(copy) => copy.finish().map(Some),
-            Sink::Inserts(text) => text.finish().map(|()| None),
+            Sink::Inserts(inserts) => inserts.finish().map(|()| None),
             Sink::Blob => Ok(None),
         }
     }

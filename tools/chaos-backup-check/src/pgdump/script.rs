@@ -9,7 +9,7 @@ mod lexer;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
+use std::io::BufRead;
 
 use chaos_common::record::TableRows;
 
@@ -62,7 +62,7 @@ pub(super) fn begins(start: &[u8]) -> bool {
 }
 
 /// Reads a script to its end.
-pub(super) fn read<R: Read>(input: &mut Input<R>) -> Result<Script, Trouble> {
+pub(super) fn read<R: BufRead>(input: &mut Input<R>) -> Result<Script, Trouble> {
     let mut script = Script::default();
     let mut lexer = Lexer::new();
     let mut text: Option<Text> = None;
@@ -89,7 +89,7 @@ pub(super) fn read<R: Read>(input: &mut Input<R>) -> Result<Script, Trouble> {
 }
 
 impl Script {
-    fn token<R: Read>(&mut self, token: Token, input: &mut Input<R>) -> Result<(), Trouble> {
+    fn token<R: BufRead>(&mut self, token: Token, input: &mut Input<R>) -> Result<(), Trouble> {
         let at = input.position();
         match token {
             Token::Comment(comment) => self.comment(comment.trim(), at),
@@ -170,7 +170,7 @@ impl Script {
         Ok(())
     }
 
-    fn statement<R: Read>(&mut self, statement: &str, input: &mut Input<R>) -> Result<(), Trouble> {
+    fn statement<R: BufRead>(&mut self, statement: &str, input: &mut Input<R>) -> Result<(), Trouble> {
         self.statements += 1;
         if statement.starts_with("COPY ") && statement.ends_with("FROM stdin;") {
             return self.copy(statement, input);
@@ -191,7 +191,7 @@ impl Script {
     }
 
     /// Reads the rows behind a COPY statement.
-    fn copy<R: Read>(&mut self, statement: &str, input: &mut Input<R>) -> Result<(), Trouble> {
+    fn copy<R: BufRead>(&mut self, statement: &str, input: &mut Input<R>) -> Result<(), Trouble> {
         let at = input.position();
         let name = toc::target_of(statement)
             .map_or_else(|| "a table".to_owned(), |[schema, table]| toc::qualified(&schema, &table));

@@ -356,26 +356,12 @@ fn texts_that_come_in_pieces_are_judged_like_others() {
     let at = memchr::memmem::find(&dump, b"CREATE TABLE public.orders").expect("a definition");
     let pieces = |dump: &[u8]| {
         let reader = std::io::BufReader::with_capacity(7, dump);
-        examine(Pieces(reader), Some(dump.len() as u64), &Want::default(), "x")
+        examine(reader, Some(dump.len() as u64), &Want::default(), "x")
     };
     assert!(pieces(&dump).is_ok());
     dump[at + 13] = 0xff;
     assert!(damage(&dump).contains("UTF-8"), "{}", damage(&dump));
     assert!(matches!(pieces(&dump), Err(Trouble::Damaged(why)) if why.contains("UTF-8")));
-}
-
-/// Gives no more than its buffer has, however much is asked for.
-struct Pieces<R>(std::io::BufReader<R>);
-
-impl<R: std::io::Read> std::io::Read for Pieces<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        use std::io::BufRead as _;
-        let bytes = self.0.fill_buf()?;
-        let read = bytes.len().min(buffer.len());
-        buffer[..read].copy_from_slice(&bytes[..read]);
-        self.0.consume(read);
-        Ok(read)
-    }
 }
 
 /// A folder's files, in memory.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::Read;
+use std::io::BufRead;
 
 use super::header::{Form, Header};
 use super::input::Input;
@@ -83,7 +83,7 @@ pub(super) enum Kind {
 }
 
 /// Reads the table of contents.
-pub(super) fn read<R: Read>(input: &mut Input<R>, header: &Header, form: Form) -> Result<Toc, Trouble> {
+pub(super) fn read<R: BufRead>(input: &mut Input<R>, header: &Header, form: Form) -> Result<Toc, Trouble> {
     let entries = header.entries.unsigned_abs();
     input.room_for(entries * MIN_ENTRY, input.position(), "the table of contents")?;
     let mut toc = Toc::default();
@@ -106,7 +106,7 @@ pub(super) fn read<R: Read>(input: &mut Input<R>, header: &Header, form: Form) -
 }
 
 /// Reads one entry: its id, and the entry itself if it has data.
-fn read_entry<R: Read>(
+fn read_entry<R: BufRead>(
     input: &mut Input<R>,
     minor: u8,
     form: Form,
@@ -189,7 +189,7 @@ pub(super) fn qualified(schema: &str, table: &str) -> String {
     if schema.is_empty() { table.to_owned() } else { format!("{schema}.{table}") }
 }
 
-fn decimal<R: Read>(input: &mut Input<R>, what: &str) -> Result<(), Trouble> {
+fn decimal<R: BufRead>(input: &mut Input<R>, what: &str) -> Result<(), Trouble> {
     let at = input.position();
     match input.text(KEEP_NAME, what)? {
         Some(text) if is_number(&text) => Ok(()),
@@ -201,7 +201,7 @@ fn is_number(text: &str) -> bool {
     (1..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn with_oids<R: Read>(input: &mut Input<R>) -> Result<(), Trouble> {
+fn with_oids<R: BufRead>(input: &mut Input<R>) -> Result<(), Trouble> {
     let at = input.position();
     match input.text(KEEP_NAME, "the mark of oids")?.as_deref() {
         Some("true" | "false") => Ok(()),
@@ -211,7 +211,7 @@ fn with_oids<R: Read>(input: &mut Input<R>) -> Result<(), Trouble> {
 
 /// Reads one dependency; `None` at the end of their list. The id need not be in the dump: `pg_dump`
 /// leaves out entries that were not asked for, and not what refers to them.
-fn dependency<R: Read>(input: &mut Input<R>) -> Result<Option<i32>, Trouble> {
+fn dependency<R: BufRead>(input: &mut Input<R>) -> Result<Option<i32>, Trouble> {
     let at = input.position();
     match input.text(KEEP_NAME, "a dependency")? {
         None => Ok(None),
@@ -223,7 +223,7 @@ fn dependency<R: Read>(input: &mut Input<R>) -> Result<Option<i32>, Trouble> {
 }
 
 /// Where an entry's data is, if it has any.
-fn place<R: Read>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, Trouble> {
+fn place<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, Trouble> {
     let at = input.position();
     if form == Form::Directory {
         let name = input.text(KEEP_NAME, "the file of its data")?.filter(|name| !name.is_empty());

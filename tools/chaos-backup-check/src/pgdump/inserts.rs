@@ -1,0 +1,93 @@
+//! A table's data as INSERT statements (`pg_dump --inserts`; `dumpTableData_insert` in PostgreSQL's `pg_dump.c`).
+//!
+//! They have no end mark, but two empty lines stand at their end, and none before it but in quotes.
+
+use super::text::Text;
+
+/// INSERT statements, as they come.
+#[derive(Debug)]
+pub(super) struct Inserts {
+    pub(super) text: Text,
+    /// What ends the quotes that are open. What is doubled in them ends them and begins them again.
+    quote: Option<u8>,
+    /// Nothing stands in the line so far.
+    blank: bool,
+    /// An empty line has come.
+    ended: bool,
+}
+
+impl Inserts {
+    pub(super) fn new(utf8: bool) -> Inserts {
+        Inserts { text: Text::new(utf8), quote: None, blank: true, ended: false }
+    }
+
+    /// Takes some bytes.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.text.take(bytes)?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let found = match self.quote {
+                Some(quote) => memchr::memchr(quote, rest),
+                None => memchr::memchr3(b'\'', b'"', b'\n', rest),
+            };
+            let before = found.unwrap_or(rest.len());
+            let empty = self.blank && before == 0;
+            let line_end = self.quote.is_none() && found.is_some_and(|at| rest[at] == b'\n');
+            if self.ended && !(line_end && empty) {
+                return Err("goes on behind its end, two empty lines".to_owned());
+            }
+            self.ended |= line_end && empty;
+            self.blank = line_end;
+            if let Some(at) = found.filter(|_| !line_end) {
+                self.quote = if self.quote.is_none() { Some(rest[at]) } else { None };
+            }
+            rest = rest.get(before + 1..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The data is at its end.
+    pub(super) fn finish(&self) -> Result<(), String> {
+        if self.quote.is_some() {
+            return Err("ends in the middle of a value".to_owned());
+        }
+        self.text.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Inserts;
+
+    /// In pieces of every size, which must make no difference.
+    fn judged(text: &str) -> Result<(), String> {
+        let of_size = |size| {
+            let mut inserts = Inserts::new(true);
+            text.as_bytes().chunks(size).try_for_each(|piece| inserts.take(piece))?;
+            inserts.finish()
+        };
+        let whole = of_size(text.len());
+        for size in 1..text.len() {
+            assert_eq!(of_size(size).is_ok(), whole.is_ok(), "{text:?} in pieces of {size}");
+        }
+        whole
+    }
+
+    const ROWS: &str = "INSERT INTO public.\"a'b\" VALUES (1, 'it''s\n\n\n', NULL);\nINSERT INTO public.\"a'b\" VALUES (2, '\"', 3);\n\n\n";
+
+    #[test]
+    fn statements_end_once() {
+        assert_eq!(judged(ROWS), Ok(()));
+        assert_eq!(judged("\n\n"), Ok(()), "no row at all");
+        for twice in [[ROWS, ROWS].concat(), format!("{ROWS}x"), format!("\n\n{ROWS}"), format!("{ROWS}'")] {
+            assert!(judged(&twice).is_err_and(|why| why.contains("behind its end")), "{twice}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_cut() {
+        let cut = ROWS.find("s\n\n\n").expect("a value") + 4;
+        assert!(judged(&ROWS[..cut]).is_err_and(|why| why.contains("middle of a value")));
+        assert!(judged("INSERT INTO public.\"a\n").is_err());
+    }
+}
