@@ -35,7 +35,10 @@ pub async fn each(
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let mut params = params.clone().limit(PAGE);
     loop {
-        let page = cluster.read(what, || api.list(&params)).await?;
+        let (cluster, api, asked, what) = (cluster.clone(), api.clone(), params.clone(), what.to_owned());
+        // Read on the thread of the tasks, as a watch of the same pods is: what memory that takes is taken once.
+        let read = tokio::spawn(async move { cluster.read(what, || api.list(&asked)).await });
+        let page = read.await.expect("reading does not panic")?;
         page.items.into_iter().map(slim).for_each(&mut take);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
