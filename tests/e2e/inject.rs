@@ -110,7 +110,7 @@ fn a_run_that_is_told_to_end_waits_for_recovery_and_leaves_nothing() {
     for signal in ["SIGINT", "SIGTERM", "SIGHUP"] {
         let good = health(&cluster);
         let before = cluster.pods("ecommerce-backend");
-        let child = injecting(&cluster, &good, &before);
+        let child = injecting(&cluster, &good, &before, Stdio::null());
         let kill = std::process::Command::new("kill").args(["-s", &signal[3..], &child.id().to_string()]).status();
         assert!(kill.is_ok_and(|status| status.success()));
         let output = child.wait_with_output().expect("it ends");
@@ -143,8 +143,9 @@ fn of_two_runs_at_once_one_is_refused_and_the_other_is_not_disturbed() {
         })
         .collect();
     ends.sort();
-    // A busy machine may not know how available the Services were.
-    assert!(matches!(ends[0].0, Some(0 | 3)) && ends[1].0 == Some(4), "{}\n{}", ends[0].1, ends[1].1);
+    // A machine that was too busy to ask does not know how available the Services were, and says so.
+    let busy = ends[0].1.contains("questions could not be asked: after");
+    assert_eq!((ends[0].0, ends[1].0), (Some(if busy { 3 } else { 0 }), Some(4)), "{}\n{}", ends[0].1, ends[1].1);
     let record = |stream: &str| chaos_tests::strict::read(stream.lines().last().expect("a record")).expect("ours");
     let (whole, refused) = (record(&ends[0].1), record(&ends[1].1));
     assert_eq!(whole["data"]["outcome"], "completed", "{whole:#}");
@@ -154,11 +155,11 @@ fn of_two_runs_at_once_one_is_refused_and_the_other_is_not_disturbed() {
 }
 
 /// A run that has begun to delete pods: there are others than these.
-fn injecting(cluster: &Cluster, health: &str, before: &[String]) -> Child {
+fn injecting(cluster: &Cluster, health: &str, before: &[String], stderr: impl Into<Stdio>) -> Child {
     let input = cluster.place.file("health.ndjson", health);
     let mut command = cluster.place.command("chaos-inject");
     command.args(RUN).stdin(std::fs::File::open(input).expect("just written"));
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it was built");
+    let child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it was built");
     let end = Instant::now() + Duration::from_secs(20);
     while cluster.pods("ecommerce-backend").iter().all(|pod| before.contains(pod)) {
         assert!(Instant::now() < end, "nothing was injected");
@@ -191,16 +192,10 @@ fn a_reader_that_goes_away_does_not_stop_the_run_half_way() {
 fn held_up(cluster: &Cluster, health: &str) -> (Child, PipeReader) {
     // What a pipe holds on Linux, less two lines and the beginning of the third.
     const FULL: usize = 65_536 - 250;
-    let input = cluster.place.file("health.ndjson", health);
     let before = cluster.pods("ecommerce-backend");
     let (reader, mut writer) = std::io::pipe().expect("two files");
     writer.write_all(&vec![b'.'; FULL]).expect("it has room");
-    let mut command = cluster.place.command("chaos-inject");
-    command.args(RUN).stdin(std::fs::File::open(input).expect("just written"));
-    let child = command.stdout(Stdio::piped()).stderr(writer).spawn().expect("it was built");
-    cluster.until("a pod is deleted", || {
-        cluster.pods("ecommerce-backend").iter().any(|pod| !before.contains(pod)).then_some(())
-    });
+    let child = injecting(cluster, health, &before, writer);
     (child, reader)
 }
 
@@ -249,7 +244,7 @@ fn a_killed_run_is_undone_by_its_guardian_and_its_stream_says_that_it_died() {
     let cluster = Cluster::new();
     let good = health(&cluster);
     let before = cluster.pods("ecommerce-backend");
-    let mut child = injecting(&cluster, &good, &before);
+    let mut child = injecting(&cluster, &good, &before, Stdio::null());
     let intent = cluster.kubectl(&[
         "get",
         "leases",
@@ -332,7 +327,7 @@ fn an_api_server_that_hangs_in_the_middle_loses_nothing() {
         assert!(sent.is_ok_and(|status| status.success()));
     };
     let before = cluster.pods("ecommerce-backend");
-    let child = injecting(&cluster, &good, &before);
+    let child = injecting(&cluster, &good, &before, Stdio::null());
     signal("-STOP");
     std::thread::sleep(Duration::from_secs(4));
     signal("-CONT");
