@@ -1,7 +1,7 @@
 //! gzip (RFC 1952) and zlib (RFC 1950): DEFLATE with a header, and with a checksum behind it.
 
 use std::io::{self, BufRead, ErrorKind, Read};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use simd_adler32::Adler32;
@@ -163,7 +163,7 @@ impl<R: BufRead> Streams<R> {
     }
 
     /// Sends one batch after another, to the end, an error, or until nobody wants more.
-    fn send(&mut self, empty: &Receiver<Batch>, full: &std::sync::mpsc::SyncSender<io::Result<Batch>>) {
+    fn send(&mut self, empty: &Receiver<Batch>, full: &SyncSender<io::Result<Batch>>) {
         while let Ok(mut batch) = empty.recv() {
             let next = self.next(&mut batch);
             let over = !matches!(next, Ok(true));

@@ -109,8 +109,7 @@ impl Batch {
     }
 
     /// Adds a run of literals alone, where there are more of them than stand before a match.
-    #[cold]
-    pub(super) fn flush(&mut self, most: usize) {
+    fn flush(&mut self, most: usize) {
         if self.written - self.open > most {
             self.run(LONG | (self.written - self.open) as u32);
         }
