@@ -152,9 +152,7 @@ impl<R: BufRead> Streams<R> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let filled = self.fill(batch);
-        batch.close();
-        match filled {
+        match self.fill(batch) {
             Err(error) if batch.is_used() => return Err(error),
             Err(error) => self.failed = Some(error),
             Ok(()) => {}

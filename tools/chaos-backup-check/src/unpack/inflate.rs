@@ -2,9 +2,9 @@
 //! literals and matches ([`Codes`], here), and these to bytes ([`window`]). Between them goes a [`Batch`].
 //!
 //! Most of the time that a compressed backup takes goes by here. What makes the first step quick: 64 bits are taken from
-//! the input at once; one look-up gives up to two literals, or a literal and a length ([`tables`]); and what comes
-//! next is looked up before a match is noted. Near the end of the input at hand a second, careful loop takes one byte
-//! after another.
+//! the input at once; one look-up gives up to two literals, or a literal and a length ([`tables`]); what comes
+//! next is looked up before this is noted; and no branch depends on what it is, because a processor guesses every other
+//! one of those wrong. Near the end of the input at hand a second, careful loop takes one byte after another.
 
 // Entries and bits are taken apart; what is cast is masked before.
 #![allow(clippy::cast_possible_truncation)]
@@ -19,11 +19,11 @@ mod window;
 
 use std::io::{self, BufRead, ErrorKind};
 
+use self::batch::{BESIDE, LITERALS as ROOM, MATCHES};
 pub(super) use self::batch::{Batch, Trailer};
-use self::batch::{LITERALS as ROOM, LONG, MOST, RUNS, matched};
 use self::tables::{
-    CODE_BITS, CODE_ENTRIES, DISTANCE_BITS, DISTANCE_ENTRIES, DISTANCES, END, Entry, INVALID, LENGTH, LITERAL_BITS,
-    LITERAL_ENTRIES, LITERALS, SPECIAL, taken,
+    CODE_BITS, CODE_ENTRIES, DISTANCES, END, Entry, INDEX_BITS, INVALID, LENGTH, LITERALS, SPECIAL, Tables, code_bits,
+    taken,
 };
 pub(super) use self::window::Window;
 
@@ -35,16 +35,12 @@ pub(super) struct Codes {
     state: State,
     /// Whether this block is the last.
     last: bool,
+    /// Zero, or [`LENGTH`] between a length and its distance.
+    open: Entry,
     bits: Bits,
     tables: Box<Tables>,
     /// Uses no instructions that some processors lack; for a test.
     plain: bool,
-}
-
-/// The tables of a block's codes, in one place.
-struct Tables {
-    literals: [Entry; LITERAL_ENTRIES],
-    distances: [Entry; DISTANCE_ENTRIES],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,15 +63,16 @@ impl Codes {
         Codes {
             state: State::Block,
             last: false,
+            open: 0,
             bits: Bits::default(),
-            tables: Box::new(Tables { literals: [0; LITERAL_ENTRIES], distances: [0; DISTANCE_ENTRIES] }),
+            tables: Box::new([0; _]),
             plain: false,
         }
     }
 
     /// Begins another stream.
     pub(super) fn reset(&mut self) {
-        (self.state, self.last, self.bits) = (State::Block, false, Bits::default());
+        (self.state, self.last, self.open, self.bits) = (State::Block, false, 0, Bits::default());
     }
 
     /// The next four whole bytes behind the stream, the lowest first.
@@ -86,7 +83,7 @@ impl Codes {
 
     /// Adds to a batch until it is full, or up to the end of the stream: then true.
     pub(super) fn decode(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<bool> {
-        while !batch.is_full() {
+        while self.wants_more(batch) {
             match self.state {
                 State::Block if self.last => self.state = State::End,
                 State::Block => self.block(input)?,
@@ -96,6 +93,11 @@ impl Codes {
             }
         }
         Ok(false)
+    }
+
+    /// Whether there is room in the batch, or a match begun in it.
+    fn wants_more(&self, batch: &Batch) -> bool {
+        !batch.is_full() || self.open != 0
     }
 
     /// Reads a block's header.
@@ -115,8 +117,8 @@ impl Codes {
                 let mut lengths = [8; LITERALS];
                 lengths[144..256].fill(9);
                 lengths[256..280].fill(7);
-                tables::literals(&lengths, &mut self.tables.literals);
-                tables::distances(&[5; DISTANCES], &mut self.tables.distances);
+                tables::literals(&lengths, &mut self.tables);
+                tables::distances(&[5; DISTANCES], &mut self.tables);
                 self.state = State::Codes;
             }
             2 => {
@@ -148,7 +150,7 @@ impl Codes {
         let mut lengths = [0_u8; 286 + 30];
         let mut at = 0;
         while at < literals + distances {
-            let entry = self.bits.look_up(input, &table, CODE_BITS)?;
+            let entry = self.bits.look_up(input, &table, 0, CODE_BITS)?;
             let (length, times) = match entry >> 16 {
                 length @ 0..16 => (length as u8, 1),
                 16 => {
@@ -169,10 +171,10 @@ impl Codes {
         if lengths[256] == 0 {
             return Err(damaged("no code for the end of the block"));
         }
-        if !tables::literals(&lengths[..literals], &mut self.tables.literals) {
+        if !tables::literals(&lengths[..literals], &mut self.tables) {
             return Err(damaged("the codes of literals and lengths"));
         }
-        if !tables::distances(&lengths[literals..literals + distances], &mut self.tables.distances) {
+        if !tables::distances(&lengths[literals..literals + distances], &mut self.tables) {
             return Err(damaged("the codes of distances"));
         }
         Ok(())
@@ -182,7 +184,7 @@ impl Codes {
     fn stored(&mut self, input: &mut impl BufRead, batch: &mut Batch, mut left: usize) -> io::Result<()> {
         // Whole bytes that were taken ahead.
         while left > 0 && self.bits.count > 0 && !batch.is_full() {
-            batch.put(self.bits.take(input, 8)? as u16, 1);
+            batch.put(self.bits.take(input, 8)? as u8);
             left -= 1;
         }
         while left > 0 && !batch.is_full() {
@@ -200,16 +202,15 @@ impl Codes {
 
     /// Decodes codes until the batch is full, or up to the end of the block.
     fn codes(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<()> {
-        while self.state == State::Codes && !batch.is_full() {
+        while self.state == State::Codes && self.wants_more(batch) {
             let bytes = input.fill_buf()?;
             if bytes.len() >= AHEAD {
                 let used = self.quick(bytes, batch)?;
                 input.consume(used);
-                if self.state != State::Codes || batch.is_full() {
-                    return Ok(());
-                }
             }
-            self.careful(input, batch)?;
+            if self.state == State::Codes && self.wants_more(batch) {
+                self.careful(input, batch)?;
+            }
         }
         Ok(())
     }
@@ -218,29 +219,35 @@ impl Codes {
     fn quick(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
         #[cfg(target_arch = "x86_64")]
         if !self.plain && std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
-            // A quarter quicker: shifts by a variable number of bits are most of what is done here.
+            // A third quicker: shifts by a variable number of bits are most of what is done here.
             #[expect(unsafe_code, reason = "what is compiled for some processors may only run on them")]
             // SAFETY: this processor has the instructions that the function is compiled for.
             return unsafe { self.quick_bmi(input, batch) };
         }
-        self.quick_as_compiled(input, batch)
+        self.quick_as_compiled(input, batch, |bits, entry| bits & ((1 << taken(entry)) - 1))
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "bmi1,bmi2")]
     fn quick_bmi(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
-        self.quick_as_compiled(input, batch)
+        self.quick_as_compiled(input, batch, |bits, entry| std::arch::x86_64::_bzhi_u64(bits, entry))
     }
 
+    /// `low` gives as many of the lowest bits as an entry takes.
     #[inline(always)]
-    fn quick_as_compiled(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
-        const LITERAL_MASK: usize = (1 << LITERAL_BITS) - 1;
-        const DISTANCE_MASK: usize = (1 << DISTANCE_BITS) - 1;
+    fn quick_as_compiled(
+        &mut self,
+        input: &[u8],
+        batch: &mut Batch,
+        low: impl Fn(u64, u32) -> u64,
+    ) -> io::Result<usize> {
+        const MASK: usize = (1 << INDEX_BITS) - 1;
         let tables = &*self.tables;
         let Bits { value: mut bits, mut count } = self.bits;
         let mut rest = input;
-        let (buffer, runs) = (&mut *batch.literals, &mut *batch.runs);
-        let (mut position, mut open, mut run) = (batch.written, batch.open, batch.count);
+        let (literals, before, numbers) = (&mut *batch.literals, &mut *batch.before, &mut *batch.numbers);
+        let (mut written, mut matches) = (batch.written, batch.count);
+        let mut open = self.open as usize & LENGTH as usize;
         // Makes 56 bits of them or more. Those above are right as well, and come again.
         macro_rules! refill {
             () => {
@@ -258,96 +265,45 @@ impl Codes {
                 count = count.wrapping_sub($entry);
             };
         }
-        macro_rules! next_literal {
-            () => {
-                tables.literals[bits as usize & LITERAL_MASK]
-            };
-        }
-        // Writes two, of which perhaps one is meant.
-        macro_rules! put_literals {
-            ($entry:expr) => {
-                drop_bits!($entry);
-                buffer[position..position + 2].copy_from_slice(&(($entry >> 16) as u16).to_le_bytes());
-                position += ($entry >> 12 & 3) as usize;
-            };
-        }
         refill!();
-        let mut entry = next_literal!();
-        let result = 'out: {
-            while rest.len() >= AHEAD && position < ROOM && run < RUNS {
-                let mut before = bits;
-                // Three times at most 10 bits, and 20 of a length behind them: 56 are there.
-                if entry & (LENGTH | SPECIAL) == 0 {
-                    put_literals!(entry);
-                    (entry, before) = (next_literal!(), bits);
-                    if entry & (LENGTH | SPECIAL) == 0 {
-                        put_literals!(entry);
-                        (entry, before) = (next_literal!(), bits);
-                        if entry & (LENGTH | SPECIAL) == 0 {
-                            put_literals!(entry);
-                            refill!();
-                            entry = next_literal!();
-                            continue;
-                        }
-                    }
-                }
-                drop_bits!(entry);
+        let mut entry = tables[bits as usize & MASK | open];
+        // Decodes a symbol: literals, a length, or a distance. All is written at its place in any case, and the place is
+        // left only if it was meant.
+        macro_rules! symbol {
+            ($out:lifetime) => {
                 if entry & SPECIAL != 0 {
                     if entry & (END | INVALID) == 0 {
-                        let index = bits & ((1 << (entry >> 8 & 15)) - 1);
-                        before = bits;
-                        entry = tables.literals[(entry >> 16) as usize + index as usize];
+                        drop_bits!(INDEX_BITS);
+                        let index = bits & ((1 << code_bits(entry)) - 1);
+                        entry = tables[((entry >> 16) as usize + index as usize) % tables.len()];
+                    }
+                    if entry & SPECIAL != 0 {
+                        if entry & INVALID != 0 {
+                            break $out Err(damaged("no such code"));
+                        }
                         drop_bits!(entry);
-                    }
-                    if entry & END != 0 {
                         self.state = State::Block;
-                        break 'out Ok(());
-                    }
-                    if entry & INVALID != 0 {
-                        break 'out Err(damaged("no such code"));
-                    }
-                    if entry & LENGTH == 0 {
-                        buffer[position] = (entry >> 16) as u8;
-                        position += 1;
-                        refill!();
-                        entry = next_literal!();
-                        continue;
+                        break $out Ok(());
                     }
                 }
-                // A length, and perhaps a literal before it.
-                buffer[position] = (entry >> 16) as u8;
-                position += (entry >> 12 & 1) as usize;
-                let extra = (before & ((1 << taken(entry)) - 1)) >> (entry >> 8 & 15);
-                let length = 3 + (entry >> 24) as usize + extra as usize;
-                // A distance takes 28 bits at most.
+                let extra = (low(bits, entry) as u32).wrapping_shr(entry >> 11);
+                drop_bits!(entry);
+                let next = tables[bits as usize & MASK | (entry & LENGTH) as usize];
+                literals[written..written + 4].copy_from_slice(&entry.to_be_bytes());
+                written += (entry >> 8 & 3) as usize;
+                before[matches] = written as u16;
+                numbers[matches + open * BESIDE] = ((entry >> 16) + extra) as u16;
+                matches += open >> INDEX_BITS;
+                open = (entry & LENGTH) as usize;
+                entry = next;
+            };
+        }
+        let result = 'out: {
+            while rest.len() >= AHEAD && written < ROOM && matches < MATCHES {
+                // Each takes 28 bits at most, and is looked up with 10.
+                symbol!('out);
+                symbol!('out);
                 refill!();
-                let mut distance = tables.distances[bits as usize & DISTANCE_MASK];
-                if distance & SPECIAL != 0 {
-                    drop_bits!(distance);
-                    if distance & INVALID != 0 {
-                        break 'out Err(damaged("no such code of a distance"));
-                    }
-                    let index = bits & ((1 << (distance >> 8 & 15)) - 1);
-                    distance = tables.distances[(distance >> 16) as usize + index as usize];
-                    if distance & SPECIAL != 0 {
-                        break 'out Err(damaged("no such code of a distance"));
-                    }
-                }
-                let extra = (bits & ((1 << taken(distance)) - 1)) >> (distance >> 8 & 15);
-                let far = (distance >> 16) as usize + extra as usize;
-                drop_bits!(distance);
-                // 28 bits are left at least, and 10 needed to look at what comes next, while this is noted.
-                entry = next_literal!();
-                refill!();
-                let mut before = position - open;
-                if before > MOST {
-                    runs[run] = LONG | before as u32;
-                    run += 1;
-                    before = 0;
-                }
-                runs[run] = matched(before, length, far);
-                run += 1;
-                open = position;
             }
             Ok(())
         };
@@ -357,13 +313,13 @@ impl Codes {
         let back = taken.min(count as usize / 8);
         count -= back as u32 * 8;
         self.bits = Bits { value: bits & ((1 << count) - 1), count };
-        (batch.written, batch.open, batch.count) = (position, open, run);
+        (batch.written, batch.count, self.open) = (written, matches, open as Entry);
         result.map(|()| taken - back)
     }
 
-    /// Decodes one code, or a length and its distance, with no more input than they have.
+    /// Decodes literals, a length, or a distance, with no more input than they have.
     fn careful(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<()> {
-        let entry = self.bits.look_up(input, &self.tables.literals[..], LITERAL_BITS)?;
+        let entry = self.bits.look_up(input, &self.tables[..], self.open as usize, INDEX_BITS)?;
         if entry & SPECIAL != 0 {
             if entry & END == 0 {
                 return Err(damaged("no such code"));
@@ -371,20 +327,16 @@ impl Codes {
             self.state = State::Block;
             return Ok(());
         }
-        if entry & LENGTH == 0 {
-            batch.put((entry >> 16) as u16, (entry >> 12 & 3) as usize);
-            return Ok(());
+        let [first, second] = ((entry >> 16) as u16).to_be_bytes();
+        [first, second].iter().take((entry >> 8 & 3) as usize).for_each(|literal| batch.put(*literal));
+        let number = (entry >> 16) as u16 + self.bits.take(input, taken(entry) - code_bits(entry))? as u16;
+        if self.open != 0 {
+            batch.distance(number);
         }
-        batch.put((entry >> 16) as u16, (entry >> 12 & 1) as usize);
-        let extra = self.bits.take(input, taken(entry) - (entry >> 8 & 15))?;
-        let length = 3 + (entry >> 24) as usize + extra as usize;
-        let distance = self.bits.look_up(input, &self.tables.distances[..], DISTANCE_BITS)?;
-        if distance & SPECIAL != 0 {
-            return Err(damaged("no such code of a distance"));
+        self.open = entry & LENGTH;
+        if self.open != 0 {
+            batch.length(number);
         }
-        let extra = self.bits.take(input, taken(distance) - (distance >> 8 & 15))?;
-        let far = (distance >> 16) as usize + extra as usize;
-        batch.repeat(length, far);
         Ok(())
     }
 }
@@ -398,11 +350,11 @@ struct Bits {
 
 impl Bits {
     /// Finds what the next bits mean, and takes them; its extra bits are not.
-    fn look_up(&mut self, input: &mut impl BufRead, table: &[Entry], index_bits: u32) -> io::Result<Entry> {
-        let (mut start, mut size) = (0, index_bits);
+    fn look_up(&mut self, input: &mut impl BufRead, tables: &[Entry], at: usize, bits: u32) -> io::Result<Entry> {
+        let (mut start, mut size) = (at, bits);
         loop {
-            let entry = table[start + (self.value & ((1 << size) - 1)) as usize];
-            let code = if entry & SPECIAL != 0 { taken(entry) } else { entry >> 8 & 15 };
+            let entry = tables[start + (self.value & ((1 << size) - 1)) as usize];
+            let code = if entry & SPECIAL != 0 { taken(entry) } else { code_bits(entry) };
             // With the bits that are missing taken for zeros, a code that fits into those that are there is right.
             if code > self.count {
                 self.byte(input)?;
@@ -413,7 +365,7 @@ impl Bits {
             if entry & SPECIAL == 0 || entry & (END | INVALID) != 0 {
                 return Ok(entry);
             }
-            (start, size) = ((entry >> 16) as usize, entry >> 8 & 15);
+            (start, size) = ((entry >> 16) as usize, code_bits(entry));
         }
     }
 

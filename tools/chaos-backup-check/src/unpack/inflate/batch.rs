@@ -1,43 +1,49 @@
 //! What goes from the first step of decoding to the second: literals and matches.
 
-// Lengths and distances have 16 bits, and the literals of a batch fewer than 32.
+// What counts a batch's literals, and a length or distance less the least, has 16 bits.
 #![allow(clippy::cast_possible_truncation)]
+
+use super::tables::LENGTH;
 
 /// Literals of a batch, about.
 pub(super) const LITERALS: usize = 32 << 10;
-/// Literals that may stand before a match.
-pub(super) const MOST: usize = 510;
-/// Runs of a batch, about.
-pub(super) const RUNS: usize = 8 << 10;
+/// Matches of a batch, about.
+pub(super) const MATCHES: usize = 8 << 10;
 /// What may be written beyond [`LITERALS`], those of one round, and read, to the end of a piece.
 const MARGIN: usize = 64;
+/// Places for matches; those behind the last are written before it is known whether there is one.
+const PLACES: usize = MATCHES + 8;
+/// How much further than a length its distance stands, for each unit of [`LENGTH`].
+pub(super) const BESIDE: usize = PLACES.div_ceil(LENGTH as usize);
+/// Where distances begin.
+pub(super) const DISTANCES: usize = BESIDE * LENGTH as usize;
 
-/// Literals, in one row, and how they and what repeats them follow on each other.
+/// Literals, in one row, and the matches between them.
 pub(in crate::unpack) struct Batch {
     pub(super) literals: Box<[u8; LITERALS + MARGIN]>,
     /// Literals that are there.
     pub(super) written: usize,
-    /// Those before it belong to a run.
-    pub(super) open: usize,
-    pub(super) runs: Box<[Run; RUNS + 2]>,
-    /// Runs that are there.
+    /// Of each match, how many literals are before it.
+    pub(super) before: Box<[u16; PLACES]>,
+    /// Of each match, the length less three in the lower byte, and nothing of meaning in the other; from [`DISTANCES`] on,
+    /// how far back each begins, less one.
+    pub(super) numbers: Box<[u16; 2 * DISTANCES]>,
+    /// Matches that are there.
     pub(super) count: usize,
-    /// What stands behind the streams that end here, in order.
-    trailers: Vec<Trailer>,
+    /// Where streams end, in order.
+    ends: Vec<End>,
     /// How much of it is bytes already.
     pub(super) used: Used,
 }
 
-/// Literals, and what comes behind them, in 32 bits, because all of it goes from one processor's cache to another's:
-/// bits 0 to 14 how far back a match begins, less one; bits 15 to 22 its length, less three; bits 23 to 31 the literals
-/// before it. With [`LONG`] in their place there is no match, and bits 0 to 15 are the number of literals. With [`END`]
-/// besides, the stream ends behind them.
-pub(super) type Run = u32;
-
-/// Instead of a number of literals.
-pub(super) const LONG: Run = 0x1ff << 23;
-/// With [`LONG`]: the stream ends.
-pub(super) const END: Run = 1 << 16;
+/// Where a stream ends.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    pub(super) matches: usize,
+    pub(super) literals: usize,
+    /// Nothing at the end of a batch, where none ends.
+    pub(super) trailer: Option<Trailer>,
+}
 
 /// What stands behind a stream.
 #[derive(Clone, Copy)]
@@ -51,14 +57,8 @@ pub(in crate::unpack) struct Trailer {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Used {
     pub(super) literals: usize,
-    pub(super) runs: usize,
-    trailers: usize,
-}
-
-/// Fewer than 511 literals with a match behind them.
-#[inline]
-pub(super) fn matched(literals: usize, length: usize, distance: usize) -> Run {
-    (literals as u32) << 23 | (length as u32 - 3) << 15 | (distance as u32 - 1)
+    pub(super) matches: usize,
+    pub(super) ends: usize,
 }
 
 impl Batch {
@@ -66,32 +66,32 @@ impl Batch {
         Batch {
             literals: vec![0; LITERALS + MARGIN].into_boxed_slice().try_into().expect("of this size"),
             written: 0,
-            open: 0,
-            runs: vec![0; RUNS + 2].into_boxed_slice().try_into().expect("of this size"),
+            before: vec![0; PLACES].into_boxed_slice().try_into().expect("of this size"),
+            numbers: vec![0; 2 * DISTANCES].into_boxed_slice().try_into().expect("of this size"),
             count: 0,
-            trailers: Vec::new(),
+            ends: Vec::new(),
             used: Used::default(),
         }
     }
 
     pub(in crate::unpack) fn clear(&mut self) {
-        (self.written, self.open, self.count, self.used) = (0, 0, 0, Used::default());
-        self.trailers.clear();
+        (self.written, self.count, self.used) = (0, 0, Used::default());
+        self.ends.clear();
     }
 
     pub(in crate::unpack) fn is_full(&self) -> bool {
-        self.written >= LITERALS || self.count >= RUNS
+        self.written >= LITERALS || self.count >= MATCHES
     }
 
     /// Whether nothing is left in it.
     pub(in crate::unpack) fn is_used(&self) -> bool {
-        self.used.runs == self.count
+        self.used.literals == self.written && self.used.matches == self.count && self.used.ends == self.ends.len()
     }
 
-    /// Adds up to two literals, the lower byte first.
-    pub(super) fn put(&mut self, literals: u16, count: usize) {
-        self.literals[self.written..self.written + 2].copy_from_slice(&literals.to_le_bytes());
-        self.written += count;
+    /// Adds a literal.
+    pub(super) fn put(&mut self, literal: u8) {
+        self.literals[self.written] = literal;
+        self.written += 1;
     }
 
     /// Adds literals as far as there is room for them; says how many.
@@ -102,40 +102,26 @@ impl Batch {
         some
     }
 
-    /// Adds a match.
-    pub(super) fn repeat(&mut self, length: usize, distance: usize) {
-        self.flush(MOST);
-        self.run(matched(self.written - self.open, length, distance));
+    /// Begins a match, with its length less three.
+    pub(super) fn length(&mut self, length: u16) {
+        self.before[self.count] = self.written as u16;
+        self.numbers[self.count] = length;
     }
 
-    /// Adds a run of literals alone, where there are more of them than stand before a match.
-    fn flush(&mut self, most: usize) {
-        if self.written - self.open > most {
-            self.run(LONG | (self.written - self.open) as u32);
-        }
+    /// Ends a match, with how far back it begins, less one.
+    pub(super) fn distance(&mut self, distance: u16) {
+        self.numbers[DISTANCES + self.count] = distance;
+        self.count += 1;
     }
 
     /// The stream ends here.
     pub(in crate::unpack) fn end(&mut self, trailer: Trailer) {
-        self.trailers.push(trailer);
-        self.run(LONG | END | (self.written - self.open) as u32);
+        self.ends.push(End { matches: self.count, literals: self.written, trailer: Some(trailer) });
     }
 
-    /// What is there is all of it.
-    pub(in crate::unpack) fn close(&mut self) {
-        self.flush(0);
-    }
-
-    fn run(&mut self, run: Run) {
-        self.runs[self.count] = run;
-        self.count += 1;
-        self.open = self.written;
-    }
-
-    /// The trailer of the next stream that ends here.
-    pub(super) fn trailer(&mut self) -> Trailer {
-        let trailer = self.trailers[self.used.trailers];
-        self.used.trailers += 1;
-        trailer
+    /// Where the next stream ends, or what there is.
+    pub(super) fn next_end(&self) -> End {
+        let all = End { matches: self.count, literals: self.written, trailer: None };
+        self.ends.get(self.used.ends).copied().unwrap_or(all)
     }
 }

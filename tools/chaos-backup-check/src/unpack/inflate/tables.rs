@@ -7,10 +7,10 @@
 // There are at most 288 symbols, and entries are taken apart by their bits.
 #![allow(clippy::cast_possible_truncation)]
 
-/// Bits of the index for literals and lengths.
-pub(super) const LITERAL_BITS: u32 = 10;
-/// Bits of the index for distances.
-pub(super) const DISTANCE_BITS: u32 = 8;
+use std::ops::Range;
+
+/// Bits of the index.
+pub(super) const INDEX_BITS: u32 = 10;
 /// Bits of the longest code.
 const MAX_BITS: usize = 15;
 /// Literals, the end of a block, and lengths; two of them never occur.
@@ -18,31 +18,43 @@ pub(super) const LITERALS: usize = 288;
 /// Distances; two of them never occur.
 pub(super) const DISTANCES: usize = 32;
 
-/// Entries of a table with everything behind it: at most 1334 and 402, says zlib's `enough.c` for 288 symbols and 10 bits,
-/// and 32 and 8. A power of two, so that no index can be beyond it.
-pub(super) const LITERAL_ENTRIES: usize = 2048;
-pub(super) const DISTANCE_ENTRIES: usize = 512;
+/// A block's tables: that of literals and lengths, that of distances, and what is behind each of them. There are at
+/// most 1334 entries of the first kind with what is behind, says zlib's `enough.c` for 288 symbols and 10 bits. Behind the
+/// second there are at most 5 tables of 32, because each of them takes 6 of the 32 symbols, or smaller ones. No index
+/// can be beyond a power of two.
+pub(super) type Tables = [Entry; 4096];
+/// Where the table of distances begins.
+const DISTANCES_AT: usize = LENGTH as usize;
+/// Where what is behind each begins.
+const BEHIND_LITERALS: usize = 2048;
+const BEHIND_DISTANCES: usize = 3072;
 
-/// What bits mean. The lowest five bits are how many bits it takes, those of extra bits included.
+/// What bits mean. The lowest six bits, and the lowest eight unless it is [`SPECIAL`], are how many bits it takes, those
+/// of extra bits included; bits 11 to 15 are how many of them come before the extra bits.
 ///
-/// For literals and lengths: bits 8 to 11 are how many of the bits come before the extra bits; bits 12 and 13 the
-/// number of literals; bits 16 to 23 the first literal; bits 24 to 31 the second literal, or with [`LENGTH`] the length less three.
-/// For distances: bits 16 to 31 the distance without its extra bits.
+/// For literals and lengths: bits 8 and 9 are the number of literals. Bits 24 to 31 are the first literal; bits 16 to 23
+/// the second, or with [`LENGTH`] the length less three.
+/// For distances: bits 16 to 31 are the distance less one, without its extra bits.
 pub(super) type Entry = u32;
 
-/// A length is part of it.
-pub(super) const LENGTH: Entry = 1 << 14;
+/// A length is part of it, so that a distance comes next, whose table is so much further.
+pub(super) const LENGTH: Entry = 1 << INDEX_BITS;
 /// It is neither literals nor a length: [`END`], [`INVALID`], or bits 16 to 31 are where its table
-/// begins and bits 8 to 11 how many bits its index has.
-pub(super) const SPECIAL: Entry = 1 << 15;
-/// The end of a block.
-pub(super) const END: Entry = 1 << 6;
-/// No code.
-pub(super) const INVALID: Entry = 1 << 7;
+/// begins and bits 11 to 15 how many bits its index has.
+pub(super) const SPECIAL: Entry = 1 << 6;
+/// With [`SPECIAL`]: the end of a block.
+pub(super) const END: Entry = 1 << 8;
+/// With [`SPECIAL`]: no code.
+pub(super) const INVALID: Entry = 1 << 9;
 
 /// How many bits an entry takes.
 pub(super) fn taken(entry: Entry) -> u32 {
-    entry & 31
+    entry & 63
+}
+
+/// How many of these are its code, without extra bits.
+pub(super) fn code_bits(entry: Entry) -> u32 {
+    entry >> 11 & 31
 }
 
 /// The length codes: the least length and extra bits of each from 257 on.
@@ -81,10 +93,10 @@ const LENGTHS: [(u32, u32); 29] = [
 /// What each code for a literal or a length means, with the length of the code added.
 fn literal(symbol: usize, bits: u32) -> Entry {
     match symbol {
-        0..256 => 1 << 12 | (symbol as u32) << 16 | bits << 8 | bits,
+        0..256 => 1 << 8 | (symbol as u32) << 24 | bits << 11 | bits,
         256 => SPECIAL | END | bits,
         _ => match LENGTHS.get(symbol - 257) {
-            Some((least, extra)) => LENGTH | (least - 3) << 24 | bits << 8 | (bits + extra),
+            Some((least, extra)) => LENGTH | (least - 3) << 16 | bits << 11 | (bits + extra),
             None => SPECIAL | INVALID | bits,
         },
     }
@@ -94,22 +106,28 @@ fn literal(symbol: usize, bits: u32) -> Entry {
 fn distance(symbol: usize, bits: u32) -> Entry {
     let symbol = symbol as u32;
     match symbol {
-        0..4 => (symbol + 1) << 16 | bits << 8 | bits,
+        0..4 => symbol << 16 | bits << 11 | bits,
         4..30 => {
             let extra = symbol / 2 - 1;
-            (((2 + symbol % 2) << extra) + 1) << 16 | bits << 8 | (bits + extra)
+            ((2 + symbol % 2) << extra) << 16 | bits << 11 | (bits + extra)
         }
         _ => SPECIAL | INVALID | bits,
     }
 }
 
 /// Makes the table of literals and lengths. False if the lengths of codes make no code.
-pub(super) fn literals(lengths: &[u8], table: &mut [Entry; LITERAL_ENTRIES]) -> bool {
-    if !build(lengths, LITERAL_BITS, table, literal) {
+pub(super) fn literals(lengths: &[u8], tables: &mut Tables) -> bool {
+    let own = 0..DISTANCES_AT;
+    if !build(lengths, tables, own.clone(), BEHIND_LITERALS, literal) {
         return false;
     }
-    pack(table);
+    pack(&mut tables[own]);
     true
+}
+
+/// Makes the table of distances.
+pub(super) fn distances(lengths: &[u8], tables: &mut Tables) -> bool {
+    build(lengths, tables, DISTANCES_AT..2 * DISTANCES_AT, BEHIND_DISTANCES, distance)
 }
 
 /// Bits of the index for the lengths of codes; no code is longer.
@@ -119,39 +137,43 @@ pub(super) const CODE_ENTRIES: usize = 1 << CODE_BITS;
 /// Makes the table of the codes that lengths of codes are written in: bits 16 to 23 are what a code means. It
 /// must use all that bits can be.
 pub(super) fn codes(lengths: &[u8; 19], table: &mut [Entry; CODE_ENTRIES]) -> bool {
-    build(lengths, CODE_BITS, table, |symbol, bits| (symbol as u32) << 16 | bits << 8 | bits)
+    build(lengths, table, 0..CODE_ENTRIES, CODE_ENTRIES, |symbol, bits| (symbol as u32) << 16 | bits << 11 | bits)
         && table.iter().all(|entry| entry & SPECIAL == 0)
 }
 
-/// Makes the table of distances.
-pub(super) fn distances(lengths: &[u8], table: &mut [Entry; DISTANCE_ENTRIES]) -> bool {
-    build(lengths, DISTANCE_BITS, table, distance)
-}
-
 /// Adds to literals what comes behind them, where the index has both.
-fn pack(table: &mut [Entry; LITERAL_ENTRIES]) {
+fn pack(table: &mut [Entry]) {
     // From the end: what an entry is joined with stands before it, and is as it was.
-    for index in (0..1_usize << LITERAL_BITS).rev() {
+    for index in (0..table.len()).rev() {
         let one = table[index];
         if one & (SPECIAL | LENGTH) != 0 {
             continue;
         }
         let bits = taken(one);
         let two = table[index >> bits];
-        let code = two >> 8 & 15;
-        if two & SPECIAL != 0 || bits + code > LITERAL_BITS {
+        let code = code_bits(two);
+        if two & SPECIAL != 0 || bits + code > INDEX_BITS {
             continue;
         }
-        let both = (bits + code) << 8 | (bits + taken(two)) | (one & 0xff << 16);
+        let both = (one & 0xff << 24) | (bits + code) << 11 | (bits + taken(two));
         table[index] = if two & LENGTH != 0 {
-            LENGTH | 1 << 12 | both | (two & 0xff << 24)
+            LENGTH | 1 << 8 | both | (two & 0xff << 16)
         } else {
-            2 << 12 | both | (two & 0xff << 16) << 8
+            2 << 8 | both | (two & 0xff << 24) >> 8
         };
     }
 }
 
-fn build(lengths: &[u8], index_bits: u32, table: &mut [Entry], entry: fn(usize, u32) -> Entry) -> bool {
+/// Makes the table that has its place in `own`, and from `behind` on the tables of longer codes.
+fn build(
+    lengths: &[u8],
+    tables: &mut [Entry],
+    own: Range<usize>,
+    behind: usize,
+    entry: fn(usize, u32) -> Entry,
+) -> bool {
+    let table = &mut tables[own.clone()];
+    let index_bits = table.len().ilog2() as usize;
     let mut counts = [0_u16; MAX_BITS + 1];
     for length in lengths {
         counts[usize::from(*length)] += 1;
@@ -181,10 +203,10 @@ fn build(lengths: &[u8], index_bits: u32, table: &mut [Entry], entry: fn(usize, 
         *place += 1;
     }
     if left > 0 {
-        table[..1 << index_bits].fill(SPECIAL | INVALID | 1);
+        table.fill(SPECIAL | INVALID | 1);
         if longest == 1 {
             let one = entry(usize::from(sorted[0]), 1);
-            table[..1 << index_bits].iter_mut().step_by(2).for_each(|place| *place = one);
+            table.iter_mut().step_by(2).for_each(|place| *place = one);
         }
         return true;
     }
@@ -192,7 +214,7 @@ fn build(lengths: &[u8], index_bits: u32, table: &mut [Entry], entry: fn(usize, 
     // The code, its first bit lowest, as it stands in the stream.
     let mut code = 0_usize;
     let mut filled = 1_usize;
-    for (bits, count) in counts.iter().enumerate().take(longest.min(index_bits as usize) + 1).skip(1) {
+    for (bits, count) in counts.iter().enumerate().take(longest.min(index_bits) + 1).skip(1) {
         // What is there for shorter codes holds for both values of one more bit.
         table.copy_within(..filled, filled);
         filled *= 2;
@@ -203,34 +225,19 @@ fn build(lengths: &[u8], index_bits: u32, table: &mut [Entry], entry: fn(usize, 
             code = next(code, bits);
         }
     }
-    while filled < 1 << index_bits {
+    while filled < table.len() {
         table.copy_within(..filled, filled);
         filled *= 2;
     }
-    long(table, index_bits, &counts, sorted, code, longest, entry)
-}
-
-/// Makes the tables of the codes that are longer than the index.
-fn long(
-    table: &mut [Entry],
-    index_bits: u32,
-    counts: &[u16; MAX_BITS + 1],
-    mut sorted: &[u16],
-    mut code: usize,
-    longest: usize,
-    entry: fn(usize, u32) -> Entry,
-) -> bool {
-    let index_bits = index_bits as usize;
-    let mask = (1 << index_bits) - 1;
-    let mut end = 1 << index_bits;
+    let mut end = behind;
     let (mut prefix, mut start) = (usize::MAX, 0);
     for bits in index_bits + 1..=longest {
         let (symbols, rest) = sorted.split_at(usize::from(counts[bits]));
         sorted = rest;
         let mut of_this = symbols.len();
         for symbol in symbols {
-            if code & mask != prefix {
-                prefix = code & mask;
+            if code % own.len() != prefix {
+                prefix = code % own.len();
                 start = end;
                 // As many bits as the codes that are left, which come in order, need to fill it.
                 let mut size_bits = bits - index_bits;
@@ -240,10 +247,11 @@ fn long(
                     used = used * 2 + usize::from(counts[index_bits + size_bits]);
                 }
                 end = start + (1 << size_bits);
-                table[prefix] = SPECIAL | (start as u32) << 16 | (size_bits as u32) << 8 | index_bits as u32;
+                tables[own.start + prefix] =
+                    SPECIAL | (start as u32) << 16 | (size_bits as u32) << 11 | index_bits as u32;
             }
             let own = entry(usize::from(*symbol), (bits - index_bits) as u32);
-            let places = &mut table[start..end];
+            let places = &mut tables[start..end];
             places[code >> index_bits..].iter_mut().step_by(1 << (bits - index_bits)).for_each(|place| *place = own);
             code = next(code, bits);
             of_this -= 1;

@@ -65,7 +65,6 @@ fn inflated(mut codes: Codes, mut stream: &[u8]) -> Option<Vec<u8>> {
     let (mut batch, mut window, mut bytes) = (Batch::new(), Window::new(), Vec::new());
     loop {
         let end = codes.decode(&mut stream, &mut batch).ok()?;
-        batch.close();
         while !batch.is_used() {
             window.take(&mut batch).ok()?;
             bytes.extend_from_slice(window.ready());

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::batch::{Batch, END, LITERALS, LONG, Trailer};
+use super::batch::{Batch, DISTANCES, LITERALS, Trailer};
 use super::damaged;
 
 /// How far back a match may reach.
@@ -62,48 +62,61 @@ impl Window {
             self.position = REACH;
         }
         self.used = self.position;
+        let end = batch.next_end();
         let (buffer, literals) = (&mut *self.buffer, &*batch.literals);
         let (mut position, mut literal) = (self.position, batch.used.literals);
-        let mut runs = batch.runs[batch.used.runs..batch.count].iter();
-        let mut end = false;
-        while position < REACH + OUTPUT
-            && let Some(run) = runs.next()
-        {
-            let long = *run >= LONG;
-            let count = (if long { *run & 0xffff } else { *run >> 23 }) as usize;
-            let mut done = 0;
-            loop {
-                let piece: [u8; PIECE] = literals[literal + done..][..PIECE].try_into().expect("of this size");
-                buffer[position + done..][..PIECE].copy_from_slice(&piece);
-                done += PIECE;
-                if done >= count {
-                    break;
-                }
+        let matches = batch.used.matches..end.matches;
+        let (lengths, distances) = batch.numbers.split_at(DISTANCES);
+        let runs = batch.before[matches.clone()].iter().zip(&lengths[matches.clone()]).zip(&distances[matches]);
+        let mut done = 0;
+        for ((before, length), distance) in runs {
+            if position >= REACH + OUTPUT {
+                break;
             }
-            position += count;
-            literal += count;
-            if long {
-                if *run & END != 0 {
-                    end = true;
-                    break;
-                }
-                continue;
-            }
-            let (length, distance) = (3 + (*run >> 15 & 0xff) as usize, 1 + (*run & 0x7fff) as usize);
+            let before = usize::from(*before);
+            let (from, to) = (literal, position);
+            position += before - literal;
+            literal = before;
+            append(&literals[from..], &mut buffer[to..], before - from);
+            let (length, distance) = (3 + usize::from(*length & 0xff), 1 + usize::from(*distance));
             if distance > position - self.start {
                 return Err(damaged("a distance reaches before the beginning"));
             }
             copy(buffer, position - distance, position, length);
             position += length;
+            done += 1;
         }
-        batch.used.runs = batch.count - runs.len();
+        batch.used.matches += done;
+        let mut trailer = None;
+        if batch.used.matches == end.matches && position < REACH + OUTPUT {
+            let tail = &literals[literal..end.literals];
+            buffer[position..position + tail.len()].copy_from_slice(tail);
+            (position, literal) = (position + tail.len(), end.literals);
+            if end.trailer.is_some() {
+                batch.used.ends += 1;
+                self.start = position;
+                trailer = end.trailer;
+            }
+        }
         batch.used.literals = literal;
         self.position = position;
-        Ok(end.then(|| {
-            self.start = position;
-            batch.trailer()
-        }))
+        Ok(trailer)
     }
+}
+
+/// Copies so many bytes, few most of the time, and what stands behind them up to a whole piece.
+#[inline(always)]
+fn append(from: &[u8], to: &mut [u8], bytes: usize) {
+    to[..PIECE].copy_from_slice(&from[..PIECE]);
+    if bytes > PIECE {
+        many(from, to, bytes);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn many(from: &[u8], to: &mut [u8], bytes: usize) {
+    to[..bytes].copy_from_slice(&from[..bytes]);
 }
 
 /// Copies a match, which may overlap itself; may write up to a piece beyond it.
@@ -114,11 +127,15 @@ fn copy(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
         return;
     }
     piece::<PIECE>(buffer, from, to);
-    let mut done = PIECE;
-    while done < length {
-        piece::<PIECE>(buffer, from + done, to + done);
-        done += PIECE;
+    if length > PIECE {
+        far(buffer, from, to, length);
     }
+}
+
+/// Copies what is behind the first piece.
+#[inline(never)]
+fn far(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
+    (PIECE..length).step_by(PIECE).for_each(|done| piece::<PIECE>(buffer, from + done, to + done));
 }
 
 #[inline(always)]
@@ -128,6 +145,7 @@ fn piece<const SIZE: usize>(buffer: &mut [u8; BUFFER], from: usize, to: usize) {
 }
 
 /// Copies a match that begins less than a piece before its end. No piece may read what it has not written yet.
+#[inline(never)]
 fn near(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
     match to - from {
         16.. => (0..length).step_by(16).for_each(|done| piece::<16>(buffer, from + done, to + done)),
