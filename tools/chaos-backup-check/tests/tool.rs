@@ -47,7 +47,7 @@ impl Bench {
 
     /// One good backup of each kind.
     fn good() -> Bench {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let fixtures = Path::new("tests/fixtures");
         let read = |path: &str| fs::read(fixtures.join(path)).expect("a fixture");
         let secret = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: aHVudGVyMg==}\n";
         let bench = Bench::new()

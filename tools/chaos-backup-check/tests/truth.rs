@@ -5,7 +5,7 @@ use std::process::Command;
 
 #[test]
 fn damaged_backups_do_not_pass_and_good_ones_do() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let tests = Path::new("tests");
     let fixture = |name: &str| tests.join("fixtures").join(name);
     let good = [
         "pgdump/gzip.dump",

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_experiment_of_the_runbook_has_targets_and_a_longest_duration() {
-        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/ecommerce.toml");
+        let example = "../../scripts/ecommerce.toml";
         let config = chaos_common::config::load(Some(example.as_ref())).expect("the example").config;
         for name in ["pod-failure", "network-partition", "resource-exhaustion", "storage-failure", "monitoring-failure"]
         {
