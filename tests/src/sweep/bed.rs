@@ -197,7 +197,7 @@ cpu_request = \"10m\"
 cpu_limit = \"200m\"
 memory_request = \"8Mi\"
 memory_limit = \"64Mi\"
-duration = \"5s\"
+duration = \"500ms\"
 recovery_limit = \"40s\"
 [experiment.storage_failure]
 workload = \"deployment/store\"
