@@ -219,7 +219,7 @@ impl Codes {
     fn quick(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
         #[cfg(target_arch = "x86_64")]
         if !self.plain && std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
-            // A third quicker: shifts by a variable number of bits are most of what is done here.
+            // Quicker: shifts by a variable number of bits are most of what is done here.
             #[expect(unsafe_code, reason = "what is compiled for some processors may only run on them")]
             // SAFETY: this processor has the instructions that the function is compiled for.
             return unsafe { self.quick_bmi(input, batch) };
