@@ -76,7 +76,7 @@ func backend(ctx context.Context) error {
 	mux.HandleFunc("GET /api/products", m.measure("/api/products", list[product](pool, "SELECT id, name, price_cents, stock FROM products ORDER BY id LIMIT $1")))
 	mux.HandleFunc("GET /api/orders", m.measure("/api/orders", list[order](pool, "SELECT id, user_id, product_id, quantity, total_cents, created_at FROM orders ORDER BY id DESC LIMIT $1")))
 	mux.HandleFunc("POST /api/orders", m.measure("/api/orders", placeOrder(pool)))
-	mux.Handle("GET /metrics", m)
+	mux.Handle("GET /metrics", until(ctx, m))
 	return serve(ctx, ":8000", mux)
 }
 

@@ -47,6 +47,6 @@ func frontend(ctx context.Context) error {
 		w.WriteHeader(answer.StatusCode)
 		_, _ = io.Copy(w, answer.Body)
 	}))
-	mux.Handle("GET /metrics", m)
+	mux.Handle("GET /metrics", until(ctx, m))
 	return serve(ctx, ":3000", mux)
 }
