@@ -127,11 +127,18 @@ fn a_full_disk_is_unknown_whatever_the_form() {
     }
 }
 
+const OF_DRILLS: &str = "app.kubernetes.io/managed-by=chaos-backup-check";
+
+/// After how many seconds the cluster ends the Job of a drill.
+fn deadline(cluster: &Cluster) -> String {
+    let field = "jsonpath={.items[*].spec.activeDeadlineSeconds}";
+    cluster.kubectl(&["get", "jobs", "-n", SHOP, "-l", OF_DRILLS, "-o", field])
+}
+
 /// What is in the namespace of a drill: Jobs, and pods that are not on their way out.
 fn left(cluster: &Cluster) -> String {
-    let by = "app.kubernetes.io/managed-by=chaos-backup-check";
-    let jobs = cluster.kubectl(&["get", "jobs", "-n", SHOP, "-l", by, "-o", "name"]);
-    let pods = cluster.kubectl(&["get", "pods", "-n", SHOP, "-l", by, "-o", "name"]);
+    let jobs = cluster.kubectl(&["get", "jobs", "-n", SHOP, "-l", OF_DRILLS, "-o", "name"]);
+    let pods = cluster.kubectl(&["get", "pods", "-n", SHOP, "-l", OF_DRILLS, "-o", "name"]);
     format!("{jobs} {pods}").trim().to_owned()
 }
 
@@ -160,7 +167,7 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
         assert!(into.contains("of chaos.test/shop:1 in job/chaos-drill-"), "{into}");
         nothing_left(&cluster);
     }
-    // Stopped, and killed.
+    // Stopped, and killed, in the middle of a restore that the Job allows for, whatever became of the tool.
     config(
         &place,
         &dumps.path("custom.dump").display().to_string(),
@@ -180,20 +187,33 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
             assert!(start.elapsed() < Duration::from_secs(60), "no pod: {}", left(&cluster));
             std::thread::sleep(Duration::from_millis(200));
         }
+        cluster.until("the Job may last", || (deadline(&cluster) == "21600").then(|| cluster.place.shell("true")));
         // Time to get into the middle of it.
-        std::thread::sleep(Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(3));
         place.shell(&format!("kill {name} {}", child.id())).exits(0);
         assert_eq!(child.wait().expect("it ends").code(), code, "{name}");
         nothing_left(&cluster);
     }
-    // What is not to be had, and who may not.
+    // What is not to be had, and who may not. Killed while it waits for that, it leaves a Job that soon ends by itself.
     config(&place, &dumps.path("custom.dump").display().to_string(), "image = 'chaos.test/no-such-image:1'\n");
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(3);
     let (status, message) = found(&ran.record("chaos.backup/1"), "drill.restored");
     assert!(status == "unknown" && message.contains("does not run"), "{}", ran.show());
     nothing_left(&cluster);
+    let mut child = place
+        .command("chaos-backup-check")
+        .arg("drill")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    cluster.until("a Job is there", || (!left(&cluster).is_empty()).then(|| cluster.place.shell("true")));
+    child.kill().and_then(|()| child.wait()).expect("it is ours");
+    assert_eq!(deadline(&cluster), "330");
+    cluster.kubectl(&["delete", "jobs", "-n", SHOP, "-l", OF_DRILLS]);
+    nothing_left(&cluster);
     config(&place, &dumps.path("custom.dump").display().to_string(), image);
     let nobody = cluster.as_user("nobody");
     let ran = place.tool("chaos-backup-check", &["drill", "--kubeconfig", &nobody]).exits(3);
-    assert!(ran.stdout().contains("create and delete on jobs"), "{}", ran.show());
+    assert!(ran.stdout().contains("create, patch and delete on jobs"), "{}", ran.show());
 }

@@ -2,7 +2,8 @@
 //!
 //! A Job makes the pod, with data in a folder of its own and no way in but its socket: it is nobody's live database.
 //! It ends with us, however we end: a program in it waits for the end of a connection whose other end is ours, and
-//! stops the server then. What has ended, Kubernetes removes; and if all else fails, the Job has a deadline.
+//! stops the server then. What has ended, Kubernetes removes; and if all else fails, the Job has a deadline: a short
+//! one until that program runs, because before, nothing in the pod minds us.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, exit_code};
 use chaos_common::record::new_id;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachedProcess, DeleteParams, ListParams, LogParams, PostParams};
+use kube::api::{Api, AttachedProcess, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -26,8 +27,10 @@ use crate::source::remote;
 pub(super) const FOLDER: &str = "/scratch";
 /// The longest that a pod may take to run and answer; its image may have to be fetched.
 const START: Duration = Duration::from_secs(300);
+/// After so long the cluster ends a Job whose pod was not held.
+const UNHELD_S: u64 = START.as_secs() + 30;
 /// After so long the cluster ends it, whatever became of us.
-const DEADLINE_S: i64 = 6 * 60 * 60;
+const DEADLINE_S: u64 = 6 * 60 * 60;
 /// Time that taking it away may take.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(30);
@@ -200,6 +203,9 @@ async fn make(
     // that it has no handler for, so this must be said until the server is there to hear it.
     let hold = format!("touch {FOLDER}/held; cat >/dev/null; while :; do kill -QUIT 1; sleep 1; done");
     let leash = container.start(&["sh", "-c", &hold], true).await.map_err(|error| unknown(&error))?;
+    let longer = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": DEADLINE_S}}));
+    let given = jobs.patch(name, &PatchParams::default(), &longer).await;
+    given.map_err(|error| unknown(&ReadError::from_kube(format!("give the Job {name} more time"), &error)))?;
     Ok((container, leash))
 }
 
@@ -209,7 +215,7 @@ fn job(name: &str, image: &str) -> serde_json::Value {
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": name, "labels": labels},
         "spec": {
-            "backoffLimit": 0, "activeDeadlineSeconds": DEADLINE_S, "ttlSecondsAfterFinished": 0,
+            "backoffLimit": 0, "activeDeadlineSeconds": UNHELD_S, "ttlSecondsAfterFinished": 0,
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {
@@ -291,7 +297,7 @@ fn unknown(error: &ReadError) -> Trouble {
     let mut trouble = Trouble::unknown(error.to_string());
     trouble.hint = match error.kind {
         ReadErrorKind::Forbidden => Some(
-            "the Role needs create and delete on jobs, list on pods, get on pods/log, and get and create on pods/exec; test it with kubectl auth can-i".to_owned(),
+            "the Role needs create, patch and delete on jobs, list on pods, get on pods/log, and get and create on pods/exec; test it with kubectl auth can-i".to_owned(),
         ),
         _ => error.next_step().map(str::to_owned),
     };
