@@ -56,12 +56,17 @@ fn run(cluster: &Cluster, experiment: &str, health: &str) -> Ran {
 
 /// The record of a run that passed and left nothing.
 fn passed(cluster: &Cluster, experiment: &str) -> Value {
+    passes(cluster, experiment).record("chaos.experiment/1")
+}
+
+/// The same with its whole stream.
+fn passes(cluster: &Cluster, experiment: &str) -> Ran {
     let ran = in_time(|| run(cluster, experiment, &health(cluster))).exits(0);
     let record = ran.record("chaos.experiment/1");
     assert_eq!(record["data"]["outcome"], "completed", "{}", ran.show());
     assert_eq!(left(cluster), "");
     assert!(record["data"]["timings"]["undo_ms"].is_number(), "{record:#}");
-    record
+    ran
 }
 
 /// One check of this id at least has the status, and with a pass none is worse.
@@ -86,10 +91,16 @@ fn pod_failure_needs_no_more_than_its_role_and_fires_its_alerts() {
 #[ignore = "needs the cluster: make test"]
 fn a_partition_is_proven_from_a_peer_for_old_and_new_connections() {
     let cluster = Cluster::new();
-    let record = passed(&cluster, "network-partition");
+    let ran = passes(&cluster, "network-partition");
+    let record = ran.record("chaos.experiment/1");
     for id in ["effect", "cut", "established", "control", "reconnected", "alerts"] {
         is(&record, &format!("network-partition.{id}"), "pass");
     }
+    // The backend complained of its database that it could not reach, which was to be expected, and then no more.
+    let after = cluster.place.fed("chaos-verify", &["--wait", "0s"], &ran.stdout()).record("chaos.verification/1");
+    is(&after, "data.logs", "pass");
+    let logs = check(&after, "data.logs", "deployment/ecommerce-backend-deployment");
+    assert!(logs["message"].as_str().is_some_and(|m| m.contains("while services were expected to suffer")), "{logs}");
 }
 
 #[test]

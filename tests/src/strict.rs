@@ -64,7 +64,7 @@ strict! {
     Permission { verb: String, group: String, resource: String, namespace: String, name: Option<String>, allowed: bool }
     Object { api_version: String, kind: String, resource: String, namespace: Option<String>, name: String, uid: Option<String> }
     Event { event: String, object: Option<String>, since_injection_ms: Option<f64> }
-    Experiment { experiment: String, outcome: String, reason: Option<String>, cluster: Option<ClusterRef>, namespace: String, executor: String, targets: Vec<Target>, started: String, injected: Option<String>, ended: String, duration_ms: u64, checks: Vec<Check>, recoveries: Vec<Recovery>, availability: Vec<Availability>, alerts: Vec<Alert>, timings: BTreeMap<String, f64>, overridden: Option<String>, actions: Vec<String>, issues: Vec<String> }
+    Experiment { experiment: String, outcome: String, reason: Option<String>, cluster: Option<ClusterRef>, namespace: String, executor: String, targets: Vec<Target>, #[serde(default)] affected: Vec<String>, started: String, injected: Option<String>, ended: String, duration_ms: u64, checks: Vec<Check>, recoveries: Vec<Recovery>, availability: Vec<Availability>, alerts: Vec<Alert>, timings: BTreeMap<String, f64>, overridden: Option<String>, actions: Vec<String>, issues: Vec<String> }
     Alert { name: String, expected: bool, before: bool, fired_ms: Option<f64>, delivered_ms: Option<f64> }
     Rollback { cause: String, cluster: Option<ClusterRef>, namespaces: Vec<String>, executor: String, reason: Option<String>, dry_run: bool, runs: Vec<Held>, locks: Vec<Lock>, checks: Vec<Check>, actions: Vec<String>, issues: Vec<String> }
     Held { run: String, experiment: String, executor: String, since: Option<String>, alive: Option<bool>, changes: Vec<Change>, undone: bool }
@@ -73,7 +73,7 @@ strict! {
     Recovery { deleted: Pod, replacement: Option<Pod>, owner: WorkloadRef, phases: BTreeMap<String, f64>, recovery_ms: Option<f64>, error_bound_ms: f64 }
     Availability { service: String, path: String, vantage: String, interval_ms: u64, requests: u64, good: u64, missed: u64, percent: f64, longest_gap_ms: f64, p50_ms: Option<f64>, max_ms: Option<f64>, errors: Vec<String> }
     Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing>, #[serde(default)] usage: Vec<Usage>, #[serde(default)] judgements: Vec<Judgement> }
-    LogErrors { workload: String, pods: usize, lines: u64, #[serde(default)] patterns: Vec<PatternCount>, samples: Vec<String> }
+    LogErrors { workload: String, pods: usize, lines: u64, outage_lines: u64, #[serde(default)] patterns: Vec<PatternCount>, samples: Vec<String> }
     PatternCount { pattern: String, lines: u64 }
     Report { form: String, subject: String, status: String, location: String, stream: Option<String>, findings: Vec<String>, next_steps: Vec<String>, checks: Vec<Check> }
 }

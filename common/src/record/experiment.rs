@@ -25,6 +25,9 @@ pub struct Experiment {
     pub executor: String,
     /// The objects that were to be hit.
     pub targets: Vec<Target>,
+    /// Services that were expected to suffer: measured, but neither guarded nor judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affected: Vec<String>,
     /// When the tool began its work.
     pub started: Time,
     /// When the first write was accepted; absent if nothing was written.

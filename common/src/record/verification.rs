@@ -59,8 +59,12 @@ pub struct LogErrors {
     pub workload: String,
     /// Pods whose logs were read in full.
     pub pods: usize,
-    /// Lines that match one of the patterns.
+    /// Lines that match one of the patterns, without those of `outage_lines`.
     pub lines: u64,
+    /// Such lines from when an experiment had Services that it expected to suffer: from its first write until
+    /// all was whole again.
+    #[serde(default)]
+    pub outage_lines: u64,
     /// The patterns, and how many lines match each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patterns: Vec<PatternCount>,

@@ -91,6 +91,7 @@ impl Retold {
             namespace: plan.namespace.clone(),
             executor: intent.executor.clone(),
             targets: plan.targets.clone(),
+            affected: plan.affected.clone(),
             started,
             injected: None,
             ended: started,

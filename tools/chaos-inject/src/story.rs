@@ -86,6 +86,8 @@ impl Story {
                 format!("{} {word}: {}", self.name, reason.as_deref().unwrap_or("no reason given"))
             }
         };
+        let (targets, affected) =
+            self.plan.as_ref().map(|plan| (plan.targets.clone(), plan.affected.clone())).unwrap_or_default();
         let record = Experiment {
             experiment: self.name.to_owned(),
             outcome,
@@ -93,7 +95,8 @@ impl Story {
             cluster: self.plan.as_ref().map(|plan| plan.cluster.clone()),
             namespace: context.namespace.clone(),
             executor: executor(),
-            targets: self.plan.map(|plan| plan.targets).unwrap_or_default(),
+            targets,
+            affected,
             started: self.started,
             injected: self.injected,
             ended: Time::now(),

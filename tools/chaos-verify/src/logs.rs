@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use tokio::time::timeout;
 
+use crate::before::Before;
 use crate::mask::sample;
 use crate::site::Site;
 
@@ -28,6 +29,28 @@ const SAMPLE_LENGTH: usize = 200;
 const MAX_LINE: usize = 256 << 10;
 /// Time that the log of one container may take.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The time from which on lines count.
+#[derive(Clone, Debug)]
+pub(crate) struct Period {
+    since: Time,
+    /// Times in which Services were expected to suffer, so that who calls them may well say so.
+    outages: Vec<(Time, Time)>,
+}
+
+impl Period {
+    /// None if it is not known what was before. `there` gives the time of the nodes, who write times into logs,
+    /// at one of the machine that the tools run on, which stands in records.
+    pub(crate) fn of(before: &Before, there: impl Fn(Time) -> Time) -> Option<Period> {
+        let suffered = before.experiments.iter().map(|record| &record.data).filter(|one| !one.affected.is_empty());
+        let outages = suffered.filter_map(|one| Some((there(one.injected?), there(one.ended)))).collect();
+        Some(Period { since: there(before.since()?), outages })
+    }
+
+    fn in_outage(&self, time: Time) -> bool {
+        self.outages.iter().any(|(from, to)| (*from..=*to).contains(&time))
+    }
+}
 
 /// One log to read: a container of a pod, now or before its last restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +70,14 @@ pub(crate) struct Searched {
 /// Searches the logs of every workload that is configured with `logs`.
 pub(crate) async fn search(
     site: &Site<'_>,
-    since: Option<Time>,
+    period: Option<Period>,
     experiments: &[Record<Experiment>],
 ) -> (Vec<LogErrors>, Vec<Check>) {
     let workloads: Vec<_> = site.config.workloads.iter().filter(|workload| !workload.logs.is_empty()).collect();
     if workloads.is_empty() {
         return (Vec::new(), vec![Check::skipped(ID, "", "no workload is configured with logs")]);
     }
-    let Some(since) = since else {
+    let Some(period) = &period else {
         let message = "there is no experiment and no baseline in the stream, so it is not known from when on";
         let unknown = |name: String| Check::unknown(ID, name, message);
         return (Vec::new(), workloads.iter().map(|w| unknown(object(&w.kind, &w.name))).collect());
@@ -72,7 +95,7 @@ pub(crate) async fn search(
         let of_workload: Vec<_> = all.iter().filter(of).collect();
         let deleted = experiments.iter().flat_map(|record| &record.data.recoveries);
         let deleted = deleted.filter(|r| r.owner.kind == workload.kind && r.owner.name == workload.name).count();
-        search_one(site, &pods, object(&workload.kind, &workload.name), &workload.logs, of_workload, since, deleted)
+        search_one(site, &pods, object(&workload.kind, &workload.name), &workload.logs, of_workload, period, deleted)
     });
     join_all(search).await.into_iter().map(|searched| (searched.found, searched.check)).unzip()
 }
@@ -87,16 +110,16 @@ async fn search_one(
     workload: String,
     patterns: &LogPatterns,
     pods: Vec<&Pod>,
-    since: Time,
+    period: &Period,
     deleted: usize,
 ) -> Searched {
-    let sources: Vec<_> = pods.iter().map(|pod| sources(pod, since)).collect();
-    let lost = pods.iter().filter(|pod| lost(pod, since)).count();
-    let read = sources.iter().map(|of_pod| join_all(of_pod.iter().map(|source| scan(api, source, patterns, since))));
+    let sources: Vec<_> = pods.iter().map(|pod| sources(pod, period.since)).collect();
+    let lost = pods.iter().filter(|pod| lost(pod, period.since)).count();
+    let read = sources.iter().map(|of_pod| join_all(of_pod.iter().map(|source| scan(api, source, patterns, period))));
     let read = join_all(read).await;
     let count = |pattern: &str| PatternCount { pattern: pattern.to_owned(), lines: 0 };
     let patterns = patterns.texts().map(count).collect();
-    let mut found = LogErrors { workload, pods: 0, lines: 0, patterns, samples: Vec::new() };
+    let mut found = LogErrors { workload, pods: 0, lines: 0, outage_lines: 0, patterns, samples: Vec::new() };
     let mut unread = Vec::new();
     for of_pod in read {
         found.pods += usize::from(of_pod.iter().all(Result::is_ok));
@@ -104,6 +127,7 @@ async fn search_one(
             match one {
                 Ok(tally) => {
                     found.lines += tally.lines;
+                    found.outage_lines += tally.outage_lines;
                     found.patterns.iter_mut().zip(&tally.each).for_each(|(all, each)| all.lines += each);
                     found.samples.extend(tally.samples);
                 }
@@ -112,14 +136,18 @@ async fn search_one(
         }
     }
     found.samples.truncate(SAMPLES);
-    let check = judge(&found, &unread, lost, deleted, site.config.limits.log_errors, since);
+    let check = judge(&found, &unread, lost, deleted, site.config.limits.log_errors, period.since);
     Searched { found, check }
 }
 
 /// `data.logs`: did a workload report more errors than it may?
 fn judge(found: &LogErrors, unread: &[ReadError], lost: usize, deleted: usize, most: u64, since: Time) -> Check {
-    let LogErrors { workload, pods, lines, patterns, samples } = found;
+    let LogErrors { workload, pods, lines, outage_lines, patterns, samples } = found;
     let allowed = if most > 0 { format!(", {most} allowed") } else { String::new() };
+    let outage = match outage_lines {
+        0 => String::new(),
+        _ => format!(", and {outage_lines} while services were expected to suffer"),
+    };
     let gone = |count, what| if count > 0 { format!("; the logs of {count} {what} are gone") } else { String::new() };
     let sought = match patterns.as_slice() {
         [one] => format!("{lines} {} lines", one.pattern),
@@ -129,7 +157,7 @@ fn judge(found: &LogErrors, unread: &[ReadError], lost: usize, deleted: usize, m
         }
     };
     let message = format!(
-        "{sought} in the logs of {pods} pods since {}{allowed}{}{}",
+        "{sought} in the logs of {pods} pods since {}{allowed}{outage}{}{}",
         since.human(),
         gone(deleted, "pods that the experiment deleted"),
         gone(lost, "pods' earlier containers"),
@@ -190,12 +218,14 @@ fn lost(pod: &Pod, since: Time) -> bool {
 #[derive(Clone, Debug, Default)]
 struct Tally {
     lines: u64,
+    /// More of them in an outage, of which no more is kept.
+    outage_lines: u64,
     /// For each pattern.
     each: Vec<u64>,
     samples: Vec<String>,
 }
 
-async fn scan(api: &Api<Pod>, source: &Source, patterns: &LogPatterns, since: Time) -> Result<Tally, ReadError> {
+async fn scan(api: &Api<Pod>, source: &Source, patterns: &LogPatterns, period: &Period) -> Result<Tally, ReadError> {
     let Source { pod, container, previous } = source;
     let which = if *previous { " before its restart" } else { "" };
     let what = format!("read the log of container {container} of pod {pod}{which}");
@@ -203,13 +233,13 @@ async fn scan(api: &Api<Pod>, source: &Source, patterns: &LogPatterns, since: Ti
         container: Some(container.clone()),
         previous: *previous,
         // The API counts in seconds, and would round up past the first half second.
-        since_time: Some(floor(since).0),
+        since_time: Some(floor(period.since).0),
         timestamps: true,
         ..LogParams::default()
     };
     let read = async {
         let log = api.log_stream(pod, &params).await.map_err(|error| ReadError::from_kube(&what, &error))?;
-        search_lines(std::pin::pin!(log), patterns, since)
+        search_lines(std::pin::pin!(log), patterns, period)
             .await
             .map_err(|error| ReadError::other(&what, error_chain(&error)))
     };
@@ -228,14 +258,14 @@ fn floor(time: Time) -> Time {
 async fn search_lines<R: AsyncBufRead + Unpin>(
     mut log: R,
     patterns: &LogPatterns,
-    since: Time,
+    period: &Period,
 ) -> std::io::Result<Tally> {
     let mut tally = Tally { each: vec![0; patterns.texts().count()], ..Tally::default() };
     let mut line = Vec::new();
     loop {
         let buffer = log.fill_buf().await?;
         if buffer.is_empty() {
-            tally.line(&line, patterns, since);
+            tally.line(&line, patterns, period);
             return Ok(tally);
         }
         let end = buffer.iter().position(|byte| *byte == b'\n');
@@ -244,7 +274,7 @@ async fn search_lines<R: AsyncBufRead + Unpin>(
         let taken = part.len() + usize::from(end.is_some());
         log.consume_unpin(taken);
         if end.is_some() {
-            tally.line(&line, patterns, since);
+            tally.line(&line, patterns, period);
             line.clear();
         }
     }
@@ -252,14 +282,18 @@ async fn search_lines<R: AsyncBufRead + Unpin>(
 
 impl Tally {
     /// Takes in a line, which begins with the time at which it was written.
-    fn line(&mut self, line: &[u8], patterns: &LogPatterns, since: Time) {
+    fn line(&mut self, line: &[u8], patterns: &LogPatterns, period: &Period) {
         let blank = line.iter().position(|byte| *byte == b' ');
         let time = blank.and_then(|blank| std::str::from_utf8(&line[..blank]).ok()?.parse().ok().map(Time));
         // A line whose time can't be read counts.
-        if time.is_some_and(|time| time < since) {
+        if time.is_some_and(|time| time < period.since) {
             return;
         }
         let text = blank.filter(|_| time.is_some()).map_or(line, |blank| &line[blank + 1..]);
+        if time.is_some_and(|time| period.in_outage(time)) {
+            self.outage_lines += u64::from(patterns.is_match(text));
+            return;
+        }
         let mut matches = false;
         for pattern in patterns.matches(text) {
             matches = true;
@@ -286,7 +320,9 @@ mod tests {
     fn search_for(patterns: &serde_json::Value, log: &[u8]) -> Tally {
         let log = futures::io::BufReader::with_capacity(7, log);
         let patterns = serde_json::from_value(patterns.clone()).expect("patterns");
-        chaos_common::cli::block_on(search_lines(log, &patterns, time(SINCE))).expect("memory can be read")
+        let outages = vec![(time("2026-11-22T16:10:00Z"), time("2026-11-22T16:10:30Z"))];
+        let period = Period { since: time(SINCE), outages };
+        chaos_common::cli::block_on(search_lines(log, &patterns, &period)).expect("memory can be read")
     }
 
     fn tally(log: &[u8]) -> Tally {
@@ -317,6 +353,19 @@ mod tests {
         );
         assert_eq!(found.lines, 3);
         assert_eq!(found.samples, ["ERROR password=***", "ERROR without a time", "[ERROR] last line without an end"]);
+    }
+
+    #[test]
+    fn what_is_said_in_an_expected_outage_is_counted_apart() {
+        let found = tally(
+            b"2026-11-22T16:09:59.999Z ERROR before\n\
+              2026-11-22T16:10:00Z ERROR the database is away\n\
+              2026-11-22T16:10:10Z all is well\n\
+              2026-11-22T16:10:30Z ERROR the database is away\n\
+              2026-11-22T16:10:30.001Z ERROR after",
+        );
+        assert_eq!((found.lines, found.outage_lines, found.each), (2, 2, vec![2]));
+        assert_eq!(found.samples, ["ERROR before", "ERROR after"]);
     }
 
     #[test]
@@ -371,7 +420,14 @@ mod tests {
 
     fn nothing() -> LogErrors {
         let patterns = vec![PatternCount { pattern: "ERROR".to_owned(), lines: 0 }];
-        LogErrors { workload: "deployment/a".to_owned(), pods: 0, lines: 0, patterns, samples: Vec::new() }
+        LogErrors {
+            workload: "deployment/a".to_owned(),
+            pods: 0,
+            lines: 0,
+            outage_lines: 0,
+            patterns,
+            samples: Vec::new(),
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use chaos_common::record::{ApiAnswer, Baseline, Check, Status, Time, Timing, Ver
 use chaos_common::stream::Stream;
 
 use crate::before::Before;
+use crate::logs::Period;
 use crate::recovery::{self, Settled};
 use crate::site::{Site, timed};
 use crate::timing::Measured;
@@ -93,12 +94,13 @@ async fn data(site: &Site<'_>, before: &Before, run: &str, after: &mut Verificat
     let was = baseline.and_then(|baseline| baseline.database.as_ref());
     // Nodes write times into logs; records have those of the machine that the tools ran on.
     let clock = site.cluster.clock().await;
-    let since = before.since().map(|since| clock.as_ref().map_or(since, |clock| clock.there(since)));
+    let there = |time| clock.as_ref().map_or(time, |clock| clock.there(time));
+    let period = Period::of(before, there);
     let (kinds, reading, asked, (log_errors, log_checks)) = futures::join!(
         configuration::read(site, key),
         baseline::read_database(site, was),
         answers::ask_all(site, "data.answer"),
-        logs::search(site, since, &before.experiments),
+        logs::search(site, period, &before.experiments),
     );
     after.checks.extend(match (&site.config.database, &reading) {
         (Some(database), Some(reading)) => database::compare(database, was, reading),

@@ -116,6 +116,7 @@ impl Story {
                 owner: workload("backend"),
                 node: Some("node-a".into()),
             }],
+            affected: Vec::new(),
             started: at("16:00:10.000"),
             injected: Some(at("16:00:12.000")),
             ended: at("16:00:22.345"),
