@@ -12,9 +12,9 @@ cluster
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 shop_config "$work"
-export PATH=$CARGO_TARGET_DIR/release:$CHAOS_CACHE/bin:$PATH CHAOS_CONFIG=$work/chaos.toml KUBECACHEDIR=$CHAOS_CACHE/kubectl
+export PATH=$CARGO_TARGET_DIR/release:$CHAOS_CACHE/bin:$PATH KUBECACHEDIR=$CHAOS_CACHE/kubectl
 say "measuring"
-python3 "$root/scripts/bench.py" "$CARGO_TARGET_DIR/release" "${KUBECONFIG%/*}/pki"
+CHAOS_CONFIG=$work/chaos.toml python3 "$root/scripts/bench.py" "$CARGO_TARGET_DIR/release" "${KUBECONFIG%/*}/pki"
 python3 "$root/scripts/bench/audited.py" "$CARGO_TARGET_DIR/release/chaos-inject" "${KUBECONFIG%/*}/logs/audit.log"
 "$root/scripts/bench/scale.sh" "$CARGO_TARGET_DIR/release"
 "$root/scripts/bench/fingerprint.sh" "$CARGO_TARGET_DIR/release"
