@@ -217,14 +217,18 @@ fn signal(pid: &str, signal: &str) {
 /// A run of `storage-failure` whose fault is on.
 fn broken(cluster: &Cluster, health: &str) -> Child {
     let input = cluster.place.file("health.ndjson", health);
+    let told = cluster.place.file("run.stderr", "");
     let mut command = cluster.place.command("chaos-inject");
     command.args(["run", "storage-failure", "--yes", "--override", "a test"]);
-    command.stdin(std::fs::File::open(input).expect("just written")).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(std::fs::File::open(input).expect("just written")).stdout(Stdio::piped());
+    command.stderr(std::fs::File::create(&told).expect("just written"));
     let child = command.spawn().expect("it was built");
-    let end = Instant::now() + Duration::from_secs(30);
-    while replicas(cluster, SHOP, DATABASE) != "0" {
-        assert!(Instant::now() < end, "nothing was injected");
-        std::thread::sleep(Duration::from_millis(50));
+    let end = Instant::now() + Duration::from_secs(60);
+    let said = || std::fs::read_to_string(&told).expect("just written");
+    // What it tells of is in its journal; the cluster shows it a moment before.
+    while !said().contains("from 1 to 0") {
+        assert!(Instant::now() < end, "nothing was injected: {}", said());
+        std::thread::sleep(Duration::from_millis(20));
     }
     child
 }
