@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chaos_tests::sweep::{AT_THE_FAULT, Figures, Lane, bed, table};
+use chaos_tests::sweep::{AT_THE_FAULT, Figures, bed, lanes, table};
 
 /// Kills for each experiment.
 const KILLS: usize = 4;
@@ -10,18 +10,8 @@ const KILLS: usize = 4;
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn whoever_is_killed_at_any_call_nothing_is_left() {
-    let until = Instant::now() + Duration::from_secs(90);
-    let all: Vec<_> = std::thread::scope(|scope| {
-        let lanes = bed::EXPERIMENTS.map(|experiment| {
-            scope.spawn(move || {
-                let lane = Lane::new(experiment);
-                let figures = lane.sweep(KILLS, until, &mut |_| {});
-                lane.remove();
-                figures
-            })
-        });
-        lanes.into_iter().map(|lane| lane.join().expect("a lane ends")).collect()
-    });
+    let until = Instant::now() + Duration::from_secs(180);
+    let all = lanes(&bed::EXPERIMENTS, |lane| lane.sweep(KILLS, until, &mut |_| {}));
     println!("{}", table(&all));
     let kills: Vec<_> = all.iter().flat_map(Figures::kills).collect();
     assert!(kills.len() >= 3 * bed::EXPERIMENTS.len(), "too few kills: {}", kills.len());
@@ -33,18 +23,10 @@ fn whoever_is_killed_at_any_call_nothing_is_left() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn an_api_server_in_a_bad_way_costs_time_and_nothing_else() {
-    let all: Vec<_> = std::thread::scope(|scope| {
-        let lanes = bed::EXPERIMENTS.map(|experiment| {
-            scope.spawn(move || {
-                let lane = Lane::new(experiment);
-                let run = lane.in_a_storm();
-                // And with the tool killed in the middle of it: then the guardian has the same weather.
-                let kill = lane.kill(AT_THE_FAULT);
-                lane.remove();
-                (experiment, run, kill)
-            })
-        });
-        lanes.into_iter().map(|lane| lane.join().expect("a lane ends")).collect()
+    let all = lanes(&bed::EXPERIMENTS, |lane| {
+        let run = lane.in_a_storm();
+        // And with the tool killed in the middle of it: then the guardian has the same weather.
+        (lane.experiment, run, lane.kill(AT_THE_FAULT))
     });
     for (experiment, (status, left, said), kill) in all {
         assert!(left.is_empty(), "{experiment}: {left:?}\n{said}");

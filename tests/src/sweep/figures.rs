@@ -78,11 +78,6 @@ impl Figures {
         self.kills.push(kill);
     }
 
-    /// They are of this experiment.
-    pub fn is_of(&self, experiment: &str) -> bool {
-        self.experiment == experiment
-    }
-
     /// The kills.
     pub fn kills(&self) -> &[Kill] {
         &self.kills

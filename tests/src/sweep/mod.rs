@@ -30,6 +30,9 @@ const CLEARANCE: Duration = Duration::from_secs(10);
 const ATTEMPTS: usize = 3;
 /// Calls that a guardian which takes over is killed at.
 const TAKEOVER: usize = 8;
+/// Lanes at the same time, so that one works while others wait for their pods; more would only wait for the
+/// processor, until what the tool looks at no longer answers in time.
+const AT_ONCE: usize = 3;
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +87,8 @@ pub struct Kill {
 
 /// The sweep of one experiment.
 pub struct Lane {
-    experiment: &'static str,
+    /// Which.
+    pub experiment: &'static str,
     cluster: Cluster,
     proxy: Proxy,
     client: Client,
@@ -120,7 +124,7 @@ fn runs(pid: u32) -> bool {
 
 impl Lane {
     /// Makes the test bed and the proxy of an experiment.
-    pub fn new(experiment: &'static str) -> Lane {
+    fn new(experiment: &'static str) -> Lane {
         let cluster = Cluster::new();
         bed::make(&cluster, experiment);
         cluster.place.file("chaos.toml", &bed::config(experiment));
@@ -141,7 +145,7 @@ impl Lane {
     }
 
     /// Takes the test bed away.
-    pub fn remove(self) {
+    fn remove(self) {
         self.cluster.kubectl(&["delete", "namespace", &bed::namespace(self.experiment), "--wait=false"]);
         self.cluster.kubectl(&[
             "delete",
@@ -220,14 +224,14 @@ impl Lane {
     /// # Panics
     /// None ends well, or one leaves something.
     pub fn undisturbed(&self) -> Vec<Call> {
-        let mut last = String::new();
+        let mut attempts = Vec::new();
         for _ in 0..ATTEMPTS {
             match self.attempt() {
                 Ok(calls) => return calls,
-                Err(why) => last = why,
+                Err(why) => attempts.push(why),
             }
         }
-        panic!("{} does not pass: {last}", self.experiment);
+        panic!("{} does not pass:\n{}", self.experiment, attempts.join("\n"));
     }
 
     fn attempt(&self) -> Result<Vec<Call>, String> {
@@ -443,10 +447,34 @@ fn spread(points: &[Point], kills: usize) -> Vec<Point> {
         .collect()
 }
 
+/// Does the same in the lane of each of these experiments, a few at a time; gives what came of it, in their order.
+///
+/// # Panics
+/// The work of a lane did; the other lanes are brought to their end first.
+pub fn lanes<T: Send>(experiments: &[&'static str], work: impl Fn(&Lane) -> T + Sync) -> Vec<T> {
+    let waiting = Mutex::new(experiments.iter().enumerate());
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((n, experiment)) = next else { return done };
+            let lane = Lane::new(experiment);
+            done.push((n, work(&lane)));
+            lane.remove();
+        }
+    };
+    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a lane comes to its end")).collect()
+    });
+    done.sort_by_key(|(n, _)| *n);
+    done.into_iter().map(|(_, one)| one).collect()
+}
+
 /// How many kills each experiment gets of all.
-pub fn shares(kills: usize) -> BTreeMap<&'static str, usize> {
-    let count = bed::EXPERIMENTS.len();
-    bed::EXPERIMENTS.iter().enumerate().map(|(n, name)| (*name, (kills + count - 1 - n) / count)).collect()
+pub fn shares<'a>(experiments: &[&'a str], kills: usize) -> BTreeMap<&'a str, usize> {
+    let count = experiments.len();
+    experiments.iter().enumerate().map(|(n, name)| (*name, (kills + count - 1 - n) / count)).collect()
 }
 
 #[cfg(test)]
@@ -461,6 +489,6 @@ mod tests {
         assert_eq!(numbers(5), [2, 4, 6, 8, 10]);
         assert_eq!(numbers(10), (1..=10).collect::<Vec<_>>());
         assert_eq!(numbers(12)[10..], [3, 8]);
-        assert_eq!(shares(7).values().sum::<usize>(), 7);
+        assert_eq!(shares(&bed::EXPERIMENTS, 7).values().sum::<usize>(), 7);
     }
 }
