@@ -84,7 +84,7 @@ impl Asking {
     /// all. It ends by itself after `most`.
     pub fn anew(url: &str, address: Option<&str>, most: Duration) -> Asking {
         let script = "end=$(($(date +%s)+$2)); while [ \"$(date +%s)\" -lt $end ]; do \
-             curl --silent --output /dev/null --max-time 1 --write-out '%{stderr}answer %{http_code} %{num_connects}\\n' \
+             curl --silent --show-error --output /dev/null --max-time 1 --write-out '%{stderr}answer %{http_code} %{num_connects}\\n' \
              ${3:+--resolve \"$3\"} \"$1\"; sleep 0.2; done";
         let name = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
         // What curl shall not look up: NAME:PORT:ADDRESS.
@@ -121,8 +121,17 @@ impl Route {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).samples.clone()
     }
 
-    fn complaint(&self) -> Option<String> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).complaint.clone()
+    /// Why it does not count as open.
+    fn trouble(&self, samples: &[Sample]) -> String {
+        let good = samples.iter().filter(|sample| sample.good).count();
+        let answers = match samples.len() {
+            0 => "curl has told of no question yet".to_owned(),
+            all => format!("{good} of {all} questions had a good answer, {ENOUGH} in a row are needed"),
+        };
+        match &self.told.lock().unwrap_or_else(PoisonError::into_inner).complaint {
+            Some(complaint) => format!("{answers}; {complaint}"),
+            None => answers,
+        }
     }
 
     /// Waits until the latest answers are good.
@@ -136,8 +145,7 @@ impl Route {
                 return Ok(first);
             }
             if Instant::now() >= deadline {
-                let complaint = self.complaint().unwrap_or_else(|| "it gets no answer".to_owned());
-                return Err(format!("the peer does not reach {}: {complaint}", self.url));
+                return Err(format!("the peer does not reach {}: {}", self.url, self.trouble(&samples)));
             }
             sleep(LOOK).await;
         }
