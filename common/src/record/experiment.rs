@@ -33,6 +33,10 @@ pub struct Experiment {
     /// When the first write was accepted; absent if nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injected: Option<Time>,
+    /// When everything that was hit was seen to be whole again, before the pause that it had to last; absent if it
+    /// did not, or if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Time>,
     /// When it was over.
     pub ended: Time,
     /// From `started` to `ended`, in milliseconds.

@@ -61,8 +61,8 @@ pub struct LogErrors {
     pub pods: usize,
     /// Lines that match one of the patterns, without those of `outage_lines`.
     pub lines: u64,
-    /// Such lines from when an experiment had Services that it expected to suffer: from its first write to
-    /// its end, settling and the wait for alerts included.
+    /// Such lines from when an experiment had Services that it expected to suffer: from its first write until
+    /// everything was whole again, or to its end if that was not seen.
     #[serde(default)]
     pub outage_lines: u64,
     /// The patterns, and how many lines match each.

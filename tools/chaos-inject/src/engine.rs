@@ -226,11 +226,8 @@ impl Run<'_> {
                 // What had come back may have gone again meanwhile.
                 end = self.fault.restored(self.context, self.plan, &mut self.abort).await;
             }
-            if end == End::Restored {
-                self.context.action(EventKind::Restored, None, "everything that was hit is whole again");
-                if stopped.is_none() && alarm::reason(&self.abort).is_none() {
-                    watching.alerts(&self.plan.alerts, injected, injected + settings.alert_wait.0).await;
-                }
+            if end == End::Restored && stopped.is_none() && alarm::reason(&self.abort).is_none() {
+                watching.alerts(&self.plan.alerts, injected, injected + settings.alert_wait.0).await;
             }
         }
         let seen = watching.stop(self.plan, injected).await;
@@ -353,7 +350,11 @@ impl Run<'_> {
         }
         self.taken_back = true;
         let end = self.fault.restored(self.context, self.plan, &mut self.abort).await;
-        self.story.timings.whole_ms = (end == End::Restored).then(|| ms(start.elapsed()));
+        if end == End::Restored {
+            self.story.timings.whole_ms = Some(ms(start.elapsed()));
+            self.story.restored = Some(Time::now());
+            self.context.action(EventKind::Restored, None, "everything that was hit is whole again");
+        }
         end
     }
 

@@ -53,7 +53,7 @@ fn find(folder: &Path, run: Option<&str>) -> Result<PathBuf, Failure> {
 enum Told {
     Began { intent: Intent, plan: Box<Plan> },
     Ended { verdict: Verdict, end: Box<Experiment> },
-    Event { event: EventKind, summary: String },
+    Event { event: EventKind, object: Option<String>, summary: String },
     Guardian { guardian: String },
 }
 
@@ -94,6 +94,7 @@ impl Retold {
             affected: plan.affected.clone(),
             started,
             injected: None,
+            restored: None,
             ended: started,
             duration_ms: 0,
             checks: plan.checks.clone(),
@@ -113,9 +114,11 @@ impl Retold {
         self.record.ended = time;
         match told {
             Told::Ended { verdict, end } => self.ended = Some((verdict, *end)),
-            Told::Event { event, summary } => {
-                if event == EventKind::Injected {
-                    self.record.injected.get_or_insert(time);
+            Told::Event { event, object, summary } => {
+                match (event, object) {
+                    (EventKind::Injected, _) => _ = self.record.injected.get_or_insert(time),
+                    (EventKind::Restored, None) => self.record.restored = Some(time),
+                    _ => {}
                 }
                 self.record.actions.push(summary);
             }
@@ -135,12 +138,19 @@ impl Retold {
             return (if broken { Verdict::Unknown } else { verdict }, record);
         }
         let mut record = self.record;
-        let (outcome, why) = match (self.guardian, record.injected) {
-            (Some(true), _) => (Outcome::Aborted, "the tool died, and its guardian undid the fault"),
-            (Some(false), _) => (Outcome::NotRestored, "the tool died, and its guardian did not come to an end"),
-            (None, None) => (Outcome::NotRestored, "tool and guardian died before a write of the fault was noted"),
-            (None, Some(_)) if self.to_undo => (Outcome::NotRestored, "tool and guardian died with the fault on"),
-            (None, Some(_)) => (Outcome::NotRestored, "tool and guardian died before it was seen to be whole again"),
+        let (outcome, why) = match (self.guardian, record.injected, record.restored) {
+            (Some(true), ..) => (Outcome::Aborted, "the tool died, and its guardian undid the fault"),
+            (Some(false), ..) => (Outcome::NotRestored, "the tool died, and its guardian did not come to an end"),
+            (None, _, Some(_)) => {
+                (Outcome::Aborted, "tool and guardian died when all was whole again: chaos-inject recover unlocks it")
+            }
+            (None, None, None) => {
+                (Outcome::NotRestored, "tool and guardian died before a write of the fault was noted")
+            }
+            (None, Some(_), None) if self.to_undo => (Outcome::NotRestored, "tool and guardian died with the fault on"),
+            (None, Some(_), None) => {
+                (Outcome::NotRestored, "tool and guardian died before it was seen to be whole again")
+            }
         };
         record.outcome = outcome;
         record.reason = Some(why.to_owned());
@@ -161,4 +171,55 @@ impl Retold {
 /// What the last line of a journal holds.
 pub fn last_line(verdict: Verdict, record: &Experiment) -> Value {
     serde_json::json!({ "verdict": verdict, "end": record })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use crate::journal::Journal;
+    use serde_json::json;
+
+    /// How a run is retold whose journal goes on so after its intent to scale a Deployment down.
+    fn retold(lines: &[Value]) -> (Outcome, String) {
+        let object = json!({
+            "api_version": "apps/v1", "kind": "Deployment", "resource": "deployments", "namespace": "prod", "name": "db",
+        });
+        let plan = json!({
+            "experiment": "storage-failure", "cluster": { "server": "https://k", "id": "c" }, "namespace": "prod",
+            "targets": [], "calls": [], "blast_radius": [], "undo": "", "undo_commands": [], "worst_case_ms": 0,
+            "permissions": [], "checks": [],
+            "changes": [{ "change": "set", "object": object, "field": ["spec", "replicas"], "original": 1, "faulted": 0 }],
+        });
+        let plan: Plan = serde_json::from_value(plan).expect("a plan");
+        let intent = Intent::of(&plan, "run", "ops@laptop", Duration::from_secs(60));
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::create(folder.path(), "run").expect("a journal");
+        journal.write(&json!({ "intent": intent, "plan": plan })).expect("room on the disk");
+        for line in lines {
+            journal.write(line).expect("room on the disk");
+        }
+        let (verdict, told) = read(&std::fs::read_to_string(journal.path()).expect("readable")).expect("a run");
+        assert_ne!(verdict, Verdict::Pass, "what was killed proves nothing");
+        (told.outcome, told.reason.expect("it was killed"))
+    }
+
+    #[test]
+    fn a_killed_run_says_how_far_it_came() {
+        let event = |event: &str| json!({ "event": event, "object": null, "summary": event });
+        let of_pod = json!({ "event": "restored", "object": "pod/a", "summary": "pod a stands in for b" });
+        let guardian = |word: &str| json!({ "guardian": word });
+        let (injected, restored) = (event("injected"), event("restored"));
+        let is = |lines: &[Value], outcome, word: &str| {
+            let (told, reason) = retold(lines);
+            assert!(told == outcome && reason.contains(word), "{lines:?}: {told:?}: {reason}");
+        };
+        is(&[event("intent")], Outcome::NotRestored, "before a write of the fault was noted");
+        is(std::slice::from_ref(&injected), Outcome::NotRestored, "with the fault on");
+        is(&[injected.clone(), of_pod], Outcome::NotRestored, "with the fault on");
+        is(&[injected.clone(), restored], Outcome::Aborted, "when all was whole again");
+        is(&[injected.clone(), guardian("takes over")], Outcome::NotRestored, "did not come to an end");
+        is(&[injected, guardian("takes over"), guardian("restored")], Outcome::Aborted, "its guardian undid the fault");
+    }
 }

@@ -20,6 +20,8 @@ pub struct Story {
     pub plan: Option<Plan>,
     /// When the first write was sent.
     pub injected: Option<Time>,
+    /// When everything that was hit was whole again.
+    pub restored: Option<Time>,
     /// What was judged.
     pub checks: Vec<Check>,
     /// Why a closed gate did not matter.
@@ -41,6 +43,7 @@ impl Story {
             clock: Instant::now(),
             plan: None,
             injected: None,
+            restored: None,
             checks: Vec::new(),
             overridden: None,
             timings: Timings::default(),
@@ -99,6 +102,7 @@ impl Story {
             affected,
             started: self.started,
             injected: self.injected,
+            restored: self.restored.filter(|_| outcome != Outcome::NotRestored),
             ended: Time::now(),
             #[expect(clippy::cast_possible_truncation, reason = "minutes")]
             duration_ms: self.clock.elapsed().as_millis() as u64,

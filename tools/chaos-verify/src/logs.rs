@@ -42,14 +42,19 @@ impl Period {
     /// None if it is not known what was before. `there` gives the time of the nodes, who write times into logs,
     /// at one of the machine that the tools run on, which stands in records.
     pub(crate) fn of(before: &Before, there: impl Fn(Time) -> Time) -> Option<Period> {
-        let suffered = before.experiments.iter().map(|record| &record.data).filter(|one| !one.affected.is_empty());
-        let outages = suffered.filter_map(|one| Some((there(one.injected?), there(one.ended)))).collect();
+        let outages = before.experiments.iter().filter_map(|record| outage(&record.data));
+        let outages = outages.map(|(from, to)| (there(from), there(to))).collect();
         Some(Period { since: there(before.since()?), outages })
     }
 
     fn in_outage(&self, time: Time) -> bool {
         self.outages.iter().any(|(from, to)| (*from..=*to).contains(&time))
     }
+}
+
+/// When Services were expected to suffer: from the first write until all was whole again.
+fn outage(one: &Experiment) -> Option<(Time, Time)> {
+    one.injected.filter(|_| !one.affected.is_empty()).map(|from| (from, one.restored.unwrap_or(one.ended)))
 }
 
 /// One log to read: a container of a pod, now or before its last restart.
@@ -353,6 +358,24 @@ mod tests {
         );
         assert_eq!(found.lines, 3);
         assert_eq!(found.samples, ["ERROR password=***", "ERROR without a time", "[ERROR] last line without an end"]);
+    }
+
+    #[test]
+    fn an_outage_is_over_when_all_is_whole_again() {
+        let end = |change: serde_json::Value| {
+            let mut one = serde_json::json!({
+                "experiment": "storage-failure", "outcome": "completed", "namespace": "shop", "executor": "ops@laptop",
+                "targets": [], "affected": ["database"], "duration_ms": 50000, "checks": [], "recoveries": [],
+                "availability": [], "actions": [], "issues": [], "started": "2026-11-22T16:00:00Z",
+                "injected": "2026-11-22T16:00:10Z", "restored": "2026-11-22T16:00:20Z", "ended": "2026-11-22T16:00:50Z",
+            });
+            one.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+            outage(&serde_json::from_value(one).expect("an experiment")).map(|(_, to)| to)
+        };
+        assert_eq!(end(serde_json::json!({})), Some(time("2026-11-22T16:00:20Z")));
+        assert_eq!(end(serde_json::json!({"restored": null})), Some(time("2026-11-22T16:00:50Z")), "it was not seen");
+        assert_eq!(end(serde_json::json!({"affected": []})), None, "nobody was expected to suffer");
+        assert_eq!(end(serde_json::json!({"injected": null})), None, "nothing was done");
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Story {
             affected: Vec::new(),
             started: at("16:00:10.000"),
             injected: Some(at("16:00:12.000")),
+            restored: Some(at("16:00:17.000")),
             ended: at("16:00:22.345"),
             duration_ms: 12_345,
             checks: vec![Check::pass("criterion.recovery", "deployment/backend", "recovered in 4.2 s of 120 s")],
