@@ -62,7 +62,7 @@ fn left(place: &Place) -> Vec<String> {
 #[track_caller]
 fn nothing_left(place: &Place) {
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(20) && !left(place).is_empty() {
+    while start.elapsed() < Duration::from_secs(60) && !left(place).is_empty() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(left(place), Vec::<String>::new(), "the drill left something behind");

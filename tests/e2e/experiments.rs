@@ -351,7 +351,7 @@ fn what_somebody_else_sets_meanwhile_stays() {
     command.args(["run", "monitoring-failure", "--yes"]);
     command.stdin(std::fs::File::open(input).expect("just written")).stdout(Stdio::piped()).stderr(Stdio::null());
     let child = command.spawn().expect("it was built");
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(60);
     while replicas(&cluster, "monitoring", "grafana-deployment") != "0" {
         assert!(Instant::now() < end, "nothing was injected");
         std::thread::sleep(Duration::from_millis(50));

@@ -160,7 +160,7 @@ fn injecting(cluster: &Cluster, health: &str, before: &[String], stderr: impl In
     let mut command = cluster.place.command("chaos-inject");
     command.args(RUN).stdin(std::fs::File::open(input).expect("just written"));
     let child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it was built");
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while cluster.pods("ecommerce-backend").iter().all(|pod| before.contains(pod)) {
         assert!(Instant::now() < end, "nothing was injected");
         std::thread::sleep(Duration::from_millis(50));

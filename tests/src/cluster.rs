@@ -152,7 +152,7 @@ impl Cluster {
     /// Runs a tool until its outcome is as wanted, for states that take a moment to show.
     #[track_caller]
     pub fn until<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(90);
         loop {
             if let Some(ran) = done() {
                 return ran;

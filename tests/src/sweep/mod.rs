@@ -25,7 +25,7 @@ use crate::cluster::Cluster;
 /// Time for a run, with or without its tool, to come to its end.
 const END: Duration = Duration::from_secs(180);
 /// Time for the cluster to remove what belonged to a Lease that is gone.
-const CLEARANCE: Duration = Duration::from_secs(10);
+const CLEARANCE: Duration = Duration::from_secs(30);
 /// Attempts at a run that nobody kills.
 const ATTEMPTS: usize = 3;
 /// Calls that a guardian which takes over is killed at.
