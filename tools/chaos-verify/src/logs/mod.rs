@@ -4,6 +4,9 @@
 //! present one where a container was restarted. What is gone can't be read: the logs of pods that
 //! were deleted, of still earlier instances, and what the node has rotated away.
 
+mod lines;
+mod period;
+
 use std::time::Duration;
 
 use chaos_common::cluster::{ReadError, error_chain};
@@ -11,51 +14,19 @@ use chaos_common::config::LogPatterns;
 use chaos_common::health::workloads::workload_of;
 use chaos_common::record::{Check, Experiment, LogErrors, PatternCount, Record, Time};
 use futures::future::join_all;
-use futures::io::{AsyncBufRead, AsyncBufReadExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use tokio::time::timeout;
 
-use crate::before::Before;
-use crate::mask::sample;
+use self::lines::Tally;
+pub(crate) use self::period::Period;
 use crate::site::Site;
 
 const ID: &str = "data.logs";
 /// Samples kept of a workload.
 const SAMPLES: usize = 5;
-/// Characters kept of a sample.
-const SAMPLE_LENGTH: usize = 200;
-/// The most of a line that is looked at, in bytes; this bounds memory.
-const MAX_LINE: usize = 256 << 10;
 /// Time that the log of one container may take.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// The time from which on lines count.
-#[derive(Clone, Debug)]
-pub(crate) struct Period {
-    since: Time,
-    /// Times in which Services were expected to suffer, so that who calls them may well say so.
-    outages: Vec<(Time, Time)>,
-}
-
-impl Period {
-    /// None if it is not known what was before. `there` gives the time of the nodes, who write times into logs,
-    /// at one of the machine that the tools run on, which stands in records.
-    pub(crate) fn of(before: &Before, there: impl Fn(Time) -> Time) -> Option<Period> {
-        let outages = before.experiments.iter().filter_map(|record| outage(&record.data));
-        let outages = outages.map(|(from, to)| (there(from), there(to))).collect();
-        Some(Period { since: there(before.since()?), outages })
-    }
-
-    fn in_outage(&self, time: Time) -> bool {
-        self.outages.iter().any(|(from, to)| (*from..=*to).contains(&time))
-    }
-}
-
-/// When Services were expected to suffer: from the first write until all was whole again.
-fn outage(one: &Experiment) -> Option<(Time, Time)> {
-    one.injected.filter(|_| !one.affected.is_empty()).map(|from| (from, one.restored.unwrap_or(one.ended)))
-}
 
 /// One log to read: a container of a pod, now or before its last restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,17 +190,6 @@ fn lost(pod: &Pod, since: Time) -> bool {
     })
 }
 
-/// Lines that were found in one log.
-#[derive(Clone, Debug, Default)]
-struct Tally {
-    lines: u64,
-    /// More of them in an outage, of which no more is kept.
-    outage_lines: u64,
-    /// For each pattern.
-    each: Vec<u64>,
-    samples: Vec<String>,
-}
-
 async fn scan(api: &Api<Pod>, source: &Source, patterns: &LogPatterns, period: &Period) -> Result<Tally, ReadError> {
     let Source { pod, container, previous } = source;
     let which = if *previous { " before its restart" } else { "" };
@@ -244,7 +204,7 @@ async fn scan(api: &Api<Pod>, source: &Source, patterns: &LogPatterns, period: &
     };
     let read = async {
         let log = api.log_stream(pod, &params).await.map_err(|error| ReadError::from_kube(&what, &error))?;
-        search_lines(std::pin::pin!(log), patterns, period)
+        lines::search(std::pin::pin!(log), patterns, period)
             .await
             .map_err(|error| ReadError::other(&what, error_chain(&error)))
     };
@@ -260,57 +220,6 @@ fn floor(time: Time) -> Time {
     text.split_once('.').and_then(|(seconds, _)| format!("{seconds}Z").parse().ok()).map_or(time, Time)
 }
 
-async fn search_lines<R: AsyncBufRead + Unpin>(
-    mut log: R,
-    patterns: &LogPatterns,
-    period: &Period,
-) -> std::io::Result<Tally> {
-    let mut tally = Tally { each: vec![0; patterns.texts().count()], ..Tally::default() };
-    let mut line = Vec::new();
-    loop {
-        let buffer = log.fill_buf().await?;
-        if buffer.is_empty() {
-            tally.line(&line, patterns, period);
-            return Ok(tally);
-        }
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let part = &buffer[..end.unwrap_or(buffer.len())];
-        line.extend_from_slice(&part[..part.len().min(MAX_LINE - line.len())]);
-        let taken = part.len() + usize::from(end.is_some());
-        log.consume_unpin(taken);
-        if end.is_some() {
-            tally.line(&line, patterns, period);
-            line.clear();
-        }
-    }
-}
-
-impl Tally {
-    /// Takes in a line, which begins with the time at which it was written.
-    fn line(&mut self, line: &[u8], patterns: &LogPatterns, period: &Period) {
-        let blank = line.iter().position(|byte| *byte == b' ');
-        let time = blank.and_then(|blank| std::str::from_utf8(&line[..blank]).ok()?.parse().ok().map(Time));
-        // A line whose time can't be read counts.
-        if time.is_some_and(|time| time < period.since) {
-            return;
-        }
-        let text = blank.filter(|_| time.is_some()).map_or(line, |blank| &line[blank + 1..]);
-        if time.is_some_and(|time| period.in_outage(time)) {
-            self.outage_lines += u64::from(patterns.is_match(text));
-            return;
-        }
-        let mut matches = false;
-        for pattern in patterns.matches(text) {
-            matches = true;
-            self.each[pattern] += 1;
-        }
-        self.lines += u64::from(matches);
-        if matches && self.samples.len() < SAMPLES {
-            self.samples.push(sample(&String::from_utf8_lossy(text), SAMPLE_LENGTH));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,87 +230,6 @@ mod tests {
     }
 
     const SINCE: &str = "2026-11-22T16:00:00.600Z";
-
-    fn search_for(patterns: &serde_json::Value, log: &[u8]) -> Tally {
-        let log = futures::io::BufReader::with_capacity(7, log);
-        let patterns = serde_json::from_value(patterns.clone()).expect("patterns");
-        let outages = vec![(time("2026-11-22T16:10:00Z"), time("2026-11-22T16:10:30Z"))];
-        let period = Period { since: time(SINCE), outages };
-        chaos_common::cli::block_on(search_lines(log, &patterns, &period)).expect("memory can be read")
-    }
-
-    fn tally(log: &[u8]) -> Tally {
-        search_for(&serde_json::json!(true), log)
-    }
-
-    #[test]
-    fn every_pattern_is_counted_and_a_line_once() {
-        let found = search_for(
-            &serde_json::json!(["^FATAL", "(?i)panic", "token"]),
-            b"2026-11-22T16:00:01Z FATAL panic: token=hunter2\n\
-              2026-11-22T16:00:02Z not FATAL\n\
-              2026-11-22T16:00:03Z Panicked\n\
-              2026-11-22T16:00:00Z FATAL too early",
-        );
-        assert_eq!((found.lines, found.each.as_slice()), (2, &[1, 2, 1][..]));
-        assert_eq!(found.samples, ["FATAL panic: token=***", "Panicked"]);
-    }
-
-    #[test]
-    fn error_lines_since_the_start_are_counted_and_masked() {
-        let found = tally(
-            b"2026-11-22T16:00:00.599Z ERROR too early\n\
-              2026-11-22T16:00:00.600000001Z ERROR password=hunter2\n\
-              2026-11-22T16:00:01Z all is well\n\
-              ERROR without a time\n\
-              2026-11-22T16:00:02Z [ERROR] last line without an end",
-        );
-        assert_eq!(found.lines, 3);
-        assert_eq!(found.samples, ["ERROR password=***", "ERROR without a time", "[ERROR] last line without an end"]);
-    }
-
-    #[test]
-    fn an_outage_is_over_when_all_is_whole_again() {
-        let end = |change: serde_json::Value| {
-            let mut one = serde_json::json!({
-                "experiment": "storage-failure", "outcome": "completed", "namespace": "shop", "executor": "ops@laptop",
-                "targets": [], "affected": ["database"], "duration_ms": 50000, "checks": [], "recoveries": [],
-                "availability": [], "actions": [], "issues": [], "started": "2026-11-22T16:00:00Z",
-                "injected": "2026-11-22T16:00:10Z", "restored": "2026-11-22T16:00:20Z", "ended": "2026-11-22T16:00:50Z",
-            });
-            one.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
-            outage(&serde_json::from_value(one).expect("an experiment")).map(|(_, to)| to)
-        };
-        assert_eq!(end(serde_json::json!({})), Some(time("2026-11-22T16:00:20Z")));
-        assert_eq!(end(serde_json::json!({"restored": null})), Some(time("2026-11-22T16:00:50Z")), "it was not seen");
-        assert_eq!(end(serde_json::json!({"affected": []})), None, "nobody was expected to suffer");
-        assert_eq!(end(serde_json::json!({"injected": null})), None, "nothing was done");
-    }
-
-    #[test]
-    fn what_is_said_in_an_expected_outage_is_counted_apart() {
-        let found = tally(
-            b"2026-11-22T16:09:59.999Z ERROR before\n\
-              2026-11-22T16:10:00Z ERROR the database is away\n\
-              2026-11-22T16:10:10Z all is well\n\
-              2026-11-22T16:10:30Z ERROR the database is away\n\
-              2026-11-22T16:10:30.001Z ERROR after",
-        );
-        assert_eq!((found.lines, found.outage_lines, found.each), (2, 2, vec![2]));
-        assert_eq!(found.samples, ["ERROR before", "ERROR after"]);
-    }
-
-    #[test]
-    fn samples_are_few_and_long_lines_are_bounded() {
-        let found = tally("2026-11-22T16:00:01Z ERROR\n".repeat(100).as_bytes());
-        assert_eq!((found.lines, found.samples.len()), (100, SAMPLES));
-        let mut long = b"2026-11-22T16:00:01Z ERROR ".to_vec();
-        long.resize(2 * MAX_LINE, b'x');
-        long.extend_from_slice(b"\n2026-11-22T16:00:01Z ERROR\n");
-        let found = tally(&long);
-        assert_eq!(found.lines, 2);
-        assert!(found.samples[0].chars().count() <= SAMPLE_LENGTH);
-    }
 
     #[test]
     fn the_time_is_rounded_down_to_the_second() {
