@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kill chaos-inject, its guardian, or both at each of their API calls in all five experiments, and count what is left behind.
+# Kill chaos-inject, its guardian, or both at each of their API calls in all its experiments, and count what is left behind.
 #   KILLS, MINUTES  it ends when either is reached (600 and 25)
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh

@@ -1,4 +1,4 @@
-//! The kill sweep over all five experiments, and its table: `make sweep`.
+//! The kill sweep over all experiments, and its table: `make sweep`.
 //!
 //! usage: sweep [KILLS [MINUTES [EXPERIMENT...]]]
 
