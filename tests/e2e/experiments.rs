@@ -97,6 +97,8 @@ fn a_partition_is_proven_from_a_peer_for_old_and_new_connections() {
         is(&record, &format!("network-partition.{id}"), "pass");
     }
     // The backend complained of its database that it could not reach, which was to be expected, and then no more.
+    let [injected, restored, ended] = ["injected", "restored", "ended"].map(|key| record["data"][key].as_str());
+    assert!(injected < restored && restored < ended, "{record:#}");
     let after = cluster.place.fed("chaos-verify", &["--wait", "0s"], &ran.stdout()).record("chaos.verification/1");
     is(&after, "data.logs", "pass");
     let logs = check(&after, "data.logs", "deployment/ecommerce-backend-deployment");
