@@ -8,6 +8,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use kube::api::{Api, ListParams};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -137,8 +138,25 @@ impl PodWatch {
     }
 }
 
+/// The pause before a watch that failed is taken up again, always the same: what it would show meanwhile is being
+/// timed, and pauses that grow, as they usually do, can outlast the time that a recovery may take.
+#[derive(Debug)]
+pub struct Patience;
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(300))
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {}
+}
+
 async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<Option<Pods>>) {
-    let mut events = std::pin::pin!(watcher::watcher(api, config).default_backoff());
+    let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(Patience));
     let (mut pods, mut fresh) = (Pods::new(), Pods::new());
     while let Some(event) = events.next().await {
         match event {
@@ -153,7 +171,7 @@ async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<Op
                 continue;
             }
             Ok(Event::InitDone) => pods = std::mem::take(&mut fresh),
-            // The watcher tries again, with growing pauses; who waits has a deadline.
+            // The watcher tries again, after a pause; who waits has a deadline.
             Err(_) => continue,
         }
         latest.send_replace(Some(pods.clone()));

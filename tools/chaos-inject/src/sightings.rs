@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::pods::{PAGE, slim};
+use crate::pods::{PAGE, Patience, slim};
 
 /// Sightings that may wait; the reader is quick and the namespace is one.
 const WAITING: usize = 4096;
@@ -67,7 +67,7 @@ async fn follow<K>(
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut events =
-        std::pin::pin!(watcher::watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff());
+        std::pin::pin!(watcher::watcher(api, watcher::Config::default().page_size(PAGE)).backoff(Patience));
     let uid = |object: &K| object.meta().uid.clone().unwrap_or_default();
     let mut present = BTreeSet::new();
     while let Some(event) = events.next().await {
@@ -84,7 +84,7 @@ async fn follow<K>(
                 changed(object)
             }
             Ok(Event::InitDone) => all(std::mem::take(&mut present)),
-            // The watcher tries again, with growing pauses; the limit of the experiment bounds it.
+            // The watcher tries again, after a pause; the limit of the experiment bounds it.
             Err(_) => continue,
         };
         if sender.send(Sighting { at, seen }).await.is_err() {
