@@ -1,15 +1,18 @@
 //! The pods of a selector, followed by a watch.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use chaos_common::cluster::{Cluster, ReadError, is_ready};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use kube::Resource;
 use kube::api::{Api, ListParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,7 +22,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(15);
 
 /// Pods a page of a list. A page is in memory as a whole, and a pod as the API server tells it takes ten
 /// kilobytes and more.
-pub const PAGE: u32 = 100;
+const PAGE: u32 = 100;
 
 /// Takes in every pod of a list, slimmed, with no more than a page in memory. `what` names the attempt in
 /// errors.
@@ -115,7 +118,7 @@ impl PodWatch {
     pub async fn start(cluster: &Cluster, namespace: &str, selector: &str) -> Result<PodWatch, String> {
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let (sender, mut latest) = watch::channel(None);
-        let task = tokio::spawn(follow(api, watcher::Config::default().labels(selector).page_size(PAGE), sender));
+        let task = tokio::spawn(follow(api, watcher::Config::default().labels(selector), sender));
         let first = timeout(FIRST_LOOK, latest.wait_for(Option::is_some)).await.is_ok_and(|seen| seen.is_ok());
         let watch = PodWatch { latest, task };
         first.then_some(watch).ok_or_else(|| format!("pods {selector} of namespace {namespace} can't be watched"))
@@ -140,8 +143,7 @@ impl PodWatch {
 
 /// The pause before a watch that failed is taken up again, always the same: what it would show meanwhile is being
 /// timed, and pauses that grow, as they usually do, can outlast the time that a recovery may take.
-#[derive(Debug)]
-pub struct Patience;
+struct Patience;
 
 impl Iterator for Patience {
     type Item = Duration;
@@ -155,8 +157,16 @@ impl Backoff for Patience {
     fn reset(&mut self) {}
 }
 
+/// A watch that begins with page after page of what is there, and goes on by itself after an error.
+pub fn watched<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watcher::watcher(api, config.page_size(PAGE)).backoff(Patience)
+}
+
 async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<Option<Pods>>) {
-    let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(Patience));
+    let mut events = std::pin::pin!(watched(api, config));
     let (mut pods, mut fresh) = (Pods::new(), Pods::new());
     while let Some(event) = events.next().await {
         match event {

@@ -9,13 +9,12 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Resource;
 use kube::api::Api;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::pods::{PAGE, Patience, slim};
+use crate::pods::{slim, watched};
 
 /// Sightings that may wait; the reader is quick and the namespace is one.
 const WAITING: usize = 4096;
@@ -66,8 +65,7 @@ async fn follow<K>(
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut events =
-        std::pin::pin!(watcher::watcher(api, watcher::Config::default().page_size(PAGE)).backoff(Patience));
+    let mut events = std::pin::pin!(watched(api, watcher::Config::default()));
     let uid = |object: &K| object.meta().uid.clone().unwrap_or_default();
     let mut present = BTreeSet::new();
     while let Some(event) = events.next().await {
