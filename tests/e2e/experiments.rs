@@ -219,11 +219,11 @@ fn signal(pid: &str, signal: &str) {
 /// A run of `storage-failure` whose fault is on.
 fn broken(cluster: &Cluster, health: &str) -> Child {
     let input = cluster.place.file("health.ndjson", health);
-    let told = cluster.place.file("run.stderr", "");
+    let told = cluster.place.path().join("run.stderr");
     let mut command = cluster.place.command("chaos-inject");
     command.args(["run", "storage-failure", "--yes", "--override", "a test"]);
     command.stdin(std::fs::File::open(input).expect("just written")).stdout(Stdio::piped());
-    command.stderr(std::fs::File::create(&told).expect("just written"));
+    command.stderr(std::fs::File::create(&told).expect("a file can be made"));
     let child = command.spawn().expect("it was built");
     let end = Instant::now() + Duration::from_secs(60);
     let said = || std::fs::read_to_string(&told).expect("just written");
