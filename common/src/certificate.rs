@@ -29,11 +29,14 @@ impl Validity {
         expect(&mut body, SEQUENCE)?;
         expect(&mut body, SEQUENCE)?;
         let mut validity = expect(&mut body, SEQUENCE)?;
-        Some(Validity { from: time(&mut validity)?, to: time(&mut validity)? })
+        Some(Validity {
+            from: time(&mut validity)?,
+            to: time(&mut validity)?,
+        })
     }
 
-    /// Whether it will still be valid for as long as is `wanted`. One that lives shortly by design is
-    /// good until a tenth of its life is left.
+    /// Whether it will still be valid for as long as is `wanted`. One that lives shortly by design
+    /// is good until a tenth of its life is left.
     pub(crate) fn lasts(&self, now: Timestamp, wanted: Span) -> bool {
         let life = self.to.duration_since(self.from).as_secs_f64();
         self.to.duration_since(now).as_secs_f64() >= wanted.0.as_secs_f64().min(life / 10.0)
@@ -42,8 +45,15 @@ impl Validity {
     /// When it ends, for people: `until 2026-12-01 10:00:00 UTC (8 days)`.
     pub(crate) fn text(&self, now: Timestamp) -> String {
         let hours = self.to.duration_since(now).as_hours();
-        let left = if hours.abs() < 72 { format!("{hours} hours") } else { format!("{} days", hours / 24) };
-        format!("until {} ({left})", self.to.strftime("%Y-%m-%d %H:%M:%S UTC"))
+        let left = if hours.abs() < 72 {
+            format!("{hours} hours")
+        } else {
+            format!("{} days", hours / 24)
+        };
+        format!(
+            "until {} ({left})",
+            self.to.strftime("%Y-%m-%d %H:%M:%S UTC")
+        )
     }
 }
 
@@ -63,7 +73,9 @@ fn element<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
         if digits.len() > 4 {
             return None;
         }
-        length = digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit));
+        length = digits
+            .iter()
+            .fold(0, |sum, digit| sum << 8 | usize::from(*digit));
         after = behind;
     }
     let (contents, behind) = after.split_at_checked(length)?;
@@ -86,7 +98,9 @@ fn time(rest: &mut &[u8]) -> Option<Timestamp> {
         _ => return None,
     };
     let time = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
-    time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
+    time.to_zoned(TimeZone::UTC)
+        .ok()
+        .map(|time| time.timestamp())
 }
 
 #[cfg(test)]
@@ -101,16 +115,30 @@ mod tests {
     fn certificate(version: bool, from: &[u8], to: &[u8]) -> Vec<u8> {
         fn field(tag: u8, contents: &[u8]) -> Vec<u8> {
             let mut field = vec![tag, 0x82, 0, 0];
-            field[2..].copy_from_slice(&u16::try_from(contents.len()).expect("short").to_be_bytes());
+            field[2..]
+                .copy_from_slice(&u16::try_from(contents.len()).expect("short").to_be_bytes());
             field.extend(contents);
             field
         }
-        let tag = |text: &[u8]| if text.len() == 13 { UTC_TIME } else { GENERALIZED_TIME };
-        let mut body = if version { field(VERSION, &[2, 1, 2]) } else { Vec::new() };
+        let tag = |text: &[u8]| {
+            if text.len() == 13 {
+                UTC_TIME
+            } else {
+                GENERALIZED_TIME
+            }
+        };
+        let mut body = if version {
+            field(VERSION, &[2, 1, 2])
+        } else {
+            Vec::new()
+        };
         body.extend(field(INTEGER, &[7; 20]));
         body.extend(field(SEQUENCE, &[6, 1, 1]));
         body.extend(field(SEQUENCE, &[0; 300]));
-        body.extend(field(SEQUENCE, &[field(tag(from), from), field(tag(to), to)].concat()));
+        body.extend(field(
+            SEQUENCE,
+            &[field(tag(from), from), field(tag(to), to)].concat(),
+        ));
         body.extend(field(SEQUENCE, b"subject and key"));
         field(SEQUENCE, &field(SEQUENCE, &body))
     }
@@ -118,7 +146,10 @@ mod tests {
     #[test]
     fn validity_is_read_in_both_forms() {
         let read = Validity::of(&certificate(true, b"251122100000Z", b"20561122100000Z"));
-        let wanted = Validity { from: stamp("2025-11-22T10:00:00Z"), to: stamp("2056-11-22T10:00:00Z") };
+        let wanted = Validity {
+            from: stamp("2025-11-22T10:00:00Z"),
+            to: stamp("2056-11-22T10:00:00Z"),
+        };
         assert_eq!(read, Some(wanted));
         assert!(Validity::of(&certificate(false, b"990101000000Z", b"490101000000Z")).is_some());
     }
@@ -134,12 +165,18 @@ mod tests {
 
     #[test]
     fn a_certificate_that_lives_shortly_by_design_is_good_until_its_last_tenth() {
-        let year = Validity { from: stamp("2026-01-01T00:00:00Z"), to: stamp("2027-01-01T00:00:00Z") };
+        let year = Validity {
+            from: stamp("2026-01-01T00:00:00Z"),
+            to: stamp("2027-01-01T00:00:00Z"),
+        };
         let fortnight = Span::seconds(14 * 86_400);
         assert!(year.lasts(stamp("2026-12-17T00:00:00Z"), fortnight));
         assert!(!year.lasts(stamp("2026-12-19T00:00:00Z"), fortnight));
         assert!(!year.lasts(stamp("2027-01-02T00:00:00Z"), fortnight));
-        let hour = Validity { from: stamp("2026-01-01T00:00:00Z"), to: stamp("2026-01-01T01:00:00Z") };
+        let hour = Validity {
+            from: stamp("2026-01-01T00:00:00Z"),
+            to: stamp("2026-01-01T01:00:00Z"),
+        };
         assert!(hour.lasts(stamp("2026-01-01T00:50:00Z"), fortnight));
         assert!(!hour.lasts(stamp("2026-01-01T00:58:00Z"), fortnight));
     }

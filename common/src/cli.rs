@@ -18,10 +18,22 @@ use crate::stream::Format;
 #[derive(Args, Debug)]
 pub struct Common {
     /// Read this configuration [default: $CHAOS_CONFIG, ./chaos.toml, ~/.config/chaos/chaos.toml]
-    #[arg(long, value_name = "FILE", global = true, help_heading = "Common options")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub config: Option<PathBuf>,
     /// Print records (json) or a table (text) [default: text on a terminal, else json]
-    #[arg(short, long, value_enum, value_name = "FORMAT", global = true, help_heading = "Common options")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub output: Option<Format>,
 }
 
@@ -29,13 +41,29 @@ pub struct Common {
 #[derive(Args, Debug)]
 pub struct ClusterArgs {
     /// Use this namespace instead of the configured one
-    #[arg(short, long, value_name = "NAME", global = true, help_heading = "Common options")]
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub namespace: Option<String>,
     /// Use this context of the kubeconfig
-    #[arg(long, value_name = "NAME", global = true, help_heading = "Common options")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub context: Option<String>,
     /// Use this kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
-    #[arg(long, value_name = "FILE", global = true, help_heading = "Common options")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -52,7 +80,10 @@ impl Common {
 impl ClusterArgs {
     /// How to reach the cluster.
     pub fn access(&self) -> Access {
-        Access { context: self.context.clone(), kubeconfig: self.kubeconfig.clone() }
+        Access {
+            context: self.context.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+        }
     }
 
     /// The application's namespace: the flag's, else the configuration's.
@@ -60,25 +91,34 @@ impl ClusterArgs {
     /// # Errors
     /// Neither names one, or it is not a name that a namespace can have.
     pub fn namespace(&self, config: &config::Config) -> Result<String, Failure> {
-        let name = self.namespace.clone().or_else(|| config.application.namespace.clone());
+        let name = self
+            .namespace
+            .clone()
+            .or_else(|| config.application.namespace.clone());
         let name = name.ok_or_else(|| {
             Failure::usage("no namespace is given")
                 .hint("name one with --namespace, or as application.namespace in chaos.toml")
         })?;
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || name.len() > 63 || !name.chars().all(good) {
-            return Err(Failure::usage(format!("{name:?} is not a name that a namespace can have")));
+            return Err(Failure::usage(format!(
+                "{name:?} is not a name that a namespace can have"
+            )));
         }
         Ok(name)
     }
 }
 
-/// Parses the arguments, runs the tool, and turns its end into an exit status. `name` is the tool's.
+/// Parses the arguments, runs the tool, and turns its end into an exit status. `name` is the
+/// tool's.
 pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>) -> ExitCode {
     let args = match A::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            let good = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let good = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
             // A reader that closed early is normal, and nothing else is left to do.
             let _ = error.print();
             return if good { Exit::Pass } else { Exit::Usage }.into();
@@ -86,7 +126,11 @@ pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>)
     };
     run(args)
         .unwrap_or_else(|failure| {
-            let hint = failure.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+            let hint = failure
+                .hint
+                .as_ref()
+                .map(|hint| format!("  hint: {hint}\n"))
+                .unwrap_or_default();
             let text = format!("{name}: {failure}\n{hint}");
             // Nobody may be listening on stderr.
             let _ = std::io::stderr().write_all(text.as_bytes());
@@ -103,9 +147,9 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     run_on(Builder::new_current_thread(), future)
 }
 
-/// Runs a future to its end on this thread, and what it spawns on another one: so nothing that holds up the first, be
-/// it a slow disk or a reader that does not read, comes into what the tasks measure. What it spawns locally stays
-/// with it on this thread.
+/// Runs a future to its end on this thread, and what it spawns on another one: so nothing that
+/// holds up the first, be it a slow disk or a reader that does not read, comes into what the tasks
+/// measure. What it spawns locally stays with it on this thread.
 ///
 /// # Panics
 /// If the operating system refuses the runtime its timer, poller or thread.
@@ -118,13 +162,20 @@ pub fn block_on_apart<F: Future>(future: F) -> F::Output {
 fn run_on<F: Future>(mut builder: Builder, future: F) -> F::Output {
     // Several TLS providers may be linked in; the first use needs one of them to be chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    builder.enable_all().build().expect("a process may have a poller, a timer and a thread").block_on(future)
+    builder
+        .enable_all()
+        .build()
+        .expect("a process may have a poller, a timer and a thread")
+        .block_on(future)
 }
 
 /// The tool's name and version, from its own `Cargo.toml`.
 #[macro_export]
 macro_rules! tool {
     () => {
-        $crate::stream::Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") }
+        $crate::stream::Tool {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        }
     };
 }

@@ -28,7 +28,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_DEADLINE: Duration = Duration::from_secs(20);
 /// How often a read is repeated after a failure that may pass.
 const READ_RETRIES: u32 = 4;
-/// Time that a read and its repetitions may take together while the API server asks for patience (429).
+/// Time that a read and its repetitions may take together while the API server asks for patience
+/// (429).
 const THROTTLED_DEADLINE: Duration = Duration::from_secs(60);
 /// Pause after a 429 that does not say for how long.
 const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
@@ -64,7 +65,9 @@ pub struct Cluster {
 
 impl Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,7 +106,12 @@ pub enum ReadErrorKind {
 
 impl ReadError {
     fn new(what: impl Display, kind: ReadErrorKind, why: impl Into<String>) -> ReadError {
-        ReadError { what: what.to_string(), kind, why: why.into(), hint: None }
+        ReadError {
+            what: what.to_string(),
+            kind,
+            why: why.into(),
+            hint: None,
+        }
     }
 
     /// No answer in time.
@@ -137,14 +145,22 @@ impl ReadError {
 
     /// The end of a tool that can't go on without a way to the cluster: bad usage.
     pub fn usage(self) -> Failure {
-        Failure { exit: Exit::Usage, message: self.to_string(), hint: self.hint }
+        Failure {
+            exit: Exit::Usage,
+            message: self.to_string(),
+            hint: self.hint,
+        }
     }
 
     /// What a failed call means. `what` is the attempt.
     pub fn from_kube(what: impl Display, error: &kube::Error) -> ReadError {
         use ReadErrorKind as Kind;
         if let kube::Error::Api(status) = error {
-            let said = if status.message.is_empty() { &status.reason } else { &status.message };
+            let said = if status.message.is_empty() {
+                &status.reason
+            } else {
+                &status.message
+            };
             let kind = match status.code {
                 401 => Kind::Unauthorized,
                 403 => Kind::Forbidden,
@@ -153,7 +169,11 @@ impl ReadError {
                 408 | 504 => Kind::Timeout,
                 _ => Kind::Other,
             };
-            let failed = ReadError::new(what, kind, format!("the API server says {}: {said}", status.code));
+            let failed = ReadError::new(
+                what,
+                kind,
+                format!("the API server says {}: {said}", status.code),
+            );
             return match kind {
                 Kind::Unauthorized => failed.hint(
                     "the credentials are not accepted: a client certificate or token may have expired; try kubectl auth whoami",
@@ -175,7 +195,10 @@ impl ReadError {
                 "the API server's certificate is not trusted; compare certificate-authority in the kubeconfig with the cluster's",
             )
         } else if matches!(error, kube::Error::Auth(_)) {
-            failed(Kind::Unauthorized, "the kubeconfig's way to log in failed; try kubectl auth whoami")
+            failed(
+                Kind::Unauthorized,
+                "the kubeconfig's way to log in failed; try kubectl auth whoami",
+            )
         } else if matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)) {
             failed(
                 Kind::Unreachable,
@@ -217,44 +240,84 @@ impl Cluster {
     /// As [`Cluster::connect`].
     pub async fn connect_as(access: &Access, agent: &'static str) -> Result<Cluster, ReadError> {
         let no_access = |why: String| {
-            ReadError::new("find a way to a cluster", ReadErrorKind::Access, why)
-                .hint("name one with --kubeconfig and --context; kubectl config get-contexts lists them")
+            ReadError::new("find a way to a cluster", ReadErrorKind::Access, why).hint(
+                "name one with --kubeconfig and --context; kubectl config get-contexts lists them",
+            )
         };
-        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+        let options = KubeConfigOptions {
+            context: access.context.clone(),
+            ..KubeConfigOptions::default()
+        };
         let kubeconfig = match &access.kubeconfig {
-            Some(path) => Some(Kubeconfig::read_from(path).map_err(|error| no_access(error_chain(&error)))?),
+            Some(path) => {
+                Some(Kubeconfig::read_from(path).map_err(|error| no_access(error_chain(&error)))?)
+            }
             None => match Kubeconfig::read() {
                 Ok(kubeconfig) => Some(kubeconfig),
-                Err(_) if access.context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => None,
+                Err(_)
+                    if access.context.is_none()
+                        && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() =>
+                {
+                    None
+                }
                 Err(error) => return Err(no_access(error_chain(&error))),
             },
         };
         let (config, context) = match kubeconfig {
-            None => (Config::incluster().map_err(|error| no_access(error_chain(&error)))?, None),
+            None => (
+                Config::incluster().map_err(|error| no_access(error_chain(&error)))?,
+                None,
+            ),
             Some(kubeconfig) => {
-                let context = access.context.clone().or_else(|| kubeconfig.current_context.clone());
+                let context = access
+                    .context
+                    .clone()
+                    .or_else(|| kubeconfig.current_context.clone());
                 let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-                (config.map_err(|error| no_access(error_chain(&error)))?, context)
+                (
+                    config.map_err(|error| no_access(error_chain(&error)))?,
+                    context,
+                )
             }
         };
         let mut config = config;
         config.connect_timeout = Some(Duration::from_secs(5));
         // Repetition is decided here, a read at a time; a write is never repeated behind our back.
         config.default_retry = false;
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let (roots, own_certificate) = (config.root_cert.clone(), own_certificate(&config.auth_info));
+        config.headers.push((
+            http::header::USER_AGENT,
+            http::HeaderValue::from_static(agent),
+        ));
+        let server = config
+            .cluster_url
+            .to_string()
+            .trim_end_matches('/')
+            .to_owned();
+        let (roots, own_certificate) =
+            (config.root_cert.clone(), own_certificate(&config.auth_info));
         let client = Client::try_from(config).map_err(|error| no_access(error_chain(&error)))?;
         let slots = Arc::new(Semaphore::new(PARALLEL));
-        Ok(Cluster { client, context, server, slots, roots, own_certificate })
+        Ok(Cluster {
+            client,
+            context,
+            server,
+            slots,
+            roots,
+            own_certificate,
+        })
     }
 
-    /// Makes a read, within a time-out, and again after failures that may pass (no connection,
-    /// 429, 500, 502, 503, 504). `what` names the attempt in errors. Only so many are under way at a time.
+    /// Makes a read, within a time-out, and again after failures that may pass (no connection, 429,
+    /// 500, 502, 503, 504). `what` names the attempt in errors. Only so many are under way at a
+    /// time.
     ///
     /// # Errors
     /// It still fails after the repetitions, or fails in a way that will not pass.
-    pub async fn read<T, F>(&self, what: impl Display, mut call: impl FnMut() -> F) -> Result<T, ReadError>
+    pub async fn read<T, F>(
+        &self,
+        what: impl Display,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, ReadError>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -266,11 +329,18 @@ impl Cluster {
 
     /// Waits for one of the places of requests under way.
     pub(crate) async fn slot(&self) -> SemaphorePermit<'_> {
-        self.slots.acquire().await.expect("nobody closes the semaphore")
+        self.slots
+            .acquire()
+            .await
+            .expect("nobody closes the semaphore")
     }
 
     /// [`Cluster::read`] for somebody who has a [`Cluster::slot`].
-    pub(crate) async fn insist<T, F>(&self, what: impl Display, mut call: impl FnMut() -> F) -> Result<T, ReadError>
+    pub(crate) async fn insist<T, F>(
+        &self,
+        what: impl Display,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, ReadError>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -303,7 +373,11 @@ impl Cluster {
                     ReadError::new(
                         &what,
                         ReadErrorKind::Timeout,
-                        format!("no answer from {} in {} s", self.server, READ_TIMEOUT.as_secs()),
+                        format!(
+                            "no answer from {} in {} s",
+                            self.server,
+                            READ_TIMEOUT.as_secs()
+                        ),
                     )
                 }
             };
@@ -318,7 +392,12 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Cluster::read`].
-    pub async fn list<K>(&self, api: &Api<K>, params: &ListParams, what: impl Display) -> Result<Vec<K>, ReadError>
+    pub async fn list<K>(
+        &self,
+        api: &Api<K>,
+        params: &ListParams,
+        what: impl Display,
+    ) -> Result<Vec<K>, ReadError>
     where
         K: Clone + DeserializeOwned + Debug,
     {
@@ -341,11 +420,21 @@ impl Cluster {
     pub async fn identity(&self) -> Result<ClusterRef, ReadError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let id = match self
-            .read("read the cluster's identity (namespace kube-system)", || api.get_metadata("kube-system"))
+            .read(
+                "read the cluster's identity (namespace kube-system)",
+                || api.get_metadata("kube-system"),
+            )
             .await
         {
             Ok(namespace) => namespace.metadata.uid,
-            Err(error) if matches!(error.kind, ReadErrorKind::Forbidden | ReadErrorKind::NotFound) => None,
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ReadErrorKind::Forbidden | ReadErrorKind::NotFound
+                ) =>
+            {
+                None
+            }
             Err(error) => return Err(error),
         };
         Ok(ClusterRef {
@@ -370,14 +459,17 @@ impl Cluster {
         let ours = |uid: &str| {
             sets.iter().any(|set| {
                 set.metadata.uid.as_deref() == Some(uid)
-                    && owner_uid(set).is_some_and(|owner| Some(owner) == found.metadata.uid.as_deref())
+                    && owner_uid(set)
+                        .is_some_and(|owner| Some(owner) == found.metadata.uid.as_deref())
             })
         };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let pods = self.list(&pods, &params, &what).await?;
         pods.into_iter()
             .find(|pod| is_ready(pod) && owner_uid(pod).is_some_and(ours))
-            .ok_or_else(|| ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready"))
+            .ok_or_else(|| {
+                ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready")
+            })
     }
 
     /// Runs a command in a pod (its first container) and waits for its end.
@@ -385,41 +477,77 @@ impl Cluster {
     /// # Errors
     /// The command could not be started, or did not end within `limit`, or wrote more than `max`
     /// bytes. A command that ends with a status other than 0 is no error here.
-    pub async fn exec(&self, pod: &Pod, command: &[&str], limit: Duration, max: u64) -> Result<Executed, ReadError> {
+    pub async fn exec(
+        &self,
+        pod: &Pod,
+        command: &[&str],
+        limit: Duration,
+        max: u64,
+    ) -> Result<Executed, ReadError> {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let program = command.first().copied().unwrap_or_default();
         let what = format!("run {program} in pod {name} of namespace {namespace}");
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
-        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|c| c.name.clone());
-        let mut params = AttachParams::default().stdin(false).stdout(true).stderr(true);
+        let container = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.containers.first())
+            .map(|c| c.name.clone());
+        let mut params = AttachParams::default()
+            .stdin(false)
+            .stdout(true)
+            .stderr(true);
         params.container = container;
         let run = async {
-            let mut process =
-                api.exec(&name, command.iter().copied(), &params).await.map_err(|e| ReadError::from_kube(&what, &e))?;
+            let mut process = api
+                .exec(&name, command.iter().copied(), &params)
+                .await
+                .map_err(|e| ReadError::from_kube(&what, &e))?;
             let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
             let (mut out, mut err) = match (process.stdout(), process.stderr()) {
                 (Some(out), Some(err)) => (out.take(max + 1), err.take(64 << 10)),
-                _ => return Err(ReadError::new(&what, ReadErrorKind::Other, "its output is not connected")),
+                _ => {
+                    return Err(ReadError::new(
+                        &what,
+                        ReadErrorKind::Other,
+                        "its output is not connected",
+                    ));
+                }
             };
             let status = process.take_status();
-            let read = futures::future::try_join(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr)).await;
+            let read = futures::future::try_join(
+                out.read_to_end(&mut stdout),
+                err.read_to_end(&mut stderr),
+            )
+            .await;
             read.map_err(|e| ReadError::new(&what, ReadErrorKind::Other, e.to_string()))?;
             if stdout.len() as u64 > max {
-                return Err(ReadError::new(&what, ReadErrorKind::Other, format!("it wrote more than {max} bytes")));
+                return Err(ReadError::new(
+                    &what,
+                    ReadErrorKind::Other,
+                    format!("it wrote more than {max} bytes"),
+                ));
             }
             let status = match status {
                 Some(status) => status.await,
                 None => None,
             };
-            let code = exit_code(status).map_err(|why| ReadError::new(&what, ReadErrorKind::Other, why))?;
-            Ok(Executed { code, stdout, stderr: String::from_utf8_lossy(&stderr).trim().to_owned() })
+            let code = exit_code(status)
+                .map_err(|why| ReadError::new(&what, ReadErrorKind::Other, why))?;
+            Ok(Executed {
+                code,
+                stdout,
+                stderr: String::from_utf8_lossy(&stderr).trim().to_owned(),
+            })
         };
         match timeout(limit, run).await {
             Ok(result) => result,
-            Err(_) => {
-                Err(ReadError::new(&what, ReadErrorKind::Timeout, format!("it did not end in {} s", limit.as_secs())))
-            }
+            Err(_) => Err(ReadError::new(
+                &what,
+                ReadErrorKind::Timeout,
+                format!("it did not end in {} s", limit.as_secs()),
+            )),
         }
     }
 }
@@ -444,27 +572,53 @@ pub fn exit_code(status: Option<Status>) -> Result<i32, String> {
     if status.status.as_deref() == Some("Success") {
         return Ok(0);
     }
-    let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
-    let code = causes.into_iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
-    code.and_then(|cause| cause.message?.parse().ok()).ok_or_else(|| status.message.unwrap_or_default())
+    let causes = status
+        .details
+        .and_then(|details| details.causes)
+        .unwrap_or_default();
+    let code = causes
+        .into_iter()
+        .find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    code.and_then(|cause| cause.message?.parse().ok())
+        .ok_or_else(|| status.message.unwrap_or_default())
 }
 
 /// The pod's `Ready` condition is true and it is not on its way out.
 pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    pod.metadata.deletion_timestamp.is_none() && conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions
+            .iter()
+            .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// UID of the controller that owns an object.
 pub fn owner_uid<K: Resource>(object: &K) -> Option<&str> {
-    let owners = object.meta().owner_references.as_deref().unwrap_or_default();
-    owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+    let owners = object
+        .meta()
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
 }
 
 /// A label selector in the form that list calls take.
-pub fn label_selector(selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector) -> String {
-    let mut terms: Vec<String> =
-        selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+pub fn label_selector(
+    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
+) -> String {
+    let mut terms: Vec<String> = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     for term in selector.match_expressions.iter().flatten() {
         let values = term.values.clone().unwrap_or_default().join(",");
         terms.push(match term.operator.as_str() {
@@ -480,17 +634,28 @@ pub fn label_selector(selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1:
 /// The certificate that a kubeconfig's user logs in with, if it does so.
 fn own_certificate(user: &AuthInfo) -> Option<Vec<u8>> {
     let pem = match (&user.client_certificate_data, &user.client_certificate) {
-        (Some(data), _) => serde_json::from_value::<ByteString>(data.clone().into()).ok()?.0,
+        (Some(data), _) => {
+            serde_json::from_value::<ByteString>(data.clone().into())
+                .ok()?
+                .0
+        }
         (None, Some(path)) => std::fs::read(path).ok()?,
         (None, None) => return None,
     };
-    CertificateDer::from_pem_slice(&pem).ok().map(|certificate| certificate.to_vec())
+    CertificateDer::from_pem_slice(&pem)
+        .ok()
+        .map(|certificate| certificate.to_vec())
 }
 
 /// For how long the API server asks to be left alone, if it does.
 fn throttled(error: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(status) = error else { return None };
-    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
+    let seconds = status
+        .details
+        .as_ref()
+        .map_or(0, |details| details.retry_after_seconds);
     (status.code == 429).then(|| match seconds {
         0 => THROTTLED_PAUSE,
         seconds => Duration::from_secs(u64::from(seconds)),
@@ -506,7 +671,9 @@ fn may_pass(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => matches!(status.code, 500 | 502 | 503 | 504),
         // A certificate that is not trusted now will not be trusted in a second either.
-        kube::Error::Service(_) | kube::Error::HyperError(_) => !error_chain(error).contains("certificate"),
+        kube::Error::Service(_) | kube::Error::HyperError(_) => {
+            !error_chain(error).contains("certificate")
+        }
         _ => false,
     }
 }

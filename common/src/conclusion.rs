@@ -54,11 +54,18 @@ impl Conclusion {
         let experiment = upstream.latest::<Experiment>().ok().flatten();
         let verification = upstream.latest::<Verification>().ok().flatten();
         let conclusion = conclude(experiment.as_ref(), verification.as_ref());
-        if upstream.broken.is_some() { conclusion.max(Conclusion::Unknown) } else { conclusion }
+        if upstream.broken.is_some() {
+            conclusion.max(Conclusion::Unknown)
+        } else {
+            conclusion
+        }
     }
 }
 
-fn conclude(experiment: Option<&Record<Experiment>>, verification: Option<&Record<Verification>>) -> Conclusion {
+fn conclude(
+    experiment: Option<&Record<Experiment>>,
+    verification: Option<&Record<Verification>>,
+) -> Conclusion {
     let Some(experiment) = experiment else {
         return Conclusion::Unknown;
     };
@@ -111,12 +118,30 @@ mod tests {
     #[test]
     fn the_worst_of_outcome_verdict_and_verification_counts() {
         let pass = experiment(1, "pass", "completed");
-        assert_eq!(of(&(pass.clone() + &verification(2, "pass"))), Conclusion::Pass);
-        assert_eq!(of(&(pass.clone() + &verification(2, "fail"))), Conclusion::Fail);
-        assert_eq!(of(&(pass + &verification(2, "unknown"))), Conclusion::Unknown);
-        assert_eq!(of(&(experiment(1, "fail", "completed") + &verification(2, "pass"))), Conclusion::Fail);
-        assert_eq!(of(&(experiment(1, "unknown", "aborted") + &verification(2, "pass"))), Conclusion::Aborted);
-        assert_eq!(of(&(experiment(1, "fail", "not_restored") + &verification(2, "pass"))), Conclusion::NotRestored);
+        assert_eq!(
+            of(&(pass.clone() + &verification(2, "pass"))),
+            Conclusion::Pass
+        );
+        assert_eq!(
+            of(&(pass.clone() + &verification(2, "fail"))),
+            Conclusion::Fail
+        );
+        assert_eq!(
+            of(&(pass + &verification(2, "unknown"))),
+            Conclusion::Unknown
+        );
+        assert_eq!(
+            of(&(experiment(1, "fail", "completed") + &verification(2, "pass"))),
+            Conclusion::Fail
+        );
+        assert_eq!(
+            of(&(experiment(1, "unknown", "aborted") + &verification(2, "pass"))),
+            Conclusion::Aborted
+        );
+        assert_eq!(
+            of(&(experiment(1, "fail", "not_restored") + &verification(2, "pass"))),
+            Conclusion::NotRestored
+        );
     }
 
     #[test]
@@ -133,6 +158,9 @@ mod tests {
     #[test]
     fn a_refused_experiment_needs_no_verification() {
         assert_eq!(of(&experiment(1, "fail", "refused")), Conclusion::Refused);
-        assert_eq!(of(&(experiment(1, "fail", "refused") + &verification(2, "fail"))), Conclusion::Refused);
+        assert_eq!(
+            of(&(experiment(1, "fail", "refused") + &verification(2, "fail"))),
+            Conclusion::Refused
+        );
     }
 }

@@ -41,7 +41,11 @@ impl Exit {
     /// The worse of two.
     #[must_use]
     pub fn worst(self, other: Exit) -> Exit {
-        if other.severity() > self.severity() { other } else { self }
+        if other.severity() > self.severity() {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -76,12 +80,20 @@ pub struct Failure {
 impl Failure {
     /// Bad usage or configuration: nothing was done.
     pub fn usage(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Usage, message: message.into(), hint: None }
+        Failure {
+            exit: Exit::Usage,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// It could not tell.
     pub fn unknown(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Unknown, message: message.into(), hint: None }
+        Failure {
+            exit: Exit::Unknown,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The same failure with a next step.
@@ -98,7 +110,14 @@ mod tests {
 
     #[test]
     fn worst_follows_the_published_order() {
-        let order = [Exit::NotRestored, Exit::Fail, Exit::Unknown, Exit::Aborted, Exit::Refused, Exit::Pass];
+        let order = [
+            Exit::NotRestored,
+            Exit::Fail,
+            Exit::Unknown,
+            Exit::Aborted,
+            Exit::Refused,
+            Exit::Pass,
+        ];
         for (i, worse) in order.iter().enumerate() {
             for better in &order[i..] {
                 assert_eq!(worse.worst(*better), *worse);

@@ -1,4 +1,5 @@
-//! Lists of any length in memory that does not grow with them: a page at a time, an object at a time.
+//! Lists of any length in memory that does not grow with them: a page at a time, an object at a
+//! time.
 
 use std::fmt::{Debug, Write as _};
 use std::time::Duration;
@@ -49,8 +50,8 @@ struct JsonPage<K> {
 type Decode<K> = fn(&[u8]) -> Result<K, wire::Malformed>;
 
 impl Cluster {
-    /// Takes in every object of a kind, in one namespace or in all, without holding more than one page
-    /// of them. `query` is added to the address: `fieldSelector=type%3DWarning`.
+    /// Takes in every object of a kind, in one namespace or in all, without holding more than one
+    /// page of them. `query` is added to the address: `fieldSelector=type%3DWarning`.
     ///
     /// # Errors
     /// As [`Cluster::read`]; or the list broke off or expired again and again.
@@ -65,7 +66,8 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Debug,
     {
-        self.fold_with(None, namespace, query, what, empty, add).await
+        self.fold_with(None, namespace, query, what, empty, add)
+            .await
     }
 
     /// [`Cluster::fold`] in protobuf, for kinds that there can be very many of.
@@ -83,7 +85,8 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()> + Message + DeserializeOwned + Debug,
     {
-        self.fold_with(Some(K::read), namespace, query, what, empty, add).await
+        self.fold_with(Some(K::read), namespace, query, what, empty, add)
+            .await
     }
 
     async fn fold_with<K, S>(
@@ -106,7 +109,10 @@ impl Cluster {
             let mut next = None;
             loop {
                 let uri = address(&path, query, next.as_deref());
-                match self.page(&uri, decode, what, next.is_some(), &mut state, &mut add).await? {
+                match self
+                    .page(&uri, decode, what, next.is_some(), &mut state, &mut add)
+                    .await?
+                {
                     Page::Read(None) => return Ok(state),
                     Page::Read(token) => next = token,
                     Page::Broken(error) if restarts == RESTARTS => return Err(error),
@@ -116,7 +122,10 @@ impl Cluster {
                     }
                 }
                 if start.elapsed() > DEADLINE {
-                    return Err(ReadError::timeout(what, format!("the list did not end in {} s", DEADLINE.as_secs())));
+                    return Err(ReadError::timeout(
+                        what,
+                        format!("the list did not end in {} s", DEADLINE.as_secs()),
+                    ));
                 }
             }
         }
@@ -131,12 +140,19 @@ impl Cluster {
         state: &mut S,
         add: &mut impl FnMut(&mut S, K),
     ) -> Result<Page, ReadError> {
-        let accept = if decode.is_some() { wire::ACCEPT } else { "application/json" };
+        let accept = if decode.is_some() {
+            wire::ACCEPT
+        } else {
+            "application/json"
+        };
         let _slot = self.slot().await;
         let opened = self
             .insist(what, || async {
                 let request = Request::get(uri).header(ACCEPT, accept).body(Body::empty());
-                let answer = self.client.send(request.expect("the address is made of valid parts")).await?;
+                let answer = self
+                    .client
+                    .send(request.expect("the address is made of valid parts"))
+                    .await?;
                 let answer = refusal(answer).await?;
                 Ok::<_, kube::Error>(answer)
             })
@@ -144,13 +160,22 @@ impl Cluster {
         let answer = match opened {
             Ok(answer) => answer,
             // 410: the pages were kept for some minutes only.
-            Err(error) if later && error.kind == ReadErrorKind::Gone => return Ok(Page::Broken(error)),
+            Err(error) if later && error.kind == ReadErrorKind::Gone => {
+                return Ok(Page::Broken(error));
+            }
             Err(error) => return Err(error),
         };
-        let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
         match decode {
             Some(decode) if kind.starts_with("application/vnd.kubernetes.protobuf") => {
-                stream(answer, what, |item| decode(item).map(|object| add(state, object))).await
+                stream(answer, what, |item| {
+                    decode(item).map(|object| add(state, object))
+                })
+                .await
             }
             _ => {
                 let body = Limited::new(answer.into_body(), MAX_JSON).collect();
@@ -161,10 +186,17 @@ impl Cluster {
                 };
                 let page: JsonPage<K> = match serde_json::from_slice(&body) {
                     Ok(page) => page,
-                    Err(error) => return Err(ReadError::other(what, format!("the answer is no list: {error}"))),
+                    Err(error) => {
+                        return Err(ReadError::other(
+                            what,
+                            format!("the answer is no list: {error}"),
+                        ));
+                    }
                 };
                 page.items.into_iter().for_each(|object| add(state, object));
-                Ok(Page::Read(page.metadata.continue_.filter(|token| !token.is_empty())))
+                Ok(Page::Read(
+                    page.metadata.continue_.filter(|token| !token.is_empty()),
+                ))
             }
         }
     }
@@ -176,12 +208,18 @@ async fn refusal(answer: Response<Body>) -> kube::Result<Response<Body>> {
         return Ok(answer);
     }
     let code = answer.status().as_u16();
-    let patience = answer.headers().get(RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+    let patience = answer
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|seconds| seconds.to_str().ok()?.parse().ok());
     let body = Limited::new(answer.into_body(), MAX_ERROR).collect().await;
-    let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = body
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let said = wire::status(&body).or_else(|| serde_json::from_slice(&body).ok());
-    let mut said: Status =
-        said.unwrap_or_else(|| Status::failure(String::from_utf8_lossy(&body).trim(), "not a Status object"));
+    let mut said: Status = said.unwrap_or_else(|| {
+        Status::failure(String::from_utf8_lossy(&body).trim(), "not a Status object")
+    });
     said.code = code;
     if patience.is_some() {
         said.details = wire::wait(patience);
@@ -212,17 +250,28 @@ async fn stream(
         }
     }
     match items.head() {
-        Some(head) if items.whole() => Ok(Page::Read(Some(head.next.clone()).filter(|token| !token.is_empty()))),
+        Some(head) if items.whole() => Ok(Page::Read(
+            Some(head.next.clone()).filter(|token| !token.is_empty()),
+        )),
         _ => Ok(broken(what, "it ends in the middle of the list")),
     }
 }
 
 fn broken(what: &str, why: &str) -> Page {
-    Page::Broken(ReadError::other(what, format!("the answer broke off: {why}")))
+    Page::Broken(ReadError::other(
+        what,
+        format!("the answer broke off: {why}"),
+    ))
 }
 
 fn silent(what: &str) -> Page {
-    Page::Broken(ReadError::timeout(what, format!("the answer stopped in the middle for {} s", SILENCE.as_secs())))
+    Page::Broken(ReadError::timeout(
+        what,
+        format!(
+            "the answer stopped in the middle for {} s",
+            SILENCE.as_secs()
+        ),
+    ))
 }
 
 fn address(path: &str, query: &str, next: Option<&str>) -> String {

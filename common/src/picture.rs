@@ -7,19 +7,33 @@ const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 /// Longest bar.
 const WIDTH: u64 = 40;
 
-/// A measurement under load: its figures, how times are spread, and how they and the availability went
-/// along. Nothing for one without load.
+/// A measurement under load: its figures, how times are spread, and how they and the availability
+/// went along. Nothing for one without load.
 pub fn timing(timing: &Timing) -> Vec<String> {
-    let Some(load) = &timing.load else { return Vec::new() };
-    let mut lines = vec![String::new(), format!("{} {}", timing.service, timing.path).trim_end().to_owned()];
+    let Some(load) = &timing.load else {
+        return Vec::new();
+    };
+    let mut lines = vec![
+        String::new(),
+        format!("{} {}", timing.service, timing.path)
+            .trim_end()
+            .to_owned(),
+    ];
     if let Some(steps) = &timing.steps {
-        let tls = steps.tls_ms.map(|ms| format!(", TLS {ms:.2}")).unwrap_or_default();
+        let tls = steps
+            .tls_ms
+            .map(|ms| format!(", TLS {ms:.2}"))
+            .unwrap_or_default();
         lines.push(format!(
             "  single request  lookup {:.2}, connect {:.2}{tls}, first byte {:.2}, total {:.2} ms",
             steps.lookup_ms, steps.connect_ms, steps.first_byte_ms, steps.total_ms
         ));
     }
-    let offered = load.offered_rate.map_or("as many as were answered".to_owned(), |rate| format!("{rate:.0}"));
+    let offered = load
+        .offered_rate
+        .map_or("as many as were answered".to_owned(), |rate| {
+            format!("{rate:.0}")
+        });
     lines.push(format!(
         "  requests a second  offered {offered}, achieved {:.0}; left {:.2} ms late (p99 {:.2})",
         load.achieved_rate, load.lag_p50_ms, load.lag_p99_ms
@@ -31,7 +45,13 @@ pub fn timing(timing: &Timing) -> Vec<String> {
 
 /// How times are spread: a bar each, to the longest one's scale.
 fn histogram(timing: &Timing) -> Vec<String> {
-    let most = timing.distribution.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
+    let most = timing
+        .distribution
+        .iter()
+        .map(|bar| bar.count)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let all: u64 = timing.distribution.iter().map(|bar| bar.count).sum();
     let mut lines = Vec::new();
     for bar in &timing.distribution {
@@ -48,19 +68,29 @@ fn histogram(timing: &Timing) -> Vec<String> {
     lines
 }
 
-/// How times and availability went along, a character each window. A window with failures shows in the
-/// second row as `!`, one without a good answer as `X`.
+/// How times and availability went along, a character each window. A window with failures shows in
+/// the second row as `!`, one without a good answer as `X`.
 fn timeline(windows: &[Window], duration_ms: u64) -> Vec<String> {
     if windows.is_empty() {
         return Vec::new();
     }
-    let highest = windows.iter().filter_map(|window| window.p99_ms).fold(0.0, f64::max);
+    let highest = windows
+        .iter()
+        .filter_map(|window| window.p99_ms)
+        .fold(0.0, f64::max);
     let level = |ms: f64| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 7")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and 7"
+        )]
         let level = (ms / highest.max(f64::MIN_POSITIVE) * 7.0).round() as usize;
         LEVELS[level.min(7)]
     };
-    let times: String = windows.iter().map(|window| window.p99_ms.map_or(' ', level)).collect();
+    let times: String = windows
+        .iter()
+        .map(|window| window.p99_ms.map_or(' ', level))
+        .collect();
     let good: String = windows
         .iter()
         .map(|window| match (window.requests, window.errors) {
@@ -70,17 +100,29 @@ fn timeline(windows: &[Window], duration_ms: u64) -> Vec<String> {
             _ => 'X',
         })
         .collect();
-    let (requests, errors) = windows.iter().fold((0, 0), |sum, w| (sum.0 + w.requests, sum.1 + w.errors));
+    let (requests, errors) = windows
+        .iter()
+        .fold((0, 0), |sum, w| (sum.0 + w.requests, sum.1 + w.errors));
     #[allow(clippy::cast_precision_loss, reason = "for people")]
-    let (seconds, percent) = (duration_ms as f64 / 1000.0, (requests - errors) as f64 * 100.0 / requests.max(1) as f64);
+    let (seconds, percent) = (
+        duration_ms as f64 / 1000.0,
+        (requests - errors) as f64 * 100.0 / requests.max(1) as f64,
+    );
     vec![
-        format!("  p99        │{times}│ 0 to {} ms, {seconds:.0} s", short(highest)),
+        format!(
+            "  p99        │{times}│ 0 to {} ms, {seconds:.0} s",
+            short(highest)
+        ),
         format!("  available  │{good}│ {percent:.3} % of {requests}"),
     ]
 }
 
 fn short(ms: f64) -> String {
-    if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.0}") }
+    if ms < 10.0 {
+        format!("{ms:.2}")
+    } else {
+        format!("{ms:.0}")
+    }
 }
 
 #[cfg(test)]
@@ -89,13 +131,23 @@ mod tests {
     use crate::record::Bar;
 
     fn window(requests: u64, errors: u64, p99_ms: Option<f64>) -> Window {
-        Window { requests, errors, p50_ms: p99_ms, p99_ms, histogram: String::new() }
+        Window {
+            requests,
+            errors,
+            p50_ms: p99_ms,
+            p99_ms,
+            histogram: String::new(),
+        }
     }
 
     #[test]
     fn a_timeline_shows_slow_and_failing_windows_where_they_were() {
-        let windows =
-            [window(10, 0, Some(1.0)), window(10, 1, Some(8.0)), window(10, 10, None), window(10, 0, Some(4.0))];
+        let windows = [
+            window(10, 0, Some(1.0)),
+            window(10, 1, Some(8.0)),
+            window(10, 10, None),
+            window(10, 0, Some(4.0)),
+        ];
         let lines = timeline(&windows, 4000);
         assert_eq!(lines[0], "  p99        │▂█ ▅│ 0 to 8.00 ms, 4 s");
         assert_eq!(lines[1], "  available  │─!X─│ 72.500 % of 40");
@@ -109,7 +161,10 @@ mod tests {
             "distribution": [bar(1.0, 1), bar(2.0, 200)]
         }))
         .expect("a timing");
-        let lengths: Vec<_> = histogram(&timing).iter().map(|line| line.matches('#').count()).collect();
+        let lengths: Vec<_> = histogram(&timing)
+            .iter()
+            .map(|line| line.matches('#').count())
+            .collect();
         assert_eq!(lengths, [1, 40]);
     }
 }

@@ -69,15 +69,27 @@ impl Upstream {
     /// know.
     pub fn latest<D: Data>(&self) -> Result<Option<Record<D>>, String> {
         if let Some(schema) = self.unknown_major.get(&D::KIND) {
-            return Err(format!("{schema} is newer than this tool, which reads {}", D::KIND.schema()));
+            return Err(format!(
+                "{schema} is newer than this tool, which reads {}",
+                D::KIND.schema()
+            ));
         }
-        self.kept.get(&D::KIND).and_then(VecDeque::back).map(typed).transpose()
+        self.kept
+            .get(&D::KIND)
+            .and_then(VecDeque::back)
+            .map(typed)
+            .transpose()
     }
 
     /// The records of a kind in order (the latest thousand); those that are not what the kind
     /// defines are left out.
     pub fn all<D: Data>(&self) -> Vec<Record<D>> {
-        self.kept.get(&D::KIND).into_iter().flatten().filter_map(|record| typed(record).ok()).collect()
+        self.kept
+            .get(&D::KIND)
+            .into_iter()
+            .flatten()
+            .filter_map(|record| typed(record).ok())
+            .collect()
     }
 
     /// Reads a stream that is stored, without passing it on.
@@ -99,12 +111,20 @@ impl Upstream {
     /// Reads a stream to its end. Every line goes to `copy`, whole and in order, but for a trailing
     /// result, which is returned instead.
     fn read(input: impl Read, mut copy: impl FnMut(&[u8])) -> io::Result<(Upstream, Vec<u8>)> {
-        let mut upstream = Upstream { present: true, ..Upstream::default() };
+        let mut upstream = Upstream {
+            present: true,
+            ..Upstream::default()
+        };
         let mut input = BufReader::with_capacity(64 << 10, input);
         let (mut held, mut line) = (Vec::new(), Vec::new());
         let mut number = 0_u64;
         let mut last = Line::Other;
-        while input.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)? > 0 {
+        while input
+            .by_ref()
+            .take(MAX_LINE as u64)
+            .read_until(b'\n', &mut line)?
+            > 0
+        {
             number += 1;
             last = upstream.see(&line, number);
             let whole = line.last() == Some(&b'\n');
@@ -131,10 +151,13 @@ impl Upstream {
             line.clear();
         }
         if number == 0 {
-            upstream.distrust("the stream is empty: the tool before this one died, or wrote nothing".to_owned());
+            upstream.distrust(
+                "the stream is empty: the tool before this one died, or wrote nothing".to_owned(),
+            );
         } else if last == Line::Other {
-            upstream
-                .distrust(format!("the stream ends at line {number} without a result: the tool before this one died"));
+            upstream.distrust(format!(
+                "the stream ends at line {number} without a result: the tool before this one died"
+            ));
         }
         Ok((upstream, held))
     }
@@ -160,14 +183,23 @@ impl Upstream {
                 return Line::Garbage;
             }
             Err(error) => {
-                self.distrust(format!("line {number} is not JSON (at column {})", error.column()));
+                self.distrust(format!(
+                    "line {number} is not JSON (at column {})",
+                    error.column()
+                ));
                 return Line::Garbage;
             }
         };
-        let Some(schema) = object.get("schema").and_then(Value::as_str).map(str::to_owned) else {
+        let Some(schema) = object
+            .get("schema")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+        else {
             return Line::Other;
         };
-        let verdict = object.get("verdict").map(|verdict| Verdict::deserialize(verdict).unwrap_or(Verdict::Unknown));
+        let verdict = object
+            .get("verdict")
+            .map(|verdict| Verdict::deserialize(verdict).unwrap_or(Verdict::Unknown));
         if let Some(run) = object.get("run").and_then(Value::as_str) {
             self.run.get_or_insert_with(|| run.to_owned());
         }
@@ -178,8 +210,13 @@ impl Upstream {
             }
             Ok(Some(kind)) => match Record::<Value>::deserialize(Value::Object(object)) {
                 Ok(record) => {
-                    let outcome = record.data.get("outcome").filter(|_| kind == Kind::Experiment);
-                    self.count(outcome.and_then(|outcome| Outcome::deserialize(outcome).ok()?.exit()));
+                    let outcome = record
+                        .data
+                        .get("outcome")
+                        .filter(|_| kind == Kind::Experiment);
+                    self.count(
+                        outcome.and_then(|outcome| Outcome::deserialize(outcome).ok()?.exit()),
+                    );
                     let kept = self.kept.entry(kind).or_default();
                     if kept.len() == MAX_KEPT {
                         kept.pop_front();
@@ -193,7 +230,11 @@ impl Upstream {
             },
         }
         self.count(verdict.map(Exit::from));
-        if verdict.is_some() { Line::Result } else { Line::Other }
+        if verdict.is_some() {
+            Line::Result
+        } else {
+            Line::Other
+        }
     }
 
     fn count(&mut self, exit: Option<Exit>) {
@@ -210,7 +251,10 @@ fn copy_rest_of_line(input: &mut impl BufRead, copy: &mut impl FnMut(&[u8])) -> 
             copy(b"\n");
             return Ok(());
         }
-        let end = buffer.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let end = buffer
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map(|at| at + 1);
         let taken = end.unwrap_or(buffer.len());
         copy(&buffer[..taken]);
         input.consume(taken);
@@ -221,8 +265,12 @@ fn copy_rest_of_line(input: &mut impl BufRead, copy: &mut impl FnMut(&[u8])) -> 
 }
 
 fn typed<D: Data>(record: &Record<Value>) -> Result<Record<D>, String> {
-    let data = D::deserialize(&record.data)
-        .map_err(|error| format!("the {} record is not what its schema says: {error}", record.schema))?;
+    let data = D::deserialize(&record.data).map_err(|error| {
+        format!(
+            "the {} record is not what its schema says: {error}",
+            record.schema
+        )
+    })?;
     Ok(Record {
         schema: record.schema.clone(),
         id: record.id.clone(),
@@ -268,10 +316,21 @@ impl Sink {
     /// Standard output, and the format that it is to have.
     fn open(format: Option<Format>) -> Result<(Format, Sink), Failure> {
         let stdout = io::stdout();
-        let format = format.unwrap_or(if stdout.is_terminal() { Format::Text } else { Format::Json });
+        let format = format.unwrap_or(if stdout.is_terminal() {
+            Format::Text
+        } else {
+            Format::Json
+        });
         let file = stdout.as_fd().try_clone_to_owned();
-        let file = file.map_err(|error| Failure::unknown(format!("cannot open standard output: {error}")))?;
-        Ok((format, Sink { file: File::from(file), error: None }))
+        let file = file
+            .map_err(|error| Failure::unknown(format!("cannot open standard output: {error}")))?;
+        Ok((
+            format,
+            Sink {
+                file: File::from(file),
+                error: None,
+            },
+        ))
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -315,7 +374,13 @@ impl Stream {
     /// Standard output is closed.
     pub fn alone(tool: Tool, format: Option<Format>) -> Result<Stream, Failure> {
         let (format, out) = Sink::open(format)?;
-        Ok(Stream { upstream: Upstream::default(), run: new_id(), tool, format, out })
+        Ok(Stream {
+            upstream: Upstream::default(),
+            run: new_id(),
+            tool,
+            format,
+            out,
+        })
     }
 
     /// As [`Stream::open`], and writes what comes in to `copy` as well, byte for byte. A copy that
@@ -328,12 +393,23 @@ impl Stream {
         format: Option<Format>,
         copy: &mut dyn Write,
     ) -> Result<(Stream, io::Result<()>), Failure> {
-        let fail = |what: &str, error: io::Error| Failure::unknown(format!("cannot {what}: {error}"));
+        let fail =
+            |what: &str, error: io::Error| Failure::unknown(format!("cannot {what}: {error}"));
         let (format, mut out) = Sink::open(format)?;
-        let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|e| fail("open standard input", e))?;
+        let stdin = io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|e| fail("open standard input", e))?;
         let stdin = File::from(stdin);
-        let kind = stdin.metadata().map_err(|e| fail("look at standard input", e))?.file_type();
-        let mut tee = Tee { input: stdin, copy, error: None };
+        let kind = stdin
+            .metadata()
+            .map_err(|e| fail("look at standard input", e))?
+            .file_type();
+        let mut tee = Tee {
+            input: stdin,
+            copy,
+            error: None,
+        };
         let (upstream, held) = if kind.is_char_device() {
             (Upstream::default(), Vec::new())
         } else {
@@ -346,8 +422,18 @@ impl Stream {
         };
         let copied = tee.error.map_or(Ok(()), Err);
         let run = upstream.run.clone().unwrap_or_else(new_id);
-        let mut stream = Stream { upstream, run, tool, format, out };
-        let started = Event { event: EventKind::Started, object: None, since_injection_ms: None };
+        let mut stream = Stream {
+            upstream,
+            run,
+            tool,
+            format,
+            out,
+        };
+        let started = Event {
+            event: EventKind::Started,
+            object: None,
+            since_injection_ms: None,
+        };
         let event = stream.record(None, format!("{} started", tool.name), started);
         stream.write(held, &event);
         Ok((stream, copied))
@@ -369,9 +455,15 @@ impl Stream {
         }
     }
 
-    /// Adds the tool's result and gives the exit status: `own`, or what the stream makes worse. Where
-    /// the record goes to the next tool, its summary is told on stderr.
-    pub fn result<D: Data>(&mut self, verdict: Verdict, summary: impl Into<String>, data: D, own: Exit) -> Exit {
+    /// Adds the tool's result and gives the exit status: `own`, or what the stream makes worse.
+    /// Where the record goes to the next tool, its summary is told on stderr.
+    pub fn result<D: Data>(
+        &mut self,
+        verdict: Verdict,
+        summary: impl Into<String>,
+        data: D,
+        own: Exit,
+    ) -> Exit {
         let summary = summary.into();
         if self.format == Format::Json {
             self.progress(&format!("{verdict}: {summary}"));
@@ -389,7 +481,9 @@ impl Stream {
         }
         match &self.out.error {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.progress(&format!("cannot write the result to standard output: {error}"));
+                self.progress(&format!(
+                    "cannot write the result to standard output: {error}"
+                ));
                 exit.worst(Exit::Unknown)
             }
             _ => exit,
@@ -421,7 +515,8 @@ impl Stream {
     /// Writes `before` and the record in one go.
     fn write<D: Data>(&mut self, mut before: Vec<u8>, record: &Record<D>) {
         if self.format == Format::Json {
-            serde_json::to_writer(&mut before, record).expect("records have string keys and no failing parts");
+            serde_json::to_writer(&mut before, record)
+                .expect("records have string keys and no failing parts");
             before.push(b'\n');
             self.out.write(&before);
         }
@@ -438,7 +533,8 @@ mod tests {
     fn read(input: &str) -> (Upstream, String, String) {
         let mut copied = Vec::new();
         let (upstream, held) =
-            Upstream::read(input.as_bytes(), |bytes| copied.extend_from_slice(bytes)).expect("memory can be read");
+            Upstream::read(input.as_bytes(), |bytes| copied.extend_from_slice(bytes))
+                .expect("memory can be read");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         (upstream, text(copied), text(held))
     }
@@ -457,21 +553,30 @@ mod tests {
     fn empty_cut_foreign_and_resultless_streams_are_told_apart() {
         let why = |input: &str| read(input).0.broken.unwrap_or_default();
         assert!(why("").contains("empty"));
-        assert!(why(&format!("{RESULT}\n{}", &RESULT[..40])).contains("cut in the middle of line 2"));
+        assert!(
+            why(&format!("{RESULT}\n{}", &RESULT[..40])).contains("cut in the middle of line 2")
+        );
         assert!(why("NAME READY\n").contains("line 1 is not JSON"));
         assert!(why("[1]\n").contains("not a record"));
         assert!(why(&format!("{RESULT}\n{EVENT}\n")).contains("without a result"));
-        assert!(why("{\"schema\":\"chaos.health/1\",\"verdict\":\"pass\"}\n").contains("calls itself chaos.health/1"));
+        assert!(
+            why("{\"schema\":\"chaos.health/1\",\"verdict\":\"pass\"}\n")
+                .contains("calls itself chaos.health/1")
+        );
         assert!(why(&format!("garbage\n{RESULT}\n")).contains("line 1"));
     }
 
     #[test]
     fn unknown_kinds_and_fields_pass_and_an_unknown_major_is_refused_when_needed() {
         let newer = RESULT.replace("chaos.health/1", "chaos.health/2");
-        let foreign = RESULT.replace("chaos.health/1", "acme.thing/7").replace("\"data\"", "\"extra\":1,\"data\"");
+        let foreign = RESULT
+            .replace("chaos.health/1", "acme.thing/7")
+            .replace("\"data\"", "\"extra\":1,\"data\"");
         let (upstream, ..) = read(&format!("{newer}\n{foreign}\n"));
         assert_eq!(upstream.broken, None);
-        let error = upstream.latest::<crate::record::Health>().expect_err("major 2 is not ours");
+        let error = upstream
+            .latest::<crate::record::Health>()
+            .expect_err("major 2 is not ours");
         assert!(error.contains("chaos.health/2"), "{error}");
     }
 
@@ -485,7 +590,8 @@ mod tests {
     fn a_line_without_end_does_not_fill_memory() {
         let input = io::repeat(b'x').take(3 * MAX_LINE as u64);
         let mut copied = 0;
-        let (upstream, held) = Upstream::read(input, |bytes| copied += bytes.len()).expect("memory can be read");
+        let (upstream, held) =
+            Upstream::read(input, |bytes| copied += bytes.len()).expect("memory can be read");
         assert_eq!(copied, 3 * MAX_LINE + 1);
         assert!(held.is_empty());
         assert!(upstream.broken.expect("broken").contains("longer than"));
@@ -495,20 +601,41 @@ mod tests {
     fn a_copy_is_exact_and_its_failure_does_not_stop_the_reading() {
         let input = format!("{RESULT}\ngarbage\n{{\"half\":");
         let mut copy = Vec::new();
-        let mut tee = Tee { input: input.as_bytes(), copy: &mut copy, error: None };
-        assert!(Upstream::from_reader(&mut tee).expect("readable").broken.is_some());
+        let mut tee = Tee {
+            input: input.as_bytes(),
+            copy: &mut copy,
+            error: None,
+        };
+        assert!(
+            Upstream::from_reader(&mut tee)
+                .expect("readable")
+                .broken
+                .is_some()
+        );
         assert_eq!(copy, input.as_bytes());
         let mut full = [0_u8; 10];
         let mut room = &mut full[..];
-        let mut tee = Tee { input: input.as_bytes(), copy: &mut room, error: None };
-        assert_eq!(Upstream::from_reader(&mut tee).expect("readable").worst, Some(Exit::Pass));
+        let mut tee = Tee {
+            input: input.as_bytes(),
+            copy: &mut room,
+            error: None,
+        };
+        assert_eq!(
+            Upstream::from_reader(&mut tee).expect("readable").worst,
+            Some(Exit::Pass)
+        );
         assert!(tee.error.is_some());
     }
 
     #[test]
     fn outcomes_of_experiments_count() {
-        let refused = RESULT.replace("health", "experiment").replace("{}", r#"{"outcome":"not_restored"}"#);
-        assert_eq!(read(&format!("{refused}\n")).0.worst, Some(Exit::NotRestored));
+        let refused = RESULT
+            .replace("health", "experiment")
+            .replace("{}", r#"{"outcome":"not_restored"}"#);
+        assert_eq!(
+            read(&format!("{refused}\n")).0.worst,
+            Some(Exit::NotRestored)
+        );
         let unknown = RESULT.replace("pass", "perhaps");
         assert!(read(&format!("{unknown}\n")).0.broken.is_some());
     }

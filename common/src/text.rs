@@ -27,7 +27,11 @@ pub fn in_color() -> bool {
 
 /// The word of a status, in a column of its own.
 pub fn status(status: Status, color: bool) -> String {
-    colored(&format!("{:<7}", status.word()), status_color(status), color)
+    colored(
+        &format!("{:<7}", status.word()),
+        status_color(status),
+        color,
+    )
 }
 
 /// A duration for people: milliseconds below a second, seconds below ten minutes, then minutes.
@@ -57,7 +61,13 @@ fn table(checks: &[Check], paint: bool) -> String {
             printable(&check.message)
         );
         if let Some(hint) = &check.hint {
-            let _ = writeln!(text, "         {:id_width$}  {:object_width$}  -> {}", "", "", printable(hint));
+            let _ = writeln!(
+                text,
+                "         {:id_width$}  {:object_width$}  -> {}",
+                "",
+                "",
+                printable(hint)
+            );
         }
     }
     text
@@ -65,11 +75,17 @@ fn table(checks: &[Check], paint: bool) -> String {
 
 /// Text from outside must not move the cursor or recolour the terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 fn colored(text: &str, color: u8, paint: bool) -> String {
-    if paint { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+    if paint {
+        format!("\x1b[{color}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 fn verdict_color(verdict: Verdict) -> u8 {
@@ -96,6 +112,9 @@ mod tests {
 
     #[test]
     fn durations_carry_their_unit() {
-        assert_eq!([duration(12.4), duration(12_340.0), duration(720_000.0)], ["12 ms", "12.3 s", "12.0 min"]);
+        assert_eq!(
+            [duration(12.4), duration(12_340.0), duration(720_000.0)],
+            ["12 ms", "12.3 s", "12.0 min"]
+        );
     }
 }

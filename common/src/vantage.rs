@@ -71,7 +71,9 @@ impl fmt::Display for Vantage {
 
 impl<'de> Deserialize<'de> for Vantage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Vantage, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -112,7 +114,10 @@ impl Endpoint {
     /// What a person would call a path of it: `http://shop.prod:8000/health`.
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}.{}:{}{path}", self.service, self.namespace, self.port)
+        format!(
+            "{scheme}://{}.{}:{}{path}",
+            self.service, self.namespace, self.port
+        )
     }
 }
 
@@ -165,7 +170,10 @@ impl Asker {
             .no_proxy()
             .build()
             .expect("a client with these settings can be made");
-        Asker { cluster: cluster.clone(), http }
+        Asker {
+            cluster: cluster.clone(),
+            http,
+        }
     }
 
     /// The vantage that is really used for a configured one.
@@ -182,21 +190,31 @@ impl Asker {
     ///
     /// # Errors
     /// There was no answer in time; which side it lay on is told apart.
-    pub async fn get(&self, endpoint: &Endpoint, path: &str, limit: Duration) -> Result<Answer, Silence> {
+    pub async fn get(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Answer, Silence> {
         let start = Instant::now();
         let ask = async {
             match self.resolve(&endpoint.vantage) {
                 Vantage::Auto | Vantage::Direct => self.direct(endpoint, path).await,
                 Vantage::ApiProxy => {
                     let (namespace, service) = (&endpoint.namespace, endpoint.proxied());
-                    self.proxy(&format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path}")).await
+                    self.proxy(&format!(
+                        "/api/v1/namespaces/{namespace}/services/{service}/proxy{path}"
+                    ))
+                    .await
                 }
                 Vantage::PortForward => self.port_forward(endpoint, path).await,
                 Vantage::Exec(deployment) => self.exec(endpoint, &deployment, path, limit).await,
             }
         };
-        let (mut ask, mut control) =
-            (pin!(timeout(limit, ask)), pin!(timeout(limit, self.control(endpoint, limit / 2))));
+        let (mut ask, mut control) = (
+            pin!(timeout(limit, ask)),
+            pin!(timeout(limit, self.control(endpoint, limit / 2))),
+        );
         let mut open = None;
         loop {
             tokio::select! {
@@ -224,19 +242,30 @@ impl Asker {
         let start = Instant::now();
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
         match timeout(limit, self.proxy(&path)).await {
-            Ok(answer) => answer.map(|(status, body)| Answer { status, body, elapsed: start.elapsed() }),
-            Err(_) => Err(Silence::Service(format!("no answer in {} ms", limit.as_millis()))),
+            Ok(answer) => answer.map(|(status, body)| Answer {
+                status,
+                body,
+                elapsed: start.elapsed(),
+            }),
+            Err(_) => Err(Silence::Service(format!(
+                "no answer in {} ms",
+                limit.as_millis()
+            ))),
         }
     }
 
-    /// Whether the way to a Service is open: asked beside the question itself, from the middle of its
-    /// time on, so that an API server that hangs meanwhile is not taken for a Service that does.
+    /// Whether the way to a Service is open: asked beside the question itself, from the middle of
+    /// its time on, so that an API server that hangs meanwhile is not taken for a Service that
+    /// does.
     async fn control(&self, endpoint: &Endpoint, after: Duration) -> bool {
         if self.resolve(&endpoint.vantage) == Vantage::Direct {
             return true;
         }
         sleep(after).await;
-        matches!(self.cluster.client.apiserver_version().await, Ok(_) | Err(kube::Error::Api(_)))
+        matches!(
+            self.cluster.client.apiserver_version().await,
+            Ok(_) | Err(kube::Error::Api(_))
+        )
     }
 
     async fn direct(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Vec<u8>), Silence> {
@@ -246,17 +275,25 @@ impl Asker {
             if why.contains("dns") || why.contains("resolve") || why.contains("lookup") {
                 let what = format!("resolve {}", endpoint.service);
                 return Silence::Vantage(
-                    ReadError::other(what, why).hint("outside the cluster use the vantage api-proxy"),
+                    ReadError::other(what, why)
+                        .hint("outside the cluster use the vantage api-proxy"),
                 );
             }
             Silence::Service(why)
         };
-        let mut answer = self.http.get(endpoint.url(path)).send().await.map_err(failed)?;
+        let mut answer = self
+            .http
+            .get(endpoint.url(path))
+            .send()
+            .await
+            .map_err(failed)?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_BODY {
-                return Err(Silence::Service(format!("its answer is longer than {MAX_BODY} bytes")));
+                return Err(Silence::Service(format!(
+                    "its answer is longer than {MAX_BODY} bytes"
+                )));
             }
         }
         Ok((answer.status().as_u16(), body))
@@ -275,7 +312,9 @@ impl Asker {
             .map_err(|error| Silence::Vantage(ReadError::from_kube(what, &error)))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
-        let body = body.map_err(|error| Silence::Service(format!("the answer broke off: {error}")))?.to_bytes();
+        let body = body
+            .map_err(|error| Silence::Service(format!("the answer broke off: {error}")))?
+            .to_bytes();
         if status.is_success() {
             return Ok((status.as_u16(), body.to_vec()));
         }
@@ -286,35 +325,52 @@ impl Asker {
                 | StatusCode::SERVICE_UNAVAILABLE
                 | StatusCode::BAD_GATEWAY
                 | StatusCode::GATEWAY_TIMEOUT => Err(Silence::Service(said.message)),
-                _ => Err(Silence::Vantage(ReadError::from_kube(what, &kube::Error::Api(said.boxed())))),
+                _ => Err(Silence::Vantage(ReadError::from_kube(
+                    what,
+                    &kube::Error::Api(said.boxed()),
+                ))),
             },
-            _ if body.starts_with(b"error trying to reach service") => {
-                Err(Silence::Service(String::from_utf8_lossy(&body).trim().to_owned()))
-            }
+            _ if body.starts_with(b"error trying to reach service") => Err(Silence::Service(
+                String::from_utf8_lossy(&body).trim().to_owned(),
+            )),
             _ => Ok((status.as_u16(), body.to_vec())),
         }
     }
 
-    async fn port_forward(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Vec<u8>), Silence> {
+    async fn port_forward(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+    ) -> Result<(u16, Vec<u8>), Silence> {
         if endpoint.tls {
-            let error =
-                ReadError::other(format!("ask {}", endpoint.url(path)), "https does not go through port-forward");
-            return Err(Silence::Vantage(error.hint("use the vantage direct, api-proxy or exec:deployment/NAME")));
+            let error = ReadError::other(
+                format!("ask {}", endpoint.url(path)),
+                "https does not go through port-forward",
+            );
+            return Err(Silence::Vantage(
+                error.hint("use the vantage direct, api-proxy or exec:deployment/NAME"),
+            ));
         }
         let (pod, port) = self.pod_behind(endpoint).await?;
-        let what = format!("open a tunnel to pod {pod} of namespace {}", endpoint.namespace);
+        let what = format!(
+            "open a tunnel to pod {pod} of namespace {}",
+            endpoint.namespace
+        );
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &endpoint.namespace);
         let mut tunnel = pods
             .portforward(&pod, &[port])
             .await
             .map_err(|error| Silence::Vantage(ReadError::from_kube(&what, &error)))?;
-        let stream =
-            tunnel.take_stream(port).ok_or_else(|| Silence::Vantage(ReadError::other(&what, "it has no stream")))?;
+        let stream = tunnel
+            .take_stream(port)
+            .ok_or_else(|| Silence::Vantage(ReadError::other(&what, "it has no stream")))?;
         let broken = |error: hyper::Error| Silence::Service(error_chain(&error));
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake::<_, http_body_util::Empty<&[u8]>>(TokioIo::new(stream))
-                .await
-                .map_err(broken)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake::<
+            _,
+            http_body_util::Empty<&[u8]>,
+        >(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
         let ask = async {
             let request = Request::get(path)
                 .header("host", format!("{}:{}", endpoint.service, endpoint.port))
@@ -323,7 +379,8 @@ impl Asker {
             let answer = sender.send_request(request).await.map_err(broken)?;
             let status = answer.status().as_u16();
             let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
-            let body = body.map_err(|error| Silence::Service(format!("the answer broke off: {error}")))?;
+            let body =
+                body.map_err(|error| Silence::Service(format!("the answer broke off: {error}")))?;
             Ok((status, body.to_bytes().to_vec()))
         };
         tokio::select! {
@@ -334,33 +391,56 @@ impl Asker {
 
     /// A ready pod behind a Service, and the port that the Service maps to there.
     async fn pod_behind(&self, endpoint: &Endpoint) -> Result<(String, u16), Silence> {
-        let Endpoint { namespace, service, port, .. } = endpoint;
+        let Endpoint {
+            namespace,
+            service,
+            port,
+            ..
+        } = endpoint;
         let what = format!("find a pod behind service/{service} in namespace {namespace}");
         let client = &self.cluster.client;
-        let services: Api<k8s_openapi::api::core::v1::Service> = Api::namespaced(client.clone(), namespace);
-        let found = self.cluster.read(&what, || services.get(service)).await.map_err(|error| match error.kind {
-            ReadErrorKind::NotFound => Silence::Service(error.to_string()),
-            _ => Silence::Vantage(error),
-        })?;
+        let services: Api<k8s_openapi::api::core::v1::Service> =
+            Api::namespaced(client.clone(), namespace);
+        let found = self
+            .cluster
+            .read(&what, || services.get(service))
+            .await
+            .map_err(|error| match error.kind {
+                ReadErrorKind::NotFound => Silence::Service(error.to_string()),
+                _ => Silence::Vantage(error),
+            })?;
         let ports = found.spec.and_then(|spec| spec.ports).unwrap_or_default();
-        let name = ports.into_iter().find(|p| p.port == i32::from(*port)).map(|p| p.name);
+        let name = ports
+            .into_iter()
+            .find(|p| p.port == i32::from(*port))
+            .map(|p| p.name);
         let Some(name) = name else {
-            return Err(Silence::Service(format!("service/{service} has no port {port}")));
+            return Err(Silence::Service(format!(
+                "service/{service} has no port {port}"
+            )));
         };
         let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
         let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
-        let slices = self.cluster.list(&slices, &params, &what).await.map_err(Silence::Vantage)?;
+        let slices = self
+            .cluster
+            .list(&slices, &params, &what)
+            .await
+            .map_err(Silence::Vantage)?;
         for slice in slices {
-            let target_port = slice
-                .ports
-                .iter()
-                .flatten()
-                .find(|p| p.name.clone().unwrap_or_default() == name.clone().unwrap_or_default());
-            let Some(target_port) = target_port.and_then(|p| p.port).and_then(|p| u16::try_from(p).ok()) else {
+            let target_port =
+                slice.ports.iter().flatten().find(|p| {
+                    p.name.clone().unwrap_or_default() == name.clone().unwrap_or_default()
+                });
+            let Some(target_port) = target_port
+                .and_then(|p| p.port)
+                .and_then(|p| u16::try_from(p).ok())
+            else {
                 continue;
             };
             for one in slice.endpoints {
-                let ready = one.conditions.is_none_or(|conditions| conditions.ready != Some(false));
+                let ready = one
+                    .conditions
+                    .is_none_or(|conditions| conditions.ready != Some(false));
                 let pod = one
                     .target_ref
                     .filter(|target| target.kind.as_deref() == Some("Pod"))
@@ -370,7 +450,9 @@ impl Asker {
                 }
             }
         }
-        Err(Silence::Service(format!("service/{service} has no ready pod")))
+        Err(Silence::Service(format!(
+            "service/{service} has no ready pod"
+        )))
     }
 
     async fn exec(
@@ -380,20 +462,47 @@ impl Asker {
         path: &str,
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), Silence> {
-        let pod = self.cluster.ready_pod(&endpoint.namespace, deployment).await.map_err(Silence::Vantage)?;
+        let pod = self
+            .cluster
+            .ready_pod(&endpoint.namespace, deployment)
+            .await
+            .map_err(Silence::Vantage)?;
         let (url, seconds) = (endpoint.url(path), limit.as_secs_f64().to_string());
-        let command = ["curl", "-sS", "--max-time", &seconds, "-o", "-", "-w", "\n%{http_code}", &url];
-        let done = self.cluster.exec(&pod, &command, limit, MAX_BODY as u64).await.map_err(Silence::Vantage)?;
+        let command = [
+            "curl",
+            "-sS",
+            "--max-time",
+            &seconds,
+            "-o",
+            "-",
+            "-w",
+            "\n%{http_code}",
+            &url,
+        ];
+        let done = self
+            .cluster
+            .exec(&pod, &command, limit, MAX_BODY as u64)
+            .await
+            .map_err(Silence::Vantage)?;
         if done.code != 0 {
             // 126 and 127: there is no curl; its own statuses are below 100.
             return Err(if done.code >= 126 {
-                Silence::Vantage(ReadError::other(format!("run curl in deployment/{deployment}"), done.stderr))
+                Silence::Vantage(ReadError::other(
+                    format!("run curl in deployment/{deployment}"),
+                    done.stderr,
+                ))
             } else {
                 Silence::Service(done.stderr)
             });
         }
-        let at = done.stdout.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
-        let status = std::str::from_utf8(&done.stdout[at..]).ok().and_then(|text| text.trim().parse().ok());
+        let at = done
+            .stdout
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .unwrap_or(0);
+        let status = std::str::from_utf8(&done.stdout[at..])
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         match status {
             Some(status) => Ok((status, done.stdout[..at].to_vec())),
             None => Err(Silence::Vantage(ReadError::other(
@@ -412,7 +521,10 @@ fn silent(endpoint: &Endpoint, limit: Duration, open: bool) -> Silence {
     let what = format!("reach {} through the API server", endpoint.url(""));
     Silence::Vantage(ReadError::timeout(
         what,
-        format!("the API server did not answer in {} ms either", limit.as_millis()),
+        format!(
+            "the API server did not answer in {} ms either",
+            limit.as_millis()
+        ),
     ))
 }
 
@@ -422,8 +534,17 @@ mod tests {
 
     #[test]
     fn vantages_are_written_as_they_are_read() {
-        for text in ["auto", "direct", "api-proxy", "port-forward", "exec:deployment/shop"] {
-            assert_eq!(text.parse::<Vantage>().map(|v| v.to_string()), Ok(text.to_owned()));
+        for text in [
+            "auto",
+            "direct",
+            "api-proxy",
+            "port-forward",
+            "exec:deployment/shop",
+        ] {
+            assert_eq!(
+                text.parse::<Vantage>().map(|v| v.to_string()),
+                Ok(text.to_owned())
+            );
         }
         assert!("exec:deployment/".parse::<Vantage>().is_err());
         assert!("laptop".parse::<Vantage>().is_err());

@@ -46,7 +46,12 @@ async fn nowhere() -> Cluster {
     let text = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], \
                 clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
     std::fs::write(&path, text).expect("room on the disk");
-    Cluster::connect(&Access { context: None, kubeconfig: Some(path) }).await.expect("a client")
+    Cluster::connect(&Access {
+        context: None,
+        kubeconfig: Some(path),
+    })
+    .await
+    .expect("a client")
 }
 
 async fn open(config: &Database) -> Result<Session, ReadError> {
@@ -54,7 +59,10 @@ async fn open(config: &Database) -> Result<Session, ReadError> {
 }
 
 fn table(name: &str, may_change: &[&str]) -> Table {
-    Table { name: name.to_owned(), may_change: may_change.iter().map(|&column| column.to_owned()).collect() }
+    Table {
+        name: name.to_owned(),
+        may_change: may_change.iter().map(|&column| column.to_owned()).collect(),
+    }
 }
 
 type Look = (Option<DatabaseMoment>, Result<Taken, Untaken>);
@@ -82,7 +90,11 @@ fn after(server: &Server, name: &str, table: &Table, statements: &[&str]) -> Com
     server.sql(name, statements);
     let now = look(&config, table, Some(&before));
     let before = before.1.expect("a fingerprint").fingerprint;
-    compare(&before, &now.1.unwrap_or_else(|why| panic!("{statements:?}: {why:?}")))
+    compare(
+        &before,
+        &now.1
+            .unwrap_or_else(|why| panic!("{statements:?}: {why:?}")),
+    )
 }
 
 const ALL_TYPES: [&str; 3] = [
@@ -99,39 +111,103 @@ fn every_change_is_found_and_growth_passes() {
     let server = database("changes", &ALL_TYPES);
     let t = table("t", &[]);
     for (sql, status, words) in [
-        ("SELECT 1", Status::Pass, "400 rows of the baseline are all there as they were, no other"),
-        ("INSERT INTO t (id) VALUES (401), (402)", Status::Pass, "2 new"),
-        ("UPDATE t SET a = a + 1 WHERE id = 7", Status::Fail, "1 row of the baseline were changed"),
+        (
+            "SELECT 1",
+            Status::Pass,
+            "400 rows of the baseline are all there as they were, no other",
+        ),
+        (
+            "INSERT INTO t (id) VALUES (401), (402)",
+            Status::Pass,
+            "2 new",
+        ),
+        (
+            "UPDATE t SET a = a + 1 WHERE id = 7",
+            Status::Fail,
+            "1 row of the baseline were changed",
+        ),
         // PostgreSQL's own hash of a bigint is the same for these two.
-        ("UPDATE t SET big = 4294967300 WHERE id = 7", Status::Fail, "id 1 to 26"),
-        ("UPDATE t SET a = b, b = a WHERE id = 9", Status::Fail, "1 row of the baseline were changed"),
+        (
+            "UPDATE t SET big = 4294967300 WHERE id = 7",
+            Status::Fail,
+            "id 1 to 26",
+        ),
+        (
+            "UPDATE t SET a = b, b = a WHERE id = 9",
+            Status::Fail,
+            "1 row of the baseline were changed",
+        ),
         // Two rows exchange a value: every column's sum stays what it was.
         (
             "UPDATE t SET t = CASE id WHEN 20 THEN 'row 21' ELSE 'row 20' END WHERE id IN (20, 21)",
             Status::Fail,
             "2 rows",
         ),
-        ("UPDATE t SET at = at + interval '1 microsecond' WHERE id = 30", Status::Fail, "1 row"),
+        (
+            "UPDATE t SET at = at + interval '1 microsecond' WHERE id = 30",
+            Status::Fail,
+            "1 row",
+        ),
         ("UPDATE t SET f = '-0' WHERE id = 31", Status::Fail, "1 row"),
         ("UPDATE t SET n = 1.00 WHERE id = 32", Status::Fail, "1 row"),
-        ("UPDATE t SET raw = '\\x00fe' WHERE id = 33", Status::Fail, "1 row"),
-        ("UPDATE t SET j = '{\"a\":1}' WHERE id = 34", Status::Fail, "1 row"),
-        ("UPDATE t SET jb = '{\"a\": 2}' WHERE id = 35", Status::Fail, "1 row"),
-        ("UPDATE t SET list = ARRAY['x', 'NULL'] WHERE id = 36", Status::Fail, "1 row"),
+        (
+            "UPDATE t SET raw = '\\x00fe' WHERE id = 33",
+            Status::Fail,
+            "1 row",
+        ),
+        (
+            "UPDATE t SET j = '{\"a\":1}' WHERE id = 34",
+            Status::Fail,
+            "1 row",
+        ),
+        (
+            "UPDATE t SET jb = '{\"a\": 2}' WHERE id = 35",
+            Status::Fail,
+            "1 row",
+        ),
+        (
+            "UPDATE t SET list = ARRAY['x', 'NULL'] WHERE id = 36",
+            Status::Fail,
+            "1 row",
+        ),
         ("UPDATE t SET t = NULL WHERE id = 37", Status::Fail, "1 row"),
         ("UPDATE t SET t = '' WHERE id = 37", Status::Fail, "1 row"),
-        ("UPDATE t SET m = 'bad' WHERE id = 38", Status::Fail, "1 row"),
-        ("UPDATE t SET during = tstzrange('2026-01-01Z', '2026-01-02Z') WHERE id = 38", Status::Fail, "1 row"),
-        ("UPDATE t SET \"Odd \"\"name\" = false WHERE id = 39", Status::Fail, "1 row"),
-        ("DELETE FROM t WHERE id = 100", Status::Fail, "at least 1 row lost"),
+        (
+            "UPDATE t SET m = 'bad' WHERE id = 38",
+            Status::Fail,
+            "1 row",
+        ),
+        (
+            "UPDATE t SET during = tstzrange('2026-01-01Z', '2026-01-02Z') WHERE id = 38",
+            Status::Fail,
+            "1 row",
+        ),
+        (
+            "UPDATE t SET \"Odd \"\"name\" = false WHERE id = 39",
+            Status::Fail,
+            "1 row",
+        ),
+        (
+            "DELETE FROM t WHERE id = 100",
+            Status::Fail,
+            "at least 1 row lost",
+        ),
         (
             "WITH gone AS (DELETE FROM t WHERE id = 101 RETURNING 1) INSERT INTO t (id) SELECT 500 FROM gone",
             Status::Fail,
             "at least 1 row lost",
         ),
-        ("UPDATE t SET id = 1000 WHERE id = 102", Status::Fail, "at least 1 row lost"),
+        (
+            "UPDATE t SET id = 1000 WHERE id = 102",
+            Status::Fail,
+            "at least 1 row lost",
+        ),
         // What is written is what was there: the same data, and still worth a look.
-        ("UPDATE t SET a = a WHERE id = 103", Status::Warn, "1 row of them written anew"),
+        (
+            "UPDATE t SET a = a WHERE id = 103",
+            Status::Warn,
+            "1 row of them written anew",
+        ),
         ("TRUNCATE t", Status::Fail, "lost"),
     ] {
         let result = after(server, "changes", &t, &[sql]);
@@ -142,36 +218,57 @@ fn every_change_is_found_and_growth_passes() {
 
 #[test]
 fn a_row_that_was_lost_and_added_again_is_found() {
-    let server = database("again", &["CREATE TABLE t AS SELECT n AS id, 'x' AS v FROM generate_series(1, 9) AS n"]);
+    let server = database(
+        "again",
+        &["CREATE TABLE t AS SELECT n AS id, 'x' AS v FROM generate_series(1, 9) AS n"],
+    );
     let again = [
         "CREATE TABLE aside AS SELECT * FROM t WHERE id = 5; DELETE FROM t WHERE id = 5",
         "INSERT INTO t SELECT * FROM aside",
     ];
     let result = after(server, "again", &table("t", &[]), &again);
     assert_eq!(result.status, Status::Warn, "{}", result.message);
-    assert!(result.message.contains("1 row of them written anew"), "{}", result.message);
+    assert!(
+        result.message.contains("1 row of them written anew"),
+        "{}",
+        result.message
+    );
 }
 
 #[test]
 fn rows_of_a_transaction_that_was_open_at_the_baseline_are_growth() {
-    let server =
-        database("late", &["CREATE TABLE t (id serial PRIMARY KEY, v text)", "INSERT INTO t (v) VALUES ('first')"]);
+    let server = database(
+        "late",
+        &[
+            "CREATE TABLE t (id serial PRIMARY KEY, v text)",
+            "INSERT INTO t (v) VALUES ('first')",
+        ],
+    );
     let config = config(server, "late", &json!({}));
     let before = block_on(async {
         let mut late = open(&config).await.expect("a session");
         late.query("BEGIN").await.expect("a transaction");
-        late.query("INSERT INTO t (v) VALUES ('late')").await.expect("a row");
+        late.query("INSERT INTO t (v) VALUES ('late')")
+            .await
+            .expect("a row");
         server.sql("late", &["INSERT INTO t (v) VALUES ('between')"]);
         let mut session = open(&config).await.expect("a session");
         let snapshot = Snapshot::begin(&mut session).await.expect("a snapshot");
-        let taken = snapshot.fingerprint(&mut session, &table("t", &[]), None).await;
-        assert_eq!(snapshot.moment.as_ref().map(|moment| moment.open.len()), Some(1));
+        let taken = snapshot
+            .fingerprint(&mut session, &table("t", &[]), None)
+            .await;
+        assert_eq!(
+            snapshot.moment.as_ref().map(|moment| moment.open.len()),
+            Some(1)
+        );
         let moment = snapshot.moment.clone();
         snapshot.end(&mut session).await.expect("a good end");
         late.query("COMMIT").await.expect("committed");
         (moment, taken)
     });
-    let now = look(&config, &table("t", &[]), Some(&before)).1.expect("a fingerprint");
+    let now = look(&config, &table("t", &[]), Some(&before))
+        .1
+        .expect("a fingerprint");
     let result = compare(&before.1.expect("a fingerprint").fingerprint, &now);
     assert_eq!(result.status, Status::Pass, "{}", result.message);
     assert!(result.message.contains("1 new"), "{}", result.message);
@@ -212,26 +309,57 @@ fn columns_that_may_change_may_and_others_may_not() {
         ],
     );
     let products = table("products", &["stock"]);
-    let sold = after(server, "stock", &products, &["UPDATE products SET stock = stock - 1"]);
+    let sold = after(
+        server,
+        "stock",
+        &products,
+        &["UPDATE products SET stock = stock - 1"],
+    );
     assert_eq!(sold.status, Status::Pass, "{}", sold.message);
-    let renamed = after(server, "stock", &products, &["UPDATE products SET name = 'x' WHERE id = 3"]);
+    let renamed = after(
+        server,
+        "stock",
+        &products,
+        &["UPDATE products SET name = 'x' WHERE id = 3"],
+    );
     assert_eq!(renamed.status, Status::Fail, "{}", renamed.message);
-    let lost =
-        after(server, "stock", &products, &["UPDATE products SET stock = 1", "DELETE FROM products WHERE id = 4"]);
+    let lost = after(
+        server,
+        "stock",
+        &products,
+        &[
+            "UPDATE products SET stock = 1",
+            "DELETE FROM products WHERE id = 4",
+        ],
+    );
     assert_eq!(lost.status, Status::Fail, "{}", lost.message);
 }
 
 #[test]
 fn columns_that_go_or_come_are_named() {
-    let server = database("columns", &["CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'x')"]);
-    let new = after(server, "columns", &table("t", &[]), &["ALTER TABLE t ADD colour text DEFAULT 'red'"]);
+    let server = database(
+        "columns",
+        &[
+            "CREATE TABLE t (id int PRIMARY KEY, a text)",
+            "INSERT INTO t VALUES (1, 'x')",
+        ],
+    );
+    let new = after(
+        server,
+        "columns",
+        &table("t", &[]),
+        &["ALTER TABLE t ADD colour text DEFAULT 'red'"],
+    );
     assert_eq!(new.status, Status::Warn, "{}", new.message);
     assert!(new.message.contains("colour"), "{}", new.message);
     let config = config(server, "columns", &json!({}));
     let before = look(&config, &table("t", &[]), None);
     server.sql("columns", &["ALTER TABLE t DROP COLUMN a"]);
     let gone = look(&config, &table("t", &[]), Some(&before)).1;
-    assert!(matches!(&gone, Err(Untaken::Columns(names)) if names == &["\"a\" text"]), "{gone:?}");
+    assert!(
+        matches!(&gone, Err(Untaken::Columns(names)) if names == &["\"a\" text"]),
+        "{gone:?}"
+    );
 }
 
 #[test]
@@ -255,27 +383,46 @@ fn what_can_not_be_read_is_named_and_does_not_spoil_the_rest() {
         let mut session = open(&config).await.expect("a session");
         let snapshot = Snapshot::begin(&mut session).await.expect("a snapshot");
         let mut take = async |name: &str, may_change: &[&str]| {
-            snapshot.fingerprint(&mut session, &table(name, may_change), None).await
+            snapshot
+                .fingerprint(&mut session, &table(name, may_change), None)
+                .await
         };
         assert!(matches!(take("secret", &[]).await, Err(Untaken::Forbidden)));
         assert!(matches!(take("nothing", &[]).await, Err(Untaken::Missing)));
-        assert!(matches!(take("no.schema.here", &[]).await, Err(Untaken::NoName)));
-        assert!(matches!(take("plain", &["colour"]).await, Err(Untaken::NoColumn(_))));
+        assert!(matches!(
+            take("no.schema.here", &[]).await,
+            Err(Untaken::NoName)
+        ));
+        assert!(matches!(
+            take("plain", &["colour"]).await,
+            Err(Untaken::NoColumn(_))
+        ));
         // A policy that hides rows is an error, and not a table with fewer of them.
         let hidden = take("hidden", &[]).await;
         assert!(
             matches!(&hidden, Err(Untaken::Failed(error)) if error.why.contains("row-level security")),
             "{hidden:?}"
         );
-        assert!(matches!(take("broken", &[]).await, Err(Untaken::Failed(error)) if error.state.is_some()));
-        assert_eq!(take("plain", &[]).await.expect("readable").fingerprint.rows, 1);
+        assert!(
+            matches!(take("broken", &[]).await, Err(Untaken::Failed(error)) if error.state.is_some())
+        );
+        assert_eq!(
+            take("plain", &[]).await.expect("readable").fingerprint.rows,
+            1
+        );
     });
 }
 
 #[test]
 fn settings_of_the_user_do_not_change_a_fingerprint() {
     let server = database("settings", &ALL_TYPES);
-    let first = look(&config(server, "settings", &json!({})), &table("t", &[]), None).1.expect("a fingerprint");
+    let first = look(
+        &config(server, "settings", &json!({})),
+        &table("t", &[]),
+        None,
+    )
+    .1
+    .expect("a fingerprint");
     server.sql(
         "settings",
         &[
@@ -288,16 +435,27 @@ fn settings_of_the_user_do_not_change_a_fingerprint() {
         ],
     );
     let odd = config(server, "settings", &json!({ "user": "odd" }));
-    assert_eq!(look(&odd, &table("t", &[]), None).1.expect("a fingerprint").fingerprint, first.fingerprint);
+    assert_eq!(
+        look(&odd, &table("t", &[]), None)
+            .1
+            .expect("a fingerprint")
+            .fingerprint,
+        first.fingerprint
+    );
 }
 
 #[test]
 fn a_snapshot_can_not_write() {
     let server = database("readonly", &["CREATE TABLE t (id int)"]);
     block_on(async {
-        let mut session = open(&config(server, "readonly", &json!({}))).await.expect("a session");
+        let mut session = open(&config(server, "readonly", &json!({})))
+            .await
+            .expect("a session");
         let _snapshot = Snapshot::begin(&mut session).await.expect("a snapshot");
-        let error = session.attempt("INSERT INTO t VALUES (1)").await.expect_err("refused");
+        let error = session
+            .attempt("INSERT INTO t VALUES (1)")
+            .await
+            .expect_err("refused");
         assert_eq!(error.state.as_deref(), Some("25006"), "{error}");
     });
 }
@@ -309,7 +467,10 @@ fn a_statement_that_takes_too_long_is_ended_by_the_server_and_the_session_goes_o
         let config = config(server, "slow", &json!({ "statement_timeout": "300ms" }));
         let mut session = open(&config).await.expect("a session");
         let _snapshot = Snapshot::begin(&mut session).await.expect("a snapshot");
-        let error = session.attempt("SELECT pg_sleep(60)").await.expect_err("too long");
+        let error = session
+            .attempt("SELECT pg_sleep(60)")
+            .await
+            .expect_err("too long");
         assert!(error.is_timeout(), "{error}");
         assert_eq!(session.query("SELECT 7").await.expect("it goes on"), ["7"]);
     });
@@ -319,13 +480,22 @@ fn a_statement_that_takes_too_long_is_ended_by_the_server_and_the_session_goes_o
 fn a_session_that_is_ended_in_the_middle_is_an_error_and_stays_one() {
     let server = database("ended", &[]);
     block_on(async {
-        let mut session = open(&config(server, "ended", &json!({}))).await.expect("a session");
-        let pid = session.query("SELECT pg_backend_pid()").await.expect("a pid").remove(0);
+        let mut session = open(&config(server, "ended", &json!({})))
+            .await
+            .expect("a session");
+        let pid = session
+            .query("SELECT pg_backend_pid()")
+            .await
+            .expect("a pid")
+            .remove(0);
         let end = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
             server.sql("ended", &[&format!("SELECT pg_terminate_backend({pid})")]);
         });
-        let error = session.query("SELECT pg_sleep(30)").await.expect_err("ended");
+        let error = session
+            .query("SELECT pg_sleep(30)")
+            .await
+            .expect_err("ended");
         assert_eq!(error.state, None, "{error}");
         assert!(session.query("SELECT 1").await.is_err());
         end.join().expect("it ended");
@@ -347,25 +517,39 @@ fn who_refuses_is_named() {
     assert!(error(&json!({ "name": "nothing" })).contains("\"nothing\" does not exist"));
     let tcp = json!({ "host": "127.0.0.1", "user": "shop", "password": { "file": password }, "tls": "none" });
     let wrong = error(&tcp);
-    assert!(wrong.contains("password authentication failed") && wrong.contains("database.password"), "{wrong}");
+    assert!(
+        wrong.contains("password authentication failed") && wrong.contains("database.password"),
+        "{wrong}"
+    );
     let plain = error(&json!({ "host": "127.0.0.1" }));
-    assert!(plain.contains("does not support TLS") && plain.contains("database.tls"), "{plain}");
+    assert!(
+        plain.contains("does not support TLS") && plain.contains("database.tls"),
+        "{plain}"
+    );
     let nobody = error(&json!({ "host": "127.0.0.1", "port": 1, "tls": "none" }));
-    assert!(nobody.contains("127.0.0.1:1") && nobody.contains("refused"), "{nobody}");
+    assert!(
+        nobody.contains("127.0.0.1:1") && nobody.contains("refused"),
+        "{nobody}"
+    );
 }
 
 #[test]
 fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("bound").port();
-    let config = config(server(), "x", &json!({ "host": "127.0.0.1", "port": port, "tls": "none" }));
+    let config = config(
+        server(),
+        "x",
+        &json!({ "host": "127.0.0.1", "port": port, "tls": "none" }),
+    );
     let start = Instant::now();
     let error = block_on(open(&config)).expect_err("nobody speaks");
     assert!(error.to_string().contains("no answer in 10 s"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(60));
 }
 
-/// A server with TLS: its own authority, and certificates that are good, expired and of another name.
+/// A server with TLS: its own authority, and certificates that are good, expired and of another
+/// name.
 #[test]
 fn certificates_are_checked_and_what_is_wrong_is_named() {
     let mut server = Server::start();
@@ -378,23 +562,42 @@ fn certificates_are_checked_and_what_is_wrong_is_named() {
         chmod 600 $1.key; } && \
         cert good IP:127.0.0.1 2 && cert other DNS:other.example 2 && cert expired IP:127.0.0.1 -1";
     let openssl = server.shell(make).output().expect("sh is there");
-    assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stderr));
+    assert!(
+        openssl.status.success(),
+        "{}",
+        String::from_utf8_lossy(&openssl.stderr)
+    );
     let folder = server.folder().to_owned();
     let password = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(password.path(), "right\n").expect("room on the disk");
     for (certificate, more, wrong) in [
         ("good", json!({ "ca": folder.join("ca.pem") }), None),
         ("good", json!({}), Some("database.ca")),
-        ("good", json!({ "ca": folder.join("none.pem") }), Some("none.pem")),
-        ("other", json!({ "ca": folder.join("ca.pem") }), Some("of another name")),
+        (
+            "good",
+            json!({ "ca": folder.join("none.pem") }),
+            Some("none.pem"),
+        ),
+        (
+            "other",
+            json!({ "ca": folder.join("ca.pem") }),
+            Some("of another name"),
+        ),
         ("other", json!({ "tls": "require" }), None),
-        ("expired", json!({ "ca": folder.join("ca.pem") }), Some("has expired")),
+        (
+            "expired",
+            json!({ "ca": folder.join("ca.pem") }),
+            Some("has expired"),
+        ),
     ] {
         server.stop();
-        let files =
-            [format!("ssl_cert_file=\"$PWD/{certificate}.pem\""), format!("ssl_key_file=\"$PWD/{certificate}.key\"")];
+        let files = [
+            format!("ssl_cert_file=\"$PWD/{certificate}.pem\""),
+            format!("ssl_key_file=\"$PWD/{certificate}.key\""),
+        ];
         server.run(&["ssl=on", &files[0], &files[1]]);
-        let mut settings = json!({ "host": "127.0.0.1", "user": "shop", "password": { "file": password.path() } });
+        let mut settings =
+            json!({ "host": "127.0.0.1", "user": "shop", "password": { "file": password.path() } });
         for (key, value) in more.as_object().into_iter().flatten() {
             settings[key] = value.clone();
         }
@@ -410,7 +613,9 @@ fn certificates_are_checked_and_what_is_wrong_is_named() {
                 let text = format!("{error} / {}", error.next_step().unwrap_or_default());
                 assert!(text.contains(words), "{certificate}: {text}");
             }
-            (outcome, expected) => panic!("{certificate} {more}: {outcome:?}, expected {expected:?}"),
+            (outcome, expected) => {
+                panic!("{certificate} {more}: {outcome:?}, expected {expected:?}")
+            }
         }
     }
 }
@@ -433,19 +638,31 @@ fn a_byte_that_changed_on_the_disk_is_corruption_and_a_broken_page_is_damage() {
     server.stop();
     let mut bytes = std::fs::read(&file).expect("the table's file");
     let row = b"a row with the number 77";
-    let at = bytes.windows(row.len()).position(|part| part == row).expect("the row is in it");
+    let at = bytes
+        .windows(row.len())
+        .position(|part| part == row)
+        .expect("the row is in it");
     bytes[at] ^= 0x01;
     std::fs::write(&file, &bytes).expect("it can be written");
     server.run(&[]);
     let now = look(&config, &t, Some(&before)).1.expect("a fingerprint");
     let result = compare(&before.1.as_ref().expect("a fingerprint").fingerprint, &now);
     assert_eq!(result.status, Status::Fail, "{}", result.message);
-    assert!(result.message.contains("corrupted") && result.message.contains("id 65 to 96"), "{}", result.message);
+    assert!(
+        result.message.contains("corrupted") && result.message.contains("id 65 to 96"),
+        "{}",
+        result.message
+    );
     server.stop();
     // The header of the first page.
     bytes[8..24].fill(0xff);
     std::fs::write(&file, &bytes).expect("it can be written");
     server.run(&[]);
-    let broken = look(&config, &t, Some(&before)).1.expect_err("it can't be read");
-    assert!(matches!(&broken, Untaken::Failed(error) if error.is_damage()), "{broken:?}");
+    let broken = look(&config, &t, Some(&before))
+        .1
+        .expect_err("it can't be read");
+    assert!(
+        matches!(&broken, Untaken::Failed(error) if error.is_damage()),
+        "{broken:?}"
+    );
 }

@@ -1,18 +1,20 @@
-//! The JSON Schemas in `schemas/` are those of the types, and `scripts/ecommerce.toml` shows every key
-//! of the configuration.
+//! The JSON Schemas in `schemas/` are those of the types, and `scripts/ecommerce.toml` shows every
+//! key of the configuration.
 
 use std::path::{Path, PathBuf};
 
 use chaos_common::config::Config;
 use chaos_common::record::{
-    Backup, Baseline, Data, Event, Experiment, Health, Load, Notification, Plan, Record, Report, Verification,
+    Backup, Baseline, Data, Event, Experiment, Health, Load, Notification, Plan, Record, Report,
+    Verification,
 };
 use schemars::schema_for;
 use serde_json::Value;
 
 fn in_step<D: Data>() {
     let path = PathBuf::from(format!("schemas/{}.1.json", D::KIND.name()));
-    let schema = serde_json::to_string_pretty(&schema_for!(Record<D>)).expect("a schema is JSON") + "\n";
+    let schema =
+        serde_json::to_string_pretty(&schema_for!(Record<D>)).expect("a schema is JSON") + "\n";
     if std::env::var_os("UPDATE_SCHEMAS").is_some() {
         std::fs::write(&path, schema).expect("schemas can be written");
         return;
@@ -44,10 +46,17 @@ fn properties<'a>(schema: &'a Value, root: &'a Value, found: &mut Vec<(&'a str, 
     match schema {
         Value::Object(map) => {
             if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
-                let target = root.pointer(&reference[1..]).expect("a reference leads somewhere");
+                let target = root
+                    .pointer(&reference[1..])
+                    .expect("a reference leads somewhere");
                 properties(target, root, found);
             }
-            for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            for (name, property) in map
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+            {
                 found.push((name, property));
                 properties(property, root, found);
             }
@@ -67,11 +76,18 @@ fn every_key_of_the_configuration_is_documented_and_shown() {
     let schema = schema_for!(Config);
     let mut keys = Vec::new();
     properties(schema.as_value(), schema.as_value(), &mut keys);
-    assert!(keys.len() > 60, "the walk has lost its way: {} keys", keys.len());
+    assert!(
+        keys.len() > 60,
+        "the walk has lost its way: {} keys",
+        keys.len()
+    );
     let example = Path::new("../scripts/ecommerce.toml");
     let example = std::fs::read_to_string(example).expect("the example is there");
     for (key, property) in keys {
-        assert!(property.get("description").is_some(), "{key} has no description");
+        assert!(
+            property.get("description").is_some(),
+            "{key} has no description"
+        );
         let shown = [
             format!("\n{key} ="),
             format!("\n# {key} ="),
@@ -80,7 +96,10 @@ fn every_key_of_the_configuration_is_documented_and_shown() {
             format!("[{key}."),
             format!(".{key}]"),
         ];
-        assert!(shown.iter().any(|form| example.contains(form)), "scripts/ecommerce.toml does not show {key}");
+        assert!(
+            shown.iter().any(|form| example.contains(form)),
+            "scripts/ecommerce.toml does not show {key}"
+        );
     }
 }
 

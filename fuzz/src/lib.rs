@@ -1,5 +1,5 @@
-//! The parsers of chaos-backup-check, as its own files have them, and what must hold for any bytes: no panic, no
-//! hang, bounded memory, and the same answer however the bytes arrive.
+//! The parsers of chaos-backup-check, as its own files have them, and what must hold for any bytes:
+//! no panic, no hang, bounded memory, and the same answer however the bytes arrive.
 //!
 //! The tool is a program and no library, so its modules are taken by their paths.
 
@@ -50,19 +50,25 @@ impl Files for InMemory {
         Ok(self.0.keys().map(|name| (name.clone(), true)).collect())
     }
     fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
-        let Some(bytes) = self.0.get(name) else { return Trouble::cannot_tell("is not there") };
+        let Some(bytes) = self.0.get(name) else {
+            return Trouble::cannot_tell("is not there");
+        };
         Ok((Box::new(Cursor::new(bytes.clone())), bytes.len() as u64))
     }
 }
 
 /// A dump in custom format, or a script.
 pub fn dump(bytes: &[u8]) {
-    let want = Want { database: Some("shop".to_owned()), expect: vec!["users".to_owned()] };
+    let want = Want {
+        database: Some("shop".to_owned()),
+        expect: vec!["users".to_owned()],
+    };
     let size = Some(bytes.len() as u64);
     same(bytes, |reader| pgdump::examine(reader, size, &want, "fuzz"));
 }
 
-/// The folder of a dump in directory format: `toc.dat`, and behind lines of the form `==> NAME <==` its other files.
+/// The folder of a dump in directory format: `toc.dat`, and behind lines of the form `==> NAME <==`
+/// its other files.
 pub fn folder(bytes: &[u8]) {
     let mut files = BTreeMap::new();
     let mut name = "toc.dat".to_owned();
@@ -70,7 +76,9 @@ pub fn folder(bytes: &[u8]) {
     loop {
         let (content, next) = split(rest);
         files.insert(name, content.to_vec());
-        let Some((following, after)) = next else { break };
+        let Some((following, after)) = next else {
+            break;
+        };
         name = following;
         rest = after;
     }
@@ -79,7 +87,10 @@ pub fn folder(bytes: &[u8]) {
 
 /// A tar archive that is decompressed.
 pub fn tar(bytes: &[u8]) {
-    let want = Want { database: None, expect: vec!["app/config".to_owned()] };
+    let want = Want {
+        database: None,
+        expect: vec!["app/config".to_owned()],
+    };
     same(bytes, |reader| tarball::examine(reader, &want, "fuzz"));
 }
 
@@ -96,17 +107,27 @@ pub fn unpack(bytes: &[u8]) {
         }
         Some(unpacked_bytes)
     };
-    let Ok(unpacked) = Unpacked::sniff(bytes) else { return };
+    let Ok(unpacked) = Unpacked::sniff(bytes) else {
+        return;
+    };
     let whole = all(Box::new(unpacked), 1 << 16);
     let Ok(unpacked) = Unpacked::sniff(BufReader::with_capacity(13, bytes)) else {
         panic!("cannot be told from its first bytes");
     };
     let in_pieces = all(Box::new(unpacked), 997);
-    let cut = |bytes: Option<Vec<u8>>| bytes.map(|bytes| bytes[..bytes.len().min(UNPACKED as usize)].to_vec());
+    let cut = |bytes: Option<Vec<u8>>| {
+        bytes.map(|bytes| bytes[..bytes.len().min(UNPACKED as usize)].to_vec())
+    };
     let whole = cut(whole);
-    assert!(whole == cut(in_pieces), "the same bytes, in pieces, are something else");
+    assert!(
+        whole == cut(in_pieces),
+        "the same bytes, in pieces, are something else"
+    );
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        let theirs = cut(all(Box::new(flate2::bufread::MultiGzDecoder::new(bytes)), 1 << 16));
+        let theirs = cut(all(
+            Box::new(flate2::bufread::MultiGzDecoder::new(bytes)),
+            1 << 16,
+        ));
         assert!(whole == theirs, "another decoder sees it otherwise");
     }
 }
@@ -121,20 +142,36 @@ pub fn sidecar(bytes: &[u8]) {
     // Times are written in milliseconds, so it is the second text that must be the first.
     if let Ok(manifest) = manifest::Manifest::parse(bytes) {
         let text = manifest.text();
-        assert_eq!(manifest::Manifest::parse(&text).expect("written and read again").text(), text);
+        assert_eq!(
+            manifest::Manifest::parse(&text)
+                .expect("written and read again")
+                .text(),
+            text
+        );
         let _ = manifest.differs(0, "");
     }
     if let Ok(evidence) = evidence::Evidence::parse(bytes) {
         let text = |evidence| serde_json::to_vec(&evidence).expect("has no keys but text");
         let first = text(evidence);
-        assert_eq!(text(evidence::Evidence::parse(&first).expect("written and read again")), first);
+        assert_eq!(
+            text(evidence::Evidence::parse(&first).expect("written and read again")),
+            first
+        );
     }
 }
 
-/// Parses bytes that come all at once, and again as they come from a slow pipe: the answer must be the same.
+/// Parses bytes that come all at once, and again as they come from a slow pipe: the answer must be
+/// the same.
 fn same(bytes: &[u8], parse: impl Fn(Box<dyn BufRead + Send + '_>) -> Result<Found, Trouble>) {
     let told = |found: Result<Found, Trouble>| match found {
-        Ok(found) => Ok((found.message, found.checks.iter().map(|check| check.status).collect::<Vec<_>>())),
+        Ok(found) => Ok((
+            found.message,
+            found
+                .checks
+                .iter()
+                .map(|check| check.status)
+                .collect::<Vec<_>>(),
+        )),
         Err(Trouble::Damaged(_)) => Err("damaged"),
         Err(Trouble::CannotTell(_)) => Err("cannot tell"),
     };
@@ -142,7 +179,13 @@ fn same(bytes: &[u8], parse: impl Fn(Box<dyn BufRead + Send + '_>) -> Result<Fou
     let size = 1 + bytes.len() % 61;
     // What begins a backup is there at once, also from a pipe.
     let (start, rest) = bytes.split_at(bytes.len().min(512));
-    assert_eq!(told(parse(Box::new(start.chain(BufReader::with_capacity(size, rest))))), whole, "in pieces of {size}");
+    assert_eq!(
+        told(parse(Box::new(
+            start.chain(BufReader::with_capacity(size, rest))
+        ))),
+        whole,
+        "in pieces of {size}"
+    );
 }
 
 /// Up to the next line that names a file; its name, and what is behind it.
@@ -152,7 +195,9 @@ fn split(bytes: &[u8]) -> (&[u8], Option<(String, &[u8])>) {
         let line = &bytes[at + 5..];
         let end = memchr::memmem::find(&line[..line.len().min(80)], b" <==\n")?;
         let name = std::str::from_utf8(&line[..end]).ok().filter(|name| {
-            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) && !name.starts_with('.')
+            name.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+                && !name.starts_with('.')
         })?;
         (!name.is_empty()).then(|| (at, name.to_owned(), &line[end + 5..]))
     });

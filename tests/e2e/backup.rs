@@ -1,4 +1,5 @@
-//! `chaos-backup-check` with a real cluster and a real PostgreSQL: drills, exports, backups elsewhere.
+//! `chaos-backup-check` with a real cluster and a real PostgreSQL: drills, exports, backups
+//! elsewhere.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -19,7 +20,9 @@ fn status(record: &Value, id: &str, object: &str) -> (String, String) {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    let path = repository().join("tools/chaos-backup-check/tests/fixtures").join(name);
+    let path = repository()
+        .join("tools/chaos-backup-check/tests/fixtures")
+        .join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -30,7 +33,8 @@ fn dump_place(drill: &str) -> Place {
     fs::create_dir(&scratch).expect("made");
     // Whoever the scratch database belongs to must get there.
     for folder in [place.path(), scratch.as_path()] {
-        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("ours");
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .expect("ours");
     }
     fs::write(place.path().join("db.dump"), fixture("pgdump/gzip.dump")).expect("written");
     place.file(
@@ -45,8 +49,11 @@ fn dump_place(drill: &str) -> Place {
 /// What a drill has left: folders, and processes that know them.
 fn left(place: &Place) -> Vec<String> {
     let scratch = place.path().join("scratch");
-    let mut left: Vec<String> =
-        fs::read_dir(&scratch).expect("there").flatten().map(|entry| entry.path().display().to_string()).collect();
+    let mut left: Vec<String> = fs::read_dir(&scratch)
+        .expect("there")
+        .flatten()
+        .map(|entry| entry.path().display().to_string())
+        .collect();
     let scratch = scratch.display().to_string();
     for process in fs::read_dir("/proc").expect("Linux").flatten() {
         let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
@@ -65,24 +72,43 @@ fn nothing_left(place: &Place) {
     while start.elapsed() < Duration::from_secs(60) && !left(place).is_empty() {
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(left(place), Vec::<String>::new(), "the drill left something behind");
+    assert_eq!(
+        left(place),
+        Vec::<String>::new(),
+        "the drill left something behind"
+    );
 }
 
 /// Starts a drill that does not end by itself, and waits until it is in the middle of it.
 fn started(place: &Place) -> Child {
     let mut command = place.command("chaos-backup-check");
-    command.arg("drill").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .arg("drill")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let child = command.spawn().expect("the tool starts");
     let start = Instant::now();
-    while !left(place).iter().any(|line| line.contains("chaos_drill_") && line.contains("SELECT")) {
-        assert!(start.elapsed() < Duration::from_secs(60), "the drill does not come to its query: {:?}", left(place));
+    while !left(place)
+        .iter()
+        .any(|line| line.contains("chaos_drill_") && line.contains("SELECT"))
+    {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the drill does not come to its query: {:?}",
+            left(place)
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     child
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").arg(name).arg(child.id().to_string()).status().expect("kill is there");
+    let sent = Command::new("kill")
+        .arg(name)
+        .arg(child.id().to_string())
+        .status()
+        .expect("kill is there");
     assert!(sent.success());
 }
 
@@ -91,8 +117,15 @@ fn signal(child: &Child, name: &str) {
 fn a_drill_restores_and_later_checks_want_its_evidence() {
     let place = dump_place("[[drill.query]]\nsql = 'SELECT count(*) = 100 FROM users'\n");
     let ran = place.tool("chaos-backup-check", &[]).exits(3);
-    let (found, message) = status(&ran.record("chaos.backup/1"), "backup.restore_tested", "db.dump");
-    assert_eq!((found.as_str(), message.as_str()), ("unknown", "no drill has restored it"));
+    let (found, message) = status(
+        &ran.record("chaos.backup/1"),
+        "backup.restore_tested",
+        "db.dump",
+    );
+    assert_eq!(
+        (found.as_str(), message.as_str()),
+        ("unknown", "no drill has restored it")
+    );
 
     let ran = place.tool("chaos-backup-check", &["drill", "db"]);
     let record = ran.record("chaos.backup/1");
@@ -100,31 +133,71 @@ fn a_drill_restores_and_later_checks_want_its_evidence() {
     for id in ["drill.restored", "drill.rows", "drill.evidence"] {
         assert_eq!(status(&record, id, "db.dump").0, "pass", "{}", ran.show());
     }
-    assert_eq!(record["data"]["items"][0]["drill"]["rows"], 395, "{}", ran.show());
+    assert_eq!(
+        record["data"]["items"][0]["drill"]["rows"],
+        395,
+        "{}",
+        ran.show()
+    );
     nothing_left(&place);
 
     let ran = place.tool("chaos-backup-check", &[]).exits(0);
     let record = ran.record("chaos.backup/1");
     let (found, message) = status(&record, "backup.restore_tested", "db.dump");
     assert_eq!(found, "pass");
-    assert!(message.starts_with("this very file was restored in "), "{message}");
+    assert!(
+        message.starts_with("this very file was restored in "),
+        "{message}"
+    );
     assert_eq!(record["data"]["action"], "check");
 
     // A question with the wrong answer: what was proven is no more.
-    place.shell("sed -i 's/count(.) = 100/count(*) = 6/' chaos.toml").exits(0);
+    place
+        .shell("sed -i 's/count(.) = 100/count(*) = 6/' chaos.toml")
+        .exits(0);
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(1);
-    assert_eq!(status(&ran.record("chaos.backup/1"), "drill.query", "").0, "fail", "{}", ran.show());
+    assert_eq!(
+        status(&ran.record("chaos.backup/1"), "drill.query", "").0,
+        "fail",
+        "{}",
+        ran.show()
+    );
     let ran = place.tool("chaos-backup-check", &[]).exits(1);
-    assert_eq!(status(&ran.record("chaos.backup/1"), "backup.restore_tested", "db.dump").0, "fail", "{}", ran.show());
+    assert_eq!(
+        status(
+            &ran.record("chaos.backup/1"),
+            "backup.restore_tested",
+            "db.dump"
+        )
+        .0,
+        "fail",
+        "{}",
+        ran.show()
+    );
 
     // Old evidence proves nothing.
-    place.shell("sed -i 's/count(.) = 6/count(*) = 100/' chaos.toml").exits(0);
+    place
+        .shell("sed -i 's/count(.) = 6/count(*) = 100/' chaos.toml")
+        .exits(0);
     place.tool("chaos-backup-check", &["drill"]).exits(0);
-    place.shell("sed -i 's/\"time\":\"2[0-9]*/\"time\":\"2020/' drills/*.json").exits(0);
+    place
+        .shell("sed -i 's/\"time\":\"2[0-9]*/\"time\":\"2020/' drills/*.json")
+        .exits(0);
     let ran = place.tool("chaos-backup-check", &[]).exits(1);
-    let (found, message) = status(&ran.record("chaos.backup/1"), "backup.restore_tested", "db.dump");
-    assert!(found == "fail" && message.contains("is the limit"), "{}", ran.show());
-    place.tool("chaos-backup-check", &["drill", "no-such"]).exits(2).says("no backup is called");
+    let (found, message) = status(
+        &ran.record("chaos.backup/1"),
+        "backup.restore_tested",
+        "db.dump",
+    );
+    assert!(
+        found == "fail" && message.contains("is the limit"),
+        "{}",
+        ran.show()
+    );
+    place
+        .tool("chaos-backup-check", &["drill", "no-such"])
+        .exits(2)
+        .says("no backup is called");
 }
 
 #[test]
@@ -137,10 +210,19 @@ fn nothing_is_left_of_a_drill_that_is_stopped() {
         let status = child.wait().expect("it ends");
         assert_eq!(status.code(), code, "{name}");
         nothing_left(&place);
-        assert!(!place.path().join("drills").exists(), "a drill that was stopped proves nothing");
+        assert!(
+            !place.path().join("drills").exists(),
+            "a drill that was stopped proves nothing"
+        );
     }
-    let ran = place.tool("chaos-backup-check", &["drill", "--deadline", "8s"]).exits(3);
-    assert!(status(&ran.record("chaos.backup/1"), "drill.restored", "db.dump").1.contains("not finished in 8s"));
+    let ran = place
+        .tool("chaos-backup-check", &["drill", "--deadline", "8s"])
+        .exits(3);
+    assert!(
+        status(&ran.record("chaos.backup/1"), "drill.restored", "db.dump")
+            .1
+            .contains("not finished in 8s")
+    );
     nothing_left(&place);
 }
 
@@ -150,20 +232,38 @@ fn what_keeps_a_drill_from_being_made_is_unknown_and_named() {
     let place = dump_place("");
     // A server that is older than the dump.
     let mut dump = fixture("pgdump/gzip.dump");
-    let at = dump.windows(3).position(|window| window == b"15.").expect("the server's version is in the header");
+    let at = dump
+        .windows(3)
+        .position(|window| window == b"15.")
+        .expect("the server's version is in the header");
     dump[at..at + 2].copy_from_slice(b"99");
     fs::write(place.path().join("db.dump"), &dump).expect("written");
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(3);
     let (found, message) = status(&ran.record("chaos.backup/1"), "drill.restored", "db.dump");
-    assert!(found == "unknown" && message.contains("the dump was made of 99."), "{}", ran.show());
+    assert!(
+        found == "unknown" && message.contains("the dump was made of 99."),
+        "{}",
+        ran.show()
+    );
     nothing_left(&place);
     // Damage is seen before anything is restored.
-    fs::write(place.path().join("db.dump"), &fixture("pgdump/gzip.dump")[..9000]).expect("written");
+    fs::write(
+        place.path().join("db.dump"),
+        &fixture("pgdump/gzip.dump")[..9000],
+    )
+    .expect("written");
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(1);
     let (found, message) = status(&ran.record("chaos.backup/1"), "drill.restored", "db.dump");
-    assert!(found == "fail" && message.contains("was not restored"), "{}", ran.show());
+    assert!(
+        found == "fail" && message.contains("was not restored"),
+        "{}",
+        ran.show()
+    );
     fs::write(place.path().join("db.dump"), fixture("pgdump/gzip.dump")).expect("written");
-    assert!(!place.path().join("drills").exists(), "nothing was restored, and nothing is proven");
+    assert!(
+        !place.path().join("drills").exists(),
+        "nothing was restored, and nothing is proven"
+    );
 }
 
 #[test]
@@ -176,11 +276,23 @@ fn a_full_disk_is_unknown_and_leaves_nothing() {
     );
     let ran = place.run_in_own_mounts(&line).exits(3);
     let said = ran.stdout();
-    let record: Value = serde_json::from_str(said.lines().find(|line| line.contains("drill.restored")).unwrap_or("{}"))
-        .unwrap_or_else(|error| panic!("{error}: {}", ran.show()));
+    let record: Value = serde_json::from_str(
+        said.lines()
+            .find(|line| line.contains("drill.restored"))
+            .unwrap_or("{}"),
+    )
+    .unwrap_or_else(|error| panic!("{error}: {}", ran.show()));
     let (found, message) = status(&record, "drill.restored", "db.dump");
-    assert!(found == "unknown" && message.contains("is full"), "{}", ran.show());
-    assert!(!said.lines().any(|line| line.starts_with('/')), "it left files: {}", ran.show());
+    assert!(
+        found == "unknown" && message.contains("is full"),
+        "{}",
+        ran.show()
+    );
+    assert!(
+        !said.lines().any(|line| line.starts_with('/')),
+        "it left files: {}",
+        ran.show()
+    );
 }
 
 trait OwnMounts {
@@ -207,15 +319,28 @@ impl Forward {
         let mut child = kubectl_command()
             .arg("--kubeconfig")
             .arg(cluster.state().join("admin.kubeconfig"))
-            .args(["port-forward", "-n", SHOP, "deployment/ecommerce-database-deployment", ":5432"])
+            .args([
+                "port-forward",
+                "-n",
+                SHOP,
+                "deployment/ecommerce-database-deployment",
+                ":5432",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .expect("kubectl was built");
         let mut line = String::new();
         let mut talk = BufReader::new(child.stdout.take().expect("piped"));
         talk.read_line(&mut line).expect("it says its port");
-        let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-        Forward { child, port: port.unwrap_or_else(|| panic!("no port in {line:?}")), _talk: talk }
+        let port = line
+            .split("127.0.0.1:")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next()?.parse().ok());
+        Forward {
+            child,
+            port: port.unwrap_or_else(|| panic!("no port in {line:?}")),
+            _talk: talk,
+        }
     }
 }
 
@@ -248,11 +373,24 @@ fn the_live_database_is_refused_by_what_it_is() {
     let forward = Forward::to_database(&cluster);
     let secret = |key: &str| {
         let path = format!("jsonpath={{.data.{key}}}");
-        let text = cluster.kubectl(&["get", "secret", "-n", SHOP, "ecommerce-database-credentials", "-o", &path]);
+        let text = cluster.kubectl(&[
+            "get",
+            "secret",
+            "-n",
+            SHOP,
+            "ecommerce-database-credentials",
+            "-o",
+            &path,
+        ]);
         let place = cluster.place.shell(&format!("echo {text} | base64 -d"));
         place.stdout()
     };
-    let url = format!("postgres://{}:{}@127.0.0.1:{}/ecommerce", secret("username"), secret("password"), forward.port);
+    let url = format!(
+        "postgres://{}:{}@127.0.0.1:{}/ecommerce",
+        secret("username"),
+        secret("password"),
+        forward.port
+    );
     let mut place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
     place = place.env("SCRATCH", &url);
     fs::write(place.path().join("db.dump"), fixture("pgdump/gzip.dump")).expect("written");
@@ -265,13 +403,23 @@ fn the_live_database_is_refused_by_what_it_is() {
     config("[database]\ndeployment = 'ecommerce-database-deployment'\nname = 'ecommerce'\n");
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(4);
     let (found, message) = status(&ran.record("chaos.backup/1"), "drill.restored", "db.dump");
-    assert!(found == "unknown" && message.contains("is the live database"), "{}", ran.show());
-    assert!(!ran.show().contains(&secret("password")), "no password: {}", ran.show());
+    assert!(
+        found == "unknown" && message.contains("is the live database"),
+        "{}",
+        ran.show()
+    );
+    assert!(
+        !ran.show().contains(&secret("password")),
+        "no password: {}",
+        ran.show()
+    );
     // What can't be told from the live database is refused as well.
     config("");
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(4);
     assert!(
-        status(&ran.record("chaos.backup/1"), "drill.restored", "db.dump").1.contains("cannot be told"),
+        status(&ran.record("chaos.backup/1"), "drill.restored", "db.dump")
+            .1
+            .contains("cannot be told"),
         "{}",
         ran.show()
     );
@@ -283,14 +431,17 @@ struct OwnNamespace<'c>(&'c Cluster);
 
 impl OwnNamespace<'_> {
     fn new(cluster: &Cluster) -> OwnNamespace<'_> {
-        cluster.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {OWN}}}}}"));
+        cluster.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {OWN}}}}}"
+        ));
         OwnNamespace(cluster)
     }
 }
 
 impl Drop for OwnNamespace<'_> {
     fn drop(&mut self) {
-        self.0.kubectl(&["delete", "namespace", OWN, "--ignore-not-found"]);
+        self.0
+            .kubectl(&["delete", "namespace", OWN, "--ignore-not-found"]);
     }
 }
 
@@ -310,36 +461,65 @@ fn configuration_is_exported_held_against_the_cluster_and_applied_for_a_trial() 
     let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
     fs::create_dir(place.path().join("conf")).expect("made");
     let backup = |name: &str| {
-        format!("[[backup]]\nname = '{name}'\nkind = 'kubernetes'\npath = 'conf/{name}.yaml'\nresources = ['{name}']\n")
+        format!(
+            "[[backup]]\nname = '{name}'\nkind = 'kubernetes'\npath = 'conf/{name}.yaml'\nresources = ['{name}']\n"
+        )
     };
-    let config = format!("[application]\nnamespace = '{OWN}'\n{}{}[drill]\n", backup("configmaps"), backup("secrets"));
+    let config = format!(
+        "[application]\nnamespace = '{OWN}'\n{}{}[drill]\n",
+        backup("configmaps"),
+        backup("secrets")
+    );
     place.file("chaos.toml", &config);
     place.tool("chaos-backup-check", &["export"]).exits(0);
     let mode = |name: &str| {
         let metadata = fs::metadata(place.path().join(name)).expect("there");
         std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
     };
-    assert_eq!((mode("conf/secrets.yaml"), mode("conf/configmaps.yaml")), (0o600, 0o644));
+    assert_eq!(
+        (mode("conf/secrets.yaml"), mode("conf/configmaps.yaml")),
+        (0o600, 0o644)
+    );
 
     // kubectl reads in it what the cluster has.
     let read = |args: &[&str]| serde_json::from_str::<Value>(&cluster.kubectl(args)).expect("JSON");
-    let file = place.path().join("conf/configmaps.yaml").display().to_string();
+    let file = place
+        .path()
+        .join("conf/configmaps.yaml")
+        .display()
+        .to_string();
     let kept = read(&["create", "--dry-run=client", "-o", "json", "-f", &file]);
     let live = read(&["get", "configmap", "odd", "-n", OWN, "-o", "json"]);
     for part in ["data", "binaryData"] {
         assert_eq!(kept[part], live[part], "{part}");
     }
     assert_eq!(kept["metadata"]["labels"], live["metadata"]["labels"]);
-    assert!(kept["metadata"].get("uid").is_none() && kept["metadata"].get("resourceVersion").is_none(), "{kept}");
+    assert!(
+        kept["metadata"].get("uid").is_none() && kept["metadata"].get("resourceVersion").is_none(),
+        "{kept}"
+    );
 
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(0);
-    let (found, message) = status(&ran.record("chaos.backup/1"), "drill.restored", "conf/secrets.yaml");
-    assert!(found == "pass" && message.contains("1 object, each accepted"), "{}", ran.show());
+    let (found, message) = status(
+        &ran.record("chaos.backup/1"),
+        "drill.restored",
+        "conf/secrets.yaml",
+    );
+    assert!(
+        found == "pass" && message.contains("1 object, each accepted"),
+        "{}",
+        ran.show()
+    );
     let ran = place.tool("chaos-backup-check", &[]).exits(0);
     let record = ran.record("chaos.backup/1");
     for name in ["conf/configmaps.yaml", "conf/secrets.yaml"] {
         for id in ["backup.live", "backup.restorable", "backup.restore_tested"] {
-            assert_eq!(status(&record, id, name).0, "pass", "{id} {name} {}", ran.show());
+            assert_eq!(
+                status(&record, id, name).0,
+                "pass",
+                "{id} {name} {}",
+                ran.show()
+            );
         }
     }
 
@@ -354,32 +534,88 @@ fn configuration_is_exported_held_against_the_cluster_and_applied_for_a_trial() 
         r#"{"stringData":{"password":"hunter3hunter3","more":"x"}}"#,
     ]);
     let ran = place.tool("chaos-backup-check", &[]).exits(0);
-    let (found, message) = status(&ran.record("chaos.backup/1"), "backup.live", "conf/secrets.yaml");
-    assert!(found == "warn" && message.contains("key \"password\" changed"), "{}", ran.show());
-    place.shell("touch -d '+90 seconds' conf/secrets.yaml").exits(0);
-    let ran = place.tool("chaos-backup-check", &[]).exits(1);
-    let (found, message) = status(&ran.record("chaos.backup/1"), "backup.live", "conf/secrets.yaml");
-    assert!(found == "fail" && message.contains("has not changed since"), "{}", ran.show());
-    assert!(!ran.show().contains("hunter") && !ran.show().contains("aHVudGVy"), "no value: {}", ran.show());
-
-    // What the runbook's own command writes conflicts when it is applied; a namespace without any keeps the old backup.
-    let runbook = cluster.kubectl(&["get", "configmaps", "-n", OWN, "-o", "yaml"]);
-    fs::write(place.path().join("conf/configmaps.yaml"), format!("{runbook}\n")).expect("written");
-    let ran = place.tool("chaos-backup-check", &[]);
-    let (found, message) = status(&ran.record("chaos.backup/1"), "backup.restorable", "conf/configmaps.yaml");
-    assert!(found == "warn" && message.contains("resourceVersion in 2"), "{}", ran.show());
-    let before = fs::read(place.path().join("conf/secrets.yaml")).expect("there");
-    let ran = place.tool("chaos-backup-check", &["export", "secrets", "-n", "no-such-namespace"]).exits(1);
-    assert!(
-        status(&ran.record("chaos.backup/1"), "backup.exported", "conf/secrets.yaml").1.contains("nothing was written")
+    let (found, message) = status(
+        &ran.record("chaos.backup/1"),
+        "backup.live",
+        "conf/secrets.yaml",
     );
-    assert_eq!(fs::read(place.path().join("conf/secrets.yaml")).expect("there"), before);
+    assert!(
+        found == "warn" && message.contains("key \"password\" changed"),
+        "{}",
+        ran.show()
+    );
+    place
+        .shell("touch -d '+90 seconds' conf/secrets.yaml")
+        .exits(0);
+    let ran = place.tool("chaos-backup-check", &[]).exits(1);
+    let (found, message) = status(
+        &ran.record("chaos.backup/1"),
+        "backup.live",
+        "conf/secrets.yaml",
+    );
+    assert!(
+        found == "fail" && message.contains("has not changed since"),
+        "{}",
+        ran.show()
+    );
+    assert!(
+        !ran.show().contains("hunter") && !ran.show().contains("aHVudGVy"),
+        "no value: {}",
+        ran.show()
+    );
+
+    // What the runbook's own command writes conflicts when it is applied; a namespace without any
+    // keeps the old backup.
+    let runbook = cluster.kubectl(&["get", "configmaps", "-n", OWN, "-o", "yaml"]);
+    fs::write(
+        place.path().join("conf/configmaps.yaml"),
+        format!("{runbook}\n"),
+    )
+    .expect("written");
+    let ran = place.tool("chaos-backup-check", &[]);
+    let (found, message) = status(
+        &ran.record("chaos.backup/1"),
+        "backup.restorable",
+        "conf/configmaps.yaml",
+    );
+    assert!(
+        found == "warn" && message.contains("resourceVersion in 2"),
+        "{}",
+        ran.show()
+    );
+    let before = fs::read(place.path().join("conf/secrets.yaml")).expect("there");
+    let ran = place
+        .tool(
+            "chaos-backup-check",
+            &["export", "secrets", "-n", "no-such-namespace"],
+        )
+        .exits(1);
+    assert!(
+        status(
+            &ran.record("chaos.backup/1"),
+            "backup.exported",
+            "conf/secrets.yaml"
+        )
+        .1
+        .contains("nothing was written")
+    );
+    assert_eq!(
+        fs::read(place.path().join("conf/secrets.yaml")).expect("there"),
+        before
+    );
 
     // Who may not list Secrets can't tell, and is told why.
     let nobody = cluster.as_user("nobody");
-    let ran = place.tool("chaos-backup-check", &["--kubeconfig", &nobody]).exits(3);
+    let ran = place
+        .tool("chaos-backup-check", &["--kubeconfig", &nobody])
+        .exits(3);
     assert_eq!(
-        status(&ran.record("chaos.backup/1"), "backup.live", "conf/secrets.yaml").0,
+        status(
+            &ran.record("chaos.backup/1"),
+            "backup.live",
+            "conf/secrets.yaml"
+        )
+        .0,
         "unknown",
         "{}",
         ran.show()
@@ -390,11 +626,17 @@ fn configuration_is_exported_held_against_the_cluster_and_applied_for_a_trial() 
         .expect("there")
         .replace("name: odd", "name: Odd_Name");
     fs::write(place.path().join("conf/configmaps.yaml"), bad).expect("written");
-    let ran = place.tool("chaos-backup-check", &["drill", "configmaps"]).exits(1);
+    let ran = place
+        .tool("chaos-backup-check", &["drill", "configmaps"])
+        .exits(1);
     assert!(
-        status(&ran.record("chaos.backup/1"), "drill.restored", "conf/configmaps.yaml")
-            .1
-            .contains("ConfigMap Odd_Name"),
+        status(
+            &ran.record("chaos.backup/1"),
+            "drill.restored",
+            "conf/configmaps.yaml"
+        )
+        .1
+        .contains("ConfigMap Odd_Name"),
         "{}",
         ran.show()
     );

@@ -17,27 +17,53 @@ fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
         ("workload.ready", "deployment/ecommerce-backend-deployment"),
         ("pods.ready", "namespace/ecommerce-production"),
         ("service.endpoints", "service/ecommerce-frontend-service"),
-        ("service.http", "http://ecommerce-backend-service.ecommerce-production:8000/health"),
+        (
+            "service.http",
+            "http://ecommerce-backend-service.ecommerce-production:8000/health",
+        ),
         ("node.conditions", "node/node1"),
         ("node.usage", "node/node1"),
         ("pods.usage", "namespace/ecommerce-production"),
-        ("monitoring.prometheus", "http://prometheus-service.monitoring:9090/api/v1/query?query=up"),
-        ("monitoring.grafana", "http://grafana-service.monitoring:3000/api/health"),
-        ("monitoring.alertmanager", "deployment/alertmanager-deployment"),
+        (
+            "monitoring.prometheus",
+            "http://prometheus-service.monitoring:9090/api/v1/query?query=up",
+        ),
+        (
+            "monitoring.grafana",
+            "http://grafana-service.monitoring:3000/api/health",
+        ),
+        (
+            "monitoring.alertmanager",
+            "deployment/alertmanager-deployment",
+        ),
     ] {
-        assert_eq!(check(&record, id, object)["status"], "pass", "{}", ran.show());
+        assert_eq!(
+            check(&record, id, object)["status"],
+            "pass",
+            "{}",
+            ran.show()
+        );
     }
     // Without a file a tool works on what its flags name.
     let bare = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
     let ran = bare.tool("chaos-health", &["-n", "monitoring"]);
     let record = ran.record("chaos.health/1");
     assert_eq!(
-        check(&record, "workload.ready", "deployment/prometheus-deployment")["status"],
+        check(
+            &record,
+            "workload.ready",
+            "deployment/prometheus-deployment"
+        )["status"],
         "pass",
         "{}",
         ran.show()
     );
-    assert_eq!(check(&record, "service.endpoints", "service/grafana-service")["status"], "pass", "{}", ran.show());
+    assert_eq!(
+        check(&record, "service.endpoints", "service/grafana-service")["status"],
+        "pass",
+        "{}",
+        ran.show()
+    );
 }
 
 #[test]
@@ -53,7 +79,11 @@ fn health_while_a_pod_is_down_fails() {
     });
     let ran = ran.exits(1);
     let record = ran.record("chaos.health/1");
-    let backend = check(&record, "workload.ready", "deployment/ecommerce-backend-deployment");
+    let backend = check(
+        &record,
+        "workload.ready",
+        "deployment/ecommerce-backend-deployment",
+    );
     assert_eq!(backend["status"], "fail", "{}", ran.show());
     assert_eq!(backend["message"], "wants 3 ready pods, has 2");
     cluster.until("health", || {
@@ -70,20 +100,38 @@ fn what_cannot_be_seen_is_unknown_and_named() {
 
     let ran = place.tool("chaos-health", &["-n", "nowhere"]).exits(3);
     let record = ran.record("chaos.health/1");
-    assert_eq!(check(&record, "namespace.exists", "namespace/nowhere")["message"], "there is no such namespace");
+    assert_eq!(
+        check(&record, "namespace.exists", "namespace/nowhere")["message"],
+        "there is no such namespace"
+    );
 
     let nobody = cluster.as_user("nobody");
-    let ran = place.tool("chaos-health", &["--kubeconfig", &nobody]).exits(3);
+    let ran = place
+        .tool("chaos-health", &["--kubeconfig", &nobody])
+        .exits(3);
     let record = ran.record("chaos.health/1");
     let pods = check(&record, "pods.ready", "");
     assert_eq!(pods["status"], "unknown");
     assert!(
-        pods["message"].as_str().is_some_and(|m| m.contains("forbidden") && m.contains("nobody")),
+        pods["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("forbidden") && m.contains("nobody")),
         "{}",
         ran.show()
     );
-    assert!(pods["hint"].as_str().is_some_and(|hint| hint.contains("can-i")), "{}", ran.show());
-    assert_eq!(check(&record, "service.http", "")["status"], "unknown", "{}", ran.show());
+    assert!(
+        pods["hint"]
+            .as_str()
+            .is_some_and(|hint| hint.contains("can-i")),
+        "{}",
+        ran.show()
+    );
+    assert_eq!(
+        check(&record, "service.http", "")["status"],
+        "unknown",
+        "{}",
+        ran.show()
+    );
 }
 
 #[test]
@@ -100,7 +148,13 @@ fn without_a_metrics_api_usage_is_unknown() {
     assert_eq!(check(&record, "node.usage", "")["status"], "unknown");
     let pods = check(&record, "pods.usage", "");
     assert_eq!(pods["status"], "unknown");
-    assert!(pods["hint"].as_str().is_some_and(|hint| hint.contains("metrics-server")), "{}", ran.show());
+    assert!(
+        pods["hint"]
+            .as_str()
+            .is_some_and(|hint| hint.contains("metrics-server")),
+        "{}",
+        ran.show()
+    );
     cluster.until("the metrics API", || {
         let ran = cluster.place.tool("chaos-health", &[]);
         ran.stdout().contains("\"verdict\":\"pass\"").then_some(ran)
@@ -118,10 +172,19 @@ fn an_expired_certificate_is_named_as_such() {
          openssl x509 -req -in old.csr -CA {0}/ca.crt -CAkey {0}/ca.key -set_serial 7 -days -1 -extfile old.ext -out old.crt 2>/dev/null",
         pki.display()
     );
-    let made =
-        Command::new("bash").arg("-c").arg(script).current_dir(cluster.place.path()).status().expect("bash is there");
+    let made = Command::new("bash")
+        .arg("-c")
+        .arg(script)
+        .current_dir(cluster.place.path())
+        .status()
+        .expect("bash is there");
     assert!(made.success());
-    let server = cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]);
+    let server = cluster.kubectl(&[
+        "config",
+        "view",
+        "-o",
+        "jsonpath={.clusters[0].cluster.server}",
+    ]);
     let kubeconfig = format!(
         "{{apiVersion: v1, kind: Config, current-context: old, contexts: [{{name: old, context: {{cluster: c, user: u}}}}],
           clusters: [{{name: c, cluster: {{server: '{server}', certificate-authority: {}/ca.crt}}}}],
@@ -129,8 +192,15 @@ fn an_expired_certificate_is_named_as_such() {
         pki.display(),
         cluster.place.path().display()
     );
-    let path = cluster.place.file("old-kubeconfig", &kubeconfig).display().to_string();
-    let ran = cluster.place.tool("chaos-health", &["--kubeconfig", &path]).exits(3);
+    let path = cluster
+        .place
+        .file("old-kubeconfig", &kubeconfig)
+        .display()
+        .to_string();
+    let ran = cluster
+        .place
+        .tool("chaos-health", &["--kubeconfig", &path])
+        .exits(3);
     assert!(ran.stdout().contains("expired"), "{}", ran.show());
 }
 
@@ -148,27 +218,57 @@ fn inside_the_cluster_it_is_the_service_account_and_asks_directly() {
            {apiVersion: v1, kind: Pod, metadata: {name: looker, namespace: default}, spec: {serviceAccountName: looker,
             terminationGracePeriodSeconds: 0, containers: [{name: looker, image: 'chaos.test/shop:1', command: [sleep, '300']}]}}]}",
     );
-    cluster.kubectl(&["wait", "--for=condition=Ready", "pod/looker", "-n", "default", "--timeout=60s"]);
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "pod/looker",
+        "-n",
+        "default",
+        "--timeout=60s",
+    ]);
     let inside = ["exec", "-i", "-n", "default", "looker", "--", "sh", "-c"];
     let bring = |file: &std::path::Path, to: &str| {
-        cluster.kubectl_fed(file, &[&inside[..], &[&format!("cat > {to} && chmod 755 {to}")]].concat());
+        cluster.kubectl_fed(
+            file,
+            &[&inside[..], &[&format!("cat > {to} && chmod 755 {to}")]].concat(),
+        );
     };
-    bring(&chaos_tests::run::bin().join("chaos-health"), "/tmp/chaos-health");
+    bring(
+        &chaos_tests::run::bin().join("chaos-health"),
+        "/tmp/chaos-health",
+    );
     bring(&cluster.place.path().join("chaos.toml"), "/tmp/chaos.toml");
     let run = "cd /tmp && ./chaos-health < /dev/null > out 2> err; echo $?; cat out";
     let said = cluster.kubectl(&[&inside[..], &[run]].concat());
-    cluster.kubectl(&["delete", "pod/looker", "serviceaccount/looker", "-n", "default", "--wait=false"]);
+    cluster.kubectl(&[
+        "delete",
+        "pod/looker",
+        "serviceaccount/looker",
+        "-n",
+        "default",
+        "--wait=false",
+    ]);
     cluster.kubectl(&["delete", "clusterrolebinding", "chaos-test-looker"]);
     // That account may not look at nodes, so the verdict is unknown; everything else can be seen.
     assert!(said.starts_with("3\n"), "{said}");
     let record = chaos_tests::strict::read(said.lines().last().unwrap_or_default())
         .unwrap_or_else(|why| panic!("{why}: {said}"));
     assert!(record["data"]["cluster"].get("context").is_none(), "{said}");
-    let http = check(&record, "service.http", "http://ecommerce-backend-service.ecommerce-production:8000/health");
-    assert_eq!((http["status"].as_str(), http["vantage"].as_str()), (Some("pass"), Some("direct")), "{said}");
+    let http = check(
+        &record,
+        "service.http",
+        "http://ecommerce-backend-service.ecommerce-production:8000/health",
+    );
+    assert_eq!(
+        (http["status"].as_str(), http["vantage"].as_str()),
+        (Some("pass"), Some("direct")),
+        "{said}"
+    );
     let nodes = check(&record, "node.conditions", "");
     assert!(
-        nodes["message"].as_str().is_some_and(|message| message.contains("system:serviceaccount:default:looker")),
+        nodes["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("system:serviceaccount:default:looker")),
         "{said}"
     );
 }
@@ -179,20 +279,36 @@ fn every_vantage_reaches_the_services_and_is_named() {
     let cluster = Cluster::new();
     cluster.whole();
     cluster.config(&|text| {
-        text.replace("port = 3000\n# namespace", "port = 3000\nvantage = \"port-forward\"\n# namespace")
-            .replace("port = 8000\n", "port = 8000\nvantage = \"exec:deployment/ecommerce-frontend-deployment\"\n")
+        text.replace(
+            "port = 3000\n# namespace",
+            "port = 3000\nvantage = \"port-forward\"\n# namespace",
+        )
+        .replace(
+            "port = 8000\n",
+            "port = 8000\nvantage = \"exec:deployment/ecommerce-frontend-deployment\"\n",
+        )
     });
     let ran = cluster.place.tool("chaos-health", &[]).exits(0);
     let record = ran.record("chaos.health/1");
     for (url, vantage) in [
-        ("http://ecommerce-frontend-service.ecommerce-production:3000/health", "port-forward"),
+        (
+            "http://ecommerce-frontend-service.ecommerce-production:3000/health",
+            "port-forward",
+        ),
         (
             "http://ecommerce-backend-service.ecommerce-production:8000/health",
             "exec:deployment/ecommerce-frontend-deployment",
         ),
-        ("http://prometheus-service.monitoring:9090/-/ready", "api-proxy"),
+        (
+            "http://prometheus-service.monitoring:9090/-/ready",
+            "api-proxy",
+        ),
     ] {
-        let id = if url.contains("monitoring") { "monitoring.prometheus" } else { "service.http" };
+        let id = if url.contains("monitoring") {
+            "monitoring.prometheus"
+        } else {
+            "service.http"
+        };
         let http = check(&record, id, url);
         assert_eq!(
             (http["status"].as_str(), http["vantage"].as_str()),
@@ -205,6 +321,10 @@ fn every_vantage_reaches_the_services_and_is_named() {
     cluster.config(&|text| text.replace("port = 8000\n", "port = 8000\nvantage = \"direct\"\n"));
     let ran = cluster.place.tool("chaos-health", &[]).exits(3);
     let record = ran.record("chaos.health/1");
-    let http = check(&record, "service.http", "http://ecommerce-backend-service.ecommerce-production:8000/health");
+    let http = check(
+        &record,
+        "service.http",
+        "http://ecommerce-backend-service.ecommerce-production:8000/health",
+    );
     assert_eq!(http["status"], "unknown", "{}", ran.show());
 }

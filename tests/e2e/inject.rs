@@ -9,7 +9,16 @@ use chaos_tests::run::{check, in_time};
 
 /// Leases that runs hold.
 fn leases(cluster: &Cluster) -> String {
-    cluster.kubectl(&["get", "leases", "-n", SHOP, "-l", "chaos-runbook/run", "-o", "name"])
+    cluster.kubectl(&[
+        "get",
+        "leases",
+        "-n",
+        SHOP,
+        "-l",
+        "chaos-runbook/run",
+        "-o",
+        "name",
+    ])
 }
 
 /// Health of the shop as a stream.
@@ -30,17 +39,33 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
         let ran = cluster.place.fed("chaos-inject", args, input).exits(status);
         // The lines before it may be the garbage that this is about.
         let last = ran.stdout().lines().last().unwrap_or_default().to_owned();
-        let record = chaos_tests::strict::read(&last).unwrap_or_else(|why| panic!("{why}\n{}", ran.show()));
+        let record =
+            chaos_tests::strict::read(&last).unwrap_or_else(|why| panic!("{why}\n{}", ran.show()));
         assert_eq!(record["data"]["outcome"], "refused", "{}", ran.show());
         assert_eq!(record["verdict"], "unknown");
-        assert!(record["data"]["reason"].as_str().is_some_and(|reason| reason.contains(why)), "{why}\n{}", ran.show());
+        assert!(
+            record["data"]["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains(why)),
+            "{why}\n{}",
+            ran.show()
+        );
         assert!(record["data"].get("injected").is_none());
     };
     let failed = good.replace("\"verdict\":\"pass\"", "\"verdict\":\"fail\"");
     let stale = good.replace("\"time\":\"2", "\"time\":\"1");
-    let elsewhere = good.replace("\"namespace\":\"ecommerce-production\"", "\"namespace\":\"staging\"");
+    let elsewhere = good.replace(
+        "\"namespace\":\"ecommerce-production\"",
+        "\"namespace\":\"staging\"",
+    );
     let stranger = {
-        let id = cluster.kubectl(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);
+        let id = cluster.kubectl(&[
+            "get",
+            "namespace",
+            "kube-system",
+            "-o",
+            "jsonpath={.metadata.uid}",
+        ]);
         good.replace(&id, "00000000-0000-0000-0000-000000000000")
     };
     refused(&RUN, &failed, "gate.health", 4);
@@ -50,13 +75,40 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
     refused(&RUN, "", "gate.stream", 3);
     refused(&RUN, &good[..good.len() / 2], "gate.stream", 3);
     refused(&RUN[..2], &good, "gate.consent", 4);
-    let last = ["run", "pod-failure", "--yes", "--workload", "deployment/ecommerce-database-deployment"];
+    let last = [
+        "run",
+        "pod-failure",
+        "--yes",
+        "--workload",
+        "deployment/ecommerce-database-deployment",
+    ];
     refused(&last, &good, "limit.survivors", 4);
-    let all = ["run", "pod-failure", "--yes", "-l", "app=ecommerce-backend", "--count", "3"];
+    let all = [
+        "run",
+        "pod-failure",
+        "--yes",
+        "-l",
+        "app=ecommerce-backend",
+        "--count",
+        "3",
+    ];
     refused(&all, &good, "limit.survivors", 4);
-    refused(&["run", "pod-failure", "--yes", "--pod", "no-such-pod"], &good, "no-such-pod", 4);
     refused(
-        &["run", "pod-failure", "--yes", "-n", "monitoring", "--workload", "deployment/grafana-deployment"],
+        &["run", "pod-failure", "--yes", "--pod", "no-such-pod"],
+        &good,
+        "no-such-pod",
+        4,
+    );
+    refused(
+        &[
+            "run",
+            "pod-failure",
+            "--yes",
+            "-n",
+            "monitoring",
+            "--workload",
+            "deployment/grafana-deployment",
+        ],
         &good,
         "limit",
         4,
@@ -64,11 +116,17 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
     cluster.config(&|text| text.replace("max_share_percent = 50.0", "max_share_percent = 10.0"));
     refused(&RUN, &good, "limit.share", 4);
     cluster.config(&|text| {
-        text.replace("namespaces = [\"ecommerce-production\", \"monitoring\"]", "namespaces = [\"staging\"]")
+        text.replace(
+            "namespaces = [\"ecommerce-production\", \"monitoring\"]",
+            "namespaces = [\"staging\"]",
+        )
     });
     refused(&RUN, &good, "limit.namespace", 4);
     cluster.config(&|text| text);
-    cluster.place.tool("chaos-inject", &["plan", "pod-failure"]).exits(0);
+    cluster
+        .place
+        .tool("chaos-inject", &["plan", "pod-failure"])
+        .exits(0);
     assert_eq!(cluster.writes_since(mark), Vec::<String>::new());
 }
 
@@ -85,20 +143,52 @@ fn without_the_permission_or_a_journal_nothing_is_written() {
     let mark = cluster.mark();
     let ran = cluster
         .place
-        .fed("chaos-inject", &["run", "pod-failure", "--yes", "--kubeconfig", &viewer, "--override", "test"], &good)
+        .fed(
+            "chaos-inject",
+            &[
+                "run",
+                "pod-failure",
+                "--yes",
+                "--kubeconfig",
+                &viewer,
+                "--override",
+                "test",
+            ],
+            &good,
+        )
         .exits(4);
     let record = ran.record("chaos.experiment/1");
     let missing = check(&record, "limit.permissions", "");
     assert_eq!(missing["status"], "fail");
-    assert!(missing["message"].as_str().is_some_and(|m| m.contains("delete pods")), "{}", ran.show());
+    assert!(
+        missing["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("delete pods")),
+        "{}",
+        ran.show()
+    );
     cluster.kubectl(&["delete", "clusterrolebinding", "chaos-test-viewer"]);
 
     // A file stands where the journal's folder should be.
     let blocked = cluster.place.file("blocked", "").display().to_string();
     let place = Cluster::new().place.env("XDG_STATE_HOME", blocked);
-    let config = cluster.place.path().join("chaos.toml").display().to_string();
-    let ran = place.fed("chaos-inject", &["run", "pod-failure", "--yes", "--config", &config], &good).exits(4);
-    assert_eq!(check(&ran.record("chaos.experiment/1"), "intent.journal", "")["status"], "fail");
+    let config = cluster
+        .place
+        .path()
+        .join("chaos.toml")
+        .display()
+        .to_string();
+    let ran = place
+        .fed(
+            "chaos-inject",
+            &["run", "pod-failure", "--yes", "--config", &config],
+            &good,
+        )
+        .exits(4);
+    assert_eq!(
+        check(&ran.record("chaos.experiment/1"), "intent.journal", "")["status"],
+        "fail"
+    );
     assert_eq!(cluster.writes_since(mark), Vec::<String>::new());
 }
 
@@ -111,14 +201,26 @@ fn a_run_that_is_told_to_end_waits_for_recovery_and_leaves_nothing() {
         let good = health(&cluster);
         let before = cluster.pods("ecommerce-backend");
         let child = injecting(&cluster, &good, &before, Stdio::null());
-        let kill = std::process::Command::new("kill").args(["-s", &signal[3..], &child.id().to_string()]).status();
+        let kill = std::process::Command::new("kill")
+            .args(["-s", &signal[3..], &child.id().to_string()])
+            .status();
         assert!(kill.is_ok_and(|status| status.success()));
         let output = child.wait_with_output().expect("it ends");
-        assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(
+            output.status.code(),
+            Some(6),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         let text = String::from_utf8_lossy(&output.stdout);
         let last = chaos_tests::strict::read(text.lines().last().expect("a record")).expect("ours");
         assert_eq!(last["data"]["outcome"], "aborted", "{last:#}");
-        assert!(last["data"]["reason"].as_str().is_some_and(|reason| reason.contains(signal)), "{last:#}");
+        assert!(
+            last["data"]["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains(signal)),
+            "{last:#}"
+        );
         assert_eq!(leases(&cluster), "");
     }
     cluster.place.tool("chaos-health", &[]).exits(0);
@@ -132,36 +234,74 @@ fn of_two_runs_at_once_one_is_refused_and_the_other_is_not_disturbed() {
     let input = cluster.place.file("health.ndjson", &good);
     let start = || {
         let mut command = cluster.place.command("chaos-inject");
-        command.args(RUN).stdin(std::fs::File::open(&input).expect("just written"));
-        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it was built")
+        command
+            .args(RUN)
+            .stdin(std::fs::File::open(&input).expect("just written"));
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it was built")
     };
     let mut ends: Vec<(Option<i32>, String)> = [start(), start()]
         .into_iter()
         .map(|child| {
             let output = child.wait_with_output().expect("it ends");
-            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+            )
         })
         .collect();
     ends.sort();
-    // A machine that was too busy to ask does not know how available the Services were, and says so.
+    // A machine that was too busy to ask does not know how available the Services were, and says
+    // so.
     let busy = ends[0].1.contains("questions could not be asked: after");
-    assert_eq!((ends[0].0, ends[1].0), (Some(if busy { 3 } else { 0 }), Some(4)), "{}\n{}", ends[0].1, ends[1].1);
-    let record = |stream: &str| chaos_tests::strict::read(stream.lines().last().expect("a record")).expect("ours");
+    assert_eq!(
+        (ends[0].0, ends[1].0),
+        (Some(if busy { 3 } else { 0 }), Some(4)),
+        "{}\n{}",
+        ends[0].1,
+        ends[1].1
+    );
+    let record = |stream: &str| {
+        chaos_tests::strict::read(stream.lines().last().expect("a record")).expect("ours")
+    };
     let (whole, refused) = (record(&ends[0].1), record(&ends[1].1));
     assert_eq!(whole["data"]["outcome"], "completed", "{whole:#}");
     assert!(refused["data"].get("injected").is_none(), "{refused:#}");
-    assert!(refused["summary"].as_str().is_some_and(|summary| summary.contains("limit.lock")), "{refused:#}");
+    assert!(
+        refused["summary"]
+            .as_str()
+            .is_some_and(|summary| summary.contains("limit.lock")),
+        "{refused:#}"
+    );
     assert_eq!(leases(&cluster), "");
 }
 
 /// A run that has begun to delete pods: there are others than these.
-fn injecting(cluster: &Cluster, health: &str, before: &[String], stderr: impl Into<Stdio>) -> Child {
+fn injecting(
+    cluster: &Cluster,
+    health: &str,
+    before: &[String],
+    stderr: impl Into<Stdio>,
+) -> Child {
     let input = cluster.place.file("health.ndjson", health);
     let mut command = cluster.place.command("chaos-inject");
-    command.args(RUN).stdin(std::fs::File::open(input).expect("just written"));
-    let child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it was built");
+    command
+        .args(RUN)
+        .stdin(std::fs::File::open(input).expect("just written"));
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .expect("it was built");
     let end = Instant::now() + Duration::from_secs(60);
-    while cluster.pods("ecommerce-backend").iter().all(|pod| before.contains(pod)) {
+    while cluster
+        .pods("ecommerce-backend")
+        .iter()
+        .all(|pod| before.contains(pod))
+    {
         assert!(Instant::now() < end, "nothing was injected");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -183,12 +323,17 @@ fn a_reader_that_goes_away_does_not_stop_the_run_half_way() {
         ran
     });
     assert!(ran.stdout().ends_with("\n0\n"), "{}", ran.show());
-    assert!(ran.stderr().contains("everything that was hit is whole again"), "{}", ran.show());
+    assert!(
+        ran.stderr()
+            .contains("everything that was hit is whole again"),
+        "{}",
+        ran.show()
+    );
     assert_eq!(leases(&cluster), "");
 }
 
-/// A run whose stderr takes no more than its first words: from the first deletion on it is held up, until somebody
-/// reads the other end.
+/// A run whose stderr takes no more than its first words: from the first deletion on it is held up,
+/// until somebody reads the other end.
 fn held_up(cluster: &Cluster, health: &str) -> (Child, PipeReader) {
     // What a pipe holds on Linux, less two lines and the beginning of the third.
     const FULL: usize = 65_536 - 250;
@@ -206,7 +351,10 @@ fn a_run_that_is_held_up_goes_on_measuring_and_for_too_long_is_undone() {
     let ended = |(child, mut reader): (Child, PipeReader)| {
         let drain = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
         let output = child.wait_with_output().expect("it ends");
-        drain.join().expect("it only reads").expect("a pipe can be read");
+        drain
+            .join()
+            .expect("it only reads")
+            .expect("a pipe can be read");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let last = chaos_tests::strict::read(text.lines().last().expect("a record")).expect("ours");
         (output.status.code(), last)
@@ -218,11 +366,18 @@ fn a_run_that_is_held_up_goes_on_measuring_and_for_too_long_is_undone() {
     let (_, record) = ended(held);
     assert_eq!(record["data"]["outcome"], "completed", "{record:#}");
     // Ten are due each second; a busy machine may be late for some of them.
-    for service in record["data"]["availability"].as_array().expect("the Services were asked") {
-        assert!(service["missed"].as_u64().is_some_and(|missed| missed < 60), "{service:#}");
+    for service in record["data"]["availability"]
+        .as_array()
+        .expect("the Services were asked")
+    {
+        assert!(
+            service["missed"].as_u64().is_some_and(|missed| missed < 60),
+            "{service:#}"
+        );
     }
 
-    // Its guardian is not held up by a disk that hangs either: nobody reads from the pipe that its journal is now.
+    // Its guardian is not held up by a disk that hangs either: nobody reads from the pipe that its
+    // journal is now.
     let good = health(&cluster);
     let held = held_up(&cluster, &good);
     cluster
@@ -231,7 +386,9 @@ fn a_run_that_is_held_up_goes_on_measuring_and_for_too_long_is_undone() {
             "cd \"$HOME/.local/state/chaos/journal\" && name=$(ls -t | head -n 1) && rm \"$name\" && mkfifo \"$name\"",
         )
         .exits(0);
-    cluster.until("its guardian has taken it for dead", || leases(&cluster).is_empty().then_some(()));
+    cluster.until("its guardian has taken it for dead", || {
+        leases(&cluster).is_empty().then_some(())
+    });
     let (status, record) = ended(held);
     assert_eq!(status, Some(6), "{record:#}");
     let reason = record["data"]["reason"].as_str().unwrap_or_default();
@@ -255,24 +412,39 @@ fn a_killed_run_is_undone_by_its_guardian_and_its_stream_says_that_it_died() {
         "-o",
         "jsonpath={.items[0].metadata.annotations}",
     ]);
-    assert!(intent.contains("pod-failure") && intent.contains(&before[0]), "{intent}");
+    assert!(
+        intent.contains("pod-failure") && intent.contains(&before[0]),
+        "{intent}"
+    );
     child.kill().expect("it runs");
     let output = child.wait_with_output().expect("it has ended");
     cluster.until("no leases", || {
         let status = cluster.place.tool("chaos-inject", &["status"]);
-        status.stdout().contains("no run is under way").then_some(status)
+        status
+            .stdout()
+            .contains("no run is under way")
+            .then_some(status)
     });
 
     // The journal knows what became of it.
     let journal = cluster.until("the guardian's last word", || {
         let ran = cluster.place.tool("chaos-inject", &["journal"]);
-        ran.stdout().contains("its guardian undid the fault").then(|| ran.exits(6).record("chaos.experiment/1"))
+        ran.stdout()
+            .contains("its guardian undid the fault")
+            .then(|| ran.exits(6).record("chaos.experiment/1"))
     });
-    assert_eq!(journal["data"]["reason"], "the tool died, and its guardian undid the fault", "{journal:#}");
-    assert!(journal["data"]["injected"].is_string() && journal["verdict"] == "unknown", "{journal:#}");
+    assert_eq!(
+        journal["data"]["reason"], "the tool died, and its guardian undid the fault",
+        "{journal:#}"
+    );
+    assert!(
+        journal["data"]["injected"].is_string() && journal["verdict"] == "unknown",
+        "{journal:#}"
+    );
     check(&journal, "journal.end", "");
 
-    // What it wrote ends in no result, so whatever stands behind it in a pipeline knows that it died.
+    // What it wrote ends in no result, so whatever stands behind it in a pipeline knows that it
+    // died.
     let stream = String::from_utf8_lossy(&output.stdout).into_owned();
     let ran = cluster.place.fed("chaos-verify", &[], &stream).exits(3);
     assert!(ran.stdout().contains("died"), "{}", ran.show());
@@ -298,19 +470,41 @@ fn a_deletion_without_effect_is_not_restored_and_never_a_pass() {
     let pod = cluster.pods("ecommerce-backend").remove(0);
     let patch = |value: &str| {
         let patch = format!("{{\"metadata\":{{\"finalizers\":{value}}}}}");
-        cluster.kubectl(&["patch", "pod", &pod, "-n", SHOP, "--type=merge", "-p", &patch]);
+        cluster.kubectl(&[
+            "patch",
+            "pod",
+            &pod,
+            "-n",
+            SHOP,
+            "--type=merge",
+            "-p",
+            &patch,
+        ]);
     };
     patch("[\"chaos.test/stay\"]");
-    let ran = cluster.place.fed("chaos-inject", &["run", "pod-failure", "--yes", "--pod", &pod], &good);
+    let ran = cluster.place.fed(
+        "chaos-inject",
+        &["run", "pod-failure", "--yes", "--pod", &pod],
+        &good,
+    );
     let left = leases(&cluster);
     patch("null");
     cluster.kubectl(&["delete", "leases", "-n", SHOP, "-l", "chaos-runbook/run"]);
-    let ran = ran.exits(5).says("NOT RESTORED").says("a person is needed now; type: kubectl");
+    let ran = ran
+        .exits(5)
+        .says("NOT RESTORED")
+        .says("a person is needed now; type: kubectl");
     let record = ran.record("chaos.experiment/1");
     assert_eq!(record["verdict"], "fail");
     assert_eq!(record["data"]["outcome"], "not_restored");
-    assert_eq!(check(&record, "pod-failure.effect", "")["status"], "unknown");
-    assert!(left.contains("chaos-deployment-ecommerce-backend-deployment"), "the target stays locked: {left}");
+    assert_eq!(
+        check(&record, "pod-failure.effect", "")["status"],
+        "unknown"
+    );
+    assert!(
+        left.contains("chaos-deployment-ecommerce-backend-deployment"),
+        "the target stays locked: {left}"
+    );
 }
 
 #[test]
@@ -319,11 +513,16 @@ fn an_api_server_that_hangs_in_the_middle_loses_nothing() {
     let cluster = Cluster::new();
     let good = health(&cluster);
     let status = chaos_tests::cluster::repository().join("tests/cluster/status.sh");
-    let pid =
-        std::process::Command::new(status).args(["--pid", "kube-apiserver"]).output().expect("bash is there").stdout;
+    let pid = std::process::Command::new(status)
+        .args(["--pid", "kube-apiserver"])
+        .output()
+        .expect("bash is there")
+        .stdout;
     let pid = String::from_utf8_lossy(&pid).trim().to_owned();
     let signal = |signal: &str| {
-        let sent = std::process::Command::new("kill").args([signal, &pid]).status();
+        let sent = std::process::Command::new("kill")
+            .args([signal, &pid])
+            .status();
         assert!(sent.is_ok_and(|status| status.success()));
     };
     let before = cluster.pods("ecommerce-backend");
@@ -337,7 +536,11 @@ fn an_api_server_that_hangs_in_the_middle_loses_nothing() {
     // What could not be asked meanwhile may leave the availability unknown; the recovery is seen.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{last:#}");
     assert_eq!(last["data"]["outcome"], "completed", "{last:#}");
-    assert_eq!(check(&last, "pod-failure.effect", "")["status"], "pass", "{last:#}");
+    assert_eq!(
+        check(&last, "pod-failure.effect", "")["status"],
+        "pass",
+        "{last:#}"
+    );
     assert_eq!(leases(&cluster), "");
     health_in_spite(&cluster);
 }

@@ -1,5 +1,5 @@
-//! The tools on a real cluster with the sample shop. `make test` brings it up and runs these one after
-//! the other; without a cluster they are skipped.
+//! The tools on a real cluster with the sample shop. `make test` brings it up and runs these one
+//! after the other; without a cluster they are skipped.
 
 mod backup;
 mod experiments;

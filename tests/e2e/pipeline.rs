@@ -22,22 +22,35 @@ impl Receivers<'_> {
 
     fn call(&self, action: &str) {
         let mut command = Command::new(repository().join("tests/shop/receivers.sh"));
-        command.args([action, &self.0.display().to_string()]).env("SMTP_PORT", SMTP_PORT).env("HOOK_PORT", HOOK_PORT);
-        assert!(command.status().is_ok_and(|status| status.success()), "receivers {action}");
+        command
+            .args([action, &self.0.display().to_string()])
+            .env("SMTP_PORT", SMTP_PORT)
+            .env("HOOK_PORT", HOOK_PORT);
+        assert!(
+            command.status().is_ok_and(|status| status.success()),
+            "receivers {action}"
+        );
     }
 
     /// The mails that arrived, as text.
     fn mails(&self) -> Vec<String> {
         let folder = std::fs::read_dir(self.0.join("maildir/new"));
         folder
-            .map(|mails| mails.flatten().filter_map(|mail| std::fs::read_to_string(mail.path()).ok()).collect())
+            .map(|mails| {
+                mails
+                    .flatten()
+                    .filter_map(|mail| std::fs::read_to_string(mail.path()).ok())
+                    .collect()
+            })
             .unwrap_or_default()
     }
 
     /// The webhook calls that arrived.
     fn hooks(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.0.join("webhooks.ndjson")).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 }
 
@@ -58,18 +71,31 @@ fn prepared() -> (Cluster, Place) {
         .env_remove("CONTEXT")
         .output()
         .expect("bash is there");
-    assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
+    assert!(
+        backup.status.success(),
+        "{}",
+        String::from_utf8_lossy(&backup.stderr)
+    );
     let place = Place::new()
         .env("KUBECONFIG", cluster.state().join("admin.kubeconfig"))
         .env("CHAOS_CONFIG", cluster.place.path().join("chaos.toml"))
-        .env("SLACK_WEBHOOK_URL", format!("http://127.0.0.1:{HOOK_PORT}/slack/T0/hunter2"))
-        .env("STATUS_PAGE_API_URL", format!("http://127.0.0.1:{HOOK_PORT}/status/hunter3"));
+        .env(
+            "SLACK_WEBHOOK_URL",
+            format!("http://127.0.0.1:{HOOK_PORT}/slack/T0/hunter2"),
+        )
+        .env(
+            "STATUS_PAGE_API_URL",
+            format!("http://127.0.0.1:{HOOK_PORT}/status/hunter3"),
+        );
     place.tool("chaos-backup-check", &["drill"]).exits(0);
     (cluster, place)
 }
 
 fn experiment(place: &Place) -> Ran {
-    place.shell(&format!("{}/scripts/experiment.sh pod-failure", repository().display()))
+    place.shell(&format!(
+        "{}/scripts/experiment.sh pod-failure",
+        repository().display()
+    ))
 }
 
 #[test]
@@ -80,7 +106,14 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
     let mut old = String::new();
     let ran = in_time(|| {
         cluster.whole();
-        old = cluster.kubectl(&["get", "pods", "-n", SHOP, "-o", "jsonpath={.items[*].metadata.uid}"]);
+        old = cluster.kubectl(&[
+            "get",
+            "pods",
+            "-n",
+            SHOP,
+            "-o",
+            "jsonpath={.items[*].metadata.uid}",
+        ]);
         experiment(&place)
     })
     .exits(0);
@@ -89,8 +122,11 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
     let records = ran.records();
     let run = &records[0]["run"];
     assert!(records.iter().all(|record| &record["run"] == run));
-    let kinds: Vec<&str> =
-        records.iter().filter(|r| r.get("verdict").is_some()).filter_map(|r| r["schema"].as_str()).collect();
+    let kinds: Vec<&str> = records
+        .iter()
+        .filter(|r| r.get("verdict").is_some())
+        .filter_map(|r| r["schema"].as_str())
+        .collect();
     assert_eq!(
         kinds,
         [
@@ -105,26 +141,71 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
             "chaos.notification/1"
         ]
     );
-    assert!(records.iter().filter_map(|r| r.get("verdict")).all(|verdict| verdict == "pass"), "{}", ran.show());
-    assert!(!ran.stdout().contains("hunter") && !ran.stderr().contains("hunter"), "a secret came out");
+    assert!(
+        records
+            .iter()
+            .filter_map(|r| r.get("verdict"))
+            .all(|verdict| verdict == "pass"),
+        "{}",
+        ran.show()
+    );
+    assert!(
+        !ran.stdout().contains("hunter") && !ran.stderr().contains("hunter"),
+        "a secret came out"
+    );
 
     // The effect is real: kubectl sees other pods, as many as before.
     let experiment = ran.record("chaos.experiment/1");
-    let new = cluster.kubectl(&["get", "pods", "-n", SHOP, "-o", "jsonpath={.items[*].metadata.uid}"]);
+    let new = cluster.kubectl(&[
+        "get",
+        "pods",
+        "-n",
+        SHOP,
+        "-o",
+        "jsonpath={.items[*].metadata.uid}",
+    ]);
     assert_eq!(old.split(' ').count(), new.split(' ').count());
     for target in experiment["data"]["targets"].as_array().expect("targets") {
         let uid = target["uid"].as_str().expect("a UID");
-        assert!(old.contains(uid) && !new.contains(uid), "{uid} should be gone");
+        assert!(
+            old.contains(uid) && !new.contains(uid),
+            "{uid} should be gone"
+        );
     }
-    for recovery in experiment["data"]["recoveries"].as_array().expect("recoveries") {
+    for recovery in experiment["data"]["recoveries"]
+        .as_array()
+        .expect("recoveries")
+    {
         let ms = recovery["recovery_ms"].as_f64().expect("measured");
         let bound = recovery["error_bound_ms"].as_f64().expect("bounded");
-        assert!(ms > 100.0 && ms < 60_000.0 && bound > 0.0 && bound < ms, "{recovery:#}");
+        assert!(
+            ms > 100.0 && ms < 60_000.0 && bound > 0.0 && bound < ms,
+            "{recovery:#}"
+        );
         assert!(new.contains(recovery["replacement"]["uid"].as_str().expect("replaced")));
     }
-    assert!(experiment["data"]["availability"].as_array().is_some_and(|seen| seen.len() == 2));
-    assert_eq!(check(&experiment, "pod-failure.effect", "")["status"], "pass");
-    assert_eq!(cluster.kubectl(&["get", "leases", "-n", SHOP, "-l", "chaos-runbook/run", "-o", "name"]), "");
+    assert!(
+        experiment["data"]["availability"]
+            .as_array()
+            .is_some_and(|seen| seen.len() == 2)
+    );
+    assert_eq!(
+        check(&experiment, "pod-failure.effect", "")["status"],
+        "pass"
+    );
+    assert_eq!(
+        cluster.kubectl(&[
+            "get",
+            "leases",
+            "-n",
+            SHOP,
+            "-l",
+            "chaos-runbook/run",
+            "-o",
+            "name"
+        ]),
+        ""
+    );
 
     report_is_whole(&ran);
     everybody_heard(&receivers);
@@ -146,36 +227,62 @@ fn report_is_whole(ran: &Ran) {
         assert!(text.contains(heading), "no {heading} in\n{text}");
     }
     for word in ["Status:", "Duration:", "Issues:"] {
-        assert!(text.lines().any(|line| line.contains(word)), "grep {word} finds nothing in\n{text}");
+        assert!(
+            text.lines().any(|line| line.contains(word)),
+            "grep {word} finds nothing in\n{text}"
+        );
     }
     let placeholder = text.split('[').skip(1).find(|rest| {
-        rest.split(']')
-            .next()
-            .is_some_and(|word| word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        rest.split(']').next().is_some_and(|word| {
+            word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+        })
     });
     assert_eq!(placeholder, None, "{text}");
     let stream = report["data"]["stream"].as_str().expect("a stream");
     let stream = std::fs::read_to_string(stream).expect("the stream is there");
-    assert!(ran.stdout().starts_with(&stream), "the archived stream is not the one that came in");
+    assert!(
+        ran.stdout().starts_with(&stream),
+        "the archived stream is not the one that came in"
+    );
 }
 
 fn everybody_heard(receivers: &Receivers) {
     let mails = receivers.mails();
     let find = |subject: &str| {
-        mails.iter().find(|mail| mail.contains(&format!("Subject: {subject}"))).cloned().unwrap_or_default()
+        mails
+            .iter()
+            .find(|mail| mail.contains(&format!("Subject: {subject}")))
+            .cloned()
+            .unwrap_or_default()
     };
     let scheduled = find("Chaos Engineering Experiment Notification");
-    assert!(scheduled.contains("+1-555-0126") && scheduled.contains("pod-failure"), "{mails:#?}");
+    assert!(
+        scheduled.contains("+1-555-0126") && scheduled.contains("pod-failure"),
+        "{mails:#?}"
+    );
     let completed = find("Chaos Engineering Experiment Results");
     assert!(completed.contains("Status: pass"), "{mails:#?}");
     let hooks = receivers.hooks();
     let bodies: Vec<String> = hooks.iter().map(Value::to_string).collect();
     assert!(
-        bodies.iter().any(|body| body.contains("/slack/") && body.contains("Experiment Scheduled: pod-failure")),
+        bodies
+            .iter()
+            .any(|body| body.contains("/slack/")
+                && body.contains("Experiment Scheduled: pod-failure")),
         "{bodies:#?}"
     );
-    assert!(bodies.iter().any(|body| body.contains("/status/") && body.contains("maintenance")), "{bodies:#?}");
-    assert!(bodies.iter().any(|body| body.contains("/status/") && body.contains("operational")), "{bodies:#?}");
+    assert!(
+        bodies
+            .iter()
+            .any(|body| body.contains("/status/") && body.contains("maintenance")),
+        "{bodies:#?}"
+    );
+    assert!(
+        bodies
+            .iter()
+            .any(|body| body.contains("/status/") && body.contains("operational")),
+        "{bodies:#?}"
+    );
 }
 
 #[test]
@@ -183,16 +290,45 @@ fn everybody_heard(receivers: &Receivers) {
 fn a_sick_system_is_not_hurt_and_the_report_says_refused() {
     let (cluster, place) = prepared();
     let receivers = Receivers::start(cluster.place.path());
-    cluster.kubectl(&["scale", "deployment/grafana-deployment", "-n", "monitoring", "--replicas=0"]);
+    cluster.kubectl(&[
+        "scale",
+        "deployment/grafana-deployment",
+        "-n",
+        "monitoring",
+        "--replicas=0",
+    ]);
     let mark = cluster.mark();
     let ran = experiment(&place);
     let writes = cluster.writes_since(mark);
-    cluster.kubectl(&["scale", "deployment/grafana-deployment", "-n", "monitoring", "--replicas=1"]);
+    cluster.kubectl(&[
+        "scale",
+        "deployment/grafana-deployment",
+        "-n",
+        "monitoring",
+        "--replicas=1",
+    ]);
     let ran = ran.exits(1);
-    assert_eq!(ran.record("chaos.experiment/1")["data"]["outcome"], "refused", "{}", ran.show());
-    assert_eq!(ran.record("chaos.report/1")["data"]["status"], "refused", "{}", ran.show());
+    assert_eq!(
+        ran.record("chaos.experiment/1")["data"]["outcome"],
+        "refused",
+        "{}",
+        ran.show()
+    );
+    assert_eq!(
+        ran.record("chaos.report/1")["data"]["status"],
+        "refused",
+        "{}",
+        ran.show()
+    );
     assert_eq!(writes, Vec::<String>::new());
-    assert!(receivers.mails().iter().any(|mail| mail.contains("Status: refused")), "{:#?}", receivers.mails());
+    assert!(
+        receivers
+            .mails()
+            .iter()
+            .any(|mail| mail.contains("Status: refused")),
+        "{:#?}",
+        receivers.mails()
+    );
     cluster.whole();
 }
 
@@ -204,14 +340,30 @@ fn a_damaged_backup_and_lost_rows_are_found() {
     let bytes = std::fs::read(&dump).expect("the backup is there");
     std::fs::write(&dump, &bytes[..bytes.len() - 1]).expect("it can be written");
     let ran = place.shell("chaos-health | chaos-backup-check").exits(1);
-    assert!(ran.stdout().contains("\"verdict\":\"fail\""), "{}", ran.show());
+    assert!(
+        ran.stdout().contains("\"verdict\":\"fail\""),
+        "{}",
+        ran.show()
+    );
     std::fs::write(&dump, bytes).expect("it can be written");
     place.shell("chaos-health | chaos-backup-check").exits(0);
 
     let sql = |text: &str| {
-        cluster.kubectl(&["exec", "-n", SHOP, "deployment/ecommerce-database-deployment", "--", "psql", "-qAtc", text])
+        cluster.kubectl(&[
+            "exec",
+            "-n",
+            SHOP,
+            "deployment/ecommerce-database-deployment",
+            "--",
+            "psql",
+            "-qAtc",
+            text,
+        ])
     };
-    let before = place.shell("chaos-health | chaos-backup-check | chaos-verify baseline").exits(0).stdout();
+    let before = place
+        .shell("chaos-health | chaos-backup-check | chaos-verify baseline")
+        .exits(0)
+        .stdout();
     sql(
         "CREATE TABLE aside AS SELECT * FROM orders ORDER BY id DESC LIMIT 3; DELETE FROM orders WHERE id IN (SELECT id FROM aside)",
     );
@@ -219,11 +371,15 @@ fn a_damaged_backup_and_lost_rows_are_found() {
     sql("INSERT INTO orders SELECT * FROM aside; DROP TABLE aside");
     let ran = ran.exits(1);
     let record = ran.record("chaos.verification/1");
-    let lost = record["data"]["checks"].as_array().expect("checks").iter().any(|check| {
-        check["status"] == "fail"
-            && check["message"].as_str().is_some_and(|m| m.contains('3'))
-            && check.to_string().contains("orders")
-    });
+    let lost = record["data"]["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .any(|check| {
+            check["status"] == "fail"
+                && check["message"].as_str().is_some_and(|m| m.contains('3'))
+                && check.to_string().contains("orders")
+        });
     assert!(lost, "{}", ran.show());
 }
 
@@ -239,11 +395,19 @@ fn the_months_report_counts_the_archive_and_is_mailed() {
         experiment(&place)
     })
     .exits(0);
-    let ran = place.shell(&format!("{}/scripts/monthly.sh", repository().display())).exits(0);
+    let ran = place
+        .shell(&format!("{}/scripts/monthly.sh", repository().display()))
+        .exits(0);
     let report = ran.record("chaos.report/1");
     assert_eq!(report["data"]["form"], "monthly");
-    let text = std::fs::read_to_string(report["data"]["location"].as_str().expect("a location")).expect("it is there");
+    let text = std::fs::read_to_string(report["data"]["location"].as_str().expect("a location"))
+        .expect("it is there");
     assert!(text.contains("**Total Experiments**: 1"), "{text}");
     assert!(text.contains("**Success Rate**: 100"), "{text}");
-    assert!(receivers.mails().iter().any(|mail| mail.contains("Subject: Chaos Engineering Monthly Report")));
+    assert!(
+        receivers
+            .mails()
+            .iter()
+            .any(|mail| mail.contains("Subject: Chaos Engineering Monthly Report"))
+    );
 }

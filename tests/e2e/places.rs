@@ -21,14 +21,22 @@ struct Own<'c>(&'c Cluster, &'static str);
 
 impl Own<'_> {
     fn new<'c>(cluster: &'c Cluster, name: &'static str) -> Own<'c> {
-        cluster.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"));
+        cluster.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"
+        ));
         Own(cluster, name)
     }
 }
 
 impl Drop for Own<'_> {
     fn drop(&mut self) {
-        self.0.kubectl(&["delete", "namespace", self.1, "--ignore-not-found", "--wait=false"]);
+        self.0.kubectl(&[
+            "delete",
+            "namespace",
+            self.1,
+            "--ignore-not-found",
+            "--wait=false",
+        ]);
     }
 }
 
@@ -47,33 +55,78 @@ impl Store<'_> {
         let pod = |name: &str, image: &str, command: Value| json!({"name": name, "image": image, "command": command, "imagePullPolicy": "IfNotPresent"});
         let containers = [
             pod("bare", "chaos.test/pause:1", json!(["/pause"])),
-            pod("store", "chaos.test/shop:1", json!(["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"])),
+            pod(
+                "store",
+                "chaos.test/shop:1",
+                json!(["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"]),
+            ),
         ];
         cluster.apply(&json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "store", "namespace": name},
             "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
                 "spec": {"containers": containers, "terminationGracePeriodSeconds": 1}}},
         }).to_string());
-        cluster.kubectl(&["rollout", "status", "deployment/store", "-n", name, "--timeout=120s"]);
+        cluster.kubectl(&[
+            "rollout",
+            "status",
+            "deployment/store",
+            "-n",
+            name,
+            "--timeout=120s",
+        ]);
         let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
-        let store = Store { cluster, place, own };
+        let store = Store {
+            cluster,
+            place,
+            own,
+        };
         store.shell("mkdir -p /backup/db");
         store
     }
 
     fn shell(&self, line: &str) -> String {
-        self.cluster.kubectl(&["exec", "-n", self.own.1, "deployment/store", "-c", "store", "--", "sh", "-c", line])
+        self.cluster.kubectl(&[
+            "exec",
+            "-n",
+            self.own.1,
+            "deployment/store",
+            "-c",
+            "store",
+            "--",
+            "sh",
+            "-c",
+            line,
+        ])
     }
 
     /// Copies a folder's files into one of the pod.
     fn copy(&self, from: &std::path::Path, to: &str) {
         let tar = self.place.path().join("copy.tar");
-        let packed =
-            Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(from).arg(".").status().expect("tar is there");
+        let packed = Command::new("tar")
+            .arg("-cf")
+            .arg(&tar)
+            .arg("-C")
+            .arg(from)
+            .arg(".")
+            .status()
+            .expect("tar is there");
         assert!(packed.success());
         self.shell(&format!("mkdir -p {to}"));
-        let into =
-            ["exec", "-i", "-n", self.own.1, "deployment/store", "-c", "store", "--", "tar", "-xf", "-", "-C", to];
+        let into = [
+            "exec",
+            "-i",
+            "-n",
+            self.own.1,
+            "deployment/store",
+            "-c",
+            "store",
+            "--",
+            "tar",
+            "-xf",
+            "-",
+            "-C",
+            to,
+        ];
         self.cluster.kubectl_fed(&tar, &into);
     }
 
@@ -106,7 +159,11 @@ fn a_backup_in_a_pod_is_read_through_exec() {
     let fixtures = repository().join("tools/chaos-backup-check/tests/fixtures");
     let folder = store.place.path().join("copy");
     fs::create_dir(&folder).expect("made");
-    fs::copy(fixtures.join("pgdump/gzip.dump"), folder.join("shop-2.dump")).expect("copied");
+    fs::copy(
+        fixtures.join("pgdump/gzip.dump"),
+        folder.join("shop-2.dump"),
+    )
+    .expect("copied");
     fs::write(folder.join("shop-1.dump"), vec![b'x'; 60_000]).expect("written");
     store.copy(&folder, "/backup/db");
     store.shell("cd /backup/db; touch shop-2.dump; touch -d '2 days ago' shop-1.dump; ln -s shop-2.dump latest.dump; ln -s none dangling; ln -s loop loop; mkfifo fifo; mkdir folder; : >empty");
@@ -116,31 +173,74 @@ fn a_backup_in_a_pod_is_read_through_exec() {
     let item = &record["data"]["items"][0];
     assert_eq!(
         (&item["path"], &item["resolved"]),
-        (&"deployment/store:/backup/db/latest.dump".into(), &"/backup/db/shop-2.dump".into())
+        (
+            &"deployment/store:/backup/db/latest.dump".into(),
+            &"/backup/db/shop-2.dump".into()
+        )
     );
     assert_eq!(item["contents"]["tables"].as_array().map(Vec::len), Some(7));
-    for id in ["backup.present", "backup.complete", "backup.fresh", "backup.restorable"] {
+    for id in [
+        "backup.present",
+        "backup.complete",
+        "backup.fresh",
+        "backup.restorable",
+    ] {
         assert_eq!(found(&record, id).0, "pass", "{record:#}");
     }
-    assert_eq!(found(&record, "backup.size").0, "warn", "it is smaller than the one before");
-    let drilled = store.place.tool("chaos-backup-check", &["drill"]).exits(0).record("chaos.backup/1");
+    assert_eq!(
+        found(&record, "backup.size").0,
+        "warn",
+        "it is smaller than the one before"
+    );
+    let drilled = store
+        .place
+        .tool("chaos-backup-check", &["drill"])
+        .exits(0)
+        .record("chaos.backup/1");
     assert_eq!(found(&drilled, "drill.rows").0, "pass", "{drilled:#}");
-    assert_eq!(found(&store.checked(0).record("chaos.backup/1"), "backup.restore_tested").0, "pass");
+    assert_eq!(
+        found(
+            &store.checked(0).record("chaos.backup/1"),
+            "backup.restore_tested"
+        )
+        .0,
+        "pass"
+    );
 
     // A manifest that was copied with it.
-    fs::copy(fixtures.join("pgdump/gzip.dump"), store.place.path().join("shop-2.dump")).expect("copied");
-    store.place.tool("chaos-backup-check", &["seal", "shop-2.dump"]).exits(0);
+    fs::copy(
+        fixtures.join("pgdump/gzip.dump"),
+        store.place.path().join("shop-2.dump"),
+    )
+    .expect("copied");
+    store
+        .place
+        .tool("chaos-backup-check", &["seal", "shop-2.dump"])
+        .exits(0);
     let sealed = store.place.path().join("sealed");
     fs::create_dir(&sealed).expect("made");
-    fs::rename(store.place.path().join("shop-2.dump.manifest.json"), sealed.join("shop-2.dump.manifest.json"))
-        .expect("ours");
+    fs::rename(
+        store.place.path().join("shop-2.dump.manifest.json"),
+        sealed.join("shop-2.dump.manifest.json"),
+    )
+    .expect("ours");
     store.copy(&sealed, "/backup/db");
-    assert_eq!(found(&store.checked(0).record("chaos.backup/1"), "backup.sealed").0, "pass");
-    store.place.tool("chaos-backup-check", &["seal", "x"]).exits(2).says("nothing is written into pods");
+    assert_eq!(
+        found(&store.checked(0).record("chaos.backup/1"), "backup.sealed").0,
+        "pass"
+    );
+    store
+        .place
+        .tool("chaos-backup-check", &["seal", "x"])
+        .exits(2)
+        .says("nothing is written into pods");
 
     // Old by its own time.
     store.shell("rm /backup/db/*.json; touch -d '25 hours ago' /backup/db/shop-2.dump");
-    assert_eq!(found(&store.checked(1).record("chaos.backup/1"), "backup.fresh").0, "fail");
+    assert_eq!(
+        found(&store.checked(1).record("chaos.backup/1"), "backup.fresh").0,
+        "fail"
+    );
 
     // What is no file, by name.
     for (name, word) in [
@@ -153,19 +253,35 @@ fn a_backup_in_a_pod_is_read_through_exec() {
     ] {
         store.config(&format!("kind = 'tar'\npath = '/backup/db/{name}'\n"));
         let (status, message) = found(&store.checked(1).record("chaos.backup/1"), "backup.present");
-        assert!(status == "fail" && message.contains(word), "{name}: {status} {message}");
+        assert!(
+            status == "fail" && message.contains(word),
+            "{name}: {status} {message}"
+        );
     }
     store.config("kind = 'tar'\npath = '/backup/db/empty'\n");
-    assert!(found(&store.checked(1).record("chaos.backup/1"), "backup.complete").1.contains("empty"));
+    assert!(
+        found(
+            &store.checked(1).record("chaos.backup/1"),
+            "backup.complete"
+        )
+        .1
+        .contains("empty")
+    );
 
     // One that still grows.
     store.shell(
         "cd /backup/db; (while :; do echo more >>shop-2.dump; sleep 0.2; done) >/dev/null 2>&1 & echo $! >/tmp/growing",
     );
     store.config(db);
-    let (status, message) = found(&store.checked(3).record("chaos.backup/1"), "backup.complete");
+    let (status, message) = found(
+        &store.checked(3).record("chaos.backup/1"),
+        "backup.complete",
+    );
     store.shell("kill $(cat /tmp/growing)");
-    assert!(status == "unknown" && message.contains("still being written"), "{message}");
+    assert!(
+        status == "unknown" && message.contains("still being written"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -176,10 +292,18 @@ fn a_dump_in_directory_format_in_a_pod() {
     let dumps = Dumps::new(&store.place);
     store.copy(&dumps.path("folder"), "/backup/folder");
     store.config("kind = 'postgres'\npath = '/backup/folder'\n[drill]\nevidence = 'drills'\n");
-    let drilled = store.place.tool("chaos-backup-check", &["drill"]).exits(0).record("chaos.backup/1");
+    let drilled = store
+        .place
+        .tool("chaos-backup-check", &["drill"])
+        .exits(0)
+        .record("chaos.backup/1");
     assert_eq!(found(&drilled, "drill.rows").0, "pass", "{drilled:#}");
     let record = store.checked(0).record("chaos.backup/1");
-    assert_eq!(found(&record, "backup.restore_tested").0, "pass", "{record:#}");
+    assert_eq!(
+        found(&record, "backup.restore_tested").0,
+        "pass",
+        "{record:#}"
+    );
     // The same as on this machine.
     let here = Place::new();
     here.file(
@@ -189,12 +313,23 @@ fn a_dump_in_directory_format_in_a_pod() {
             dumps.path("folder").display()
         ),
     );
-    let local = here.tool("chaos-backup-check", &[]).record("chaos.backup/1");
-    assert_eq!(local["data"]["items"][0]["blake3"], record["data"]["items"][0]["blake3"]);
+    let local = here
+        .tool("chaos-backup-check", &[])
+        .record("chaos.backup/1");
+    assert_eq!(
+        local["data"]["items"][0]["blake3"],
+        record["data"]["items"][0]["blake3"]
+    );
     // A file of it is gone.
     store.shell("cd /backup/folder; rm $(ls | grep '^[0-9]' | head -n 1)");
-    let (status, message) = found(&store.checked(1).record("chaos.backup/1"), "backup.complete");
-    assert!(status == "fail" && message.contains("is missing"), "{message}");
+    let (status, message) = found(
+        &store.checked(1).record("chaos.backup/1"),
+        "backup.complete",
+    );
+    assert!(
+        status == "fail" && message.contains("is missing"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -202,7 +337,8 @@ fn a_dump_in_directory_format_in_a_pod() {
 fn a_stream_from_a_pod_that_is_cut_is_never_whole() {
     let cluster = Cluster::new();
     let store = Store::new(&cluster, "chaos-test-store-cut");
-    // Of its end, which is zeros, tar minds only the first two blocks: the cut shows in nothing that is read.
+    // Of its end, which is zeros, tar minds only the first two blocks: the cut shows in nothing
+    // that is read.
     store.shell("cd /backup; head -c 3000000 /dev/urandom >data; tar -cf app.tar data; ls -l app.tar; wc -c <app.tar");
     store.config("kind = 'tar'\npath = '/backup/app.tar'\n");
     store.checked(0);
@@ -213,23 +349,54 @@ fn a_stream_from_a_pod_that_is_cut_is_never_whole() {
         ("head -c -512 \"$2\"", "bytes of a file of"),
     ] {
         store.cat(script);
-        let (status, message) = found(&store.checked(3).record("chaos.backup/1"), "backup.complete");
-        assert!(status == "unknown" && message.contains(word), "{script}: {status} {message}");
+        let (status, message) = found(
+            &store.checked(3).record("chaos.backup/1"),
+            "backup.complete",
+        );
+        assert!(
+            status == "unknown" && message.contains(word),
+            "{script}: {status} {message}"
+        );
     }
     // The pod goes away in the middle.
     store.cat("head -c 1000000 \"$2\"; sleep 600");
     let mut command = store.place.command("chaos-backup-check");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let start = Instant::now();
     while !store.shell("ps ax").contains("sleep 600") {
-        assert!(start.elapsed() < Duration::from_secs(60), "it does not come to its cat");
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "it does not come to its cat"
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
-    cluster.kubectl(&["delete", "pods", "-n", store.own.1, "-l", "app=store", "--force", "--grace-period=0"]);
+    cluster.kubectl(&[
+        "delete",
+        "pods",
+        "-n",
+        store.own.1,
+        "-l",
+        "app=store",
+        "--force",
+        "--grace-period=0",
+    ]);
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let record: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).expect("a record");
-    assert_eq!((output.status.code(), found(&record, "backup.complete").0.as_str()), (Some(3), "unknown"), "{said}");
+    let record: Value =
+        serde_json::from_str(said.lines().last().unwrap_or_default()).expect("a record");
+    assert_eq!(
+        (
+            output.status.code(),
+            found(&record, "backup.complete").0.as_str()
+        ),
+        (Some(3), "unknown"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -242,17 +409,37 @@ fn what_keeps_a_pod_from_being_asked_is_named() {
     store.config(backup);
     let text = fs::read_to_string(store.place.path().join("chaos.toml")).expect("there");
     let told = |change: (&str, &str), args: &[&str], word: &str| {
-        store.place.file("chaos.toml", &text.replace(change.0, change.1));
+        store
+            .place
+            .file("chaos.toml", &text.replace(change.0, change.1));
         let ran = store.place.tool("chaos-backup-check", args).exits(3);
         let (status, message) = found(&ran.record("chaos.backup/1"), "backup.present");
-        assert!(status == "unknown" && ran.stdout().contains(word), "{message} {}", ran.show());
+        assert!(
+            status == "unknown" && ran.stdout().contains(word),
+            "{message} {}",
+            ran.show()
+        );
     };
     told(("deployment/store", "deployment/none"), &[], "named right");
     told(("deployment/store", "pod/none"), &[], "named right");
-    told(("container = 'store'", "container = 'bare'"), &[], "the container needs stat");
-    told(("", ""), &["--kubeconfig", &cluster.as_user("nobody")], "get and create on pods/exec");
-    store.place.file("chaos.toml", &text.replace("deployment/store", "store"));
-    store.place.tool("chaos-backup-check", &[]).exits(2).says("deployment/NAME");
+    told(
+        ("container = 'store'", "container = 'bare'"),
+        &[],
+        "the container needs stat",
+    );
+    told(
+        ("", ""),
+        &["--kubeconfig", &cluster.as_user("nobody")],
+        "get and create on pods/exec",
+    );
+    store
+        .place
+        .file("chaos.toml", &text.replace("deployment/store", "store"));
+    store
+        .place
+        .tool("chaos-backup-check", &[])
+        .exits(2)
+        .says("deployment/NAME");
 
     // The least that it takes.
     let rules = json!([
@@ -266,10 +453,19 @@ fn what_keeps_a_pod_from_being_asked_is_named() {
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader", "namespace": store.own.1},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "reader"}]}),
     );
-    cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [role, binding]}).to_string());
+    cluster
+        .apply(&json!({"apiVersion": "v1", "kind": "List", "items": [role, binding]}).to_string());
     store.config("kind = 'tar'\npath = '/backup/app.tar'\nlive = false\n");
-    let ran = store.place.tool("chaos-backup-check", &["--kubeconfig", &cluster.as_user("reader")]);
-    assert_eq!(found(&ran.record("chaos.backup/1"), "backup.present").0, "pass", "{}", ran.show());
+    let ran = store.place.tool(
+        "chaos-backup-check",
+        &["--kubeconfig", &cluster.as_user("reader")],
+    );
+    assert_eq!(
+        found(&ran.record("chaos.backup/1"), "backup.present").0,
+        "pass",
+        "{}",
+        ran.show()
+    );
 }
 
 const SNAPSHOTS: &str = "chaos-test-snapshots";
@@ -279,7 +475,12 @@ struct Kind<'c>(&'c Cluster);
 
 impl Drop for Kind<'_> {
     fn drop(&mut self) {
-        self.0.kubectl(&["delete", "crd", "volumesnapshots.snapshot.storage.k8s.io", "--ignore-not-found"]);
+        self.0.kubectl(&[
+            "delete",
+            "crd",
+            "volumesnapshots.snapshot.storage.k8s.io",
+            "--ignore-not-found",
+        ]);
     }
 }
 
@@ -292,10 +493,18 @@ fn the_snapshot_of_a_volume_is_judged_by_its_status() {
     let config = |backup: &str| {
         place.file("chaos.toml", &format!("[application]\nnamespace = '{SNAPSHOTS}'\n[drill]\n[[backup]]\nname = 'x'\nkind = 'volume-snapshot'\n{backup}"));
     };
-    let checked = |code: i32| place.tool("chaos-backup-check", &[]).exits(code).record("chaos.backup/1");
+    let checked = |code: i32| {
+        place
+            .tool("chaos-backup-check", &[])
+            .exits(code)
+            .record("chaos.backup/1")
+    };
     config("claim = 'data'\n");
     let (status, message) = found(&checked(3), "backup.present");
-    assert!(status == "unknown" && message.contains("does not know VolumeSnapshots"), "{message}");
+    assert!(
+        status == "unknown" && message.contains("does not know VolumeSnapshots"),
+        "{message}"
+    );
 
     let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let names = json!({"kind": "VolumeSnapshot", "plural": "volumesnapshots", "singular": "volumesnapshot"});
@@ -312,7 +521,13 @@ fn the_snapshot_of_a_volume_is_judged_by_its_status() {
         "crd/volumesnapshots.snapshot.storage.k8s.io",
         "--timeout=60s",
     ]);
-    let hours = |ago: &str| place.shell(&format!("date -u -d '{ago}' +%FT%TZ")).stdout().trim().to_owned();
+    let hours = |ago: &str| {
+        place
+            .shell(&format!("date -u -d '{ago}' +%FT%TZ"))
+            .stdout()
+            .trim()
+            .to_owned()
+    };
     let put = |name: &str, claim: &str, status: Value| {
         cluster.apply(
             &json!({
@@ -325,12 +540,23 @@ fn the_snapshot_of_a_volume_is_judged_by_its_status() {
     };
     let start = Instant::now();
     while place.tool("chaos-backup-check", &[]).exits_any() == Some(3) {
-        assert!(start.elapsed() < Duration::from_secs(60), "the API server does not serve them");
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the API server does not serve them"
+        );
         std::thread::sleep(Duration::from_millis(300));
     }
-    assert!(found(&checked(1), "backup.present").1.contains("no such snapshot"));
+    assert!(
+        found(&checked(1), "backup.present")
+            .1
+            .contains("no such snapshot")
+    );
 
-    put("old", "data", json!({"readyToUse": true, "creationTime": hours("2 days ago"), "restoreSize": "1Gi"}));
+    put(
+        "old",
+        "data",
+        json!({"readyToUse": true, "creationTime": hours("2 days ago"), "restoreSize": "1Gi"}),
+    );
     assert_eq!(found(&checked(1), "backup.fresh").0, "fail");
     put(
         "new",
@@ -339,25 +565,57 @@ fn the_snapshot_of_a_volume_is_judged_by_its_status() {
     );
     let record = checked(0);
     let (status, message) = found(&record, "backup.present");
-    assert!(status == "pass" && message.contains("the newest is new, of claim data"), "{message}");
+    assert!(
+        status == "pass" && message.contains("the newest is new, of claim data"),
+        "{message}"
+    );
     let item = &record["data"]["items"][0];
-    assert_eq!((&item["resolved"], &item["size_bytes"]), (&"volumesnapshot/new".into(), &(1_u64 << 30).into()));
-    assert_eq!((&item["contents"]["format"], &item["contents"]["claim"]), (&"volume-snapshot".into(), &"data".into()));
+    assert_eq!(
+        (&item["resolved"], &item["size_bytes"]),
+        (&"volumesnapshot/new".into(), &(1_u64 << 30).into())
+    );
+    assert_eq!(
+        (&item["contents"]["format"], &item["contents"]["claim"]),
+        (&"volume-snapshot".into(), &"data".into())
+    );
     assert_eq!(found(&record, "backup.restore_tested").0, "skipped");
-    place.tool("chaos-backup-check", &["drill", "x"]).exits(2).says("no drill restores");
+    place
+        .tool("chaos-backup-check", &["drill", "x"])
+        .exits(2)
+        .says("no drill restores");
     place.tool("chaos-backup-check", &["-q"]).exits(0);
 
     config("selector = 'app=logs'\n");
     assert_eq!(found(&checked(1), "backup.present").0, "fail");
     put("busy", "logs", json!({"readyToUse": false}));
     assert_eq!(found(&checked(3), "backup.complete").0, "unknown");
-    put("busy", "logs", json!({"readyToUse": false, "error": {"message": "no such driver"}}));
+    put(
+        "busy",
+        "logs",
+        json!({"readyToUse": false, "error": {"message": "no such driver"}}),
+    );
     let (status, message) = found(&checked(1), "backup.complete");
-    assert!(status == "fail" && message.contains("no such driver"), "{message}");
+    assert!(
+        status == "fail" && message.contains("no such driver"),
+        "{message}"
+    );
     config("snapshot = 'new'\nclaim = 'logs'\n");
     assert_eq!(found(&checked(1), "backup.expected").0, "fail");
     config("snapshot = 'none'\n");
-    assert!(found(&checked(1), "backup.present").1.contains("does not exist"));
-    let ran = place.tool("chaos-backup-check", &["--kubeconfig", &cluster.as_user("nobody")]).exits(3);
-    assert!(ran.stdout().contains("list on volumesnapshots"), "{}", ran.show());
+    assert!(
+        found(&checked(1), "backup.present")
+            .1
+            .contains("does not exist")
+    );
+    let ran = place
+        .tool(
+            "chaos-backup-check",
+            &["--kubeconfig", &cluster.as_user("nobody")],
+        )
+        .exits(3);
+    assert!(
+        ran.stdout().contains("list on volumesnapshots"),
+        "{}",
+        ran.show()
+    );
 }

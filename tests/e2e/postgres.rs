@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use chaos_tests::run::Place;
 
-/// Makes a database with roles, an extension of nothing and odd names, and dumps it. The server listens on a socket
-/// in its folder, belongs to somebody without rights, and is gone at the end.
+/// Makes a database with roles, an extension of nothing and odd names, and dumps it. The server
+/// listens on a socket in its folder, belongs to somebody without rights, and is gone at the end.
 const MAKE: &str = r#"
 set -euo pipefail
 programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
@@ -42,8 +42,8 @@ gzip -k plain.sql
 gzip -k custom.dump
 "#;
 
-/// A folder with the dumps: `custom.dump`, `folder`, `plain.sql`, `create.sql` (with its CREATE DATABASE), `all.sql`
-/// (`pg_dumpall`), `plain.sql.gz`, `custom.dump.gz`.
+/// A folder with the dumps: `custom.dump`, `folder`, `plain.sql`, `create.sql` (with its CREATE
+/// DATABASE), `all.sql` (`pg_dumpall`), `plain.sql.gz`, `custom.dump.gz`.
 pub(crate) struct Dumps(PathBuf);
 
 impl Dumps {
@@ -51,21 +51,44 @@ impl Dumps {
         let folder = place.path().join("made");
         for part in ["", "run", "dumps"] {
             std::fs::create_dir(folder.join(part)).expect("made");
-            std::fs::set_permissions(folder.join(part), std::os::unix::fs::PermissionsExt::from_mode(0o777))
-                .expect("ours");
+            std::fs::set_permissions(
+                folder.join(part),
+                std::os::unix::fs::PermissionsExt::from_mode(0o777),
+            )
+            .expect("ours");
         }
-        std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+        std::fs::set_permissions(
+            place.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .expect("ours");
         let script = place.file("make.sh", MAKE);
         let mut command = Command::new("bash");
         // PostgreSQL does not run as root.
-        if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+        if std::fs::metadata("/proc/self")
+            .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+        {
             command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "bash"]);
+            command.args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--clear-groups",
+                "bash",
+            ]);
         }
-        let made =
-            command.arg(script).arg(&folder).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).output();
+        let made = command
+            .arg(script)
+            .arg(&folder)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null())
+            .output();
         let made = made.expect("bash is there");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         Dumps(folder.join("dumps"))
     }
 

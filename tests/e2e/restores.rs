@@ -1,4 +1,5 @@
-//! Drills of `chaos-backup-check` with each form of a dump, into a PostgreSQL of this machine and into one in a pod.
+//! Drills of `chaos-backup-check` with each form of a dump, into a PostgreSQL of this machine and
+//! into one in a pod.
 
 use std::fs;
 use std::process::Stdio;
@@ -31,7 +32,8 @@ fn scratch(place: Place) -> Place {
     fs::create_dir(&scratch).expect("made");
     // Whoever the scratch database belongs to must get there.
     for folder in [place.path(), scratch.as_path()] {
-        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("ours");
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .expect("ours");
     }
     place.env("TMPDIR", scratch)
 }
@@ -50,22 +52,44 @@ fn every_form_of_a_dump_is_restored() {
         ("create.sql", 1002),
         ("all.sql", 1012),
     ] {
-        let query =
-            "[[drill.query]]\nsql = \"SELECT count(*) = 1000 AND min(note) LIKE E'tab\\\\there%' FROM users\"\n";
+        let query = "[[drill.query]]\nsql = \"SELECT count(*) = 1000 AND min(note) LIKE E'tab\\\\there%' FROM users\"\n";
         config(&place, &dumps.path(name).display().to_string(), query);
         let text = fs::read_to_string(place.path().join("chaos.toml")).expect("there");
-        place.file("chaos.toml", &text.replace("[drill]", "database = 'shop'\n[drill]"));
+        place.file(
+            "chaos.toml",
+            &text.replace("[drill]", "database = 'shop'\n[drill]"),
+        );
         let ran = place.tool("chaos-backup-check", &["drill"]).exits(0);
         let record = ran.record("chaos.backup/1");
-        for id in ["drill.restored", "drill.rows", "drill.query", "drill.evidence"] {
+        for id in [
+            "drill.restored",
+            "drill.rows",
+            "drill.query",
+            "drill.evidence",
+        ] {
             assert_eq!(found(&record, id).0, "pass", "{name} {}", ran.show());
         }
-        assert_eq!(record["data"]["items"][0]["drill"]["rows"], rows, "{name} {}", ran.show());
         assert_eq!(
-            found(&place.tool("chaos-backup-check", &[]).exits(0).record("chaos.backup/1"), "backup.restore_tested").0,
+            record["data"]["items"][0]["drill"]["rows"],
+            rows,
+            "{name} {}",
+            ran.show()
+        );
+        assert_eq!(
+            found(
+                &place
+                    .tool("chaos-backup-check", &[])
+                    .exits(0)
+                    .record("chaos.backup/1"),
+                "backup.restore_tested"
+            )
+            .0,
             "pass"
         );
-        let left: Vec<_> = fs::read_dir(place.path().join("scratch")).expect("there").flatten().collect();
+        let left: Vec<_> = fs::read_dir(place.path().join("scratch"))
+            .expect("there")
+            .flatten()
+            .collect();
         assert!(left.is_empty(), "{name} left {left:?}");
     }
 }
@@ -84,23 +108,36 @@ fn what_a_script_cannot_do_is_told_by_whose_fault_it_is() {
         (told.0, told.1, ran.show())
     };
     // A constraint that its rows break.
-    let broken =
-        plain.replace("ADD CONSTRAINT users_pkey PRIMARY KEY (id)", "ADD CONSTRAINT users_pkey CHECK (id < 0)");
+    let broken = plain.replace(
+        "ADD CONSTRAINT users_pkey PRIMARY KEY (id)",
+        "ADD CONSTRAINT users_pkey CHECK (id < 0)",
+    );
     assert_ne!(broken, plain);
     let (status, message, shown) = drilled(&broken, 1);
     assert!(status == "fail" && message.contains("ERROR:"), "{shown}");
     // A server that is newer than any here.
-    let newer = plain.replacen("-- Dumped from database version ", "-- Dumped from database version 9", 1);
+    let newer = plain.replacen(
+        "-- Dumped from database version ",
+        "-- Dumped from database version 9",
+        1,
+    );
     let (status, message, shown) = drilled(&newer, 3);
-    assert!(status == "unknown" && message.contains("an older one cannot restore it"), "{shown}");
+    assert!(
+        status == "unknown" && message.contains("an older one cannot restore it"),
+        "{shown}"
+    );
     // A setting that only a newer one knows, by the server's own word.
     let setting = plain.replacen("SET statement_timeout = 0;", "SET no_such_timeout = 0;", 1);
     assert_ne!(setting, plain);
     let (status, message, shown) = drilled(&setting, 3);
-    assert!(status == "unknown" && message.contains("newer PostgreSQL"), "{shown}");
+    assert!(
+        status == "unknown" && message.contains("newer PostgreSQL"),
+        "{shown}"
+    );
     // A locale that is not there.
-    let all =
-        fs::read_to_string(dumps.path("create.sql")).expect("made").replace("LOCALE = 'C'", "LOCALE = 'xx_XX.UTF-8'");
+    let all = fs::read_to_string(dumps.path("create.sql"))
+        .expect("made")
+        .replace("LOCALE = 'C'", "LOCALE = 'xx_XX.UTF-8'");
     let (status, message, shown) = drilled(&all, 3);
     assert!(status == "unknown" && message.contains("locale"), "{shown}");
 }
@@ -119,11 +156,23 @@ fn a_full_disk_is_unknown_whatever_the_form() {
         place.file("line.sh", &line);
         let ran = place.shell("unshare -m bash line.sh </dev/null").exits(3);
         let said = ran.stdout();
-        let line = said.lines().find(|line| line.contains("drill.restored")).unwrap_or("{}");
-        let record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", ran.show()));
+        let line = said
+            .lines()
+            .find(|line| line.contains("drill.restored"))
+            .unwrap_or("{}");
+        let record: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", ran.show()));
         let (status, message) = found(&record, "drill.restored");
-        assert!(status == "unknown" && message.contains("is full"), "{name} {}", ran.show());
-        assert!(!said.lines().any(|line| line.starts_with('/')), "it left files: {}", ran.show());
+        assert!(
+            status == "unknown" && message.contains("is full"),
+            "{name} {}",
+            ran.show()
+        );
+        assert!(
+            !said.lines().any(|line| line.starts_with('/')),
+            "it left files: {}",
+            ran.show()
+        );
     }
 }
 
@@ -162,12 +211,23 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
         config(&place, &dumps.path(name).display().to_string(), image);
         let ran = place.tool("chaos-backup-check", &["drill"]).exits(0);
         let record = ran.record("chaos.backup/1");
-        assert_eq!(found(&record, "drill.rows").0, "pass", "{name} {}", ran.show());
-        let into = record["data"]["items"][0]["drill"]["into"].as_str().unwrap_or_default();
-        assert!(into.contains("of chaos.test/shop:1 in job/chaos-drill-"), "{into}");
+        assert_eq!(
+            found(&record, "drill.rows").0,
+            "pass",
+            "{name} {}",
+            ran.show()
+        );
+        let into = record["data"]["items"][0]["drill"]["into"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(
+            into.contains("of chaos.test/shop:1 in job/chaos-drill-"),
+            "{into}"
+        );
         nothing_left(&cluster);
     }
-    // Stopped, and killed, in the middle of a restore that the Job allows for, whatever became of the tool.
+    // Stopped, and killed, in the middle of a restore that the Job allows for, whatever became of
+    // the tool.
     config(
         &place,
         &dumps.path("custom.dump").display().to_string(),
@@ -184,21 +244,36 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
             .expect("it starts");
         let start = Instant::now();
         while !left(&cluster).contains("pod/") {
-            assert!(start.elapsed() < Duration::from_secs(60), "no pod: {}", left(&cluster));
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "no pod: {}",
+                left(&cluster)
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
-        cluster.until("the Job may last", || (deadline(&cluster) == "21600").then(|| cluster.place.shell("true")));
+        cluster.until("the Job may last", || {
+            (deadline(&cluster) == "21600").then(|| cluster.place.shell("true"))
+        });
         // Time to get into the middle of it.
         std::thread::sleep(Duration::from_secs(3));
         place.shell(&format!("kill {name} {}", child.id())).exits(0);
         assert_eq!(child.wait().expect("it ends").code(), code, "{name}");
         nothing_left(&cluster);
     }
-    // What is not to be had, and who may not. Killed while it waits for that, it leaves a Job that soon ends by itself.
-    config(&place, &dumps.path("custom.dump").display().to_string(), "image = 'chaos.test/no-such-image:1'\n");
+    // What is not to be had, and who may not. Killed while it waits for that, it leaves a Job that
+    // soon ends by itself.
+    config(
+        &place,
+        &dumps.path("custom.dump").display().to_string(),
+        "image = 'chaos.test/no-such-image:1'\n",
+    );
     let ran = place.tool("chaos-backup-check", &["drill"]).exits(3);
     let (status, message) = found(&ran.record("chaos.backup/1"), "drill.restored");
-    assert!(status == "unknown" && message.contains("does not run"), "{}", ran.show());
+    assert!(
+        status == "unknown" && message.contains("does not run"),
+        "{}",
+        ran.show()
+    );
     nothing_left(&cluster);
     let mut child = place
         .command("chaos-backup-check")
@@ -207,13 +282,28 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
         .stdout(Stdio::null())
         .spawn()
         .expect("it starts");
-    cluster.until("a Job is there", || (!left(&cluster).is_empty()).then(|| cluster.place.shell("true")));
-    child.kill().and_then(|()| child.wait()).expect("it is ours");
+    cluster.until("a Job is there", || {
+        (!left(&cluster).is_empty()).then(|| cluster.place.shell("true"))
+    });
+    child
+        .kill()
+        .and_then(|()| child.wait())
+        .expect("it is ours");
     assert_eq!(deadline(&cluster), "330");
     cluster.kubectl(&["delete", "jobs", "-n", SHOP, "-l", OF_DRILLS]);
     nothing_left(&cluster);
-    config(&place, &dumps.path("custom.dump").display().to_string(), image);
+    config(
+        &place,
+        &dumps.path("custom.dump").display().to_string(),
+        image,
+    );
     let nobody = cluster.as_user("nobody");
-    let ran = place.tool("chaos-backup-check", &["drill", "--kubeconfig", &nobody]).exits(3);
-    assert!(ran.stdout().contains("create, patch and delete on jobs"), "{}", ran.show());
+    let ran = place
+        .tool("chaos-backup-check", &["drill", "--kubeconfig", &nobody])
+        .exits(3);
+    assert!(
+        ran.stdout().contains("create, patch and delete on jobs"),
+        "{}",
+        ran.show()
+    );
 }

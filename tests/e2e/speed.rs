@@ -14,7 +14,11 @@ fn image(cluster: &Cluster) -> String {
         .env_remove("CONTEXT")
         .output()
         .expect("bash is there");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
@@ -23,13 +27,22 @@ fn configured(image: &str) -> Cluster {
     let cluster = Cluster::new();
     let image = image.to_owned();
     cluster.config(&move |text| {
-        text.replace("timed = [\"/\", \"/api/products\"]", "timed = [\"/health\"]")
-            .replace("timed = [\"/health\", \"/api/products\", \"/api/users\"]", "timed = []")
-            .replace("# image = \"registry/chaos-verify:1\"", &format!("image = \"{image}\""))
-            .replace("max_ratio = 1.5", "max_ratio = 3.0")
-            .replace("allowance_ms = 20.0 ", "allowance_ms = 500.0 ")
-            .replace("pods = 1 ", "pods = 2 ")
-            .replace("rate = 20.0 ", "rate = 100.0 ")
+        text.replace(
+            "timed = [\"/\", \"/api/products\"]",
+            "timed = [\"/health\"]",
+        )
+        .replace(
+            "timed = [\"/health\", \"/api/products\", \"/api/users\"]",
+            "timed = []",
+        )
+        .replace(
+            "# image = \"registry/chaos-verify:1\"",
+            &format!("image = \"{image}\""),
+        )
+        .replace("max_ratio = 1.5", "max_ratio = 3.0")
+        .replace("allowance_ms = 20.0 ", "allowance_ms = 500.0 ")
+        .replace("pods = 1 ", "pods = 2 ")
+        .replace("rate = 20.0 ", "rate = 100.0 ")
     });
     cluster
 }
@@ -42,7 +55,10 @@ fn jobs(cluster: &Cluster) -> String {
 #[track_caller]
 fn check<'a>(record: &'a Value, id: &str) -> &'a Value {
     let checks = record["data"]["checks"].as_array().expect("checks");
-    checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id}: {record}"))
+    checks
+        .iter()
+        .find(|check| check["id"] == id)
+        .unwrap_or_else(|| panic!("no {id}: {record}"))
 }
 
 fn last(ran: &Ran) -> Value {
@@ -54,30 +70,62 @@ fn last(ran: &Ran) -> Value {
 fn load_comes_from_the_pods_of_a_job_that_is_gone_afterwards() {
     let cluster = configured(&image(&Cluster::new()));
     cluster.whole();
-    let baseline = cluster.place.tool("chaos-verify", &["baseline", "--load", "normal", "--duration", "12s"]);
+    let baseline = cluster.place.tool(
+        "chaos-verify",
+        &["baseline", "--load", "normal", "--duration", "12s"],
+    );
     let record = last(&baseline);
     let timing = &record["data"]["timings"][0];
-    assert_eq!((&timing["vantage"], &timing["load"]["pods"]), (&"job".into(), &2.into()), "{record}");
-    assert_eq!(timing["requests"], 1200, "each of the pods sends its share: {timing}");
+    assert_eq!(
+        (&timing["vantage"], &timing["load"]["pods"]),
+        (&"job".into(), &2.into()),
+        "{record}"
+    );
+    assert_eq!(
+        timing["requests"], 1200,
+        "each of the pods sends its share: {timing}"
+    );
     assert_eq!(timing["errors"], 0, "{timing}");
     assert_eq!(jobs(&cluster), "");
-    let usage = record["data"]["usage"].as_array().expect("the metrics API is there");
-    let backend = usage.iter().find(|one| one["name"] == "ecommerce-backend-deployment").expect("it is measured");
-    assert!(backend["cpu_cores"].as_f64() > Some(0.0) && backend["memory_bytes"].as_u64() > Some(1 << 20), "{backend}");
+    let usage = record["data"]["usage"]
+        .as_array()
+        .expect("the metrics API is there");
+    let backend = usage
+        .iter()
+        .find(|one| one["name"] == "ecommerce-backend-deployment")
+        .expect("it is measured");
+    assert!(
+        backend["cpu_cores"].as_f64() > Some(0.0)
+            && backend["memory_bytes"].as_u64() > Some(1 << 20),
+        "{backend}"
+    );
     // Without --load it is the load of the baseline.
-    let after = cluster.place.fed("chaos-verify", &["--wait", "0s"], &baseline.stdout());
+    let after = cluster
+        .place
+        .fed("chaos-verify", &["--wait", "0s"], &baseline.stdout());
     let record = last(&after);
     let judged = check(&record, "performance.load");
     // A machine that is busy with other things may be no load generator; then it must say so.
-    assert!(judged["status"] == "pass" || judged["status"] == "unknown", "{judged}");
+    assert!(
+        judged["status"] == "pass" || judged["status"] == "unknown",
+        "{judged}"
+    );
     if judged["status"] == "pass" {
-        let figures: Vec<_> =
-            record["data"]["judgements"].as_array().expect("judgements").iter().map(|one| &one["figure"]).collect();
+        let figures: Vec<_> = record["data"]["judgements"]
+            .as_array()
+            .expect("judgements")
+            .iter()
+            .map(|one| &one["figure"])
+            .collect();
         assert_eq!(figures, ["p50", "p95", "p99", "errors"]);
     }
-    // A busy machine may make the loads differ; without figures it would be unknown with other words.
+    // A busy machine may make the loads differ; without figures it would be unknown with other
+    // words.
     let used = check(&record, "performance.usage");
-    assert!(used["status"] == "pass" || judged["status"] == "unknown", "{used}");
+    assert!(
+        used["status"] == "pass" || judged["status"] == "unknown",
+        "{used}"
+    );
     assert_eq!(jobs(&cluster), "");
 }
 
@@ -87,14 +135,29 @@ fn a_tool_that_is_stopped_deletes_its_job() {
     let cluster = configured(&image(&Cluster::new()));
     for signal in ["-INT", "-TERM"] {
         let mut command = cluster.place.command(bin().join("chaos-verify"));
-        command.args(["baseline", "--load", "normal", "--duration", "60s"]).stdin(Stdio::null());
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it was built");
-        cluster.until("a Job is there", || (!jobs(&cluster).is_empty()).then(|| cluster.place.shell("true")));
-        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill is there");
+        command
+            .args(["baseline", "--load", "normal", "--duration", "60s"])
+            .stdin(Stdio::null());
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it was built");
+        cluster.until("a Job is there", || {
+            (!jobs(&cluster).is_empty()).then(|| cluster.place.shell("true"))
+        });
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .expect("kill is there");
         assert!(sent.success());
         let ended = child.wait().expect("it ends");
         assert_ne!(ended.code(), Some(0), "{signal}");
-        cluster.until("the Job is gone", || jobs(&cluster).is_empty().then(|| cluster.place.shell("true")));
+        cluster.until("the Job is gone", || {
+            jobs(&cluster)
+                .is_empty()
+                .then(|| cluster.place.shell("true"))
+        });
     }
 }
 
@@ -102,11 +165,17 @@ fn a_tool_that_is_stopped_deletes_its_job() {
 #[ignore = "needs the cluster: make test"]
 fn an_image_that_is_not_there_is_unknown_and_named_and_its_job_is_deleted() {
     let cluster = configured("chaos.test/no-such-image:1");
-    let ran = cluster.place.tool("chaos-verify", &["baseline", "--load", "normal", "--duration", "5s"]);
+    let ran = cluster.place.tool(
+        "chaos-verify",
+        &["baseline", "--load", "normal", "--duration", "5s"],
+    );
     let record = last(&ran);
     let job = check(&record, "performance.job");
     assert_eq!(job["status"], "unknown", "{job}");
-    assert!(job["message"].to_string().contains("no-such-image"), "{job}");
+    assert!(
+        job["message"].to_string().contains("no-such-image"),
+        "{job}"
+    );
     assert_eq!(jobs(&cluster), "");
 }
 
@@ -118,8 +187,18 @@ fn a_quota_that_lets_no_pod_in_is_named() {
     cluster.apply(
         "{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: speed-quota}, spec: {hard: {pods: '0'}}}",
     );
-    let ran =
-        cluster.place.tool("chaos-verify", &["baseline", "-n", "speed-quota", "--load", "normal", "--duration", "5s"]);
+    let ran = cluster.place.tool(
+        "chaos-verify",
+        &[
+            "baseline",
+            "-n",
+            "speed-quota",
+            "--load",
+            "normal",
+            "--duration",
+            "5s",
+        ],
+    );
     let record = last(&ran);
     cluster.kubectl(&["delete", "namespace", "speed-quota", "--wait=false"]);
     let job = check(&record, "performance.job");

@@ -28,7 +28,9 @@ struct Storage {
 
 impl Storage {
     fn new() -> Storage {
-        let mut place = Place::new().env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
+        let mut place = Place::new()
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET);
         let none = place.path().join("none");
         place = place.env("KUBECONFIG", none);
         fs::create_dir_all(place.path().join("data").join(BUCKET)).expect("made");
@@ -36,17 +38,32 @@ impl Storage {
         let program = cache().join("bin/versitygw");
         let server = place
             .command(&program)
-            .args(["--port", &format!("127.0.0.1:{port}"), "--quiet", "posix", "data"])
+            .args([
+                "--port",
+                &format!("127.0.0.1:{port}"),
+                "--quiet",
+                "posix",
+                "data",
+            ])
             .env("ROOT_ACCESS_KEY", KEY)
             .env("ROOT_SECRET_KEY", SECRET)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; tests/s3/build.sh makes it", program.display()));
-        let storage = Storage { place, server, port };
+            .unwrap_or_else(|error| {
+                panic!("{}: {error}; tests/s3/build.sh makes it", program.display())
+            });
+        let storage = Storage {
+            place,
+            server,
+            port,
+        };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "the S3 server does not come up");
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "the S3 server does not come up"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         storage
@@ -57,14 +74,24 @@ impl Storage {
         let file = self.place.path().join("object");
         fs::write(&file, bytes).expect("written");
         let sent = Command::new("curl")
-            .args(["-sS", "--fail-with-body", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user"])
+            .args([
+                "-sS",
+                "--fail-with-body",
+                "--aws-sigv4",
+                "aws:amz:us-east-1:s3",
+                "--user",
+            ])
             .arg(format!("{KEY}:{SECRET}"))
             .args(["-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-T"])
             .arg(file)
             .arg(format!("http://127.0.0.1:{}/{BUCKET}/{key}", self.port))
             .output()
             .expect("curl is there");
-        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stdout));
+        assert!(
+            sent.status.success(),
+            "{}",
+            String::from_utf8_lossy(&sent.stdout)
+        );
     }
 
     /// The file that an object is.
@@ -73,8 +100,12 @@ impl Storage {
     }
 
     fn age(&self, key: &str, hours: u64) {
-        let file = fs::File::options().write(true).open(self.file(key)).expect("there");
-        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 60 * 60)).expect("ours");
+        let file = fs::File::options()
+            .write(true)
+            .open(self.file(key))
+            .expect("there");
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 60 * 60))
+            .expect("ours");
     }
 
     /// Names the backup, and where the server is said to be.
@@ -108,7 +139,9 @@ fn free_port() -> u16 {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    let path = repository().join("tools/chaos-backup-check/tests/fixtures").join(name);
+    let path = repository()
+        .join("tools/chaos-backup-check/tests/fixtures")
+        .join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -126,10 +159,16 @@ fn an_object_is_read_sealed_and_restored_like_a_file() {
     storage.put("db/shop-1.dump", &vec![b'x'; 60_000]);
     storage.age("db/shop-1.dump", 24);
     storage.put("db/shop-2.dump", &fixture("pgdump/gzip.dump"));
-    storage.config(storage.port, "kind = 'postgres'\npath = 's3://backups/db/'\n[drill]\nevidence = 'drills'\n");
+    storage.config(
+        storage.port,
+        "kind = 'postgres'\npath = 's3://backups/db/'\n[drill]\nevidence = 'drills'\n",
+    );
     let record = storage.checked(3);
     let (status, message) = found(&record, "backup.present");
-    assert!(status == "pass" && message.contains("the newest is s3://backups/db/shop-2.dump"), "{message}");
+    assert!(
+        status == "pass" && message.contains("the newest is s3://backups/db/shop-2.dump"),
+        "{message}"
+    );
     assert_eq!(found(&record, "backup.complete").0, "pass");
     assert_eq!(found(&record, "backup.fresh").0, "pass");
     assert_eq!(found(&record, "backup.sealed").0, "skipped");
@@ -137,20 +176,42 @@ fn an_object_is_read_sealed_and_restored_like_a_file() {
     assert!(status == "warn" && message.contains("60000"), "{message}");
     assert_eq!(found(&record, "backup.restore_tested").0, "unknown");
     let item = &record["data"]["items"][0];
-    assert_eq!((&item["path"], &item["resolved"]), (&"s3://backups/db/".into(), &"s3://backups/db/shop-2.dump".into()));
+    assert_eq!(
+        (&item["path"], &item["resolved"]),
+        (
+            &"s3://backups/db/".into(),
+            &"s3://backups/db/shop-2.dump".into()
+        )
+    );
 
-    storage.place.tool("chaos-backup-check", &["seal", "x"]).exits(0);
-    assert!(storage.file("db/shop-2.dump.manifest.json").exists(), "it is an object beside it");
-    let drilled = storage.place.tool("chaos-backup-check", &["drill"]).exits(0).record("chaos.backup/1");
+    storage
+        .place
+        .tool("chaos-backup-check", &["seal", "x"])
+        .exits(0);
+    assert!(
+        storage.file("db/shop-2.dump.manifest.json").exists(),
+        "it is an object beside it"
+    );
+    let drilled = storage
+        .place
+        .tool("chaos-backup-check", &["drill"])
+        .exits(0)
+        .record("chaos.backup/1");
     assert_eq!(found(&drilled, "drill.rows").0, "pass", "{drilled:#}");
     let record = storage.checked(0);
     assert_eq!(found(&record, "backup.sealed").0, "pass");
     assert_eq!(found(&record, "backup.restore_tested").0, "pass");
-    assert_eq!(record["data"]["items"][0]["resolved"], "s3://backups/db/shop-2.dump", "a manifest is no backup");
+    assert_eq!(
+        record["data"]["items"][0]["resolved"], "s3://backups/db/shop-2.dump",
+        "a manifest is no backup"
+    );
 
     // One of the same name that is another.
     let mut other = fixture("pgdump/gzip.dump");
-    let at = other.windows(3).position(|window| window == b"15.").expect("the server's version is in the header");
+    let at = other
+        .windows(3)
+        .position(|window| window == b"15.")
+        .expect("the server's version is in the header");
     other[at + 3] ^= 1;
     storage.put("db/shop-2.dump", &other);
     let record = storage.checked(1);
@@ -158,13 +219,25 @@ fn an_object_is_read_sealed_and_restored_like_a_file() {
     // A cut one, an old one, and a name that is older than its object.
     storage.put("db/shop-2.dump", &fixture("pgdump/gzip.dump")[..9000]);
     assert_eq!(found(&storage.checked(1), "backup.complete").0, "fail");
-    storage.put("db/shop-20200101T000000Z.dump", &fixture("pgdump/gzip.dump"));
-    storage.config(storage.port, "kind = 'postgres'\npath = 's3://backups/db/shop-20200101T000000Z.dump'\n");
+    storage.put(
+        "db/shop-20200101T000000Z.dump",
+        &fixture("pgdump/gzip.dump"),
+    );
+    storage.config(
+        storage.port,
+        "kind = 'postgres'\npath = 's3://backups/db/shop-20200101T000000Z.dump'\n",
+    );
     let (status, message) = found(&storage.checked(1), "backup.fresh");
-    assert!(status == "fail" && message.contains("by its name"), "{message}");
+    assert!(
+        status == "fail" && message.contains("by its name"),
+        "{message}"
+    );
     storage.put("db/shop-3.dump", &fixture("pgdump/gzip.dump"));
     storage.age("db/shop-3.dump", 25);
-    storage.config(storage.port, "kind = 'postgres'\npath = 's3://backups/db/shop-3.dump'\n");
+    storage.config(
+        storage.port,
+        "kind = 'postgres'\npath = 's3://backups/db/shop-3.dump'\n",
+    );
     assert_eq!(found(&storage.checked(1), "backup.fresh").0, "fail");
 }
 
@@ -173,16 +246,38 @@ fn an_object_is_read_sealed_and_restored_like_a_file() {
 fn a_folder_of_objects_is_a_dump_in_directory_format() {
     let storage = Storage::new();
     let dumps = Dumps::new(&storage.place);
-    for file in fs::read_dir(dumps.path("folder")).expect("a fixture").flatten() {
+    for file in fs::read_dir(dumps.path("folder"))
+        .expect("a fixture")
+        .flatten()
+    {
         let bytes = fs::read(file.path()).expect("a file");
-        storage.put(&format!("dumps/today/{}", file.file_name().display()), &bytes);
+        storage.put(
+            &format!("dumps/today/{}", file.file_name().display()),
+            &bytes,
+        );
     }
-    storage.config(storage.port, "kind = 'postgres'\npath = 's3://backups/dumps/'\n[drill]\nevidence = 'drills'\n");
-    let drilled = storage.place.tool("chaos-backup-check", &["drill"]).exits(0).record("chaos.backup/1");
+    storage.config(
+        storage.port,
+        "kind = 'postgres'\npath = 's3://backups/dumps/'\n[drill]\nevidence = 'drills'\n",
+    );
+    let drilled = storage
+        .place
+        .tool("chaos-backup-check", &["drill"])
+        .exits(0)
+        .record("chaos.backup/1");
     assert_eq!(found(&drilled, "drill.rows").0, "pass", "{drilled:#}");
     let record = storage.checked(0);
-    assert!(found(&record, "backup.present").1.contains("the newest is s3://backups/dumps/today"), "{record:#}");
-    assert_eq!(found(&record, "backup.restore_tested").0, "pass", "{record:#}");
+    assert!(
+        found(&record, "backup.present")
+            .1
+            .contains("the newest is s3://backups/dumps/today"),
+        "{record:#}"
+    );
+    assert_eq!(
+        found(&record, "backup.restore_tested").0,
+        "pass",
+        "{record:#}"
+    );
 }
 
 #[test]
@@ -198,13 +293,26 @@ fn what_keeps_an_object_from_being_read_is_named() {
     ] {
         storage.config(storage.port, &format!("kind = 'tar'\npath = '{path}'\n"));
         let (found, message) = found(&storage.checked(code), "backup.present");
-        assert!(found == status && message.contains(word), "{path}: {found} {message}");
+        assert!(
+            found == status && message.contains(word),
+            "{path}: {found} {message}"
+        );
     }
-    storage.config(storage.port, "kind = 'tar'\npath = 's3://backups/app.tar.gz'\n");
+    storage.config(
+        storage.port,
+        "kind = 'tar'\npath = 's3://backups/app.tar.gz'\n",
+    );
     let foreign = |name: &str, value: &str| {
         let mut command = storage.place.command("chaos-backup-check");
-        let output = command.env(name, value).stdin(Stdio::null()).output().expect("it runs");
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let output = command
+            .env(name, value)
+            .stdin(Stdio::null())
+            .output()
+            .expect("it runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
     };
     let (code, said) = foreign("AWS_SECRET_ACCESS_KEY", "another-secret");
     assert!(
@@ -217,15 +325,33 @@ fn what_keeps_an_object_from_being_read_is_named() {
     storage.place.file("key", &format!("{SECRET}\n"));
     storage.place.file(
         "chaos.toml",
-        &text.replace("region", "access_key = { env = 'AWS_ACCESS_KEY_ID' }\nsecret_key = { file = 'key' }\nregion"),
+        &text.replace(
+            "region",
+            "access_key = { env = 'AWS_ACCESS_KEY_ID' }\nsecret_key = { file = 'key' }\nregion",
+        ),
     );
-    assert_eq!(foreign("AWS_SECRET_ACCESS_KEY", "another-secret").0, Some(0));
+    assert_eq!(
+        foreign("AWS_SECRET_ACCESS_KEY", "another-secret").0,
+        Some(0)
+    );
     // No way there, and a way that everybody can read.
-    storage.config(free_port(), "kind = 'tar'\npath = 's3://backups/app.tar.gz'\n");
+    storage.config(
+        free_port(),
+        "kind = 'tar'\npath = 's3://backups/app.tar.gz'\n",
+    );
     let (status, message) = found(&storage.checked(3), "backup.present");
-    assert!(status == "unknown" && message.contains("cannot be looked at"), "{message}");
-    storage.place.file("chaos.toml", &text.replace("127.0.0.1", "s3.example.com"));
-    storage.place.tool("chaos-backup-check", &[]).exits(2).says("http://");
+    assert!(
+        status == "unknown" && message.contains("cannot be looked at"),
+        "{message}"
+    );
+    storage
+        .place
+        .file("chaos.toml", &text.replace("127.0.0.1", "s3.example.com"));
+    storage
+        .place
+        .tool("chaos-backup-check", &[])
+        .exits(2)
+        .says("http://");
 }
 
 /// A way to the server that breaks each time when so many bytes have come back.
@@ -235,7 +361,12 @@ struct Breaking {
 }
 
 impl Breaking {
-    fn new(to: u16, after: usize, times: usize, then: impl Fn(usize) + Send + Sync + 'static) -> Breaking {
+    fn new(
+        to: u16,
+        after: usize,
+        times: usize,
+        then: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Breaking {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it has one").port();
         let broken = Arc::new(AtomicUsize::new(0));
@@ -259,7 +390,10 @@ fn pass(
     broken: &AtomicUsize,
     then: &dyn Fn(usize),
 ) {
-    let (mut from, mut to) = (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+    let (mut from, mut to) = (
+        client.try_clone().expect("a socket"),
+        server.try_clone().expect("a socket"),
+    );
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);
         let _ = to.shutdown(Shutdown::Write);
@@ -309,14 +443,22 @@ fn a_connection_that_breaks_is_taken_up_and_never_mixes_two_versions() {
     // While it is broken, the object is replaced by one of the same size.
     assert_eq!(one.len(), two.len());
     let (other, file) = (two.clone(), storage.file("app.tar"));
-    let next = storage.place.path().join("data").join(BUCKET).join("next.tar");
+    let next = storage
+        .place
+        .path()
+        .join("data")
+        .join(BUCKET)
+        .join("next.tar");
     storage.put("next.tar", &other);
-    let breaking = Breaking::new(storage.port, 2_000_000, 1, move |_| fs::rename(&next, &file).expect("ours"));
+    let breaking = Breaking::new(storage.port, 2_000_000, 1, move |_| {
+        fs::rename(&next, &file).expect("ours")
+    });
     storage.config(breaking.port, backup);
     let (status, message) = found(&storage.checked(3), "backup.complete");
     assert_eq!(breaking.broken.load(Ordering::SeqCst), 1, "it did break");
     assert!(
-        status == "unknown" && (message.contains("replaced") || message.contains("still being written")),
+        status == "unknown"
+            && (message.contains("replaced") || message.contains("still being written")),
         "{message}"
     );
 

@@ -11,10 +11,16 @@ const KILLS: usize = 4;
 #[ignore = "needs the cluster: make test"]
 fn whoever_is_killed_at_any_call_nothing_is_left() {
     let until = Instant::now() + Duration::from_secs(180);
-    let all = lanes(&bed::EXPERIMENTS, |lane| lane.sweep(KILLS, until, &mut |_| {}));
+    let all = lanes(&bed::EXPERIMENTS, |lane| {
+        lane.sweep(KILLS, until, &mut |_| {})
+    });
     println!("{}", table(&all));
     let kills: Vec<_> = all.iter().flat_map(Figures::kills).collect();
-    assert!(kills.len() >= 3 * bed::EXPERIMENTS.len(), "too few kills: {}", kills.len());
+    assert!(
+        kills.len() >= 3 * bed::EXPERIMENTS.len(),
+        "too few kills: {}",
+        kills.len()
+    );
     for kill in kills {
         assert!(kill.left.is_empty() && kill.odd.is_none(), "{kill:#?}");
     }
@@ -31,8 +37,14 @@ fn an_api_server_in_a_bad_way_costs_time_and_nothing_else() {
     for (experiment, (status, left, said), kill) in all {
         assert!(left.is_empty(), "{experiment}: {left:?}\n{said}");
         // What it could not see meanwhile may leave a verdict unknown.
-        assert!(matches!(status, Some(0 | 3)), "{experiment} ended with {status:?}\n{said}");
+        assert!(
+            matches!(status, Some(0 | 3)),
+            "{experiment} ended with {status:?}\n{said}"
+        );
         let kill = kill.unwrap_or_else(|| panic!("{experiment} did not come to its fault"));
-        assert!(kill.left.is_empty() && kill.odd.is_none(), "{experiment}: {kill:#?}");
+        assert!(
+            kill.left.is_empty() && kill.odd.is_none(),
+            "{experiment}: {kill:#?}"
+        );
     }
 }

@@ -12,13 +12,19 @@ const LIMIT_MS: f64 = 1000.0;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    let mut number = |default: usize| args.next().map_or(default, |text| text.parse().expect("a number"));
+    let mut number = |default: usize| {
+        args.next()
+            .map_or(default, |text| text.parse().expect("a number"))
+    };
     let (kills, minutes) = (number(600), number(25));
     let named: Vec<String> = args.collect();
     let until = Instant::now() + Duration::from_secs(60 * minutes as u64);
     let experiments: Vec<&str> = match named.as_slice() {
         [] => bed::EXPERIMENTS.to_vec(),
-        named => bed::EXPERIMENTS.into_iter().filter(|one| named.iter().any(|name| name == one)).collect(),
+        named => bed::EXPERIMENTS
+            .into_iter()
+            .filter(|one| named.iter().any(|name| name == one))
+            .collect(),
     };
     let shares = shares(&experiments, kills);
     let done = lanes(&experiments, |lane| {
@@ -31,7 +37,10 @@ fn main() -> ExitCode {
                 println!("{experiment}: slow: {:?} {:?}", kill.point, kill.undo);
             }
             if !kill.left.is_empty() || kill.odd.is_some() {
-                println!("{experiment}: {:?}\n  left: {:?}\n  odd: {:?}", kill.point, kill.left, kill.odd);
+                println!(
+                    "{experiment}: {:?}\n  left: {:?}\n  odd: {:?}",
+                    kill.point, kill.left, kill.odd
+                );
             }
             if count % 20 == 0 {
                 eprintln!("{experiment}: {count} of {kills}");
@@ -39,8 +48,17 @@ fn main() -> ExitCode {
         })
     });
     println!("{}", table(&done));
-    let (left, odd): (usize, usize) = (done.iter().map(Figures::leftovers).sum(), done.iter().map(Figures::odd).sum());
+    let (left, odd): (usize, usize) = (
+        done.iter().map(Figures::leftovers).sum(),
+        done.iter().map(Figures::odd).sum(),
+    );
     let missed: usize = done.iter().map(|f| f.missed).sum();
-    println!("{left} kills left something, {odd} ended oddly, {missed} runs ended before their point");
-    if left + odd == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "{left} kills left something, {odd} ended oddly, {missed} runs ended before their point"
+    );
+    if left + odd == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

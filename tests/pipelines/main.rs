@@ -2,15 +2,29 @@
 
 use chaos_tests::run::{Place, check};
 
-const TOOLS: [&str; 6] =
-    ["chaos-health", "chaos-backup-check", "chaos-notify", "chaos-inject", "chaos-verify", "chaos-report"];
+const TOOLS: [&str; 6] = [
+    "chaos-health",
+    "chaos-backup-check",
+    "chaos-notify",
+    "chaos-inject",
+    "chaos-verify",
+    "chaos-report",
+];
 
 /// Each tool with arguments that let it do its work.
 const CALLS: [&[&str]; 6] = [
     &["chaos-health", "-n", "shop"],
     &["chaos-backup-check", "-n", "shop"],
     &["chaos-notify", "completed"],
-    &["chaos-inject", "plan", "pod-failure", "-n", "shop", "-l", "app=shop"],
+    &[
+        "chaos-inject",
+        "plan",
+        "pod-failure",
+        "-n",
+        "shop",
+        "-l",
+        "app=shop",
+    ],
     &["chaos-verify", "-n", "shop", "--wait", "0s"],
     &["chaos-report"],
 ];
@@ -34,34 +48,58 @@ fn every_tool_tells_its_version_and_its_usage() {
     for tool in TOOLS {
         place.tool(tool, &["--version"]).exits(0).prints(tool);
         place.tool(tool, &["--help"]).exits(0).prints("Usage:");
-        place.tool(tool, &["--no-such-flag"]).exits(2).says("--no-such-flag");
+        place
+            .tool(tool, &["--no-such-flag"])
+            .exits(2)
+            .says("--no-such-flag");
     }
 }
 
 #[test]
 fn a_wrong_configuration_is_named_by_file_line_and_key_and_nothing_is_passed_on() {
     let place = place_with_dead_cluster();
-    place.file("chaos.toml", "[application]\nnamespace = \"shop\"\n\n[limits]\nnode_cpu_percent = \"lots\"\n");
+    place.file(
+        "chaos.toml",
+        "[application]\nnamespace = \"shop\"\n\n[limits]\nnode_cpu_percent = \"lots\"\n",
+    );
     for call in CALLS {
-        let ran = place.fed(call[0], &call[1..], "{}\n").exits(2).says("chaos.toml:5:").says("invalid type");
+        let ran = place
+            .fed(call[0], &call[1..], "{}\n")
+            .exits(2)
+            .says("chaos.toml:5:")
+            .says("invalid type");
         assert_eq!(ran.stdout(), "", "{}", ran.show());
     }
     place.file("chaos.toml", "[application]\nnamspace = \"shop\"\n");
     for call in CALLS {
-        place.tool(call[0], &call[1..]).exits(2).says("chaos.toml:2:").says("namspace");
+        place
+            .tool(call[0], &call[1..])
+            .exits(2)
+            .says("chaos.toml:2:")
+            .says("namspace");
     }
-    place.tool("chaos-health", &["--config", "gone.toml"]).exits(2).says("gone.toml");
+    place
+        .tool("chaos-health", &["--config", "gone.toml"])
+        .exits(2)
+        .says("gone.toml");
 }
 
 #[test]
 fn garbage_passes_through_byte_for_byte_and_is_unknown() {
     let place = place_with_dead_cluster();
-    for garbage in ["NAME   READY\nshop   1/1\n", "{\"schema\":\"chaos.health/1\",\"ver", "", "[]\n", "{\"a\":1}\n"] {
+    for garbage in [
+        "NAME   READY\nshop   1/1\n",
+        "{\"schema\":\"chaos.health/1\",\"ver",
+        "",
+        "[]\n",
+        "{\"a\":1}\n",
+    ] {
         for call in CALLS {
             let ran = place.fed(call[0], &call[1..], garbage).exits(3);
             assert!(ran.stdout().starts_with(garbage), "{}", ran.show());
             let last = ran.stdout().lines().last().unwrap_or_default().to_owned();
-            let last = chaos_tests::strict::read(&last).unwrap_or_else(|why| panic!("{why}\n{}", ran.show()));
+            let last = chaos_tests::strict::read(&last)
+                .unwrap_or_else(|why| panic!("{why}\n{}", ran.show()));
             assert_eq!(last["verdict"], "unknown", "{}", ran.show());
         }
     }
@@ -70,10 +108,15 @@ fn garbage_passes_through_byte_for_byte_and_is_unknown() {
 #[test]
 fn a_tool_that_was_killed_in_the_middle_is_noticed() {
     let place = place_with_dead_cluster();
-    let whole = place.tool("chaos-health", &["-n", "shop"]).exits(3).stdout();
+    let whole = place
+        .tool("chaos-health", &["-n", "shop"])
+        .exits(3)
+        .stdout();
     // What chaos-health leaves behind if it dies before its result: its first line, an event.
     let (first, _) = whole.split_once('\n').expect("an event and a result");
-    let ran = place.fed("chaos-report", &[], &format!("{first}\n")).exits(3);
+    let ran = place
+        .fed("chaos-report", &[], &format!("{first}\n"))
+        .exits(3);
     let record = ran.record("chaos.report/1");
     assert_eq!(record["verdict"], "unknown");
     assert!(ran.stdout().contains("died"), "{}", ran.show());
@@ -84,10 +127,22 @@ fn a_dead_api_server_is_unknown_and_named() {
     let place = place_with_dead_cluster();
     let ran = place.tool("chaos-health", &["-n", "shop"]).exits(3);
     let record = ran.record("chaos.health/1");
-    let message = check(&record, "cluster.reachable", "")["message"].as_str().unwrap_or_default().to_owned();
+    let message = check(&record, "cluster.reachable", "")["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     assert_eq!(record["verdict"], "unknown");
-    assert!(record["summary"].as_str().is_some_and(|summary| summary.contains("cluster.reachable")), "{}", ran.show());
-    assert!(message.contains("refused") || message.contains("connect"), "{message}");
+    assert!(
+        record["summary"]
+            .as_str()
+            .is_some_and(|summary| summary.contains("cluster.reachable")),
+        "{}",
+        ran.show()
+    );
+    assert!(
+        message.contains("refused") || message.contains("connect"),
+        "{message}"
+    );
     for call in [CALLS[3], CALLS[4]] {
         place.tool(call[0], &call[1..]).exits(3);
     }
@@ -97,12 +152,24 @@ fn a_dead_api_server_is_unknown_and_named() {
 #[test]
 fn a_missing_kubeconfig_or_context_or_namespace_is_usage() {
     let place = Place::new();
-    place.tool("chaos-health", &["-n", "shop"]).exits(2).says("kubeconfig");
-    place.tool("chaos-health", &["-n", "shop", "--kubeconfig", "gone"]).exits(2).says("gone");
+    place
+        .tool("chaos-health", &["-n", "shop"])
+        .exits(2)
+        .says("kubeconfig");
+    place
+        .tool("chaos-health", &["-n", "shop", "--kubeconfig", "gone"])
+        .exits(2)
+        .says("gone");
     let place = place_with_dead_cluster();
-    place.tool("chaos-health", &["-n", "shop", "--context", "nowhere"]).exits(2).says("nowhere");
+    place
+        .tool("chaos-health", &["-n", "shop", "--context", "nowhere"])
+        .exits(2)
+        .says("nowhere");
     place.tool("chaos-health", &[]).exits(2).says("--namespace");
-    place.tool("chaos-health", &["-n", "Shop!"]).exits(2).says("Shop!");
+    place
+        .tool("chaos-health", &["-n", "Shop!"])
+        .exits(2)
+        .says("Shop!");
 }
 
 #[test]
@@ -115,10 +182,14 @@ fn records_are_passed_on_byte_for_byte_and_the_run_is_kept() {
     for call in CALLS {
         let ran = place.fed(call[0], &call[1..], &input);
         assert!(ran.stdout().starts_with(&input), "{}", ran.show());
-        let own = ran.stdout()[input.len()..].lines().map(str::to_owned).collect::<Vec<_>>();
+        let own = ran.stdout()[input.len()..]
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
         assert!(own.len() >= 2, "{}", ran.show());
         for line in own {
-            let record = chaos_tests::strict::read(&line).unwrap_or_else(|why| panic!("{why}: {line}"));
+            let record =
+                chaos_tests::strict::read(&line).unwrap_or_else(|why| panic!("{why}: {line}"));
             assert_eq!(record["run"], "run-7", "{}", ran.show());
         }
     }
@@ -132,7 +203,8 @@ fn the_exit_status_is_never_better_than_the_stream() {
             "{{\"schema\":\"chaos.backup/1\",\"id\":\"1\",\"run\":\"r\",\"time\":\"2026-11-22T16:00:00.123Z\",\"tool\":\"t 1\",\"verdict\":\"{verdict}\",\"summary\":\"s\",\"data\":{{\"namespace\":\"shop\",\"checks\":[],\"items\":[]}}}}\n"
         )
     };
-    // chaos-report alone finds the experiment missing, which is unknown; a failure upstream is worse.
+    // chaos-report alone finds the experiment missing, which is unknown; a failure upstream is
+    // worse.
     place.fed("chaos-report", &[], &record("pass")).exits(3);
     place.fed("chaos-report", &[], &record("fail")).exits(1);
 }
@@ -140,7 +212,9 @@ fn the_exit_status_is_never_better_than_the_stream() {
 #[test]
 fn a_reader_that_goes_away_is_no_accident() {
     let place = place_with_dead_cluster();
-    let ran = place.shell("chaos-health -n shop | true; echo ${PIPESTATUS[0]}").exits(0);
+    let ran = place
+        .shell("chaos-health -n shop | true; echo ${PIPESTATUS[0]}")
+        .exits(0);
     assert_eq!(ran.stdout().trim(), "3", "{}", ran.show());
     assert!(!ran.stderr().contains("panicked"), "{}", ran.show());
     place.shell("chaos-health --help | true").exits(0);
@@ -149,13 +223,26 @@ fn a_reader_that_goes_away_is_no_accident() {
 #[test]
 fn a_full_disk_behind_standard_output_is_said_and_is_not_a_pass() {
     let place = place_with_dead_cluster();
-    place.shell("chaos-health -n shop > /dev/full").exits(3).says("cannot write the result");
+    place
+        .shell("chaos-health -n shop > /dev/full")
+        .exits(3)
+        .says("cannot write the result");
 }
 
 #[test]
 fn text_is_for_people_and_can_be_asked_for() {
     let place = place_with_dead_cluster();
-    let ran = place.tool("chaos-health", &["-n", "shop", "-o", "text"]).exits(3);
-    assert!(ran.stdout().starts_with("unknown  cluster.reachable"), "{}", ran.show());
-    assert!(!ran.stdout().contains('\u{1b}'), "no colours in a file\n{}", ran.show());
+    let ran = place
+        .tool("chaos-health", &["-n", "shop", "-o", "text"])
+        .exits(3);
+    assert!(
+        ran.stdout().starts_with("unknown  cluster.reachable"),
+        "{}",
+        ran.show()
+    );
+    assert!(
+        !ran.stdout().contains('\u{1b}'),
+        "no colours in a file\n{}",
+        ran.show()
+    );
 }

@@ -25,16 +25,20 @@ impl Cluster {
         let kubeconfig = std::env::var_os("CHAOS_TEST_KUBECONFIG")
             .expect("CHAOS_TEST_KUBECONFIG names the cluster; make test sets it");
         let place = Place::new().env("KUBECONFIG", &kubeconfig);
-        let cluster = Cluster { place, kubeconfig: kubeconfig.into() };
+        let cluster = Cluster {
+            place,
+            kubeconfig: kubeconfig.into(),
+        };
         cluster.config(&|text| text);
         cluster
     }
 
-    /// Writes `chaos.toml` again: the runbook's, with the paths of this place, and what `change` makes of
-    /// it.
+    /// Writes `chaos.toml` again: the runbook's, with the paths of this place, and what `change`
+    /// makes of it.
     pub fn config(&self, change: &dyn Fn(String) -> String) {
         let root = repository();
-        let text = std::fs::read_to_string(root.join("scripts/ecommerce.toml")).expect("the example is there");
+        let text = std::fs::read_to_string(root.join("scripts/ecommerce.toml"))
+            .expect("the example is there");
         // The node is this whole machine, busy with these very tests.
         let text = text
             .replace("\"/backup/", "\"backup/")
@@ -57,22 +61,36 @@ impl Cluster {
 
     /// The state folder of the cluster: keys, logs.
     pub fn state(&self) -> PathBuf {
-        self.kubeconfig.parent().expect("a kubeconfig is in a folder").to_owned()
+        self.kubeconfig
+            .parent()
+            .expect("a kubeconfig is in a folder")
+            .to_owned()
     }
 
     /// kubectl's output.
     #[track_caller]
     pub fn kubectl(&self, args: &[&str]) -> String {
-        let output =
-            kubectl_command().arg("--kubeconfig").arg(&self.kubeconfig).args(args).output().expect("kubectl was built");
-        assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = kubectl_command()
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(args)
+            .output()
+            .expect("kubectl was built");
+        assert!(
+            output.status.success(),
+            "kubectl {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     /// The folder that kubectl is in.
     pub fn kubectl_folder(&self) -> String {
         let program = PathBuf::from(kubectl_command().get_program());
-        program.parent().map(|folder| folder.display().to_string()).unwrap_or_default()
+        program
+            .parent()
+            .map(|folder| folder.display().to_string())
+            .unwrap_or_default()
     }
 
     /// kubectl's output, with a file on its standard input.
@@ -80,9 +98,17 @@ impl Cluster {
     pub fn kubectl_fed(&self, file: &Path, args: &[&str]) -> String {
         let input = std::fs::File::open(file).expect("the file is there");
         let mut command = kubectl_command();
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(args).stdin(input);
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(args)
+            .stdin(input);
         let output = command.output().expect("kubectl was built");
-        assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "kubectl {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
@@ -117,7 +143,11 @@ impl Cluster {
             .env_remove("CONTEXT")
             .output()
             .expect("bash is there");
-        assert!(output.status.success(), "the shop is not whole: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "the shop is not whole: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// What the audit log says since a mark: requests that change something, but for reviews, which
@@ -125,28 +155,45 @@ impl Cluster {
     pub fn writes_since(&self, mark: u64) -> Vec<String> {
         // The log is written within milliseconds of the answer.
         std::thread::sleep(Duration::from_millis(500));
-        let log = std::fs::read(self.state().join("logs/audit.log")).expect("the audit log is there");
+        let log =
+            std::fs::read(self.state().join("logs/audit.log")).expect("the audit log is there");
         let from = usize::try_from(mark).expect("a log fits into memory");
         let text = String::from_utf8_lossy(&log[from..]).into_owned();
-        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let writes = events.filter(|event| {
             let verb = event["verb"].as_str().unwrap_or_default();
             let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
             let agent = event["userAgent"].as_str().unwrap_or_default();
-            matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection")
-                && !resource.ends_with("reviews")
-                && !matches!(event["objectRef"]["subresource"].as_str(), Some("exec" | "portforward"))
+            matches!(
+                verb,
+                "create" | "update" | "patch" | "delete" | "deletecollection"
+            ) && !resource.ends_with("reviews")
+                && !matches!(
+                    event["objectRef"]["subresource"].as_str(),
+                    Some("exec" | "portforward")
+                )
                 && !agent.starts_with("kubectl")
                 && !agent.starts_with("kube")
                 && event["stage"] == "ResponseComplete"
         });
-        writes.map(|event| format!("{} {} by {}", event["verb"], event["requestURI"], event["userAgent"])).collect()
+        writes
+            .map(|event| {
+                format!(
+                    "{} {} by {}",
+                    event["verb"], event["requestURI"], event["userAgent"]
+                )
+            })
+            .collect()
     }
 
     /// A mark in the audit log for [`Cluster::writes_since`].
     pub fn mark(&self) -> u64 {
         std::thread::sleep(Duration::from_millis(300));
-        std::fs::metadata(self.state().join("logs/audit.log")).expect("the audit log is there").len()
+        std::fs::metadata(self.state().join("logs/audit.log"))
+            .expect("the audit log is there")
+            .len()
     }
 
     /// Runs a tool until its outcome is as wanted, for states that take a moment to show.
@@ -167,7 +214,10 @@ impl Cluster {
         let flat = self.kubectl(&["config", "view", "--raw", "--flatten", "-o", "json"]);
         let mut config: Value = serde_json::from_str(&flat).expect("a kubeconfig");
         config["users"][0]["user"]["as"] = user.into();
-        self.place.file(&format!("as-{user}.json"), &config.to_string()).display().to_string()
+        self.place
+            .file(&format!("as-{user}.json"), &config.to_string())
+            .display()
+            .to_string()
     }
 }
 
@@ -179,22 +229,35 @@ impl Default for Cluster {
 
 /// The folder of the repository.
 pub fn repository() -> PathBuf {
-    // What was compiled for another checkout is taken for this one by cargo, which says where it is.
-    let tests = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    PathBuf::from(tests).parent().expect("tests/ is in the repository").to_owned()
+    // What was compiled for another checkout is taken for this one by cargo, which says where it
+    // is.
+    let tests =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(tests)
+        .parent()
+        .expect("tests/ is in the repository")
+        .to_owned()
 }
 
 /// The folder of what was compiled for the tests.
 pub fn cache() -> PathBuf {
     let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/chaos-runbook"));
+    let home =
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/chaos-runbook"));
     cache.or(home).unwrap_or_default()
 }
 
 /// kubectl as it was built for the cluster, else the one in PATH.
 pub fn kubectl_command() -> Command {
     let built = cache().join("bin/kubectl");
-    let mut command = Command::new(if built.exists() { built } else { "kubectl".into() });
-    command.env("KUBECACHEDIR", std::env::temp_dir().join("chaos-tests-kubectl"));
+    let mut command = Command::new(if built.exists() {
+        built
+    } else {
+        "kubectl".into()
+    });
+    command.env(
+        "KUBECACHEDIR",
+        std::env::temp_dir().join("chaos-tests-kubectl"),
+    );
     command
 }

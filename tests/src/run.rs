@@ -12,7 +12,11 @@ use serde_json::Value;
 /// The folder of the built tools: two above this test's own program.
 pub fn bin() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its program");
-    let folder = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps").to_owned();
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .expect("a test is in target/PROFILE/deps")
+        .to_owned();
     assert!(
         folder.join("chaos-inject").exists(),
         "no tools in {}; run cargo build --workspace --bins first",
@@ -21,7 +25,8 @@ pub fn bin() -> PathBuf {
     folder
 }
 
-/// A place of a test's own: home, state and configuration are in it, and nothing of the user's is seen.
+/// A place of a test's own: home, state and configuration are in it, and nothing of the user's is
+/// seen.
 #[derive(Debug)]
 pub struct Place {
     home: tempfile::TempDir,
@@ -38,8 +43,16 @@ impl Place {
     /// An empty one.
     pub fn new() -> Place {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        let path = std::env::join_paths([bin(), "/usr/local/bin".into(), "/usr/bin".into(), "/bin".into()]);
-        let env = vec![("PATH".into(), path.expect("these paths can be joined")), ("HOME".into(), home.path().into())];
+        let path = std::env::join_paths([
+            bin(),
+            "/usr/local/bin".into(),
+            "/usr/bin".into(),
+            "/bin".into(),
+        ]);
+        let env = vec![
+            ("PATH".into(), path.expect("these paths can be joined")),
+            ("HOME".into(), home.path().into()),
+        ];
         Place { home, env }
     }
 
@@ -58,7 +71,8 @@ impl Place {
     /// Writes a file and gives its path.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("it is in the place")).expect("a folder can be made");
+        std::fs::create_dir_all(path.parent().expect("it is in the place"))
+            .expect("a folder can be made");
         std::fs::write(&path, text).expect("a file can be written");
         path
     }
@@ -66,7 +80,10 @@ impl Place {
     /// A command in this place.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value))).current_dir(self.path());
+        command
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.path());
         command
     }
 
@@ -87,15 +104,30 @@ impl Place {
 
     fn run(&self, name: &str, args: &[&str], input: Option<&str>) -> Ran {
         let mut command = self.command(name);
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        command
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         if let (Some(text), Some(mut stdin)) = (input.map(str::to_owned), child.stdin.take()) {
             // A tool that ends early does not read it all; that is not this thread's business.
             std::thread::spawn(move || drop(stdin.write_all(text.as_bytes())));
         }
-        let output = child.wait_with_output().unwrap_or_else(|error| panic!("cannot wait for {name}: {error}"));
-        Ran { command: format!("{name} {}", args.join(" ")), input: input.unwrap_or_default().to_owned(), output }
+        let output = child
+            .wait_with_output()
+            .unwrap_or_else(|error| panic!("cannot wait for {name}: {error}"));
+        Ran {
+            command: format!("{name} {}", args.join(" ")),
+            input: input.unwrap_or_default().to_owned(),
+            output,
+        }
     }
 }
 
@@ -107,8 +139,8 @@ pub struct Ran {
     output: Output,
 }
 
-/// Runs an experiment, up to three times while this machine is too busy to ask the Services in time: what came of it
-/// can't be told then, as the tool says, and it has to be made again.
+/// Runs an experiment, up to three times while this machine is too busy to ask the Services in
+/// time: what came of it can't be told then, as the tool says, and it has to be made again.
 pub fn in_time(mut run: impl FnMut() -> Ran) -> Ran {
     for _ in 0..2 {
         let ran = run();
@@ -148,14 +180,22 @@ impl Ran {
     /// Expects these words on standard error.
     #[track_caller]
     pub fn says(self, words: &str) -> Ran {
-        assert!(self.stderr().contains(words), "expected {words:?} on stderr\n{}", self.show());
+        assert!(
+            self.stderr().contains(words),
+            "expected {words:?} on stderr\n{}",
+            self.show()
+        );
         self
     }
 
     /// Expects these words on standard output.
     #[track_caller]
     pub fn prints(self, words: &str) -> Ran {
-        assert!(self.stdout().contains(words), "expected {words:?} on stdout\n{}", self.show());
+        assert!(
+            self.stdout().contains(words),
+            "expected {words:?} on stdout\n{}",
+            self.show()
+        );
         self
     }
 
@@ -172,14 +212,25 @@ impl Ran {
     /// The last record of a kind.
     #[track_caller]
     pub fn record(&self, schema: &str) -> Value {
-        let last = self.records().into_iter().rfind(|record| record["schema"] == schema);
+        let last = self
+            .records()
+            .into_iter()
+            .rfind(|record| record["schema"] == schema);
         last.unwrap_or_else(|| panic!("no {schema}\n{}", self.show()))
     }
 
     /// All of it, for a failed test.
     pub fn show(&self) -> String {
-        let mut text = format!("command: {}\nstatus: {:?}\n", self.command, self.output.status.code());
-        for (name, part) in [("stdin", &self.input), ("stdout", &self.stdout()), ("stderr", &self.stderr())] {
+        let mut text = format!(
+            "command: {}\nstatus: {:?}\n",
+            self.command,
+            self.output.status.code()
+        );
+        for (name, part) in [
+            ("stdin", &self.input),
+            ("stdout", &self.stdout()),
+            ("stderr", &self.stderr()),
+        ] {
             let _ = writeln!(text, "--- {name}\n{part}");
         }
         text
@@ -189,7 +240,11 @@ impl Ran {
 /// The check of this id (and object, if one is given) in a record.
 #[track_caller]
 pub fn check<'a>(record: &'a Value, id: &str, object: &str) -> &'a Value {
-    let checks = record["data"]["checks"].as_array().unwrap_or_else(|| panic!("no checks in {record}"));
-    let found = checks.iter().find(|check| check["id"] == id && (object.is_empty() || check["object"] == object));
+    let checks = record["data"]["checks"]
+        .as_array()
+        .unwrap_or_else(|| panic!("no checks in {record}"));
+    let found = checks
+        .iter()
+        .find(|check| check["id"] == id && (object.is_empty() || check["object"] == object));
     found.unwrap_or_else(|| panic!("no check {id} {object} in {record:#}"))
 }

@@ -1,5 +1,5 @@
-//! A second reader of the records, declared anew from what they promise, that refuses what it does not
-//! know. It keeps the tools from changing the stream by accident.
+//! A second reader of the records, declared anew from what they promise, that refuses what it does
+//! not know. It keeps the tools from changing the stream by accident.
 
 #![allow(
     missing_docs,
@@ -106,9 +106,19 @@ enum Contents {
 #[derive(Deserialize, Debug)]
 #[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
 enum Change {
-    Set { object: Object, field: Vec<String>, original: Value, faulted: Value },
-    Make { object: Object, manifest: Value },
-    Take { object: Object },
+    Set {
+        object: Object,
+        field: Vec<String>,
+        original: Value,
+        faulted: Value,
+    },
+    Make {
+        object: Object,
+        manifest: Value,
+    },
+    Take {
+        object: Object,
+    },
 }
 
 /// Reads one line; anything that is not promised is an error.
@@ -117,14 +127,24 @@ enum Change {
 /// What is wrong with it.
 pub fn read(line: &str) -> Result<Value, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
-    let envelope = Envelope::deserialize(&value).map_err(|error| format!("not our envelope: {error}"))?;
+    let envelope =
+        Envelope::deserialize(&value).map_err(|error| format!("not our envelope: {error}"))?;
     let time = envelope.time.as_bytes();
     if !(time.len() >= 24 && time.ends_with(b"Z") && time[10] == b'T' && time[19] == b'.') {
-        return Err(format!("{} is not a time in UTC with milliseconds", envelope.time));
+        return Err(format!(
+            "{} is not a time in UTC with milliseconds",
+            envelope.time
+        ));
     }
-    let has_verdict = matches!(envelope.verdict.as_deref(), Some("pass" | "fail" | "unknown"));
+    let has_verdict = matches!(
+        envelope.verdict.as_deref(),
+        Some("pass" | "fail" | "unknown")
+    );
     if has_verdict == (envelope.schema == "chaos.event/1") {
-        return Err(format!("the verdict of {} is {:?}", envelope.schema, envelope.verdict));
+        return Err(format!(
+            "the verdict of {} is {:?}",
+            envelope.schema, envelope.verdict
+        ));
     }
     macro_rules! data {
         ($type:ty) => {
@@ -145,6 +165,11 @@ pub fn read(line: &str) -> Result<Value, String> {
         "chaos.load/1" => data!(Load),
         other => return Err(format!("{other} is no kind of ours")),
     }
-    .map_err(|error| format!("the data of {} is not as promised: {error}", envelope.schema))?;
+    .map_err(|error| {
+        format!(
+            "the data of {} is not as promised: {error}",
+            envelope.schema
+        )
+    })?;
     Ok(value)
 }

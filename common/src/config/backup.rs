@@ -18,18 +18,20 @@ pub struct Backup {
     pub name: String,
     /// What it is: `postgres`, `tar`, `kubernetes` or `volume-snapshot`.
     pub kind: BackupKind,
-    /// The file or folder; a symbolic link such as `latest.dump` is followed and named. In object storage
-    /// `s3://BUCKET/KEY`, or `s3://BUCKET/PREFIX/` for the newest object under it. A `volume-snapshot` has none.
+    /// The file or folder; a symbolic link such as `latest.dump` is followed and named. In object
+    /// storage `s3://BUCKET/KEY`, or `s3://BUCKET/PREFIX/` for the newest object under it. A
+    /// `volume-snapshot` has none.
     #[serde(default)]
     pub path: PathBuf,
-    /// The pod that `path` is in: `deployment/NAME`, `statefulset/NAME` or `pod/NAME` of the application's
-    /// namespace.
+    /// The pod that `path` is in: `deployment/NAME`, `statefulset/NAME` or `pod/NAME` of the
+    /// application's namespace.
     #[serde(default)]
     pub pod: Option<String>,
     /// The container of that pod; its first one if left out.
     #[serde(default)]
     pub container: Option<String>,
-    /// For `volume-snapshot`: its name. Without it, the newest one that `selector` and `claim` allow counts.
+    /// For `volume-snapshot`: its name. Without it, the newest one that `selector` and `claim`
+    /// allow counts.
     #[serde(default)]
     pub snapshot: Option<String>,
     /// For `volume-snapshot`: labels that it has, as in `kubectl get -l`.
@@ -41,8 +43,8 @@ pub struct Backup {
     /// Oldest age that passes.
     #[serde(default = "one_day")]
     pub max_age: Span,
-    /// When it is made, as a cron expression in this machine's local time (`30 2 * * *`); then the last one
-    /// that was due must be there, at most an hour late, and `max_age` does not count.
+    /// When it is made, as a cron expression in this machine's local time (`30 2 * * *`); then the
+    /// last one that was due must be there, at most an hour late, and `max_age` does not count.
     #[serde(default)]
     pub schedule: Option<String>,
     /// For `postgres`: the database that it must be of, by default that of `[database]`.
@@ -56,8 +58,8 @@ pub struct Backup {
     /// `deployments.apps`). `chaos-backup-check export` makes it of these.
     #[serde(default)]
     pub resources: Vec<String>,
-    /// For `kubernetes`: whether it is held against the cluster, which needs the permission to list its
-    /// kinds.
+    /// For `kubernetes`: whether it is held against the cluster, which needs the permission to list
+    /// its kinds.
     #[serde(default = "yes")]
     pub live: bool,
 }
@@ -103,7 +105,11 @@ impl Backup {
     /// # Errors
     /// It has no place, or more than one; in words for people.
     pub fn place(&self) -> Result<Place<'_>, String> {
-        let snapshot = [("snapshot", &self.snapshot), ("selector", &self.selector), ("claim", &self.claim)];
+        let snapshot = [
+            ("snapshot", &self.snapshot),
+            ("selector", &self.selector),
+            ("claim", &self.claim),
+        ];
         let of_snapshot = snapshot.iter().find(|(_, value)| value.is_some());
         let pathless = self.path.as_os_str().is_empty();
         if self.kind == BackupKind::VolumeSnapshot {
@@ -121,18 +127,36 @@ impl Backup {
         if pathless {
             return Err("has no path".to_owned());
         }
-        let url = self.path.to_str().and_then(|path| path.strip_prefix(S3_SCHEME));
+        let url = self
+            .path
+            .to_str()
+            .and_then(|path| path.strip_prefix(S3_SCHEME));
         match (&self.pod, url) {
-            (Some(_), Some(_)) => Err("has two places: it cannot be in a pod and in object storage".to_owned()),
+            (Some(_), Some(_)) => {
+                Err("has two places: it cannot be in a pod and in object storage".to_owned())
+            }
             (Some(pod), None) => {
                 let (kind, name) = pod.split_once('/').unwrap_or(("", pod));
-                if !matches!(kind, "deployment" | "statefulset" | "pod") || name.is_empty() || name.contains('/') {
-                    return Err(format!("is in the pod {pod:?}: write deployment/NAME, statefulset/NAME or pod/NAME"));
+                if !matches!(kind, "deployment" | "statefulset" | "pod")
+                    || name.is_empty()
+                    || name.contains('/')
+                {
+                    return Err(format!(
+                        "is in the pod {pod:?}: write deployment/NAME, statefulset/NAME or pod/NAME"
+                    ));
                 }
                 if !self.path.is_absolute() {
-                    return Err(format!("has the path {} in a pod: it must begin with /", self.path.display()));
+                    return Err(format!(
+                        "has the path {} in a pod: it must begin with /",
+                        self.path.display()
+                    ));
                 }
-                Ok(Place::Pod { kind, name, container: self.container.as_deref(), path: &self.path })
+                Ok(Place::Pod {
+                    kind,
+                    name,
+                    container: self.container.as_deref(),
+                    path: &self.path,
+                })
             }
             (None, _) if self.container.is_some() => Err("has a container and no pod".to_owned()),
             (None, Some(url)) => {
@@ -154,9 +178,9 @@ impl Backup {
     }
 }
 
-/// `[s3]`: the object storage of backups. What is left out comes from the usual variables (`AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`), or from the role of the machine or
-/// service account where that has one.
+/// `[s3]`: the object storage of backups. What is left out comes from the usual variables
+/// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`,
+/// `AWS_ENDPOINT_URL`), or from the role of the machine or service account where that has one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct S3 {
@@ -172,8 +196,8 @@ pub struct S3 {
     pub allow_http: bool,
 }
 
-/// `[drill]`: `chaos-backup-check drill` restores the backups for a trial, and later checks want its
-/// evidence.
+/// `[drill]`: `chaos-backup-check drill` restores the backups for a trial, and later checks want
+/// its evidence.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DrillSettings {
@@ -181,11 +205,11 @@ pub struct DrillSettings {
     pub max_age: Span,
     /// Folder of the evidence; `chaos/drills` in `$XDG_STATE_HOME` if left out.
     pub evidence: Option<PathBuf>,
-    /// A scratch PostgreSQL to restore into, as `postgres://user:password@host:port/database`. If it is left
-    /// out, one is started for the drill and thrown away.
+    /// A scratch PostgreSQL to restore into, as `postgres://user:password@host:port/database`. If
+    /// it is left out, one is started for the drill and thrown away.
     pub url: Option<Secret>,
-    /// An image with PostgreSQL's programs, such as `postgres:17`: the scratch PostgreSQL is then one in a pod in
-    /// the application's namespace, made for the drill and thrown away.
+    /// An image with PostgreSQL's programs, such as `postgres:17`: the scratch PostgreSQL is then
+    /// one in a pod in the application's namespace, made for the drill and thrown away.
     pub image: Option<String>,
     /// Questions to the restored database: `[[drill.query]]`.
     #[serde(rename = "query")]
@@ -219,8 +243,8 @@ pub struct DrillQuery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupKind {
-    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`), or a script
-    /// (`-Fp`, `pg_dumpall`).
+    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`),
+    /// or a script (`-Fp`, `pg_dumpall`).
     Postgres,
     /// A tar archive, plain or compressed with gzip, zstd or lz4.
     Tar,
@@ -235,7 +259,8 @@ mod tests {
     use super::*;
 
     fn place(table: &str) -> Result<String, String> {
-        let backup: Backup = toml::from_str(&format!("name = 'x'\n{table}")).map_err(|error| error.to_string())?;
+        let backup: Backup =
+            toml::from_str(&format!("name = 'x'\n{table}")).map_err(|error| error.to_string())?;
         backup.place().map(|place| format!("{place:?}"))
     }
 
@@ -244,21 +269,45 @@ mod tests {
         let good = |table: &str| place(table).unwrap_or_else(|why| panic!("{table}: {why}"));
         assert_eq!(good("kind = 'tar'\npath = 'b/x.tar'"), "Local(\"b/x.tar\")");
         let pod = good("kind = 'tar'\npath = '/b'\npod = 'deployment/db'\ncontainer = 'c'");
-        assert!(pod.contains("kind: \"deployment\", name: \"db\", container: Some(\"c\")"), "{pod}");
-        assert_eq!(good("kind = 'tar'\npath = 's3://b/k/l'"), "S3 { bucket: \"b\", key: \"k/l\" }");
-        assert_eq!(good("kind = 'tar'\npath = 's3://b'"), "S3 { bucket: \"b\", key: \"\" }");
+        assert!(
+            pod.contains("kind: \"deployment\", name: \"db\", container: Some(\"c\")"),
+            "{pod}"
+        );
+        assert_eq!(
+            good("kind = 'tar'\npath = 's3://b/k/l'"),
+            "S3 { bucket: \"b\", key: \"k/l\" }"
+        );
+        assert_eq!(
+            good("kind = 'tar'\npath = 's3://b'"),
+            "S3 { bucket: \"b\", key: \"\" }"
+        );
         assert_eq!(good("kind = 'volume-snapshot'\nclaim = 'data'"), "Snapshot");
         for (table, word) in [
             ("kind = 'tar'", "has no path"),
             ("kind = 'tar'\npath = '/x'\npod = 'db'", "deployment/NAME"),
-            ("kind = 'tar'\npath = '/x'\npod = 'node/db'", "deployment/NAME"),
-            ("kind = 'tar'\npath = 'x'\npod = 'pod/db'", "must begin with /"),
+            (
+                "kind = 'tar'\npath = '/x'\npod = 'node/db'",
+                "deployment/NAME",
+            ),
+            (
+                "kind = 'tar'\npath = 'x'\npod = 'pod/db'",
+                "must begin with /",
+            ),
             ("kind = 'tar'\npath = '/x'\ncontainer = 'c'", "no pod"),
-            ("kind = 'tar'\npath = 's3://b/k'\npod = 'pod/db'", "two places"),
+            (
+                "kind = 'tar'\npath = 's3://b/k'\npod = 'pod/db'",
+                "two places",
+            ),
             ("kind = 'tar'\npath = 's3:///k'", "without a bucket"),
-            ("kind = 'tar'\npath = '/x'\nselector = 'a=b'", "only a volume-snapshot"),
+            (
+                "kind = 'tar'\npath = '/x'\nselector = 'a=b'",
+                "only a volume-snapshot",
+            ),
             ("kind = 'volume-snapshot'", "does not say which"),
-            ("kind = 'volume-snapshot'\nclaim = 'a'\npath = '/x'", "neither path nor pod"),
+            (
+                "kind = 'volume-snapshot'\nclaim = 'a'\npath = '/x'",
+                "neither path nor pod",
+            ),
         ] {
             let why = place(table).expect_err(table);
             assert!(why.contains(word), "{table}: {why}");

@@ -10,8 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
-/// A path that answers with JSON: `"/api/users"`, or `{ path = "/api/products", min_items = 3, json = {
-/// "/products/0/name" = "Widget" } }`.
+/// A path that answers with JSON: `"/api/users"`, or `{ path = "/api/products", min_items = 3, json
+/// = { "/products/0/name" = "Widget" } }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataPath {
     /// The path.
@@ -52,13 +52,33 @@ impl<'de> Deserialize<'de> for DataPath {
                 )
             }
             fn visit_str<E: Error>(self, path: &str) -> Result<DataPath, E> {
-                Ok(DataPath { path: path.to_owned(), status: None, min_items: None, json: BTreeMap::new() })
+                Ok(DataPath {
+                    path: path.to_owned(),
+                    status: None,
+                    min_items: None,
+                    json: BTreeMap::new(),
+                })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DataPath, A::Error> {
-                let Long { path, status, min_items, json } = Long::deserialize(MapAccessDeserializer::new(map))?;
-                match json.keys().find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
-                    Some(wrong) => Err(A::Error::custom(format!("{wrong:?} is no JSON pointer: one begins with /"))),
-                    None => Ok(DataPath { path, status, min_items, json }),
+                let Long {
+                    path,
+                    status,
+                    min_items,
+                    json,
+                } = Long::deserialize(MapAccessDeserializer::new(map))?;
+                match json
+                    .keys()
+                    .find(|pointer| !pointer.is_empty() && !pointer.starts_with('/'))
+                {
+                    Some(wrong) => Err(A::Error::custom(format!(
+                        "{wrong:?} is no JSON pointer: one begins with /"
+                    ))),
+                    None => Ok(DataPath {
+                        path,
+                        status,
+                        min_items,
+                        json,
+                    }),
                 }
             }
         }
@@ -89,14 +109,28 @@ mod tests {
     fn a_path_may_have_expectations() {
         let text = "data = [\"/a\", { path = \"/b\", status = 201, min_items = 2, json = { \"/x/0\" = 3 } }]";
         let file: File = toml::from_str(text).expect("good");
-        assert_eq!((file.data[0].path.as_str(), file.data[0].status), ("/a", None));
+        assert_eq!(
+            (file.data[0].path.as_str(), file.data[0].status),
+            ("/a", None)
+        );
         let long = &file.data[1];
-        assert_eq!((long.status, long.min_items, &long.json["/x/0"]), (Some(201), Some(2), &Value::from(3)));
+        assert_eq!(
+            (long.status, long.min_items, &long.json["/x/0"]),
+            (Some(201), Some(2), &Value::from(3))
+        );
         for (text, words) in [
-            ("data = [{ path = \"/b\", json = { \"x\" = 3 } }]", "no JSON pointer"),
-            ("data = [{ path = \"/b\", body = \"x\" }]", "unknown field `body`"),
+            (
+                "data = [{ path = \"/b\", json = { \"x\" = 3 } }]",
+                "no JSON pointer",
+            ),
+            (
+                "data = [{ path = \"/b\", body = \"x\" }]",
+                "unknown field `body`",
+            ),
         ] {
-            let error = toml::from_str::<File>(text).expect_err("refused").to_string();
+            let error = toml::from_str::<File>(text)
+                .expect_err("refused")
+                .to_string();
             assert!(error.contains(words), "{error}");
         }
     }

@@ -83,7 +83,12 @@ pub struct PodFailure {
 
 impl Default for PodFailure {
     fn default() -> PodFailure {
-        PodFailure { workloads: Vec::new(), count: 1, recovery_limit: Span::seconds(120), alerts: Vec::new() }
+        PodFailure {
+            workloads: Vec::new(),
+            count: 1,
+            recovery_limit: Span::seconds(120),
+            alerts: Vec::new(),
+        }
     }
 }
 
@@ -96,8 +101,9 @@ pub struct NetworkPartition {
     /// A workload that calls it, as `deployment/NAME`. The traffic that proves the partition starts
     /// in one of its pods, which needs curl 7.84 or later.
     pub peer: Option<String>,
-    /// A configured Service that the peer can reach all the time, to tell a partition from a peer that
-    /// is cut off itself. The first one with a health path that the partition does not touch if left out.
+    /// A configured Service that the peer can reach all the time, to tell a partition from a peer
+    /// that is cut off itself. The first one with a health path that the partition does not touch
+    /// if left out.
     pub control: Option<String>,
     /// How long it lasts.
     pub duration: Span,
@@ -179,8 +185,8 @@ impl Default for ResourceExhaustion {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StorageFailure {
-    /// The workload that loses its storage, as `deployment/NAME` or `statefulset/NAME`; the database's
-    /// if left out.
+    /// The workload that loses its storage, as `deployment/NAME` or `statefulset/NAME`; the
+    /// database's if left out.
     pub workload: Option<String>,
     /// How long it is without storage.
     pub duration: Span,
@@ -233,8 +239,8 @@ impl Default for MonitoringFailure {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScaleDown {
-    /// The workload that has to do with fewer pods, as `deployment/NAME` or `statefulset/NAME`, when no flag
-    /// names one.
+    /// The workload that has to do with fewer pods, as `deployment/NAME` or `statefulset/NAME`,
+    /// when no flag names one.
     pub workload: Option<String>,
     /// How many of its pods go.
     pub count: u32,
@@ -265,11 +271,11 @@ impl Default for ScaleDown {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DnsFailure {
-    /// The workload whose pods find no names, as `deployment/NAME`, when no flag names one. The proof is made in
-    /// one of its pods, which needs `sh` and `curl`.
+    /// The workload whose pods find no names, as `deployment/NAME`, when no flag names one. The
+    /// proof is made in one of its pods, which needs `sh` and `curl`.
     pub workload: Option<String>,
-    /// A configured Service with a health path, which is asked by its name and by its address; the first one if
-    /// left out.
+    /// A configured Service with a health path, which is asked by its name and by its address; the
+    /// first one if left out.
     pub service: Option<String>,
     /// How long it lasts.
     pub duration: Span,

@@ -13,8 +13,8 @@ const USUAL: &str = "ERROR";
 /// The most that a compiled pattern may take, in bytes.
 const SIZE: usize = 1 << 20;
 
-/// Patterns of lines that tell of errors: `true` for lines with ERROR, or a list of regular expressions,
-/// such as `["ERROR", "FATAL", "panic(ked)?"]`. None: the logs are not searched.
+/// Patterns of lines that tell of errors: `true` for lines with ERROR, or a list of regular
+/// expressions, such as `["ERROR", "FATAL", "panic(ked)?"]`. None: the logs are not searched.
 #[derive(Clone, Debug, Default)]
 pub struct LogPatterns(Vec<Regex>);
 
@@ -31,7 +31,11 @@ impl LogPatterns {
 
     /// Which of them a line matches, by position.
     pub fn matches(&self, line: &[u8]) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().filter(move |(_, pattern)| pattern.is_match(line)).map(|(at, _)| at)
+        self.0
+            .iter()
+            .enumerate()
+            .filter(move |(_, pattern)| pattern.is_match(line))
+            .map(|(at, _)| at)
     }
 
     /// Whether a line matches any.
@@ -57,7 +61,11 @@ impl<'de> Deserialize<'de> for LogPatterns {
                 f.write_str("true, false, or a list of regular expressions")
             }
             fn visit_bool<E: Error>(self, on: bool) -> Result<LogPatterns, E> {
-                Ok(LogPatterns(if on { vec![pattern(USUAL)?] } else { Vec::new() }))
+                Ok(LogPatterns(if on {
+                    vec![pattern(USUAL)?]
+                } else {
+                    Vec::new()
+                }))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LogPatterns, A::Error> {
                 let mut patterns = Vec::new();
@@ -94,7 +102,11 @@ mod tests {
         let usual = read(serde_json::json!(true)).expect("the usual one");
         assert!(usual.is_match(b"[ERROR] x") && !usual.is_match(b"error"));
         let some = read(serde_json::json!(["(?i)error", "panic(ked)? at"])).expect("patterns");
-        assert_eq!(some.matches(b"an Error: panicked at \xff").collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(
+            some.matches(b"an Error: panicked at \xff")
+                .collect::<Vec<_>>(),
+            [0, 1]
+        );
         assert!(!some.is_match(b"all is well"));
     }
 
@@ -103,7 +115,10 @@ mod tests {
         for (json, words) in [
             (serde_json::json!(["("]), "no regular expression"),
             (serde_json::json!([""]), "in every line"),
-            (serde_json::json!(["a{1000}{1000}{1000}"]), "no regular expression"),
+            (
+                serde_json::json!(["a{1000}{1000}{1000}"]),
+                "no regular expression",
+            ),
             (serde_json::json!("ERROR"), "true, false, or a list"),
         ] {
             let error = read(json).expect_err("refused");

@@ -1,8 +1,9 @@
 //! `chaos.toml`: what the tools have to know of the application and its surroundings.
 //!
 //! Every key is documented here where it is defined, and stands in `scripts/ecommerce.toml` with
-//! the runbook's value. An unknown key is an error. Secrets never stand in the file: it names a file
-//! or an environment variable instead (see [`Secret`]). Relative paths count from the file's folder.
+//! the runbook's value. An unknown key is an error. Secrets never stand in the file: it names a
+//! file or an environment variable instead (see [`Secret`]). Relative paths count from the file's
+//! folder.
 
 mod backup;
 mod data;
@@ -21,8 +22,8 @@ use serde::Deserialize;
 pub use self::backup::{Backup, BackupKind, DrillQuery, DrillSettings, Place, S3};
 pub use self::data::DataPath;
 pub use self::experiment::{
-    DnsFailure, ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure, ResourceExhaustion, ScaleDown,
-    StorageFailure,
+    DnsFailure, ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure,
+    ResourceExhaustion, ScaleDown, StorageFailure,
 };
 pub use self::load::{Loaded, load};
 pub use self::logs::LogPatterns;
@@ -86,7 +87,10 @@ pub struct Application {
 
 impl Default for Application {
     fn default() -> Application {
-        Application { name: "the application".to_owned(), namespace: None }
+        Application {
+            name: "the application".to_owned(),
+            namespace: None,
+        }
     }
 }
 
@@ -101,8 +105,9 @@ pub struct Service {
     /// Its namespace, if that is not the application's.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// It speaks https. Its certificate must be of the name `SERVICE.NAMESPACE`, from an authority that
-    /// this machine trusts (or `SSL_CERT_FILE` names); through the API server it is not looked at.
+    /// It speaks https. Its certificate must be of the name `SERVICE.NAMESPACE`, from an authority
+    /// that this machine trusts (or `SSL_CERT_FILE` names); through the API server it is not looked
+    /// at.
     #[serde(default)]
     pub https: bool,
     /// From where it is asked: `auto` (default), `direct`, `api-proxy`, `port-forward` or
@@ -115,8 +120,8 @@ pub struct Service {
     /// What the answer of `health` must be besides.
     #[serde(default)]
     pub expect: Expectation,
-    /// Paths whose answers are data: status in the 200s and JSON, before and after, and what else is
-    /// expected of them.
+    /// Paths whose answers are data: status in the 200s and JSON, before and after, and what else
+    /// is expected of them.
     #[serde(default)]
     pub data: Vec<DataPath>,
     /// Paths whose response times are measured before and after.
@@ -124,7 +129,8 @@ pub struct Service {
     pub timed: Vec<String>,
 }
 
-/// What an answer to an HTTP request must be: `expect = { status = 204, body = "ok", within = "500ms" }`
+/// What an answer to an HTTP request must be: `expect = { status = 204, body = "ok", within =
+/// "500ms" }`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectation {
@@ -187,7 +193,8 @@ pub struct Workload {
     /// What it is for: `frontend`, `backend`, `database` or another word. Shown in reports.
     #[serde(default)]
     pub role: String,
-    /// Whether its logs are searched for lines that tell of errors after an experiment, and for which.
+    /// Whether its logs are searched for lines that tell of errors after an experiment, and for
+    /// which.
     #[serde(default)]
     pub logs: LogPatterns,
 }
@@ -238,8 +245,8 @@ pub struct Database {
     /// `direct`.
     #[serde(default)]
     pub vantage: DatabaseVantage,
-    /// Host for `direct`; a path is the folder of the server's socket. Also the name that the server's
-    /// certificate must have.
+    /// Host for `direct`; a path is the folder of the server's socket. Also the name that the
+    /// server's certificate must have.
     #[serde(default)]
     pub host: Option<String>,
     /// PostgreSQL's port.
@@ -428,16 +435,16 @@ impl Default for Limits {
 pub struct Performance {
     /// Requests to each timed path, one after the other, where no load is asked for.
     pub requests: usize,
-    /// How many times the baseline's median, 95th and 99th percentile may be afterwards, and the processor
-    /// time and memory that a workload uses under load.
+    /// How many times the baseline's median, 95th and 99th percentile may be afterwards, and the
+    /// processor time and memory that a workload uses under load.
     pub max_ratio: f64,
     /// Milliseconds that they may be longer whatever the ratio says: quick answers vary a lot.
     pub allowance_ms: f64,
     /// Percentage points by which more requests may fail under load than in the baseline.
     pub max_error_points: f64,
-    /// Image with `chaos-verify` in its `PATH`: load then comes from pods of a Job in the application's
-    /// namespace. Left out, it comes from the tool itself, which must be where it reaches the Services
-    /// directly.
+    /// Image with `chaos-verify` in its `PATH`: load then comes from pods of a Job in the
+    /// application's namespace. Left out, it comes from the tool itself, which must be where it
+    /// reaches the Services directly.
     pub image: Option<String>,
     /// Kinds of load that `--load` names: `[[performance.profile]]`.
     #[serde(rename = "profile")]
@@ -505,6 +512,8 @@ pub struct ReportSettings {
 
 impl Default for ReportSettings {
     fn default() -> ReportSettings {
-        ReportSettings { archive: PathBuf::from("experiment-reports") }
+        ReportSettings {
+            archive: PathBuf::from("experiment-reports"),
+        }
     }
 }

@@ -24,16 +24,24 @@ impl Secret {
     /// part of the secret.
     pub fn read(&self) -> Result<String, String> {
         let value = match self {
-            Secret::File(path) => std::fs::read_to_string(path)
-                .map_err(|error| format!("cannot read the secret file {}: {}", path.display(), error.kind()))?,
-            Secret::Env(name) => std::env::var(name)
-                .map_err(|_| format!("the environment variable {name}, which should hold a secret, is not set"))?,
+            Secret::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                format!(
+                    "cannot read the secret file {}: {}",
+                    path.display(),
+                    error.kind()
+                )
+            })?,
+            Secret::Env(name) => std::env::var(name).map_err(|_| {
+                format!("the environment variable {name}, which should hold a secret, is not set")
+            })?,
         };
         let value = value.trim();
         if value.is_empty() {
             return Err(match self {
                 Secret::File(path) => format!("the secret file {} is empty", path.display()),
-                Secret::Env(name) => format!("the environment variable {name}, which should hold a secret, is empty"),
+                Secret::Env(name) => {
+                    format!("the environment variable {name}, which should hold a secret, is empty")
+                }
             });
         }
         Ok(value.to_owned())
@@ -44,8 +52,7 @@ impl Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
         struct Named;
-        const EXPECTED: &str =
-            "a secret does not stand in this file: name it as { file = \"PATH\" } or { env = \"VARIABLE\" }";
+        const EXPECTED: &str = "a secret does not stand in this file: name it as { file = \"PATH\" } or { env = \"VARIABLE\" }";
         impl<'de> Visitor<'de> for Named {
             type Value = Secret;
             fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {

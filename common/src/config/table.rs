@@ -37,7 +37,10 @@ impl<'de> Deserialize<'de> for Table {
                 f.write_str("a table's name, or { name = \"NAME\", may_change = [\"COLUMN\"] }")
             }
             fn visit_str<E: Error>(self, name: &str) -> Result<Table, E> {
-                Ok(Table { name: name.to_owned(), may_change: Vec::new() })
+                Ok(Table {
+                    name: name.to_owned(),
+                    may_change: Vec::new(),
+                })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Table, A::Error> {
                 let Long { name, may_change } = Long::deserialize(MapAccessDeserializer::new(map))?;
@@ -66,10 +69,19 @@ mod tests {
     fn a_table_is_a_name_or_a_name_with_columns() {
         let read = |json| serde_json::from_value::<Table>(json);
         let plain = read(serde_json::json!("users")).expect("a name");
-        assert_eq!(plain, Table { name: "users".to_owned(), may_change: Vec::new() });
-        let long = read(serde_json::json!({ "name": "a", "may_change": ["b"] })).expect("the long form");
+        assert_eq!(
+            plain,
+            Table {
+                name: "users".to_owned(),
+                may_change: Vec::new()
+            }
+        );
+        let long =
+            read(serde_json::json!({ "name": "a", "may_change": ["b"] })).expect("the long form");
         assert_eq!(long.may_change, ["b"]);
-        let error = read(serde_json::json!({ "name": "a", "ignore": ["b"] })).expect_err("no such key").to_string();
+        let error = read(serde_json::json!({ "name": "a", "ignore": ["b"] }))
+            .expect_err("no such key")
+            .to_string();
         assert!(error.contains("unknown field `ignore`"), "{error}");
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! The proof that no row was lost or changed is a set of rows of today that are as many as the rows
 //! of before and whose hashes have the same sum: then they are, but for the odds of the hash, the
-//! same rows, however the set was found. Three sets are tried: the rows that were not written since,
-//! the rows within the range of keys of before, and all rows. How rows are told apart decides only
-//! whether a proof is found, never whether it holds, so nothing that is wrong in it (a counter of
-//! transactions that wrapped around, a restored server) can make a pass.
+//! same rows, however the set was found. Three sets are tried: the rows that were not written
+//! since, the rows within the range of keys of before, and all rows. How rows are told apart
+//! decides only whether a proof is found, never whether it holds, so nothing that is wrong in it (a
+//! counter of transactions that wrapped around, a restored server) can make a pass.
 
 use super::fingerprint::{Sum, Taken};
 use crate::record::{Status, TableFingerprint};
@@ -25,13 +25,19 @@ pub struct Comparison {
 
 impl Comparison {
     fn new(status: Status, message: impl Into<String>) -> Comparison {
-        Comparison { status, message: message.into() }
+        Comparison {
+            status,
+            message: message.into(),
+        }
     }
 }
 
 /// Holds a table against an earlier look at it.
 pub fn compare(before: &TableFingerprint, now: &Taken) -> Comparison {
-    let then = Sum { rows: before.rows, hash: u64::from_str_radix(&before.sum, 16).unwrap_or_default() };
+    let then = Sum {
+        rows: before.rows,
+        hash: u64::from_str_radix(&before.sum, 16).unwrap_or_default(),
+    };
     if before.sum.len() != 16 || u64::from_str_radix(&before.sum, 16).is_err() {
         return Comparison::new(Status::Unknown, "the baseline's fingerprint is not one");
     }
@@ -47,7 +53,10 @@ pub fn compare(before: &TableFingerprint, now: &Taken) -> Comparison {
     };
     if !now.new_columns.is_empty() {
         let new = now.new_columns.join(", ");
-        result.message = format!("{}; columns that are new and were not compared: {new}", result.message);
+        result.message = format!(
+            "{}; columns that are new and were not compared: {new}",
+            result.message
+        );
         if result.status == Status::Pass {
             result.status = Status::Warn;
         }
@@ -77,7 +86,12 @@ enum Proof {
 impl Sums {
     fn of(now: &Taken) -> Sums {
         let sum = |choose: &dyn Fn(&super::fingerprint::Part) -> bool| {
-            Sum::of(now.parts.iter().filter(|part| choose(part)).map(|part| part.sum))
+            Sum::of(
+                now.parts
+                    .iter()
+                    .filter(|part| choose(part))
+                    .map(|part| part.sum),
+            )
         };
         Sums {
             all: sum(&|_| true),
@@ -99,7 +113,11 @@ impl Sums {
 }
 
 fn rows(number: u64) -> String {
-    if number == 1 { "1 row".to_owned() } else { format!("{number} rows") }
+    if number == 1 {
+        "1 row".to_owned()
+    } else {
+        format!("{number} rows")
+    }
 }
 
 fn intact(then: Sum, sums: &Sums, proof: Proof, before: &TableFingerprint) -> Comparison {
@@ -109,18 +127,27 @@ fn intact(then: Sum, sums: &Sums, proof: Proof, before: &TableFingerprint) -> Co
         1 => "the row of the baseline is there as it was".to_owned(),
         many => format!("the {many} rows of the baseline are all there as they were"),
     };
-    let grown = if new == 0 { "no other".to_owned() } else { format!("{new} new") };
+    let grown = if new == 0 {
+        "no other".to_owned()
+    } else {
+        format!("{new} new")
+    };
     let how = match proof {
         Proof::Untouched => "of the rows not written since",
         Proof::Inside => "of the rows with the keys of the baseline",
         Proof::All => "of all rows",
     };
     let message = format!("{there}, {grown} (fingerprint {how})");
-    let written = sums.untouched.map_or(0, |untouched| then.rows.saturating_sub(untouched.rows));
+    let written = sums
+        .untouched
+        .map_or(0, |untouched| then.rows.saturating_sub(untouched.rows));
     if proof == Proof::Untouched || written == 0 {
         return Comparison::new(Status::Pass, message);
     }
-    let message = format!("{message}; {} of them written anew with the same content", rows(written));
+    let message = format!(
+        "{message}; {} of them written anew with the same content",
+        rows(written)
+    );
     // With columns left out, an update of one of those is what was to be expected.
     let expected = !before.left_out.is_empty();
     Comparison::new(if expected { Status::Pass } else { Status::Warn }, message)
@@ -132,7 +159,10 @@ fn broken(then: Sum, sums: &Sums, before: &TableFingerprint, now: &Taken) -> Com
     let lost = |left: Sum| then.rows.checked_sub(left.rows).filter(|lost| *lost > 0);
     let mut facts = Vec::new();
     let mut status = Status::Fail;
-    if sums.untouched.is_some_and(|untouched| untouched.rows == then.rows) {
+    if sums
+        .untouched
+        .is_some_and(|untouched| untouched.rows == then.rows)
+    {
         // No transaction wrote them, and they are not what they were.
         facts.push(format!(
             "corrupted: {} of the baseline hold something else than they did, and no transaction has written them",
@@ -140,18 +170,36 @@ fn broken(then: Sum, sums: &Sums, before: &TableFingerprint, now: &Taken) -> Com
         ));
     } else {
         if let Some(lost) = lost(sums.inside.unwrap_or(sums.all)) {
-            let within =
-                if sums.inside.is_some() { format!(" with the {key}s of the baseline") } else { String::new() };
-            facts.push(format!("at least {} lost: {} are left of {}{within}", rows(lost), then.rows - lost, then.rows));
+            let within = if sums.inside.is_some() {
+                format!(" with the {key}s of the baseline")
+            } else {
+                String::new()
+            };
+            facts.push(format!(
+                "at least {} lost: {} are left of {}{within}",
+                rows(lost),
+                then.rows - lost,
+                then.rows
+            ));
         }
-        match sums.untouched.map(|untouched| then.rows.checked_sub(untouched.rows)) {
+        match sums
+            .untouched
+            .map(|untouched| then.rows.checked_sub(untouched.rows))
+        {
             Some(Some(touched)) => {
-                facts.push(format!("{} of the baseline were changed, replaced or deleted", rows(touched)));
+                facts.push(format!(
+                    "{} of the baseline were changed, replaced or deleted",
+                    rows(touched)
+                ));
                 if sums.inside.is_some() && sums.inside_since > 0 {
-                    facts.push(format!("{} among its {key}s were written since", rows(sums.inside_since)));
+                    facts.push(format!(
+                        "{} among its {key}s were written since",
+                        rows(sums.inside_since)
+                    ));
                 }
             }
-            // More rows than the baseline had seem older than it: their transactions were open then.
+            // More rows than the baseline had seem older than it: their transactions were open
+            // then.
             Some(None) => status = Status::Unknown,
             None if facts.is_empty() => {
                 if sums.inside.unwrap_or(sums.all).rows == then.rows {
@@ -164,14 +212,18 @@ fn broken(then: Sum, sums: &Sums, before: &TableFingerprint, now: &Taken) -> Com
         }
         let inserted = sums.inside.is_some_and(|inside| inside.rows > then.rows);
         if status == Status::Fail && inserted && !before.left_out.is_empty() {
-            // A row that was being inserted while the baseline was taken, beside updates that are allowed.
+            // A row that was being inserted while the baseline was taken, beside updates that are
+            // allowed.
             status = Status::Unknown;
         }
     }
     let (was, is) = (rows(then.rows), rows(sums.all.rows));
     facts.push(format!("{was} then, {is} now"));
     if status == Status::Unknown {
-        facts.insert(0, "whether rows were changed can't be told from rows that were added".to_owned());
+        facts.insert(
+            0,
+            "whether rows were changed can't be told from rows that were added".to_owned(),
+        );
     }
     let changed = changed_ranges(before, now);
     if !changed.is_empty() {
@@ -185,7 +237,12 @@ fn changed_ranges(before: &TableFingerprint, now: &Taken) -> Vec<String> {
     let changed: Vec<_> = (0..)
         .zip(&before.ranges)
         .filter(|(n, range)| {
-            let is = Sum::of(now.parts.iter().filter(|part| part.range == Some(*n)).map(|part| part.sum));
+            let is = Sum::of(
+                now.parts
+                    .iter()
+                    .filter(|part| part.range == Some(*n))
+                    .map(|part| part.sum),
+            );
             (is.rows, is.hex()) != (range.rows, range.sum.clone())
         })
         .map(|(_, range)| format!("{} to {}", range.first, range.last))
@@ -210,15 +267,30 @@ mod tests {
     }
 
     fn sum(rows: &[u64]) -> Sum {
-        Sum::of(rows.iter().map(|row| Sum { rows: 1, hash: hash(*row) }))
+        Sum::of(rows.iter().map(|row| Sum {
+            rows: 1,
+            hash: hash(*row),
+        }))
     }
 
     /// A table with these rows, which are their own keys.
     fn before(all: &[u64], keyed: bool) -> TableFingerprint {
         let range = |first: u64, last: u64| {
-            let of: Vec<u64> = all.iter().copied().filter(|row| (first..=last).contains(row)).collect();
-            let (first, last) = (i64::try_from(first).expect("small"), i64::try_from(last).expect("small"));
-            KeyRange { first, last, rows: of.len() as u64, sum: sum(&of).hex() }
+            let of: Vec<u64> = all
+                .iter()
+                .copied()
+                .filter(|row| (first..=last).contains(row))
+                .collect();
+            let (first, last) = (
+                i64::try_from(first).expect("small"),
+                i64::try_from(last).expect("small"),
+            );
+            KeyRange {
+                first,
+                last,
+                rows: of.len() as u64,
+                sum: sum(&of).hex(),
+            }
         };
         TableFingerprint {
             table: "t".to_owned(),
@@ -228,7 +300,11 @@ mod tests {
             rows: all.len() as u64,
             sum: sum(all).hex(),
             key: keyed.then(|| "id".to_owned()),
-            ranges: if keyed { vec![range(1, 5), range(6, 10)] } else { Vec::new() },
+            ranges: if keyed {
+                vec![range(1, 5), range(6, 10)]
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -236,7 +312,10 @@ mod tests {
     fn now(all: &[(u64, u64, bool)], keyed: bool, told_apart: bool) -> Taken {
         let part = |&(key, row, since): &(u64, u64, bool)| Part {
             since: since && told_apart,
-            range: keyed.then_some(key).filter(|key| (1..=10).contains(key)).map(|key| usize::from(key > 5)),
+            range: keyed
+                .then_some(key)
+                .filter(|key| (1..=10).contains(key))
+                .map(|key| usize::from(key > 5)),
             sum: sum(&[row]),
         };
         let hashes: Vec<u64> = all.iter().map(|row| row.1).collect();
@@ -275,9 +354,16 @@ mod tests {
         all.extend([(11, 11, true), (12, 12, true)]);
         for (keyed, apart) in WAYS {
             let result = judged(&all, keyed, apart);
-            let expected = if keyed || apart { Status::Pass } else { Status::Unknown };
+            let expected = if keyed || apart {
+                Status::Pass
+            } else {
+                Status::Unknown
+            };
             assert_eq!(result.status, expected, "{result:?}");
-            assert!(!(keyed || apart) || result.message.contains(", 2 new"), "{result:?}");
+            assert!(
+                !(keyed || apart) || result.message.contains(", 2 new"),
+                "{result:?}"
+            );
         }
     }
 
@@ -287,8 +373,14 @@ mod tests {
         let before = before(&[1, 2, 3, 4, 5, 6, 8, 9, 10], true);
         let mut all: Vec<_> = old(1..=10).into_iter().filter(|row| row.0 != 7).collect();
         all.push((7, 7, true));
-        assert_eq!(compare(&before, &now(&all, true, true)).status, Status::Pass);
-        assert_ne!(compare(&before, &now(&all, true, false)).status, Status::Pass);
+        assert_eq!(
+            compare(&before, &now(&all, true, true)).status,
+            Status::Pass
+        );
+        assert_ne!(
+            compare(&before, &now(&all, true, false)).status,
+            Status::Pass
+        );
     }
 
     #[test]
@@ -305,7 +397,11 @@ mod tests {
         }
         all.extend([(12, 12, true), (13, 13, true)]);
         for (keyed, apart) in WAYS {
-            let expected = if keyed || apart { Status::Fail } else { Status::Unknown };
+            let expected = if keyed || apart {
+                Status::Fail
+            } else {
+                Status::Unknown
+            };
             assert_eq!(judged(&all, keyed, apart).status, expected);
         }
     }
@@ -317,8 +413,17 @@ mod tests {
         for (keyed, apart) in WAYS {
             let result = judged(&all, keyed, apart);
             assert_eq!(result.status, Status::Fail, "{result:?}");
-            assert!(!keyed || result.message.contains("id 6 to 10"), "{result:?}");
-            assert!(!apart || result.message.contains("1 row of the baseline were changed"), "{result:?}");
+            assert!(
+                !keyed || result.message.contains("id 6 to 10"),
+                "{result:?}"
+            );
+            assert!(
+                !apart
+                    || result
+                        .message
+                        .contains("1 row of the baseline were changed"),
+                "{result:?}"
+            );
         }
     }
 
@@ -339,10 +444,16 @@ mod tests {
         all[6] = (7, 7, true);
         let result = judged(&all, true, true);
         assert_eq!(result.status, Status::Warn);
-        assert!(result.message.contains("1 row of them written anew"), "{result:?}");
+        assert!(
+            result.message.contains("1 row of them written anew"),
+            "{result:?}"
+        );
         let mut before = before(&TEN, true);
         before.left_out = vec!["stock".to_owned()];
-        assert_eq!(compare(&before, &now(&all, true, true)).status, Status::Pass);
+        assert_eq!(
+            compare(&before, &now(&all, true, true)).status,
+            Status::Pass
+        );
     }
 
     #[test]
@@ -357,15 +468,24 @@ mod tests {
     #[test]
     fn an_empty_table_may_grow() {
         let before = before(&[], false);
-        assert_eq!(compare(&before, &now(&[], false, true)).status, Status::Pass);
-        assert_eq!(compare(&before, &now(&[(1, 1, true)], false, true)).status, Status::Pass);
+        assert_eq!(
+            compare(&before, &now(&[], false, true)).status,
+            Status::Pass
+        );
+        assert_eq!(
+            compare(&before, &now(&[(1, 1, true)], false, true)).status,
+            Status::Pass
+        );
     }
 
     #[test]
     fn fingerprints_of_different_methods_do_not_compare() {
         let mut before = before(&TEN, true);
         before.method = "record-hash-64/1 postgresql-14".to_owned();
-        assert_eq!(compare(&before, &now(&old(1..=10), true, true)).status, Status::Unknown);
+        assert_eq!(
+            compare(&before, &now(&old(1..=10), true, true)).status,
+            Status::Unknown
+        );
     }
 
     #[test]

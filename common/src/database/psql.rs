@@ -19,7 +19,8 @@ const MAX_SAID: usize = 4 << 10;
 /// PostgreSQL's usual port.
 const USUAL_PORT: u16 = 5432;
 
-/// Why a statement has no answer: the server's SQLSTATE if it was the server that said no, and words.
+/// Why a statement has no answer: the server's SQLSTATE if it was the server that said no, and
+/// words.
 pub(super) type Failed = (Option<String>, String);
 
 /// A running `psql`.
@@ -49,15 +50,28 @@ impl Psql {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let connection = connection(database);
         let command = ["psql", "-X", "-w", "-q", "-A", "-t", "-d", &connection];
-        let mut params = AttachParams::default().stdin(true).stdout(true).stderr(true);
-        params.container =
-            pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|container| container.name.clone());
+        let mut params = AttachParams::default()
+            .stdin(true)
+            .stdout(true)
+            .stderr(true);
+        params.container = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.containers.first())
+            .map(|container| container.name.clone());
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let run = format!("run psql in pod {name} of namespace {namespace}");
-        let mut process =
-            pods.exec(&name, command, &params).await.map_err(|error| ReadError::from_kube(&run, &error))?;
-        let (Some(input), Some(output), Some(said)) = (process.stdin(), process.stdout(), process.stderr()) else {
-            return Err(ReadError::other(&run, "its input and output are not connected"));
+        let mut process = pods
+            .exec(&name, command, &params)
+            .await
+            .map_err(|error| ReadError::from_kube(&run, &error))?;
+        let (Some(input), Some(output), Some(said)) =
+            (process.stdin(), process.stdout(), process.stderr())
+        else {
+            return Err(ReadError::other(
+                &run,
+                "its input and output are not connected",
+            ));
         };
         let mut psql = Psql {
             input: Box::new(input),
@@ -79,7 +93,10 @@ impl Psql {
     pub(super) async fn query(&mut self, sql: &str) -> Result<Vec<String>, Failed> {
         let mark = &self.mark;
         let mut text = format!("{sql};\n");
-        let _ = write!(text, "\\echo {mark} :ERROR :SQLSTATE\n\\echo :LAST_ERROR_MESSAGE\n\\echo {mark} end\n");
+        let _ = write!(
+            text,
+            "\\echo {mark} :ERROR :SQLSTATE\n\\echo :LAST_ERROR_MESSAGE\n\\echo {mark} end\n"
+        );
         let sent = async {
             self.input.write_all(text.as_bytes()).await?;
             self.input.flush().await
@@ -95,7 +112,11 @@ impl Psql {
             Some(("false", _)) => Ok(rows),
             Some(("true", state)) if state.len() == 5 => Err((Some(state.to_owned()), message)),
             // Before version 11 psql does not know these variables and writes their names.
-            _ => Err((None, "psql does not tell the outcome of a statement: it is older than version 11".to_owned())),
+            _ => Err((
+                None,
+                "psql does not tell the outcome of a statement: it is older than version 11"
+                    .to_owned(),
+            )),
         }
     }
 
@@ -108,14 +129,24 @@ impl Psql {
         loop {
             let mut line = Vec::new();
             let room = (MAX - size) as u64;
-            let read = (&mut self.output).take(room).read_until(b'\n', &mut line).await.unwrap_or(0);
+            let read = (&mut self.output)
+                .take(room)
+                .read_until(b'\n', &mut line)
+                .await
+                .unwrap_or(0);
             size += read;
             if line.pop() != Some(b'\n') {
-                return if size >= MAX { Err(format!("its answer has more than {MAX} bytes")) } else { Ok(None) };
+                return if size >= MAX {
+                    Err(format!("its answer has more than {MAX} bytes"))
+                } else {
+                    Ok(None)
+                };
             }
             let line = String::from_utf8(line).map_err(|_| "its answer is not UTF-8")?;
             match &outcome {
-                Some(outcome) if line == end => return Ok(Some((rows, String::clone(outcome), message))),
+                Some(outcome) if line == end => {
+                    return Ok(Some((rows, String::clone(outcome), message)));
+                }
                 Some(_) => {
                     message.push_str(if message.is_empty() { "" } else { " " });
                     message.push_str(&line);
@@ -140,7 +171,12 @@ impl Psql {
         };
         match (said.trim(), status) {
             ("", Some(status)) => {
-                format!("psql ended: {}", status.message.unwrap_or_else(|| "it does not say why".to_owned()))
+                format!(
+                    "psql ended: {}",
+                    status
+                        .message
+                        .unwrap_or_else(|| "it does not say why".to_owned())
+                )
             }
             ("", None) => "the connection to psql broke".to_owned(),
             (said, _) => said.chars().filter(|c| !c.is_control()).take(300).collect(),
@@ -162,12 +198,20 @@ async fn keep(mut input: impl AsyncRead + Unpin) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// What `-d` gets. A bare name would be read as connection settings if it holds a `=`. User and port
-/// that the configuration leaves as they are stay the pod's own (`PGUSER`, `PGPORT`).
+/// What `-d` gets. A bare name would be read as connection settings if it holds a `=`. User and
+/// port that the configuration leaves as they are stay the pod's own (`PGUSER`, `PGPORT`).
 fn connection(database: &Database) -> String {
     let value = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-    let user = database.user.as_ref().map(|user| format!(" user={}", value(user))).unwrap_or_default();
-    let port = if database.port == USUAL_PORT { String::new() } else { format!(" port={}", database.port) };
+    let user = database
+        .user
+        .as_ref()
+        .map(|user| format!(" user={}", value(user)))
+        .unwrap_or_default();
+    let port = if database.port == USUAL_PORT {
+        String::new()
+    } else {
+        format!(" port={}", database.port)
+    };
     format!(
         "dbname={} application_name=chaos-runbook client_encoding=UTF8 connect_timeout=5{user}{port}",
         value(&database.name)
@@ -187,8 +231,12 @@ mod tests {
         let plain = database(serde_json::json!({ "deployment": "d", "name": "shop" }));
         let rest = "application_name=chaos-runbook client_encoding=UTF8 connect_timeout=5";
         assert_eq!(connection(&plain), format!("dbname='shop' {rest}"));
-        let odd =
-            database(serde_json::json!({ "deployment": "d", "name": "a' host='evil", "user": "u", "port": 5433 }));
-        assert_eq!(connection(&odd), format!(r"dbname='a\' host=\'evil' {rest} user='u' port=5433"));
+        let odd = database(
+            serde_json::json!({ "deployment": "d", "name": "a' host='evil", "user": "u", "port": 5433 }),
+        );
+        assert_eq!(
+            connection(&odd),
+            format!(r"dbname='a\' host=\'evil' {rest} user='u' port=5433")
+        );
     }
 }

@@ -53,12 +53,16 @@ impl QueryError {
 
     /// The server found stored data that can't be right: a page, a row or an index is damaged.
     pub fn is_damage(&self) -> bool {
-        self.state.as_deref().is_some_and(|state| matches!(state, "XX001" | "XX002" | "58P01"))
+        self.state
+            .as_deref()
+            .is_some_and(|state| matches!(state, "XX001" | "XX002" | "58P01"))
     }
 
     /// The server ended the statement because it took too long or waited for a lock.
     pub fn is_timeout(&self) -> bool {
-        self.state.as_deref().is_some_and(|state| matches!(state, "57014" | "55P03"))
+        self.state
+            .as_deref()
+            .is_some_and(|state| matches!(state, "57014" | "55P03"))
     }
 
     /// A next step, where there is one.
@@ -67,9 +71,9 @@ impl QueryError {
             Some("57014") => Some("give each statement more time with database.statement_timeout"),
             Some("55P03") => Some("another session holds a lock on the table; see pg_locks"),
             Some("42501") => Some("grant the user of database.user what it needs to read"),
-            Some("XX001" | "XX002" | "58P01") => {
-                Some("stored data is damaged: keep a copy of the volume, then restore from a backup")
-            }
+            Some("XX001" | "XX002" | "58P01") => Some(
+                "stored data is damaged: keep a copy of the volume, then restore from a backup",
+            ),
             _ => None,
         }
     }
@@ -91,11 +95,17 @@ impl Session {
     ///
     /// # Errors
     /// It can't be reached, refuses, or does not answer in time.
-    pub async fn open(cluster: &Cluster, namespace: &str, database: &Database) -> Result<Session, ReadError> {
+    pub async fn open(
+        cluster: &Cluster,
+        namespace: &str,
+        database: &Database,
+    ) -> Result<Session, ReadError> {
         let what = what(database);
         let connect = async {
             Ok::<_, ReadError>(match database.vantage {
-                DatabaseVantage::Exec => Link::Psql(Box::new(Psql::start(cluster, namespace, database, &what).await?)),
+                DatabaseVantage::Exec => Link::Psql(Box::new(
+                    Psql::start(cluster, namespace, database, &what).await?,
+                )),
                 DatabaseVantage::PortForward | DatabaseVantage::Direct => {
                     Link::Wire(wire::connect(cluster, namespace, database, &what).await?)
                 }
@@ -103,10 +113,20 @@ impl Session {
         };
         let link = match timeout(CONNECT, connect).await {
             Ok(link) => link?,
-            Err(_) => return Err(ReadError::timeout(what, format!("no answer in {} s", CONNECT.as_secs()))),
+            Err(_) => {
+                return Err(ReadError::timeout(
+                    what,
+                    format!("no answer in {} s", CONNECT.as_secs()),
+                ));
+            }
         };
         let statement_timeout = database.statement_timeout.0;
-        Ok(Session { what, vantage: vantage(database), statement_timeout, link })
+        Ok(Session {
+            what,
+            vantage: vantage(database),
+            statement_timeout,
+            link,
+        })
     }
 
     /// The vantage as records name it: `exec:deployment/NAME`, `port-forward`, `direct`.
@@ -140,7 +160,11 @@ impl Session {
             self.link = Link::Broken;
         }
         let (state, why) = failed;
-        Err(QueryError { what: self.what.clone(), state, why })
+        Err(QueryError {
+            what: self.what.clone(),
+            state,
+            why,
+        })
     }
 
     /// Runs one statement whose rows are each a JSON value.
@@ -174,7 +198,9 @@ impl Session {
         let answer = self.query(sql).await;
         match &answer {
             Ok(_) => self.query("RELEASE SAVEPOINT chaos").await?,
-            Err(error) if error.state.is_some() => self.query("ROLLBACK TO SAVEPOINT chaos").await?,
+            Err(error) if error.state.is_some() => {
+                self.query("ROLLBACK TO SAVEPOINT chaos").await?
+            }
             Err(_) => return answer,
         };
         answer
@@ -184,27 +210,45 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::rows`].
-    pub async fn attempt_rows<T: DeserializeOwned>(&mut self, sql: &str) -> Result<Vec<T>, QueryError> {
+    pub async fn attempt_rows<T: DeserializeOwned>(
+        &mut self,
+        sql: &str,
+    ) -> Result<Vec<T>, QueryError> {
         let lines = self.attempt(sql).await?;
-        lines.iter().map(|line| serde_json::from_str(line).map_err(|error| self.misread(&error))).collect()
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(line).map_err(|error| self.misread(&error)))
+            .collect()
     }
 
     /// An answer that is not what was asked for. No part of it is told: it may be data.
     fn misread(&self, why: &dyn std::fmt::Display) -> QueryError {
         let why = format!("its answer is not what was asked for: {why}");
-        QueryError { what: self.what.clone(), state: Some("08P01".to_owned()), why }
+        QueryError {
+            what: self.what.clone(),
+            state: Some("08P01".to_owned()),
+            why,
+        }
     }
 }
 
 fn what(database: &Database) -> String {
     let name = &database.name;
     match (database.vantage, &database.host) {
-        (DatabaseVantage::Direct, Some(host)) => format!("read database {name} at {host}:{}", database.port),
+        (DatabaseVantage::Direct, Some(host)) => {
+            format!("read database {name} at {host}:{}", database.port)
+        }
         (DatabaseVantage::Direct, None) => format!("read database {name} directly"),
         (DatabaseVantage::PortForward, _) => {
-            format!("read database {name} through a tunnel to deployment/{}", database.deployment)
+            format!(
+                "read database {name} through a tunnel to deployment/{}",
+                database.deployment
+            )
         }
-        (DatabaseVantage::Exec, _) => format!("read database {name} by psql in deployment/{}", database.deployment),
+        (DatabaseVantage::Exec, _) => format!(
+            "read database {name} by psql in deployment/{}",
+            database.deployment
+        ),
     }
 }
 

@@ -56,9 +56,14 @@ impl Snapshot {
     /// # Errors
     /// The session broke, or the transaction is not as it must be.
     pub async fn begin(session: &mut Session) -> Result<Snapshot, QueryError> {
-        session.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        session
+            .query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?;
         for setting in [
-            format!("statement_timeout = '{}ms'", session.statement_timeout().as_millis()),
+            format!(
+                "statement_timeout = '{}ms'",
+                session.statement_timeout().as_millis()
+            ),
             "lock_timeout = '5s'".to_owned(),
             "idle_in_transaction_session_timeout = '10min'".to_owned(),
             // A policy that hides rows from us must be an error and not a table with fewer rows.
@@ -86,9 +91,19 @@ impl Snapshot {
             )
             .await?;
         if (server.read_only.as_str(), server.isolation.as_str()) != ("on", "repeatable read") {
-            let Server { read_only, isolation, .. } = server;
-            let why = format!("its transaction is not as asked for: read only {read_only}, isolation {isolation}");
-            return Err(QueryError { what: format!("trust {}", session.vantage()), state: None, why });
+            let Server {
+                read_only,
+                isolation,
+                ..
+            } = server;
+            let why = format!(
+                "its transaction is not as asked for: read only {read_only}, isolation {isolation}"
+            );
+            return Err(QueryError {
+                what: format!("trust {}", session.vantage()),
+                state: None,
+                why,
+            });
         }
         let moment = moment(session).await?;
         Ok(Snapshot { server, moment })
@@ -115,7 +130,11 @@ async fn moment(session: &mut Session) -> Result<Option<DatabaseMoment>, QueryEr
         Err(error) if error.state.is_some() => Ok(None),
         Err(error) => Err(error),
     };
-    let system = optional(session.attempt("SELECT system_identifier::text FROM pg_control_system()").await)?;
+    let system = optional(
+        session
+            .attempt("SELECT system_identifier::text FROM pg_control_system()")
+            .await,
+    )?;
     let seen = optional(
         session
             .attempt(
@@ -125,11 +144,29 @@ async fn moment(session: &mut Session) -> Result<Option<DatabaseMoment>, QueryEr
             )
             .await,
     )?;
-    let (Some(system), Some(seen)) = (system, seen) else { return Ok(None) };
-    let Ok(Seen { database, next, open }) = serde_json::from_str(&seen) else { return Ok(None) };
-    let open = open.unwrap_or_default().iter().map(|xid| xid.parse()).collect::<Result<Vec<u64>, _>>();
+    let (Some(system), Some(seen)) = (system, seen) else {
+        return Ok(None);
+    };
+    let Ok(Seen {
+        database,
+        next,
+        open,
+    }) = serde_json::from_str(&seen)
+    else {
+        return Ok(None);
+    };
+    let open = open
+        .unwrap_or_default()
+        .iter()
+        .map(|xid| xid.parse())
+        .collect::<Result<Vec<u64>, _>>();
     Ok(match (next.parse(), open) {
-        (Ok(next), Ok(open)) => Some(DatabaseMoment { system, database, next, open }),
+        (Ok(next), Ok(open)) => Some(DatabaseMoment {
+            system,
+            database,
+            next,
+            open,
+        }),
         _ => None,
     })
 }

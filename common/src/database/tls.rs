@@ -26,9 +26,13 @@ pub(super) struct Connector {
 
 /// A connector for the server `name`, trusting the certificates in the file `ca`, or those that the
 /// system trusts.
-pub(super) fn connector(name: &str, mode: DatabaseTls, ca: Option<&Path>) -> Result<Connector, String> {
-    let server =
-        ServerName::try_from(name.to_owned()).map_err(|_| format!("{name:?} is no name that a server can have"))?;
+pub(super) fn connector(
+    name: &str,
+    mode: DatabaseTls,
+    ca: Option<&Path>,
+) -> Result<Connector, String> {
+    let server = ServerName::try_from(name.to_owned())
+        .map_err(|_| format!("{name:?} is no name that a server can have"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = if mode == DatabaseTls::Require {
         Arc::new(Unverified(Arc::clone(&provider)))
@@ -44,7 +48,10 @@ pub(super) fn connector(name: &str, mode: DatabaseTls, ca: Option<&Path>) -> Res
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    Ok(Connector { tls: tokio_rustls::TlsConnector::from(Arc::new(config)), name: server })
+    Ok(Connector {
+        tls: tokio_rustls::TlsConnector::from(Arc::new(config)),
+        name: server,
+    })
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
@@ -59,7 +66,11 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
         let certificate = certificate.map_err(|error| unreadable(&error))?;
         roots.add(certificate).map_err(|error| unreadable(&error))?;
     }
-    if roots.is_empty() { Err(unreadable(&"it holds no certificate")) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(unreadable(&"it holds no certificate"))
+    } else {
+        Ok(roots)
+    }
 }
 
 /// What to do about a certificate that was not accepted.
@@ -87,7 +98,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { self.tls.connect(self.name, stream).await.map(|stream| Encrypted(Box::new(stream))) })
+        Box::pin(async move {
+            self.tls
+                .connect(self.name, stream)
+                .await
+                .map(|stream| Encrypted(Box::new(stream)))
+        })
     }
 }
 
@@ -101,13 +117,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -35,31 +35,49 @@ pub(super) async fn connect(
     let config = settings(database, what)?;
     if database.vantage == DatabaseVantage::Direct {
         let host = database.host.as_deref().ok_or_else(|| {
-            ReadError::other(what, "no host is configured").hint("name one as database.host in chaos.toml")
+            ReadError::other(what, "no host is configured")
+                .hint("name one as database.host in chaos.toml")
         })?;
         let refused = |error: std::io::Error| {
-            ReadError::other(what, error.to_string())
-                .hint("is the database up, and are database.host and database.port in chaos.toml right?")
+            ReadError::other(what, error.to_string()).hint(
+                "is the database up, and are database.host and database.port in chaos.toml right?",
+            )
         };
         if host.starts_with('/') {
             let socket = format!("{host}/.s.PGSQL.{}", database.port);
-            return greet(UnixStream::connect(socket).await.map_err(refused)?, &config, database, what).await;
+            return greet(
+                UnixStream::connect(socket).await.map_err(refused)?,
+                &config,
+                database,
+                what,
+            )
+            .await;
         }
-        let stream = TcpStream::connect((host, database.port)).await.map_err(refused)?;
+        let stream = TcpStream::connect((host, database.port))
+            .await
+            .map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
         return greet(stream, &config, database, what).await;
     }
     let pod = cluster.ready_pod(namespace, &database.deployment).await?;
     let name = pod.metadata.name.unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let open = format!("open a tunnel to port {} of pod {name} in namespace {namespace}", database.port);
-    let mut tunnel =
-        pods.portforward(&name, &[database.port]).await.map_err(|error| ReadError::from_kube(&open, &error))?;
-    let stream =
-        tunnel.take_stream(database.port).ok_or_else(|| ReadError::other(&open, "the tunnel has no stream"))?;
+    let open = format!(
+        "open a tunnel to port {} of pod {name} in namespace {namespace}",
+        database.port
+    );
+    let mut tunnel = pods
+        .portforward(&name, &[database.port])
+        .await
+        .map_err(|error| ReadError::from_kube(&open, &error))?;
+    let stream = tunnel
+        .take_stream(database.port)
+        .ok_or_else(|| ReadError::other(&open, "the tunnel has no stream"))?;
     let refused = tunnel.take_error(database.port);
     let greeted = greet(stream, &config, database, what);
-    let Some(refused) = refused else { return greeted.await };
+    let Some(refused) = refused else {
+        return greeted.await;
+    };
     tokio::select! {
         biased;
         Some(why) = refused => Err(ReadError::other(what, why)
@@ -70,15 +88,23 @@ pub(super) async fn connect(
 
 fn settings(database: &Database, what: &str) -> Result<Config, ReadError> {
     let user = database.user.as_deref().ok_or_else(|| {
-        ReadError::other(what, "no user is configured").hint("name one as database.user in chaos.toml")
+        ReadError::other(what, "no user is configured")
+            .hint("name one as database.user in chaos.toml")
     })?;
     let mut config = Config::new();
-    config.user(user).dbname(&database.name).application_name("chaos-runbook");
-    config.ssl_mode(if encrypted(database) { SslMode::Require } else { SslMode::Disable });
+    config
+        .user(user)
+        .dbname(&database.name)
+        .application_name("chaos-runbook");
+    config.ssl_mode(if encrypted(database) {
+        SslMode::Require
+    } else {
+        SslMode::Disable
+    });
     if let Some(secret) = &database.password {
-        let password = secret
-            .read()
-            .map_err(|why| ReadError::other(what, why).hint("database.password in chaos.toml names the secret"))?;
+        let password = secret.read().map_err(|why| {
+            ReadError::other(what, why).hint("database.password in chaos.toml names the secret")
+        })?;
         config.password(password);
     }
     Ok(config)
@@ -88,29 +114,41 @@ fn encrypted(database: &Database) -> bool {
     tls_of(database) != DatabaseTls::None
 }
 
-/// What is asked of the encryption. A tunnel is the API server's, and encrypted; a socket in the file
-/// system leaves the machine not at all.
+/// What is asked of the encryption. A tunnel is the API server's, and encrypted; a socket in the
+/// file system leaves the machine not at all.
 fn tls_of(database: &Database) -> DatabaseTls {
-    let local = database.host.as_deref().is_some_and(|host| host.starts_with('/'));
-    let default =
-        if database.vantage == DatabaseVantage::Direct && !local { DatabaseTls::Verify } else { DatabaseTls::None };
+    let local = database
+        .host
+        .as_deref()
+        .is_some_and(|host| host.starts_with('/'));
+    let default = if database.vantage == DatabaseVantage::Direct && !local {
+        DatabaseTls::Verify
+    } else {
+        DatabaseTls::None
+    };
     database.tls.unwrap_or(default)
 }
 
 /// Greets the server over an open stream, encrypted or not.
-async fn greet<S>(stream: S, config: &Config, database: &Database, what: &str) -> Result<Wire, ReadError>
+async fn greet<S>(
+    stream: S,
+    config: &Config,
+    database: &Database,
+    what: &str,
+) -> Result<Wire, ReadError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let failed = |error: tokio_postgres::Error| failed(what, &error, database);
     if !encrypted(database) {
         let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
-        let task = tokio::spawn(async move { connection.await.err().map(|error| error_chain(&error)) });
+        let task =
+            tokio::spawn(async move { connection.await.err().map(|error| error_chain(&error)) });
         return Ok(Wire { client, task });
     }
     let name = database.host.as_deref().unwrap_or(&database.deployment);
-    let tls =
-        tls::connector(name, tls_of(database), database.ca.as_deref()).map_err(|why| ReadError::other(what, why))?;
+    let tls = tls::connector(name, tls_of(database), database.ca.as_deref())
+        .map_err(|why| ReadError::other(what, why))?;
     let (client, connection) = config.connect_raw(stream, tls).await.map_err(failed)?;
     let task = tokio::spawn(async move { connection.await.err().map(|error| error_chain(&error)) });
     Ok(Wire { client, task })
@@ -127,14 +165,20 @@ impl Wire {
                     let ended = state.starts_with("57P");
                     return Err(((!ended).then_some(state), said.message().to_owned()));
                 }
-                let end = if self.client.is_closed() { (&mut self.task).await.ok().flatten() } else { None };
+                let end = if self.client.is_closed() {
+                    (&mut self.task).await.ok().flatten()
+                } else {
+                    None
+                };
                 return Err((None, end.unwrap_or_else(|| error_chain(&error))));
             }
         };
         let mut lines = Vec::new();
         for message in messages {
             if let SimpleQueryMessage::Row(row) = message {
-                let value = row.try_get(0).map_err(|error| (None, error_chain(&error)))?;
+                let value = row
+                    .try_get(0)
+                    .map_err(|error| (None, error_chain(&error)))?;
                 lines.push(value.unwrap_or_default().to_owned());
             }
         }
@@ -145,7 +189,9 @@ impl Wire {
 fn failed(what: &str, error: &tokio_postgres::Error, database: &Database) -> ReadError {
     let why = error_chain(error);
     // SQLSTATE class 28: the server does not accept who we are.
-    let refused = error.code().is_some_and(|code| code.code().starts_with("28"));
+    let refused = error
+        .code()
+        .is_some_and(|code| code.code().starts_with("28"));
     if let Some(hint) = tls::hint(&why) {
         return ReadError::other(what, why).hint(hint);
     }
@@ -175,8 +221,14 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_the_configuration_is_named() {
-        let none = database(serde_json::json!({ "deployment": "d", "name": "n", "vantage": "direct" }));
-        assert!(settings(&none, "x").expect_err("no user").to_string().contains("no user"));
+        let none =
+            database(serde_json::json!({ "deployment": "d", "name": "n", "vantage": "direct" }));
+        assert!(
+            settings(&none, "x")
+                .expect_err("no user")
+                .to_string()
+                .contains("no user")
+        );
         let secret = database(serde_json::json!({
             "deployment": "d", "name": "n", "vantage": "port-forward", "user": "u",
             "password": { "env": "CHAOS_TEST_NO_SUCH_VARIABLE" },
@@ -190,7 +242,8 @@ mod tests {
         let of = |json| tls_of(&database(json));
         let direct = serde_json::json!({ "deployment": "d", "name": "n", "vantage": "direct", "host": "db" });
         assert_eq!(of(direct), DatabaseTls::Verify);
-        let tunnel = serde_json::json!({ "deployment": "d", "name": "n", "vantage": "port-forward" });
+        let tunnel =
+            serde_json::json!({ "deployment": "d", "name": "n", "vantage": "port-forward" });
         assert_eq!(of(tunnel), DatabaseTls::None);
         let socket = serde_json::json!({ "deployment": "d", "name": "n", "vantage": "direct", "host": "/run" });
         assert_eq!(of(socket), DatabaseTls::None);

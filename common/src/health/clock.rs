@@ -4,7 +4,8 @@ use crate::clock::Clock;
 use crate::cluster::ReadError;
 use crate::record::{Check, Status};
 
-/// `cluster.clock`: ages are counted by the API server's clock; that this machine's is another is told.
+/// `cluster.clock`: ages are counted by the API server's clock; that this machine's is another is
+/// told.
 pub(super) fn judge(clock: &Result<Clock, ReadError>, server: &str) -> Check {
     const ID: &str = "cluster.clock";
     match clock {
@@ -14,7 +15,9 @@ pub(super) fn judge(clock: &Result<Clock, ReadError>, server: &str) -> Check {
                 ID,
                 server,
                 Status::Warn,
-                format!("this machine's clock is {apart} the API server's; ages are counted by that one"),
+                format!(
+                    "this machine's clock is {apart} the API server's; ages are counted by that one"
+                ),
             )
             .hint("timedatectl shows whether this machine's clock is synchronised"),
         },

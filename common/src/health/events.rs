@@ -25,7 +25,12 @@ struct Group {
 }
 
 /// `events.warning`: the namespace's warnings within the window, grouped by their reason.
-pub(super) async fn examine(cluster: &Cluster, config: &Config, namespace: &str, now: Time) -> Vec<Check> {
+pub(super) async fn examine(
+    cluster: &Cluster,
+    config: &Config,
+    namespace: &str,
+    now: Time,
+) -> Vec<Check> {
     let window = config.health.window;
     let window_ms = super::pods::window_ms(config);
     let what = format!("list events in namespace {namespace}");
@@ -35,42 +40,78 @@ pub(super) async fn examine(cluster: &Cluster, config: &Config, namespace: &str,
         }
     };
     let query = "fieldSelector=type%3DWarning";
-    let groups = match cluster.fold_many(Some(namespace), query, &what, BTreeMap::new, add).await {
+    let groups = match cluster
+        .fold_many(Some(namespace), query, &what, BTreeMap::new, add)
+        .await
+    {
         Ok(groups) => groups,
         Err(error) => return vec![error.check(ID, format!("namespace/{namespace}"))],
     };
     if groups.is_empty() {
-        return vec![Check::pass(ID, format!("namespace/{namespace}"), format!("no warnings in the last {window}"))];
+        return vec![Check::pass(
+            ID,
+            format!("namespace/{namespace}"),
+            format!("no warnings in the last {window}"),
+        )];
     }
-    let each = groups.into_iter().map(|(reason, Group { times, objects, latest })| {
-        let (_, object, message) = latest.unwrap_or((now, String::new(), String::new()));
-        let objects = match objects.len() {
-            1 => String::new(),
-            OBJECTS => format!(" on {OBJECTS} objects or more"),
-            number => format!(" on {number} objects"),
-        };
-        let message: String = message.trim().chars().take(MESSAGE).collect();
-        let message = format!("{times} times{objects} in the last {window}; the latest on {object}: {message}");
-        Check::new(ID, format!("event/{reason}"), Status::Warn, message)
-            .hint(format!("kubectl get events -n {namespace} --field-selector reason={reason}"))
-    });
+    let each = groups.into_iter().map(
+        |(
+            reason,
+            Group {
+                times,
+                objects,
+                latest,
+            },
+        )| {
+            let (_, object, message) = latest.unwrap_or((now, String::new(), String::new()));
+            let objects = match objects.len() {
+                1 => String::new(),
+                OBJECTS => format!(" on {OBJECTS} objects or more"),
+                number => format!(" on {number} objects"),
+            };
+            let message: String = message.trim().chars().take(MESSAGE).collect();
+            let message = format!(
+                "{times} times{objects} in the last {window}; the latest on {object}: {message}"
+            );
+            Check::new(ID, format!("event/{reason}"), Status::Warn, message).hint(format!(
+                "kubectl get events -n {namespace} --field-selector reason={reason}"
+            ))
+        },
+    );
     each.collect()
 }
 
 /// When an event was last seen. Which of the fields is set depends on who wrote it.
 fn time(event: &Event) -> Option<Time> {
-    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| Time(time.0));
-    let of =
-        |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| time.as_ref().map(|time| Time(time.0));
+    let series = event
+        .series
+        .as_ref()
+        .and_then(|series| series.last_observed_time.as_ref())
+        .map(|time| Time(time.0));
+    let of = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+        time.as_ref().map(|time| Time(time.0))
+    };
     let single = event.event_time.as_ref().map(|time| Time(time.0));
-    series.or_else(|| of(&event.last_timestamp)).or(single).or_else(|| of(&event.first_timestamp))
+    series
+        .or_else(|| of(&event.last_timestamp))
+        .or(single)
+        .or_else(|| of(&event.first_timestamp))
 }
 
 fn count(groups: &mut BTreeMap<String, Group>, event: &Event) {
     let reason = event.reason.clone().unwrap_or_default();
-    let reason = if groups.len() < REASONS || groups.contains_key(&reason) { reason } else { "others".to_owned() };
+    let reason = if groups.len() < REASONS || groups.contains_key(&reason) {
+        reason
+    } else {
+        "others".to_owned()
+    };
     let group = groups.entry(reason).or_default();
-    let times = event.series.as_ref().and_then(|series| series.count).or(event.count).unwrap_or(1);
+    let times = event
+        .series
+        .as_ref()
+        .and_then(|series| series.count)
+        .or(event.count)
+        .unwrap_or(1);
     group.times += i64::from(times);
     let object = &event.involved_object;
     let object = format!(

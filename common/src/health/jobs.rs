@@ -33,12 +33,22 @@ impl From<&Job> for Seen {
     fn from(job: &Job) -> Seen {
         let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
         let status = job.status.as_ref();
-        let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        let is = |kind: &str| conditions.iter().find(|c| c.type_ == kind && c.status == "True");
+        let conditions = status
+            .and_then(|status| status.conditions.as_deref())
+            .unwrap_or_default();
+        let is = |kind: &str| {
+            conditions
+                .iter()
+                .find(|c| c.type_ == kind && c.status == "True")
+        };
         let failed = status.and_then(|status| status.failed).unwrap_or(0);
         let end = if let Some(failed) = is("Failed").or_else(|| is("FailureTarget")) {
             let reason = failed.reason.as_deref().unwrap_or("no reason given");
-            let message = failed.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+            let message = failed
+                .message
+                .as_deref()
+                .map(|message| format!(": {message}"))
+                .unwrap_or_default();
             End::Failed(format!("{reason}{message}"))
         } else if is("Complete").is_some() {
             End::Complete
@@ -49,21 +59,32 @@ impl From<&Job> for Seen {
         };
         Seen {
             name: job.metadata.name.clone().unwrap_or_default(),
-            schedule: owners.iter().find(|owner| owner.kind == "CronJob").map(|owner| owner.name.clone()),
-            born: job.metadata.creation_timestamp.as_ref().map(|time| Time(time.0)),
+            schedule: owners
+                .iter()
+                .find(|owner| owner.kind == "CronJob")
+                .map(|owner| owner.name.clone()),
+            born: job
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| Time(time.0)),
             end,
         }
     }
 }
 
-/// `job.complete`: every Job that has failed or fails, but of a CronJob's only the latest that has ended.
+/// `job.complete`: every Job that has failed or fails, but of a CronJob's only the latest that has
+/// ended.
 pub(super) async fn examine(cluster: &Cluster, namespace: &str) -> Vec<Check> {
     let what = format!("list jobs in namespace {namespace}");
     let add = |jobs: &mut Vec<Seen>, job: Job| jobs.push(Seen::from(&job));
     let jobs = cluster.fold(Some(namespace), "", &what, Vec::new, add);
     let what = format!("list cronjobs in namespace {namespace}");
     let add = |names: &mut Vec<String>, object: CronJob| names.extend(object.metadata.name);
-    let (jobs, schedules) = futures::join!(jobs, cluster.fold(Some(namespace), "", &what, Vec::new, add));
+    let (jobs, schedules) = futures::join!(
+        jobs,
+        cluster.fold(Some(namespace), "", &what, Vec::new, add)
+    );
     judge(&jobs, &schedules, namespace)
 }
 
@@ -83,7 +104,11 @@ fn judge(
     let mut latest: BTreeMap<&str, &Seen> = BTreeMap::new();
     let mut counted = Vec::new();
     for job in jobs {
-        match job.schedule.as_deref().filter(|name| schedules.iter().any(|schedule| schedule == name)) {
+        match job
+            .schedule
+            .as_deref()
+            .filter(|name| schedules.iter().any(|schedule| schedule == name))
+        {
             None => counted.push(job),
             Some(schedule) if matches!(job.end, End::Complete | End::Failed(_)) => {
                 let last = latest.entry(schedule).or_insert(job);
@@ -100,15 +125,21 @@ fn judge(
         .filter_map(|job| {
             let (status, message) = match &job.end {
                 End::Failed(why) => (Status::Fail, format!("has failed: {why}")),
-                End::Retrying(failed) => (Status::Warn, format!("goes on, though {failed} of its pods have failed")),
+                End::Retrying(failed) => (
+                    Status::Warn,
+                    format!("goes on, though {failed} of its pods have failed"),
+                ),
                 End::Complete | End::Open => return None,
             };
             let object = match &job.schedule {
                 Some(schedule) => format!("cronjob/{schedule}"),
                 None => format!("job/{}", job.name),
             };
-            let message =
-                if job.schedule.is_some() { format!("its latest job/{} {message}", job.name) } else { message };
+            let message = if job.schedule.is_some() {
+                format!("its latest job/{} {message}", job.name)
+            } else {
+                message
+            };
             Some(
                 Check::new(ID, object, status, message)
                     .hint(format!("kubectl describe job {} -n {namespace}", job.name)),

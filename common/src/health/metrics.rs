@@ -24,7 +24,10 @@ pub struct Sample {
 impl std::ops::Add for Sample {
     type Output = Sample;
     fn add(self, other: Sample) -> Sample {
-        Sample { cpu_cores: self.cpu_cores + other.cpu_cores, memory_bytes: self.memory_bytes + other.memory_bytes }
+        Sample {
+            cpu_cores: self.cpu_cores + other.cpu_cores,
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+        }
     }
 }
 
@@ -63,7 +66,12 @@ struct Amounts {
 /// # Errors
 /// There is no metrics API, it has no figures, or it may not be read.
 pub async fn nodes(cluster: &Cluster) -> Result<Usage, ReadError> {
-    get(cluster, "/apis/metrics.k8s.io/v1beta1/nodes", "read the use of nodes from the metrics API").await
+    get(
+        cluster,
+        "/apis/metrics.k8s.io/v1beta1/nodes",
+        "read the use of nodes from the metrics API",
+    )
+    .await
 }
 
 /// What the pods of a namespace use.
@@ -72,11 +80,16 @@ pub async fn nodes(cluster: &Cluster) -> Result<Usage, ReadError> {
 /// As [`nodes`].
 pub async fn pods(cluster: &Cluster, namespace: &str) -> Result<Usage, ReadError> {
     let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
-    get(cluster, &path, &format!("read the use of pods in namespace {namespace} from the metrics API")).await
+    get(
+        cluster,
+        &path,
+        &format!("read the use of pods in namespace {namespace} from the metrics API"),
+    )
+    .await
 }
 
-/// What the Deployments, StatefulSets and DaemonSets of a namespace use, and how many pods of each that
-/// is the use of.
+/// What the Deployments, StatefulSets and DaemonSets of a namespace use, and how many pods of each
+/// that is the use of.
 ///
 /// # Errors
 /// As [`nodes`], or the pods may not be listed.
@@ -86,8 +99,12 @@ pub async fn workloads(
 ) -> Result<BTreeMap<WorkloadRef, (usize, Sample)>, ReadError> {
     let usage = pods(cluster, namespace).await?;
     let add = |sums: &mut BTreeMap<WorkloadRef, (usize, Sample)>, pod: Pod| {
-        let owner =
-            workload_of(&pod).filter(|owner| matches!(owner.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
+        let owner = workload_of(&pod).filter(|owner| {
+            matches!(
+                owner.kind.as_str(),
+                "Deployment" | "StatefulSet" | "DaemonSet"
+            )
+        });
         let sample = pod.metadata.name.as_ref().and_then(|name| usage.get(name));
         if let Some((owner, sample)) = owner.zip(sample) {
             let sum = sums.entry(owner).or_default();
@@ -95,23 +112,38 @@ pub async fn workloads(
         }
     };
     let what = format!("list pods in namespace {namespace}");
-    cluster.fold_many(Some(namespace), "", &what, BTreeMap::new, add).await
+    cluster
+        .fold_many(Some(namespace), "", &what, BTreeMap::new, add)
+        .await
 }
 
 async fn get(cluster: &Cluster, path: &str, what: &str) -> Result<Usage, ReadError> {
-    let request = || http::Request::get(path).body(Vec::new()).expect("the path is made of valid parts");
-    let list = cluster.read(what, || cluster.client.request::<List>(request())).await;
+    let request = || {
+        http::Request::get(path)
+            .body(Vec::new())
+            .expect("the path is made of valid parts")
+    };
+    let list = cluster
+        .read(what, || cluster.client.request::<List>(request()))
+        .await;
     let list = list.map_err(|error| match error.kind {
         ReadErrorKind::NotFound | ReadErrorKind::Other => {
             error.hint("is metrics-server installed and ready? try kubectl top nodes")
         }
         _ => error,
     })?;
-    Ok(list.items.into_iter().map(|item| (item.metadata.name.clone(), sample(&item))).collect())
+    Ok(list
+        .items
+        .into_iter()
+        .map(|item| (item.metadata.name.clone(), sample(&item)))
+        .collect())
 }
 
 fn sample(item: &Item) -> Sample {
-    let amounts = item.usage.iter().chain(item.containers.iter().map(|container| &container.usage));
+    let amounts = item
+        .usage
+        .iter()
+        .chain(item.containers.iter().map(|container| &container.usage));
     amounts.fold(Sample::default(), |sum, amount| Sample {
         cpu_cores: sum.cpu_cores + quantity(&amount.cpu).unwrap_or(0.0),
         memory_bytes: sum.memory_bytes + quantity(&amount.memory).unwrap_or(0.0),
@@ -121,7 +153,9 @@ fn sample(item: &Item) -> Sample {
 /// The number that a Kubernetes quantity stands for (`250m`, `1Gi`, `12e3`), in the unit of the
 /// resource: cores or bytes. The forms are those of `k8s.io/apimachinery/pkg/api/resource`.
 pub fn quantity(text: &str) -> Option<f64> {
-    let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let factor = match suffix {
         "" => 1.0,
@@ -156,7 +190,10 @@ mod tests {
         assert_eq!(quantity("12e3"), Some(12_000.0));
         assert_eq!(quantity("2E"), Some(2e18));
         assert_eq!(quantity("1.5"), Some(1.5));
-        assert_eq!(quantity("110347n").map(|n| (n * 1e9).round()), Some(110_347.0));
+        assert_eq!(
+            quantity("110347n").map(|n| (n * 1e9).round()),
+            Some(110_347.0)
+        );
         assert_eq!(quantity("lots"), None);
         assert_eq!(quantity("3 apples"), None);
     }

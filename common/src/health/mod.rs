@@ -43,9 +43,18 @@ pub async fn examine(cluster: &Cluster, asker: &Asker, config: &Config, namespac
 }
 
 /// Looks at one more namespace of a cluster whose nodes, monitoring and URLs have been looked at.
-pub async fn examine_more(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str) -> Health {
+pub async fn examine_more(
+    cluster: &Cluster,
+    asker: &Asker,
+    config: &Config,
+    namespace: &str,
+) -> Health {
     // What the configuration names is the application's, and this is another.
-    let config = Config { limits: config.limits.clone(), health: config.health.clone(), ..Config::default() };
+    let config = Config {
+        limits: config.limits.clone(),
+        health: config.health.clone(),
+        ..Config::default()
+    };
     let mut health = look(cluster, asker, &config, namespace, false).await;
     leave_out(&mut health.checks, &config);
     health
@@ -56,20 +65,37 @@ fn leave_out(checks: &mut Vec<Check>, config: &Config) {
     let skipped = |id: &str| config.health.skip.iter().any(|skip| skip == id);
     checks.retain(|check| !skipped(&check.id));
     let left_out = CATALOGUE.iter().filter(|check| skipped(check.id));
-    checks.extend(left_out.map(|check| Check::skipped(check.id, "", "left out, as the configuration wants")));
+    checks.extend(
+        left_out.map(|check| Check::skipped(check.id, "", "left out, as the configuration wants")),
+    );
 }
 
 /// The checks of an id, unless it is left out: then nothing is asked either.
 async fn made(config: &Config, id: &str, checks: impl Future<Output = Vec<Check>>) -> Vec<Check> {
-    if config.health.skip.iter().any(|skip| skip == id) { Vec::new() } else { checks.await }
+    if config.health.skip.iter().any(|skip| skip == id) {
+        Vec::new()
+    } else {
+        checks.await
+    }
 }
 
-async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str, whole: bool) -> Health {
+async fn look(
+    cluster: &Cluster,
+    asker: &Asker,
+    config: &Config,
+    namespace: &str,
+    whole: bool,
+) -> Health {
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     let what = format!("read namespace {namespace}");
-    let (identity, found, clock) =
-        join!(cluster.identity(), cluster.read(&what, || namespaces.get_metadata(namespace)), cluster.clock());
-    let now = clock.as_ref().map_or_else(|_| Time::now(), |clock| clock.now());
+    let (identity, found, clock) = join!(
+        cluster.identity(),
+        cluster.read(&what, || namespaces.get_metadata(namespace)),
+        cluster.clock()
+    );
+    let now = clock
+        .as_ref()
+        .map_or_else(|_| Time::now(), |clock| clock.now());
     let identity = match identity {
         Ok(identity) => identity,
         Err(error) => {
@@ -82,7 +108,11 @@ async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str
             return health(cluster_ref, namespace, checks, SystemState::default());
         }
     };
-    let mut checks = vec![Check::pass("cluster.reachable", &cluster.server, "the API server answers")];
+    let mut checks = vec![Check::pass(
+        "cluster.reachable",
+        &cluster.server,
+        "the API server answers",
+    )];
     let object = format!("namespace/{namespace}");
     match &found {
         Ok(found) if found.metadata.deletion_timestamp.is_some() => {
@@ -103,8 +133,17 @@ async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str
         checks.push(clock::judge(&clock, &cluster.server));
     }
     let mut state = SystemState::default();
-    let around = async { if whole { Some(Box::pin(around(cluster, asker, config, namespace)).await) } else { None } };
-    let (inside, around) = join!(Box::pin(inside(cluster, asker, config, namespace, now, &mut state)), around);
+    let around = async {
+        if whole {
+            Some(Box::pin(around(cluster, asker, config, namespace)).await)
+        } else {
+            None
+        }
+    };
+    let (inside, around) = join!(
+        Box::pin(inside(cluster, asker, config, namespace, now, &mut state)),
+        around
+    );
     let (mut inside, inhabited) = inside;
     if let Err(error) = &found {
         checks.push(if error.kind == ReadErrorKind::Forbidden && inhabited {
@@ -115,7 +154,10 @@ async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str
     }
     if let Some(around) = around {
         // In the runbook's order: how full the pods are comes after how full the nodes are.
-        let usage = inside.iter().position(|check| check.id == "pods.usage").unwrap_or(inside.len());
+        let usage = inside
+            .iter()
+            .position(|check| check.id == "pods.usage")
+            .unwrap_or(inside.len());
         let usage = inside.split_off(usage);
         checks.extend(around.certificates);
         checks.extend(inside);
@@ -132,7 +174,13 @@ async fn look(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &str
 }
 
 fn health(cluster: ClusterRef, namespace: &str, checks: Vec<Check>, state: SystemState) -> Health {
-    Health { cluster, namespace: namespace.to_owned(), checks, state, also: Vec::new() }
+    Health {
+        cluster,
+        namespace: namespace.to_owned(),
+        checks,
+        state,
+        also: Vec::new(),
+    }
 }
 
 /// What is not in the namespace.
@@ -152,8 +200,18 @@ async fn around(cluster: &Cluster, asker: &Asker, config: &Config, namespace: &s
         nodes::examine(cluster, config),
         monitoring::examine(cluster, asker, config, namespace),
     );
-    let state = SystemState { nodes: states, workloads, services: Vec::new() };
-    Around { certificates, urls, nodes, monitoring, state }
+    let state = SystemState {
+        nodes: states,
+        workloads,
+        services: Vec::new(),
+    };
+    Around {
+        certificates,
+        urls,
+        nodes,
+        monitoring,
+        state,
+    }
 }
 
 /// Everything in the namespace, and whether there are pods in it.
@@ -170,14 +228,29 @@ async fn inside(
         let usage = metrics::pods(cluster, namespace).await;
         let rules = pods::Rules::new(config, namespace, now, &usage);
         let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
-        let pods = cluster.fold_many(Some(namespace), "", &list("pods"), pods::Survey::default, add).await;
+        let pods = cluster
+            .fold_many(
+                Some(namespace),
+                "",
+                &list("pods"),
+                pods::Survey::default,
+                add,
+            )
+            .await;
         (pods, usage)
     };
-    let (services_what, slices_what, claims_what) =
-        (list("services"), list("endpointslices"), list("persistentvolumeclaims"));
-    let add_service = |found: &mut Vec<services::Seen>, object: Service| found.push((&object).into());
-    let add_slice = |found: &mut services::Endpoints, object: EndpointSlice| services::add(found, &object);
-    let add_claim = |found: &mut Vec<volumes::Claim>, object: PersistentVolumeClaim| found.push((&object).into());
+    let (services_what, slices_what, claims_what) = (
+        list("services"),
+        list("endpointslices"),
+        list("persistentvolumeclaims"),
+    );
+    let add_service =
+        |found: &mut Vec<services::Seen>, object: Service| found.push((&object).into());
+    let add_slice =
+        |found: &mut services::Endpoints, object: EndpointSlice| services::add(found, &object);
+    let add_claim = |found: &mut Vec<volumes::Claim>, object: PersistentVolumeClaim| {
+        found.push((&object).into())
+    };
     let (
         deployments,
         stateful_sets,
@@ -198,20 +271,55 @@ async fn inside(
         controllers::<DaemonSet>(cluster, namespace, "daemonsets"),
         of_pods,
         cluster.fold(Some(namespace), "", &services_what, Vec::new, add_service),
-        cluster.fold_many(Some(namespace), "", &slices_what, services::Endpoints::new, add_slice),
+        cluster.fold_many(
+            Some(namespace),
+            "",
+            &slices_what,
+            services::Endpoints::new,
+            add_slice
+        ),
         cluster.fold(Some(namespace), "", &claims_what, Vec::new, add_claim),
-        made(config, "service.http", services::ask_all(asker, config, namespace)),
+        made(
+            config,
+            "service.http",
+            services::ask_all(asker, config, namespace)
+        ),
         made(config, "job.complete", jobs::examine(cluster, namespace)),
-        made(config, "disruption.budget", room::budgets(cluster, namespace)),
-        made(config, "autoscaler.room", room::autoscalers(cluster, namespace)),
-        made(config, "quota.room", room::quotas(cluster, namespace, config.health.quota_percent)),
-        made(config, "events.warning", events::examine(cluster, config, namespace, now)),
+        made(
+            config,
+            "disruption.budget",
+            room::budgets(cluster, namespace)
+        ),
+        made(
+            config,
+            "autoscaler.room",
+            room::autoscalers(cluster, namespace)
+        ),
+        made(
+            config,
+            "quota.room",
+            room::quotas(cluster, namespace, config.health.quota_percent)
+        ),
+        made(
+            config,
+            "events.warning",
+            events::examine(cluster, config, namespace, now)
+        ),
     );
     let mut dead = std::collections::BTreeMap::new();
     if let (Ok(endpoints), Ok(pods)) = (&endpoints, &pods) {
-        dead = services::confirm(cluster, namespace, &services::suspects(endpoints, &pods.alive)).await;
+        dead = services::confirm(
+            cluster,
+            namespace,
+            &services::suspects(endpoints, &pods.alive),
+        )
+        .await;
     }
-    let by_kind = [("Deployment", deployments), ("StatefulSet", stateful_sets), ("DaemonSet", daemon_sets)];
+    let by_kind = [
+        ("Deployment", deployments),
+        ("StatefulSet", stateful_sets),
+        ("DaemonSet", daemon_sets),
+    ];
     let mut checks = workloads::judge(by_kind, &config.workloads, namespace, state);
     match &pods {
         Ok(pods) => {
@@ -226,7 +334,14 @@ async fn inside(
     let used = pods.as_ref().map_or(&unseen, |pods| &pods.claims);
     checks.extend(volumes::judge(&claims, used, namespace));
     checks.extend([budgets, autoscalers, quotas, events].concat());
-    checks.extend(services::judge(&services, &endpoints, &dead, config, namespace, &mut state.services));
+    checks.extend(services::judge(
+        &services,
+        &endpoints,
+        &dead,
+        config,
+        namespace,
+        &mut state.services,
+    ));
     checks.extend(answers);
     if let Ok(pods) = &pods {
         checks.extend(pods.judge_usage(namespace, &usage));
@@ -234,12 +349,18 @@ async fn inside(
     (checks, pods.is_ok_and(|pods| pods.total > 0))
 }
 
-async fn controllers<K>(cluster: &Cluster, namespace: &str, kind: &str) -> Result<Vec<Controller>, ReadError>
+async fn controllers<K>(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: &str,
+) -> Result<Vec<Controller>, ReadError>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + std::fmt::Debug,
     for<'a> Controller: From<&'a K>,
 {
     let what = format!("list {kind} in namespace {namespace}");
     let add = |found: &mut Vec<Controller>, object: K| found.push(Controller::from(&object));
-    cluster.fold(Some(namespace), "", &what, Vec::new, add).await
+    cluster
+        .fold(Some(namespace), "", &what, Vec::new, add)
+        .await
 }

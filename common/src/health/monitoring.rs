@@ -18,15 +18,19 @@ use crate::vantage::{Answer, Asker, Endpoint, Silence};
 type Judge = fn(&[u8]) -> Result<(), String>;
 
 /// A monitoring system: its check's id, its configuration, and what it is asked for.
-type System<'a> = (&'static str, &'a Option<MonitoringSystem>, &'static [(&'static str, Judge)]);
+type System<'a> = (
+    &'static str,
+    &'a Option<MonitoringSystem>,
+    &'static [(&'static str, Judge)],
+);
 
 const TARGETS: &str = "monitoring.targets";
 const ALERTS: &str = "monitoring.alerts";
 /// So many targets and alerts are named.
 const NAMED: usize = 50;
 
-/// `monitoring.NAME`: each configured system's Deployment, and the URLs that show that it works; then
-/// the targets that are down and the alerts that fire.
+/// `monitoring.NAME`: each configured system's Deployment, and the URLs that show that it works;
+/// then the targets that are down and the alerts that fire.
 pub(super) async fn examine(
     cluster: &Cluster,
     asker: &Asker,
@@ -34,7 +38,14 @@ pub(super) async fn examine(
     namespace: &str,
 ) -> (Vec<Check>, Vec<WorkloadState>) {
     let Some(monitoring) = &config.monitoring else {
-        return (vec![Check::skipped("monitoring", "", "no monitoring is configured")], Vec::new());
+        return (
+            vec![Check::skipped(
+                "monitoring",
+                "",
+                "no monitoring is configured",
+            )],
+            Vec::new(),
+        );
     };
     let systems: [System; 3] = [
         (
@@ -42,8 +53,16 @@ pub(super) async fn examine(
             &monitoring.prometheus,
             &[("/-/ready", any), ("/api/v1/query?query=up", has_targets)],
         ),
-        ("monitoring.grafana", &monitoring.grafana, &[("/api/health", database_is_ok)]),
-        ("monitoring.alertmanager", &monitoring.alertmanager, &[("/-/ready", any)]),
+        (
+            "monitoring.grafana",
+            &monitoring.grafana,
+            &[("/api/health", database_is_ok)],
+        ),
+        (
+            "monitoring.alertmanager",
+            &monitoring.alertmanager,
+            &[("/-/ready", any)],
+        ),
     ];
     let questions = systems.iter().filter_map(|(id, system, paths)| {
         let system = system.as_ref()?;
@@ -52,10 +71,13 @@ pub(super) async fn examine(
         }))
     });
     let what = format!("list deployments in namespace {}", monitoring.namespace);
-    let add = |found: &mut Vec<Controller>, object: Deployment| found.push(Controller::from(&object));
+    let add =
+        |found: &mut Vec<Controller>, object: Deployment| found.push(Controller::from(&object));
     let (deployments, answers, targets, alerts) = futures::join!(
         cluster.fold(Some(&monitoring.namespace), "", &what, Vec::new, add),
-        stream::iter(questions.flatten()).buffered(services::PARALLEL).collect::<Vec<_>>(),
+        stream::iter(questions.flatten())
+            .buffered(services::PARALLEL)
+            .collect::<Vec<_>>(),
         made(config, TARGETS, targets(asker, monitoring, namespace)),
         made(config, ALERTS, alerts(asker, monitoring)),
     );
@@ -68,7 +90,8 @@ pub(super) async fn examine(
         };
         match &deployments {
             Ok(deployments) => {
-                let (mut check, workload) = workloads::judge_deployment(deployments, &system.deployment);
+                let (mut check, workload) =
+                    workloads::judge_deployment(deployments, &system.deployment);
                 id.clone_into(&mut check.id);
                 checks.push(check);
                 state.extend(workload);
@@ -97,11 +120,16 @@ pub fn endpoint(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint 
 }
 
 /// Asks for JSON.
-async fn json<T: for<'de> Deserialize<'de>>(asker: &Asker, endpoint: &Endpoint, path: &str) -> Result<T, String> {
+async fn json<T: for<'de> Deserialize<'de>>(
+    asker: &Asker,
+    endpoint: &Endpoint,
+    path: &str,
+) -> Result<T, String> {
     match asker.get(endpoint, path, services::LIMIT).await {
-        Ok(Answer { status: 200, body, .. }) => {
-            serde_json::from_slice(&body).map_err(|_| "the answer is not the JSON that was expected".to_owned())
-        }
+        Ok(Answer {
+            status: 200, body, ..
+        }) => serde_json::from_slice(&body)
+            .map_err(|_| "the answer is not the JSON that was expected".to_owned()),
         Ok(answer) => Err(format!("answers {}", answer.status)),
         Err(Silence::Service(why)) => Err(format!("does not answer: {why}")),
         Err(Silence::Vantage(error)) => Err(error.to_string()),
@@ -136,7 +164,11 @@ async fn targets(asker: &Asker, monitoring: &Monitoring, namespace: &str) -> Vec
     let endpoint = endpoint(monitoring, prometheus);
     let (url, vantage) = (endpoint.url(PATH), asker.resolve(&endpoint.vantage));
     match json::<Samples>(asker, &endpoint, PATH).await {
-        Ok(samples) => judge_targets(&samples.data.result, &[namespace, &monitoring.namespace], url),
+        Ok(samples) => judge_targets(
+            &samples.data.result,
+            &[namespace, &monitoring.namespace],
+            url,
+        ),
         Err(why) => vec![Check::unknown(TARGETS, url, why)],
     }
     .into_iter()
@@ -157,18 +189,38 @@ fn judge_targets(targets: &[Target], ours: &[&str], url: String) -> Vec<Check> {
         .iter()
         .map(|target| {
             let (job, instance) = (label(target, "job"), label(target, "instance"));
-            let foreign = target.metric.get("namespace").is_some_and(|other| !ours.contains(&other.as_str()));
+            let foreign = target
+                .metric
+                .get("namespace")
+                .is_some_and(|other| !ours.contains(&other.as_str()));
             let partly = well.iter().any(|other| label(other, "job") == job);
-            let status = if foreign || partly { Status::Warn } else { Status::Fail };
-            let rest = if partly { "" } else { ", and so are all of its job" };
-            Check::new(TARGETS, format!("target/{job}/{instance}"), status, format!("is down for Prometheus{rest}"))
-                .hint("the reason stands on Prometheus's page /targets")
+            let status = if foreign || partly {
+                Status::Warn
+            } else {
+                Status::Fail
+            };
+            let rest = if partly {
+                ""
+            } else {
+                ", and so are all of its job"
+            };
+            Check::new(
+                TARGETS,
+                format!("target/{job}/{instance}"),
+                status,
+                format!("is down for Prometheus{rest}"),
+            )
+            .hint("the reason stands on Prometheus's page /targets")
         })
         .collect();
     checks.sort_by_key(|check| check.status != Status::Fail);
     more(&mut checks, TARGETS, &url);
     if checks.is_empty() {
-        checks.push(Check::pass(TARGETS, url, format!("all {} targets are up", targets.len())));
+        checks.push(Check::pass(
+            TARGETS,
+            url,
+            format!("all {} targets are up", targets.len()),
+        ));
     }
     checks
 }
@@ -177,8 +229,17 @@ fn judge_targets(targets: &[Target], ours: &[&str], url: String) -> Vec<Check> {
 fn more(checks: &mut Vec<Check>, id: &str, url: &str) {
     if checks.len() > NAMED {
         let others = checks.split_off(NAMED);
-        let status = if others.iter().any(Check::is_bad) { Status::Fail } else { Status::Warn };
-        checks.push(Check::new(id, url, status, format!("{} more", others.len())));
+        let status = if others.iter().any(Check::is_bad) {
+            Status::Fail
+        } else {
+            Status::Warn
+        };
+        checks.push(Check::new(
+            id,
+            url,
+            status,
+            format!("{} more", others.len()),
+        ));
     }
 }
 
@@ -225,7 +286,9 @@ async fn alerts(asker: &Asker, monitoring: &Monitoring) -> Vec<Check> {
         match &monitoring.alertmanager {
             Some(system) => {
                 let endpoint = endpoint(monitoring, system);
-                json::<Vec<Routed>>(asker, &endpoint, "/api/v2/alerts?active=false").await.unwrap_or_default()
+                json::<Vec<Routed>>(asker, &endpoint, "/api/v2/alerts?active=false")
+                    .await
+                    .unwrap_or_default()
             }
             None => Vec::new(),
         }
@@ -244,7 +307,13 @@ fn judge_alerts(alerts: &[Alert], silenced: &[Routed], url: String) -> Vec<Check
     let firing = alerts.iter().filter(|alert| alert.state == "firing");
     let mut checks: Vec<Check> = firing
         .filter_map(|alert| {
-            let label = |name: &str| alert.labels.get(name).map(String::as_str).unwrap_or_default();
+            let label = |name: &str| {
+                alert
+                    .labels
+                    .get(name)
+                    .map(String::as_str)
+                    .unwrap_or_default()
+            };
             let mut status = match label("severity") {
                 // Such as Watchdog, which fires all the time to show that alerts arrive.
                 "none" | "info" => return None,
@@ -256,18 +325,43 @@ fn judge_alerts(alerts: &[Alert], silenced: &[Routed], url: String) -> Vec<Check
                 severity => format!("fires ({severity})"),
             };
             // Alertmanager knows it with labels of its own besides.
-            let same = |other: &&Routed| alert.labels.iter().all(|(name, value)| other.labels.get(name) == Some(value));
-            if silenced.iter().filter(|other| other.status.state == "suppressed").any(|other| same(&other)) {
+            let same = |other: &&Routed| {
+                alert
+                    .labels
+                    .iter()
+                    .all(|(name, value)| other.labels.get(name) == Some(value))
+            };
+            if silenced
+                .iter()
+                .filter(|other| other.status.state == "suppressed")
+                .any(|other| same(&other))
+            {
                 status = Status::Warn;
                 message.push_str(", and is silenced");
             }
-            let told = alert.annotations.get("summary").or_else(|| alert.annotations.get("description"));
+            let told = alert
+                .annotations
+                .get("summary")
+                .or_else(|| alert.annotations.get("description"));
             message.extend(told.map(|text| format!(": {text}")));
-            let about = ["namespace", "pod", "deployment", "service", "job", "instance"];
-            let about: Vec<_> = about.iter().filter(|name| !label(name).is_empty()).take(2).collect();
+            let about = [
+                "namespace",
+                "pod",
+                "deployment",
+                "service",
+                "job",
+                "instance",
+            ];
+            let about: Vec<_> = about
+                .iter()
+                .filter(|name| !label(name).is_empty())
+                .take(2)
+                .collect();
             let object = about
                 .iter()
-                .fold(format!("alert/{}", label("alertname")), |object, name| object + " " + name + "=" + label(name));
+                .fold(format!("alert/{}", label("alertname")), |object, name| {
+                    object + " " + name + "=" + label(name)
+                });
             Some(Check::new(ALERTS, object, status, message))
         })
         .collect();
@@ -287,8 +381,8 @@ fn any(_: &[u8]) -> Result<(), String> {
 /// The answer to the query `up` must hold at least one target: a Prometheus that scrapes nothing
 /// sees nothing.
 fn has_targets(body: &[u8]) -> Result<(), String> {
-    let answer: Value =
-        serde_json::from_slice(body).map_err(|_| "the answer to the query up is not JSON".to_owned())?;
+    let answer: Value = serde_json::from_slice(body)
+        .map_err(|_| "the answer to the query up is not JSON".to_owned())?;
     let result = answer.pointer("/data/result").and_then(Value::as_array);
     match (answer.get("status").and_then(Value::as_str), result) {
         (Some("success"), Some(targets)) if !targets.is_empty() => Ok(()),
@@ -298,7 +392,8 @@ fn has_targets(body: &[u8]) -> Result<(), String> {
 }
 
 fn database_is_ok(body: &[u8]) -> Result<(), String> {
-    let answer: Value = serde_json::from_slice(body).map_err(|_| "its health is not JSON".to_owned())?;
+    let answer: Value =
+        serde_json::from_slice(body).map_err(|_| "its health is not JSON".to_owned())?;
     match answer.get("database").and_then(Value::as_str) {
         Some("ok") => Ok(()),
         Some(other) => Err(format!("its database is {other:?}")),

@@ -42,7 +42,13 @@ impl<'a> Rules<'a> {
         now: Time,
         usage: &'a Result<Usage, ReadError>,
     ) -> Rules<'a> {
-        Rules { namespace, now, window_ms: window_ms(config), limits: &config.limits, usage }
+        Rules {
+            namespace,
+            now,
+            window_ms: window_ms(config),
+            limits: &config.limits,
+            usage,
+        }
     }
 }
 
@@ -51,8 +57,8 @@ pub(super) fn window_ms(config: &Config) -> i64 {
     i64::try_from(config.health.window.0.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What is kept of the pods of a namespace: counts, those in trouble, and sums for each workload. The
-/// pods themselves are looked at once, as they come.
+/// What is kept of the pods of a namespace: counts, those in trouble, and sums for each workload.
+/// The pods themselves are looked at once, as they come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Survey {
     pub(super) total: usize,
@@ -110,13 +116,21 @@ impl Troubled {
         }
     }
 
-    fn checks<'a>(&'a self, id: &'a str, status: Status, namespace: &'a str) -> impl Iterator<Item = Check> + 'a {
+    fn checks<'a>(
+        &'a self,
+        id: &'a str,
+        status: Status,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = Check> + 'a {
         let named = self.named.iter().map(move |(name, why)| {
             Check::new(id, format!("pod/{name}"), status, why.clone())
                 .hint(format!("kubectl describe pod {name} -n {namespace}"))
         });
         let others = (self.others > 0).then(|| {
-            let message = format!("{} more pods besides the {NAMED} that are named", self.others);
+            let message = format!(
+                "{} more pods besides the {NAMED} that are named",
+                self.others
+            );
             Check::new(id, format!("namespace/{namespace}"), status, message)
                 .hint(format!("kubectl get pods -n {namespace}"))
         });
@@ -134,12 +148,24 @@ impl Survey {
             Some((Status::Unknown, why)) => self.unclear.add(name, why),
             Some((_, why)) => self.passing.add(name, why),
         }
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
         if !matches!(phase, Some("Succeeded" | "Failed")) {
-            self.alive.extend(pod.metadata.uid.as_deref().and_then(|uid| uid.parse::<Uuid>().ok()));
-            let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+            self.alive.extend(
+                pod.metadata
+                    .uid
+                    .as_deref()
+                    .and_then(|uid| uid.parse::<Uuid>().ok()),
+            );
+            let volumes = pod
+                .spec
+                .iter()
+                .flat_map(|spec| spec.volumes.iter().flatten());
             let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-            self.claims.extend(claims.map(|claim| claim.claim_name.clone()));
+            self.claims
+                .extend(claims.map(|claim| claim.claim_name.clone()));
         }
         let used = self.measure(pod, name, rules);
         let owner = workload_of(pod).unwrap_or_else(|| WorkloadRef {
@@ -148,23 +174,47 @@ impl Survey {
             name: name.to_owned(),
         });
         let statuses = containers(pod);
-        let restarts: i64 = statuses.clone().map(|container| i64::from(container.restart_count)).sum();
-        let recent: Vec<_> = statuses.filter_map(|container| restarted(container, rules)).collect();
+        let restarts: i64 = statuses
+            .clone()
+            .map(|container| i64::from(container.restart_count))
+            .sum();
+        let recent: Vec<_> = statuses
+            .filter_map(|container| restarted(container, rules))
+            .collect();
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        let ended = matches!(phase, Some("Succeeded" | "Failed")) || pod.metadata.deletion_timestamp.is_some();
-        let node = node.filter(|_| !ended && matches!(owner.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
+        let ended = matches!(phase, Some("Succeeded" | "Failed"))
+            || pod.metadata.deletion_timestamp.is_some();
+        let node = node.filter(|_| {
+            !ended
+                && matches!(
+                    owner.kind.as_str(),
+                    "Deployment" | "StatefulSet" | "DaemonSet"
+                )
+        });
         if restarts == 0 && used.is_none() && recent.is_empty() && node.is_none() {
             return;
         }
         let node = node.map(|node| self.number(node));
         let sums = self.owners.entry(owner).or_default();
-        let own = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-        sums.restarts += own.iter().map(|container| i64::from(container.restart_count)).sum::<i64>();
+        let own = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.container_statuses.as_deref())
+            .unwrap_or_default();
+        sums.restarts += own
+            .iter()
+            .map(|container| i64::from(container.restart_count))
+            .sum::<i64>();
         sums.recent += recent.len();
         if let Some(node) = node {
             *sums.on.entry(node).or_default() += 1;
         }
-        sums.latest = sums.latest.take().into_iter().chain(recent).max_by_key(|(time, _)| *time);
+        sums.latest = sums
+            .latest
+            .take()
+            .into_iter()
+            .chain(recent)
+            .max_by_key(|(time, _)| *time);
         if let Some(sample) = used {
             sums.used = Some(sums.used.unwrap_or_default() + sample);
         }
@@ -187,11 +237,17 @@ impl Survey {
             return sample;
         }
         let Some(sample) = sample else {
-            let born = pod.metadata.creation_timestamp.as_ref().map(|time| Time(time.0));
+            let born = pod
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| Time(time.0));
             if born.is_some_and(|born| rules.now.since_ms(born) < METRICS_DELAY_MS) {
                 self.usage.young += 1;
             } else {
-                self.usage.missing.add(name, "the metrics API has no figures for it".to_owned());
+                self.usage
+                    .missing
+                    .add(name, "the metrics API has no figures for it".to_owned());
             }
             return None;
         };
@@ -199,15 +255,33 @@ impl Survey {
         let (cpu_request, cpu_limit) = bounds(pod, "cpu");
         let (memory_request, memory_limit) = bounds(pod, "memory");
         self.usage.sum = self.usage.sum + sample;
-        self.usage.requested = self.usage.requested + Sample { cpu_cores: cpu_request, memory_bytes: memory_request };
+        self.usage.requested = self.usage.requested
+            + Sample {
+                cpu_cores: cpu_request,
+                memory_bytes: memory_request,
+            };
         for (what, used, limit, most) in [
-            ("processor", sample.cpu_cores, cpu_limit, rules.limits.pod_cpu_percent),
-            ("memory", sample.memory_bytes, memory_limit, rules.limits.pod_memory_percent),
+            (
+                "processor",
+                sample.cpu_cores,
+                cpu_limit,
+                rules.limits.pod_cpu_percent,
+            ),
+            (
+                "memory",
+                sample.memory_bytes,
+                memory_limit,
+                rules.limits.pod_memory_percent,
+            ),
         ] {
-            let Some(limit) = limit.filter(|limit| *limit > 0.0) else { continue };
+            let Some(limit) = limit.filter(|limit| *limit > 0.0) else {
+                continue;
+            };
             let percent = used / limit * 100.0;
             if percent > most {
-                let why = format!("uses {percent:.0} % of its {what} limit; at most {most:.0} % is normal");
+                let why = format!(
+                    "uses {percent:.0} % of its {what} limit; at most {most:.0} % is normal"
+                );
                 self.usage.over.add(name, why);
             }
         }
@@ -224,7 +298,10 @@ impl Survey {
                     .hint("is this the right namespace?"),
             );
         } else if self.good > 0 {
-            let message = format!("{} of {} pods are running and ready, or done", self.good, self.total);
+            let message = format!(
+                "{} of {} pods are running and ready, or done",
+                self.good, self.total
+            );
             checks.push(Check::pass(ID, format!("namespace/{namespace}"), message));
         }
         checks.extend(self.failing.checks(ID, Status::Fail, namespace));
@@ -234,13 +311,24 @@ impl Survey {
     }
 
     /// `pods.restarts`: a warning for every workload whose containers have restarted lately.
-    pub(super) fn judge_restarts(&self, namespace: &str, window: crate::config::Span) -> Vec<Check> {
+    pub(super) fn judge_restarts(
+        &self,
+        namespace: &str,
+        window: crate::config::Span,
+    ) -> Vec<Check> {
         const ID: &str = "pods.restarts";
         let restarted = self.owners.iter().filter(|(_, owned)| owned.recent > 0);
         let mut checks: Vec<Check> = restarted
             .map(|(owner, owned)| {
-                let why = owned.latest.as_ref().map(|(_, why)| format!("; the latest: {why}")).unwrap_or_default();
-                let message = format!("{} containers have restarted in the last {window}{why}", owned.recent);
+                let why = owned
+                    .latest
+                    .as_ref()
+                    .map(|(_, why)| format!("; the latest: {why}"))
+                    .unwrap_or_default();
+                let message = format!(
+                    "{} containers have restarted in the last {window}{why}",
+                    owned.recent
+                );
                 Check::new(ID, owner.to_string(), Status::Warn, message)
                     .hint(format!("kubectl logs --previous -n {namespace} {owner}"))
             })
@@ -253,20 +341,35 @@ impl Survey {
     }
 
     /// `pods.usage`: is every pod within its limits?
-    pub(super) fn judge_usage(&self, namespace: &str, usage: &Result<Usage, ReadError>) -> Vec<Check> {
+    pub(super) fn judge_usage(
+        &self,
+        namespace: &str,
+        usage: &Result<Usage, ReadError>,
+    ) -> Vec<Check> {
         const ID: &str = "pods.usage";
         let object = format!("namespace/{namespace}");
         if let Err(error) = usage {
             return vec![error.check(ID, object)];
         }
-        let Used { measured, young, missing, over, sum, requested } = &self.usage;
+        let Used {
+            measured,
+            young,
+            missing,
+            over,
+            sum,
+            requested,
+        } = &self.usage;
         let mut checks: Vec<Check> = over
             .checks(ID, Status::Fail, namespace)
             .chain(missing.checks(ID, Status::Unknown, namespace))
             .map(|check| check.hint(format!("kubectl top pods -n {namespace}")))
             .collect();
         if *measured > 0 && checks.is_empty() {
-            let late = if *young > 0 { format!("; {young} too new to have figures") } else { String::new() };
+            let late = if *young > 0 {
+                format!("; {young} too new to have figures")
+            } else {
+                String::new()
+            };
             checks.push(Check::pass(
                 ID,
                 object,
@@ -279,26 +382,44 @@ impl Survey {
                 ),
             ));
         } else if checks.is_empty() {
-            checks.push(Check::unknown(ID, object, "the metrics API has no figures for any pod yet"));
+            checks.push(Check::unknown(
+                ID,
+                object,
+                "the metrics API has no figures for any pod yet",
+            ));
         }
         checks
     }
 
     /// Adds restarts, use and places to the workloads that the pods belong to.
     pub(super) fn add_to(&self, state: &mut SystemState) {
-        let names: BTreeMap<u32, &String> = self.nodes.iter().map(|(name, number)| (*number, name)).collect();
+        let names: BTreeMap<u32, &String> = self
+            .nodes
+            .iter()
+            .map(|(name, number)| (*number, name))
+            .collect();
         for workload in &mut state.workloads {
-            let Some(owned) = self.owners.get(&workload.workload) else { continue };
+            let Some(owned) = self.owners.get(&workload.workload) else {
+                continue;
+            };
             workload.restarts += owned.restarts;
             if owned.on.len() <= NODES {
-                let place =
-                    |(number, pods): (&u32, &u32)| Some(Placement { node: (*names.get(number)?).clone(), pods: *pods });
+                let place = |(number, pods): (&u32, &u32)| {
+                    Some(Placement {
+                        node: (*names.get(number)?).clone(),
+                        pods: *pods,
+                    })
+                };
                 workload.nodes = owned.on.iter().filter_map(place).collect();
                 workload.nodes.sort_by(|a, b| a.node.cmp(&b.node));
             }
             if let Some(sample) = owned.used {
                 *workload.cpu_cores.get_or_insert(0.0) += sample.cpu_cores;
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in bytes")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a size in bytes"
+                )]
                 let bytes = sample.memory_bytes as u64;
                 *workload.memory_bytes.get_or_insert(0) += bytes;
             }
@@ -308,8 +429,12 @@ impl Survey {
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> + Clone {
     let status = pod.status.as_ref();
-    let own = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-    let init = status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
+    let own = status
+        .and_then(|status| status.container_statuses.as_deref())
+        .unwrap_or_default();
+    let init = status
+        .and_then(|status| status.init_container_statuses.as_deref())
+        .unwrap_or_default();
     own.iter().chain(init)
 }
 
@@ -320,19 +445,33 @@ fn restarted(container: &ContainerStatus, rules: &Rules) -> Option<(Time, String
     let recently = container.restart_count > 0 && rules.now.since_ms(end) < rules.window_ms;
     recently.then(|| {
         let reason = last.reason.as_deref().unwrap_or("ended");
-        (end, format!("container {}, {reason}, exit status {}", container.name, last.exit_code))
+        (
+            end,
+            format!(
+                "container {}, {reason}, exit status {}",
+                container.name, last.exit_code
+            ),
+        )
     })
 }
 
 /// What is wrong with one pod; `None` if it runs and is ready, or has done its work.
 fn trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<(Status, String)> {
     let status = pod.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Unknown");
+    let phase = status
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or("Unknown");
     if let Some(deletion) = &pod.metadata.deletion_timestamp {
         // The timestamp holds the grace period already.
         let over = now.since_ms(Time(deletion.0));
         return Some(if over > STUCK_AFTER_MS {
-            (Status::Fail, format!("stuck in Terminating for {} s after its grace period", over / 1000))
+            (
+                Status::Fail,
+                format!(
+                    "stuck in Terminating for {} s after its grace period",
+                    over / 1000
+                ),
+            )
         } else {
             (Status::Warn, "is terminating".to_owned())
         });
@@ -348,7 +487,10 @@ fn trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<(Status, String)> {
             });
             let why = why.or_else(|| containers(pod).find_map(ended));
             let why = why.unwrap_or_else(|| "no reason given".to_owned());
-            return Some((if of_job { Status::Warn } else { Status::Fail }, format!("has failed: {why}")));
+            return Some((
+                if of_job { Status::Warn } else { Status::Fail },
+                format!("has failed: {why}"),
+            ));
         }
         _ => {}
     }
@@ -357,22 +499,44 @@ fn trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<(Status, String)> {
             return Some((Status::Fail, format!("container {}: {why}", container.name)));
         }
     }
-    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let conditions = status
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
     if phase == "Pending" {
-        let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+        let unscheduled = conditions
+            .iter()
+            .find(|c| c.type_ == "PodScheduled" && c.status == "False");
         let why = unscheduled.and_then(|c| c.message.clone()).or_else(|| {
             let waiting = |c: &ContainerStatus| c.state.as_ref()?.waiting.as_ref()?.reason.clone();
-            let running = |c: &&ContainerStatus| c.state.as_ref().is_some_and(|state| state.running.is_some());
-            let init = containers(pod).find(running).map(|c| format!("container {} prepares it", c.name));
+            let running = |c: &&ContainerStatus| {
+                c.state
+                    .as_ref()
+                    .is_some_and(|state| state.running.is_some())
+            };
+            let init = containers(pod)
+                .find(running)
+                .map(|c| format!("container {} prepares it", c.name));
             init.or_else(|| containers(pod).find_map(waiting))
         });
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let born = pod.metadata.creation_timestamp.as_ref().map(|time| Time(time.0));
-        let young = of_job && unscheduled.is_none() && born.is_some_and(|born| now.since_ms(born) < JOB_START_MS);
-        return Some((if young { Status::Warn } else { Status::Fail }, format!("is Pending{why}")));
+        let born = pod
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| Time(time.0));
+        let young = of_job
+            && unscheduled.is_none()
+            && born.is_some_and(|born| now.since_ms(born) < JOB_START_MS);
+        return Some((
+            if young { Status::Warn } else { Status::Fail },
+            format!("is Pending{why}"),
+        ));
     }
     if phase != "Running" {
-        return Some((Status::Unknown, format!("is in phase {phase}: its node does not report")));
+        return Some((
+            Status::Unknown,
+            format!("is in phase {phase}: its node does not report"),
+        ));
     }
     if is_ready(pod) {
         return None;
@@ -381,13 +545,18 @@ fn trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<(Status, String)> {
         c.status != "True"
             && !matches!(
                 c.type_.as_str(),
-                "Ready" | "ContainersReady" | "DisruptionTarget" | "PodResizePending" | "PodResizeInProgress"
+                "Ready"
+                    | "ContainersReady"
+                    | "DisruptionTarget"
+                    | "PodResizePending"
+                    | "PodResizeInProgress"
             )
     });
     let unready = containers(pod).find(|container| !container.ready);
     let why = match (unready, gate) {
         (Some(container), _) => {
-            let why = ended(container).unwrap_or_else(|| format!("container {} is not ready", container.name));
+            let why = ended(container)
+                .unwrap_or_else(|| format!("container {} is not ready", container.name));
             format!(": {why}")
         }
         (None, Some(gate)) => format!(": its condition {} is {}", gate.type_, gate.status),
@@ -400,16 +569,26 @@ fn trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<(Status, String)> {
 fn ended(container: &ContainerStatus) -> Option<String> {
     let end = container.state.as_ref()?.terminated.as_ref()?;
     let reason = end.reason.as_deref().unwrap_or("ended");
-    (end.exit_code != 0).then(|| format!("container {}: {reason}, exit status {}", container.name, end.exit_code))
+    (end.exit_code != 0).then(|| {
+        format!(
+            "container {}: {reason}, exit status {}",
+            container.name, end.exit_code
+        )
+    })
 }
 
 fn container_trouble(container: &ContainerStatus, now: Time, window_ms: i64) -> Option<String> {
     let state = container.state.as_ref();
-    let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let last = container
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
     let cause = || match last {
         Some(last) => {
             let reason = last.reason.as_deref().filter(|reason| *reason != "Error");
-            let reason = reason.map(|reason| format!("{reason}, ")).unwrap_or_default();
+            let reason = reason
+                .map(|reason| format!("{reason}, "))
+                .unwrap_or_default();
             format!(", the last with {reason}exit status {}", last.exit_code)
         }
         None => String::new(),
@@ -417,26 +596,47 @@ fn container_trouble(container: &ContainerStatus, now: Time, window_ms: i64) -> 
     if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
         let reason = waiting.reason.as_deref().unwrap_or("waiting");
         if reason == "CrashLoopBackOff" {
-            return Some(format!("crash loop, {} restarts{}", container.restart_count, cause()));
+            return Some(format!(
+                "crash loop, {} restarts{}",
+                container.restart_count,
+                cause()
+            ));
         }
         if !matches!(reason, "ContainerCreating" | "PodInitializing") {
-            let message = waiting.message.as_deref().map(|m| format!(": {m}")).unwrap_or_default();
+            let message = waiting
+                .message
+                .as_deref()
+                .map(|m| format!(": {m}"))
+                .unwrap_or_default();
             return Some(format!("{reason}{message}"));
         }
     }
     let last = last?;
-    let recently = last.finished_at.as_ref().is_some_and(|end| now.since_ms(Time(end.0)) < window_ms);
-    (container.restart_count >= CRASHES && recently && last.exit_code != 0)
-        .then(|| format!("crash loop, {} restarts{}", container.restart_count, cause()))
+    let recently = last
+        .finished_at
+        .as_ref()
+        .is_some_and(|end| now.since_ms(Time(end.0)) < window_ms);
+    (container.restart_count >= CRASHES && recently && last.exit_code != 0).then(|| {
+        format!(
+            "crash loop, {} restarts{}",
+            container.restart_count,
+            cause()
+        )
+    })
 }
 
 /// Sums of a pod's requests and limits; a limit only counts if every container has one.
 fn bounds(pod: &Pod, resource: &str) -> (f64, Option<f64>) {
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let containers = pod
+        .spec
+        .as_ref()
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
     let (mut requests, mut limits) = (0.0, Some(0.0));
     for container in containers {
         let bounds = container.resources.as_ref();
-        let request = bounds.and_then(|bounds| quantity(&bounds.requests.as_ref()?.get(resource)?.0));
+        let request =
+            bounds.and_then(|bounds| quantity(&bounds.requests.as_ref()?.get(resource)?.0));
         let limit = bounds.and_then(|bounds| quantity(&bounds.limits.as_ref()?.get(resource)?.0));
         requests += request.unwrap_or(0.0);
         limits = limits.zip(limit).map(|(sum, limit)| sum + limit);
@@ -464,7 +664,13 @@ mod tests {
 
     fn survey(pods: &[Pod], usage: &Result<Usage, ReadError>) -> Survey {
         let limits = Limits::default();
-        let rules = Rules { namespace: "shop", now: now(), window_ms: 600_000, limits: &limits, usage };
+        let rules = Rules {
+            namespace: "shop",
+            now: now(),
+            window_ms: 600_000,
+            limits: &limits,
+            usage,
+        };
         let mut survey = Survey::default();
         for pod in pods {
             survey.add(pod, &rules);
@@ -474,7 +680,10 @@ mod tests {
 
     #[test]
     fn a_ready_pod_and_a_finished_one_are_no_trouble() {
-        assert_eq!(status_of("{status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}}"), None);
+        assert_eq!(
+            status_of("{status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}}"),
+            None
+        );
         assert_eq!(status_of("{status: {phase: Succeeded}}"), None);
     }
 
@@ -515,9 +724,15 @@ mod tests {
         pods.push(good);
         let checks = survey(&pods, &Ok(Usage::new())).judge("shop");
         assert_eq!(checks.len(), NAMED + 2);
-        assert_eq!(checks[0].message, "1 of 5001 pods are running and ready, or done");
+        assert_eq!(
+            checks[0].message,
+            "1 of 5001 pods are running and ready, or done"
+        );
         let last = &checks[NAMED + 1];
-        assert_eq!((last.status, last.message.starts_with("4900 more pods")), (Status::Fail, true));
+        assert_eq!(
+            (last.status, last.message.starts_with("4900 more pods")),
+            (Status::Fail, true)
+        );
     }
 
     #[test]
@@ -530,10 +745,14 @@ mod tests {
             ))
         };
         let of = |finished| {
-            survey(&[yaml(finished)], &Ok(Usage::new())).judge_restarts("shop", crate::config::Span::seconds(600))
+            survey(&[yaml(finished)], &Ok(Usage::new()))
+                .judge_restarts("shop", crate::config::Span::seconds(600))
         };
         let recent = of("2026-11-22T15:55:00Z");
-        assert_eq!((recent[0].status, recent[0].object.as_deref()), (Status::Warn, Some("statefulset/db")));
+        assert_eq!(
+            (recent[0].status, recent[0].object.as_deref()),
+            (Status::Warn, Some("statefulset/db"))
+        );
         assert!(recent[0].message.contains("OOMKilled"), "{recent:?}");
         assert_eq!(of("2026-11-22T15:45:00Z")[0].status, Status::Pass);
     }
@@ -544,7 +763,14 @@ mod tests {
 
     #[test]
     fn a_pod_near_its_memory_limit_fails() {
-        let usage = Ok([("a".to_owned(), Sample { cpu_cores: 0.1, memory_bytes: 95.0 * 1_048_576.0 })].into());
+        let usage = Ok([(
+            "a".to_owned(),
+            Sample {
+                cpu_cores: 0.1,
+                memory_bytes: 95.0 * 1_048_576.0,
+            },
+        )]
+        .into());
         let checks = survey(&[pod(MEASURED)], &usage).judge_usage("shop", &usage);
         assert_eq!(checks[0].status, Status::Fail, "{checks:?}");
     }

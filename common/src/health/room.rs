@@ -19,11 +19,18 @@ macro_rules! examine {
             *number += 1;
             checks.extend(judge(&one));
         };
-        match cluster.fold(Some(namespace), "", &what, Default::default, add).await {
+        match cluster
+            .fold(Some(namespace), "", &what, Default::default, add)
+            .await
+        {
             Ok((0, _)) => vec![Check::skipped($id, object, $none)],
             Ok((number, mut checks)) => {
                 if checks.is_empty() {
-                    checks.push(Check::pass($id, object, format!(concat!("{} ", $good), number)));
+                    checks.push(Check::pass(
+                        $id,
+                        object,
+                        format!(concat!("{} ", $good), number),
+                    ));
                 }
                 checks
             }
@@ -47,23 +54,48 @@ pub(super) async fn budgets(cluster: &Cluster, namespace: &str) -> Vec<Check> {
 }
 
 fn budget(object: &PodDisruptionBudget) -> Option<Check> {
-    let (name, namespace) =
-        (object.metadata.name.as_deref()?, object.metadata.namespace.as_deref().unwrap_or_default());
+    let (name, namespace) = (
+        object.metadata.name.as_deref()?,
+        object.metadata.namespace.as_deref().unwrap_or_default(),
+    );
     let status = object.status.clone().unwrap_or_default();
-    let (healthy, wanted, expected) = (status.current_healthy, status.desired_healthy, status.expected_pods);
+    let (healthy, wanted, expected) = (
+        status.current_healthy,
+        status.desired_healthy,
+        status.expected_pods,
+    );
     let (verdict, message) = if status.observed_generation < object.metadata.generation {
-        (Status::Unknown, "its controller has not acted on the latest change yet".to_owned())
+        (
+            Status::Unknown,
+            "its controller has not acted on the latest change yet".to_owned(),
+        )
     } else if expected == 0 {
-        (Status::Warn, "its selector matches no pods, so it protects nothing".to_owned())
+        (
+            Status::Warn,
+            "its selector matches no pods, so it protects nothing".to_owned(),
+        )
     } else if healthy < wanted {
-        (Status::Fail, format!("wants {wanted} healthy pods, has {healthy}"))
+        (
+            Status::Fail,
+            format!("wants {wanted} healthy pods, has {healthy}"),
+        )
     } else if status.disruptions_allowed == 0 {
-        (Status::Warn, format!("has no room: {healthy} of {expected} pods are healthy, and {wanted} must be"))
+        (
+            Status::Warn,
+            format!("has no room: {healthy} of {expected} pods are healthy, and {wanted} must be"),
+        )
     } else {
         return None;
     };
-    let check = Check::new("disruption.budget", format!("poddisruptionbudget/{name}"), verdict, message);
-    Some(check.hint(format!("kubectl describe poddisruptionbudget {name} -n {namespace}")))
+    let check = Check::new(
+        "disruption.budget",
+        format!("poddisruptionbudget/{name}"),
+        verdict,
+        message,
+    );
+    Some(check.hint(format!(
+        "kubectl describe poddisruptionbudget {name} -n {namespace}"
+    )))
 }
 
 /// `autoscaler.room`: each autoscaler that is at its maximum, or can't do its work.
@@ -81,30 +113,57 @@ pub(super) async fn autoscalers(cluster: &Cluster, namespace: &str) -> Vec<Check
 }
 
 fn autoscaler(object: &HorizontalPodAutoscaler) -> Option<Check> {
-    let (name, namespace) =
-        (object.metadata.name.as_deref()?, object.metadata.namespace.as_deref().unwrap_or_default());
-    let (spec, status) = (object.spec.clone().unwrap_or_default(), object.status.clone().unwrap_or_default());
+    let (name, namespace) = (
+        object.metadata.name.as_deref()?,
+        object.metadata.namespace.as_deref().unwrap_or_default(),
+    );
+    let (spec, status) = (
+        object.spec.clone().unwrap_or_default(),
+        object.status.clone().unwrap_or_default(),
+    );
     let conditions = status.conditions.unwrap_or_default();
-    let is = |kind: &str, value: &str| conditions.iter().find(|c| c.type_ == kind && c.status == value);
+    let is = |kind: &str, value: &str| {
+        conditions
+            .iter()
+            .find(|c| c.type_ == kind && c.status == value)
+    };
     let said = |condition: &k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerCondition| {
         let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
-        format!("{reason}: {}", condition.message.as_deref().unwrap_or_default())
+        format!(
+            "{reason}: {}",
+            condition.message.as_deref().unwrap_or_default()
+        )
     };
     // Somebody who scaled the target to 0 has switched the autoscaler off.
-    let blind = is("ScalingActive", "False").filter(|c| c.reason.as_deref() != Some("ScalingDisabled"));
+    let blind =
+        is("ScalingActive", "False").filter(|c| c.reason.as_deref() != Some("ScalingDisabled"));
     let (most, now) = (spec.max_replicas, status.current_replicas.unwrap_or(0));
-    let limited = is("ScalingLimited", "True").filter(|c| c.reason.as_deref() == Some("TooManyReplicas"));
+    let limited =
+        is("ScalingLimited", "True").filter(|c| c.reason.as_deref() == Some("TooManyReplicas"));
     let (verdict, message) = if let Some(condition) = is("AbleToScale", "False").or(blind) {
         (Status::Fail, format!("can't scale: {}", said(condition)))
     } else if limited.is_some() && now >= most {
-        (Status::Fail, format!("is at its maximum of {most} replicas and wants more"))
+        (
+            Status::Fail,
+            format!("is at its maximum of {most} replicas and wants more"),
+        )
     } else if now >= most && spec.min_replicas.unwrap_or(1) < most {
-        (Status::Warn, format!("is at its maximum of {most} replicas"))
+        (
+            Status::Warn,
+            format!("is at its maximum of {most} replicas"),
+        )
     } else {
         return None;
     };
-    let check = Check::new("autoscaler.room", format!("horizontalpodautoscaler/{name}"), verdict, message);
-    Some(check.hint(format!("kubectl describe horizontalpodautoscaler {name} -n {namespace}")))
+    let check = Check::new(
+        "autoscaler.room",
+        format!("horizontalpodautoscaler/{name}"),
+        verdict,
+        message,
+    );
+    Some(check.hint(format!(
+        "kubectl describe horizontalpodautoscaler {name} -n {namespace}"
+    )))
 }
 
 /// `quota.room`: each resource of a quota that is used up, or nearly.
@@ -122,7 +181,8 @@ pub(super) async fn quotas(cluster: &Cluster, namespace: &str, percent: f64) -> 
 }
 
 fn quota(object: &ResourceQuota, percent: f64) -> Vec<Check> {
-    let (Some(name), Some(status)) = (object.metadata.name.as_deref(), object.status.as_ref()) else {
+    let (Some(name), Some(status)) = (object.metadata.name.as_deref(), object.status.as_ref())
+    else {
         return Vec::new();
     };
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
@@ -135,10 +195,24 @@ fn quota(object: &ResourceQuota, percent: f64) -> Vec<Check> {
         if most <= 0.0 || share < percent {
             return None;
         }
-        let verdict = if number >= most { Status::Fail } else { Status::Warn };
-        let message = format!("{} of {} {resource} are used ({share:.0} %)", used.0, hard.0);
-        let check = Check::new("quota.room", format!("resourcequota/{name}"), verdict, message);
-        Some(check.hint(format!("kubectl describe resourcequota {name} -n {namespace}")))
+        let verdict = if number >= most {
+            Status::Fail
+        } else {
+            Status::Warn
+        };
+        let message = format!(
+            "{} of {} {resource} are used ({share:.0} %)",
+            used.0, hard.0
+        );
+        let check = Check::new(
+            "quota.room",
+            format!("resourcequota/{name}"),
+            verdict,
+            message,
+        );
+        Some(check.hint(format!(
+            "kubectl describe resourcequota {name} -n {namespace}"
+        )))
     });
     each.collect()
 }

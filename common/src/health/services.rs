@@ -27,7 +27,10 @@ const SUSPECTS: usize = 10;
 /// The endpoint that a configured Service stands for.
 pub fn endpoint(service: &config::Service, namespace: &str) -> Endpoint {
     Endpoint {
-        namespace: service.namespace.clone().unwrap_or_else(|| namespace.to_owned()),
+        namespace: service
+            .namespace
+            .clone()
+            .unwrap_or_else(|| namespace.to_owned()),
         service: service.name.clone(),
         port: service.port,
         tls: service.https,
@@ -46,13 +49,27 @@ pub(super) struct Seen {
 
 impl From<&Service> for Seen {
     fn from(service: &Service) -> Seen {
-        let spec = service.spec.as_ref().filter(|spec| spec.type_.as_deref() != Some("ExternalName"));
-        let selector = spec.and_then(|spec| spec.selector.as_ref()).into_iter().flatten();
-        let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+        let spec = service
+            .spec
+            .as_ref()
+            .filter(|spec| spec.type_.as_deref() != Some("ExternalName"));
+        let selector = spec
+            .and_then(|spec| spec.selector.as_ref())
+            .into_iter()
+            .flatten();
+        let ports = spec
+            .and_then(|spec| spec.ports.as_deref())
+            .unwrap_or_default();
         Seen {
             name: service.metadata.name.clone().unwrap_or_default(),
-            selector: selector.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
-            ports: ports.iter().map(|port| (port.name.clone().unwrap_or_default(), port.port)).collect(),
+            selector: selector
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect::<Vec<_>>()
+                .join(","),
+            ports: ports
+                .iter()
+                .map(|port| (port.name.clone().unwrap_or_default(), port.port))
+                .collect(),
         }
     }
 }
@@ -80,15 +97,37 @@ pub(super) type Endpoints = BTreeMap<String, Behind>;
 /// means ready.
 pub(super) fn add(endpoints: &mut Endpoints, slice: &EndpointSlice) {
     let labels = slice.metadata.labels.as_ref();
-    let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else { return };
+    let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else {
+        return;
+    };
     let behind = endpoints.entry(service.clone()).or_default();
-    behind.ports.extend(slice.ports.iter().flatten().map(|port| port.name.clone().unwrap_or_default()));
+    behind.ports.extend(
+        slice
+            .ports
+            .iter()
+            .flatten()
+            .map(|port| port.name.clone().unwrap_or_default()),
+    );
     for endpoint in &slice.endpoints {
-        let ready = endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false));
-        let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+        let ready = endpoint
+            .conditions
+            .as_ref()
+            .is_none_or(|conditions| conditions.ready != Some(false));
+        let pod = endpoint
+            .target_ref
+            .as_ref()
+            .filter(|target| target.kind.as_deref() == Some("Pod"));
         let uid = pod.and_then(|pod| pod.uid.as_deref()?.parse().ok());
-        let key = uid.map_or_else(|| Key::Address(endpoint.addresses.first().cloned().unwrap_or_default()), Key::Pod);
-        if ready { &mut behind.ready } else { &mut behind.not_ready }.insert(key);
+        let key = uid.map_or_else(
+            || Key::Address(endpoint.addresses.first().cloned().unwrap_or_default()),
+            Key::Pod,
+        );
+        if ready {
+            &mut behind.ready
+        } else {
+            &mut behind.not_ready
+        }
+        .insert(key);
     }
 }
 
@@ -96,7 +135,9 @@ pub(super) fn add(endpoints: &mut Endpoints, slice: &EndpointSlice) {
 /// between the two looks.
 pub(super) fn suspects<'a>(endpoints: &'a Endpoints, alive: &HashSet<Uuid>) -> Vec<&'a str> {
     let dead = |key: &Key| matches!(key, Key::Pod(uid) if !alive.contains(uid));
-    let suspected = endpoints.iter().filter(|(_, behind)| behind.ready.iter().any(dead));
+    let suspected = endpoints
+        .iter()
+        .filter(|(_, behind)| behind.ready.iter().any(dead));
     suspected.map(|(service, _)| service.as_str()).collect()
 }
 
@@ -116,13 +157,31 @@ pub(super) fn judge(
         (Ok(services), Ok(endpoints)) => (services, endpoints),
         (Err(error), _) | (_, Err(error)) => return vec![error.check(ID, object)],
     };
-    let here = |service: &&config::Service| service.namespace.as_deref().is_none_or(|other| other == namespace);
-    let mut names: Vec<String> = config.services.iter().filter(here).map(|service| service.name.clone()).collect();
+    let here = |service: &&config::Service| {
+        service
+            .namespace
+            .as_deref()
+            .is_none_or(|other| other == namespace)
+    };
+    let mut names: Vec<String> = config
+        .services
+        .iter()
+        .filter(here)
+        .map(|service| service.name.clone())
+        .collect();
     if names.is_empty() {
-        names = services.iter().filter(|s| !s.selector.is_empty()).map(|service| service.name.clone()).collect();
+        names = services
+            .iter()
+            .filter(|s| !s.selector.is_empty())
+            .map(|service| service.name.clone())
+            .collect();
     }
     if names.is_empty() {
-        return vec![Check::skipped(ID, object, "there are no Services that select pods, and none is configured")];
+        return vec![Check::skipped(
+            ID,
+            object,
+            "there are no Services that select pods, and none is configured",
+        )];
     }
     let nobody = Behind::default();
     let judge_one = |name: String| {
@@ -136,11 +195,22 @@ pub(super) fn judge(
         };
         let behind = endpoints.get(&name).unwrap_or(&nobody);
         let (ready, not_ready) = (behind.ready.len(), behind.not_ready.len());
-        state.push(ServiceState { namespace: namespace.to_owned(), name: name.clone(), ready, not_ready });
+        state.push(ServiceState {
+            namespace: namespace.to_owned(),
+            name: name.clone(),
+            ready,
+            not_ready,
+        });
         let seen = format!("{ready} ready endpoints, {not_ready} not ready");
-        let astray = service.ports.iter().find(|(name, _)| !behind.ports.contains(name));
+        let astray = service
+            .ports
+            .iter()
+            .find(|(name, _)| !behind.ports.contains(name));
         let trouble = if ready + not_ready == 0 && !service.selector.is_empty() {
-            Some(format!(": no running pod matches its selector {}", service.selector))
+            Some(format!(
+                ": no running pod matches its selector {}",
+                service.selector
+            ))
         } else if ready == 0 {
             Some(String::new())
         } else if let Some(dead) = dead.get(&name) {
@@ -149,14 +219,19 @@ pub(super) fn judge(
             astray.map(|(_, port)| format!(", but its port {port} leads to no port of its pods"))
         };
         let good = trouble.is_none();
-        Check::judge(good, ID, object, seen + &trouble.unwrap_or_default())
-            .hint(format!("kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={name}"))
+        Check::judge(good, ID, object, seen + &trouble.unwrap_or_default()).hint(format!(
+            "kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={name}"
+        ))
     };
     names.into_iter().map(judge_one).collect()
 }
 
 /// Looks again at Services whose endpoints were of pods that were gone, and says which still are.
-pub(super) async fn confirm(cluster: &Cluster, namespace: &str, suspects: &[&str]) -> BTreeMap<String, String> {
+pub(super) async fn confirm(
+    cluster: &Cluster,
+    namespace: &str,
+    suspects: &[&str],
+) -> BTreeMap<String, String> {
     let mut dead = BTreeMap::new();
     if !suspects.is_empty() {
         sleep(SECOND_LOOK).await;
@@ -165,29 +240,50 @@ pub(super) async fn confirm(cluster: &Cluster, namespace: &str, suspects: &[&str
         let slices: Api<EndpointSlice> = Api::namespaced(cluster.client.clone(), namespace);
         let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
         let what = format!("list endpointslices of service/{service} in namespace {namespace}");
-        let Ok(slices) = cluster.list(&slices, &params, what).await else { continue };
+        let Ok(slices) = cluster.list(&slices, &params, what).await else {
+            continue;
+        };
         let ready = slices
             .iter()
             .flat_map(|slice| &slice.endpoints)
-            .filter(|endpoint| endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false)));
+            .filter(|endpoint| {
+                endpoint
+                    .conditions
+                    .as_ref()
+                    .is_none_or(|conditions| conditions.ready != Some(false))
+            });
         for endpoint in ready {
-            let Some(target) = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"))
+            let Some(target) = endpoint
+                .target_ref
+                .as_ref()
+                .filter(|target| target.kind.as_deref() == Some("Pod"))
             else {
                 continue;
             };
             let name = target.name.as_deref().unwrap_or_default();
             let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-            let pod = cluster.read(format!("read pod {name}"), || pods.get(name)).await;
+            let pod = cluster
+                .read(format!("read pod {name}"), || pods.get(name))
+                .await;
             let gone = match &pod {
                 Ok(pod) => {
-                    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+                    let phase = pod
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.phase.as_deref());
                     pod.metadata.uid != target.uid || matches!(phase, Some("Succeeded" | "Failed"))
                 }
                 Err(error) => error.kind == ReadErrorKind::NotFound,
             };
             if gone {
-                let address = endpoint.addresses.first().map(String::as_str).unwrap_or_default();
-                let why = format!("{address} counts as ready and belongs to pod/{name}, which is no more");
+                let address = endpoint
+                    .addresses
+                    .first()
+                    .map(String::as_str)
+                    .unwrap_or_default();
+                let why = format!(
+                    "{address} counts as ready and belongs to pod/{name}, which is no more"
+                );
                 dead.insert((*service).to_owned(), why);
                 break;
             }
@@ -204,7 +300,8 @@ pub(super) async fn ask_all(asker: &Asker, config: &Config, namespace: &str) -> 
         match &service.health {
             Some(path) => {
                 let answer = asker.get(&endpoint, path, LIMIT).await;
-                let check = judge_answer(ID, endpoint.url(path), answer, &service.expect, |_| Ok(()));
+                let check =
+                    judge_answer(ID, endpoint.url(path), answer, &service.expect, |_| Ok(()));
                 check.from_vantage(asker.resolve(&endpoint.vantage))
             }
             None => Check::skipped(ID, endpoint.url(""), "no health path is configured"),
@@ -222,7 +319,13 @@ pub async fn ask(
     judge: impl FnOnce(&[u8]) -> Result<(), String>,
 ) -> Check {
     let answer = asker.get(endpoint, path, LIMIT).await;
-    let check = judge_answer(id, endpoint.url(path), answer, &Expectation::default(), judge);
+    let check = judge_answer(
+        id,
+        endpoint.url(path),
+        answer,
+        &Expectation::default(),
+        judge,
+    );
     check.from_vantage(asker.resolve(&endpoint.vantage))
 }
 
@@ -236,33 +339,50 @@ pub(super) fn judge_answer(
 ) -> Check {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(Silence::Service(why)) => return Check::fail(id, url, format!("does not answer: {why}")),
+        Err(Silence::Service(why)) => {
+            return Check::fail(id, url, format!("does not answer: {why}"));
+        }
         Err(Silence::Vantage(error)) => return error.check(id, url),
     };
     let status = answer.status;
-    let good = expect.status.map_or((200..300).contains(&status), |wanted| wanted == status);
+    let good = expect
+        .status
+        .map_or((200..300).contains(&status), |wanted| wanted == status);
     if !good {
-        let wanted = expect.status.map(|wanted| format!("; {wanted} is wanted")).unwrap_or_default();
+        let wanted = expect
+            .status
+            .map(|wanted| format!("; {wanted} is wanted"))
+            .unwrap_or_default();
         return Check::fail(id, url, format!("answers {status}{wanted}"));
     }
     let lacks = |text: &&String| memmem(&answer.body, text.as_bytes()).is_none();
     if let Some(text) = expect.body.as_ref().filter(lacks) {
-        return Check::fail(id, url, format!("answers {status}, but its body does not hold {text:?}"));
+        return Check::fail(
+            id,
+            url,
+            format!("answers {status}, but its body does not hold {text:?}"),
+        );
     }
     if let Err(why) = judge(&answer.body) {
         return Check::fail(id, url, format!("answers {status}, but {why}"));
     }
     let taken = answer.elapsed.as_millis();
     match expect.within.filter(|within| answer.elapsed > within.0) {
-        Some(within) => {
-            Check::fail(id, url, format!("answers {status}, but in {taken} ms; at most {within} is wanted"))
-        }
+        Some(within) => Check::fail(
+            id,
+            url,
+            format!("answers {status}, but in {taken} ms; at most {within} is wanted"),
+        ),
         None => Check::pass(id, url, format!("answers {status} in {taken} ms")),
     }
 }
 
 fn memmem(body: &[u8], text: &[u8]) -> Option<usize> {
-    if text.is_empty() { Some(0) } else { body.windows(text.len()).position(|window| window == text) }
+    if text.is_empty() {
+        Some(0)
+    } else {
+        body.windows(text.len()).position(|window| window == text)
+    }
 }
 
 #[cfg(test)]
@@ -301,21 +421,35 @@ mod tests {
     #[test]
     fn a_service_with_nobody_behind_it_fails() {
         let services = ["a", "b"].map(|name| {
-            let service: Service =
-                serde_saphyr::from_str(&format!("{{metadata: {{name: {name}}}, spec: {{selector: {{app: {name}}}}}}}"))
-                    .expect("a service");
+            let service: Service = serde_saphyr::from_str(&format!(
+                "{{metadata: {{name: {name}}}, spec: {{selector: {{app: {name}}}}}}}"
+            ))
+            .expect("a service");
             Seen::from(&service)
         });
         let none = BTreeMap::new();
-        let checks =
-            judge(&Ok(services.to_vec()), &Ok(endpoints()), &none, &Config::default(), "prod", &mut Vec::new());
-        assert_eq!(checks.iter().map(|c| c.status).collect::<Vec<_>>(), [Status::Pass, Status::Fail]);
+        let checks = judge(
+            &Ok(services.to_vec()),
+            &Ok(endpoints()),
+            &none,
+            &Config::default(),
+            "prod",
+            &mut Vec::new(),
+        );
+        assert_eq!(
+            checks.iter().map(|c| c.status).collect::<Vec<_>>(),
+            [Status::Pass, Status::Fail]
+        );
     }
 
     #[test]
     fn an_answer_is_what_was_expected_or_says_what_it_is_not() {
         let answer = |status, ms| {
-            Ok(Answer { status, body: b"{\"status\":\"ok\"}".to_vec(), elapsed: Duration::from_millis(ms) })
+            Ok(Answer {
+                status,
+                body: b"{\"status\":\"ok\"}".to_vec(),
+                elapsed: Duration::from_millis(ms),
+            })
         };
         let of = |status, ms, expect: &str| {
             let expect: Expectation = toml::from_str(expect).expect("an expectation");
@@ -327,8 +461,16 @@ mod tests {
         assert_eq!(of(302, 10, "status = 302").0, Status::Pass);
         assert!(of(200, 10, "status = 204").1.contains("204 is wanted"));
         assert_eq!(of(200, 10, "body = \"ok\"").0, Status::Pass);
-        assert!(of(200, 10, "body = \"well\"").1.contains("does not hold \"well\""));
-        assert!(of(200, 700, "within = \"500ms\"").1.contains("at most 500ms"));
+        assert!(
+            of(200, 10, "body = \"well\"")
+                .1
+                .contains("does not hold \"well\"")
+        );
+        assert!(
+            of(200, 700, "within = \"500ms\"")
+                .1
+                .contains("at most 500ms")
+        );
         assert_eq!(of(200, 400, "within = \"500ms\"").0, Status::Pass);
     }
 }

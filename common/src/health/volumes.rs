@@ -21,14 +21,22 @@ impl From<&PersistentVolumeClaim> for Claim {
     fn from(claim: &PersistentVolumeClaim) -> Claim {
         Claim {
             name: claim.metadata.name.clone().unwrap_or_default(),
-            phase: claim.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
+            phase: claim
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.clone())
+                .unwrap_or_default(),
             deleted: claim.metadata.deletion_timestamp.is_some(),
         }
     }
 }
 
 /// `volume.bound`: every claim without a volume. One that no pod uses may wait for its first.
-pub(super) fn judge(claims: &Result<Vec<Claim>, ReadError>, used: &BTreeSet<String>, namespace: &str) -> Vec<Check> {
+pub(super) fn judge(
+    claims: &Result<Vec<Claim>, ReadError>,
+    used: &BTreeSet<String>,
+    namespace: &str,
+) -> Vec<Check> {
     let object = format!("namespace/{namespace}");
     let claims = match claims {
         Ok(claims) => claims,
@@ -38,18 +46,41 @@ pub(super) fn judge(claims: &Result<Vec<Claim>, ReadError>, used: &BTreeSet<Stri
     let mut checks: Vec<Check> = used
         .iter()
         .filter(|name| !claims.iter().any(|claim| claim.name == **name))
-        .map(|name| (name, Status::Fail, "a pod uses it, and it does not exist".to_owned()))
-        .chain(claims.iter().filter_map(|Claim { name, phase, deleted }| match (phase.as_str(), deleted) {
-            (_, true) if of_pods(name) => {
-                Some((name, Status::Fail, "is deleted as soon as the pods that use it are gone".to_owned()))
-            }
-            ("Bound", _) => None,
-            ("Pending", _) if !of_pods(name) => Some((name, Status::Warn, "is Pending, and no pod uses it".to_owned())),
-            (phase, _) => Some((name, Status::Fail, format!("is {phase}, and not bound to a volume"))),
-        }))
+        .map(|name| {
+            (
+                name,
+                Status::Fail,
+                "a pod uses it, and it does not exist".to_owned(),
+            )
+        })
+        .chain(claims.iter().filter_map(
+            |Claim {
+                 name,
+                 phase,
+                 deleted,
+             }| match (phase.as_str(), deleted) {
+                (_, true) if of_pods(name) => Some((
+                    name,
+                    Status::Fail,
+                    "is deleted as soon as the pods that use it are gone".to_owned(),
+                )),
+                ("Bound", _) => None,
+                ("Pending", _) if !of_pods(name) => Some((
+                    name,
+                    Status::Warn,
+                    "is Pending, and no pod uses it".to_owned(),
+                )),
+                (phase, _) => Some((
+                    name,
+                    Status::Fail,
+                    format!("is {phase}, and not bound to a volume"),
+                )),
+            },
+        ))
         .map(|(name, status, message)| {
-            Check::new(ID, format!("persistentvolumeclaim/{name}"), status, message)
-                .hint(format!("kubectl describe persistentvolumeclaim {name} -n {namespace}"))
+            Check::new(ID, format!("persistentvolumeclaim/{name}"), status, message).hint(format!(
+                "kubectl describe persistentvolumeclaim {name} -n {namespace}"
+            ))
         })
         .collect();
     if checks.is_empty() {

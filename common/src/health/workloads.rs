@@ -10,7 +10,8 @@ use crate::record::{Check, Status, SystemState, WorkloadRef, WorkloadState};
 
 const ID: &str = "workload.ready";
 
-/// What one controller wants and has, whatever its kind. Made of the whole object, which is not kept.
+/// What one controller wants and has, whatever its kind. Made of the whole object, which is not
+/// kept.
 #[derive(Clone, Debug)]
 pub(super) struct Controller {
     state: WorkloadState,
@@ -36,12 +37,24 @@ struct Numbers {
 }
 
 fn images(template: &PodTemplateSpec) -> Vec<String> {
-    let containers = template.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
-    containers.iter().filter_map(|container| container.image.clone()).collect()
+    let containers = template
+        .spec
+        .as_ref()
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
+    containers
+        .iter()
+        .filter_map(|container| container.image.clone())
+        .collect()
 }
 
 impl Controller {
-    fn new(kind: &str, meta: &ObjectMeta, template: Option<&PodTemplateSpec>, numbers: &Numbers) -> Controller {
+    fn new(
+        kind: &str,
+        meta: &ObjectMeta,
+        template: Option<&PodTemplateSpec>,
+        numbers: &Numbers,
+    ) -> Controller {
         let workload = WorkloadRef {
             kind: kind.to_owned(),
             namespace: meta.namespace.clone().unwrap_or_default(),
@@ -80,16 +93,32 @@ impl From<&Deployment> for Controller {
             due: wants,
             observed: status.and_then(|status| status.observed_generation),
         };
-        let mut controller = Controller::new("Deployment", &object.metadata, spec.map(|spec| &spec.template), &numbers);
-        let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        let complaint = |kind: &str, value: &str| conditions.iter().find(|c| c.type_ == kind && c.status == value);
-        let condition = complaint("ReplicaFailure", "True").or_else(|| complaint("Progressing", "False"));
+        let mut controller = Controller::new(
+            "Deployment",
+            &object.metadata,
+            spec.map(|spec| &spec.template),
+            &numbers,
+        );
+        let conditions = status
+            .and_then(|status| status.conditions.as_deref())
+            .unwrap_or_default();
+        let complaint = |kind: &str, value: &str| {
+            conditions
+                .iter()
+                .find(|c| c.type_ == kind && c.status == value)
+        };
+        let condition =
+            complaint("ReplicaFailure", "True").or_else(|| complaint("Progressing", "False"));
         controller.complaint = condition.map(|condition| {
             let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
-            format!("{reason}: {}", condition.message.as_deref().unwrap_or_default())
+            format!(
+                "{reason}: {}",
+                condition.message.as_deref().unwrap_or_default()
+            )
         });
         let paused = spec.is_some_and(|spec| spec.paused == Some(true));
-        controller.oddity = paused.then(|| "is paused: changes to it are not rolled out".to_owned());
+        controller.oddity =
+            paused.then(|| "is paused: changes to it are not rolled out".to_owned());
         controller
     }
 }
@@ -99,16 +128,26 @@ impl From<&StatefulSet> for Controller {
         let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
         let wants = spec.and_then(|spec| spec.replicas).unwrap_or(1);
         let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
-        let by_hand = strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
-        let kept_back = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition).unwrap_or(0);
+        let by_hand =
+            strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
+        let kept_back = strategy
+            .and_then(|strategy| strategy.rolling_update.as_ref()?.partition)
+            .unwrap_or(0);
         let numbers = Numbers {
             wants,
             ready: status.and_then(|status| status.ready_replicas),
-            updated: status.and_then(|status| status.updated_replicas).or(Some(wants)),
+            updated: status
+                .and_then(|status| status.updated_replicas)
+                .or(Some(wants)),
             due: if by_hand { 0 } else { wants - kept_back },
             observed: status.and_then(|status| status.observed_generation),
         };
-        Controller::new("StatefulSet", &object.metadata, spec.map(|spec| &spec.template), &numbers)
+        Controller::new(
+            "StatefulSet",
+            &object.metadata,
+            spec.map(|spec| &spec.template),
+            &numbers,
+        )
     }
 }
 
@@ -117,7 +156,8 @@ impl From<&DaemonSet> for Controller {
         let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
         let wants = status.map_or(0, |status| status.desired_number_scheduled);
         let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
-        let by_hand = strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
+        let by_hand =
+            strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
         let numbers = Numbers {
             wants,
             ready: status.map(|status| status.number_ready),
@@ -125,9 +165,15 @@ impl From<&DaemonSet> for Controller {
             due: if by_hand { 0 } else { wants },
             observed: status.and_then(|status| status.observed_generation),
         };
-        let mut controller = Controller::new("DaemonSet", &object.metadata, spec.map(|spec| &spec.template), &numbers);
+        let mut controller = Controller::new(
+            "DaemonSet",
+            &object.metadata,
+            spec.map(|spec| &spec.template),
+            &numbers,
+        );
         let stray = status.map_or(0, |status| status.number_misscheduled);
-        controller.oddity = (stray > 0).then(|| format!("runs on {stray} nodes that it should not run on"));
+        controller.oddity =
+            (stray > 0).then(|| format!("runs on {stray} nodes that it should not run on"));
         controller
     }
 }
@@ -135,25 +181,59 @@ impl From<&DaemonSet> for Controller {
 /// Has a controller what it wants? `expected` says that the configuration names it, so that zero
 /// replicas are a fault and not somebody's decision.
 fn judge_one(controller: &Controller, expected: bool) -> Check {
-    let Controller { state, updated, due, current, .. } = controller;
+    let Controller {
+        state,
+        updated,
+        due,
+        current,
+        ..
+    } = controller;
     let object = state.workload.to_string();
     let (wants, ready) = (state.wants, state.ready);
-    let why = controller.complaint.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    let why = controller
+        .complaint
+        .as_ref()
+        .map(|why| format!("; {why}"))
+        .unwrap_or_default();
     let check = if controller.deleted {
         Check::fail(ID, object, "is being deleted")
     } else if !current {
-        Check::fail(ID, object, "its controller has not acted on the latest change yet")
+        Check::fail(
+            ID,
+            object,
+            "its controller has not acted on the latest change yet",
+        )
     } else if wants == 0 && state.workload.kind == "DaemonSet" {
-        Check::judge(!expected, ID, object, "no node matches what it asks for, so it wants no pods")
+        Check::judge(
+            !expected,
+            ID,
+            object,
+            "no node matches what it asks for, so it wants no pods",
+        )
     } else if wants == 0 {
-        Check::new(ID, object, if expected { Status::Fail } else { Status::Warn }, "is scaled to 0")
+        Check::new(
+            ID,
+            object,
+            if expected { Status::Fail } else { Status::Warn },
+            "is scaled to 0",
+        )
     } else if ready < wants {
-        Check::fail(ID, object, format!("wants {wants} ready pods, has {ready}{why}"))
+        Check::fail(
+            ID,
+            object,
+            format!("wants {wants} ready pods, has {ready}{why}"),
+        )
     } else if updated < due {
-        let message = format!("is being rolled out: {updated} of {due} pods are of the latest version{why}");
+        let message =
+            format!("is being rolled out: {updated} of {due} pods are of the latest version{why}");
         Check::fail(ID, object, message)
     } else if let Some(oddity) = controller.complaint.as_ref().or(controller.oddity.as_ref()) {
-        Check::new(ID, object, Status::Warn, format!("wants {wants} ready pods, has {ready}, but {oddity}"))
+        Check::new(
+            ID,
+            object,
+            Status::Warn,
+            format!("wants {wants} ready pods, has {ready}, but {oddity}"),
+        )
     } else {
         Check::pass(ID, object, format!("wants {wants} ready pods, has {ready}"))
     };
@@ -181,23 +261,36 @@ pub(super) fn judge(
         match controllers {
             Ok(controllers) => {
                 for one in expected.iter().filter(|one| one.kind == kind) {
-                    if !controllers.iter().any(|c| c.state.workload.name == one.name) {
+                    if !controllers
+                        .iter()
+                        .any(|c| c.state.workload.name == one.name)
+                    {
                         let object = format!("{}/{}", kind.to_lowercase(), one.name);
-                        let message = format!("the configuration names it, and there is none in namespace {namespace}");
-                        checks.push(
-                            Check::fail(ID, object, message)
-                                .hint(format!("kubectl get {} -n {namespace}", kind.to_lowercase())),
+                        let message = format!(
+                            "the configuration names it, and there is none in namespace {namespace}"
                         );
+                        checks.push(Check::fail(ID, object, message).hint(format!(
+                            "kubectl get {} -n {namespace}",
+                            kind.to_lowercase()
+                        )));
                     }
                 }
                 found.extend(controllers);
             }
-            Err(error) => checks.push(error.check(ID, format!("{} of namespace/{namespace}", kind.to_lowercase()))),
+            Err(error) => checks.push(error.check(
+                ID,
+                format!("{} of namespace/{namespace}", kind.to_lowercase()),
+            )),
         }
     }
     for controller in found {
-        let Controller { state: WorkloadState { workload, .. }, .. } = &controller;
-        let named = expected.iter().any(|one| one.kind == workload.kind && one.name == workload.name);
+        let Controller {
+            state: WorkloadState { workload, .. },
+            ..
+        } = &controller;
+        let named = expected
+            .iter()
+            .any(|one| one.kind == workload.kind && one.name == workload.name);
         checks.push(judge_one(&controller, named));
         state.workloads.push(controller.state);
     }
@@ -205,10 +298,19 @@ pub(super) fn judge(
 }
 
 /// One Deployment that must be there, for the monitoring systems.
-pub(super) fn judge_deployment(deployments: &[Controller], name: &str) -> (Check, Option<WorkloadState>) {
-    match deployments.iter().find(|controller| controller.state.workload.name == name) {
+pub(super) fn judge_deployment(
+    deployments: &[Controller],
+    name: &str,
+) -> (Check, Option<WorkloadState>) {
+    match deployments
+        .iter()
+        .find(|controller| controller.state.workload.name == name)
+    {
         Some(controller) => (judge_one(controller, true), Some(controller.state.clone())),
-        None => (Check::fail(ID, format!("deployment/{name}"), "there is none"), None),
+        None => (
+            Check::fail(ID, format!("deployment/{name}"), "there is none"),
+            None,
+        ),
     }
 }
 
@@ -218,11 +320,24 @@ pub fn workload_of(pod: &Pod) -> Option<WorkloadRef> {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-    let hash = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
-    let deployment = hash.and_then(|hash| owner.name.strip_suffix(hash.as_str())?.strip_suffix('-'));
+    let hash = pod
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get("pod-template-hash"));
+    let deployment =
+        hash.and_then(|hash| owner.name.strip_suffix(hash.as_str())?.strip_suffix('-'));
     Some(match (owner.kind.as_str(), deployment) {
-        ("ReplicaSet", Some(name)) => WorkloadRef { kind: "Deployment".to_owned(), namespace, name: name.to_owned() },
-        _ => WorkloadRef { kind: owner.kind.clone(), namespace, name: owner.name.clone() },
+        ("ReplicaSet", Some(name)) => WorkloadRef {
+            kind: "Deployment".to_owned(),
+            namespace,
+            name: name.to_owned(),
+        },
+        _ => WorkloadRef {
+            kind: owner.kind.clone(),
+            namespace,
+            name: owner.name.clone(),
+        },
     })
 }
 
@@ -264,7 +379,11 @@ mod tests {
             role: String::new(),
             logs: crate::config::LogPatterns::default(),
         };
-        let none = [("Deployment", Ok(vec![])), ("StatefulSet", Ok(vec![])), ("DaemonSet", Ok(vec![]))];
+        let none = [
+            ("Deployment", Ok(vec![])),
+            ("StatefulSet", Ok(vec![])),
+            ("DaemonSet", Ok(vec![])),
+        ];
         let checks = judge(none, &[workload], "prod", &mut SystemState::default());
         assert_eq!(checks[0].status, Status::Fail);
         assert_eq!(checks[0].object.as_deref(), Some("deployment/gone"));
@@ -276,6 +395,9 @@ mod tests {
             "{metadata: {namespace: prod, labels: {pod-template-hash: 6d4b}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: shop-a-6d4b, uid: u, controller: true}]}}",
         )
         .expect("a pod");
-        assert_eq!(workload_of(&pod).map(|w| w.to_string()).as_deref(), Some("deployment/shop-a"));
+        assert_eq!(
+            workload_of(&pod).map(|w| w.to_string()).as_deref(),
+            Some("deployment/shop-a")
+        );
     }
 }

@@ -44,18 +44,19 @@ pub enum BackupAction {
 pub struct BackupItem {
     /// The name that the configuration gives it.
     pub name: String,
-    /// Where it is, as configured: a path, `deployment/NAME:PATH` in a pod, `s3://BUCKET/KEY` in object storage, or
-    /// `volumesnapshot/NAME`.
+    /// Where it is, as configured: a path, `deployment/NAME:PATH` in a pod, `s3://BUCKET/KEY` in
+    /// object storage, or `volumesnapshot/NAME`.
     pub path: String,
-    /// Where the path leads, if it is a symbolic link; the newest object, if it is a prefix in object storage;
-    /// the newest snapshot, if none is named.
+    /// Where the path leads, if it is a symbolic link; the newest object, if it is a prefix in
+    /// object storage; the newest snapshot, if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<String>,
-    /// Size in bytes, of a VolumeSnapshot that of the volume it makes; absent if it could not be opened.
+    /// Size in bytes, of a VolumeSnapshot that of the volume it makes; absent if it could not be
+    /// opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// The time that the age is counted from: its manifest's, else the older of the file's modification
-    /// time and the stamp in its name. Absent if it could not be opened.
+    /// The time that the age is counted from: its manifest's, else the older of the file's
+    /// modification time and the stamp in its name. Absent if it could not be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<Time>,
     /// Age at the time of the check, in seconds.
@@ -63,8 +64,8 @@ pub struct BackupItem {
     pub age_s: Option<i64>,
     /// Oldest age that passes, in seconds.
     pub max_age_s: i64,
-    /// BLAKE3 digest of the file in hexadecimal digits, as `b3sum` prints it; of a folder, that of what `b3sum *`
-    /// prints in it. Absent if it could not be read in full.
+    /// BLAKE3 digest of the file in hexadecimal digits, as `b3sum` prints it; of a folder, that of
+    /// what `b3sum *` prints in it. Absent if it could not be read in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
     /// What the file holds, by its own account; absent if it could not be read in full.
@@ -82,8 +83,8 @@ pub struct RestoreDrill {
     pub verdict: Verdict,
     /// When it ended.
     pub time: Time,
-    /// BLAKE3 digest of what was restored, in hexadecimal digits. Of another digest than the backup's own, it is
-    /// an earlier backup of the same name.
+    /// BLAKE3 digest of what was restored, in hexadecimal digits. Of another digest than the
+    /// backup's own, it is an earlier backup of the same name.
     pub blake3: String,
     /// Its size in bytes.
     pub size_bytes: u64,

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bar, Check, ClusterRef, Data, DatabaseState, Kind, LoadFigures, Steps, Window, WorkloadUsage};
+use super::{
+    Bar, Check, ClusterRef, Data, DatabaseState, Kind, LoadFigures, Steps, Window, WorkloadUsage,
+};
 use crate::picture;
 
 /// Data, configuration and speed at one moment.
@@ -46,8 +48,8 @@ pub struct ObjectDigest {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// SHA-256 over the run's id, its keys and its values in the order of keys, in hex. The run's id
-    /// makes it worthless for a comparison between runs; within one it shows any change.
+    /// SHA-256 over the run's id, its keys and its values in the order of keys, in hex. The run's
+    /// id makes it worthless for a comparison between runs; within one it shows any change.
     pub digest: String,
 }
 

@@ -85,8 +85,8 @@ pub struct TableFingerprint {
     /// First column of the primary key, where it is an integer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The rows by ranges of that key, so that a difference can be narrowed down. After an experiment
-    /// these are the baseline's ranges, and rows outside of them are in none.
+    /// The rows by ranges of that key, so that a difference can be narrowed down. After an
+    /// experiment these are the baseline's ranges, and rows outside of them are in none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<KeyRange>,
 }
@@ -111,8 +111,8 @@ pub struct SequenceState {
     pub sequence: String,
     /// The table and column that take their values from it.
     pub column: String,
-    /// The value before its next one: what it gave last, where it gave any. Absent where the user may
-    /// not see it.
+    /// The value before its next one: what it gave last, where it gave any. Absent where the user
+    /// may not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<i64>,
     /// The greatest value in the column; absent if there is none.
@@ -156,8 +156,8 @@ pub struct ReplicaState {
     /// Bytes of WAL that it has not replayed; absent where the user may not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<i64>,
-    /// Time from a commit here to its being seen there, in milliseconds; absent when nothing is under
-    /// way.
+    /// Time from a commit here to its being seen there, in milliseconds; absent when nothing is
+    /// under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_ms: Option<f64>,
 }

@@ -33,8 +33,8 @@ pub struct Experiment {
     /// When the first write was accepted; absent if nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injected: Option<Time>,
-    /// When everything that was hit was seen to be whole again, before the pause that it had to last; absent if it
-    /// did not, or if it is not known.
+    /// When everything that was hit was seen to be whole again, before the pause that it had to
+    /// last; absent if it did not, or if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Time>,
     /// When it was over.
@@ -92,7 +92,11 @@ impl Data for Experiment {
                 None if alert.before => "was firing before".to_owned(),
                 None => "stayed silent".to_owned(),
             };
-            let expected = if alert.expected { "expected" } else { "not expected" };
+            let expected = if alert.expected {
+                "expected"
+            } else {
+                "not expected"
+            };
             lines.push(format!("alert         {} {when} ({expected})", alert.name));
         }
         lines
@@ -108,8 +112,8 @@ pub struct AlertSeen {
     pub expected: bool,
     /// It was firing before the injection, so it says nothing about it.
     pub before: bool,
-    /// From the injection to when it was first seen to fire, in milliseconds; true to one interval of
-    /// asking, which is half a second. Absent if it did not fire after the injection.
+    /// From the injection to when it was first seen to fire, in milliseconds; true to one interval
+    /// of asking, which is half a second. Absent if it did not fire after the injection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fired_ms: Option<f64>,
     /// From the injection to when Alertmanager was first seen to have it.
@@ -184,14 +188,14 @@ pub struct PodRecovery {
     pub owner: WorkloadRef,
     /// When each step was seen, counted from the sending of the delete call.
     pub phases: RecoveryPhases,
-    /// From sending the delete call to the replacement being ready and, where a Service selects it, in the
-    /// Service's endpoints and answering; absent if that was not seen.
+    /// From sending the delete call to the replacement being ready and, where a Service selects it,
+    /// in the Service's endpoints and answering; absent if that was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_ms: Option<f64>,
-    /// How much shorter it may truly have been, in milliseconds: the time from sending the delete call
-    /// to its acceptance, plus the delay of the watch, measured on our own deletion, or, where the
-    /// first answer was the last step, the time since the last question without one. It can't have
-    /// been longer.
+    /// How much shorter it may truly have been, in milliseconds: the time from sending the delete
+    /// call to its acceptance, plus the delay of the watch, measured on our own deletion, or, where
+    /// the first answer was the last step, the time since the last question without one. It can't
+    /// have been longer.
     pub error_bound_ms: f64,
 }
 

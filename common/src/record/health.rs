@@ -65,7 +65,9 @@ pub struct SystemState {
 }
 
 /// A workload by kind and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct WorkloadRef {
     /// `Deployment`, `StatefulSet` or `DaemonSet`.
     pub kind: String,

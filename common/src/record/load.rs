@@ -88,8 +88,8 @@ pub struct Window {
     /// Their 99th percentile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_ms: Option<f64>,
-    /// All their times in microseconds, to two significant digits: an HdrHistogram in its V2 format,
-    /// compressed, in base64.
+    /// All their times in microseconds, to two significant digits: an HdrHistogram in its V2
+    /// format, compressed, in base64.
     pub histogram: String,
 }
 
@@ -102,8 +102,8 @@ pub struct Bar {
     pub count: u64,
 }
 
-/// What the pods of a workload used together while load lasted, from its second half on: the metrics API
-/// tells of what was some time ago.
+/// What the pods of a workload used together while load lasted, from its second half on: the
+/// metrics API tells of what was some time ago.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadUsage {
     /// Which workload.

@@ -25,14 +25,16 @@ use serde::{Deserialize, Serialize};
 pub use self::backup::{Backup, BackupAction, BackupItem, Contents, RestoreDrill, TableRows};
 pub use self::baseline::{ApiAnswer, Baseline, ObjectDigest, Timing};
 pub use self::database::{
-    Damage, DatabaseMoment, DatabaseState, KeyRange, ReplicaState, SequenceState, TableFingerprint, TableGuard,
+    Damage, DatabaseMoment, DatabaseState, KeyRange, ReplicaState, SequenceState, TableFingerprint,
+    TableGuard,
 };
 pub use self::event::{Event, EventKind};
 pub use self::experiment::{
     AlertSeen, Availability, Experiment, Outcome, PodRecovery, PodRef, RecoveryPhases, Timings,
 };
 pub use self::health::{
-    ClusterRef, Health, NodeState, Place, Placement, ServiceState, SystemState, WorkloadRef, WorkloadState,
+    ClusterRef, Health, NodeState, Place, Placement, ServiceState, SystemState, WorkloadRef,
+    WorkloadState,
 };
 pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
 pub use self::notification::{ChannelOutcome, ChannelResult, Contact, Notification, Occasion};
@@ -261,7 +263,12 @@ pub struct Check {
 
 impl Check {
     /// A check of `id` on `object` (empty: none) with its answer.
-    pub fn new(id: &str, object: impl Into<String>, status: Status, message: impl Into<String>) -> Check {
+    pub fn new(
+        id: &str,
+        object: impl Into<String>,
+        status: Status,
+        message: impl Into<String>,
+    ) -> Check {
         let object = object.into();
         Check {
             id: id.to_owned(),
@@ -294,8 +301,18 @@ impl Check {
     }
 
     /// Pass or fail, as `good` says.
-    pub fn judge(good: bool, id: &str, object: impl Into<String>, message: impl Into<String>) -> Check {
-        Check::new(id, object, if good { Status::Pass } else { Status::Fail }, message)
+    pub fn judge(
+        good: bool,
+        id: &str,
+        object: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Check {
+        Check::new(
+            id,
+            object,
+            if good { Status::Pass } else { Status::Fail },
+            message,
+        )
     }
 
     /// It makes a verdict worse: the answer is no, or there is none.
@@ -322,8 +339,14 @@ impl Check {
 
 /// The summary sentence for a set of checks: how many pass, and the first that does not.
 pub fn summarize(checks: &[Check]) -> String {
-    let counted = checks.iter().filter(|check| check.status != Status::Skipped).count();
-    let passed = checks.iter().filter(|check| matches!(check.status, Status::Pass | Status::Warn)).count();
+    let counted = checks
+        .iter()
+        .filter(|check| check.status != Status::Skipped)
+        .count();
+    let passed = checks
+        .iter()
+        .filter(|check| matches!(check.status, Status::Pass | Status::Warn))
+        .count();
     let mut text = format!("{passed} of {counted} checks pass");
     let worst = checks
         .iter()
@@ -357,7 +380,9 @@ mod tests {
     #[test]
     fn verdict_is_the_worst_of_its_checks() {
         use Status::{Fail, Pass, Skipped, Unknown, Warn};
-        let of = |statuses: &[Status]| Verdict::of(&statuses.iter().map(|s| check(*s)).collect::<Vec<_>>());
+        let of = |statuses: &[Status]| {
+            Verdict::of(&statuses.iter().map(|s| check(*s)).collect::<Vec<_>>())
+        };
         assert_eq!(of(&[Pass, Warn, Skipped]), Verdict::Pass);
         assert_eq!(of(&[Pass, Unknown]), Verdict::Unknown);
         assert_eq!(of(&[Unknown, Fail, Pass]), Verdict::Fail);
@@ -371,7 +396,13 @@ mod tests {
 
     #[test]
     fn a_check_is_bad_exactly_if_it_spoils_a_verdict_that_would_pass() {
-        for status in [Status::Pass, Status::Fail, Status::Unknown, Status::Warn, Status::Skipped] {
+        for status in [
+            Status::Pass,
+            Status::Fail,
+            Status::Unknown,
+            Status::Warn,
+            Status::Skipped,
+        ] {
             let spoilt = Verdict::of(&[check(Status::Pass), check(status)]) != Verdict::Pass;
             assert_eq!(check(status).is_bad(), spoilt, "{status:?}");
         }

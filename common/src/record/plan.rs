@@ -57,21 +57,42 @@ impl Data for Plan {
             "experiment    {} in namespace {} of {}",
             self.experiment, self.namespace, self.cluster.server
         )];
+        lines.extend(self.targets.iter().map(|t| {
+            format!(
+                "target        {}/{} (uid {}, {})",
+                t.kind.to_lowercase(),
+                t.name,
+                t.uid,
+                t.owner
+            )
+        }));
         lines.extend(
-            self.targets
+            self.calls
                 .iter()
-                .map(|t| format!("target        {}/{} (uid {}, {})", t.kind.to_lowercase(), t.name, t.uid, t.owner)),
+                .map(|c| format!("call          {} {}", c.method, c.path)),
         );
-        lines.extend(self.calls.iter().map(|c| format!("call          {} {}", c.method, c.path)));
         lines.extend(self.blast_radius.iter().map(|b| {
-            format!("blast radius  {}: {} of {} ready pods hit, {} left", b.workload, b.hit, b.ready, b.left)
+            format!(
+                "blast radius  {}: {} of {} ready pods hit, {} left",
+                b.workload, b.hit, b.ready, b.left
+            )
         }));
         if self.hold_ms > 0 {
-            lines.push(format!("duration      the fault stays for {} s", self.hold_ms / 1000));
+            lines.push(format!(
+                "duration      the fault stays for {} s",
+                self.hold_ms / 1000
+            ));
         }
         lines.push(format!("undo          {}", self.undo));
-        lines.extend(self.undo_commands.iter().map(|c| format!("              {c}")));
-        lines.push(format!("worst case    whole again after {} s", self.worst_case_ms / 1000));
+        lines.extend(
+            self.undo_commands
+                .iter()
+                .map(|c| format!("              {c}")),
+        );
+        lines.push(format!(
+            "worst case    whole again after {} s",
+            self.worst_case_ms / 1000
+        ));
         lines.extend(self.permissions.iter().map(|p| {
             let held = if p.allowed { "held" } else { "MISSING" };
             format!("permission    {} {} ({held})", p.verb, p.resource)
@@ -146,7 +167,8 @@ pub enum Change {
         /// All of it but label and owner.
         manifest: Value,
     },
-    /// A pod is taken away, and its controller makes another: nothing has to be written to take it back.
+    /// A pod is taken away, and its controller makes another: nothing has to be written to take it
+    /// back.
     Take {
         /// The pod.
         object: ObjectRef,
@@ -157,7 +179,9 @@ impl Change {
     /// The object that is changed.
     pub fn object(&self) -> &ObjectRef {
         match self {
-            Change::Set { object, .. } | Change::Make { object, .. } | Change::Take { object } => object,
+            Change::Set { object, .. } | Change::Make { object, .. } | Change::Take { object } => {
+                object
+            }
         }
     }
 }

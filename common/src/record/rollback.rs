@@ -48,19 +48,40 @@ impl Data for Rollback {
                 Some(false) => "left behind",
                 None => "not known to be alive",
             };
-            let since = run.since.map(|time| format!(" since {}", time.human())).unwrap_or_default();
-            lines.push(format!("run           {} {} by {}{since}: {state}", run.run, run.experiment, run.executor));
-            lines.extend(run.changes.iter().map(|change| format!("  holds       {}", change.object())));
+            let since = run
+                .since
+                .map(|time| format!(" since {}", time.human()))
+                .unwrap_or_default();
+            lines.push(format!(
+                "run           {} {} by {}{since}: {state}",
+                run.run, run.experiment, run.executor
+            ));
+            lines.extend(
+                run.changes
+                    .iter()
+                    .map(|change| format!("  holds       {}", change.object())),
+            );
         }
         for lock in &self.locks {
-            let since = lock.since.map(|time| format!(" since {}", time.human())).unwrap_or_default();
+            let since = lock
+                .since
+                .map(|time| format!(" since {}", time.human()))
+                .unwrap_or_default();
             lines.push(format!(
                 "lock          namespace {} by {}{since}: {}",
                 lock.namespace, lock.executor, lock.reason
             ));
         }
-        lines.extend(self.actions.iter().map(|action| format!("action        {action}")));
-        lines.extend(self.issues.iter().map(|issue| format!("issue         {issue}")));
+        lines.extend(
+            self.actions
+                .iter()
+                .map(|action| format!("action        {action}")),
+        );
+        lines.extend(
+            self.issues
+                .iter()
+                .map(|issue| format!("issue         {issue}")),
+        );
         lines
     }
 }
@@ -95,7 +116,8 @@ pub struct HeldRun {
     /// When it declared its intent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// Whether its Lease is still being renewed; absent if that was not looked at long enough to tell.
+    /// Whether its Lease is still being renewed; absent if that was not looked at long enough to
+    /// tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alive: Option<bool>,
     /// What it changes.

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiAnswer, Check, ClusterRef, Data, DatabaseState, Kind, ObjectDigest, Status, SystemState, Time, Timing,
-    WorkloadUsage,
+    ApiAnswer, Check, ClusterRef, Data, DatabaseState, Kind, ObjectDigest, Status, SystemState,
+    Time, Timing, WorkloadUsage,
 };
 use crate::picture;
 
@@ -37,7 +37,8 @@ pub struct Verification {
     /// What the workloads used under that load; empty without load or without the metrics API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usage: Vec<WorkloadUsage>,
-    /// How the times under load were judged against the baseline's, a question each; empty without load.
+    /// How the times under load were judged against the baseline's, a question each; empty without
+    /// load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judgements: Vec<Judgement>,
 }
@@ -61,8 +62,8 @@ pub struct LogErrors {
     pub pods: usize,
     /// Lines that match one of the patterns, without those of `outage_lines`.
     pub lines: u64,
-    /// Such lines from when an experiment had Services that it expected to suffer: from its first write until
-    /// everything was whole again, or to its end if that was not seen.
+    /// Such lines from when an experiment had Services that it expected to suffer: from its first
+    /// write until everything was whole again, or to its end if that was not seen.
     #[serde(default)]
     pub outage_lines: u64,
     /// The patterns, and how many lines match each.
@@ -88,7 +89,8 @@ pub struct Judgement {
     pub service: String,
     /// The path asked for.
     pub path: String,
-    /// `p50`, `p95` or `p99`, in milliseconds, or `errors`, the share of requests that failed (0 to 1).
+    /// `p50`, `p95` or `p99`, in milliseconds, or `errors`, the share of requests that failed (0 to
+    /// 1).
     pub figure: String,
     /// Proven to keep its limit (`pass`), proven to break it (`fail`), or neither (`unknown`).
     pub status: Status,
@@ -98,15 +100,15 @@ pub struct Judgement {
     pub after: f64,
     /// The most that it may be.
     pub limit: f64,
-    /// Lower bound of the true figure now, with the baseline's uncertainty in it, so that it compares
-    /// with `limit`: wrong in at most one of 400 cases. Absent if it could not be judged.
+    /// Lower bound of the true figure now, with the baseline's uncertainty in it, so that it
+    /// compares with `limit`: wrong in at most one of 400 cases. Absent if it could not be judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// Upper bound, wrong in at most one of 100 cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
-    /// Requests that it would probably take before and after to tell; absent if told, or if nothing can
-    /// be said of it.
+    /// Requests that it would probably take before and after to tell; absent if told, or if nothing
+    /// can be said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_requests: Option<u64>,
 }

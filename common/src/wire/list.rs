@@ -23,8 +23,8 @@ impl Message for Head {
     }
 }
 
-/// The items of a list in the order of the bytes that are pushed in. Never holds more than the bytes
-/// of one item and what was pushed behind it.
+/// The items of a list in the order of the bytes that are pushed in. Never holds more than the
+/// bytes of one item and what was pushed behind it.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     buffer: Vec<u8>,
@@ -62,7 +62,9 @@ impl Items {
             }
             let before = &self.buffer[self.done..];
             let mut rest = before;
-            let Some((number, length)) = start(&mut rest)? else { return Ok(None) };
+            let Some((number, length)) = start(&mut rest)? else {
+                return Ok(None);
+            };
             let head = (before.len() - rest.len()) as u64;
             if length > MAX_ITEM {
                 return Err(Malformed);
@@ -78,7 +80,8 @@ impl Items {
             match number {
                 1 => self.head = Some(Head::read(&self.buffer[from..self.done])?),
                 2 => {
-                    // A list whose metadata came after its items would be none that we know how to page.
+                    // A list whose metadata came after its items would be none that we know how to
+                    // page.
                     self.head.as_ref().ok_or(Malformed)?;
                     return Ok(Some(&self.buffer[from..self.done]));
                 }
@@ -94,22 +97,33 @@ impl Items {
 
     /// The one object in an envelope, and not a list.
     pub(crate) fn single(bytes: &[u8]) -> Option<&[u8]> {
-        let mut items = Items { buffer: bytes.to_vec(), ..Items::default() };
-        let length = usize::try_from(items.open().ok().filter(|open| *open).and(items.left)?).ok()?;
+        let mut items = Items {
+            buffer: bytes.to_vec(),
+            ..Items::default()
+        };
+        let length =
+            usize::try_from(items.open().ok().filter(|open| *open).and(items.left)?).ok()?;
         bytes.get(items.done..)?.get(..length)
     }
 
-    /// Reads the envelope (`runtime.Unknown`) up to the list in it. `false` if more must come first.
+    /// Reads the envelope (`runtime.Unknown`) up to the list in it. `false` if more must come
+    /// first.
     fn open(&mut self) -> Result<bool, Malformed> {
         let mut rest = self.buffer.as_slice();
         if rest.len() < MAGIC.len() {
-            return if MAGIC.starts_with(rest) { Ok(false) } else { Err(Malformed) };
+            return if MAGIC.starts_with(rest) {
+                Ok(false)
+            } else {
+                Err(Malformed)
+            };
         }
         if take(&mut rest, MAGIC.len())? != MAGIC {
             return Err(Malformed);
         }
         loop {
-            let Some((number, length)) = start(&mut rest)? else { return Ok(false) };
+            let Some((number, length)) = start(&mut rest)? else {
+                return Ok(false);
+            };
             if number == 2 {
                 self.left = Some(length);
                 self.done = self.buffer.len() - rest.len();
@@ -130,8 +144,12 @@ impl Items {
 /// The number and length of a field that holds bytes; the only sort that lists and envelopes have.
 fn start(rest: &mut &[u8]) -> Result<Option<(u64, u64)>, Malformed> {
     let mut after = *rest;
-    let Some(key) = varint(&mut after)? else { return Ok(None) };
-    let Some(length) = varint(&mut after)? else { return Ok(None) };
+    let Some(key) = varint(&mut after)? else {
+        return Ok(None);
+    };
+    let Some(length) = varint(&mut after)? else {
+        return Ok(None);
+    };
     if key & 7 != 2 {
         return Err(Malformed);
     }
@@ -192,7 +210,11 @@ mod tests {
         let long = vec![7; 300];
         let whole = list(&[b"one", &long, b""]);
         for size in 1..=whole.len() {
-            assert_eq!(read(&whole, size), Ok((vec![b"one".to_vec(), long.clone(), vec![]], true)), "{size}");
+            assert_eq!(
+                read(&whole, size),
+                Ok((vec![b"one".to_vec(), long.clone(), vec![]], true)),
+                "{size}"
+            );
         }
         assert_eq!(read(&list(&[]), 4), Ok((vec![], true)));
     }
@@ -210,10 +232,20 @@ mod tests {
     fn what_is_no_list_is_malformed() {
         assert_eq!(read(b"{\"kind\":\"PodList\"}", 5), Err(Malformed));
         let mut long = MAGIC.to_vec();
-        long.extend([0x12, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x0a, 0, 0x12, 0xff, 0xff, 0xff, 0xff, 0x0f]);
-        assert_eq!(read(&long, 100), Err(Malformed), "an item of 4 GB is not waited for");
+        long.extend([
+            0x12, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x0a, 0, 0x12, 0xff, 0xff, 0xff, 0xff, 0x0f,
+        ]);
+        assert_eq!(
+            read(&long, 100),
+            Err(Malformed),
+            "an item of 4 GB is not waited for"
+        );
         let mut over = MAGIC.to_vec();
         over.extend([0x12, 4, 0x0a, 0, 0x12, 3, 1, 2, 3]);
-        assert_eq!(read(&over, 100), Err(Malformed), "an item that is longer than its list");
+        assert_eq!(
+            read(&over, 100),
+            Err(Malformed),
+            "an item that is longer than its list"
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Kubernetes objects as protobuf, of which only the fields that decide are read.
 //!
-//! The API server writes protobuf several times as quickly as JSON, in a third of the bytes, and most
-//! of an object (managed fields, probes, environment) says nothing of its health. What is not named in
-//! [`objects`] is stepped over without being looked at. The format is that of `generated.proto` in
-//! `k8s.io/api`; fields' numbers never change there.
+//! The API server writes protobuf several times as quickly as JSON, in a third of the bytes, and
+//! most of an object (managed fields, probes, environment) says nothing of its health. What is not
+//! named in [`objects`] is stepped over without being looked at. The format is that of
+//! `generated.proto` in `k8s.io/api`; fields' numbers never change there.
 
 mod list;
 mod objects;
@@ -39,7 +39,9 @@ impl<'a> Value<'a> {
     }
 
     fn text(self) -> Result<String, Malformed> {
-        std::str::from_utf8(self.bytes()?).map(str::to_owned).map_err(|_| Malformed)
+        std::str::from_utf8(self.bytes()?)
+            .map(str::to_owned)
+            .map_err(|_| Malformed)
     }
 
     fn message<M: Message>(self) -> Result<M, Malformed> {
@@ -112,7 +114,11 @@ fn varint(rest: &mut &[u8]) -> Result<Option<u64>, Malformed> {
             return Ok(Some(number));
         }
     }
-    if rest.len() < 10 { Ok(None) } else { Err(Malformed) }
+    if rest.len() < 10 {
+        Ok(None)
+    } else {
+        Err(Malformed)
+    }
 }
 
 /// For a number that must be there.
@@ -142,13 +148,21 @@ mod tests {
 
     #[test]
     fn fields_of_every_width_are_stepped_over() {
-        let bytes = [0x08, 0x96, 0x01, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x1a, 2, b'h', b'i', 0x25, 1, 2, 3, 4, 0x28, 1];
-        assert_eq!(Seen::read(&bytes), Ok(Seen(vec![(1, 150), (2, -7), (3, -7), (4, -7), (5, 1)])));
+        let bytes = [
+            0x08, 0x96, 0x01, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x1a, 2, b'h', b'i', 0x25, 1, 2, 3, 4,
+            0x28, 1,
+        ];
+        assert_eq!(
+            Seen::read(&bytes),
+            Ok(Seen(vec![(1, 150), (2, -7), (3, -7), (4, -7), (5, 1)]))
+        );
     }
 
     #[test]
     fn negative_numbers_have_ten_bytes() {
-        let bytes = [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        let bytes = [
+            0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+        ];
         assert_eq!(Seen::read(&bytes), Ok(Seen(vec![(1, -1)])));
     }
 
@@ -160,6 +174,11 @@ mod tests {
         }
         assert_eq!(Seen::read(&[0x0b]), Err(Malformed));
         assert_eq!(Seen::read(&[0xff; 11]), Err(Malformed));
-        assert_eq!(Seen::read(&[0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]), Err(Malformed));
+        assert_eq!(
+            Seen::read(&[
+                0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1
+            ]),
+            Err(Malformed)
+        );
     }
 }

@@ -24,24 +24,40 @@ impl Drop for Server {
 }
 
 fn binaries() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut found: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
     found.retain(|bin| bin.join("initdb").exists());
     found.sort();
-    found.pop().expect("PostgreSQL's server is not installed; scripts/setup.sh installs it")
+    found
+        .pop()
+        .expect("PostgreSQL's server is not installed; scripts/setup.sh installs it")
 }
 
 fn is_root(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(folder).expect("the folder is there").uid() == 0
+    std::fs::metadata(folder)
+        .expect("the folder is there")
+        .uid()
+        == 0
 }
 
 impl Server {
     /// A running server.
     pub fn start() -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let mut server = Server { bin: binaries(), folder, running: None, port };
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
+        let mut server = Server {
+            bin: binaries(),
+            folder,
+            running: None,
+            port,
+        };
         if is_root(server.folder()) {
             chown(server.folder(), Some(NOBODY), Some(NOBODY)).expect("root may");
         }
@@ -57,8 +73,16 @@ impl Server {
     #[allow(dead_code, reason = "not every test that includes this file wants one")]
     pub fn replica(&self) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let mut replica = Server { bin: self.bin.clone(), folder, running: None, port };
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
+        let mut replica = Server {
+            bin: self.bin.clone(),
+            folder,
+            running: None,
+            port,
+        };
         if is_root(replica.folder()) {
             chown(replica.folder(), Some(NOBODY), Some(NOBODY)).expect("root may");
         }
@@ -88,7 +112,9 @@ impl Server {
 
     /// A shell command as the server's user, in its folder; `$0` is the folder of the binaries.
     pub fn shell(&self, script: &str) -> Command {
-        let root = Path::new("/proc/self").metadata().is_ok_and(|_| is_root(Path::new("/proc/self")));
+        let root = Path::new("/proc/self")
+            .metadata()
+            .is_ok_and(|_| is_root(Path::new("/proc/self")));
         let mut command = if root {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh"]);
@@ -96,20 +122,32 @@ impl Server {
         } else {
             Command::new("sh")
         };
-        command.args(["-c", script]).arg(&self.bin).current_dir(self.folder()).env("HOME", self.folder());
+        command
+            .args(["-c", script])
+            .arg(&self.bin)
+            .current_dir(self.folder())
+            .env("HOME", self.folder());
         command
     }
 
     /// Starts the server with further settings, and waits until it answers.
     pub fn run(&mut self, settings: &[&str]) {
-        let settings: Vec<String> = settings.iter().map(|setting| format!("-c {setting}")).collect();
+        let settings: Vec<String> = settings
+            .iter()
+            .map(|setting| format!("-c {setting}"))
+            .collect();
         let settings = settings.join(" ");
         let script = format!(
             "\"$0/postgres\" -D data -k \"$PWD\" -p {} -c listen_addresses=127.0.0.1 -c fsync=off \
              -c shared_buffers=16MB {settings} >>log 2>&1 & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid",
             self.port
         );
-        let mut child = self.shell(&script).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("sh is there");
+        let mut child = self
+            .shell(&script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("sh is there");
         let pipe = child.stdin.take().expect("it was asked for");
         self.running = Some((child, pipe));
         let end = Instant::now() + Duration::from_secs(60);
@@ -130,19 +168,38 @@ impl Server {
 
     fn psql(&self, database: &str, statements: &[&str]) -> Result<String, String> {
         let mut command = Command::new("psql");
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-h"]);
-        command.arg(self.folder()).args(["-p", &self.port.to_string()]);
+        command.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "postgres",
+            "-d",
+            database,
+            "-h",
+        ]);
+        command
+            .arg(self.folder())
+            .args(["-p", &self.port.to_string()]);
         for statement in statements {
             command.args(["-c", statement]);
         }
         let output = command.output().expect("psql is there");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
     }
 
     /// Runs SQL as the superuser, each statement in a transaction of its own.
     #[track_caller]
     pub fn sql(&self, database: &str, statements: &[&str]) -> String {
-        self.psql(database, statements).unwrap_or_else(|why| panic!("{statements:?}: {why}"))
+        self.psql(database, statements)
+            .unwrap_or_else(|why| panic!("{statements:?}: {why}"))
     }
 }

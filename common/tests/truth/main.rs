@@ -56,10 +56,18 @@ impl Bed {
         std::fs::write(&kubeconfig, text.to_string()).expect("room on the disk");
         let file = folder.path().join("chaos.toml");
         std::fs::write(&file, CONFIG).expect("room on the disk");
-        let access = Access { context: None, kubeconfig: Some(kubeconfig) };
+        let access = Access {
+            context: None,
+            kubeconfig: Some(kubeconfig),
+        };
         let cluster = Cluster::connect(&access).await.expect("a kubeconfig");
         let asker = Asker::new(&cluster);
-        Bed { world, cluster, asker, config: config::load(Some(&file)).expect("a configuration").config }
+        Bed {
+            world,
+            cluster,
+            asker,
+            config: config::load(Some(&file)).expect("a configuration").config,
+        }
     }
 
     /// What health says of a world.
@@ -70,7 +78,13 @@ impl Bed {
 }
 
 /// A change to the world, and the check that must tell of it: its id, object, status, and words.
-type Broken = (fn(&mut World), &'static str, &'static str, Status, &'static str);
+type Broken = (
+    fn(&mut World),
+    &'static str,
+    &'static str,
+    Status,
+    &'static str,
+);
 
 fn set(world: &mut World, kind: &'static str, name: &str, pointer: &str, value: Value) {
     let mut place = world.object(kind, name);
@@ -84,18 +98,33 @@ fn set(world: &mut World, kind: &'static str, name: &str, pointer: &str, value: 
 }
 
 /// Pod `web-1` with this status of its container, running and not ready.
-#[expect(clippy::needless_pass_by_value, reason = "it is made where it is handed in")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is made where it is handed in"
+)]
 fn container(world: &mut World, status: Value) {
-    let container = world.object("pods", "web-1").pointer_mut("/status/containerStatuses/0").expect("it has one");
+    let container = world
+        .object("pods", "web-1")
+        .pointer_mut("/status/containerStatuses/0")
+        .expect("it has one");
     for (key, value) in status.as_object().expect("fields") {
         container[key] = value.clone();
     }
     container["ready"] = json!(false);
-    set(world, "pods", "web-1", "/status/conditions/0/status", json!("False"));
+    set(
+        world,
+        "pods",
+        "web-1",
+        "/status/conditions/0/status",
+        json!("False"),
+    );
 }
 
 fn waiting(world: &mut World, reason: &str, message: &str) {
-    container(world, json!({"state": {"waiting": {"reason": reason, "message": message}}}));
+    container(
+        world,
+        json!({"state": {"waiting": {"reason": reason, "message": message}}}),
+    );
 }
 
 fn pending(world: &mut World, reason: &str, message: &str) {
@@ -109,7 +138,9 @@ fn crashed(count: i32, seconds: i64, reason: &str, code: i32) -> Value {
 }
 
 fn failed_job(name: &str, reason: &str, schedule: Option<&str>, born: i64) -> Value {
-    let owners = schedule.map(|name| json!([{"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": "u"}]));
+    let owners = schedule.map(
+        |name| json!([{"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": "u"}]),
+    );
     json!({"metadata": {"name": name, "creationTimestamp": ago(born), "ownerReferences": owners},
         "status": {"failed": 1, "conditions": [{"type": "Failed", "status": "True", "reason": reason, "message": "why"}]}})
 }
@@ -137,10 +168,15 @@ fn quota(hard: &str, used: &str) -> Value {
 }
 
 fn target(world: &mut World, at: usize, pointer: &str, value: Value) {
-    let answer = world.answers.get_mut("prometheus:9090/api/v1/query").expect("it is asked");
+    let answer = world
+        .answers
+        .get_mut("prometheus:9090/api/v1/query")
+        .expect("it is asked");
     let mut body: Value = serde_json::from_str(&answer.1).expect("JSON");
     let (parent, key) = pointer.rsplit_once('/').expect("a path");
-    let place = body.pointer_mut(&format!("/data/result/{at}{parent}")).expect("it is there");
+    let place = body
+        .pointer_mut(&format!("/data/result/{at}{parent}"))
+        .expect("it is there");
     match key.parse::<usize>() {
         Ok(nth) => place[nth] = value,
         Err(_) => place[key] = value,
@@ -149,12 +185,17 @@ fn target(world: &mut World, at: usize, pointer: &str, value: Value) {
 }
 
 fn say(world: &mut World, address: &'static str, status: u16, body: &str) {
-    world.answers.insert(address, (status, body.to_owned(), std::time::Duration::ZERO));
+    world.answers.insert(
+        address,
+        (status, body.to_owned(), std::time::Duration::ZERO),
+    );
 }
 
 fn forbid(world: &mut World, part: &'static str, what: &str) {
     let message = format!("{what} is forbidden: User \"u\" cannot list it");
-    world.instead.insert(part, (403, refusal(403, "Forbidden", &message)));
+    world
+        .instead
+        .insert(part, (403, refusal(403, "Forbidden", &message)));
 }
 
 #[rustfmt::skip]
@@ -326,7 +367,12 @@ fn told(checks: &[Check]) -> String {
     checks
         .iter()
         .filter(|check| !matches!(check.status, Status::Pass | Status::Skipped))
-        .map(|check| format!("  {:?} {} {:?}: {}\n", check.status, check.id, check.object, check.message))
+        .map(|check| {
+            format!(
+                "  {:?} {} {:?}: {}\n",
+                check.status, check.id, check.object, check.message
+            )
+        })
         .collect::<Vec<_>>()
         .concat()
 }
@@ -356,7 +402,10 @@ fn every_way_to_be_broken_is_found_and_named() {
             });
             let passes = Verdict::of(&checks) == Verdict::Pass;
             if !found || passes == matches!(status, Status::Fail | Status::Unknown) {
-                missed.push(format!("{at}: {status:?} {id} {object}: {words}\nbut:\n{}", told(&checks)));
+                missed.push(format!(
+                    "{at}: {status:?} {id} {object}: {words}\nbut:\n{}",
+                    told(&checks)
+                ));
             }
         }
         assert!(missed.is_empty(), "{}", missed.concat());
@@ -378,7 +427,8 @@ fn healthy_variants_raise_no_alarm() {
             change(&mut world);
             let checks = bed.examine(world).await.checks;
             let alarm = checks.iter().any(|check| {
-                check.is_bad() || (check.status == Status::Warn && !may_warn.contains(&check.id.as_str()))
+                check.is_bad()
+                    || (check.status == Status::Warn && !may_warn.contains(&check.id.as_str()))
             });
             if alarm || Verdict::of(&checks) != Verdict::Pass {
                 alarms.push(format!("{name}:\n{}", told(&checks)));
@@ -393,12 +443,19 @@ fn healthy_variants_raise_no_alarm() {
 fn what_is_left_out_is_not_asked_and_says_so() {
     run(async {
         let mut bed = Bed::new().await;
-        bed.config.health.skip = CATALOGUE.iter().filter(|c| c.may_be_skipped()).map(|c| c.id.to_owned()).collect();
+        bed.config.health.skip = CATALOGUE
+            .iter()
+            .filter(|c| c.may_be_skipped())
+            .map(|c| c.id.to_owned())
+            .collect();
         let mut world = World::healthy();
         world.lists.get_mut("pods").expect("there").clear();
         let checks = bed.examine(world).await.checks;
-        let done: Vec<_> =
-            checks.iter().filter(|check| check.status != Status::Skipped).map(|c| c.id.as_str()).collect();
+        let done: Vec<_> = checks
+            .iter()
+            .filter(|check| check.status != Status::Skipped)
+            .map(|c| c.id.as_str())
+            .collect();
         assert_eq!(done, ["cluster.reachable", "namespace.exists"]);
         assert_eq!(checks.len(), CATALOGUE.len());
     });
@@ -413,22 +470,41 @@ fn clocks_that_differ_are_told_and_ages_count_by_the_clusters() {
                 let mut world = World::healthy();
                 world.clock = clock;
                 // Ready again after a crash, by the cluster's clock so many seconds ago.
-                let container = world.object("pods", "web-1").pointer_mut("/status/containerStatuses/0");
+                let container = world
+                    .object("pods", "web-1")
+                    .pointer_mut("/status/containerStatuses/0");
                 let container = container.expect("it has one");
-                for (key, value) in crashed(4, finished - clock, "Error", 1).as_object().expect("fields") {
+                for (key, value) in crashed(4, finished - clock, "Error", 1)
+                    .as_object()
+                    .expect("fields")
+                {
                     container[key] = value.clone();
                 }
                 world
             };
             let checks = bed.examine(world(30)).await.checks;
-            let crash = checks.iter().find(|check| check.id == "pods.ready" && check.status == Status::Fail);
-            assert!(crash.is_some_and(|check| check.message.contains("crash loop")), "{}", told(&checks));
-            let told_of = checks.iter().find(|check| check.id == "cluster.clock").expect("it was made");
+            let crash = checks
+                .iter()
+                .find(|check| check.id == "pods.ready" && check.status == Status::Fail);
+            assert!(
+                crash.is_some_and(|check| check.message.contains("crash loop")),
+                "{}",
+                told(&checks)
+            );
+            let told_of = checks
+                .iter()
+                .find(|check| check.id == "cluster.clock")
+                .expect("it was made");
             assert_eq!(told_of.status, Status::Warn);
-            assert!(told_of.message.contains(&format!("3600 s {side}")), "{told_of:?}");
+            assert!(
+                told_of.message.contains(&format!("3600 s {side}")),
+                "{told_of:?}"
+            );
             let checks = bed.examine(world(1200)).await.checks;
             assert!(
-                checks.iter().all(|check| check.id != "pods.ready" || check.status == Status::Pass),
+                checks
+                    .iter()
+                    .all(|check| check.id != "pods.ready" || check.status == Status::Pass),
                 "{}",
                 told(&checks)
             );
@@ -441,9 +517,17 @@ fn a_service_of_https_is_asked_so_through_the_api_server() {
     run(async {
         let mut bed = Bed::new().await;
         bed.config.services[0].https = true;
-        let of =
-            |checks: &[Check]| checks.iter().find(|check| check.id == "service.http").cloned().expect("it was made");
-        assert_eq!(of(&bed.examine(World::healthy()).await.checks).status, Status::Fail);
+        let of = |checks: &[Check]| {
+            checks
+                .iter()
+                .find(|check| check.id == "service.http")
+                .cloned()
+                .expect("it was made")
+        };
+        assert_eq!(
+            of(&bed.examine(World::healthy()).await.checks).status,
+            Status::Fail
+        );
         let mut world = World::healthy();
         let good = world.answers["web:80/health"].clone();
         world.answers.insert("https:web:80/health", good);

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 /// What the API server answers with.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// Objects by the plural of their kind; those of the metrics API as `usage/pods` and `usage/nodes`.
+    /// Objects by the plural of their kind; those of the metrics API as `usage/pods` and
+    /// `usage/nodes`.
     pub lists: BTreeMap<&'static str, Vec<Value>>,
     /// Answers instead, for addresses that contain the key: a status, and what is said.
     pub instead: BTreeMap<&'static str, (u16, String)>,
@@ -70,11 +71,15 @@ impl World {
     /// The world in which all is well.
     pub fn healthy() -> World {
         let mut db = pod("db-0", 3, "StatefulSet/db");
-        db["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}]);
+        db["spec"]["volumes"] =
+            json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}]);
         let lists = [
             (
                 "namespaces",
-                vec![json!({"metadata": {"name": "shop"}}), json!({"metadata": {"name": "kube-system", "uid": "c"}})],
+                vec![
+                    json!({"metadata": {"name": "shop"}}),
+                    json!({"metadata": {"name": "kube-system", "uid": "c"}}),
+                ],
             ),
             (
                 "deployments",
@@ -126,7 +131,9 @@ impl World {
             ),
             (
                 "persistentvolumeclaims",
-                vec![json!({"metadata": {"name": "data-db-0", "namespace": "shop"}, "status": {"phase": "Bound"}})],
+                vec![
+                    json!({"metadata": {"name": "data-db-0", "namespace": "shop"}, "status": {"phase": "Bound"}}),
+                ],
             ),
             (
                 "nodes",
@@ -135,8 +142,18 @@ impl World {
                     "conditions": [{"type": "Ready", "status": "True"}, {"type": "MemoryPressure", "status": "False"},
                         {"type": "DiskPressure", "status": "False"}]}})],
             ),
-            ("usage/nodes", vec![json!({"metadata": {"name": "n1"}, "usage": {"cpu": "500m", "memory": "1Gi"}})]),
-            ("usage/pods", ["web-1", "web-2", "db-0", "agent-x"].map(|name| usage(name, "10m", "20Mi")).to_vec()),
+            (
+                "usage/nodes",
+                vec![
+                    json!({"metadata": {"name": "n1"}, "usage": {"cpu": "500m", "memory": "1Gi"}}),
+                ],
+            ),
+            (
+                "usage/pods",
+                ["web-1", "web-2", "db-0", "agent-x"]
+                    .map(|name| usage(name, "10m", "20Mi"))
+                    .to_vec(),
+            ),
         ];
         let soon = Duration::ZERO;
         let targets = json!({"status": "success", "data": {"resultType": "vector", "result": [
@@ -144,21 +161,41 @@ impl World {
             {"metric": {"job": "web", "instance": "10.0.0.2:80"}, "value": [1.0, "1"]},
             {"metric": {"job": "db", "instance": "10.0.0.3:9187"}, "value": [1.0, "1"]}]}});
         let answers = [
-            ("web:80/health", (200, r#"{"status":"ok"}"#.to_owned(), soon)),
+            (
+                "web:80/health",
+                (200, r#"{"status":"ok"}"#.to_owned(), soon),
+            ),
             ("prometheus:9090/-/ready", (200, "ready".to_owned(), soon)),
-            ("prometheus:9090/api/v1/query", (200, targets.to_string(), soon)),
+            (
+                "prometheus:9090/api/v1/query",
+                (200, targets.to_string(), soon),
+            ),
             ("prometheus:9090/api/v1/alerts", (200, alerts(&[]), soon)),
-            ("grafana:3000/api/health", (200, r#"{"database":"ok"}"#.to_owned(), soon)),
+            (
+                "grafana:3000/api/health",
+                (200, r#"{"database":"ok"}"#.to_owned(), soon),
+            ),
             ("alertmanager:9093/-/ready", (200, "OK".to_owned(), soon)),
-            ("alertmanager:9093/api/v2/alerts", (200, "[]".to_owned(), soon)),
+            (
+                "alertmanager:9093/api/v2/alerts",
+                (200, "[]".to_owned(), soon),
+            ),
         ];
-        World { lists: lists.into(), instead: BTreeMap::new(), answers: answers.into(), clock: 0 }
+        World {
+            lists: lists.into(),
+            instead: BTreeMap::new(),
+            answers: answers.into(),
+            clock: 0,
+        }
     }
 
     /// An object, to be changed.
     pub fn object(&mut self, kind: &'static str, name: &str) -> &mut Value {
         let objects = self.lists.entry(kind).or_default();
-        objects.iter_mut().find(|object| object["metadata"]["name"] == name).expect("it is in this world")
+        objects
+            .iter_mut()
+            .find(|object| object["metadata"]["name"] == name)
+            .expect("it is in this world")
     }
 
     /// Adds an object to the namespace `shop`.
@@ -170,18 +207,32 @@ impl World {
     /// The answer to a GET: status, body, and after how long.
     fn answer(&self, address: &str) -> (u16, String, Duration) {
         let soon = Duration::ZERO;
-        if let Some((_, (status, said))) = self.instead.iter().find(|(part, _)| address.contains(**part)) {
+        if let Some((_, (status, said))) = self
+            .instead
+            .iter()
+            .find(|(part, _)| address.contains(**part))
+        {
             return (*status, said.clone(), soon);
         }
         let path = address.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let missing = || (404, refusal(404, "NotFound", &format!("{path} not found")), soon);
+        let missing = || {
+            (
+                404,
+                refusal(404, "NotFound", &format!("{path} not found")),
+                soon,
+            )
+        };
         if let Some((service, rest)) = path.strip_prefix("/api/v1/namespaces/").and_then(|rest| {
             let (_, rest) = rest.split_once("/services/")?;
             rest.split_once("/proxy")
         }) {
             let wanted = format!("{service}{rest}");
-            return self.answers.get(wanted.as_str()).cloned().unwrap_or((404, "no such page".to_owned(), soon));
+            return self.answers.get(wanted.as_str()).cloned().unwrap_or((
+                404,
+                "no such page".to_owned(),
+                soon,
+            ));
         }
         let found = |key: &str, namespace: Option<&str>, name: Option<&str>| -> Vec<Value> {
             let objects = self.lists.get(key).cloned().unwrap_or_default();
@@ -191,7 +242,13 @@ impl World {
             };
             objects.into_iter().filter(fits).collect()
         };
-        let key = |kind: &str| if path.contains("metrics.k8s.io") { format!("usage/{kind}") } else { kind.to_owned() };
+        let key = |kind: &str| {
+            if path.contains("metrics.k8s.io") {
+                format!("usage/{kind}")
+            } else {
+                kind.to_owned()
+            }
+        };
         match parts.as_slice() {
             ["version"] => (
                 200,
@@ -262,7 +319,10 @@ pub fn serve(world: Arc<Mutex<World>>) -> String {
 fn answer(mut connection: &TcpStream, world: &Mutex<World>) -> Option<()> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+    reader
+        .read_line(&mut line)
+        .ok()
+        .filter(|length| *length > 0)?;
     let address = line.split_whitespace().nth(1)?.to_owned();
     let mut length = 0;
     loop {
@@ -281,11 +341,16 @@ fn answer(mut connection: &TcpStream, world: &Mutex<World>) -> Option<()> {
         (world.answer(&address), world.clock)
     };
     thread::sleep(after);
-    let kind = if body.starts_with(['{', '[']) { "application/json" } else { "text/plain" };
+    let kind = if body.starts_with(['{', '[']) {
+        "application/json"
+    } else {
+        "text/plain"
+    };
     let date = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(clock);
     let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
     let length = body.len();
-    let head =
-        format!("HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+    );
     connection.write_all((head + &body).as_bytes()).ok()
 }

@@ -1,4 +1,5 @@
-//! Namespaces with very light workloads, one for each experiment, and a configuration with short times.
+//! Namespaces with very light workloads, one for each experiment, and a configuration with short
+//! times.
 
 use std::path::Path;
 
@@ -24,21 +25,38 @@ pub fn namespace(experiment: &str) -> String {
 pub fn make(cluster: &Cluster, experiment: &str) {
     let namespace = namespace(experiment);
     // One that is still on its way out would take the new one's objects with it.
-    let phase = ["get", "namespace", &namespace, "--ignore-not-found", "-o", "jsonpath={.status.phase}"];
+    let phase = [
+        "get",
+        "namespace",
+        &namespace,
+        "--ignore-not-found",
+        "-o",
+        "jsonpath={.status.phase}",
+    ];
     if cluster.kubectl(&phase) == "Terminating" {
-        cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=120s"]);
+        cluster.kubectl(&[
+            "wait",
+            "--for=delete",
+            &format!("namespace/{namespace}"),
+            "--timeout=120s",
+        ]);
     }
     let volume = cluster.state().join("volumes").join(&namespace);
     let mut yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
     yaml += &match experiment {
         "pod-failure" | "scale-down" => {
-            deployment(&namespace, "web", 2, "shop, frontend", "") + &service(&namespace, "web", 3000)
+            deployment(&namespace, "web", 2, "shop, frontend", "")
+                + &service(&namespace, "web", 3000)
         }
         "network-partition" | "dns-failure" => ["web", "peer"]
-            .map(|name| deployment(&namespace, name, 1, "shop, frontend", "") + &service(&namespace, name, 3000))
+            .map(|name| {
+                deployment(&namespace, name, 1, "shop, frontend", "")
+                    + &service(&namespace, name, 3000)
+            })
             .concat(),
         "resource-exhaustion" => {
-            deployment(&namespace, "web", 1, "shop, frontend", "") + &service(&namespace, "web", 3000)
+            deployment(&namespace, "web", 1, "shop, frontend", "")
+                + &service(&namespace, "web", 3000)
         }
         "storage-failure" => {
             storage(&namespace, &volume)
@@ -53,14 +71,14 @@ pub fn make(cluster: &Cluster, experiment: &str) {
         }
         _ => {
             let config = "volumes: [{name: data, configMap: {name: prometheus}}]";
-            let command =
-                "prometheus, --config.file=/data/prometheus.yml, --storage.tsdb.path=/tmp/data, --log.level=warn";
+            let command = "prometheus, --config.file=/data/prometheus.yml, --storage.tsdb.path=/tmp/data, --log.level=warn";
             prometheus(&namespace)
                 + &deployment(&namespace, "prometheus", 1, command, config)
                 + &service(&namespace, "prometheus", 9090)
                 + &["grafana", "alertmanager"]
                     .map(|name| {
-                        deployment(&namespace, name, 1, "shop, grafana-stand-in", "") + &service(&namespace, name, 3000)
+                        deployment(&namespace, name, 1, "shop, grafana-stand-in", "")
+                            + &service(&namespace, name, 3000)
                     })
                     .concat()
         }
@@ -69,7 +87,11 @@ pub fn make(cluster: &Cluster, experiment: &str) {
 }
 
 fn deployment(namespace: &str, name: &str, replicas: u32, command: &str, volumes: &str) -> String {
-    let mounts = if volumes.is_empty() { "" } else { ", volumeMounts: [{name: data, mountPath: /data}]" };
+    let mounts = if volumes.is_empty() {
+        ""
+    } else {
+        ", volumeMounts: [{name: data, mountPath: /data}]"
+    };
     format!(
         "---
 apiVersion: apps/v1
@@ -145,7 +167,8 @@ data:
 /// The configuration for an experiment.
 pub fn config(experiment: &str) -> String {
     let namespace = namespace(experiment);
-    let service = |name: &str| format!("[[service]]\nname = \"{name}\"\nport = 3000\nhealth = \"/health\"\n");
+    let service =
+        |name: &str| format!("[[service]]\nname = \"{name}\"\nport = 3000\nhealth = \"/health\"\n");
     let services = match experiment {
         "storage-failure" => service("store"),
         "monitoring-failure" => String::new(),
@@ -153,7 +176,9 @@ pub fn config(experiment: &str) -> String {
         _ => service("web"),
     };
     let system = |name: &str, port: u16| {
-        format!("[monitoring.{name}]\ndeployment = \"{name}\"\nservice = \"{name}\"\nport = {port}\n")
+        format!(
+            "[monitoring.{name}]\ndeployment = \"{name}\"\nservice = \"{name}\"\nport = {port}\n"
+        )
     };
     let monitoring = if experiment == "monitoring-failure" {
         format!("[monitoring]\nnamespace = \"{namespace}\"\n")

@@ -28,13 +28,28 @@ pub(super) fn undo(calls: &[Call], victim: Victim, killed: Instant) -> Undo {
         Victim::Guardian => Who::Tool,
         Victim::Both | Victim::Successor => return Undo::default(),
     };
-    let after: Vec<&Call> = calls.iter().filter(|call| call.who == survivor && call.at >= killed).collect();
-    let last = after.iter().filter(|call| call.wrote() && !call.of_lease()).map(|call| call.at).max();
-    let leases = after.iter().filter(|call| call.wrote() && call.of_lease() && call.method == "DELETE");
-    let free = leases.map(|call| call.at).max().filter(|_| victim == Victim::Tool);
+    let after: Vec<&Call> = calls
+        .iter()
+        .filter(|call| call.who == survivor && call.at >= killed)
+        .collect();
+    let last = after
+        .iter()
+        .filter(|call| call.wrote() && !call.of_lease())
+        .map(|call| call.at)
+        .max();
+    let leases = after
+        .iter()
+        .filter(|call| call.wrote() && call.of_lease() && call.method == "DELETE");
+    let free = leases
+        .map(|call| call.at)
+        .max()
+        .filter(|_| victim == Victim::Tool);
     let own = last.map(|last| {
-        let served: Vec<(Instant, Instant)> = after.iter().filter_map(|call| call.served()).collect();
-        ms(last.duration_since(killed).saturating_sub(covered(served, last)))
+        let served: Vec<(Instant, Instant)> =
+            after.iter().filter_map(|call| call.served()).collect();
+        ms(last
+            .duration_since(killed)
+            .saturating_sub(covered(served, last)))
     });
     Undo {
         last_write: last.map(|last| ms(last.duration_since(killed))),
@@ -71,7 +86,12 @@ pub struct Figures {
 
 impl Figures {
     pub(super) fn new(experiment: &str, calls: usize) -> Figures {
-        Figures { experiment: experiment.to_owned(), calls, kills: Vec::new(), missed: 0 }
+        Figures {
+            experiment: experiment.to_owned(),
+            calls,
+            kills: Vec::new(),
+            missed: 0,
+        }
     }
 
     pub(super) fn add(&mut self, kill: Kill) {
@@ -85,7 +105,10 @@ impl Figures {
 
     /// Kills after which something was left.
     pub fn leftovers(&self) -> usize {
-        self.kills.iter().filter(|kill| !kill.left.is_empty()).count()
+        self.kills
+            .iter()
+            .filter(|kill| !kill.left.is_empty())
+            .count()
     }
 
     /// What was wrong in other ways.
@@ -110,9 +133,15 @@ experiment           calls  tool guardian  both  then  all  over  own: median   
 ",
     );
     let mut line = |name: &str, calls: usize, kills: &[&Kill]| {
-        let of = |victim| kills.iter().filter(|kill| kill.point.victim == victim).count();
-        let values =
-            |pick: fn(&Kill) -> Option<f64>| median_and_worst(kills.iter().filter_map(|kill| pick(kill)).collect());
+        let of = |victim| {
+            kills
+                .iter()
+                .filter(|kill| kill.point.victim == victim)
+                .count()
+        };
+        let values = |pick: fn(&Kill) -> Option<f64>| {
+            median_and_worst(kills.iter().filter_map(|kill| pick(kill)).collect())
+        };
         let left = kills.iter().filter(|kill| !kill.left.is_empty()).count();
         let _ = writeln!(
             text,
@@ -128,9 +157,17 @@ experiment           calls  tool guardian  both  then  all  over  own: median   
         );
     };
     for one in all {
-        line(&one.experiment, one.calls, &one.kills.iter().collect::<Vec<_>>());
+        line(
+            &one.experiment,
+            one.calls,
+            &one.kills.iter().collect::<Vec<_>>(),
+        );
     }
-    line("all", all.iter().map(|one| one.calls).sum(), &all.iter().flat_map(|one| &one.kills).collect::<Vec<_>>());
+    line(
+        "all",
+        all.iter().map(|one| one.calls).sum(),
+        &all.iter().flat_map(|one| &one.kills).collect::<Vec<_>>(),
+    );
     text
 }
 
@@ -143,14 +180,25 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         assert_eq!(
-            covered(vec![(at(0), at(10)), (at(5), at(12)), (at(20), at(50))], at(30)),
+            covered(
+                vec![(at(0), at(10)), (at(5), at(12)), (at(20), at(50))],
+                at(30)
+            ),
             Duration::from_millis(22)
         );
     }
 
     fn call(who: Who, method: &str, path: &str, at: Instant, status: u16) -> Call {
         let answered = Some(at + Duration::from_millis(10));
-        Call { who, method: method.into(), path: path.into(), at, answered, status: Some(status), guarded: true }
+        Call {
+            who,
+            method: method.into(),
+            path: path.into(),
+            at,
+            answered,
+            status: Some(status),
+            guarded: true,
+        }
     }
 
     #[test]
@@ -158,11 +206,41 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let calls = [
-            call(Who::Tool, "PATCH", "/apis/apps/v1/deployments/x", at(5), 200),
-            call(Who::Guardian, "GET", "/apis/apps/v1/deployments/x", at(20), 200),
-            call(Who::Guardian, "PATCH", "/apis/apps/v1/deployments/x", at(40), 200),
-            call(Who::Guardian, "PATCH", "/apis/apps/v1/deployments/x", at(60), 409),
-            call(Who::Guardian, "DELETE", "/apis/coordination.k8s.io/v1/leases/x", at(80), 200),
+            call(
+                Who::Tool,
+                "PATCH",
+                "/apis/apps/v1/deployments/x",
+                at(5),
+                200,
+            ),
+            call(
+                Who::Guardian,
+                "GET",
+                "/apis/apps/v1/deployments/x",
+                at(20),
+                200,
+            ),
+            call(
+                Who::Guardian,
+                "PATCH",
+                "/apis/apps/v1/deployments/x",
+                at(40),
+                200,
+            ),
+            call(
+                Who::Guardian,
+                "PATCH",
+                "/apis/apps/v1/deployments/x",
+                at(60),
+                409,
+            ),
+            call(
+                Who::Guardian,
+                "DELETE",
+                "/apis/coordination.k8s.io/v1/leases/x",
+                at(80),
+                200,
+            ),
         ];
         let undo = undo(&calls, Victim::Tool, at(10));
         assert_eq!(undo.last_write, Some(30.0));

@@ -1,5 +1,5 @@
-//! The kill sweep: `chaos-inject`, its guardian, or both are killed at every API call that they make, and
-//! afterwards nothing may be left.
+//! The kill sweep: `chaos-inject`, its guardian, or both are killed at every API call that they
+//! make, and afterwards nothing may be left.
 
 pub mod bed;
 mod figures;
@@ -30,8 +30,8 @@ const CLEARANCE: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 3;
 /// Calls that a guardian which takes over is killed at.
 const TAKEOVER: usize = 8;
-/// Lanes at the same time, so that one works while others wait for their pods; more would only wait for the
-/// processor, until what the tool looks at no longer answers in time.
+/// Lanes at the same time, so that one works while others wait for their pods; more would only wait
+/// for the processor, until what the tool looks at no longer answers in time.
 const AT_ONCE: usize = 3;
 
 /// Who is killed.
@@ -63,7 +63,8 @@ impl Victim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
     victim: Victim,
-    /// At this call of the tool, from 1; for the successor, at this one of the guardian since the tool's death.
+    /// At this call of the tool, from 1; for the successor, at this one of the guardian since the
+    /// tool's death.
     number: usize,
     moment: Moment,
     /// For the successor: the call of the tool at which the tool dies.
@@ -98,8 +99,13 @@ pub struct Lane {
 }
 
 /// The tool dies when its fault's first write has been made.
-pub const AT_THE_FAULT: Point =
-    Point { victim: Victim::Tool, number: 1, moment: Moment::After, first: 0, faults: true };
+pub const AT_THE_FAULT: Point = Point {
+    victim: Victim::Tool,
+    number: 1,
+    moment: Moment::After,
+    first: 0,
+    faults: true,
+};
 
 /// Which processes there are, and when they were killed.
 #[derive(Debug, Default)]
@@ -111,7 +117,10 @@ struct Deaths {
 }
 
 fn kill(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
     // It may have ended by itself a moment ago.
     let _ = kill_process(pid, Signal::KILL);
 }
@@ -119,7 +128,8 @@ fn kill(pid: u32) {
 /// It runs; one that is dead and not yet waited for does not.
 fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 impl Lane {
@@ -139,14 +149,30 @@ impl Lane {
                 proxy.address
             ),
         );
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let client = runtime.block_on(proxy::connect(&admin));
-        Lane { experiment, cluster, proxy, client, runtime, kubeconfig, tool: crate::run::bin().join("chaos-inject") }
+        Lane {
+            experiment,
+            cluster,
+            proxy,
+            client,
+            runtime,
+            kubeconfig,
+            tool: crate::run::bin().join("chaos-inject"),
+        }
     }
 
     /// Takes the test bed away.
     fn remove(self) {
-        self.cluster.kubectl(&["delete", "namespace", &bed::namespace(self.experiment), "--wait=false"]);
+        self.cluster.kubectl(&[
+            "delete",
+            "namespace",
+            &bed::namespace(self.experiment),
+            "--wait=false",
+        ]);
         self.cluster.kubectl(&[
             "delete",
             "persistentvolume",
@@ -157,17 +183,20 @@ impl Lane {
     }
 
     fn start(&self, args: &[&str]) -> Child {
-        let log = std::fs::File::create(self.cluster.place.path().join("stderr")).expect("a file can be made");
+        let log = std::fs::File::create(self.cluster.place.path().join("stderr"))
+            .expect("a file can be made");
         let mut command = self.cluster.place.command(&self.tool);
         command.args(args).arg("--kubeconfig").arg(&self.kubeconfig);
-        let records = std::fs::File::create(self.cluster.place.path().join("stdout")).expect("a file can be made");
+        let records = std::fs::File::create(self.cluster.place.path().join("stdout"))
+            .expect("a file can be made");
         command.stdin(Stdio::null()).stdout(records).stderr(log);
         command.spawn().expect("the tool can be started")
     }
 
     /// What the last process said, shortened.
     fn said(&self) -> String {
-        let text = std::fs::read_to_string(self.cluster.place.path().join("stderr")).unwrap_or_default();
+        let text =
+            std::fs::read_to_string(self.cluster.place.path().join("stderr")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n      ")
     }
@@ -194,7 +223,10 @@ impl Lane {
             let empty = Vec::new();
             let deployments = deployments["items"].as_array().unwrap_or(&empty);
             let pods = pods["items"].as_array().unwrap_or(&empty);
-            let wanted: i64 = deployments.iter().filter_map(|one| one["spec"]["replicas"].as_i64()).sum();
+            let wanted: i64 = deployments
+                .iter()
+                .filter_map(|one| one["spec"]["replicas"].as_i64())
+                .sum();
             let settled = |one: &Value| {
                 let (spec, status) = (&one["spec"], &one["status"]);
                 status["observedGeneration"] == one["metadata"]["generation"]
@@ -215,11 +247,15 @@ impl Lane {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.runtime.block_on(Snapshot::take(&self.client, &bed::namespace(self.experiment)))
+        self.runtime.block_on(Snapshot::take(
+            &self.client,
+            &bed::namespace(self.experiment),
+        ))
     }
 
-    /// A run that nobody kills: what calls it makes. It may be too short for the metrics API, which looks only now
-    /// and then. A machine that is busy with something else may need several attempts.
+    /// A run that nobody kills: what calls it makes. It may be too short for the metrics API, which
+    /// looks only now and then. A machine that is busy with something else may need several
+    /// attempts.
     ///
     /// # Panics
     /// None ends well, or one leaves something.
@@ -231,7 +267,11 @@ impl Lane {
                 Err(why) => attempts.push(why),
             }
         }
-        panic!("{} does not pass:\n{}", self.experiment, attempts.join("\n"));
+        panic!(
+            "{} does not pass:\n{}",
+            self.experiment,
+            attempts.join("\n")
+        );
     }
 
     fn attempt(&self) -> Result<Vec<Call>, String> {
@@ -243,15 +283,21 @@ impl Lane {
         let status = wait(&mut child, END).expect("it ends by itself");
         assert_eq!(before.differences(&self.snapshot()), Vec::<String>::new());
         let said = self.said();
-        let unseen = status.code() == Some(3) && said.contains("the metrics API has no figures of pod");
+        let unseen =
+            status.code() == Some(3) && said.contains("the metrics API has no figures of pod");
         if !status.success() && !unseen {
             return Err(format!("{status}: {said}"));
         }
-        Ok(self.proxy.calls().into_iter().filter(|call| call.who == Who::Tool).collect())
+        Ok(self
+            .proxy
+            .calls()
+            .into_iter()
+            .filter(|call| call.who == Who::Tool)
+            .collect())
     }
 
-    /// A run under an API server that answers every third call with 409, 410, 429, 500 or 503, some of them after
-    /// it has done what it was asked: how it ended, and what it left.
+    /// A run under an API server that answers every third call with 409, 410, 429, 500 or 503, some
+    /// of them after it has done what it was asked: how it ended, and what it left.
     pub fn in_a_storm(&self) -> (Option<i32>, Vec<String>, String) {
         self.whole();
         let before = self.snapshot();
@@ -281,7 +327,12 @@ impl Lane {
         let Some(status) = wait(&mut child, END) else {
             child.kill().expect("it runs");
             let _ = child.wait();
-            return Some(Kill { point, left: vec!["the tool did not end".into()], undo: Undo::default(), odd });
+            return Some(Kill {
+                point,
+                left: vec!["the tool did not end".into()],
+                undo: Undo::default(),
+                odd,
+            });
         };
         let (killed, guardian) = {
             let deaths = deaths.lock().unwrap_or_else(PoisonError::into_inner);
@@ -321,13 +372,23 @@ impl Lane {
         loop {
             let left = before.differences(&self.snapshot());
             if left.is_empty() {
-                return Some(Kill { point, left, undo, odd });
+                return Some(Kill {
+                    point,
+                    left,
+                    undo,
+                    odd,
+                });
             }
             if Instant::now() >= end {
                 // What is left would refuse the runs to come.
                 self.proxy.begin();
                 let _ = wait(&mut self.start(&["recover"]), END);
-                return Some(Kill { point, left, undo, odd });
+                return Some(Kill {
+                    point,
+                    left,
+                    undo,
+                    odd,
+                });
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -370,11 +431,17 @@ impl Lane {
             Victim::Successor => (point.first, Moment::After),
             _ => (point.number, point.moment),
         };
-        self.proxy.arm(Trigger { who: Who::Tool, number, moment, faults: point.faults, deed: Box::new(deed) });
+        self.proxy.arm(Trigger {
+            who: Who::Tool,
+            number,
+            moment,
+            faults: point.faults,
+            deed: Box::new(deed),
+        });
     }
 
-    /// The sweep: so many kills, spread evenly over all the points that there are, or all of them several
-    /// times. Tells `tell` of each, and ends when the time is over.
+    /// The sweep: so many kills, spread evenly over all the points that there are, or all of them
+    /// several times. Tells `tell` of each, and ends when the time is over.
     pub fn sweep(&self, kills: usize, until: Instant, tell: &mut dyn FnMut(&Kill)) -> Figures {
         let calls = self.undisturbed();
         let points = spread(&points(&calls), kills);
@@ -413,23 +480,52 @@ fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 fn points(calls: &[Call]) -> Vec<Point> {
     let mut points = Vec::new();
     for (n, call) in calls.iter().enumerate() {
-        let at = |victim, moment| Point { victim, number: n + 1, moment, first: 0, faults: false };
-        points.extend([at(Victim::Tool, Moment::Before), at(Victim::Tool, Moment::After)]);
+        let at = |victim, moment| Point {
+            victim,
+            number: n + 1,
+            moment,
+            first: 0,
+            faults: false,
+        };
+        points.extend([
+            at(Victim::Tool, Moment::Before),
+            at(Victim::Tool, Moment::After),
+        ]);
         if call.writes() {
             points.push(at(Victim::Tool, Moment::Late));
         }
         if call.guarded {
             points.push(at(Victim::Guardian, Moment::Before));
-            points.push(at(Victim::Both, if call.writes() { Moment::After } else { Moment::Before }));
+            points.push(at(
+                Victim::Both,
+                if call.writes() {
+                    Moment::After
+                } else {
+                    Moment::Before
+                },
+            ));
         }
     }
-    // The last write of the fault comes before the first one of the undo: the first half of those that are
-    // about no Lease; of a fault that only takes something, there is no undo.
-    let writes: Vec<usize> =
-        calls.iter().enumerate().filter(|(_, call)| call.writes() && !call.of_lease()).map(|(n, _)| n + 1).collect();
-    if let Some(first) = writes.get(writes.len().div_ceil(2).saturating_sub(1)).copied() {
+    // The last write of the fault comes before the first one of the undo: the first half of those
+    // that are about no Lease; of a fault that only takes something, there is no undo.
+    let writes: Vec<usize> = calls
+        .iter()
+        .enumerate()
+        .filter(|(_, call)| call.writes() && !call.of_lease())
+        .map(|(n, _)| n + 1)
+        .collect();
+    if let Some(first) = writes
+        .get(writes.len().div_ceil(2).saturating_sub(1))
+        .copied()
+    {
         for number in 1..=TAKEOVER {
-            let at = |moment| Point { victim: Victim::Successor, number, moment, first, faults: false };
+            let at = |moment| Point {
+                victim: Victim::Successor,
+                number,
+                moment,
+                first,
+                faults: false,
+            };
             points.extend([at(Moment::Before), at(Moment::After)]);
         }
     }
@@ -447,7 +543,8 @@ fn spread(points: &[Point], kills: usize) -> Vec<Point> {
         .collect()
 }
 
-/// Does the same in the lane of each of these experiments, a few at a time; gives what came of it, in their order.
+/// Does the same in the lane of each of these experiments, a few at a time; gives what came of it,
+/// in their order.
 ///
 /// # Panics
 /// The work of a lane did; the other lanes are brought to their end first.
@@ -456,8 +553,13 @@ pub fn lanes<T: Send>(experiments: &[&'static str], work: impl Fn(&Lane) -> T + 
     let worker = || {
         let mut done = Vec::new();
         loop {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((n, experiment)) = next else { return done };
+            let next = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next();
+            let Some((n, experiment)) = next else {
+                return done;
+            };
             let lane = Lane::new(experiment);
             done.push((n, work(&lane)));
             lane.remove();
@@ -465,7 +567,10 @@ pub fn lanes<T: Send>(experiments: &[&'static str], work: impl Fn(&Lane) -> T + 
     };
     let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("a lane comes to its end")).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("a lane comes to its end"))
+            .collect()
     });
     done.sort_by_key(|(n, _)| *n);
     done.into_iter().map(|(_, one)| one).collect()
@@ -474,7 +579,11 @@ pub fn lanes<T: Send>(experiments: &[&'static str], work: impl Fn(&Lane) -> T + 
 /// How many kills each experiment gets of all.
 pub fn shares<'a>(experiments: &[&'a str], kills: usize) -> BTreeMap<&'a str, usize> {
     let count = experiments.len();
-    experiments.iter().enumerate().map(|(n, name)| (*name, (kills + count - 1 - n) / count)).collect()
+    experiments
+        .iter()
+        .enumerate()
+        .map(|(n, name)| (*name, (kills + count - 1 - n) / count))
+        .collect()
 }
 
 #[cfg(test)]
@@ -483,9 +592,20 @@ mod tests {
 
     #[test]
     fn kills_are_spread_over_all_points() {
-        let point = |number| Point { victim: Victim::Tool, number, moment: Moment::Before, first: 0, faults: false };
+        let point = |number| Point {
+            victim: Victim::Tool,
+            number,
+            moment: Moment::Before,
+            first: 0,
+            faults: false,
+        };
         let all: Vec<Point> = (1..=10).map(point).collect();
-        let numbers = |kills| spread(&all, kills).iter().map(|point| point.number).collect::<Vec<_>>();
+        let numbers = |kills| {
+            spread(&all, kills)
+                .iter()
+                .map(|point| point.number)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(numbers(5), [2, 4, 6, 8, 10]);
         assert_eq!(numbers(10), (1..=10).collect::<Vec<_>>());
         assert_eq!(numbers(12)[10..], [3, 8]);

@@ -1,7 +1,7 @@
-//! A recording proxy in front of the real API server. It speaks plain HTTP on the loopback interface,
-//! forwards everything with the cluster's own credentials, streams as well, and does something at a
-//! chosen call: before it reaches the server, after the server has answered it, or before with the call
-//! arriving late all the same.
+//! A recording proxy in front of the real API server. It speaks plain HTTP on the loopback
+//! interface, forwards everything with the cluster's own credentials, streams as well, and does
+//! something at a chosen call: before it reaches the server, after the server has answered it, or
+//! before with the call arriving late all the same.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -64,7 +64,8 @@ pub struct Call {
 impl Call {
     /// It changes an object.
     pub fn writes(&self) -> bool {
-        matches!(self.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE") && !self.path.contains("reviews")
+        matches!(self.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE")
+            && !self.path.contains("reviews")
     }
 
     /// It is about a Lease.
@@ -74,7 +75,10 @@ impl Call {
 
     /// It changed an object.
     pub fn wrote(&self) -> bool {
-        self.writes() && self.status.is_some_and(|status| (200..300).contains(&status))
+        self.writes()
+            && self
+                .status
+                .is_some_and(|status| (200..300).contains(&status))
     }
 
     fn is_stream(&self) -> bool {
@@ -111,7 +115,8 @@ struct State {
     trigger: Option<Trigger>,
     /// Calls under way, but for streams.
     open: usize,
-    /// Every third call of a run that has its guardian goes wrong: so many have been made. See [`weather`].
+    /// Every third call of a run that has its guardian goes wrong: so many have been made. See
+    /// [`weather`].
     storm: Option<usize>,
 }
 
@@ -135,9 +140,18 @@ pub async fn connect(kubeconfig: &Path) -> Client {
 
 /// The children of a process.
 pub fn children(pid: u32) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<u32>>()
+        })
+        .collect()
 }
 
 impl Proxy {
@@ -147,21 +161,38 @@ impl Proxy {
         let (sender, receiver) = std::sync::mpsc::channel();
         let (shared, kubeconfig) = (Arc::clone(&state), kubeconfig.to_owned());
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(async {
                 let client = connect(&kubeconfig).await;
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-                sender.send(listener.local_addr().expect("an address")).expect("somebody waits");
+                sender
+                    .send(listener.local_addr().expect("an address"))
+                    .expect("somebody waits");
                 loop {
-                    let Ok((stream, _)) = listener.accept().await else { continue };
+                    let Ok((stream, _)) = listener.accept().await else {
+                        continue;
+                    };
                     let (client, state) = (client.clone(), Arc::clone(&shared));
-                    let service = service_fn(move |request| answer(client.clone(), Arc::clone(&state), request));
-                    // A caller that was killed leaves its connection broken; that is what we are here for.
-                    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades());
+                    let service = service_fn(move |request| {
+                        answer(client.clone(), Arc::clone(&state), request)
+                    });
+                    // A caller that was killed leaves its connection broken; that is what we are
+                    // here for.
+                    tokio::spawn(
+                        http1::Builder::new()
+                            .serve_connection(TokioIo::new(stream), service)
+                            .with_upgrades(),
+                    );
                 }
             });
         });
-        Proxy { address: receiver.recv().expect("the proxy starts"), state }
+        Proxy {
+            address: receiver.recv().expect("the proxy starts"),
+            state,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -171,7 +202,10 @@ impl Proxy {
     /// Forgets the calls so far, and gets ready for another run.
     pub fn begin(&self) {
         let storm = self.state().storm.map(|_| 0);
-        *self.state() = State { storm, ..State::default() };
+        *self.state() = State {
+            storm,
+            ..State::default()
+        };
     }
 
     /// From now on, the API server is in a bad way once a run has its guardian.
@@ -210,8 +244,14 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 fn who(headers: &HeaderMap) -> Who {
-    let agent = headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    if agent == Some("chaos-inject-guardian") { Who::Guardian } else { Who::Tool }
+    let agent = headers
+        .get(http::header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    if agent == Some("chaos-inject-guardian") {
+        Who::Guardian
+    } else {
+        Who::Tool
+    }
 }
 
 /// A probe of what runs in the cluster: there are very many, and nothing is at stake in them.
@@ -224,8 +264,8 @@ fn is_probe(uri: &Uri) -> bool {
             .is_some_and(|at| at >= 3 && matches!(parts[at - 2], "services" | "pods"))
 }
 
-/// What goes wrong with the `n`-th call in a storm: the status that is answered, and whether the server has
-/// executed it all the same.
+/// What goes wrong with the `n`-th call in a storm: the status that is answered, and whether the
+/// server has executed it all the same.
 fn weather(n: usize, call: &Call) -> Option<(u16, bool)> {
     // An exec that never comes about is no fault of the API server's that could be tried again.
     if !n.is_multiple_of(3) || call.path.contains("/exec") {
@@ -243,9 +283,16 @@ fn weather(n: usize, call: &Call) -> Option<(u16, bool)> {
 /// The trigger, if this is its call.
 fn due(state: &mut State, call: &Call) -> Option<Trigger> {
     let of_fault = call.writes() && !call.of_lease();
-    let trigger = state.trigger.as_mut().filter(|trigger| trigger.who == call.who && (of_fault || !trigger.faults))?;
+    let trigger = state
+        .trigger
+        .as_mut()
+        .filter(|trigger| trigger.who == call.who && (of_fault || !trigger.faults))?;
     trigger.number -= 1;
-    if trigger.number == 0 { state.trigger.take() } else { None }
+    if trigger.number == 0 {
+        state.trigger.take()
+    } else {
+        None
+    }
 }
 
 type Answer = Result<Response<Body>, Killed>;
@@ -335,7 +382,10 @@ async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incom
 
 /// Passes a call on, and the answer back; a connection that is taken over is copied from then on.
 async fn forward(client: &Client, mut request: Request<Incoming>) -> Response<Body> {
-    let ours = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let ours = request
+        .headers()
+        .contains_key(http::header::UPGRADE)
+        .then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
     parts.headers.remove(http::header::HOST);
     parts.extensions.clear();
@@ -352,7 +402,11 @@ async fn forward(client: &Client, mut request: Request<Incoming>) -> Response<Bo
         tokio::spawn(async move {
             if let (Ok(ours), Ok(theirs)) = (ours.await, theirs.await) {
                 // Either side may end it at any time.
-                let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
+                let _ = tokio::io::copy_bidirectional(
+                    &mut TokioIo::new(ours),
+                    &mut TokioIo::new(theirs),
+                )
+                .await;
             }
         });
         let mut head = Response::new(Body::empty());
@@ -372,15 +426,23 @@ fn trouble(status: u16) -> Response<Body> {
     let mut response = Response::new(Body::from(said.to_string().into_bytes()));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
     if status == 429 {
-        headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+        headers.insert(
+            http::header::RETRY_AFTER,
+            http::HeaderValue::from_static("1"),
+        );
     }
     response
 }
 
 fn gateway(why: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("the proxy has no answer: {why}").into_bytes()));
+    let mut response = Response::new(Body::from(
+        format!("the proxy has no answer: {why}").into_bytes(),
+    ));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response
 }

@@ -33,7 +33,12 @@ async fn list(client: &Client, path: &str) -> Vec<Value> {
     loop {
         let request = http::Request::get(path).body(Vec::new()).expect("a path");
         match client.request::<Value>(request).await {
-            Ok(mut found) => return found["items"].as_array_mut().map(std::mem::take).unwrap_or_default(),
+            Ok(mut found) => {
+                return found["items"]
+                    .as_array_mut()
+                    .map(std::mem::take)
+                    .unwrap_or_default();
+            }
             // A machine under load: the API server says 504, or drops the connection.
             Err(_) if attempts < 20 => attempts += 1,
             Err(error) => panic!("{path}: {error}"),
@@ -51,8 +56,12 @@ impl Snapshot {
         });
         let mut all = BTreeMap::new();
         for (kind, objects) in futures::future::join_all(lists).await {
-            let counted = objects.iter().filter_map(|object| Some((object, essence(kind, object)?)));
-            all.extend(counted.map(|(object, essence)| (format!("{kind}/{}", name(object)), essence)));
+            let counted = objects
+                .iter()
+                .filter_map(|object| Some((object, essence(kind, object)?)));
+            all.extend(
+                counted.map(|(object, essence)| (format!("{kind}/{}", name(object)), essence)),
+            );
         }
         for node in list(client, "/api/v1/nodes").await {
             let essence = json!({ "labels": node["metadata"]["labels"], "spec": node["spec"] });
@@ -67,7 +76,9 @@ impl Snapshot {
         for (name, before) in &self.0 {
             match now.0.get(name) {
                 None => differences.push(format!("{name} is gone")),
-                Some(now) if now != before => differences.push(format!("{name} was {before} and is {now}")),
+                Some(now) if now != before => {
+                    differences.push(format!("{name} was {before} and is {now}"))
+                }
                 Some(_) => {}
             }
         }
@@ -87,16 +98,21 @@ fn essence(kind: &str, object: &Value) -> Option<Value> {
     let labels = &metadata["labels"];
     let ours = !labels[LABEL].is_null();
     match kind {
-        "deployments" | "statefulsets" | "daemonsets" | "networkpolicies" | "poddisruptionbudgets" | "services" => {
-            Some(json!({
-                "uid": metadata["uid"], "labels": labels, "annotations": metadata["annotations"], "spec": object["spec"],
-            }))
-        }
+        "deployments"
+        | "statefulsets"
+        | "daemonsets"
+        | "networkpolicies"
+        | "poddisruptionbudgets"
+        | "services" => Some(json!({
+            "uid": metadata["uid"], "labels": labels, "annotations": metadata["annotations"], "spec": object["spec"],
+        })),
         "leases" => Some(json!({ "labels": labels })),
         "pods" => {
             let owners = metadata["ownerReferences"].as_array();
-            let theirs = owners.is_some_and(|all| all.iter().any(|owner| owner["kind"] == "ReplicaSet"));
-            (ours || !theirs).then(|| json!({ "labels": labels, "owners": metadata["ownerReferences"] }))
+            let theirs =
+                owners.is_some_and(|all| all.iter().any(|owner| owner["kind"] == "ReplicaSet"));
+            (ours || !theirs)
+                .then(|| json!({ "labels": labels, "owners": metadata["ownerReferences"] }))
         }
         _ => ours.then(|| json!({ "labels": labels })),
     }
@@ -124,7 +140,13 @@ mod tests {
     fn replicas_labels_and_new_objects_are_differences() {
         let of = |replicas: u32, labels: Value| {
             let object = json!({ "metadata": { "uid": "u", "labels": labels }, "spec": { "replicas": replicas } });
-            Snapshot([("deployments/web".to_owned(), essence("deployments", &object).expect("it counts"))].into())
+            Snapshot(
+                [(
+                    "deployments/web".to_owned(),
+                    essence("deployments", &object).expect("it counts"),
+                )]
+                .into(),
+            )
         };
         let before = of(2, json!({}));
         assert!(before.differences(&of(2, json!({}))).is_empty());

@@ -25,7 +25,9 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// So long after `start`.
     pub(crate) fn after(start: Instant, limit: Span) -> Option<Deadline> {
-        start.checked_add(limit.0).map(|end| Deadline { end, limit })
+        start
+            .checked_add(limit.0)
+            .map(|end| Deadline { end, limit })
     }
 }
 
@@ -46,9 +48,13 @@ pub(crate) fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
         let (context, queue, send) = (context.clone(), queue.clone(), send.clone());
         std::thread::spawn(move || {
             loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let next = queue
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .pop_front();
                 let Some(number) = next else { break };
-                let (item, checks) = item::examine(&context.config.backups[number], Timestamp::now(), &context);
+                let (item, checks) =
+                    item::examine(&context.config.backups[number], Timestamp::now(), &context);
                 // Nobody waits any more after the deadline.
                 let _ = send.send(Part::Item(number, Box::new(item), checks));
             }
@@ -57,10 +63,15 @@ pub(crate) fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
     let told = send.clone();
     let of = context.clone();
     std::thread::spawn(move || {
-        let _ = told.send(Part::Tool(cli::block_on(pg_tool::check(&of.access, &of.config, &of.namespace))));
+        let _ = told.send(Part::Tool(cli::block_on(pg_tool::check(
+            &of.access,
+            &of.config,
+            &of.namespace,
+        ))));
     });
     drop(send);
-    let mut examined: Vec<Option<(BackupItem, Vec<Check>)>> = backups.iter().map(|_| None).collect();
+    let mut examined: Vec<Option<(BackupItem, Vec<Check>)>> =
+        backups.iter().map(|_| None).collect();
     let mut tool = None;
     while let Some(part) = next(&parts, deadline) {
         match part {
@@ -87,14 +98,21 @@ pub(crate) fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
         );
     }
     checks.extend(tool.unwrap_or_else(|| Some(late("pg_dump --version".to_owned()))));
-    Backup { namespace: context.namespace.clone(), action: BackupAction::Check, checks, items }
+    Backup {
+        namespace: context.namespace.clone(),
+        action: BackupAction::Check,
+        checks,
+        items,
+    }
 }
 
 /// The next part; `None` when all have come or the deadline has.
 fn next(parts: &mpsc::Receiver<Part>, deadline: Option<Deadline>) -> Option<Part> {
     match deadline {
         None => parts.recv().ok(),
-        Some(deadline) => parts.recv_timeout(deadline.end.saturating_duration_since(Instant::now())).ok(),
+        Some(deadline) => parts
+            .recv_timeout(deadline.end.saturating_duration_since(Instant::now()))
+            .ok(),
     }
 }
 
@@ -103,7 +121,9 @@ fn next(parts: &mpsc::Receiver<Part>, deadline: Option<Deadline>) -> Option<Part
 /// # Panics
 /// Without a deadline, when a thread has ended without its result: that is its panic.
 fn late(object: &str, deadline: Option<Deadline>) -> Check {
-    let limit = deadline.filter(|deadline| Instant::now() >= deadline.end).map(|deadline| deadline.limit);
+    let limit = deadline
+        .filter(|deadline| Instant::now() >= deadline.end)
+        .map(|deadline| deadline.limit);
     let limit = limit.expect("a part without result has panicked, or the deadline has passed");
     Check::unknown("backup.deadline", object, format!("was not finished in {limit}"))
         .hint("give it a longer --deadline, or look at what holds it up: a slow disk, a file system over the network")

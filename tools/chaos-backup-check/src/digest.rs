@@ -1,7 +1,8 @@
 //! The digest of a backup: BLAKE3.
 //!
-//! Every byte is digested, whether or not a digest is there to hold against it. SHA-256 would take a third of the
-//! time of all that is done here where the processor has no instructions for it, and this takes a fifteenth of that.
+//! Every byte is digested, whether or not a digest is there to hold against it. SHA-256 would take
+//! a third of the time of all that is done here where the processor has no instructions for it, and
+//! this takes a fifteenth of that.
 
 use std::io::{self, BufRead, Read};
 
@@ -27,7 +28,8 @@ pub(crate) struct Whole<T> {
     pub(crate) blake3: String,
 }
 
-/// Reads all bytes, and makes their digest while `parse` reads them; what it leaves is read as well.
+/// Reads all bytes, and makes their digest while `parse` reads them; what it leaves is read as
+/// well.
 pub(crate) fn read_all<T>(
     mut reader: impl Read + Send,
     size: Option<u64>,
@@ -39,7 +41,11 @@ pub(crate) fn read_all<T>(
         Some(size) => {
             let mut bytes = Vec::new();
             let error = reader.by_ref().take(size + 1).read_to_end(&mut bytes).err();
-            let mut source = Source { size_bytes: bytes.len() as u64, digest: Hasher::new(), error };
+            let mut source = Source {
+                size_bytes: bytes.len() as u64,
+                digest: Hasher::new(),
+                error,
+            };
             source.digest.update(&bytes);
             (parse(&mut &bytes[..]), source)
         }
@@ -52,14 +58,23 @@ pub(crate) fn read_all<T>(
                 let _ = io::copy(&mut bytes, &mut io::sink());
             }
             drop(bytes);
-            (parsed, source.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            (
+                parsed,
+                source
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            )
         }),
     };
     // Without its end, what was read looks cut.
     if let Some(error) = source.error {
         return Err(Trouble::reading(source.size_bytes, &error));
     }
-    Ok(Whole { parsed: parsed?, size_bytes: source.size_bytes, blake3: hex(&source.digest) })
+    Ok(Whole {
+        parsed: parsed?,
+        size_bytes: source.size_bytes,
+        blake3: hex(&source.digest),
+    })
 }
 
 /// What was read from where the backup is.
@@ -72,7 +87,11 @@ struct Source {
 impl Source {
     /// Reads up to the end, an error, or until nobody wants more.
     fn read(mut reader: impl Read, writer: &Writer) -> Source {
-        let mut source = Source { size_bytes: 0, digest: Hasher::new(), error: None };
+        let mut source = Source {
+            size_bytes: 0,
+            digest: Hasher::new(),
+            error: None,
+        };
         let mut end = false;
         while !end {
             let wanted = writer.send(|buffer| {
@@ -93,7 +112,13 @@ impl Source {
 mod tests {
     #[test]
     fn the_digest_is_that_of_b3sum() {
-        assert_eq!(super::of(b""), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
-        assert_eq!(super::of(b"abc"), "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
+        assert_eq!(
+            super::of(b""),
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+        );
+        assert_eq!(
+            super::of(b"abc"),
+            "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
+        );
     }
 }

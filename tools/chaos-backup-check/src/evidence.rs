@@ -38,9 +38,13 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Reads the text of a file of evidence. `Err` says what is wrong with it.
     pub(crate) fn parse(text: &[u8]) -> Result<Evidence, String> {
-        let evidence: Evidence = serde_json::from_slice(text).map_err(|error| format!("is damaged: {error}"))?;
+        let evidence: Evidence =
+            serde_json::from_slice(text).map_err(|error| format!("is damaged: {error}"))?;
         if evidence.schema != SCHEMA {
-            return Err(format!("is of kind {:?}, and this version reads {SCHEMA}", evidence.schema));
+            return Err(format!(
+                "is of kind {:?}, and this version reads {SCHEMA}",
+                evidence.schema
+            ));
         }
         Ok(evidence)
     }
@@ -48,7 +52,11 @@ impl Evidence {
 
 /// The folder of the evidence.
 pub(crate) fn folder(config: &Config) -> Result<PathBuf, String> {
-    match config.drill.as_ref().and_then(|drill| drill.evidence.clone()) {
+    match config
+        .drill
+        .as_ref()
+        .and_then(|drill| drill.evidence.clone())
+    {
         Some(folder) => Ok(folder),
         None => crate::state::folder().map(|state| state.join("drills")),
     }
@@ -69,11 +77,22 @@ pub(crate) fn keep(
         namespace: namespace.to_owned(),
         drill: drill.clone(),
     };
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(folder)?;
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = format!("{namespace}-{backup}").chars().map(plain).collect();
     let path = folder.join(format!("{name}-{}.json", drill.blake3));
-    let mut file = tempfile::Builder::new().prefix(".drill-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".drill-")
+        .tempfile_in(folder)?;
     serde_json::to_writer(&mut file, &evidence)?;
     file.write_all(b"\n")?;
     file.as_file().sync_all()?;
@@ -84,10 +103,17 @@ pub(crate) fn keep(
 /// Whether drills prove that a backup restores, if that is asked.
 pub(crate) fn check(config: &Config, namespace: &str, item: &mut BackupItem, now: Time) -> Check {
     let Some(drill) = &config.drill else {
-        return Check::skipped(ID, &item.path, "is not asked: there is no [drill] in the configuration");
+        return Check::skipped(
+            ID,
+            &item.path,
+            "is not asked: there is no [drill] in the configuration",
+        );
     };
     let read = folder(config).and_then(|folder| read(&folder, namespace, &item.name));
-    let advice = format!("chaos-backup-check drill {} restores it for a trial, into a place of its own", item.name);
+    let advice = format!(
+        "chaos-backup-check drill {} restores it for a trial, into a place of its own",
+        item.name
+    );
     let check = match read {
         Err(why) => Check::unknown(ID, &item.path, why),
         Ok(drills) => {
@@ -104,13 +130,26 @@ fn read(folder: &Path, namespace: &str, backup: &str) -> Result<Vec<RestoreDrill
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(format!("the evidence of drills in {} cannot be read: {error}", folder.display())),
+        Err(error) => {
+            return Err(format!(
+                "the evidence of drills in {} cannot be read: {error}",
+                folder.display()
+            ));
+        }
     };
     let mut drills = Vec::new();
     for entry in entries {
-        let path =
-            entry.map_err(|error| format!("the evidence in {} cannot be read: {error}", folder.display()))?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let path = entry
+            .map_err(|error| {
+                format!(
+                    "the evidence in {} cannot be read: {error}",
+                    folder.display()
+                )
+            })?
+            .path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if hidden || path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
@@ -127,28 +166,69 @@ fn read(folder: &Path, namespace: &str, backup: &str) -> Result<Vec<RestoreDrill
 }
 
 /// What the drills prove: one of this very file says the most, else the latest one of that name.
-fn judge(drills: &[RestoreDrill], item: &BackupItem, max_age: Span, now: Time) -> (Check, Option<RestoreDrill>) {
-    let own = drills.iter().find(|drill| item.blake3.as_ref() == Some(&drill.blake3));
+fn judge(
+    drills: &[RestoreDrill],
+    item: &BackupItem,
+    max_age: Span,
+    now: Time,
+) -> (Check, Option<RestoreDrill>) {
+    let own = drills
+        .iter()
+        .find(|drill| item.blake3.as_ref() == Some(&drill.blake3));
     let latest = drills.iter().max_by_key(|drill| drill.time);
-    // A later drill of another file that failed shows that something is wrong with how they are made.
+    // A later drill of another file that failed shows that something is wrong with how they are
+    // made.
     let told = match (own, latest) {
-        (Some(own), Some(latest)) if latest.verdict == Verdict::Pass && own.verdict == Verdict::Fail => own,
+        (Some(own), Some(latest))
+            if latest.verdict == Verdict::Pass && own.verdict == Verdict::Fail =>
+        {
+            own
+        }
         (_, Some(latest)) => latest,
-        (_, None) => return (Check::unknown(ID, &item.path, "no drill has restored it"), None),
+        (_, None) => {
+            return (
+                Check::unknown(ID, &item.path, "no drill has restored it"),
+                None,
+            );
+        }
     };
-    let this = if own == Some(told) { "this very file" } else { "an earlier backup of this name" };
+    let this = if own == Some(told) {
+        "this very file"
+    } else {
+        "an earlier backup of this name"
+    };
     let age = now.since_ms(told.time);
     let ago = Span::seconds(u64::try_from(age / 1000).unwrap_or(0));
     let when = told.time.human();
     let check = if told.verdict != Verdict::Pass {
-        Check::fail(ID, &item.path, format!("the drill at {when} could not restore {this}: {}", told.summary))
+        Check::fail(
+            ID,
+            &item.path,
+            format!(
+                "the drill at {when} could not restore {this}: {}",
+                told.summary
+            ),
+        )
     } else if age < -SKEW_MS {
-        Check::unknown(ID, &item.path, format!("its drill is from the future ({when}): a clock is wrong"))
+        Check::unknown(
+            ID,
+            &item.path,
+            format!("its drill is from the future ({when}): a clock is wrong"),
+        )
     } else if u128::try_from(age).is_ok_and(|age| age > max_age.0.as_millis()) {
-        Check::fail(ID, &item.path, format!("the last drill was at {when}, {ago} ago, and {max_age} is the limit"))
+        Check::fail(
+            ID,
+            &item.path,
+            format!("the last drill was at {when}, {ago} ago, and {max_age} is the limit"),
+        )
     } else {
-        let took = told.restore_ms.map_or(String::new(), |ms| format!(" in {ms} ms"));
-        let message = format!("{this} was restored{took} at {when}, {ago} ago, into {}", told.into);
+        let took = told
+            .restore_ms
+            .map_or(String::new(), |ms| format!(" in {ms} ms"));
+        let message = format!(
+            "{this} was restored{took} at {when}, {ago} ago, into {}",
+            told.into
+        );
         Check::pass(ID, &item.path, message)
     };
     (check, Some(told.clone()))
@@ -178,7 +258,8 @@ mod tests {
     }
 
     fn item(blake3: &str) -> BackupItem {
-        let json = serde_json::json!({"name": "db", "path": "/b/db", "max_age_s": 1, "blake3": blake3});
+        let json =
+            serde_json::json!({"name": "db", "path": "/b/db", "max_age_s": 1, "blake3": blake3});
         serde_json::from_value(json).expect("an item")
     }
 
@@ -195,13 +276,31 @@ mod tests {
         assert_eq!(status, Status::Unknown, "{message}");
         let (status, message) = judged(&[drill("aa", "2026-11-20T16:00:00Z", Pass)]);
         assert_eq!(status, Status::Pass);
-        assert!(message.starts_with("this very file was restored in 5 ms"), "{message}");
+        assert!(
+            message.starts_with("this very file was restored in 5 ms"),
+            "{message}"
+        );
         let (status, message) = judged(&[drill("bb", "2026-11-20T16:00:00Z", Pass)]);
         assert_eq!(status, Status::Pass);
-        assert!(message.starts_with("an earlier backup of this name"), "{message}");
-        assert_eq!(judged(&[drill("aa", "2026-10-23T15:59:59Z", Pass)]).0, Status::Fail, "a second too old");
-        assert_eq!(judged(&[drill("aa", "2026-10-23T16:00:00Z", Pass)]).0, Status::Pass, "the limit itself");
-        assert_eq!(judged(&[drill("aa", "2026-11-22T16:01:01Z", Pass)]).0, Status::Unknown, "the future");
+        assert!(
+            message.starts_with("an earlier backup of this name"),
+            "{message}"
+        );
+        assert_eq!(
+            judged(&[drill("aa", "2026-10-23T15:59:59Z", Pass)]).0,
+            Status::Fail,
+            "a second too old"
+        );
+        assert_eq!(
+            judged(&[drill("aa", "2026-10-23T16:00:00Z", Pass)]).0,
+            Status::Pass,
+            "the limit itself"
+        );
+        assert_eq!(
+            judged(&[drill("aa", "2026-11-22T16:01:01Z", Pass)]).0,
+            Status::Unknown,
+            "the future"
+        );
         let old = drill("bb", "2026-11-01T16:00:00Z", Pass);
         assert_eq!(
             judged(&[old.clone(), drill("cc", "2026-11-20T16:00:00Z", Fail)]).0,
@@ -209,12 +308,20 @@ mod tests {
             "the latest failed"
         );
         assert_eq!(
-            judged(&[drill("aa", "2026-11-02T16:00:00Z", Fail), drill("cc", "2026-11-20T16:00:00Z", Pass)]).0,
+            judged(&[
+                drill("aa", "2026-11-02T16:00:00Z", Fail),
+                drill("cc", "2026-11-20T16:00:00Z", Pass)
+            ])
+            .0,
             Status::Fail,
             "this file failed, whatever another did"
         );
         assert_eq!(
-            judged(&[drill("cc", "2026-11-02T16:00:00Z", Fail), drill("aa", "2026-11-20T16:00:00Z", Pass)]).0,
+            judged(&[
+                drill("cc", "2026-11-02T16:00:00Z", Fail),
+                drill("aa", "2026-11-20T16:00:00Z", Pass)
+            ])
+            .0,
             Status::Pass,
             "it was put right"
         );
@@ -225,18 +332,45 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let one = drill("aa", "2026-11-20T16:00:00Z", Verdict::Pass);
         let kept = |backup: &str, drill: &RestoreDrill| {
-            keep(&folder.path().join("x"), "t 1".into(), "shop", backup, drill).expect("kept")
+            keep(
+                &folder.path().join("x"),
+                "t 1".into(),
+                "shop",
+                backup,
+                drill,
+            )
+            .expect("kept")
         };
         let path = kept("../db", &one);
-        assert!(path.starts_with(folder.path().join("x")) && !path.display().to_string().contains(".."), "{path:?}");
+        assert!(
+            path.starts_with(folder.path().join("x")) && !path.display().to_string().contains(".."),
+            "{path:?}"
+        );
         let all = |namespace, backup| read(&folder.path().join("x"), namespace, backup);
         assert_eq!(all("shop", "../db"), Ok(vec![one.clone()]));
         assert_eq!(all("shop", "other"), Ok(Vec::new()));
         assert_eq!(all("test", "../db"), Ok(Vec::new()));
-        kept("../db", &RestoreDrill { verdict: Verdict::Fail, ..one });
-        assert_eq!(all("shop", "../db").expect("read")[0].verdict, Verdict::Fail, "the later one counts");
+        kept(
+            "../db",
+            &RestoreDrill {
+                verdict: Verdict::Fail,
+                ..one
+            },
+        );
+        assert_eq!(
+            all("shop", "../db").expect("read")[0].verdict,
+            Verdict::Fail,
+            "the later one counts"
+        );
         std::fs::write(&path, "{}").expect("written");
-        assert!(all("shop", "other").expect_err("damaged").contains("is damaged"));
-        assert_eq!(read(&folder.path().join("absent"), "shop", "x"), Ok(Vec::new()));
+        assert!(
+            all("shop", "other")
+                .expect_err("damaged")
+                .contains("is damaged")
+        );
+        assert_eq!(
+            read(&folder.path().join("absent"), "shop", "x"),
+            Ok(Vec::new())
+        );
     }
 }

@@ -33,7 +33,13 @@ pub(crate) struct Container {
 impl Container {
     /// The container of a pod: the one of that name, or its first one.
     pub(crate) fn of(cluster: Cluster, pod: &Pod, container: Option<&str>) -> Container {
-        let first = || pod.spec.as_ref()?.containers.first().map(|container| container.name.clone());
+        let first = || {
+            pod.spec
+                .as_ref()?
+                .containers
+                .first()
+                .map(|container| container.name.clone())
+        };
         Container {
             cluster,
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
@@ -43,33 +49,73 @@ impl Container {
     }
 
     fn what(&self, command: &[&str]) -> String {
-        format!("run {} in pod {} of namespace {}", command.first().unwrap_or(&""), self.pod, self.namespace)
+        format!(
+            "run {} in pod {} of namespace {}",
+            command.first().unwrap_or(&""),
+            self.pod,
+            self.namespace
+        )
     }
 
     /// Starts a program.
-    pub(crate) async fn start(&self, command: &[&str], stdin: bool) -> Result<AttachedProcess, ReadError> {
+    pub(crate) async fn start(
+        &self,
+        command: &[&str],
+        stdin: bool,
+    ) -> Result<AttachedProcess, ReadError> {
         let what = self.what(command);
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
-        let mut params = AttachParams::default().stdin(stdin).stdout(true).stderr(true);
-        params = params.max_stdout_buf_size(BUFFER).max_stdin_buf_size(BUFFER);
+        let mut params = AttachParams::default()
+            .stdin(stdin)
+            .stdout(true)
+            .stderr(true);
+        params = params
+            .max_stdout_buf_size(BUFFER)
+            .max_stdin_buf_size(BUFFER);
         params.container.clone_from(&self.name);
-        match timeout(CONNECT, api.exec(&self.pod, command.iter().copied(), &params)).await {
+        match timeout(
+            CONNECT,
+            api.exec(&self.pod, command.iter().copied(), &params),
+        )
+        .await
+        {
             Ok(started) => started.map_err(|error| ReadError::from_kube(what, &error)),
-            Err(_) => Err(ReadError::timeout(what, format!("no connection in {} s", CONNECT.as_secs()))),
+            Err(_) => Err(ReadError::timeout(
+                what,
+                format!("no connection in {} s", CONNECT.as_secs()),
+            )),
         }
     }
 
     /// Runs a program that ends soon and says little.
-    pub(crate) async fn run(&self, command: &[&str], limit: Duration, max: usize) -> Result<Executed, ReadError> {
+    pub(crate) async fn run(
+        &self,
+        command: &[&str],
+        limit: Duration,
+        max: usize,
+    ) -> Result<Executed, ReadError> {
         let mut stdout = Vec::new();
         let done = self.take(command, Output::Kept(&mut stdout, max));
-        let late = |_| ReadError::timeout(self.what(command), format!("it did not end in {} s", limit.as_secs()));
+        let late = |_| {
+            ReadError::timeout(
+                self.what(command),
+                format!("it did not end in {} s", limit.as_secs()),
+            )
+        };
         let (code, stderr) = timeout(limit, done).await.map_err(late)??;
-        Ok(Executed { code, stdout, stderr })
+        Ok(Executed {
+            code,
+            stdout,
+            stderr,
+        })
     }
 
     /// Runs a program and takes what it writes; gives its exit status and what it said besides.
-    pub(crate) async fn take(&self, command: &[&str], mut output: Output<'_>) -> Result<(i32, String), ReadError> {
+    pub(crate) async fn take(
+        &self,
+        command: &[&str],
+        mut output: Output<'_>,
+    ) -> Result<(i32, String), ReadError> {
         let what = self.what(command);
         let mut process = self.start(command, false).await?;
         let status = process.take_status();
@@ -111,11 +157,19 @@ impl Output<'_> {
         match self {
             Output::Kept(kept, max) => {
                 kept.extend(bytes);
-                if kept.len() > *max { Err(format!("it wrote more than {max} bytes")) } else { Ok(()) }
+                if kept.len() > *max {
+                    Err(format!("it wrote more than {max} bytes"))
+                } else {
+                    Ok(())
+                }
             }
             Output::Given(taker, count) => {
                 **count += bytes.len() as u64;
-                if taker.give(bytes.to_vec()).await { Ok(()) } else { Err("nobody reads it any more".to_owned()) }
+                if taker.give(bytes.to_vec()).await {
+                    Ok(())
+                } else {
+                    Err("nobody reads it any more".to_owned())
+                }
             }
         }
     }

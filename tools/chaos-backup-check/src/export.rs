@@ -1,6 +1,6 @@
-//! `chaos-backup-check export`: the backup of the cluster's configuration, as the runbook makes it with
-//! `kubectl get -o yaml`, but without what only a server makes, whole or not at all, and readable by
-//! nobody else where it holds Secrets.
+//! `chaos-backup-check export`: the backup of the cluster's configuration, as the runbook makes it
+//! with `kubectl get -o yaml`, but without what only a server makes, whole or not at all, and
+//! readable by nobody else where it holds Secrets.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
@@ -33,10 +33,15 @@ pub(crate) struct ExportArgs {
 }
 
 /// Makes the named backups, or all that say what they are made of.
-pub(crate) async fn run(args: &ExportArgs, context: &Context) -> Result<Vec<(BackupItem, Vec<Check>)>, Failure> {
+pub(crate) async fn run(
+    args: &ExportArgs,
+    context: &Context,
+) -> Result<Vec<(BackupItem, Vec<Check>)>, Failure> {
     let mut exported = Vec::new();
     let backups = wanted(&context.config.backups, &args.names)?;
-    let cluster = Cluster::connect(&context.access).await.map_err(ReadError::usage)?;
+    let cluster = Cluster::connect(&context.access)
+        .await
+        .map_err(ReadError::usage)?;
     for backup in backups {
         let mut item = item::unseen(backup);
         let check = match export(&cluster, &context.namespace, backup, &mut item).await {
@@ -64,11 +69,15 @@ fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>
     }
     let find = |name: &String| {
         let found = backups.iter().find(|backup| backup.name == *name);
-        let found =
-            found.ok_or_else(|| Failure::usage(format!("no backup is called {name:?} in the configuration")))?;
-        Some(found)
-            .filter(can)
-            .ok_or_else(|| Failure::usage(format!("the backup {name:?} does not say what it is made of")).hint(hint))
+        let found = found.ok_or_else(|| {
+            Failure::usage(format!("no backup is called {name:?} in the configuration"))
+        })?;
+        Some(found).filter(can).ok_or_else(|| {
+            Failure::usage(format!(
+                "the backup {name:?} does not say what it is made of"
+            ))
+            .hint(hint)
+        })
     };
     names.iter().map(find).collect()
 }
@@ -86,7 +95,10 @@ async fn export(
         let unread = |error: ReadError| Box::new(error.check(ID, &object));
         let kind = KindOf::named(cluster, name).await.map_err(unread)?;
         let found: Vec<DynamicObject> = kind.list(cluster, namespace).await.map_err(unread)?;
-        let found: Vec<DynamicObject> = found.into_iter().filter(|object| !makes_itself(object)).collect();
+        let found: Vec<DynamicObject> = found
+            .into_iter()
+            .filter(|object| !makes_itself(object))
+            .collect();
         if found.is_empty() {
             // A namespace that does not exist is empty as well.
             return Err(Box::new(
@@ -96,9 +108,20 @@ async fn export(
         }
         live.extend(found);
     }
-    let secret = live.iter().any(|object| object.types.as_ref().is_some_and(|types| types.kind == "Secret"));
+    let secret = live.iter().any(|object| {
+        object
+            .types
+            .as_ref()
+            .is_some_and(|types| types.kind == "Secret")
+    });
     let made = Timestamp::now();
-    let failed = |why: String| Box::new(Check::unknown(ID, &object, format!("was not written: {why}")));
+    let failed = |why: String| {
+        Box::new(Check::unknown(
+            ID,
+            &object,
+            format!("was not written: {why}"),
+        ))
+    };
     let (text, objects) = written(live, &backup.path).map_err(failed)?;
     let permissions = if secret { 0o600 } else { 0o644 };
     replace(&backup.path, text.as_bytes(), permissions).map_err(|error| {
@@ -113,7 +136,10 @@ async fn export(
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            return Err(failed(format!("it is, but its old manifest {} cannot be removed: {error}", stale.display())));
+            return Err(failed(format!(
+                "it is, but its old manifest {} cannot be removed: {error}",
+                stale.display()
+            )));
         }
     }
     item.size_bytes = Some(text.len() as u64);
@@ -131,10 +157,14 @@ async fn export(
 /// The file's text, and what it holds when it is read again: the same as the cluster.
 fn written(live: Vec<DynamicObject>, path: &Path) -> Result<(String, Objects), String> {
     let items: Vec<Value> = live.into_iter().map(clean).collect::<Result<_, _>>()?;
-    let wanted = items.iter().map(|item| Object::of_json(item.clone()).map_err(|trouble| trouble.to_string()));
+    let wanted = items
+        .iter()
+        .map(|item| Object::of_json(item.clone()).map_err(|trouble| trouble.to_string()));
     let wanted: Vec<Object> = wanted.collect::<Result<_, _>>()?;
     let list = json!({"apiVersion": "v1", "items": items, "kind": "List"});
-    let json = path.extension().is_some_and(|extension| extension == "json");
+    let json = path
+        .extension()
+        .is_some_and(|extension| extension == "json");
     let mut text = if json {
         serde_json::to_string_pretty(&list).map_err(|error| error.to_string())?
     } else {
@@ -145,7 +175,8 @@ fn written(live: Vec<DynamicObject>, path: &Path) -> Result<(String, Objects), S
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    let read = manifests::examine(text.as_bytes(), Some(text.len() as u64)).map_err(|trouble| trouble.to_string())?;
+    let read = manifests::examine(text.as_bytes(), Some(text.len() as u64))
+        .map_err(|trouble| trouble.to_string())?;
     if read.all != wanted {
         return Err("what was written does not read as what the cluster has".to_owned());
     }
@@ -155,7 +186,9 @@ fn written(live: Vec<DynamicObject>, path: &Path) -> Result<(String, Objects), S
 /// An object without what only a server makes.
 pub(crate) fn clean(object: DynamicObject) -> Result<Value, String> {
     let mut json = serde_json::to_value(object).map_err(|error| error.to_string())?;
-    let fields = json.as_object_mut().ok_or("an object of the cluster is none")?;
+    let fields = json
+        .as_object_mut()
+        .ok_or("an object of the cluster is none")?;
     fields.remove("status");
     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in [
@@ -165,7 +198,8 @@ pub(crate) fn clean(object: DynamicObject) -> Result<Value, String> {
             "generation",
             "managedFields",
             "selfLink",
-            // It names its owner by UID; restored beside another owner of that name, it would be deleted at once.
+            // It names its owner by UID; restored beside another owner of that name, it would be
+            // deleted at once.
             "ownerReferences",
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
@@ -178,9 +212,15 @@ pub(crate) fn clean(object: DynamicObject) -> Result<Value, String> {
 
 /// Puts a file in the place of another in one step.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".export-").tempfile_in(folder)?;
-    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".export-")
+        .tempfile_in(folder)?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
@@ -214,10 +254,18 @@ mod tests {
         });
         for name in ["x.yaml", "x.json"] {
             let (text, objects) = written(vec![live(&values)], Path::new(name)).expect("written");
-            assert_eq!(objects.all[0].values.len(), values.as_object().expect("a map").len());
-            for field in
-                ["uid", "resourceVersion", "creationTimestamp", "managedFields", "ownerReferences", "generation"]
-            {
+            assert_eq!(
+                objects.all[0].values.len(),
+                values.as_object().expect("a map").len()
+            );
+            for field in [
+                "uid",
+                "resourceVersion",
+                "creationTimestamp",
+                "managedFields",
+                "ownerReferences",
+                "generation",
+            ] {
                 assert!(!text.contains(field), "{field}: {text}");
             }
             assert!(text.contains("labels"), "{text}");
@@ -232,8 +280,18 @@ mod tests {
         std::fs::write(&path, "old").expect("written");
         replace(&path, b"new", 0o600).expect("replaced");
         assert_eq!(std::fs::read(&path).expect("there"), b"new");
-        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path)
+                .expect("there")
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
         replace(&folder.path().join("no/x.yaml"), b"new", 0o600).expect_err("no folder");
-        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 1);
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("readable").count(),
+            1
+        );
     }
 }

@@ -56,8 +56,11 @@ impl Want {
             ));
         }
         let found = dumped.contains(wanted);
-        let message =
-            if found { format!("is of {wanted}") } else { format!("is of {}, and not of {wanted}", dumped.join(", ")) };
+        let message = if found {
+            format!("is of {wanted}")
+        } else {
+            format!("is of {}, and not of {wanted}", dumped.join(", "))
+        };
         Some(
             Check::judge(found, ID, object, message)
                 .hint("dump the database of the configuration, or correct it there"),
@@ -66,12 +69,24 @@ impl Want {
 
     /// Whether all tables that are expected have rows.
     pub(crate) fn tables(&self, tables: &[TableRows], object: &str) -> Option<Check> {
-        let rows = |name: &String| tables.iter().filter(|table| is_table(table, name)).map(|table| table.rows).max();
+        let rows = |name: &String| {
+            tables
+                .iter()
+                .filter(|table| is_table(table, name))
+                .map(|table| table.rows)
+                .max()
+        };
         self.judge(object, "row", |name| rows(name).map(|rows| rows > 0))
     }
 
-    /// Judges what is expected: `there` says whether it is there, and if so whether it holds something.
-    pub(crate) fn judge(&self, object: &str, noun: &str, there: impl Fn(&String) -> Option<bool>) -> Option<Check> {
+    /// Judges what is expected: `there` says whether it is there, and if so whether it holds
+    /// something.
+    pub(crate) fn judge(
+        &self,
+        object: &str,
+        noun: &str,
+        there: impl Fn(&String) -> Option<bool>,
+    ) -> Option<Check> {
         const ID: &str = "backup.expected";
         if self.expect.is_empty() {
             return None;
@@ -81,7 +96,12 @@ impl Want {
             Some(false) => Some(format!("has no {noun} in {name}")),
             Some(true) => None,
         });
-        let message = || format!("has {} that it must", count(self.expect.len() as u64, "thing"));
+        let message = || {
+            format!(
+                "has {} that it must",
+                count(self.expect.len() as u64, "thing")
+            )
+        };
         Some(match wrong {
             None => Check::pass(ID, object, message()),
             Some(wrong) => Check::fail(ID, object, format!("{wrong}, which it must have"))
@@ -92,5 +112,9 @@ impl Want {
 
 /// Whether a table is the one that is named, with its schema or without.
 pub(crate) fn is_table(table: &TableRows, name: &str) -> bool {
-    table.table == name || table.table.rsplit_once('.').is_some_and(|(_, table)| table == name)
+    table.table == name
+        || table
+            .table
+            .rsplit_once('.')
+            .is_some_and(|(_, table)| table == name)
 }

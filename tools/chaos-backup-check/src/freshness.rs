@@ -1,8 +1,9 @@
 //! How old is a backup, and is that too old?
 //!
-//! A file's modification time is not enough: copying a file without `-p` makes it young. So the age counts
-//! from the time in its manifest, or else from the older of the modification time and the stamp in its name. The time in the
-//! header of a PostgreSQL dump is no help: it is local time without its zone.
+//! A file's modification time is not enough: copying a file without `-p` makes it young. So the age
+//! counts from the time in its manifest, or else from the older of the modification time and the
+//! stamp in its name. The time in the header of a PostgreSQL dump is no help: it is local time
+//! without its zone.
 
 use chaos_common::config::{Backup, Span};
 use chaos_common::exit::Failure;
@@ -58,47 +59,88 @@ pub(crate) fn made(modified: Timestamp, stamp: Option<Stamp>) -> (Timestamp, &'s
 }
 
 /// Judges the age. `modified` is the file's modification time.
-pub(crate) fn judge(now: Timestamp, modified: Timestamp, stamp: Option<Stamp>, due: &Due) -> Freshness {
+pub(crate) fn judge(
+    now: Timestamp,
+    modified: Timestamp,
+    stamp: Option<Stamp>,
+    due: &Due,
+) -> Freshness {
     let (made, by) = made(modified, stamp);
-    let named_later = stamp.map(|stamp| stamp.earliest).filter(|earliest| from_future(now, *earliest));
+    let named_later = stamp
+        .map(|stamp| stamp.earliest)
+        .filter(|earliest| from_future(now, *earliest));
     let unknown = if from_future(now, modified) {
-        Some(format!("its modification time {} is in the future: a clock is wrong", Time(modified).human()))
+        Some(format!(
+            "its modification time {} is in the future: a clock is wrong",
+            Time(modified).human()
+        ))
     } else {
-        named_later.map(|earliest| format!("its name says {} or later, which is in the future", Time(earliest).human()))
+        named_later.map(|earliest| {
+            format!(
+                "its name says {} or later, which is in the future",
+                Time(earliest).human()
+            )
+        })
     };
     judged(now, made, by, unknown, due)
 }
 
 /// Judges the age of a backup that is what its manifest says; `made` is the manifest's time.
 pub(crate) fn judge_sealed(now: Timestamp, made: Timestamp, due: &Due) -> Freshness {
-    let unknown = from_future(now, made)
-        .then(|| format!("its manifest says {}, which is in the future: a clock is wrong", Time(made).human()));
+    let unknown = from_future(now, made).then(|| {
+        format!(
+            "its manifest says {}, which is in the future: a clock is wrong",
+            Time(made).human()
+        )
+    });
     judged(now, made, "by its manifest", unknown, due)
 }
 
 /// Judges the age of a volume's snapshot; `made` is when its driver says that it was taken.
 pub(crate) fn judge_snapshot(now: Timestamp, made: Timestamp, due: &Due) -> Freshness {
-    let unknown = from_future(now, made)
-        .then(|| format!("its driver says {}, which is in the future: a clock is wrong", Time(made).human()));
+    let unknown = from_future(now, made).then(|| {
+        format!(
+            "its driver says {}, which is in the future: a clock is wrong",
+            Time(made).human()
+        )
+    });
     judged(now, made, "by its driver", unknown, due)
 }
 
 fn from_future(now: Timestamp, moment: Timestamp) -> bool {
-    now.checked_add(CLOCK_SKEW).is_ok_and(|future| moment > future)
+    now.checked_add(CLOCK_SKEW)
+        .is_ok_and(|future| moment > future)
 }
 
-fn judged(now: Timestamp, made: Timestamp, by: &str, unknown: Option<String>, due: &Due) -> Freshness {
+fn judged(
+    now: Timestamp,
+    made: Timestamp,
+    by: &str,
+    unknown: Option<String>,
+    due: &Due,
+) -> Freshness {
     let age_s = now.as_second() - made.as_second();
     let age = Span::seconds(u64::try_from(age_s).unwrap_or(0));
     let human = Time(made).human();
     let (status, message) = if age_s > due.max_age_s() {
-        (Status::Fail, format!("was made at {human} {by}: {age} ago, and {}", due.why))
+        (
+            Status::Fail,
+            format!("was made at {human} {by}: {age} ago, and {}", due.why),
+        )
     } else if let Some(unknown) = unknown {
         (Status::Unknown, unknown)
     } else {
-        (Status::Pass, format!("was made at {human} {by}: {age} ago, and {}", due.why))
+        (
+            Status::Pass,
+            format!("was made at {human} {by}: {age} ago, and {}", due.why),
+        )
     };
-    Freshness { made: Time(made), age_s, status, message }
+    Freshness {
+        made: Time(made),
+        age_s,
+        status,
+        message,
+    }
 }
 
 /// How old a backup may be, and why.
@@ -111,15 +153,24 @@ pub(crate) struct Due {
 impl Due {
     /// By the configuration: a limit, or the last time of a schedule.
     pub(crate) fn of(backup: &Backup, now: Timestamp) -> Due {
-        let schedule = backup.schedule.as_deref().and_then(|schedule| parse(schedule).ok());
+        let schedule = backup
+            .schedule
+            .as_deref()
+            .and_then(|schedule| parse(schedule).ok());
         let last = schedule.and_then(|schedule| last(&schedule, &now.to_zoned(TimeZone::system())));
         match last {
             Some(last) => {
                 let age = now.as_second() - last.timestamp().as_second();
                 let max_age = Span::seconds(u64::try_from(age).unwrap_or(0));
-                Due { max_age, why: format!("one was due at {}", last.strftime("%Y-%m-%d %H:%M:%S %Z")) }
+                Due {
+                    max_age,
+                    why: format!("one was due at {}", last.strftime("%Y-%m-%d %H:%M:%S %Z")),
+                }
             }
-            None => Due { max_age: backup.max_age, why: format!("{} is the limit", backup.max_age) },
+            None => Due {
+                max_age: backup.max_age,
+                why: format!("{} is the limit", backup.max_age),
+            },
         }
     }
 
@@ -131,19 +182,30 @@ impl Due {
 
 /// Whether the schedules of the configuration are cron expressions.
 pub(crate) fn check_schedules(backups: &[Backup]) -> Result<(), Failure> {
-    for (backup, schedule) in backups.iter().filter_map(|backup| Some((backup, backup.schedule.as_deref()?))) {
+    for (backup, schedule) in backups
+        .iter()
+        .filter_map(|backup| Some((backup, backup.schedule.as_deref()?)))
+    {
         let wrong = |why: String| {
-            Failure::usage(format!("the schedule {schedule:?} of backup {:?} {why}", backup.name))
-                .hint("write it as in a crontab: minute hour day month weekday, such as 30 2 * * *")
+            Failure::usage(format!(
+                "the schedule {schedule:?} of backup {:?} {why}",
+                backup.name
+            ))
+            .hint("write it as in a crontab: minute hour day month weekday, such as 30 2 * * *")
         };
-        let cron = parse(schedule).map_err(|error| wrong(format!("is no cron expression: {error}")))?;
-        last(&cron, &Zoned::now()).ok_or_else(|| wrong("names no time that ever was".to_owned()))?;
+        let cron =
+            parse(schedule).map_err(|error| wrong(format!("is no cron expression: {error}")))?;
+        last(&cron, &Zoned::now())
+            .ok_or_else(|| wrong("names no time that ever was".to_owned()))?;
     }
     Ok(())
 }
 
 fn parse(schedule: &str) -> Result<Cron, CronError> {
-    CronParser::builder().seconds(Seconds::Disallowed).build().parse(schedule)
+    CronParser::builder()
+        .seconds(Seconds::Disallowed)
+        .build()
+        .parse(schedule)
 }
 
 /// The last time of a schedule that must have left a backup by now.
@@ -176,15 +238,24 @@ fn stamp_at(text: &[u8]) -> Option<Stamp> {
     if let Some((hour, minute, second, zulu)) = time_of_day(rest) {
         let moment = utc(date(hour, minute, second)?)?;
         if zulu {
-            return Some(Stamp { earliest: moment, latest: moment });
+            return Some(Stamp {
+                earliest: moment,
+                latest: moment,
+            });
         }
-        return Some(Stamp { earliest: moment - AHEAD, latest: moment + BEHIND });
+        return Some(Stamp {
+            earliest: moment - AHEAD,
+            latest: moment + BEHIND,
+        });
     }
     if rest.first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
     let start = utc(midnight)?;
-    Some(Stamp { earliest: start - AHEAD, latest: start + DAY + BEHIND })
+    Some(Stamp {
+        earliest: start - AHEAD,
+        latest: start + DAY + BEHIND,
+    })
 }
 
 /// Hour, minute, second, and whether the zone is UTC.
@@ -193,7 +264,11 @@ fn time_of_day(text: &[u8]) -> Option<(i8, i8, i8, bool)> {
     let (hour, rest) = two_digits(text)?;
     let (separated, rest) = separator(rest, b":-_.");
     let (minute, rest) = two_digits(rest)?;
-    let with_second = if separated { separator(rest, b":-_.").1 } else { rest };
+    let with_second = if separated {
+        separator(rest, b":-_.").1
+    } else {
+        rest
+    };
     let (second, rest) = two_digits(with_second).unwrap_or((0, rest));
     if rest.first().is_some_and(u8::is_ascii_digit) || hour > 23 || minute > 59 || second > 59 {
         return None;
@@ -203,13 +278,17 @@ fn time_of_day(text: &[u8]) -> Option<(i8, i8, i8, bool)> {
 }
 
 fn utc(time: DateTime) -> Option<Timestamp> {
-    time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    time.to_zoned(TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 fn digits(text: &[u8], number: usize) -> Option<(i16, &[u8])> {
     let (digits, rest) = text.split_at_checked(number)?;
     let all = digits.iter().all(u8::is_ascii_digit);
-    let value = digits.iter().fold(0_i16, |value, digit| value * 10 + i16::from(digit.wrapping_sub(b'0') & 15));
+    let value = digits.iter().fold(0_i16, |value, digit| {
+        value * 10 + i16::from(digit.wrapping_sub(b'0') & 15)
+    });
     all.then_some((value, rest))
 }
 
@@ -245,7 +324,10 @@ mod tests {
     }
 
     fn limit() -> Due {
-        Due { max_age: Span::seconds(86_400), why: "24h is the limit".to_owned() }
+        Due {
+            max_age: Span::seconds(86_400),
+            why: "24h is the limit".to_owned(),
+        }
     }
 
     #[test]
@@ -261,21 +343,44 @@ mod tests {
     fn a_schedule_says_when_the_last_one_was_due() {
         let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
         let due = |schedule, now: &str| {
-            let last = last(&parse(schedule).expect("a schedule"), &time(now).to_zoned(berlin.clone()));
+            let last = last(
+                &parse(schedule).expect("a schedule"),
+                &time(now).to_zoned(berlin.clone()),
+            );
             last.expect("a time").timestamp().to_string()
         };
-        assert_eq!(due("30 2 * * *", "2026-11-22T16:00:00Z"), "2026-11-22T01:30:00Z");
-        assert_eq!(due("30 2 * * *", "2026-11-22T02:29:00Z"), "2026-11-21T01:30:00Z", "an hour to make it");
-        assert_eq!(due("30 2 * * *", "2026-11-22T02:30:00Z"), "2026-11-22T01:30:00Z");
-        assert_eq!(due("0 3 * * 1-5", "2026-11-22T16:00:00Z"), "2026-11-20T02:00:00Z", "not on Sunday");
-        assert_eq!(due("30 2 * * *", "2026-07-22T16:00:00Z"), "2026-07-22T00:30:00Z", "summer time");
+        assert_eq!(
+            due("30 2 * * *", "2026-11-22T16:00:00Z"),
+            "2026-11-22T01:30:00Z"
+        );
+        assert_eq!(
+            due("30 2 * * *", "2026-11-22T02:29:00Z"),
+            "2026-11-21T01:30:00Z",
+            "an hour to make it"
+        );
+        assert_eq!(
+            due("30 2 * * *", "2026-11-22T02:30:00Z"),
+            "2026-11-22T01:30:00Z"
+        );
+        assert_eq!(
+            due("0 3 * * 1-5", "2026-11-22T16:00:00Z"),
+            "2026-11-20T02:00:00Z",
+            "not on Sunday"
+        );
+        assert_eq!(
+            due("30 2 * * *", "2026-07-22T16:00:00Z"),
+            "2026-07-22T00:30:00Z",
+            "summer time"
+        );
         for wrong in ["", "every day", "61 * * * *", "0 0 2 * * *"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 
     fn exact(name: &str) -> Option<String> {
-        stamp(name).filter(|stamp| stamp.earliest == stamp.latest).map(|stamp| stamp.latest.to_string())
+        stamp(name)
+            .filter(|stamp| stamp.earliest == stamp.latest)
+            .map(|stamp| stamp.latest.to_string())
     }
 
     #[test]
@@ -288,7 +393,11 @@ mod tests {
             "x.20261122-160000UTC.dump",
             "x-20261122T1600Z",
         ] {
-            assert_eq!(exact(name).as_deref(), Some("2026-11-22T16:00:00Z"), "{name}");
+            assert_eq!(
+                exact(name).as_deref(),
+                Some("2026-11-22T16:00:00Z"),
+                "{name}"
+            );
         }
     }
 
@@ -301,13 +410,23 @@ mod tests {
         assert_eq!(day.earliest, time("2026-11-21T10:00:00Z"));
         assert_eq!(day.latest, time("2026-11-23T12:00:00Z"));
         assert_eq!(stamp("db-2026-11-22.dump"), Some(day));
-        assert_eq!(stamp("db-2026-11-22.10.dump").map(|s| s.latest), Some(day.latest), "10 is no time of day");
+        assert_eq!(
+            stamp("db-2026-11-22.10.dump").map(|s| s.latest),
+            Some(day.latest),
+            "10 is no time of day"
+        );
     }
 
     #[test]
     fn numbers_that_are_no_date_are_no_stamp() {
-        for name in ["latest.dump", "db-20261322.dump", "db-123456789.dump", "app-1.2.3.tar", "2026-02-30.dump", "1-2"]
-        {
+        for name in [
+            "latest.dump",
+            "db-20261322.dump",
+            "db-123456789.dump",
+            "app-1.2.3.tar",
+            "2026-02-30.dump",
+            "1-2",
+        ] {
             assert_eq!(stamp(name), None, "{name}");
         }
     }
@@ -320,22 +439,50 @@ mod tests {
         assert_eq!((fresh.status, fresh.age_s), (Status::Pass, 3660));
         let touched = judge("2026-11-22T15:59:00Z", "db-20261120T000000Z.dump");
         assert_eq!(touched.status, Status::Fail);
-        assert!(touched.message.contains("by its name"), "{}", touched.message);
+        assert!(
+            touched.message.contains("by its name"),
+            "{}",
+            touched.message
+        );
         let old = judge("2026-11-21T15:59:59Z", "db.dump");
         assert_eq!((old.status, old.age_s), (Status::Fail, 86_401));
-        assert_eq!(judge("2026-11-21T16:00:00Z", "db.dump").status, Status::Pass, "the limit itself passes");
-        assert_eq!(judge("2026-11-22T15:00:00Z", "db-2026-11-20.dump").status, Status::Fail);
-        assert_eq!(judge("2026-11-22T15:00:00Z", "db-2026-11-22.dump").status, Status::Pass);
-        assert_eq!(judge("2026-11-22T15:00:00Z", "db-2026-11-23.dump").status, Status::Pass, "today in Kiribati");
+        assert_eq!(
+            judge("2026-11-21T16:00:00Z", "db.dump").status,
+            Status::Pass,
+            "the limit itself passes"
+        );
+        assert_eq!(
+            judge("2026-11-22T15:00:00Z", "db-2026-11-20.dump").status,
+            Status::Fail
+        );
+        assert_eq!(
+            judge("2026-11-22T15:00:00Z", "db-2026-11-22.dump").status,
+            Status::Pass
+        );
+        assert_eq!(
+            judge("2026-11-22T15:00:00Z", "db-2026-11-23.dump").status,
+            Status::Pass,
+            "today in Kiribati"
+        );
     }
 
     #[test]
     fn the_future_is_unknown_and_does_not_hide_old_age() {
         let now = time("2026-11-22T16:00:00Z");
         let status = |modified, name| judge(now, time(modified), stamp(name), &limit()).status;
-        assert_eq!(status("2026-11-22T16:00:30Z", "db.dump"), Status::Pass, "clocks differ a little");
+        assert_eq!(
+            status("2026-11-22T16:00:30Z", "db.dump"),
+            Status::Pass,
+            "clocks differ a little"
+        );
         assert_eq!(status("2026-11-22T16:01:01Z", "db.dump"), Status::Unknown);
-        assert_eq!(status("2026-11-22T15:00:00Z", "db-20261124T000000Z.dump"), Status::Unknown);
-        assert_eq!(status("2027-11-22T15:00:00Z", "db-20261101T000000Z.dump"), Status::Fail);
+        assert_eq!(
+            status("2026-11-22T15:00:00Z", "db-20261124T000000Z.dump"),
+            Status::Unknown
+        );
+        assert_eq!(
+            status("2027-11-22T15:00:00Z", "db-20261101T000000Z.dump"),
+            Status::Fail
+        );
     }
 }

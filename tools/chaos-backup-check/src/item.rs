@@ -39,22 +39,42 @@ pub(crate) fn unseen(backup: &Backup) -> BackupItem {
 }
 
 /// Looks at one backup, and at what proves that it restores.
-pub(crate) fn examine(backup: &Backup, now: Timestamp, context: &Context) -> (BackupItem, Vec<Check>) {
+pub(crate) fn examine(
+    backup: &Backup,
+    now: Timestamp,
+    context: &Context,
+) -> (BackupItem, Vec<Check>) {
     let (mut item, mut checks) = look(backup, now, context);
     if backup.kind == BackupKind::VolumeSnapshot {
         checks.push(
-            Check::skipped(evidence::ID, &item.path, "is a volume's snapshot, which no drill restores")
-                .hint("make a claim of it in a namespace for trials, and start the database on that"),
+            Check::skipped(
+                evidence::ID,
+                &item.path,
+                "is a volume's snapshot, which no drill restores",
+            )
+            .hint("make a claim of it in a namespace for trials, and start the database on that"),
         );
         return (item, checks);
     }
-    checks.push(evidence::check(&context.config, &context.namespace, &mut item, Time(now)));
+    checks.push(evidence::check(
+        &context.config,
+        &context.namespace,
+        &mut item,
+        Time(now),
+    ));
     (item, checks)
 }
 
 /// Reads one backup to its end, whatever its age and what the cluster has now.
-pub(crate) fn read_whole(backup: &Backup, now: Timestamp, context: &Context) -> (BackupItem, Vec<Check>) {
-    let alone = Backup { live: false, ..backup.clone() };
+pub(crate) fn read_whole(
+    backup: &Backup,
+    now: Timestamp,
+    context: &Context,
+) -> (BackupItem, Vec<Check>) {
+    let alone = Backup {
+        live: false,
+        ..backup.clone()
+    };
     let (item, mut checks) = look(&alone, now, context);
     checks.retain(|check| !matches!(check.id.as_str(), FRESH | LIVE));
     (item, checks)
@@ -73,40 +93,90 @@ fn look(backup: &Backup, now: Timestamp, context: &Context) -> (BackupItem, Vec<
         Ok(found) => found,
         Err(absent) => {
             let skipped = |id| Check::skipped(id, &object, "there is no file to look at");
-            return (item, vec![absent.check(PRESENT, &object), skipped(FRESH), skipped(COMPLETE)]);
+            return (
+                item,
+                vec![
+                    absent.check(PRESENT, &object),
+                    skipped(FRESH),
+                    skipped(COMPLETE),
+                ],
+            );
         }
     };
     let size = found.before.size;
     item.resolved.clone_from(&found.resolved);
     item.size_bytes = Some(size);
-    let leads = if matches!(backup.place(), Ok(Place::S3 { .. })) { "the newest is" } else { "a link to" };
-    let to = item.resolved.as_ref().map(|path| format!(", {leads} {path}")).unwrap_or_default();
-    let mut checks = vec![Check::pass(PRESENT, &object, format!("{} of {size} bytes{to}", found.noun))];
+    let leads = if matches!(backup.place(), Ok(Place::S3 { .. })) {
+        "the newest is"
+    } else {
+        "a link to"
+    };
+    let to = item
+        .resolved
+        .as_ref()
+        .map(|path| format!(", {leads} {path}"))
+        .unwrap_or_default();
+    let mut checks = vec![Check::pass(
+        PRESENT,
+        &object,
+        format!("{} of {size} bytes{to}", found.noun),
+    )];
     let manifest = found.manifest();
     let mut read = Vec::new();
     let objects = complete(&found, backup, context, &mut item, &mut read, &manifest);
-    let sealed = read.iter().any(|check| check.id == SEALED && check.status == Status::Pass);
-    let sealed = manifest.ok().flatten().filter(|_| sealed).map(|manifest| manifest.made.0);
+    let sealed = read
+        .iter()
+        .any(|check| check.id == SEALED && check.status == Status::Pass);
+    let sealed = manifest
+        .ok()
+        .flatten()
+        .filter(|_| sealed)
+        .map(|manifest| manifest.made.0);
     checks.push(fresh(&found, now, sealed, &due, &mut item));
     checks.extend(read);
     if !found.folder {
         let neighbours = found.source().neighbours();
-        checks.extend(previous::check(&found.name, neighbours, size, found.before.modified, &object));
+        checks.extend(previous::check(
+            &found.name,
+            neighbours,
+            size,
+            found.before.modified,
+            &object,
+        ));
     }
     if let Some(objects) = objects.filter(|_| backup.kind == BackupKind::Kubernetes) {
         let made = item.made.map(|made| made.0);
-        let live = live::check(&context.access, &context.namespace, backup, &objects, made, &object);
+        let live = live::check(
+            &context.access,
+            &context.namespace,
+            backup,
+            &objects,
+            made,
+            &object,
+        );
         checks.push(cli::block_on(live));
     }
     (item, checks)
 }
 
-fn fresh(found: &Found, now: Timestamp, sealed: Option<Timestamp>, due: &Due, item: &mut BackupItem) -> Check {
+fn fresh(
+    found: &Found,
+    now: Timestamp,
+    sealed: Option<Timestamp>,
+    due: &Due,
+    item: &mut BackupItem,
+) -> Check {
     let object = &item.path;
     let judged = match (sealed, found.modified()) {
         (Some(made), _) => freshness::judge_sealed(now, made, due),
         (None, Some(modified)) => freshness::judge(now, modified, found.stamp(), due),
-        (None, None) => return Check::unknown(FRESH, object, "the file system gives it no modification time"),
+        (None, None) => {
+            return Check::unknown(
+                FRESH,
+                object,
+                "the file system gives it no modification time",
+            );
+        }
     };
     aged(judged, item)
 }
@@ -129,8 +199,14 @@ fn complete(
         std::thread::sleep(SETTLE);
     }
     let read = match found.written_meanwhile() {
-        Some(change) => Err(Check::unknown(COMPLETE, object, format!("is still being written: {change}"))
-            .hint("check again when the backup has ended; write to another name and rename at the end")),
+        Some(change) => Err(Check::unknown(
+            COMPLETE,
+            object,
+            format!("is still being written: {change}"),
+        )
+        .hint(
+            "check again when the backup has ended; write to another name and rename at the end",
+        )),
         None => read.map_err(|trouble| match trouble {
             Trouble::Damaged(why) => Check::fail(COMPLETE, object, why)
                 .hint("do not count on this file: make a new backup, and keep the last good one"),
@@ -157,37 +233,62 @@ fn complete(
 /// What a backup has to hold.
 pub(crate) fn want(backup: &Backup, config: &Config) -> Want {
     let postgres = backup.kind == BackupKind::Postgres;
-    let database = backup.database.clone().or_else(|| Some(config.database.as_ref()?.name.clone()));
-    Want { database: database.filter(|_| postgres), expect: backup.expect.clone() }
+    let database = backup
+        .database
+        .clone()
+        .or_else(|| Some(config.database.as_ref()?.name.clone()));
+    Want {
+        database: database.filter(|_| postgres),
+        expect: backup.expect.clone(),
+    }
 }
 
 /// Whether the backup is what it was when it was sealed.
-fn sealed(verified: &Verified, object: &str, manifest: &Result<Option<Manifest>, Trouble>) -> Check {
+fn sealed(
+    verified: &Verified,
+    object: &str,
+    manifest: &Result<Option<Manifest>, Trouble>,
+) -> Check {
     let manifest = match manifest {
         Ok(Some(manifest)) => manifest,
         Ok(None) => {
             return Check::skipped(
                 SEALED,
                 object,
-                format!("has no manifest, without which this goes unseen: {}", verified.found.limit),
+                format!(
+                    "has no manifest, without which this goes unseen: {}",
+                    verified.found.limit
+                ),
             )
             .hint("run chaos-backup-check seal on each backup right after it is made");
         }
         Err(trouble) => return Check::unknown(SEALED, object, trouble.to_string()),
     };
     match manifest.differs(verified.size_bytes, &verified.blake3) {
-        None => Check::pass(SEALED, object, format!("is what was sealed at {}", manifest.sealed.human())),
-        Some(why) => {
-            Check::fail(SEALED, object, format!("is not what was sealed at {}: it {why}", manifest.sealed.human()))
-                .hint("find out what changed it; restore the file from another copy, or make a new backup")
-        }
+        None => Check::pass(
+            SEALED,
+            object,
+            format!("is what was sealed at {}", manifest.sealed.human()),
+        ),
+        Some(why) => Check::fail(
+            SEALED,
+            object,
+            format!(
+                "is not what was sealed at {}: it {why}",
+                manifest.sealed.human()
+            ),
+        )
+        .hint("find out what changed it; restore the file from another copy, or make a new backup"),
     }
 }
 
 impl Found {
     /// Whether it was written to just now.
     fn is_young(&self) -> bool {
-        let age = self.before.modified.and_then(|modified| modified.elapsed().ok());
+        let age = self
+            .before
+            .modified
+            .and_then(|modified| modified.elapsed().ok());
         age.is_some_and(|age| age < YOUNG)
     }
 }
@@ -238,12 +339,25 @@ mod tests {
         };
         let (mut item, checks) = examine(&backup, Timestamp::now(), &context());
         assert_eq!(Verdict::of(&checks), Verdict::Pass, "{checks:?}");
-        let found = source::find(&backup, &context()).map_err(|absent| absent.why).expect("there");
+        let found = source::find(&backup, &context())
+            .map_err(|absent| absent.why)
+            .expect("there");
         let mut file = File::options().append(true).open(&path).expect("open");
         file.write_all(b"# more\n").expect("written");
         let mut checks = Vec::new();
-        complete(&found, &backup, &context(), &mut item, &mut checks, &Ok(None));
+        complete(
+            &found,
+            &backup,
+            &context(),
+            &mut item,
+            &mut checks,
+            &Ok(None),
+        );
         assert_eq!(checks[0].status, Status::Unknown);
-        assert!(checks[0].message.contains("still being written"), "{}", checks[0].message);
+        assert!(
+            checks[0].message.contains("still being written"),
+            "{}",
+            checks[0].message
+        );
     }
 }

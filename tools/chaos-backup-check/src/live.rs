@@ -1,5 +1,6 @@
-//! A backup of a cluster's configuration, held against the cluster: what is missing, what is left over,
-//! which values have changed. Values are compared by their digests, and named by their keys alone.
+//! A backup of a cluster's configuration, held against the cluster: what is missing, what is left
+//! over, which values have changed. Values are compared by their digests, and named by their keys
+//! alone.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,14 +41,24 @@ pub(crate) async fn check(
     object: &str,
 ) -> Check {
     if !backup.live {
-        return Check::skipped(ID, object, "is not to be held against the cluster (live = false)");
+        return Check::skipped(
+            ID,
+            object,
+            "is not to be held against the cluster (live = false)",
+        );
     }
     let cluster = match Cluster::connect(access).await {
         Ok(cluster) => cluster,
         Err(error)
-            if error.kind == ReadErrorKind::Access && access.context.is_none() && access.kubeconfig.is_none() =>
+            if error.kind == ReadErrorKind::Access
+                && access.context.is_none()
+                && access.kubeconfig.is_none() =>
         {
-            return Check::skipped(ID, object, format!("is not held against the cluster: {error}"));
+            return Check::skipped(
+                ID,
+                object,
+                format!("is not held against the cluster: {error}"),
+            );
         }
         Err(error) => return error.check(ID, object),
     };
@@ -64,21 +75,36 @@ pub(crate) async fn check(
 }
 
 /// The objects of the cluster of the kinds that the backup holds or should hold.
-async fn read(cluster: &Cluster, namespace: &str, backup: &Backup, objects: &[Object]) -> Result<Vec<Live>, ReadError> {
+async fn read(
+    cluster: &Cluster,
+    namespace: &str,
+    backup: &Backup,
+    objects: &[Object],
+) -> Result<Vec<Live>, ReadError> {
     let mut wanted: BTreeMap<(String, String), KindOf> = BTreeMap::new();
     for name in &backup.resources {
         let kind = KindOf::named(cluster, name).await?;
-        wanted.insert((kind.resource.api_version.clone(), kind.resource.kind.clone()), kind);
+        wanted.insert(
+            (
+                kind.resource.api_version.clone(),
+                kind.resource.kind.clone(),
+            ),
+            kind,
+        );
     }
     for object in objects {
-        if let Entry::Vacant(entry) = wanted.entry((object.api_version.clone(), object.kind.clone())) {
+        if let Entry::Vacant(entry) =
+            wanted.entry((object.api_version.clone(), object.kind.clone()))
+        {
             entry.insert(KindOf::of(cluster, &object.api_version, &object.kind).await?);
         }
     }
     let mut live = Vec::new();
     for ((_, name), kind) in &wanted {
         let own = objects.iter().filter(|object| object.kind == *name);
-        let mut namespaces: BTreeSet<&str> = own.filter_map(|object| object.namespace.as_deref()).collect();
+        let mut namespaces: BTreeSet<&str> = own
+            .filter_map(|object| object.namespace.as_deref())
+            .collect();
         if namespaces.is_empty() || !kind.namespaced {
             namespaces = BTreeSet::from([namespace]);
         }
@@ -94,25 +120,63 @@ async fn read(cluster: &Cluster, namespace: &str, backup: &Backup, objects: &[Ob
 impl Live {
     /// `ours` says that the whole of its namespace belongs into the backup.
     fn of(object: DynamicObject, ours: bool) -> Result<Live, ReadError> {
-        let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        let fields = object.metadata.managed_fields.as_deref().unwrap_or_default();
-        let written = fields.iter().filter_map(|field| field.time.as_ref().map(|time| time.0));
+        let created = object
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| time.0);
+        let fields = object
+            .metadata
+            .managed_fields
+            .as_deref()
+            .unwrap_or_default();
+        let written = fields
+            .iter()
+            .filter_map(|field| field.time.as_ref().map(|time| time.0));
         let changed = written.chain(created).max();
-        let owned = object.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true));
-        let needed = ours && !owned && !makes_itself(&object) && object.metadata.deletion_timestamp.is_none();
+        let owned = object
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .any(|owner| owner.controller == Some(true));
+        let needed = ours
+            && !owned
+            && !makes_itself(&object)
+            && object.metadata.deletion_timestamp.is_none();
         let what = "read an object of the cluster";
-        let json = serde_json::to_value(object).map_err(|error| ReadError::other(what, error.to_string()))?;
-        let object = Object::of_json(json).map_err(|trouble| ReadError::other(what, trouble.to_string()))?;
-        Ok(Live { object, created, changed, needed })
+        let json = serde_json::to_value(object)
+            .map_err(|error| ReadError::other(what, error.to_string()))?;
+        let object =
+            Object::of_json(json).map_err(|trouble| ReadError::other(what, trouble.to_string()))?;
+        Ok(Live {
+            object,
+            created,
+            changed,
+            needed,
+        })
     }
 }
 
 /// What the differences mean. One that the cluster had before the backup was made is a fault of the
 /// backup; one that came later, or of which that can't be told, is a change since.
-fn judge(objects: &[Object], live: &[Live], namespace: &str, made: Option<Timestamp>) -> (Status, String) {
+fn judge(
+    objects: &[Object],
+    live: &[Live],
+    namespace: &str,
+    made: Option<Timestamp>,
+) -> (Status, String) {
     let key = |object: &Object| {
-        let of = object.namespace.clone().unwrap_or_else(|| namespace.to_owned());
-        (object.group().to_owned(), object.kind.clone(), of, object.name.clone())
+        let of = object
+            .namespace
+            .clone()
+            .unwrap_or_else(|| namespace.to_owned());
+        (
+            object.group().to_owned(),
+            object.kind.clone(),
+            of,
+            object.name.clone(),
+        )
     };
     let named = |object: &Object| format!("{} {}", object.kind, object.name);
     let before = |time: Option<Timestamp>| {
@@ -126,33 +190,47 @@ fn judge(objects: &[Object], live: &[Live], namespace: &str, made: Option<Timest
         match kept.get(&key(&one.object)) {
             None if !one.needed => {}
             None if before(one.created) => {
-                faults.push(format!("{} is not in it, and was there before", named(&one.object)));
+                faults.push(format!(
+                    "{} is not in it, and was there before",
+                    named(&one.object)
+                ));
             }
             None => changes.push(format!("{} is new since", named(&one.object))),
             Some(kept) => match keys(kept, &one.object) {
                 None => same += 1,
                 Some(keys) if before(one.changed) => {
-                    faults.push(format!("{} differs ({keys}), and has not changed since", named(&one.object)));
+                    faults.push(format!(
+                        "{} differs ({keys}), and has not changed since",
+                        named(&one.object)
+                    ));
                 }
                 Some(keys) => changes.push(format!("{} has changed ({keys})", named(&one.object))),
             },
         }
     }
-    let gone = objects.iter().filter(|object| !there.contains(&key(object)) && !recreated(object));
+    let gone = objects
+        .iter()
+        .filter(|object| !there.contains(&key(object)) && !recreated(object));
     changes.extend(gone.map(|object| format!("{} is no more in the cluster", named(object))));
     let status = match (faults.is_empty(), changes.is_empty()) {
         (false, _) => Status::Fail,
         (true, false) => Status::Warn,
         (true, true) => Status::Pass,
     };
-    let when = made.map_or(String::new(), |made| format!(" (made at {})", Time(made).human()));
+    let when = made.map_or(String::new(), |made| {
+        format!(" (made at {})", Time(made).human())
+    });
     let same = count(same, "object");
     if status == Status::Pass {
         return (status, format!("{same} as in the cluster"));
     }
     let all: Vec<String> = faults.into_iter().chain(changes).collect();
     let more = all.len().saturating_sub(TOLD);
-    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(", and {more} more")
+    } else {
+        String::new()
+    };
     (
         status,
         format!(
@@ -178,7 +256,11 @@ fn keys(kept: &Object, live: &Object) -> Option<String> {
     };
     let words: Vec<String> = all.iter().filter_map(word).collect();
     let more = words.len().saturating_sub(TOLD);
-    let more = if more > 0 { format!(", {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(", {more} more")
+    } else {
+        String::new()
+    };
     (!words.is_empty()).then(|| format!("{}{more}", words[..words.len().min(TOLD)].join(", ")))
 }
 
@@ -192,7 +274,10 @@ mod tests {
             kind: "Secret".into(),
             namespace: Some("shop".into()),
             name: name.into(),
-            values: values.iter().map(|(key, value)| ((*key).to_owned(), [*value; 32])).collect(),
+            values: values
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), [*value; 32]))
+                .collect(),
             server_made: Vec::new(),
         }
     }
@@ -202,7 +287,12 @@ mod tests {
     }
 
     fn live(object: Object, created: &str, changed: &str) -> Live {
-        Live { object, created: Some(at(created)), changed: Some(at(changed)), needed: true }
+        Live {
+            object,
+            created: Some(at(created)),
+            changed: Some(at(changed)),
+            needed: true,
+        }
     }
 
     const OLD: &str = "2026-11-20T00:00:00Z";
@@ -215,21 +305,37 @@ mod tests {
 
     #[test]
     fn the_same_passes_whatever_its_age() {
-        let kept = Object { namespace: None, ..object("a", &[("k", 1)]) };
+        let kept = Object {
+            namespace: None,
+            ..object("a", &[("k", 1)])
+        };
         let (status, message) = judged(&[kept], &[live(object("a", &[("k", 1)]), OLD, NEW)]);
-        assert_eq!((status, message.as_str()), (Status::Pass, "1 object as in the cluster"));
+        assert_eq!(
+            (status, message.as_str()),
+            (Status::Pass, "1 object as in the cluster")
+        );
     }
 
     #[test]
     fn what_the_backup_should_have_had_fails_and_what_came_later_warns() {
         let (status, message) = judged(&[], &[live(object("a", &[]), OLD, OLD)]);
         assert_eq!(status, Status::Fail, "{message}");
-        assert!(message.contains("Secret a is not in it, and was there before"), "{message}");
+        assert!(
+            message.contains("Secret a is not in it, and was there before"),
+            "{message}"
+        );
         let (status, message) = judged(&[], &[live(object("a", &[]), NEW, NEW)]);
         assert_eq!(status, Status::Warn, "{message}");
         let skew = "2026-11-20T23:59:30Z";
-        assert_eq!(judged(&[], &[live(object("a", &[]), skew, skew)]).0, Status::Warn, "clocks differ a little");
-        let not_needed = Live { needed: false, ..live(object("a", &[]), OLD, OLD) };
+        assert_eq!(
+            judged(&[], &[live(object("a", &[]), skew, skew)]).0,
+            Status::Warn,
+            "clocks differ a little"
+        );
+        let not_needed = Live {
+            needed: false,
+            ..live(object("a", &[]), OLD, OLD)
+        };
         assert_eq!(judged(&[], &[not_needed]).0, Status::Pass);
     }
 
@@ -254,14 +360,24 @@ mod tests {
     fn what_is_gone_from_the_cluster_warns() {
         let (status, message) = judged(&[object("a", &[])], &[]);
         assert_eq!(status, Status::Warn);
-        assert!(message.contains("Secret a is no more in the cluster"), "{message}");
-        let root = Object { kind: "ConfigMap".into(), ..object("kube-root-ca.crt", &[]) };
+        assert!(
+            message.contains("Secret a is no more in the cluster"),
+            "{message}"
+        );
+        let root = Object {
+            kind: "ConfigMap".into(),
+            ..object("kube-root-ca.crt", &[])
+        };
         assert_eq!(judged(&[root], &[]).0, Status::Pass);
     }
 
     #[test]
     fn many_differences_are_counted() {
         let objects: Vec<Object> = (0..9).map(|n| object(&format!("a{n}"), &[])).collect();
-        assert!(judged(&objects, &[]).1.ends_with("and 4 more"), "{}", judged(&objects, &[]).1);
+        assert!(
+            judged(&objects, &[]).1.ends_with("and 4 more"),
+            "{}",
+            judged(&objects, &[]).1
+        );
     }
 }

@@ -52,9 +52,10 @@ use self::progress::Progress;
 
 /// Check that backups are there, recent, and whole to the last byte
 ///
-/// Reads every backup of the configuration in full, on this machine, in a pod or in object storage: PostgreSQL
-/// dumps, tar archives, exported Kubernetes objects; and looks whether snapshots of volumes are ready. Passes only if each could be read and is as it should be. Starts a
-/// run, or adds to the stream on standard input; with --quiet or --nagios, standard input is not read.
+/// Reads every backup of the configuration in full, on this machine, in a pod or in object storage:
+/// PostgreSQL dumps, tar archives, exported Kubernetes objects; and looks whether snapshots of
+/// volumes are ready. Passes only if each could be read and is as it should be. Starts a run, or
+/// adds to the stream on standard input; with --quiet or --nagios, standard input is not read.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -75,14 +76,16 @@ struct Args {
 enum Command {
     /// Write a manifest beside a backup that was just made, which later checks hold it against
     Seal(seal::SealArgs),
-    /// Back up the configuration of the cluster: the ConfigMaps, Secrets and other kinds that chaos.toml names
+    /// Back up the configuration of the cluster: the ConfigMaps, Secrets and other kinds that
+    /// chaos.toml names
     Export(export::ExportArgs),
     /// Restore backups for a trial, into a place that is thrown away, and keep the evidence
     Drill(drill::DrillArgs),
 }
 
 fn main() -> ExitCode {
-    // A plugin's statuses hold for its usage errors too, so this can't wait until the arguments are parsed.
+    // A plugin's statuses hold for its usage errors too, so this can't wait until the arguments are
+    // parsed.
     if std::env::args_os().any(|argument| argument == OsStr::new("--nagios")) {
         return plugin();
     }
@@ -94,19 +97,28 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     let loaded = args.common.load()?;
     if let Some(Command::Seal(seal)) = &args.command {
         // Files need no namespace.
-        let context = context_in(args, &loaded, args.cluster.namespace(&loaded.config).unwrap_or_default())?;
+        let context = context_in(
+            args,
+            &loaded,
+            args.cluster.namespace(&loaded.config).unwrap_or_default(),
+        )?;
         return seal::run(seal, &context, &tool!());
     }
     let context = context(args, &loaded)?;
     match &args.command {
         Some(Command::Export(export)) => {
             let _lock = lock(args, "export", &loaded)?;
-            let done = |context: &Context| cli::block_on(export::run(export, context)).map(|done| (done, Exit::Pass));
+            let done = |context: &Context| {
+                cli::block_on(export::run(export, context)).map(|done| (done, Exit::Pass))
+            };
             return act(args, BackupAction::Export, &context, done);
         }
         Some(Command::Drill(drill)) => {
             let _lock = lock(args, "drill", &loaded)?;
-            let deadline = args.cron.deadline.and_then(|limit| Deadline::after(start, limit));
+            let deadline = args
+                .cron
+                .deadline
+                .and_then(|limit| Deadline::after(start, limit));
             let done = |context: &Context| cli::block_on(drill::run(drill, context, deadline));
             return act(args, BackupAction::Drill, &context, done);
         }
@@ -137,13 +149,25 @@ fn act(
 ) -> Result<Exit, Failure> {
     let backup = |done: Vec<(BackupItem, Vec<Check>)>| {
         let (items, checks): (_, Vec<Vec<Check>>) = done.into_iter().unzip();
-        Backup { namespace: context.namespace.clone(), action, checks: checks.concat(), items }
+        Backup {
+            namespace: context.namespace.clone(),
+            action,
+            checks: checks.concat(),
+            items,
+        }
     };
     let progress = Progress::start(!args.cron.alone());
-    let context = &Context { readings: progress.readings(), ..context.clone() };
+    let context = &Context {
+        readings: progress.readings(),
+        ..context.clone()
+    };
     // What was refused is an outcome of its own, unless something worse is known.
     let own = |verdict: Verdict, end: Exit| {
-        if verdict == Verdict::Unknown && end == Exit::Refused { end } else { verdict.into() }
+        if verdict == Verdict::Unknown && end == Exit::Refused {
+            end
+        } else {
+            verdict.into()
+        }
     };
     if args.cron.quiet {
         let (done, end) = done(context)?;
@@ -170,16 +194,30 @@ fn context_in(args: &Args, loaded: &Loaded, namespace: String) -> Result<Context
     source::check_places(&loaded.config)?;
     freshness::check_schedules(&loaded.config.backups)?;
     let config = Arc::new(loaded.config.clone());
-    Ok(Context { access: args.cluster.access(), namespace, config, readings: progress::Readings::default() })
+    Ok(Context {
+        access: args.cluster.access(),
+        namespace,
+        config,
+        readings: progress::Readings::default(),
+    })
 }
 
 fn examine(args: &Args, context: &Context, start: Instant) -> Backup {
     let progress = Progress::start(!args.cron.alone());
-    let context = Context { readings: progress.readings(), ..context.clone() };
-    check::all(&context, args.cron.deadline.and_then(|limit| Deadline::after(start, limit)))
+    let context = Context {
+        readings: progress.readings(),
+        ..context.clone()
+    };
+    check::all(
+        &context,
+        args.cron
+            .deadline
+            .and_then(|limit| Deadline::after(start, limit)),
+    )
 }
 
-/// The lock of a run that nobody watches, or that does more than look. A person may look at any time.
+/// The lock of a run that nobody watches, or that does more than look. A person may look at any
+/// time.
 fn lock(args: &Args, what: &str, loaded: &Loaded) -> Result<Option<Lock>, Failure> {
     if args.command.is_none() && !args.cron.unattended() {
         return Ok(None);
@@ -188,11 +226,15 @@ fn lock(args: &Args, what: &str, loaded: &Loaded) -> Result<Option<Lock>, Failur
         Ok(lock) => Ok(Some(lock)),
         Err(Held::Elsewhere(by)) => Err(Failure {
             exit: Exit::Refused,
-            message: format!("another {what} of this configuration is not over ({by}); nothing was done"),
+            message: format!(
+                "another {what} of this configuration is not over ({by}); nothing was done"
+            ),
             hint: Some("see what holds it up, or give it a --deadline".to_owned()),
         }),
         Err(Held::CannotTell(why)) => {
-            say(&format!("cannot see whether another {what} runs: {why}; this one runs all the same"));
+            say(&format!(
+                "cannot see whether another {what} runs: {why}; this one runs all the same"
+            ));
             Ok(None)
         }
     }
@@ -206,7 +248,10 @@ fn textfile(args: &Args, backup: &Backup, start: Instant) -> Exit {
     match cron::write_textfile(path, backup, Time::now(), start.elapsed()) {
         Ok(()) => Exit::Pass,
         Err(error) => {
-            say(&format!("cannot write the metrics to {}: {error}", path.display()));
+            say(&format!(
+                "cannot write the metrics to {}: {error}",
+                path.display()
+            ));
             Exit::Unknown
         }
     }
@@ -232,7 +277,8 @@ fn quiet(args: &Args, data: Backup, told: Exit) -> Exit {
     // What is printed is mostly mailed to people.
     let printed = match args.common.output {
         Some(Format::Json) => {
-            serde_json::to_string(&record).expect("records have string keys and no failing parts") + "\n"
+            serde_json::to_string(&record).expect("records have string keys and no failing parts")
+                + "\n"
         }
         _ => text::render(&record),
     };
@@ -246,8 +292,14 @@ fn plugin() -> ExitCode {
     let start = Instant::now();
     let (plugin, line) = match Args::try_parse() {
         Ok(args) => plugin_line(&args, start).unwrap_or_else(|failure| {
-            let hint = failure.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            (Plugin::Unknown, cron::nagios_line(Plugin::Unknown, &format!("{}{hint}", failure.message)))
+            let hint = failure
+                .hint
+                .map(|hint| format!(" ({hint})"))
+                .unwrap_or_default();
+            (
+                Plugin::Unknown,
+                cron::nagios_line(Plugin::Unknown, &format!("{}{hint}", failure.message)),
+            )
         }),
         Err(error) if !error.use_stderr() => {
             // A reader that closed early is normal.
@@ -255,8 +307,16 @@ fn plugin() -> ExitCode {
             return Plugin::Ok.into();
         }
         Err(error) => {
-            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-            (Plugin::Unknown, cron::nagios_line(Plugin::Unknown, &format!("usage: {first}")))
+            let first = error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            (
+                Plugin::Unknown,
+                cron::nagios_line(Plugin::Unknown, &format!("usage: {first}")),
+            )
         }
     };
     match std::io::stdout().write_all(line.as_bytes()) {
@@ -271,7 +331,9 @@ fn plugin_line(args: &Args, start: Instant) -> Result<(Plugin, String), Failure>
     let _lock = lock(args, "check", &loaded)?;
     let backup = examine(args, &context, start);
     if textfile(args, &backup, start) != Exit::Pass {
-        return Err(Failure::unknown("the metrics could not be written; stderr says why"));
+        return Err(Failure::unknown(
+            "the metrics could not be written; stderr says why",
+        ));
     }
     Ok(cron::nagios(&backup, start.elapsed()))
 }

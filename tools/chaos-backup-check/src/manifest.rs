@@ -1,8 +1,9 @@
 //! The manifest of a backup: what it was when it was made, in a file beside it.
 //!
-//! No format that backups come in can show every damage: zstd and lz4 data of a PostgreSQL dump has no
-//! checksum, nor has a file in a tar archive. The digest that [`Manifest`] holds can. It stands beside the
-//! backup as `NAME.manifest.json`; where the backup is named by a symbolic link, beside what that leads to.
+//! No format that backups come in can show every damage: zstd and lz4 data of a PostgreSQL dump has
+//! no checksum, nor has a file in a tar archive. The digest that [`Manifest`] holds can. It stands
+//! beside the backup as `NAME.manifest.json`; where the backup is named by a symbolic link, beside
+//! what that leads to.
 
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
@@ -42,8 +43,8 @@ pub(crate) struct Manifest {
     pub(crate) made: Time,
     /// Size in bytes; of all its files together if it is a folder.
     pub(crate) size_bytes: u64,
-    /// BLAKE3 digest in hexadecimal digits, as `b3sum` prints it. Of a folder: of the lines that `b3sum *` prints in
-    /// it, sorted by name.
+    /// BLAKE3 digest in hexadecimal digits, as `b3sum` prints it. Of a folder: of the lines that
+    /// `b3sum *` prints in it, sorted by name.
     pub(crate) blake3: String,
     /// What it held: rows a table, versions.
     pub(crate) contents: Contents,
@@ -74,21 +75,33 @@ impl Manifest {
 
     /// Reads a manifest's text. `Err` says what is wrong with it.
     pub(crate) fn parse(text: &[u8]) -> Result<Manifest, String> {
-        let manifest: Manifest =
-            serde_json::from_slice(text).map_err(|error| format!("is damaged or no manifest: {error}"))?;
+        let manifest: Manifest = serde_json::from_slice(text)
+            .map_err(|error| format!("is damaged or no manifest: {error}"))?;
         if manifest.schema != SCHEMA {
-            return Err(format!("is of kind {:?}, and this version reads {SCHEMA}", manifest.schema));
+            return Err(format!(
+                "is of kind {:?}, and this version reads {SCHEMA}",
+                manifest.schema
+            ));
         }
         Ok(manifest)
     }
 
-    /// What differs between the backup that was sealed and the one that was read; `None` if nothing does.
+    /// What differs between the backup that was sealed and the one that was read; `None` if nothing
+    /// does.
     pub(crate) fn differs(&self, size_bytes: u64, blake3: &str) -> Option<String> {
         if self.size_bytes != size_bytes {
-            return Some(format!("has {size_bytes} bytes, and had {} when it was sealed", self.size_bytes));
+            return Some(format!(
+                "has {size_bytes} bytes, and had {} when it was sealed",
+                self.size_bytes
+            ));
         }
         let same = self.blake3.eq_ignore_ascii_case(blake3);
-        (!same).then(|| format!("has the digest {blake3}, and had {} when it was sealed", self.blake3))
+        (!same).then(|| {
+            format!(
+                "has the digest {blake3}, and had {} when it was sealed",
+                self.blake3
+            )
+        })
     }
 
     /// Its text, for people and programs.
@@ -102,8 +115,13 @@ impl Manifest {
 /// Writes the manifest of a file of this machine beside it, whole or not at all.
 pub(crate) fn write(backup: &Path, text: &[u8]) -> io::Result<()> {
     let path = Manifest::name_for(backup);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".manifest-").tempfile_in(folder)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".manifest-")
+        .tempfile_in(folder)?;
     file.write_all(text)?;
     file.as_file().sync_all()?;
     // The one who may read the backup may read its manifest.

@@ -13,9 +13,16 @@ const MAX_OUTPUT: u64 = 4096;
 /// The check of `pg_dump` in the database's pod; none if no backup of the database is configured.
 /// Only here the cluster is connected to.
 pub(crate) async fn check(access: &Access, config: &Config, namespace: &str) -> Option<Check> {
-    config.backups.iter().find(|backup| backup.kind == BackupKind::Postgres)?;
+    config
+        .backups
+        .iter()
+        .find(|backup| backup.kind == BackupKind::Postgres)?;
     let Some(database) = &config.database else {
-        return Some(Check::skipped(ID, "", "no [database] is configured whose pod could be asked for pg_dump"));
+        return Some(Check::skipped(
+            ID,
+            "",
+            "no [database] is configured whose pod could be asked for pg_dump",
+        ));
     };
     let object = format!("deployment/{}", database.deployment);
     let check = match ask(access, namespace, &database.deployment).await {
@@ -32,16 +39,29 @@ pub(crate) async fn check(access: &Access, config: &Config, namespace: &str) -> 
 async fn ask(access: &Access, namespace: &str, deployment: &str) -> Result<Executed, ReadError> {
     let cluster = Cluster::connect(access).await?;
     let pod = cluster.ready_pod(namespace, deployment).await?;
-    cluster.exec(&pod, &["pg_dump", "--version"], LIMIT, MAX_OUTPUT).await
+    cluster
+        .exec(&pod, &["pg_dump", "--version"], LIMIT, MAX_OUTPUT)
+        .await
 }
 
 fn judge(executed: &Executed, object: &str) -> Check {
     let said = String::from_utf8_lossy(&executed.stdout).trim().to_owned();
     match executed.code {
         0 if said.starts_with("pg_dump (PostgreSQL)") => Check::pass(ID, object, said),
-        0 => Check::fail(ID, object, format!("its pg_dump is not PostgreSQL's: it says {said:?}")),
+        0 => Check::fail(
+            ID,
+            object,
+            format!("its pg_dump is not PostgreSQL's: it says {said:?}"),
+        ),
         126 | 127 => missing(object),
-        code => Check::fail(ID, object, format!("pg_dump --version ends with status {code}: {}", executed.stderr)),
+        code => Check::fail(
+            ID,
+            object,
+            format!(
+                "pg_dump --version ends with status {code}: {}",
+                executed.stderr
+            ),
+        ),
     }
 }
 
@@ -53,7 +73,8 @@ fn missing(object: &str) -> Check {
 /// Whether a pod could not be made to run a program because it has none. Container runtimes have no
 /// status for that, only words (runc's; crun's).
 fn is_missing(error: &str) -> bool {
-    error.contains("executable file not found") || error.contains("stat pg_dump: no such file or directory")
+    error.contains("executable file not found")
+        || error.contains("stat pg_dump: no such file or directory")
 }
 
 #[cfg(test)]
@@ -63,15 +84,28 @@ mod tests {
     use super::*;
 
     fn status(code: i32, stdout: &str) -> Status {
-        judge(&Executed { code, stdout: stdout.into(), stderr: String::new() }, "deployment/db").status
+        judge(
+            &Executed {
+                code,
+                stdout: stdout.into(),
+                stderr: String::new(),
+            },
+            "deployment/db",
+        )
+        .status
     }
 
     #[test]
     fn only_pg_dump_itself_passes() {
-        assert_eq!(status(0, "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Status::Pass);
+        assert_eq!(
+            status(0, "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Status::Pass
+        );
         assert_eq!(status(0, "hello\n"), Status::Fail);
         assert_eq!(status(127, ""), Status::Fail);
         assert_eq!(status(1, ""), Status::Fail);
-        assert!(is_missing("OCI runtime exec failed: exec: \"pg_dump\": executable file not found in $PATH: unknown"));
+        assert!(is_missing(
+            "OCI runtime exec failed: exec: \"pg_dump\": executable file not found in $PATH: unknown"
+        ));
     }
 }

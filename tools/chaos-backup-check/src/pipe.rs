@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 /// Bytes of a buffer.
 pub(crate) const BUFFER: usize = 128 << 10;
-/// Buffers that are on their way at most: enough that a busy machine, which lets a thread wait for some
-/// milliseconds, does not let the others wait as well.
+/// Buffers that are on their way at most: enough that a busy machine, which lets a thread wait for
+/// some milliseconds, does not let the others wait as well.
 const BUFFERS: usize = 12;
 
 /// The end that takes bytes.
@@ -34,15 +34,28 @@ pub(crate) fn pipe() -> (Writer, Reader) {
     let (full, filled) = sync_channel(BUFFERS + 1);
     let (empty, emptied) = channel();
     for _ in 0..BUFFERS {
-        empty.send(vec![0; BUFFER]).expect("the other end is in this function");
+        empty
+            .send(vec![0; BUFFER])
+            .expect("the other end is in this function");
     }
-    let writer = Writer { full, empty: emptied };
-    (writer, Reader { full: filled, empty, current: Buffer::default(), start: 0 })
+    let writer = Writer {
+        full,
+        empty: emptied,
+    };
+    (
+        writer,
+        Reader {
+            full: filled,
+            empty,
+            current: Buffer::default(),
+            start: 0,
+        },
+    )
 }
 
 impl Writer {
-    /// Lets `fill` write into a buffer and sends so many of its bytes as it says. False if nobody reads
-    /// any more.
+    /// Lets `fill` write into a buffer and sends so many of its bytes as it says. False if nobody
+    /// reads any more.
     pub(crate) fn send(&self, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
         let Ok(mut bytes) = self.empty.recv() else {
             return false;
@@ -71,8 +84,12 @@ impl Writer {
     }
 }
 
-/// Lets another thread run `reader` ahead while `judge` takes what it gives: where both are work, they share it.
-pub(crate) fn ahead<T>(reader: &mut (impl BufRead + Send), judge: impl FnOnce(&mut Reader) -> T) -> T {
+/// Lets another thread run `reader` ahead while `judge` takes what it gives: where both are work,
+/// they share it.
+pub(crate) fn ahead<T>(
+    reader: &mut (impl BufRead + Send),
+    judge: impl FnOnce(&mut Reader) -> T,
+) -> T {
     std::thread::scope(|scope| {
         let (writer, mut bytes) = pipe();
         scope.spawn(move || writer.copy(reader));

@@ -1,5 +1,5 @@
-//! The size of a backup against those before it: one that lost most of its weight over night may be whole and
-//! still not hold what it should.
+//! The size of a backup against those before it: one that lost most of its weight over night may be
+//! whole and still not hold what it should.
 
 use std::time::SystemTime;
 
@@ -11,8 +11,8 @@ const ID: &str = "backup.size";
 /// So many of the previous ones are looked at.
 const PREVIOUS: usize = 7;
 
-/// Whether a backup is much smaller than the ones before it, which stand beside it with other numbers in their
-/// names; `None` if there are none.
+/// Whether a backup is much smaller than the ones before it, which stand beside it with other
+/// numbers in their names; `None` if there are none.
 pub(crate) fn check(
     name: &str,
     neighbours: Vec<Neighbour>,
@@ -21,7 +21,9 @@ pub(crate) fn check(
     object: &str,
 ) -> Option<Check> {
     let shape = shape(name);
-    let others = neighbours.into_iter().filter(|other| other.name != name && self::shape(&other.name) == shape);
+    let others = neighbours
+        .into_iter()
+        .filter(|other| other.name != name && self::shape(&other.name) == shape);
     let mut others: Vec<(SystemTime, u64)> = others
         .filter(|other| modified.is_none_or(|modified| other.modified <= modified))
         .map(|other| (other.modified, other.size))
@@ -36,13 +38,23 @@ fn judge(size: u64, mut previous: Vec<u64>, object: &str) -> Option<Check> {
     previous.sort_unstable();
     let usual = *previous.get(previous.len() / 2)?;
     let number = previous.len();
-    let than =
-        if number == 1 { "the one before".to_owned() } else { format!("the {number} before it, by their median") };
+    let than = if number == 1 {
+        "the one before".to_owned()
+    } else {
+        format!("the {number} before it, by their median")
+    };
     let message = format!("has {size} bytes; {than}, {usual}");
     if size < usual / 2 {
         return Some(
-            Check::new(ID, object, Status::Warn, format!("{message}: less than half"))
-                .hint("see whether something was deleted, or left out of the backup, since the last one"),
+            Check::new(
+                ID,
+                object,
+                Status::Warn,
+                format!("{message}: less than half"),
+            )
+            .hint(
+                "see whether something was deleted, or left out of the backup, since the last one",
+            ),
         );
     }
     Some(Check::pass(ID, object, message))
@@ -74,13 +86,24 @@ mod tests {
         assert_eq!(status(100, &[110, 90, 100]), Some(Status::Pass));
         assert_eq!(status(49, &[100]), Some(Status::Warn));
         assert_eq!(status(50, &[100]), Some(Status::Pass));
-        assert_eq!(status(1000, &[100, 1, 2]), Some(Status::Pass), "growth is good");
-        assert_eq!(status(30, &[100, 100, 1]), Some(Status::Warn), "one small one before does not hide it");
+        assert_eq!(
+            status(1000, &[100, 1, 2]),
+            Some(Status::Pass),
+            "growth is good"
+        );
+        assert_eq!(
+            status(30, &[100, 100, 1]),
+            Some(Status::Warn),
+            "one small one before does not hide it"
+        );
     }
 
     #[test]
     fn names_of_one_shape_are_of_one_row() {
-        assert_eq!(shape("shop-20261122T160000Z.dump"), shape("shop-20261121T160000Z.dump"));
+        assert_eq!(
+            shape("shop-20261122T160000Z.dump"),
+            shape("shop-20261121T160000Z.dump")
+        );
         assert_eq!(shape("shop-9.dump"), shape("shop-10.dump"));
         assert_ne!(shape("shop-1.dump"), shape("users-1.dump"));
         assert_ne!(shape("shop-1.dump"), shape("shop-1.dump.manifest.json"));

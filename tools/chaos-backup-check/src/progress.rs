@@ -70,10 +70,21 @@ impl Drop for Progress {
 impl Readings {
     /// Counts what is read through `reader`. `total` is what there is, if that is known.
     pub(crate) fn watch<R: Read>(&self, name: &str, total: Option<u64>, reader: R) -> Watched<R> {
-        let reading =
-            Arc::new(Reading { name: name.to_owned(), total, read: AtomicU64::new(0), started: Instant::now() });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(reading.clone());
-        Watched { reader, reading, readings: self.clone() }
+        let reading = Arc::new(Reading {
+            name: name.to_owned(),
+            total,
+            read: AtomicU64::new(0),
+            started: Instant::now(),
+        });
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(reading.clone());
+        Watched {
+            reader,
+            reading,
+            readings: self.clone(),
+        }
     }
 }
 
@@ -95,7 +106,11 @@ impl<R: Read> Read for Watched<R> {
 
 impl<R> Drop for Watched<R> {
     fn drop(&mut self) {
-        let mut readings = self.readings.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = self
+            .readings
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         readings.retain(|reading| !Arc::ptr_eq(reading, &self.reading));
     }
 }
@@ -105,8 +120,15 @@ fn tick(readings: &Readings, stop: &Stop) {
     let mut shown = false;
     let mut over = stop.over.lock().unwrap_or_else(PoisonError::into_inner);
     while !*over {
-        over = stop.changed.wait_timeout(over, TICK).unwrap_or_else(PoisonError::into_inner).0;
-        let line = line(&readings.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        over = stop
+            .changed
+            .wait_timeout(over, TICK)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        let line = line(
+            &readings.0.lock().unwrap_or_else(PoisonError::into_inner),
+            Instant::now(),
+        );
         if shown || (started.elapsed() > PATIENCE && !line.is_empty()) {
             // Nobody may be looking any more.
             let _ = write!(io::stderr(), "\r\x1b[K{line}");
@@ -122,15 +144,26 @@ fn tick(readings: &Readings, stop: &Stop) {
 fn line(readings: &[Arc<Reading>], now: Instant) -> String {
     let one = |reading: &Arc<Reading>| {
         let read = reading.read.load(Ordering::Relaxed);
-        let elapsed = now.saturating_duration_since(reading.started).as_millis().max(1);
+        let elapsed = now
+            .saturating_duration_since(reading.started)
+            .as_millis()
+            .max(1);
         let rate = u64::try_from(u128::from(read) * 1000 / elapsed).unwrap_or(u64::MAX);
         let of = match reading.total {
             Some(total) if total > 0 => {
-                format!(" of {} ({} %)", bytes(total), u128::from(read.min(total)) * 100 / u128::from(total))
+                format!(
+                    " of {} ({} %)",
+                    bytes(total),
+                    u128::from(read.min(total)) * 100 / u128::from(total)
+                )
             }
             _ => String::new(),
         };
-        let name: String = reading.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let name: String = reading
+            .name
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         format!("{name}: {}{of}, {}/s", bytes(read), bytes(rate))
     };
     let all: Vec<String> = readings.iter().map(one).collect();
@@ -160,21 +193,46 @@ mod tests {
     #[test]
     fn the_line_names_what_is_read_and_how_far() {
         let readings = Readings::default();
-        let mut reader = readings.watch("/backup/latest.dump", Some(4_000_000_000), io::repeat(b'x').take(1_000_000));
+        let mut reader = readings.watch(
+            "/backup/latest.dump",
+            Some(4_000_000_000),
+            io::repeat(b'x').take(1_000_000),
+        );
         io::copy(&mut reader, &mut io::sink()).expect("memory can be read");
         let text = |at: Instant| line(&readings.0.lock().expect("whole"), at);
         let started = readings.0.lock().expect("whole")[0].started;
         let shown = text(started + Duration::from_secs(2));
-        assert_eq!(shown, "/backup/latest.dump: 1.0 MB of 4.0 GB (0 %), 500.0 kB/s");
+        assert_eq!(
+            shown,
+            "/backup/latest.dump: 1.0 MB of 4.0 GB (0 %), 500.0 kB/s"
+        );
         let escape = readings.watch("x\x1b[31m\n", None, io::empty());
-        assert!(!text(Instant::now()).contains(['\x1b', '\n']), "names must not steer the terminal");
+        assert!(
+            !text(Instant::now()).contains(['\x1b', '\n']),
+            "names must not steer the terminal"
+        );
         drop((reader, escape));
         assert_eq!(text(Instant::now()), "");
     }
 
     #[test]
     fn bytes_carry_their_unit() {
-        let text = [0, 999, 1000, 123_456, 999_999, 1_000_000, 4_200_000_000, u64::MAX].map(bytes);
-        assert_eq!(text, ["0 B", "999 B", "1.0 kB", "123.4 kB", "999.9 kB", "1.0 MB", "4.2 GB", "18.4 EB"]);
+        let text = [
+            0,
+            999,
+            1000,
+            123_456,
+            999_999,
+            1_000_000,
+            4_200_000_000,
+            u64::MAX,
+        ]
+        .map(bytes);
+        assert_eq!(
+            text,
+            [
+                "0 B", "999 B", "1.0 kB", "123.4 kB", "999.9 kB", "1.0 MB", "4.2 GB", "18.4 EB"
+            ]
+        );
     }
 }

@@ -17,7 +17,8 @@ use crate::trouble::Trouble;
 /// Arguments of `seal`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SealArgs {
-    /// Backups to seal: files, or names of configured ones [default: all that are configured and can be sealed]
+    /// Backups to seal: files, or names of configured ones [default: all that are configured and
+    /// can be sealed]
     #[arg(value_name = "BACKUP")]
     backups: Vec<String>,
 }
@@ -29,11 +30,15 @@ pub(crate) fn run(args: &SealArgs, context: &Context, tool: &Tool) -> Result<Exi
     for sealed in wanted(&args.backups, config)? {
         let (label, done) = match &sealed {
             Sealed::File(path) => (path.display().to_string(), seal_file(path, context, tool)),
-            Sealed::Configured(backup) => (source::label(backup), seal_configured(backup, context, tool)),
+            Sealed::Configured(backup) => (
+                source::label(backup),
+                seal_configured(backup, context, tool),
+            ),
         };
         match done {
             Ok(manifest) => {
-                let line = serde_json::to_string(&manifest).expect("a manifest has no keys but text");
+                let line =
+                    serde_json::to_string(&manifest).expect("a manifest has no keys but text");
                 // Nobody may be listening; the manifest is written.
                 let _ = writeln!(io::stdout(), "{line}");
             }
@@ -58,7 +63,12 @@ enum Sealed<'b> {
 fn wanted<'b>(named: &[String], config: &'b Config) -> Result<Vec<Sealed<'b>>, Failure> {
     let can = |backup: &Backup| matches!(backup.place(), Ok(Place::Local(_) | Place::S3 { .. }));
     if named.is_empty() {
-        let all: Vec<_> = config.backups.iter().filter(|backup| can(backup)).map(Sealed::Configured).collect();
+        let all: Vec<_> = config
+            .backups
+            .iter()
+            .filter(|backup| can(backup))
+            .map(Sealed::Configured)
+            .collect();
         if all.is_empty() {
             return Err(Failure::usage("there is nothing to seal").hint(
                 "name a backup, or configure some in chaos.toml as [[backup]]; nothing is written into pods: seal a backup before it is copied there, and its manifest with it",
@@ -83,7 +93,9 @@ fn wanted<'b>(named: &[String], config: &'b Config) -> Result<Vec<Sealed<'b>>, F
 fn seal_file(path: &Path, context: &Context, tool: &Tool) -> Result<Manifest, Trouble> {
     let named = source::resolved(path).unwrap_or_else(|| path.to_owned());
     let same = |backup: &&Backup| match backup.place() {
-        Ok(Place::Local(local)) => local == path || source::resolved(local).as_deref() == Some(&named),
+        Ok(Place::Local(local)) => {
+            local == path || source::resolved(local).as_deref() == Some(&named)
+        }
         _ => false,
     };
     let backup = context.config.backups.iter().find(same);
@@ -106,18 +118,35 @@ fn seal(
     context: &Context,
     tool: &Tool,
 ) -> Result<Manifest, Trouble> {
-    let want = backup.map(|backup| item::want(backup, &context.config)).unwrap_or_default();
-    let verified = found.verify(backup.map(|backup| backup.kind), &want, &context.readings, object)?;
+    let want = backup
+        .map(|backup| item::want(backup, &context.config))
+        .unwrap_or_default();
+    let verified = found.verify(
+        backup.map(|backup| backup.kind),
+        &want,
+        &context.readings,
+        object,
+    )?;
     if let Some(change) = found.written_meanwhile() {
         return Trouble::cannot_tell(format!("is still being written: {change}"));
     }
-    if let Some(check) = verified.found.checks.iter().find(|check| check.status == Status::Fail) {
+    if let Some(check) = verified
+        .found
+        .checks
+        .iter()
+        .find(|check| check.status == Status::Fail)
+    {
         return Trouble::damaged(check.message.clone());
     }
-    let made = found
-        .made()
-        .ok_or_else(|| Trouble::CannotTell("has no modification time, which would say when it was made".to_owned()))?;
-    let manifest = Manifest::new(&format!("{} {}", tool.name, tool.version), &found.name, Time(made), &verified);
+    let made = found.made().ok_or_else(|| {
+        Trouble::CannotTell("has no modification time, which would say when it was made".to_owned())
+    })?;
+    let manifest = Manifest::new(
+        &format!("{} {}", tool.name, tool.version),
+        &found.name,
+        Time(made),
+        &verified,
+    );
     found.source().seal(&manifest.text()).map_err(|error| {
         let (name, _) = found.source().manifest();
         Trouble::CannotTell(format!("is whole, but {name} cannot be written: {error}"))

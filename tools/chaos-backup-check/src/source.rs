@@ -84,11 +84,19 @@ pub(crate) trait Source: Files + Send + Sync {
 
 impl Absent {
     fn fail(why: impl Into<String>) -> Absent {
-        Absent { status: Status::Fail, why: why.into(), hint: None }
+        Absent {
+            status: Status::Fail,
+            why: why.into(),
+            hint: None,
+        }
     }
 
     fn unknown(why: impl Into<String>) -> Absent {
-        Absent { status: Status::Unknown, why: why.into(), hint: None }
+        Absent {
+            status: Status::Unknown,
+            why: why.into(),
+            hint: None,
+        }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Absent {
@@ -107,11 +115,16 @@ impl Absent {
 /// The place of a backup for people, and for checks as their object.
 pub(crate) fn label(backup: &Backup) -> String {
     match backup.place() {
-        Ok(Place::Pod { kind, name, path, .. }) => format!("{kind}/{name}:{}", path.display()),
+        Ok(Place::Pod {
+            kind, name, path, ..
+        }) => format!("{kind}/{name}:{}", path.display()),
         Ok(Place::Snapshot) => {
-            let what = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name}{value}"));
+            let what = |name: &str, value: &Option<String>| {
+                value.as_ref().map(|value| format!("{name}{value}"))
+            };
             let named = what("", &backup.snapshot);
-            let by = || what("selector=", &backup.selector).or_else(|| what("claim=", &backup.claim));
+            let by =
+                || what("selector=", &backup.selector).or_else(|| what("claim=", &backup.claim));
             format!("volumesnapshot/{}", named.or_else(by).unwrap_or_default())
         }
         _ => backup.path.display().to_string(),
@@ -126,7 +139,11 @@ pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
                 .hint("scripts/ecommerce.toml shows the places that a [[backup]] can have")
         })?;
     }
-    if config.backups.iter().any(|backup| matches!(backup.place(), Ok(Place::S3 { .. }))) {
+    if config
+        .backups
+        .iter()
+        .any(|backup| matches!(backup.place(), Ok(Place::S3 { .. })))
+    {
         s3::endpoint(&config.s3).map_err(Failure::usage)?;
     }
     Ok(())
@@ -136,12 +153,23 @@ pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
 pub(crate) fn find(backup: &Backup, context: &Context) -> Result<Found, Absent> {
     match backup.place() {
         Ok(Place::Local(path)) => local::find(path, Some(backup.kind)),
-        Ok(Place::Pod { kind, name, container, path }) => {
-            let at = pod::At { kind: kind.to_owned(), name: name.to_owned(), container: container.map(str::to_owned) };
+        Ok(Place::Pod {
+            kind,
+            name,
+            container,
+            path,
+        }) => {
+            let at = pod::At {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                container: container.map(str::to_owned),
+            };
             pod::find(at, path, backup.kind, context)
         }
         Ok(Place::S3 { bucket, key }) => s3::find(bucket, key, context),
-        Ok(Place::Snapshot) => Err(Absent::unknown("is a snapshot of a volume, which is not read")),
+        Ok(Place::Snapshot) => Err(Absent::unknown(
+            "is a snapshot of a volume, which is not read",
+        )),
         Err(why) => Err(Absent::unknown(why)),
     }
 }
@@ -172,14 +200,21 @@ impl Found {
         if size == 0 {
             return Trouble::damaged("is empty (0 bytes)");
         }
-        verify(readings.watch(object, Some(size), self.source.open()?), kind, Some(size), want, object)
+        verify(
+            readings.watch(object, Some(size), self.source.open()?),
+            kind,
+            Some(size),
+            want,
+            object,
+        )
     }
 
     /// Its manifest; `None` if there is none.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>, Trouble> {
         let (name, text) = self.source.manifest();
         let trouble = |why: String| Trouble::CannotTell(format!("its manifest {name} {why}"));
-        text.and_then(|text| text.map(|text| Manifest::parse(&text)).transpose()).map_err(trouble)
+        text.and_then(|text| text.map(|text| Manifest::parse(&text)).transpose())
+            .map_err(trouble)
     }
 
     /// What changed since it was found.
@@ -190,7 +225,9 @@ impl Found {
         };
         let (before, now) = (self.before.size, after.size);
         if before != now {
-            return Some(format!("it had {before} bytes, and {now} when it had been read"));
+            return Some(format!(
+                "it had {before} bytes, and {now} when it had been read"
+            ));
         }
         (self.before != after).then(|| "it was changed while it was read".to_owned())
     }
@@ -202,7 +239,9 @@ impl Found {
 
     /// When it was last written to.
     pub(crate) fn modified(&self) -> Option<jiff::Timestamp> {
-        self.before.modified.and_then(|time| jiff::Timestamp::try_from(time).ok())
+        self.before
+            .modified
+            .and_then(|time| jiff::Timestamp::try_from(time).ok())
     }
 
     /// When it was made, as far as it and its name tell; `None` if they don't.
@@ -213,5 +252,7 @@ impl Found {
 
 /// The last part of a path in a pod or in object storage.
 fn base_name(path: &str) -> &str {
-    path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
+    path.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(path)
 }

@@ -38,5 +38,9 @@ impl fmt::Display for Trouble {
 
 /// Number and noun: `1 table`, `2 tables`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }

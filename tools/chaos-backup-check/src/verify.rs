@@ -1,7 +1,8 @@
 //! Reads a backup from its first byte to its last, whatever it comes from.
 //!
-//! One thread reads and makes the digest, another decompresses, and where there is much to judge in what comes out,
-//! a third does that. No more than a few buffers are in memory, however large the backup is.
+//! One thread reads and makes the digest, another decompresses, and where there is much to judge in
+//! what comes out, a third does that. No more than a few buffers are in memory, however large the
+//! backup is.
 
 use std::io::{BufRead, Cursor, Read};
 
@@ -16,8 +17,8 @@ use crate::{manifests, pgdump, tarball};
 /// Bytes that show what a file is.
 const START: u64 = 512;
 
-/// Reads all of a backup. `kind` is what it should be, or else what its first bytes say; `size` is its length
-/// if that is known; `object` is its name in checks.
+/// Reads all of a backup. `kind` is what it should be, or else what its first bytes say; `size` is
+/// its length if that is known; `object` is its name in checks.
 pub(crate) fn verify(
     reader: impl Read + Send,
     kind: Option<BackupKind>,
@@ -25,12 +26,18 @@ pub(crate) fn verify(
     want: &Want,
     object: &str,
 ) -> Result<Verified, Trouble> {
-    let read = read_all(reader, size, |bytes| examine(bytes, kind, size, want, object))?;
+    let read = read_all(reader, size, |bytes| {
+        examine(bytes, kind, size, want, object)
+    })?;
     let (mut found, checksum) = read.parsed;
     if checksum {
         found.limit = "another whole file in its place";
     }
-    Ok(Verified { found, size_bytes: read.size_bytes, blake3: read.blake3 })
+    Ok(Verified {
+        found,
+        size_bytes: read.size_bytes,
+        blake3: read.blake3,
+    })
 }
 
 /// Decompresses and judges; gives besides whether a checksum covers all bytes.
@@ -45,21 +52,34 @@ fn examine(
     let checksum = unpacked.checksum;
     let size = size.filter(|_| unpacked.codec == Codec::None);
     let mut start = Vec::new();
-    unpacked.by_ref().take(START).read_to_end(&mut start).map_err(|error| unpack::trouble(&error, 0))?;
+    unpacked
+        .by_ref()
+        .take(START)
+        .read_to_end(&mut start)
+        .map_err(|error| unpack::trouble(&error, 0))?;
     if kind == Some(BackupKind::Tar) && start.starts_with(b"PGDMP") {
         return Trouble::damaged("is not a tar archive, but a PostgreSQL dump in custom format");
     }
     let kind = kind.unwrap_or_else(|| kind_of(&start));
     if unpacked.codec == Codec::None {
-        return judge(Cursor::new(start).chain(unpacked), kind, size, want, object).map(|found| (found, false));
+        return judge(Cursor::new(start).chain(unpacked), kind, size, want, object)
+            .map(|found| (found, false));
     }
     let codec = unpacked.codec;
     let mut found = match kind {
         // What is in an archive is passed over, which is not worth a thread by itself.
-        BackupKind::Tar if codec != Codec::Gzip => judge(Cursor::new(start).chain(unpacked), kind, size, want, object),
-        _ => unpacked.ahead(|bytes| judge(Cursor::new(start).chain(bytes), kind, size, want, object)),
+        BackupKind::Tar if codec != Codec::Gzip => {
+            judge(Cursor::new(start).chain(unpacked), kind, size, want, object)
+        }
+        _ => {
+            unpacked.ahead(|bytes| judge(Cursor::new(start).chain(bytes), kind, size, want, object))
+        }
     }?;
-    found.message = format!("{}; {} decompressed as a whole", found.message, codec.word());
+    found.message = format!(
+        "{}; {} decompressed as a whole",
+        found.message,
+        codec.word()
+    );
     Ok((found, checksum))
 }
 
@@ -84,7 +104,9 @@ fn judge(
     match kind {
         BackupKind::Postgres => pgdump::examine(reader, size, want, object),
         BackupKind::Tar => tarball::examine(reader, want, object),
-        BackupKind::VolumeSnapshot => unreachable!("a volume's snapshot has no bytes that are read"),
+        BackupKind::VolumeSnapshot => {
+            unreachable!("a volume's snapshot has no bytes that are read")
+        }
         BackupKind::Kubernetes => manifests::examine(reader, size).map(|found| Found {
             checks: vec![manifests::restorable_check(&found.all, object)],
             contents: found.contents,
@@ -108,7 +130,10 @@ mod tests {
     impl Read for Breaks<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             match self.0.read(buffer)? {
-                0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection is gone")),
+                0 => Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the connection is gone",
+                )),
                 read => Ok(read),
             }
         }
@@ -127,12 +152,24 @@ mod tests {
         let dump = include_bytes!("../tests/fixtures/pgdump/gzip.dump");
         let whole = verify(&dump[..], None, None, &Want::default(), "x").expect("whole");
         assert_eq!(whole.size_bytes, dump.len() as u64);
-        for (length, size) in
-            [0, 3, 4000, dump.len()].into_iter().flat_map(|length| [(length, None), (length, Some(dump.len() as u64))])
+        for (length, size) in [0, 3, 4000, dump.len()]
+            .into_iter()
+            .flat_map(|length| [(length, None), (length, Some(dump.len() as u64))])
         {
-            let broken = verify(Breaks(&dump[..length]), Some(BackupKind::Postgres), size, &Want::default(), "x");
-            let Err(Trouble::CannotTell(why)) = broken else { panic!("{broken:?}") };
-            assert!(why.contains(&format!("byte {length}: the connection is gone")), "{why}");
+            let broken = verify(
+                Breaks(&dump[..length]),
+                Some(BackupKind::Postgres),
+                size,
+                &Want::default(),
+                "x",
+            );
+            let Err(Trouble::CannotTell(why)) = broken else {
+                panic!("{broken:?}")
+            };
+            assert!(
+                why.contains(&format!("byte {length}: the connection is gone")),
+                "{why}"
+            );
         }
     }
 }

@@ -17,7 +17,9 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir().expect("a folder") };
+        let place = Place {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
         place.write("maps.yaml", OBJECT);
         place.write(
             "chaos.toml",
@@ -36,14 +38,26 @@ impl Place {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-backup-check"));
-        command.args(args).env_clear().env("HOME", self.path()).env("KUBECONFIG", self.path().join("none"));
-        command.current_dir(self.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.path())
+            .env("KUBECONFIG", self.path().join("none"));
+        command
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
     /// Runs it as cron does: standard input is a pipe with nothing in it.
     fn run(&self, args: &[&str]) -> Ran {
-        let mut child = self.command(args).stdin(Stdio::piped()).spawn().expect("the tool starts");
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
         drop(child.stdin.take());
         Ran(child.wait_with_output().expect("it ends"))
     }
@@ -62,7 +76,14 @@ impl Ran {
 
     #[track_caller]
     fn exits(&self, code: i32) -> &Ran {
-        assert_eq!(self.0.status.code(), Some(code), "{:?}\n{}\n{}", self.0.status, self.stdout(), self.stderr());
+        assert_eq!(
+            self.0.status.code(),
+            Some(code),
+            "{:?}\n{}\n{}",
+            self.0.status,
+            self.stdout(),
+            self.stderr()
+        );
         self
     }
 }
@@ -71,20 +92,34 @@ impl Ran {
 fn nagios_gets_one_line_and_its_own_statuses() {
     let place = Place::new();
     let line = place.run(&["--nagios"]).exits(0).stdout();
-    assert!(line.starts_with("BACKUP OK: ") && line.contains(" | time=") && line.contains("'maps_age'="), "{line}");
+    assert!(
+        line.starts_with("BACKUP OK: ")
+            && line.contains(" | time=")
+            && line.contains("'maps_age'="),
+        "{line}"
+    );
     assert_eq!(line.lines().count(), 1, "{line}");
     place.write("maps.yaml", &OBJECT[..30]);
     let line = place.run(&["--nagios"]).exits(2).stdout();
-    assert!(line.starts_with("BACKUP CRITICAL: ") && line.contains("maps.yaml"), "{line}");
+    assert!(
+        line.starts_with("BACKUP CRITICAL: ") && line.contains("maps.yaml"),
+        "{line}"
+    );
     for (args, word) in [
         (&["--nagios", "--no-such-flag"][..], "usage"),
         (&["--nagios", "--config", "absent.toml"], "absent.toml"),
         (&["--nagios", "-n", "Not_A_Name"], "Not_A_Name"),
         (&["--nagios", "-o", "json"], "cannot be used with"),
-        (&["--nagios", "--textfile", "no/such/folder/x.prom"], "metrics"),
+        (
+            &["--nagios", "--textfile", "no/such/folder/x.prom"],
+            "metrics",
+        ),
     ] {
         let line = place.run(args).exits(3).stdout();
-        assert!(line.starts_with("BACKUP UNKNOWN: ") && line.contains(word), "{line}");
+        assert!(
+            line.starts_with("BACKUP UNKNOWN: ") && line.contains(word),
+            "{line}"
+        );
         assert_eq!(line.lines().count(), 1, "{line}");
     }
 }
@@ -98,10 +133,16 @@ fn quiet_prints_nothing_unless_something_is_wrong() {
     fs::remove_file(place.path().join("maps.yaml")).expect("removed");
     let ran = place.run(&["-q"]);
     let text = ran.exits(1).stdout();
-    assert!(text.contains("does not exist") && text.contains("fail"), "{text}");
+    assert!(
+        text.contains("does not exist") && text.contains("fail"),
+        "{text}"
+    );
     let json = place.run(&["-q", "-o", "json"]).exits(1).stdout();
     let record: serde_json::Value = serde_json::from_str(&json).expect("one record");
-    assert_eq!((&record["schema"], &record["verdict"]), (&"chaos.backup/1".into(), &"fail".into()));
+    assert_eq!(
+        (&record["schema"], &record["verdict"]),
+        (&"chaos.backup/1".into(), &"fail".into())
+    );
 }
 
 #[test]
@@ -109,7 +150,9 @@ fn metrics_are_written_beside_the_stream_and_a_bad_run_keeps_the_last_good_time(
     let place = Place::new();
     let metric = |name: &str| {
         let text = fs::read_to_string(place.path().join("backup.prom")).expect("written");
-        let line = text.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name).map(str::to_owned));
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
     };
     let args = ["--textfile", "backup.prom", "-o", "json"];
@@ -119,14 +162,34 @@ fn metrics_are_written_beside_the_stream_and_a_bad_run_keeps_the_last_good_time(
     let good = metric("chaos_backup_check_last_success_timestamp_seconds ");
     assert_eq!(metric("chaos_backup_pass{backup=\"maps\"} "), "1");
     place.write("maps.yaml", "");
-    assert_eq!(place.command(&args).output().expect("it runs").status.code(), Some(1));
-    assert_eq!(metric("chaos_backup_check_last_success_timestamp_seconds "), good);
+    assert_eq!(
+        place
+            .command(&args)
+            .output()
+            .expect("it runs")
+            .status
+            .code(),
+        Some(1)
+    );
+    assert_eq!(
+        metric("chaos_backup_check_last_success_timestamp_seconds "),
+        good
+    );
     assert_eq!(metric("chaos_backup_pass{backup=\"maps\"} "), "0");
     place.write("maps.yaml", OBJECT);
     fs::create_dir(place.path().join("dir.prom")).expect("made");
-    let blocked = place.command(&["--textfile", "dir.prom"]).output().expect("it runs");
-    assert_eq!(blocked.status.code(), Some(3), "monitoring that is not told must show");
-    assert!(String::from_utf8_lossy(&blocked.stderr).contains("cannot write the metrics to dir.prom"));
+    let blocked = place
+        .command(&["--textfile", "dir.prom"])
+        .output()
+        .expect("it runs");
+    assert_eq!(
+        blocked.status.code(),
+        Some(3),
+        "monitoring that is not told must show"
+    );
+    assert!(
+        String::from_utf8_lossy(&blocked.stderr).contains("cannot write the metrics to dir.prom")
+    );
 }
 
 #[test]
@@ -134,20 +197,45 @@ fn runs_do_not_pile_up_and_a_person_may_look_all_the_same() {
     let place = Place::new();
     place.run(&["--quiet"]).exits(0);
     let state = place.path().join(".local/state/chaos");
-    let name = fs::read_dir(&state).expect("made").next().expect("a lock").expect("readable").file_name();
-    let lock = File::options().read(true).write(true).open(state.join(name)).expect("there");
+    let name = fs::read_dir(&state)
+        .expect("made")
+        .next()
+        .expect("a lock")
+        .expect("readable")
+        .file_name();
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .open(state.join(name))
+        .expect("there");
     lock.lock().expect("free");
     let ran = place.run(&["--quiet"]);
-    assert!(ran.exits(4).stderr().contains("another check"), "{}", ran.stderr());
+    assert!(
+        ran.exits(4).stderr().contains("another check"),
+        "{}",
+        ran.stderr()
+    );
     let line = place.run(&["--nagios"]).exits(3).stdout();
     assert!(line.contains("another check"), "{line}");
-    assert_eq!(place.command(&[]).output().expect("it runs").status.code(), Some(0));
+    assert_eq!(
+        place.command(&[]).output().expect("it runs").status.code(),
+        Some(0)
+    );
     drop(lock);
     place.run(&["--quiet"]).exits(0);
     // A place for the lock that can't be had is told, and stops nothing.
     let mut command = place.command(&["--quiet"]);
-    let ran = Ran(command.env("XDG_STATE_HOME", "/dev/null").output().expect("it runs"));
-    assert!(ran.exits(0).stderr().contains("cannot see whether another check runs"), "{}", ran.stderr());
+    let ran = Ran(command
+        .env("XDG_STATE_HOME", "/dev/null")
+        .output()
+        .expect("it runs"));
+    assert!(
+        ran.exits(0)
+            .stderr()
+            .contains("cannot see whether another check runs"),
+        "{}",
+        ran.stderr()
+    );
 }
 
 #[test]
@@ -157,8 +245,13 @@ fn what_is_not_finished_at_the_deadline_is_unknown() {
     config.push_str("[[backup]]\nname = \"big\"\nkind = \"tar\"\npath = \"big.tar\"\n");
     place.write("chaos.toml", &config);
     // A hole of this size takes minutes to read.
-    File::create(place.path().join("big.tar")).and_then(|file| file.set_len(1 << 40)).expect("a hole");
-    let mut header = File::options().write(true).open(place.path().join("big.tar")).expect("there");
+    File::create(place.path().join("big.tar"))
+        .and_then(|file| file.set_len(1 << 40))
+        .expect("a hole");
+    let mut header = File::options()
+        .write(true)
+        .open(place.path().join("big.tar"))
+        .expect("there");
     let mut tar = tar::Header::new_ustar();
     tar.set_path("big").expect("a name");
     tar.set_size((1 << 40) - 1024);
@@ -166,20 +259,44 @@ fn what_is_not_finished_at_the_deadline_is_unknown() {
     header.write_all(tar.as_bytes()).expect("written");
     let started = Instant::now();
     let ran = place.run(&["--quiet", "--deadline", "500ms", "-o", "json"]);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
     let record: serde_json::Value = serde_json::from_str(&ran.exits(3).stdout()).expect("a record");
     let checks = record["data"]["checks"].as_array().expect("checks");
-    let late: Vec<_> = checks.iter().filter(|check| check["id"] == "backup.deadline").collect();
+    let late: Vec<_> = checks
+        .iter()
+        .filter(|check| check["id"] == "backup.deadline")
+        .collect();
     assert_eq!(late.len(), 1, "{record}");
-    assert!(late[0]["object"].as_str().is_some_and(|object| object.ends_with("big.tar")), "{record}");
-    assert_eq!(record["data"]["items"].as_array().map(Vec::len), Some(2), "{record}");
-    assert!(place.run(&["--deadline", "5"]).exits(2).stderr().contains("not a duration"));
+    assert!(
+        late[0]["object"]
+            .as_str()
+            .is_some_and(|object| object.ends_with("big.tar")),
+        "{record}"
+    );
+    assert_eq!(
+        record["data"]["items"].as_array().map(Vec::len),
+        Some(2),
+        "{record}"
+    );
+    assert!(
+        place
+            .run(&["--deadline", "5"])
+            .exits(2)
+            .stderr()
+            .contains("not a duration")
+    );
 }
 
 #[test]
 fn progress_is_for_a_terminal_alone() {
     let place = Place::new();
-    let config = fs::read_to_string(place.path().join("chaos.toml")).expect("there").replace("kubernetes", "tar");
+    let config = fs::read_to_string(place.path().join("chaos.toml"))
+        .expect("there")
+        .replace("kubernetes", "tar");
     place.write("chaos.toml", &config.replace("maps.yaml", "big.tar"));
     let mut header = File::create(place.path().join("big.tar")).expect("made");
     header.set_len(1 << 40).expect("a hole");
@@ -192,17 +309,34 @@ fn progress_is_for_a_terminal_alone() {
     let terminal = |args: &str| {
         let line = format!("{tool} --deadline 2s {args} >/dev/null </dev/null");
         let mut command = Command::new("script");
-        command.args(["-qec", &line, "/dev/null"]).current_dir(place.path()).env("HOME", place.path());
-        command.env("KUBECONFIG", "/nonexistent").stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(place.path())
+            .env("HOME", place.path());
+        command
+            .env("KUBECONFIG", "/nonexistent")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().expect("script is there: it is in bsdutils");
         let mut seen = Vec::new();
-        child.stdout.take().expect("piped").read_to_end(&mut seen).expect("readable");
+        child
+            .stdout
+            .take()
+            .expect("piped")
+            .read_to_end(&mut seen)
+            .expect("readable");
         child.wait().expect("it ends");
         String::from_utf8_lossy(&seen).into_owned()
     };
     let seen = terminal("-o json");
-    assert!(seen.contains("big.tar: ") && seen.contains(" of 1.0 TB") && seen.contains("B/s"), "{seen:?}");
-    assert!(seen.contains("\r\x1b[Kchaos-backup-check: unknown:"), "the line is taken back: {seen:?}");
+    assert!(
+        seen.contains("big.tar: ") && seen.contains(" of 1.0 TB") && seen.contains("B/s"),
+        "{seen:?}"
+    );
+    assert!(
+        seen.contains("\r\x1b[Kchaos-backup-check: unknown:"),
+        "the line is taken back: {seen:?}"
+    );
     assert!(!terminal("--quiet").contains("B/s"));
     let piped = place.run(&["--deadline", "2s"]);
     assert!(!piped.stderr().contains("B/s"), "{}", piped.stderr());

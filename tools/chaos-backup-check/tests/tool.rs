@@ -27,7 +27,10 @@ struct Ran {
 impl Bench {
     fn new() -> Bench {
         let config = "[application]\nnamespace = \"shop\"\n".to_owned();
-        Bench { folder: tempfile::tempdir().expect("a folder"), config }
+        Bench {
+            folder: tempfile::tempdir().expect("a folder"),
+            config,
+        }
     }
 
     fn path(&self) -> &Path {
@@ -35,7 +38,8 @@ impl Bench {
     }
 
     fn backup(mut self, kind: &str, path: &str) -> Bench {
-        let table = format!("[[backup]]\nname = \"{path}\"\nkind = \"{kind}\"\npath = \"{path}\"\n");
+        let table =
+            format!("[[backup]]\nname = \"{path}\"\nkind = \"{kind}\"\npath = \"{path}\"\n");
         self.config.push_str(&table);
         self
     }
@@ -49,7 +53,8 @@ impl Bench {
     fn good() -> Bench {
         let fixtures = Path::new("tests/fixtures");
         let read = |path: &str| fs::read(fixtures.join(path)).expect("a fixture");
-        let secret = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: aHVudGVyMg==}\n";
+        let secret =
+            b"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: aHVudGVyMg==}\n";
         let bench = Bench::new()
             .backup("postgres", "latest.dump")
             .file("shop-1.dump", &read("pgdump/gzip.dump"))
@@ -70,13 +75,22 @@ impl Bench {
             .env("HOME", self.path())
             .env("KUBECONFIG", self.path().join("no-kubeconfig"))
             .current_dir(self.path())
-            .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the tool starts");
         if let Some(text) = stdin {
-            child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads its input");
+            child
+                .stdin
+                .take()
+                .expect("piped")
+                .write_all(text.as_bytes())
+                .expect("it reads its input");
         }
         // What it writes fits into a pipe, so that it can end before it is read.
         while child.try_wait().expect("it is ours").is_none() {
@@ -87,7 +101,10 @@ impl Bench {
             std::thread::sleep(Duration::from_millis(5));
         }
         let output = child.wait_with_output().expect("it ends");
-        Ran { output, took: started.elapsed() }
+        Ran {
+            output,
+            took: started.elapsed(),
+        }
     }
 }
 
@@ -97,12 +114,22 @@ impl Ran {
     }
 
     fn everything(&self) -> String {
-        format!("{}\n{}\n{:?}", self.stdout(), String::from_utf8_lossy(&self.output.stderr), self.output.status)
+        format!(
+            "{}\n{}\n{:?}",
+            self.stdout(),
+            String::from_utf8_lossy(&self.output.stderr),
+            self.output.status
+        )
     }
 
     #[track_caller]
     fn exits(&self, code: i32) -> &Ran {
-        assert_eq!(self.output.status.code(), Some(code), "{}", self.everything());
+        assert_eq!(
+            self.output.status.code(),
+            Some(code),
+            "{}",
+            self.everything()
+        );
         self
     }
 
@@ -117,9 +144,9 @@ impl Ran {
     fn check(&self, id: &str, name: &str) -> (String, String) {
         let result = self.result();
         let checks = result["data"]["checks"].as_array().expect("checks").clone();
-        let found = checks
-            .iter()
-            .find(|check| check["id"] == id && check["object"].as_str().unwrap_or_default().ends_with(name));
+        let found = checks.iter().find(|check| {
+            check["id"] == id && check["object"].as_str().unwrap_or_default().ends_with(name)
+        });
         let check = found.unwrap_or_else(|| panic!("no {id} of {name}: {}", self.everything()));
         let text = |key: &str| check[key].as_str().expect("text").to_owned();
         (text("status"), text("message"))
@@ -130,19 +157,38 @@ impl Ran {
 fn good_backups_pass_and_the_record_says_what_they_hold() {
     let ran = Bench::good().run(&[], None);
     let result = ran.exits(0).result();
-    assert_eq!((&result["schema"], &result["verdict"]), (&"chaos.backup/1".into(), &"pass".into()));
+    assert_eq!(
+        (&result["schema"], &result["verdict"]),
+        (&"chaos.backup/1".into(), &"pass".into())
+    );
     let items = &result["data"]["items"];
     assert_eq!(items.as_array().map(Vec::len), Some(3));
     assert_eq!(items[0]["contents"]["format"], "postgres");
-    assert_eq!(items[0]["contents"]["tables"].as_array().map(Vec::len), Some(7));
-    assert!(items[0]["resolved"].as_str().expect("a link").ends_with("/shop-1.dump"), "{items}");
+    assert_eq!(
+        items[0]["contents"]["tables"].as_array().map(Vec::len),
+        Some(7)
+    );
+    assert!(
+        items[0]["resolved"]
+            .as_str()
+            .expect("a link")
+            .ends_with("/shop-1.dump"),
+        "{items}"
+    );
     assert_eq!(items[1]["contents"]["members"], 16);
     assert_eq!(items[2]["contents"]["kinds"]["Secret"], 1);
     assert_eq!(items[0]["max_age_s"], 86_400);
     assert_eq!(ran.check("backup.restorable", "latest.dump").0, "pass");
     assert_eq!(ran.check("backup.fresh", "app.tar.gz").0, "pass");
-    assert!(ran.stdout().contains("\"backup.tool\"") && ran.stdout().contains("no [database] is configured"));
-    assert!(!ran.everything().contains("aHVudGVyMg"), "no value of a secret: {}", ran.everything());
+    assert!(
+        ran.stdout().contains("\"backup.tool\"")
+            && ran.stdout().contains("no [database] is configured")
+    );
+    assert!(
+        !ran.everything().contains("aHVudGVyMg"),
+        "no value of a secret: {}",
+        ran.everything()
+    );
 }
 
 #[test]
@@ -150,7 +196,11 @@ fn the_stream_passes_byte_for_byte_and_its_run_is_kept() {
     let foreign = "{\"other\": [1,  2]}\n";
     let ran = Bench::good().run(&["-o", "json"], Some(&format!("{foreign}{HEALTH}\n")));
     ran.exits(0);
-    assert!(ran.stdout().starts_with(&format!("{foreign}{HEALTH}\n")), "{}", ran.everything());
+    assert!(
+        ran.stdout().starts_with(&format!("{foreign}{HEALTH}\n")),
+        "{}",
+        ran.everything()
+    );
     assert_eq!(ran.result()["run"], "the-run");
 }
 
@@ -158,10 +208,19 @@ fn the_stream_passes_byte_for_byte_and_its_run_is_kept() {
 fn a_worse_stream_makes_a_worse_exit() {
     let bench = Bench::good();
     let failed = HEALTH.replace("\"verdict\":\"pass\"", "\"verdict\":\"fail\"");
-    assert_eq!(bench.run(&[], Some(&format!("{failed}\n"))).exits(1).result()["verdict"], "pass");
+    assert_eq!(
+        bench
+            .run(&[], Some(&format!("{failed}\n")))
+            .exits(1)
+            .result()["verdict"],
+        "pass"
+    );
     for broken in ["", &HEALTH[..50], "NAME READY\n"] {
         let ran = bench.run(&[], Some(broken));
-        assert_eq!(ran.exits(3).check("stream.upstream", "standard input").0, "unknown");
+        assert_eq!(
+            ran.exits(3).check("stream.upstream", "standard input").0,
+            "unknown"
+        );
     }
 }
 
@@ -171,10 +230,21 @@ fn usage_and_missing_configuration() {
     bench.run(&["--no-such-flag"], None).exits(2);
     bench.run(&["--config", "absent.toml"], None).exits(2);
     bench.run(&["-n", "Not_A_Name"], None).exits(2);
-    assert_eq!(bench.run(&["-n", "other"], None).exits(0).result()["data"]["namespace"], "other");
+    assert_eq!(
+        bench.run(&["-n", "other"], None).exits(0).result()["data"]["namespace"],
+        "other"
+    );
     let mut nothing = Bench::new();
-    assert_eq!(nothing.run(&[], None).exits(3).result()["verdict"], "unknown");
-    assert!(nothing.run(&[], None).stdout().contains("backup.configured"));
+    assert_eq!(
+        nothing.run(&[], None).exits(3).result()["verdict"],
+        "unknown"
+    );
+    assert!(
+        nothing
+            .run(&[], None)
+            .stdout()
+            .contains("backup.configured")
+    );
     nothing.config.clear();
     nothing.run(&[], None).exits(2);
 }
@@ -182,22 +252,52 @@ fn usage_and_missing_configuration() {
 #[test]
 fn a_table_for_people() {
     let text = Bench::good().run(&["-o", "text"], None).exits(0).stdout();
-    assert!(text.contains("backup.complete") && text.contains("395 rows in 7 tables"), "{text}");
-    assert!(text.trim_end().lines().last().expect("a line").starts_with("pass"), "{text}");
+    assert!(
+        text.contains("backup.complete") && text.contains("395 rows in 7 tables"),
+        "{text}"
+    );
+    assert!(
+        text.trim_end()
+            .lines()
+            .last()
+            .expect("a line")
+            .starts_with("pass"),
+        "{text}"
+    );
 }
 
 #[test]
 fn what_is_no_file_fails_at_once_and_by_name() {
-    let names = ["absent", "folder", "fifo", "dangling", "loop", "device", "latest.dump/x"];
-    let bench = names.iter().fold(Bench::good(), |bench, name| bench.backup("tar", name));
+    let names = [
+        "absent",
+        "folder",
+        "fifo",
+        "dangling",
+        "loop",
+        "device",
+        "latest.dump/x",
+    ];
+    let bench = names
+        .iter()
+        .fold(Bench::good(), |bench, name| bench.backup("tar", name));
     let at = |name: &str| bench.path().join(name);
     fs::create_dir(at("folder")).expect("made");
-    assert!(Command::new("mkfifo").arg(at("fifo")).status().expect("mkfifo is there").success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(at("fifo"))
+            .status()
+            .expect("mkfifo is there")
+            .success()
+    );
     symlink("nowhere", at("dangling")).expect("made");
     symlink("loop", at("loop")).expect("made");
     symlink("/dev/zero", at("device")).expect("made");
     let ran = bench.run(&[], None);
-    assert!(ran.exits(1).took < Duration::from_secs(20), "{:?}", ran.took);
+    assert!(
+        ran.exits(1).took < Duration::from_secs(20),
+        "{:?}",
+        ran.took
+    );
     for (name, word) in [
         ("absent", "does not exist"),
         ("folder", "a folder"),
@@ -208,52 +308,104 @@ fn what_is_no_file_fails_at_once_and_by_name() {
         ("latest.dump/x", "does not exist"),
     ] {
         let (status, message) = ran.check("backup.present", name);
-        assert!(status == "fail" && message.contains(word), "{name}: {status} {message}");
+        assert!(
+            status == "fail" && message.contains(word),
+            "{name}: {status} {message}"
+        );
         assert_eq!(ran.check("backup.complete", name).0, "skipped");
     }
-    assert_eq!(ran.check("backup.complete", "app.tar.gz").0, "pass", "the others are looked at all the same");
+    assert_eq!(
+        ran.check("backup.complete", "app.tar.gz").0,
+        "pass",
+        "the others are looked at all the same"
+    );
 }
 
 #[test]
 fn damage_fails_and_what_cannot_be_read_is_unknown() {
     let dump = fs::read(Bench::good().path().join("shop-1.dump")).expect("there");
-    let bench = Bench::good().file("shop-1.dump", &dump[..dump.len() - 1]).file("app.tar.gz", b"");
+    let bench = Bench::good()
+        .file("shop-1.dump", &dump[..dump.len() - 1])
+        .file("app.tar.gz", b"");
     let ran = bench.run(&[], None);
     let (status, message) = ran.exits(1).check("backup.complete", "latest.dump");
     assert!(status == "fail" && message.contains("is cut"), "{message}");
     assert!(ran.result()["data"]["items"][0].get("contents").is_none());
-    assert!(ran.check("backup.complete", "app.tar.gz").1.contains("empty"));
-    let ran = Bench::good().file("app.tar.gz", b"\xfd7zXZ\0...").run(&[], None);
-    assert_eq!(ran.exits(3).check("backup.complete", "app.tar.gz").0, "unknown");
+    assert!(
+        ran.check("backup.complete", "app.tar.gz")
+            .1
+            .contains("empty")
+    );
+    let ran = Bench::good()
+        .file("app.tar.gz", b"\xfd7zXZ\0...")
+        .run(&[], None);
+    assert_eq!(
+        ran.exits(3).check("backup.complete", "app.tar.gz").0,
+        "unknown"
+    );
 }
 
 #[test]
 fn old_fails_and_future_is_unknown() {
     let bench = Bench::good();
     let touch = |time: SystemTime| {
-        let file = File::options().write(true).open(bench.path().join("shop-1.dump")).expect("there");
+        let file = File::options()
+            .write(true)
+            .open(bench.path().join("shop-1.dump"))
+            .expect("there");
         file.set_modified(time).expect("set");
     };
     touch(SystemTime::now() - Duration::from_hours(25));
     let ran = bench.run(&[], None);
     assert_eq!(ran.exits(1).check("backup.fresh", "latest.dump").0, "fail");
-    assert!(ran.result()["data"]["items"][0]["age_s"].as_i64().expect("an age") >= 25 * 3600);
+    assert!(
+        ran.result()["data"]["items"][0]["age_s"]
+            .as_i64()
+            .expect("an age")
+            >= 25 * 3600
+    );
     touch(SystemTime::now() + Duration::from_hours(1));
-    assert_eq!(bench.run(&[], None).exits(3).check("backup.fresh", "latest.dump").0, "unknown");
+    assert_eq!(
+        bench
+            .run(&[], None)
+            .exits(3)
+            .check("backup.fresh", "latest.dump")
+            .0,
+        "unknown"
+    );
     touch(SystemTime::now());
-    fs::rename(bench.path().join("shop-1.dump"), bench.path().join("shop-20200101T000000Z.dump")).expect("renamed");
+    fs::rename(
+        bench.path().join("shop-1.dump"),
+        bench.path().join("shop-20200101T000000Z.dump"),
+    )
+    .expect("renamed");
     fs::remove_file(bench.path().join("latest.dump")).expect("removed");
-    symlink("shop-20200101T000000Z.dump", bench.path().join("latest.dump")).expect("a link");
-    let (status, message) = bench.run(&[], None).exits(1).check("backup.fresh", "latest.dump");
-    assert!(status == "fail" && message.contains("by its name"), "{message}");
+    symlink(
+        "shop-20200101T000000Z.dump",
+        bench.path().join("latest.dump"),
+    )
+    .expect("a link");
+    let (status, message) = bench
+        .run(&[], None)
+        .exits(1)
+        .check("backup.fresh", "latest.dump");
+    assert!(
+        status == "fail" && message.contains("by its name"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_database_that_cannot_be_asked_is_unknown_and_the_files_are_checked_all_the_same() {
     let mut bench = Bench::good();
-    bench.config.push_str("[database]\ndeployment = \"db\"\nname = \"ecommerce\"\n");
+    bench
+        .config
+        .push_str("[database]\ndeployment = \"db\"\nname = \"ecommerce\"\n");
     let ran = bench.run(&[], None);
-    assert_eq!(ran.exits(3).check("backup.tool", "deployment/db").0, "unknown");
+    assert_eq!(
+        ran.exits(3).check("backup.tool", "deployment/db").0,
+        "unknown"
+    );
     assert_eq!(ran.check("backup.complete", "latest.dump").0, "pass");
 }
 
@@ -262,27 +414,61 @@ fn what_is_sealed_is_checked_against_its_manifest() {
     let bench = Bench::good();
     let ran = bench.run(&[], None);
     let (status, message) = ran.exits(0).check("backup.sealed", "latest.dump");
-    assert!(status == "skipped" && message.contains("no manifest"), "{message}");
+    assert!(
+        status == "skipped" && message.contains("no manifest"),
+        "{message}"
+    );
     let sealed = bench.run(&["seal"], None);
-    assert_eq!(sealed.exits(0).stdout().lines().count(), 3, "{}", sealed.everything());
-    let manifest = fs::read(bench.path().join("shop-1.dump.manifest.json")).expect("beside what the link leads to");
+    assert_eq!(
+        sealed.exits(0).stdout().lines().count(),
+        3,
+        "{}",
+        sealed.everything()
+    );
+    let manifest = fs::read(bench.path().join("shop-1.dump.manifest.json"))
+        .expect("beside what the link leads to");
     let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
-    assert_eq!(manifest["contents"]["tables"].as_array().map(Vec::len), Some(7));
+    assert_eq!(
+        manifest["contents"]["tables"].as_array().map(Vec::len),
+        Some(7)
+    );
     assert_eq!(manifest["file"], "shop-1.dump");
     let ran = bench.run(&[], None);
     for name in ["latest.dump", "app.tar.gz", "secrets.yaml"] {
         assert_eq!(ran.exits(0).check("backup.sealed", name).0, "pass");
     }
-    assert_eq!(ran.result()["data"]["items"][0]["blake3"], manifest["blake3"]);
+    assert_eq!(
+        ran.result()["data"]["items"][0]["blake3"],
+        manifest["blake3"]
+    );
     let secrets = bench.path().join("secrets.yaml");
-    fs::write(&secrets, fs::read_to_string(&secrets).expect("there").replace("{name: db}", "{name: dc}"))
-        .expect("written");
+    fs::write(
+        &secrets,
+        fs::read_to_string(&secrets)
+            .expect("there")
+            .replace("{name: db}", "{name: dc}"),
+    )
+    .expect("written");
     let ran = bench.run(&[], None);
     let (status, message) = ran.exits(1).check("backup.sealed", "secrets.yaml");
-    assert!(status == "fail" && message.contains("has the digest"), "{message}");
-    assert_eq!(ran.check("backup.complete", "secrets.yaml").0, "pass", "the format does not show it");
+    assert!(
+        status == "fail" && message.contains("has the digest"),
+        "{message}"
+    );
+    assert_eq!(
+        ran.check("backup.complete", "secrets.yaml").0,
+        "pass",
+        "the format does not show it"
+    );
     fs::write(bench.path().join("app.tar.gz.manifest.json"), "{").expect("written");
-    assert_eq!(bench.run(&[], None).exits(1).check("backup.sealed", "app.tar.gz").0, "unknown");
+    assert_eq!(
+        bench
+            .run(&[], None)
+            .exits(1)
+            .check("backup.sealed", "app.tar.gz")
+            .0,
+        "unknown"
+    );
 }
 
 #[test]
@@ -291,9 +477,16 @@ fn what_is_not_whole_is_not_sealed() {
     let dump = fs::read(bench.path().join("shop-1.dump")).expect("there");
     let bench = bench.file("shop-1.dump", &dump[..dump.len() - 1]);
     let ran = bench.run(&["seal", "shop-1.dump", "absent", "app.tar.gz"], None);
-    assert!(ran.exits(1).everything().contains("is cut"), "{}", ran.everything());
+    assert!(
+        ran.exits(1).everything().contains("is cut"),
+        "{}",
+        ran.everything()
+    );
     assert!(!bench.path().join("shop-1.dump.manifest.json").exists());
-    assert!(bench.path().join("app.tar.gz.manifest.json").exists(), "the others are sealed all the same");
+    assert!(
+        bench.path().join("app.tar.gz.manifest.json").exists(),
+        "the others are sealed all the same"
+    );
     assert_eq!(Bench::new().run(&["seal"], None).exits(2).stdout(), "");
 }
 
@@ -307,18 +500,48 @@ fn the_wrong_database_and_what_is_missing_fail() {
     };
     let ran = with("database = \"billing\"\n").run(&[], None);
     let (status, message) = ran.exits(1).check("backup.database", "latest.dump");
-    assert!(status == "fail" && message.contains("is of ecommerce, and not of billing"), "{message}");
-    let ran = with("database = \"ecommerce\"\nexpect = [\"users\", \"public.orders\"]\n").run(&[], None);
-    assert_eq!(ran.exits(0).check("backup.expected", "latest.dump").0, "pass");
+    assert!(
+        status == "fail" && message.contains("is of ecommerce, and not of billing"),
+        "{message}"
+    );
+    let ran =
+        with("database = \"ecommerce\"\nexpect = [\"users\", \"public.orders\"]\n").run(&[], None);
+    assert_eq!(
+        ran.exits(0).check("backup.expected", "latest.dump").0,
+        "pass"
+    );
     let ran = with("expect = [\"users\", \"payments\"]\n").run(&[], None);
-    assert!(ran.exits(1).check("backup.expected", "latest.dump").1.contains("lacks payments"));
+    assert!(
+        ran.exits(1)
+            .check("backup.expected", "latest.dump")
+            .1
+            .contains("lacks payments")
+    );
     let ran = with("expect = [\"empty\"]\n").run(&[], None);
-    assert!(ran.exits(1).check("backup.expected", "latest.dump").1.contains("no row in empty"));
+    assert!(
+        ran.exits(1)
+            .check("backup.expected", "latest.dump")
+            .1
+            .contains("no row in empty")
+    );
     let ran = with("schedule = \"0 0 31 2 *\"\n").run(&[], None);
-    assert!(ran.exits(2).everything().contains("names no time that ever was"), "{}", ran.everything());
+    assert!(
+        ran.exits(2)
+            .everything()
+            .contains("names no time that ever was"),
+        "{}",
+        ran.everything()
+    );
     with("schedule = \"nightly\"\n").run(&[], None).exits(2);
     let ran = with("schedule = \"* * * * *\"\n").run(&[], None);
-    assert!(ran.exits(0).check("backup.fresh", "latest.dump").1.contains("one was due at"), "{}", ran.everything());
+    assert!(
+        ran.exits(0)
+            .check("backup.fresh", "latest.dump")
+            .1
+            .contains("one was due at"),
+        "{}",
+        ran.everything()
+    );
 }
 
 #[test]
@@ -328,10 +551,22 @@ fn a_sudden_shrink_warns_and_does_not_fail() {
         let path = bench.path().join(format!("shop-{number}.dump"));
         fs::write(&path, vec![b'x'; size]).expect("written");
         let yesterday = SystemTime::now() - Duration::from_hours(24);
-        File::options().write(true).open(path).expect("there").set_modified(yesterday).expect("set");
+        File::options()
+            .write(true)
+            .open(path)
+            .expect("there")
+            .set_modified(yesterday)
+            .expect("set");
     }
-    let (status, message) = bench.run(&[], None).exits(0).check("backup.size", "latest.dump");
-    assert!(status == "warn" && message.contains("18833 bytes; the 2 before it, by their median, 60000"), "{message}");
+    let (status, message) = bench
+        .run(&[], None)
+        .exits(0)
+        .check("backup.size", "latest.dump");
+    assert!(
+        status == "warn"
+            && message.contains("18833 bytes; the 2 before it, by their median, 60000"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -344,15 +579,30 @@ fn a_file_that_still_grows_is_told_from_one_that_is_cut() {
         std::thread::sleep(Duration::from_millis(700));
         fs::write(path, dump).expect("written");
     });
-    let (status, message) = bench.run(&[], None).exits(3).check("backup.complete", "latest.dump");
+    let (status, message) = bench
+        .run(&[], None)
+        .exits(3)
+        .check("backup.complete", "latest.dump");
     growing.join().expect("no panic");
-    assert!(status == "unknown" && message.contains("still being written"), "{message}");
-    assert_eq!(bench.run(&[], None).exits(0).check("backup.complete", "latest.dump").0, "pass");
+    assert!(
+        status == "unknown" && message.contains("still being written"),
+        "{message}"
+    );
+    assert_eq!(
+        bench
+            .run(&[], None)
+            .exits(0)
+            .check("backup.complete", "latest.dump")
+            .0,
+        "pass"
+    );
 }
 
 #[test]
 fn what_is_no_backup_at_all_is_said_to_be_none() {
-    let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0] | 1).collect();
+    let noise: Vec<u8> = (0..100_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0] | 1)
+        .collect();
     for (kind, bytes) in [
         ("postgres", &noise[..]),
         ("tar", &noise[..]),
@@ -360,7 +610,10 @@ fn what_is_no_backup_at_all_is_said_to_be_none() {
         ("tar", b"hello\n"),
         ("kubernetes", b"hello\n"),
     ] {
-        let ran = Bench::new().backup(kind, "x").file("x", bytes).run(&[], None);
+        let ran = Bench::new()
+            .backup(kind, "x")
+            .file("x", bytes)
+            .run(&[], None);
         let (status, message) = ran.exits(1).check("backup.complete", "x");
         assert!(status == "fail" && !message.is_empty(), "{kind}: {message}");
     }
@@ -369,28 +622,48 @@ fn what_is_no_backup_at_all_is_said_to_be_none() {
 #[test]
 fn a_file_that_may_not_be_read_is_unknown() {
     let bench = Bench::good();
-    fs::set_permissions(bench.path().join("app.tar.gz"), std::os::unix::fs::PermissionsExt::from_mode(0o000))
-        .expect("ours");
+    fs::set_permissions(
+        bench.path().join("app.tar.gz"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o000),
+    )
+    .expect("ours");
     fs::write(bench.path().join("chaos.toml"), &bench.config).expect("written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-backup-check"));
     if File::open(bench.path().join("app.tar.gz")).is_ok() {
         // Root may read everything, so it is nobody who looks.
         let own = bench.path().join("tool");
         fs::copy(env!("CARGO_BIN_EXE_chaos-backup-check"), &own).expect("copied");
-        fs::set_permissions(bench.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+        fs::set_permissions(
+            bench.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .expect("ours");
         command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(own);
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(own);
     }
-    command.env_clear().env("HOME", bench.path()).env("PATH", "/usr/bin:/bin").current_dir(bench.path());
+    command
+        .env_clear()
+        .env("HOME", bench.path())
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir(bench.path());
     let output = command.stdin(Stdio::null()).output().expect("it starts");
-    let ran = Ran { output, took: Duration::ZERO };
+    let ran = Ran {
+        output,
+        took: Duration::ZERO,
+    };
     let (status, message) = ran.exits(3).check("backup.present", "app.tar.gz");
-    assert!(status == "unknown" && message.contains("cannot be opened"), "{message}");
+    assert!(
+        status == "unknown" && message.contains("cannot be opened"),
+        "{message}"
+    );
 }
 
 #[test]
 fn bombs_and_impossible_sizes_take_neither_memory_nor_time() {
-    // Three members of zeros, a thousand times as large as they are packed; and an entry of 2^60 bytes.
+    // Three members of zeros, a thousand times as large as they are packed; and an entry of 2^60
+    // bytes.
     let mut header = [0_u8; 512];
     header[..5].copy_from_slice(b"large");
     header[100..108].copy_from_slice(b"0000644\0");
@@ -405,7 +678,9 @@ fn bombs_and_impossible_sizes_take_neither_memory_nor_time() {
         header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         header.to_vec()
     };
-    let bench = Bench::new().backup("tar", "huge.tar").file("huge.tar", &with_size(1 << 60));
+    let bench = Bench::new()
+        .backup("tar", "huge.tar")
+        .file("huge.tar", &with_size(1 << 60));
     let ran = bench.run(&[], None);
     let (status, message) = ran.exits(1).check("backup.complete", "huge.tar");
     assert!(status == "fail" && message.contains("cut"), "{message}");
@@ -420,15 +695,31 @@ fn bombs_and_impossible_sizes_take_neither_memory_nor_time() {
     bomb.write_all(&zeros[..1024]).expect("memory");
     let bomb = bomb.finish().expect("memory");
     assert!(bomb.len() < 2 << 20, "{} bytes", bomb.len());
-    let bench = Bench::new().backup("tar", "bomb.tar.gz").file("bomb.tar.gz", &bomb);
+    let bench = Bench::new()
+        .backup("tar", "bomb.tar.gz")
+        .file("bomb.tar.gz", &bomb);
     fs::write(bench.path().join("chaos.toml"), &bench.config).expect("written");
     // It fits into little memory, whatever comes out of it.
     let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -v 800000; exec \"$0\"", env!("CARGO_BIN_EXE_chaos-backup-check")]);
-    let output = limited.env_clear().env("HOME", bench.path()).current_dir(bench.path()).stdin(Stdio::null()).output();
+    limited.args([
+        "-c",
+        "ulimit -v 800000; exec \"$0\"",
+        env!("CARGO_BIN_EXE_chaos-backup-check"),
+    ]);
+    let output = limited
+        .env_clear()
+        .env("HOME", bench.path())
+        .current_dir(bench.path())
+        .stdin(Stdio::null())
+        .output();
     let output = output.expect("sh is there");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(said.contains("\"unpacked_bytes\":1073741824"), "{said}");
 }
 
@@ -440,12 +731,19 @@ fn a_backup_has_one_place_and_its_settings_are_looked_at_first() {
         bench.config.push_str(&table);
         for command in [&[][..], &["seal"], &["drill"]] {
             let ran = bench.run(command, None);
-            assert!(ran.exits(2).everything().contains(word), "{}", ran.everything());
+            assert!(
+                ran.exits(2).everything().contains(word),
+                "{}",
+                ran.everything()
+            );
         }
     };
     refused("kind = 'tar'", "has no path");
     refused("kind = 'tar'\npath = '/x'\npod = 'db'", "deployment/NAME");
-    refused("kind = 'tar'\npath = 's3://b/x'\n[s3]\nendpoint = 'http://s3.example'", "s3.allow_http = true");
+    refused(
+        "kind = 'tar'\npath = 's3://b/x'\n[s3]\nendpoint = 'http://s3.example'",
+        "s3.allow_http = true",
+    );
     refused("kind = 'volume-snapshot'", "does not say which");
 }
 
@@ -462,5 +760,10 @@ fn a_reader_that_leaves_early_is_no_failure() {
         .expect("the tool starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

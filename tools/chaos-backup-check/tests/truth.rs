@@ -25,7 +25,14 @@ fn damaged_backups_do_not_pass_and_good_ones_do() {
         .args(["--damaged", "400"])
         .output()
         .expect("python3 is there: scripts/setup.sh installs it");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{told}");
-    assert!(told.contains("9 good backups, each without and with a manifest: 0 false alarms"), "{told}");
+    assert!(
+        told.contains("9 good backups, each without and with a manifest: 0 false alarms"),
+        "{told}"
+    );
 }

@@ -13,7 +13,8 @@ pub(crate) fn explain(check: Option<&str>) -> Result<Exit, Failure> {
         Some(id) => match Explanation::of(id) {
             Some(explanation) => one(explanation),
             None => {
-                return Err(Failure::usage(format!("there is no check {id:?}")).hint("chaos-health explain lists them"));
+                return Err(Failure::usage(format!("there is no check {id:?}"))
+                    .hint("chaos-health explain lists them"));
             }
         },
     };
@@ -23,7 +24,11 @@ pub(crate) fn explain(check: Option<&str>) -> Result<Exit, Failure> {
 }
 
 fn list() -> String {
-    let width = CATALOGUE.iter().map(|check| check.id.len()).max().unwrap_or(0);
+    let width = CATALOGUE
+        .iter()
+        .map(|check| check.id.len())
+        .max()
+        .unwrap_or(0);
     CATALOGUE.iter().fold(String::new(), |mut text, check| {
         let _ = writeln!(text, "{:width$}  {}", check.id, check.asks);
         text
@@ -31,7 +36,13 @@ fn list() -> String {
 }
 
 fn one(check: &Explanation) -> String {
-    let Explanation { id, asks, judges, reads, remedy } = check;
+    let Explanation {
+        id,
+        asks,
+        judges,
+        reads,
+        remedy,
+    } = check;
     format!("{id}\n  {asks}\n\n  {judges}\n\n  reads     {reads}\n  remedy    {remedy}\n  leave out --skip {id}, or health.skip in chaos.toml\n")
         .lines()
         .filter(|line| check.may_be_skipped() || !line.trim_start().starts_with("leave out"))

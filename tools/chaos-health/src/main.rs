@@ -23,8 +23,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Check pods, services, resource usage and monitoring of an application
 ///
-/// Looks at what the runbook's chapter on health verification looks at, and passes only if all of it
-/// could be seen and is as it should be. Starts a run, or adds to the stream on standard input.
+/// Looks at what the runbook's chapter on health verification looks at, and passes only if all of
+/// it could be seen and is as it should be. Starts a run, or adds to the stream on standard input.
 #[derive(Parser, Debug)]
 #[command(version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit status: 0 healthy, 1 not healthy, 2 usage, 3 could not tell.")]
@@ -86,12 +86,19 @@ async fn waited(places: &Places, config: &Config, wait: Span, say: impl Fn(&str)
     let mut said = String::new();
     loop {
         let health = places.examine(config).await;
-        let Some(worst) = health.checks.iter().find(|check| check.is_bad()) else { return health };
+        let Some(worst) = health.checks.iter().find(|check| check.is_bad()) else {
+            return health;
+        };
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return health;
         }
-        let now = format!("{} {}: {}", worst.id, worst.object.as_deref().unwrap_or_default(), worst.message);
+        let now = format!(
+            "{} {}: {}",
+            worst.id,
+            worst.object.as_deref().unwrap_or_default(),
+            worst.message
+        );
         if now != said {
             say(&format!("waiting up to {wait}: {now}"));
             said = now;
@@ -107,8 +114,10 @@ fn may_be_skipped(config: &Config) -> Result<(), Failure> {
             Some(check) if check.may_be_skipped() => {}
             Some(_) => return Err(Failure::usage(format!("the check {id} can't be left out"))),
             None => {
-                return Err(Failure::usage(format!("there is no check {id:?} to leave out"))
-                    .hint("chaos-health explain lists them"));
+                return Err(
+                    Failure::usage(format!("there is no check {id:?} to leave out"))
+                        .hint("chaos-health explain lists them"),
+                );
             }
         }
     }

@@ -35,8 +35,14 @@ pub(crate) struct Places {
 impl Places {
     /// Prepares the connections; nothing is sent yet.
     pub(crate) async fn connect(args: &Where, config: &Config) -> Result<Places, Failure> {
-        let named =
-            |namespace: Option<String>| ClusterArgs { namespace, context: None, kubeconfig: None }.namespace(config);
+        let named = |namespace: Option<String>| {
+            ClusterArgs {
+                namespace,
+                context: None,
+                kubeconfig: None,
+            }
+            .namespace(config)
+        };
         let mut namespaces = Vec::new();
         for name in &args.namespace {
             let name = named(Some(name.clone()))?;
@@ -53,52 +59,87 @@ impl Places {
         }
         let mut clusters: Vec<(Cluster, Asker)> = Vec::new();
         for context in contexts {
-            let access = Access { context, kubeconfig: args.kubeconfig.clone() };
+            let access = Access {
+                context,
+                kubeconfig: args.kubeconfig.clone(),
+            };
             let cluster = Cluster::connect(&access).await.map_err(ReadError::usage)?;
-            if !clusters.iter().any(|(other, _)| other.context == cluster.context) {
+            if !clusters
+                .iter()
+                .any(|(other, _)| other.context == cluster.context)
+            {
                 let asker = Asker::new(&cluster);
                 clusters.push((cluster, asker));
             }
         }
-        Ok(Places { clusters, namespaces })
+        Ok(Places {
+            clusters,
+            namespaces,
+        })
     }
 
     /// Where it is looked at, for people.
     pub(crate) fn title(&self) -> String {
-        let contexts: Vec<_> =
-            self.clusters.iter().map(|(cluster, _)| cluster.context.as_deref().unwrap_or("this cluster")).collect();
+        let contexts: Vec<_> = self
+            .clusters
+            .iter()
+            .map(|(cluster, _)| cluster.context.as_deref().unwrap_or("this cluster"))
+            .collect();
         format!("{} in {}", self.namespaces.join(", "), contexts.join(", "))
     }
 
-    /// Looks at all of them at the same time. The record is the first's; the others' checks are added.
+    /// Looks at all of them at the same time. The record is the first's; the others' checks are
+    /// added.
     pub(crate) async fn examine(&self, config: &Config) -> Health {
-        let looks = self.clusters.iter().enumerate().flat_map(|(at, (cluster, asker))| {
-            self.namespaces.iter().enumerate().map(move |(nth, namespace)| async move {
-                let mut health = if nth == 0 {
-                    Box::pin(health::examine(cluster, asker, config, namespace)).await
-                } else {
-                    Box::pin(health::examine_more(cluster, asker, config, namespace)).await
-                };
-                let place = match (nth, at, &cluster.context) {
-                    (0, 0, _) => return health,
-                    (_, 0, _) | (_, _, None) => format!("namespace {namespace}"),
-                    (0, _, Some(context)) => format!("context {context}"),
-                    (_, _, Some(context)) => format!("namespace {namespace}, context {context}"),
-                };
-                for check in &mut health.checks {
-                    check.object = Some(match check.object.take() {
-                        Some(object) => format!("{object} ({place})"),
-                        None => place.clone(),
-                    });
-                }
-                health
-            })
-        });
+        let looks = self
+            .clusters
+            .iter()
+            .enumerate()
+            .flat_map(|(at, (cluster, asker))| {
+                self.namespaces
+                    .iter()
+                    .enumerate()
+                    .map(move |(nth, namespace)| async move {
+                        let mut health = if nth == 0 {
+                            Box::pin(health::examine(cluster, asker, config, namespace)).await
+                        } else {
+                            Box::pin(health::examine_more(cluster, asker, config, namespace)).await
+                        };
+                        let place = match (nth, at, &cluster.context) {
+                            (0, 0, _) => return health,
+                            (_, 0, _) | (_, _, None) => format!("namespace {namespace}"),
+                            (0, _, Some(context)) => format!("context {context}"),
+                            (_, _, Some(context)) => {
+                                format!("namespace {namespace}, context {context}")
+                            }
+                        };
+                        for check in &mut health.checks {
+                            check.object = Some(match check.object.take() {
+                                Some(object) => format!("{object} ({place})"),
+                                None => place.clone(),
+                            });
+                        }
+                        health
+                    })
+            });
         let mut looks = join_all(looks).await.into_iter();
-        let mut first = looks.next().expect("there is at least one namespace and one cluster");
-        for Health { cluster, namespace, checks, state, .. } in looks {
+        let mut first = looks
+            .next()
+            .expect("there is at least one namespace and one cluster");
+        for Health {
+            cluster,
+            namespace,
+            checks,
+            state,
+            ..
+        } in looks
+        {
             first.checks.extend(checks);
-            first.also.push(Place { cluster, namespace, state });
+            first.also.push(Place {
+                cluster,
+                namespace,
+                state,
+            });
         }
         first
     }

@@ -21,8 +21,10 @@ const CHANGES: usize = 100;
 /// Shows the checks that are not well, and what has changed, until it is interrupted.
 pub(crate) async fn watch(places: &Places, config: &Config) -> Result<Exit, Failure> {
     if !std::io::stdout().is_terminal() {
-        return Err(Failure::usage("--watch is for a terminal, and standard output is none")
-            .hint("--wait 2m waits for a healthy system in a script"));
+        return Err(
+            Failure::usage("--watch is for a terminal, and standard output is none")
+                .hint("--wait 2m waits for a healthy system in a script"),
+        );
     }
     let title = places.title();
     let mut view = View::default();
@@ -32,11 +34,16 @@ pub(crate) async fn watch(places: &Places, config: &Config) -> Result<Exit, Fail
             _ = tokio::signal::ctrl_c() => break,
         };
         view.take(&health.checks, Time::now());
-        let (width, height) = terminal_size::terminal_size().map_or((80, 24), |(w, h)| (w.0.into(), h.0.into()));
+        let (width, height) =
+            terminal_size::terminal_size().map_or((80, 24), |(w, h)| (w.0.into(), h.0.into()));
         let picture = view.picture(&title, width, height, text::in_color());
-        // Drawn over the last picture: no flicker. A terminal that went away ends the loop by its signal.
-        let lines = picture.lines().fold(String::new(), |lines, line| lines + line + "\x1b[K\r\n");
-        let _ = std::io::stdout().write_all(format!("\x1b[H{}\x1b[J", lines.trim_end_matches("\r\n")).as_bytes());
+        // Drawn over the last picture: no flicker. A terminal that went away ends the loop by its
+        // signal.
+        let lines = picture
+            .lines()
+            .fold(String::new(), |lines, line| lines + line + "\x1b[K\r\n");
+        let _ = std::io::stdout()
+            .write_all(format!("\x1b[H{}\x1b[J", lines.trim_end_matches("\r\n")).as_bytes());
         let _ = std::io::stdout().flush();
         tokio::select! {
             () = sleep(PAUSE) => {}
@@ -69,7 +76,11 @@ impl View {
                 Some((status, start)) if status == check.status => start,
                 Some((status, start)) => {
                     let time = lasted(now, start);
-                    self.changed(now, check, &format!("{} after {time} of {}", check.status.word(), status.word()));
+                    self.changed(
+                        now,
+                        check,
+                        &format!("{} after {time} of {}", check.status.word(), status.word()),
+                    );
                     now
                 }
                 None => {
@@ -82,10 +93,17 @@ impl View {
             since.insert(key, (check.status, start));
         }
         let gone = std::mem::take(&mut self.since);
-        for ((id, object), (status, start)) in gone.into_iter().filter(|(_, (status, _))| *status != Status::Pass) {
+        for ((id, object), (status, start)) in gone
+            .into_iter()
+            .filter(|(_, (status, _))| *status != Status::Pass)
+        {
             let time = lasted(now, start);
             let check = Check::new(&id, object.unwrap_or_default(), status, "");
-            self.changed(now, &check, &format!("gone after {time} of {}", status.word()));
+            self.changed(
+                now,
+                &check,
+                &format!("gone after {time} of {}", status.word()),
+            );
         }
         self.since = since;
         self.checks = checks.to_vec();
@@ -109,27 +127,52 @@ impl View {
     fn picture(&self, title: &str, width: usize, height: usize, color: bool) -> String {
         let mut lines = Vec::new();
         let verdict = self.verdict.map_or("…", Verdict::word);
-        let count = |status| self.checks.iter().filter(|check| check.status == status).count();
-        let time = self.time.map(|time| time.0.strftime("%H:%M:%S UTC").to_string()).unwrap_or_default();
+        let count = |status| {
+            self.checks
+                .iter()
+                .filter(|check| check.status == status)
+                .count()
+        };
+        let time = self
+            .time
+            .map(|time| time.0.strftime("%H:%M:%S UTC").to_string())
+            .unwrap_or_default();
         lines.push(cut(&format!("{verdict:<7}  {title}  {time}"), width));
-        let counts: Vec<String> = [Status::Fail, Status::Unknown, Status::Warn, Status::Pass, Status::Skipped]
-            .into_iter()
-            .map(|status| format!("{} {}", count(status), status.word()))
-            .collect();
+        let counts: Vec<String> = [
+            Status::Fail,
+            Status::Unknown,
+            Status::Warn,
+            Status::Pass,
+            Status::Skipped,
+        ]
+        .into_iter()
+        .map(|status| format!("{} {}", count(status), status.word()))
+        .collect();
         lines.push(cut(&counts.join(", "), width));
         lines.push(String::new());
         let room = height.saturating_sub(lines.len() + 1);
         let rows: Vec<&Check> = [Status::Fail, Status::Unknown, Status::Warn]
             .into_iter()
-            .flat_map(|status| self.checks.iter().filter(move |check| check.status == status))
+            .flat_map(|status| {
+                self.checks
+                    .iter()
+                    .filter(move |check| check.status == status)
+            })
             .collect();
         // A third of the screen is for the changes.
         let changes = self.changes.len().min((room / 3).max(1));
         let space = room.saturating_sub(if changes > 0 { changes + 1 } else { 0 });
-        let shown = if rows.len() > space { space.saturating_sub(1) } else { rows.len() };
+        let shown = if rows.len() > space {
+            space.saturating_sub(1)
+        } else {
+            rows.len()
+        };
         for check in &rows[..shown] {
             let object = check.object.as_deref().unwrap_or_default();
-            let rest = cut(&format!("{}  {object}  {}", check.id, check.message), width.saturating_sub(9));
+            let rest = cut(
+                &format!("{}  {object}  {}", check.id, check.message),
+                width.saturating_sub(9),
+            );
             lines.push(format!("{}  {rest}", text::status(check.status, color)));
         }
         if rows.len() > shown {
@@ -137,7 +180,12 @@ impl View {
         }
         if changes > 0 {
             lines.push(String::new());
-            lines.extend(self.changes.iter().take(changes).map(|change| cut(change, width)));
+            lines.extend(
+                self.changes
+                    .iter()
+                    .take(changes)
+                    .map(|change| cut(change, width)),
+            );
         }
         lines.iter().fold(String::new(), |mut picture, line| {
             let _ = writeln!(picture, "{line}");
@@ -157,7 +205,10 @@ fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         text
     } else {
-        text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+        text.chars()
+            .take(width.saturating_sub(1))
+            .chain(['…'])
+            .collect()
     }
 }
 
@@ -170,19 +221,35 @@ mod tests {
     }
 
     fn check(object: &str, status: Status) -> Check {
-        Check::new("pods.ready", object, status, "some message that is rather long")
+        Check::new(
+            "pods.ready",
+            object,
+            status,
+            "some message that is rather long",
+        )
     }
 
     #[test]
     fn the_picture_fits_and_shows_the_worst_first() {
         let mut view = View::default();
-        let mut checks: Vec<Check> = (0..50).map(|n| check(&format!("pod/{n}"), Status::Warn)).collect();
+        let mut checks: Vec<Check> = (0..50)
+            .map(|n| check(&format!("pod/{n}"), Status::Warn))
+            .collect();
         checks.push(check("pod/bad", Status::Fail));
         view.take(&checks, at(0));
         let picture = view.picture("shop in kind", 60, 20, false);
         assert!(picture.lines().count() < 20, "{picture}");
-        assert!(picture.lines().all(|line| line.chars().count() <= 60), "{picture}");
-        assert!(picture.lines().nth(3).is_some_and(|line| line.contains("pod/bad")), "{picture}");
+        assert!(
+            picture.lines().all(|line| line.chars().count() <= 60),
+            "{picture}"
+        );
+        assert!(
+            picture
+                .lines()
+                .nth(3)
+                .is_some_and(|line| line.contains("pod/bad")),
+            "{picture}"
+        );
         assert!(picture.contains("1 fail, 0 unknown, 50 warn"), "{picture}");
         assert!(picture.contains("and 36 more"), "{picture}");
     }
@@ -190,13 +257,28 @@ mod tests {
     #[test]
     fn what_changes_is_told_with_how_long_it_lasted() {
         let mut view = View::default();
-        view.take(&[check("pod/a", Status::Pass), check("pod/b", Status::Fail)], at(0));
-        view.take(&[check("pod/a", Status::Fail), check("pod/b", Status::Fail)], at(10));
+        view.take(
+            &[check("pod/a", Status::Pass), check("pod/b", Status::Fail)],
+            at(0),
+        );
+        view.take(
+            &[check("pod/a", Status::Fail), check("pod/b", Status::Fail)],
+            at(10),
+        );
         view.take(&[check("pod/a", Status::Pass)], at(15));
         let changes: Vec<_> = view.changes.iter().map(String::as_str).collect();
-        assert!(changes[2].ends_with("pod/a: fail after 10.0 s of pass"), "{changes:?}");
-        assert!(changes[1].ends_with("pod/a: pass after 5.0 s of fail"), "{changes:?}");
-        assert!(changes[0].ends_with("pod/b: gone after 15.0 s of fail"), "{changes:?}");
+        assert!(
+            changes[2].ends_with("pod/a: fail after 10.0 s of pass"),
+            "{changes:?}"
+        );
+        assert!(
+            changes[1].ends_with("pod/a: pass after 5.0 s of fail"),
+            "{changes:?}"
+        );
+        assert!(
+            changes[0].ends_with("pod/b: gone after 15.0 s of fail"),
+            "{changes:?}"
+        );
         assert_eq!(view.verdict, Some(Verdict::Pass));
     }
 
@@ -205,6 +287,9 @@ mod tests {
         let mut view = View::default();
         view.take(&[Check::fail("x", "a", "\x1b[2Jgone\nnext")], at(0));
         let picture = view.picture("t", 80, 24, false);
-        assert!(!picture.contains('\x1b') && picture.contains("[2Jgone next"), "{picture:?}");
+        assert!(
+            !picture.contains('\x1b') && picture.contains("[2Jgone next"),
+            "{picture:?}"
+        );
     }
 }

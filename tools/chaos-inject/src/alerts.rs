@@ -1,6 +1,6 @@
-//! The alerts of an experiment: which fired and when, which were expected and stayed silent, which came
-//! unexpected. Prometheus is asked twice a second through the whole run; the moment in which an alert
-//! is first seen is true to one interval.
+//! The alerts of an experiment: which fired and when, which were expected and stayed silent, which
+//! came unexpected. Prometheus is asked twice a second through the whole run; the moment in which
+//! an alert is first seen is true to one interval.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,16 +44,29 @@ impl Observer {
     pub fn start(asker: &Asker, monitoring: Option<&Monitoring>) -> Option<Observer> {
         let monitoring = monitoring?;
         let prometheus = endpoint(monitoring, monitoring.prometheus.as_ref()?);
-        let alertmanager = monitoring.alertmanager.as_ref().map(|system| endpoint(monitoring, system));
+        let alertmanager = monitoring
+            .alertmanager
+            .as_ref()
+            .map(|system| endpoint(monitoring, system));
         let (stop, stopped) = oneshot::channel();
         let (sender, latest) = watch::channel(Seen::default());
-        let task = tokio::spawn(observe(asker.clone(), prometheus, alertmanager, sender, stopped));
+        let task = tokio::spawn(observe(
+            asker.clone(),
+            prometheus,
+            alertmanager,
+            sender,
+            stopped,
+        ));
         Some(Observer { stop, task, latest })
     }
 
     /// Waits until all of these have begun to fire since a moment.
     pub async fn fired(&mut self, names: &[String], since: Instant) {
-        let all = |seen: &Seen| names.iter().all(|name| first_after(&seen.firing, name, since).is_some());
+        let all = |seen: &Seen| {
+            names
+                .iter()
+                .all(|name| first_after(&seen.firing, name, since).is_some())
+        };
         if self.latest.wait_for(all).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -86,12 +99,18 @@ async fn observe(
             _ = &mut stopped => return seen,
             _ = ticks.tick() => {}
         }
-        match ask(&asker, &prometheus, "/api/v1/alerts").await.and_then(|body| names_in_prometheus(&body)) {
+        match ask(&asker, &prometheus, "/api/v1/alerts")
+            .await
+            .and_then(|body| names_in_prometheus(&body))
+        {
             Ok(now) => begin(&mut seen.firing, &mut firing, now),
             Err(why) => seen.blind.push((Instant::now(), why)),
         }
         if let Some(alertmanager) = &alertmanager {
-            match ask(&asker, alertmanager, "/api/v2/alerts").await.and_then(|body| names_in_alertmanager(&body)) {
+            match ask(&asker, alertmanager, "/api/v2/alerts")
+                .await
+                .and_then(|body| names_in_alertmanager(&body))
+            {
                 Ok(now) => begin(&mut seen.delivered, &mut delivered, now),
                 Err(why) => seen.unheard = Some(why),
             }
@@ -103,7 +122,11 @@ async fn observe(
 async fn ask(asker: &Asker, endpoint: &Endpoint, path: &str) -> Result<Vec<u8>, String> {
     match asker.get(endpoint, path, LIMIT).await {
         Ok(answer) if answer.status == 200 => Ok(answer.body),
-        Ok(answer) => Err(format!("{} answered with status {}", endpoint.url(path), answer.status)),
+        Ok(answer) => Err(format!(
+            "{} answered with status {}",
+            endpoint.url(path),
+            answer.status
+        )),
         Err(silence) => Err(format!("{}: {}", endpoint.url(path), silence.message())),
     }
 }
@@ -118,17 +141,28 @@ fn begin(starts: &mut Starts, before: &mut BTreeSet<String>, now: BTreeSet<Strin
 
 /// Names of the alerts that fire, from `/api/v1/alerts`.
 fn names_in_prometheus(body: &[u8]) -> Result<BTreeSet<String>, String> {
-    let said: Value = serde_json::from_slice(body).map_err(|error| format!("Prometheus gave no JSON: {error}"))?;
-    let alerts = said["data"]["alerts"].as_array().ok_or("Prometheus gave no list of alerts")?;
+    let said: Value = serde_json::from_slice(body)
+        .map_err(|error| format!("Prometheus gave no JSON: {error}"))?;
+    let alerts = said["data"]["alerts"]
+        .as_array()
+        .ok_or("Prometheus gave no list of alerts")?;
     let firing = alerts.iter().filter(|alert| alert["state"] == "firing");
-    Ok(firing.filter_map(|alert| Some(alert["labels"]["alertname"].as_str()?.to_owned())).collect())
+    Ok(firing
+        .filter_map(|alert| Some(alert["labels"]["alertname"].as_str()?.to_owned()))
+        .collect())
 }
 
 /// Names of the alerts that it has, from `/api/v2/alerts`.
 fn names_in_alertmanager(body: &[u8]) -> Result<BTreeSet<String>, String> {
-    let said: Value = serde_json::from_slice(body).map_err(|error| format!("Alertmanager gave no JSON: {error}"))?;
-    let alerts = said.as_array().ok_or("Alertmanager gave no list of alerts")?;
-    Ok(alerts.iter().filter_map(|alert| Some(alert["labels"]["alertname"].as_str()?.to_owned())).collect())
+    let said: Value = serde_json::from_slice(body)
+        .map_err(|error| format!("Alertmanager gave no JSON: {error}"))?;
+    let alerts = said
+        .as_array()
+        .ok_or("Alertmanager gave no list of alerts")?;
+    Ok(alerts
+        .iter()
+        .filter_map(|alert| Some(alert["labels"]["alertname"].as_str()?.to_owned()))
+        .collect())
 }
 
 fn first_after(starts: &Starts, name: &str, since: Instant) -> Option<Instant> {
@@ -143,7 +177,10 @@ impl Seen {
         let one = |name: &String| AlertSeen {
             name: name.clone(),
             expected: expected.contains(name),
-            before: self.firing.get(name).is_some_and(|starts| starts.iter().any(|at| *at < injected)),
+            before: self
+                .firing
+                .get(name)
+                .is_some_and(|starts| starts.iter().any(|at| *at < injected)),
             fired_ms: first_after(&self.firing, name, injected).map(ms),
             delivered_ms: first_after(&self.delivered, name, injected).map(ms),
         };
@@ -152,7 +189,10 @@ impl Seen {
 
     /// What kept Prometheus from being seen since a moment.
     pub fn blind_since(&self, since: Instant) -> Option<&str> {
-        self.blind.iter().find(|(at, _)| *at >= since).map(|(_, why)| why.as_str())
+        self.blind
+            .iter()
+            .find(|(at, _)| *at >= since)
+            .map(|(_, why)| why.as_str())
     }
 
     /// What kept Alertmanager from being heard.
@@ -161,10 +201,15 @@ impl Seen {
     }
 }
 
-/// `ID` for each alert: an expected one that fired passes, one that stayed silent fails, one that nobody
-/// expected is a warning. `blind` is why Prometheus could not be seen for some time: then silence says
-/// nothing.
-pub fn judge(id: &str, alerts: &[AlertSeen], blind: Option<&str>, unheard: Option<&str>) -> Vec<Check> {
+/// `ID` for each alert: an expected one that fired passes, one that stayed silent fails, one that
+/// nobody expected is a warning. `blind` is why Prometheus could not be seen for some time: then
+/// silence says nothing.
+pub fn judge(
+    id: &str,
+    alerts: &[AlertSeen],
+    blind: Option<&str>,
+    unheard: Option<&str>,
+) -> Vec<Check> {
     let mut checks = Vec::new();
     for alert in alerts {
         let object = format!("alert/{}", alert.name);
@@ -202,7 +247,11 @@ pub fn judge(id: &str, alerts: &[AlertSeen], blind: Option<&str>, unheard: Optio
     if alerts.iter().all(|alert| !alert.expected) {
         checks.push(match blind {
             Some(why) => Check::unknown(id, "", format!("alerts could not be watched: {why}")),
-            None => Check::skipped(id, "", "no alert is expected: none is configured for this experiment"),
+            None => Check::skipped(
+                id,
+                "",
+                "no alert is expected: none is configured for this experiment",
+            ),
         });
     }
     checks
@@ -215,39 +264,74 @@ mod tests {
 
     fn alert(expected: bool, before: bool, fired: bool) -> AlertSeen {
         let ms = fired.then_some(1500.0);
-        AlertSeen { name: "A".into(), expected, before, fired_ms: ms, delivered_ms: ms }
+        AlertSeen {
+            name: "A".into(),
+            expected,
+            before,
+            fired_ms: ms,
+            delivered_ms: ms,
+        }
     }
 
     fn status(alert: AlertSeen, blind: Option<&str>) -> Vec<Status> {
-        judge("x.alerts", &[alert], blind, None).iter().map(|check| check.status).collect()
+        judge("x.alerts", &[alert], blind, None)
+            .iter()
+            .map(|check| check.status)
+            .collect()
     }
 
     #[test]
     fn silence_is_a_failure_only_if_it_could_have_been_heard() {
         assert_eq!(status(alert(true, false, true), None), [Status::Pass]);
         assert_eq!(status(alert(true, false, false), None), [Status::Fail]);
-        assert_eq!(status(alert(true, false, false), Some("no answer")), [Status::Unknown]);
+        assert_eq!(
+            status(alert(true, false, false), Some("no answer")),
+            [Status::Unknown]
+        );
         assert_eq!(status(alert(true, true, false), None), [Status::Unknown]);
-        assert_eq!(status(alert(false, false, true), None), [Status::Warn, Status::Skipped]);
-        assert_eq!(status(alert(false, true, false), Some("no answer")), [Status::Unknown]);
+        assert_eq!(
+            status(alert(false, false, true), None),
+            [Status::Warn, Status::Skipped]
+        );
+        assert_eq!(
+            status(alert(false, true, false), Some("no answer")),
+            [Status::Unknown]
+        );
     }
 
     #[test]
     fn an_alert_that_alertmanager_never_got_does_not_pass() {
-        let lost = AlertSeen { delivered_ms: None, ..alert(true, false, true) };
-        assert_eq!(judge("x", std::slice::from_ref(&lost), None, None)[0].status, Status::Fail);
-        assert_eq!(judge("x", &[lost], None, Some("refused"))[0].status, Status::Unknown);
+        let lost = AlertSeen {
+            delivered_ms: None,
+            ..alert(true, false, true)
+        };
+        assert_eq!(
+            judge("x", std::slice::from_ref(&lost), None, None)[0].status,
+            Status::Fail
+        );
+        assert_eq!(
+            judge("x", &[lost], None, Some("refused"))[0].status,
+            Status::Unknown
+        );
     }
 
     #[test]
     fn an_alert_that_fired_before_counts_only_if_it_fires_again() {
         let injected = Instant::now() + Duration::from_secs(10);
-        let (before, after) = (injected - Duration::from_secs(5), injected + Duration::from_secs(2));
+        let (before, after) = (
+            injected - Duration::from_secs(5),
+            injected + Duration::from_secs(2),
+        );
         let mut seen = Seen::default();
         seen.firing.insert("Old".into(), vec![before]);
         seen.firing.insert("Again".into(), vec![before, after]);
         let alerts = seen.alerts(&["Silent".to_owned()], injected);
-        let of = |name: &str| alerts.iter().find(|alert| alert.name == name).expect("listed");
+        let of = |name: &str| {
+            alerts
+                .iter()
+                .find(|alert| alert.name == name)
+                .expect("listed")
+        };
         assert_eq!((of("Old").before, of("Old").fired_ms), (true, None));
         assert_eq!(of("Again").fired_ms, Some(2000.0));
         assert_eq!((of("Silent").expected, of("Silent").fired_ms), (true, None));
@@ -259,6 +343,9 @@ mod tests {
             {"labels":{"alertname":"A"},"state":"firing"},{"labels":{"alertname":"B"},"state":"pending"}]}}"#;
         assert_eq!(names_in_prometheus(body), Ok(["A".to_owned()].into()));
         assert!(names_in_prometheus(b"{}").is_err());
-        assert_eq!(names_in_alertmanager(br#"[{"labels":{"alertname":"A"}}]"#), Ok(["A".to_owned()].into()));
+        assert_eq!(
+            names_in_alertmanager(br#"[{"labels":{"alertname":"A"}}]"#),
+            Ok(["A".to_owned()].into())
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Makes changes and takes them back: looks, lets [`crate::change`] decide, writes, and looks again,
-//! through whatever the API server does meanwhile, until a deadline.
+//! Makes changes and takes them back: looks, lets [`crate::change`] decide, writes, and looks
+//! again, through whatever the API server does meanwhile, until a deadline.
 
 use std::time::Duration;
 
@@ -41,7 +41,10 @@ pub struct NotMade {
 
 /// How to reach objects of the kind of this one.
 pub fn api(cluster: &Cluster, object: &ObjectRef) -> Api<DynamicObject> {
-    let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+    let (group, version) = object
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &object.api_version));
     let kind = GroupVersionKind::gvk(group, version, &object.kind);
     let resource = ApiResource::from_gvk_with_plural(&kind, &object.resource);
     match &object.namespace {
@@ -61,7 +64,11 @@ pub async fn look(cluster: &Cluster, object: &ObjectRef) -> kube::Result<Option<
 }
 
 async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    let late = |_| Err(kube::Error::Service(format!("no answer in {} s", CALL.as_secs()).into()));
+    let late = |_| {
+        Err(kube::Error::Service(
+            format!("no answer in {} s", CALL.as_secs()).into(),
+        ))
+    };
     timeout(CALL, call).await.unwrap_or_else(late)
 }
 
@@ -69,15 +76,24 @@ async fn write(cluster: &Cluster, object: &ObjectRef, step: &Step) -> kube::Resu
     let api = api(cluster, object);
     match step {
         Step::Create(manifest) => {
-            let made: DynamicObject = serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
-            in_time(api.create(&PostParams::default(), &made)).await.map(|_| ())
+            let made: DynamicObject =
+                serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
+            in_time(api.create(&PostParams::default(), &made))
+                .await
+                .map(|_| ())
         }
-        Step::Patch(patch) => {
-            in_time(api.patch(&object.name, &PatchParams::default(), &Patch::Strategic(patch))).await.map(|_| ())
-        }
+        Step::Patch(patch) => in_time(api.patch(
+            &object.name,
+            &PatchParams::default(),
+            &Patch::Strategic(patch),
+        ))
+        .await
+        .map(|_| ()),
         Step::Delete(uid) => {
-            let mut params =
-                DeleteParams::default().preconditions(Preconditions { uid: Some(uid.clone()), resource_version: None });
+            let mut params = DeleteParams::default().preconditions(Preconditions {
+                uid: Some(uid.clone()),
+                resource_version: None,
+            });
             if object.kind == "Pod" && object.uid.is_none() {
                 // A pod of our own has nothing to finish.
                 params = params.grace_period(1);
@@ -101,7 +117,10 @@ struct Patience {
 
 impl Patience {
     fn until(end: Instant) -> Patience {
-        Patience { pause: FIRST_PAUSE, end }
+        Patience {
+            pause: FIRST_PAUSE,
+            end,
+        }
     }
 
     /// Waits; `false` if the deadline would pass meanwhile.
@@ -137,12 +156,18 @@ pub async fn inject(
     loop {
         let step = match next.take() {
             Some(step) => Ok(step),
-            None => look(cluster, object).await.map(|now| change::inject(change, now.as_ref(), run, owner)),
+            None => look(cluster, object)
+                .await
+                .map(|now| change::inject(change, now.as_ref(), run, owner)),
         };
         match step {
             Ok(Step::Done(_)) => {
                 let now = Instant::now();
-                return Ok(Made { sent: perhaps.unwrap_or(now), accepted: now, uncertain: false });
+                return Ok(Made {
+                    sent: perhaps.unwrap_or(now),
+                    accepted: now,
+                    uncertain: false,
+                });
             }
             Ok(Step::Refuse(why)) => return Err(NotMade { why, perhaps }),
             Ok(Step::Wait) => {}
@@ -151,21 +176,38 @@ pub async fn inject(
                 match write(cluster, object, &step).await {
                     Ok(()) => {
                         let uncertain = perhaps.is_some();
-                        return Ok(Made { sent: perhaps.unwrap_or(sent), accepted: Instant::now(), uncertain });
+                        return Ok(Made {
+                            sent: perhaps.unwrap_or(sent),
+                            accepted: Instant::now(),
+                            uncertain,
+                        });
                     }
                     Err(error) if is_stale(&error) => last = error_chain(&error),
                     Err(error) if may_succeed_later(&error) => {
                         perhaps.get_or_insert(sent);
                         last = error_chain(&error);
                     }
-                    Err(error) => return Err(NotMade { why: said(object, &error), perhaps }),
+                    Err(error) => {
+                        return Err(NotMade {
+                            why: said(object, &error),
+                            perhaps,
+                        });
+                    }
                 }
             }
             Err(error) if may_succeed_later(&error) => last = error_chain(&error),
-            Err(error) => return Err(NotMade { why: said(object, &error), perhaps }),
+            Err(error) => {
+                return Err(NotMade {
+                    why: said(object, &error),
+                    perhaps,
+                });
+            }
         }
         if !patience.wait().await {
-            return Err(NotMade { why: format!("{object}: {last}"), perhaps });
+            return Err(NotMade {
+                why: format!("{object}: {last}"),
+                perhaps,
+            });
         }
     }
 }
@@ -174,8 +216,8 @@ fn said(object: &ObjectRef, error: &kube::Error) -> String {
     ReadError::from_kube(format!("change {object}"), error).to_string()
 }
 
-/// Takes a change back and looks until the cluster shows it. A note says what somebody else did to the
-/// object. For `fence` see [`change::undo`].
+/// Takes a change back and looks until the cluster shows it. A note says what somebody else did to
+/// the object. For `fence` see [`change::undo`].
 ///
 /// # Errors
 /// It is not taken back at the deadline; says what stands in the way.
@@ -195,7 +237,9 @@ pub async fn undo(
             Ok(now) => match change::undo(change, now.as_ref(), run, fence) {
                 Step::Done(note) => return Ok(note),
                 Step::Wait => {
-                    format!("{object} is on its way out, and stays: something holds it (a finalizer, or its node)")
+                    format!(
+                        "{object} is on its way out, and stays: something holds it (a finalizer, or its node)"
+                    )
                 }
                 Step::Refuse(why) => why,
                 step => match write(cluster, object, &step).await {

@@ -1,6 +1,6 @@
-//! What callers of a Service see: questions at a fixed rate through the whole run, each counted from
-//! the moment in which it was due, so that a slow answer does not delay the next question and does
-//! not hide the wait.
+//! What callers of a Service see: questions at a fixed rate through the whole run, each counted
+//! from the moment in which it was due, so that a slow answer does not delay the next question and
+//! does not hide the wait.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ enum Answer {
     Missed(String),
 }
 
-/// Steady state guard: a Service that answers fewer than `percent` of the questions that fell due within
-/// `window` stops the experiment.
+/// Steady state guard: a Service that answers fewer than `percent` of the questions that fell due
+/// within `window` stops the experiment.
 #[derive(Clone, Debug)]
 pub struct Guard {
     /// What it raises.
@@ -52,7 +52,9 @@ pub struct Guard {
 impl Guard {
     /// Looks at the latest questions. Those that could not be asked say nothing.
     fn watch(&self, service: &str, samples: &[Sample]) {
-        if let Some(percent) = share_within(samples, self.window.as_secs_f64() * 1000.0).filter(|p| *p < self.percent) {
+        if let Some(percent) =
+            share_within(samples, self.window.as_secs_f64() * 1000.0).filter(|p| *p < self.percent)
+        {
             self.alarm.raise(format!(
                 "steady state guard: service/{service} answered {percent:.0} % of the questions of the last {} s; {} % is the least",
                 self.window.as_secs_f64(), self.percent
@@ -61,12 +63,19 @@ impl Guard {
     }
 }
 
-/// Share of good answers among those that fell due within the window before the latest, in per cent;
-/// nothing while there are too few to tell.
+/// Share of good answers among those that fell due within the window before the latest, in per
+/// cent; nothing while there are too few to tell.
 fn share_within(samples: &[Sample], window_ms: f64) -> Option<f64> {
-    let latest = samples.iter().map(|sample| sample.due_ms).fold(0.0, f64::max);
+    let latest = samples
+        .iter()
+        .map(|sample| sample.due_ms)
+        .fold(0.0, f64::max);
     let (mut good, mut bad) = (0_u32, 0_u32);
-    for sample in samples.iter().rev().filter(|sample| sample.due_ms > latest - window_ms) {
+    for sample in samples
+        .iter()
+        .rev()
+        .filter(|sample| sample.due_ms > latest - window_ms)
+    {
         match sample.answer {
             Answer::Good(_) => good += 1,
             Answer::Bad(_) => bad += 1,
@@ -91,9 +100,19 @@ impl Seen {
     pub fn median_ms(&self, from: Instant, to: Instant) -> Option<f64> {
         let ms = |at: Instant| at.saturating_duration_since(self.start).as_secs_f64() * 1000.0;
         let (from, to) = (ms(from), ms(to));
-        let within = self.samples.iter().filter(|sample| sample.due_ms >= from && sample.due_ms < to);
-        let mut good: Vec<f64> =
-            within.filter_map(|s| if let Answer::Good(ms) = s.answer { Some(ms) } else { None }).collect();
+        let within = self
+            .samples
+            .iter()
+            .filter(|sample| sample.due_ms >= from && sample.due_ms < to);
+        let mut good: Vec<f64> = within
+            .filter_map(|s| {
+                if let Answer::Good(ms) = s.answer {
+                    Some(ms)
+                } else {
+                    None
+                }
+            })
+            .collect();
         good.sort_by(f64::total_cmp);
         good.get(good.len() / 2).copied()
     }
@@ -117,7 +136,12 @@ impl Probe {
         guard: Option<Guard>,
     ) -> Probe {
         let (stop, stopped) = oneshot::channel();
-        Probe { stop, task: tokio::spawn(ask_until(asker, endpoint, path, interval, limit, guard, stopped)) }
+        Probe {
+            stop,
+            task: tokio::spawn(ask_until(
+                asker, endpoint, path, interval, limit, guard, stopped,
+            )),
+        }
     }
 
     /// Asks no more, waits for the open questions, and gives what was seen.
@@ -184,15 +208,36 @@ async fn ask_until(
     }
     samples.sort_by(|a, b| a.due_ms.total_cmp(&b.due_ms));
     let vantage = asker.resolve(&endpoint.vantage).to_string();
-    Seen { availability: summarize(&endpoint.service, &path, &vantage, interval, &samples), start, samples }
+    Seen {
+        availability: summarize(&endpoint.service, &path, &vantage, interval, &samples),
+        start,
+        samples,
+    }
 }
 
-fn summarize(service: &str, path: &str, vantage: &str, interval: Duration, samples: &[Sample]) -> Availability {
+fn summarize(
+    service: &str,
+    path: &str,
+    vantage: &str,
+    interval: Duration,
+    samples: &[Sample],
+) -> Availability {
     let interval_ms = interval.as_secs_f64() * 1000.0;
-    let mut good: Vec<f64> =
-        samples.iter().filter_map(|s| if let Answer::Good(ms) = s.answer { Some(ms) } else { None }).collect();
+    let mut good: Vec<f64> = samples
+        .iter()
+        .filter_map(|s| {
+            if let Answer::Good(ms) = s.answer {
+                Some(ms)
+            } else {
+                None
+            }
+        })
+        .collect();
     good.sort_by(f64::total_cmp);
-    let bad = samples.iter().filter(|s| matches!(s.answer, Answer::Bad(_))).count();
+    let bad = samples
+        .iter()
+        .filter(|s| matches!(s.answer, Answer::Bad(_)))
+        .count();
     let missed = samples.len() - bad - good.len();
     let requests = good.len() + bad;
     let quote = |s: &Sample| match &s.answer {
@@ -213,7 +258,11 @@ fn summarize(service: &str, path: &str, vantage: &str, interval: Duration, sampl
         requests: requests as u64,
         good: good.len() as u64,
         missed: missed as u64,
-        percent: if requests == 0 { 0.0 } else { good.len() as f64 / requests as f64 * 100.0 },
+        percent: if requests == 0 {
+            0.0
+        } else {
+            good.len() as f64 / requests as f64 * 100.0
+        },
         longest_gap_ms: longest_gap(samples, interval_ms),
         p50_ms: good.get(good.len() / 2).copied(),
         max_ms: good.last().copied(),
@@ -252,8 +301,16 @@ pub fn judge(id: &str, seen: &Availability, min_percent: f64) -> Check {
     );
     let all = seen.requests + seen.missed;
     let check = if seen.requests == 0 || seen.missed * 10 > all {
-        let why = seen.errors.first().map(|why| format!(": {why}")).unwrap_or_default();
-        Check::unknown(id, object, format!("{} of {all} questions could not be asked{why}", seen.missed))
+        let why = seen
+            .errors
+            .first()
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
+        Check::unknown(
+            id,
+            object,
+            format!("{} of {all} questions could not be asked{why}", seen.missed),
+        )
     } else {
         Check::judge(seen.percent >= min_percent, id, object, message)
     };
@@ -261,7 +318,11 @@ pub fn judge(id: &str, seen: &Availability, min_percent: f64) -> Check {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, clippy::cast_precision_loss, reason = "small whole numbers")]
+#[expect(
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    reason = "small whole numbers"
+)]
 mod tests {
     use super::*;
     use chaos_common::record::Status;
@@ -272,11 +333,23 @@ mod tests {
             '-' => Answer::Bad("refused".into()),
             _ => Answer::Missed("busy".into()),
         };
-        text.chars().enumerate().map(|(n, c)| Sample { due_ms: n as f64 * 100.0, answer: answer(c) }).collect()
+        text.chars()
+            .enumerate()
+            .map(|(n, c)| Sample {
+                due_ms: n as f64 * 100.0,
+                answer: answer(c),
+            })
+            .collect()
     }
 
     fn summary(text: &str) -> Availability {
-        summarize("shop", "/health", "direct", Duration::from_millis(100), &series(text))
+        summarize(
+            "shop",
+            "/health",
+            "direct",
+            Duration::from_millis(100),
+            &series(text),
+        )
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What to write next so that a change is made, or taken back: pure decisions on what the object
-//! looks like now. Nothing is written on a guess: every write names the UID and the resource version
-//! that the decision was made on, so the API server refuses it if the object has changed meanwhile.
+//! looks like now. Nothing is written on a guess: every write names the UID and the resource
+//! version that the decision was made on, so the API server refuses it if the object has changed
+//! meanwhile.
 
 use chaos_common::record::Change;
 use serde_json::{Value, json};
@@ -43,13 +44,22 @@ pub fn holder(object: &Value) -> Option<&str> {
 /// The next step towards the fault. `now` is the object as it is.
 pub fn inject(change: &Change, now: Option<&Value>, run: &str, owner: &Owner) -> Step {
     match change {
-        Change::Set { object, field, original, faulted } => {
-            let Some(now) = now.filter(|now| now["metadata"]["uid"].as_str() == object.uid.as_deref()) else {
+        Change::Set {
+            object,
+            field,
+            original,
+            faulted,
+        } => {
+            let Some(now) =
+                now.filter(|now| now["metadata"]["uid"].as_str() == object.uid.as_deref())
+            else {
                 return Step::Refuse(format!("{object} is not the one of the plan any more"));
             };
             let value = get(now, field);
             match holder(now) {
-                Some(other) if other != run => Step::Refuse(format!("{object} is held by run {other}")),
+                Some(other) if other != run => {
+                    Step::Refuse(format!("{object} is held by run {other}"))
+                }
                 Some(_) if value == *faulted => Step::Done(None),
                 _ if value == *original => Step::Patch(patch(now, Some(run), field, faulted)),
                 _ => Step::Refuse(format!(
@@ -84,16 +94,25 @@ pub fn inject(change: &Change, now: Option<&Value>, run: &str, owner: &Owner) ->
 }
 
 /// The next step towards the state before. With `fence`, an object that looks untouched is written
-/// once all the same: a call of a tool that died may still be on its way, and the new resource version
-/// turns it away.
+/// once all the same: a call of a tool that died may still be on its way, and the new resource
+/// version turns it away.
 pub fn undo(change: &Change, now: Option<&Value>, run: &str, fence: bool) -> Step {
     match change {
-        Change::Set { object, field, original, faulted } => {
+        Change::Set {
+            object,
+            field,
+            original,
+            faulted,
+        } => {
             let Some(now) = now else {
-                return Step::Done(Some(format!("{object} is gone: somebody deleted it, and it can't be given back")));
+                return Step::Done(Some(format!(
+                    "{object} is gone: somebody deleted it, and it can't be given back"
+                )));
             };
             if now["metadata"]["uid"].as_str() != object.uid.as_deref() {
-                return Step::Done(Some(format!("{object} was made anew by somebody, and is left as it is")));
+                return Step::Done(Some(format!(
+                    "{object} was made anew by somebody, and is left as it is"
+                )));
             }
             let value = get(now, field);
             let ours = holder(now) == Some(run);
@@ -101,7 +120,9 @@ pub fn undo(change: &Change, now: Option<&Value>, run: &str, fence: bool) -> Ste
                 (true, value) if value == faulted => Step::Patch(patch(now, None, field, original)),
                 // Original or somebody else's: only our label goes.
                 (true, _) => Step::Patch(patch(now, None, &[], &Value::Null)),
-                (false, value) if value == original && fence => Step::Patch(patch(now, Some(run), &[], &Value::Null)),
+                (false, value) if value == original && fence => {
+                    Step::Patch(patch(now, Some(run), &[], &Value::Null))
+                }
                 (false, value) if value == original => Step::Done(None),
                 (false, value) => Step::Done(Some(format!(
                     "{object} has {value} as {}, which somebody else set, and is left so; it was {original}",
@@ -111,11 +132,16 @@ pub fn undo(change: &Change, now: Option<&Value>, run: &str, fence: bool) -> Ste
         }
         Change::Make { object, .. } => match now {
             None => Step::Done(None),
-            Some(now) if holder(now) != Some(run) => {
-                Step::Done(Some(format!("{object} is not ours (any more), and is left as it is")))
-            }
+            Some(now) if holder(now) != Some(run) => Step::Done(Some(format!(
+                "{object} is not ours (any more), and is left as it is"
+            ))),
             Some(now) if !now["metadata"]["deletionTimestamp"].is_null() => Step::Wait,
-            Some(now) => Step::Delete(now["metadata"]["uid"].as_str().unwrap_or_default().to_owned()),
+            Some(now) => Step::Delete(
+                now["metadata"]["uid"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
         },
         Change::Take { .. } => Step::Done(None),
     }
@@ -131,11 +157,18 @@ pub fn get(object: &Value, field: &[String]) -> Value {
     let step = |value: Option<Value>, part: &String| {
         let value = value?;
         match element_of_list(part) {
-            Some(wanted) => value.as_array()?.iter().find(|one| one["name"] == wanted).cloned(),
+            Some(wanted) => value
+                .as_array()?
+                .iter()
+                .find(|one| one["name"] == wanted)
+                .cloned(),
             None => value.get(part).cloned(),
         }
     };
-    field.iter().fold(Some(object.clone()), step).unwrap_or(Value::Null)
+    field
+        .iter()
+        .fold(Some(object.clone()), step)
+        .unwrap_or(Value::Null)
 }
 
 /// The name of a list's element, where a part of a field's path is one: `[NAME]`.
@@ -145,20 +178,27 @@ fn element_of_list(part: &str) -> Option<&str> {
 
 /// The value inside the objects and lists that lead to it.
 pub fn nest(field: &[String], value: &Value) -> Value {
-    field.iter().rev().fold(value.clone(), |inner, part| match element_of_list(part) {
-        Some(name) => {
-            let mut element = inner;
-            element["name"] = name.into();
-            json!([element])
-        }
-        None => json!({ part: inner }),
-    })
+    field
+        .iter()
+        .rev()
+        .fold(value.clone(), |inner, part| match element_of_list(part) {
+            Some(name) => {
+                let mut element = inner;
+                element["name"] = name.into();
+                json!([element])
+            }
+            None => json!({ part: inner }),
+        })
 }
 
 /// A patch for the object as it is `now` and no other: sets the run's label, or takes it away, and
 /// sets a field, if there is one.
 fn patch(now: &Value, run: Option<&str>, field: &[String], value: &Value) -> Value {
-    let mut patch = if field.is_empty() { json!({}) } else { nest(field, value) };
+    let mut patch = if field.is_empty() {
+        json!({})
+    } else {
+        nest(field, value)
+    };
     patch["metadata"] = json!({
         "uid": now["metadata"]["uid"], "resourceVersion": now["metadata"]["resourceVersion"],
         "labels": { RUN_LABEL: run },
@@ -180,7 +220,12 @@ mod tests {
             name: "shop".into(),
             uid: Some("u1".into()),
         };
-        Change::Set { object, field: vec!["spec".into(), "replicas".into()], original: json!(3), faulted: json!(0) }
+        Change::Set {
+            object,
+            field: vec!["spec".into(), "replicas".into()],
+            original: json!(3),
+            faulted: json!(0),
+        }
     }
 
     fn deployment(uid: &str, replicas: u32, label: Option<&str>) -> Value {
@@ -188,17 +233,27 @@ mod tests {
     }
 
     fn make() -> Change {
-        let Change::Set { mut object, .. } = scale() else { unreachable!() };
+        let Change::Set { mut object, .. } = scale() else {
+            unreachable!()
+        };
         object.uid = None;
-        Change::Make { object, manifest: json!({ "metadata": { "name": "x" } }) }
+        Change::Make {
+            object,
+            manifest: json!({ "metadata": { "name": "x" } }),
+        }
     }
 
     fn owner() -> Owner {
-        Owner { name: "lease".into(), uid: "l1".into() }
+        Owner {
+            name: "lease".into(),
+            uid: "l1".into(),
+        }
     }
 
     fn replicas(step: &Step) -> Option<&Value> {
-        let Step::Patch(patch) = step else { return None };
+        let Step::Patch(patch) = step else {
+            return None;
+        };
         patch.get("spec").map(|spec| &spec["replicas"])
     }
 
@@ -207,15 +262,32 @@ mod tests {
         let step = |now: &Value| inject(&scale(), Some(now), "r", &owner());
         let first = step(&deployment("u1", 3, None));
         assert_eq!(replicas(&first), Some(&json!(0)));
-        let Step::Patch(patch) = first else { unreachable!() };
+        let Step::Patch(patch) = first else {
+            unreachable!()
+        };
         assert_eq!(patch["metadata"]["labels"][RUN_LABEL], "r");
-        assert_eq!((&patch["metadata"]["uid"], &patch["metadata"]["resourceVersion"]), (&json!("u1"), &json!("7")));
+        assert_eq!(
+            (
+                &patch["metadata"]["uid"],
+                &patch["metadata"]["resourceVersion"]
+            ),
+            (&json!("u1"), &json!("7"))
+        );
         assert_eq!(step(&deployment("u1", 0, Some("r"))), Step::Done(None));
         assert!(matches!(step(&deployment("u1", 5, None)), Step::Refuse(_)));
-        assert!(matches!(step(&deployment("u1", 0, None)), Step::Refuse(_)), "somebody else scaled it to 0");
+        assert!(
+            matches!(step(&deployment("u1", 0, None)), Step::Refuse(_)),
+            "somebody else scaled it to 0"
+        );
         assert!(matches!(step(&deployment("u2", 3, None)), Step::Refuse(_)));
-        assert!(matches!(step(&deployment("u1", 3, Some("other"))), Step::Refuse(_)));
-        assert!(matches!(inject(&scale(), None, "r", &owner()), Step::Refuse(_)));
+        assert!(matches!(
+            step(&deployment("u1", 3, Some("other"))),
+            Step::Refuse(_)
+        ));
+        assert!(matches!(
+            inject(&scale(), None, "r", &owner()),
+            Step::Refuse(_)
+        ));
     }
 
     #[test]
@@ -223,14 +295,25 @@ mod tests {
         let step = |now: &Value, fence| undo(&scale(), Some(now), "r", fence);
         let back = step(&deployment("u1", 0, Some("r")), false);
         assert_eq!(replicas(&back), Some(&json!(3)));
-        let Step::Patch(patch) = back else { unreachable!() };
+        let Step::Patch(patch) = back else {
+            unreachable!()
+        };
         assert_eq!(patch["metadata"]["labels"][RUN_LABEL], Value::Null);
         // Somebody scaled it meanwhile: only our label goes.
         let theirs = step(&deployment("u1", 5, Some("r")), false);
         assert!(matches!(theirs, Step::Patch(_)) && replicas(&theirs).is_none());
-        assert!(matches!(step(&deployment("u1", 0, None), true), Step::Done(Some(_))), "not our zero");
-        assert!(matches!(step(&deployment("u2", 0, Some("r")), true), Step::Done(Some(_))));
-        assert!(matches!(undo(&scale(), None, "r", true), Step::Done(Some(_))));
+        assert!(
+            matches!(step(&deployment("u1", 0, None), true), Step::Done(Some(_))),
+            "not our zero"
+        );
+        assert!(matches!(
+            step(&deployment("u2", 0, Some("r")), true),
+            Step::Done(Some(_))
+        ));
+        assert!(matches!(
+            undo(&scale(), None, "r", true),
+            Step::Done(Some(_))
+        ));
         assert_eq!(step(&deployment("u1", 3, None), false), Step::Done(None));
     }
 
@@ -241,7 +324,8 @@ mod tests {
         };
         assert_eq!(fence["metadata"]["labels"][RUN_LABEL], "r");
         assert!(fence.get("spec").is_none());
-        let Step::Patch(away) = undo(&scale(), Some(&deployment("u1", 3, Some("r"))), "r", true) else {
+        let Step::Patch(away) = undo(&scale(), Some(&deployment("u1", 3, Some("r"))), "r", true)
+        else {
             panic!("it stays")
         };
         assert_eq!(away["metadata"]["labels"][RUN_LABEL], Value::Null);
@@ -250,13 +334,32 @@ mod tests {
 
     #[test]
     fn an_object_is_made_once_with_label_and_owner_and_only_ours_is_deleted() {
-        let Step::Create(made) = inject(&make(), None, "r", &owner()) else { panic!("not made") };
+        let Step::Create(made) = inject(&make(), None, "r", &owner()) else {
+            panic!("not made")
+        };
         assert_eq!(made["metadata"]["labels"][RUN_LABEL], "r");
         assert_eq!(made["metadata"]["ownerReferences"][0]["uid"], "l1");
-        assert_eq!(inject(&make(), Some(&deployment("u1", 0, Some("r"))), "r", &owner()), Step::Done(None));
-        assert!(matches!(inject(&make(), Some(&deployment("u1", 0, None)), "r", &owner()), Step::Refuse(_)));
-        assert_eq!(undo(&make(), Some(&deployment("u1", 0, Some("r"))), "r", false), Step::Delete("u1".into()));
-        assert!(matches!(undo(&make(), Some(&deployment("u1", 0, None)), "r", false), Step::Done(Some(_))));
+        assert_eq!(
+            inject(
+                &make(),
+                Some(&deployment("u1", 0, Some("r"))),
+                "r",
+                &owner()
+            ),
+            Step::Done(None)
+        );
+        assert!(matches!(
+            inject(&make(), Some(&deployment("u1", 0, None)), "r", &owner()),
+            Step::Refuse(_)
+        ));
+        assert_eq!(
+            undo(&make(), Some(&deployment("u1", 0, Some("r"))), "r", false),
+            Step::Delete("u1".into())
+        );
+        assert!(matches!(
+            undo(&make(), Some(&deployment("u1", 0, None)), "r", false),
+            Step::Done(Some(_))
+        ));
         assert_eq!(undo(&make(), None, "r", true), Step::Done(None));
         let mut going = deployment("u1", 0, Some("r"));
         going["metadata"]["deletionTimestamp"] = json!("2026-11-22T16:00:00Z");
@@ -265,11 +368,15 @@ mod tests {
 
     #[test]
     fn fields_lead_through_lists_by_name() {
-        let field: Vec<String> = ["spec", "containers", "[shop]", "image"].map(str::to_owned).to_vec();
-        let pod =
-            json!({ "spec": { "containers": [{ "name": "side", "image": "a" }, { "name": "shop", "image": "b" }] } });
+        let field: Vec<String> = ["spec", "containers", "[shop]", "image"]
+            .map(str::to_owned)
+            .to_vec();
+        let pod = json!({ "spec": { "containers": [{ "name": "side", "image": "a" }, { "name": "shop", "image": "b" }] } });
         assert_eq!(get(&pod, &field), json!("b"));
-        assert_eq!(nest(&field, &json!("c")), json!({ "spec": { "containers": [{ "name": "shop", "image": "c" }] } }));
+        assert_eq!(
+            nest(&field, &json!("c")),
+            json!({ "spec": { "containers": [{ "name": "shop", "image": "c" }] } })
+        );
         assert_eq!(get(&pod, &["spec".into(), "none".into()]), Value::Null);
     }
 }

@@ -24,8 +24,8 @@ pub struct Context {
     pub namespace: String,
     /// Both ends of the pipeline.
     pub stream: Stream,
-    /// Id of this run of an experiment: that of its pipeline, and what tells it from others that were given the
-    /// same stream. It is in the label of all that the run makes or touches.
+    /// Id of this run of an experiment: that of its pipeline, and what tells it from others that
+    /// were given the same stream. It is in the label of all that the run makes or touches.
     pub run: String,
     /// The local journal, once the experiment has one.
     pub journal: Option<Journal>,
@@ -39,7 +39,13 @@ pub struct Context {
 
 impl Context {
     /// The surroundings of an experiment that has not begun.
-    pub fn new(cluster: Cluster, access: Access, config: Config, namespace: String, stream: Stream) -> Context {
+    pub fn new(
+        cluster: Cluster,
+        access: Access,
+        config: Config,
+        namespace: String,
+        stream: Stream,
+    ) -> Context {
         let unique = new_id();
         let run = format!("{}-{}", stream.run, &unique[unique.len() - 8..]);
         Context {
@@ -57,9 +63,15 @@ impl Context {
         }
     }
 
-    /// An object that an experiment makes in the application's namespace. Its name is the same in every
-    /// run, so that a Role can be tied to it; whose it is, its label says.
-    pub fn own_object(&self, api_version: &str, kind: &str, resource: &str, name: String) -> ObjectRef {
+    /// An object that an experiment makes in the application's namespace. Its name is the same in
+    /// every run, so that a Role can be tied to it; whose it is, its label says.
+    pub fn own_object(
+        &self,
+        api_version: &str,
+        kind: &str,
+        resource: &str,
+        name: String,
+    ) -> ObjectRef {
         ObjectRef {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -76,12 +88,24 @@ impl Context {
         if let Some(journal) = &mut self.journal {
             let line = json!({ "event": event, "object": object, "summary": summary });
             if let Err(error) = journal.write(&line) {
-                self.issues.push(format!("the journal {} could not be written: {error}", journal.path().display()));
+                self.issues.push(format!(
+                    "the journal {} could not be written: {error}",
+                    journal.path().display()
+                ));
                 self.journal = None;
             }
         }
-        let since_injection_ms = self.injected.map(|start| start.elapsed().as_secs_f64() * 1000.0);
-        self.stream.event(summary, Event { event, object, since_injection_ms });
+        let since_injection_ms = self
+            .injected
+            .map(|start| start.elapsed().as_secs_f64() * 1000.0);
+        self.stream.event(
+            summary,
+            Event {
+                event,
+                object,
+                since_injection_ms,
+            },
+        );
     }
 
     /// A step that changed something or that the report should tell.

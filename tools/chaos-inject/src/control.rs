@@ -1,12 +1,14 @@
-//! Seeing and stopping runs from anywhere: `status`, `abort`, `recover`, `lock`, `unlock`. All of it rests on
-//! what the runs wrote into the cluster before they touched anything.
+//! Seeing and stopping runs from anywhere: `status`, `abort`, `recover`, `lock`, `unlock`. All of
+//! it rests on what the runs wrote into the cluster before they touched anything.
 
 use std::collections::BTreeSet;
 
 use chaos_common::cluster::ReadError;
 use chaos_common::config::Config;
 use chaos_common::exit::Exit;
-use chaos_common::record::{Check, EventKind, HeldRun, Rollback, RollbackCause, Status, Time, Verdict, summarize};
+use chaos_common::record::{
+    Check, EventKind, HeldRun, Rollback, RollbackCause, Status, Time, Verdict, summarize,
+};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::context::Context;
@@ -21,12 +23,21 @@ const ABORT: &str = "abort.run";
 
 /// The namespaces that runs may hold something in: the configuration's and the flag's.
 fn namespaces(context: &Context) -> Vec<String> {
-    let Config { application, limits, monitoring, .. } = &context.config;
+    let Config {
+        application,
+        limits,
+        monitoring,
+        ..
+    } = &context.config;
     let all: BTreeSet<String> = [context.namespace.clone()]
         .into_iter()
         .chain(application.namespace.clone())
         .chain(limits.namespaces.iter().flatten().cloned())
-        .chain(monitoring.as_ref().map(|monitoring| monitoring.namespace.clone()))
+        .chain(
+            monitoring
+                .as_ref()
+                .map(|monitoring| monitoring.namespace.clone()),
+        )
         .collect();
     all.into_iter().collect()
 }
@@ -41,11 +52,22 @@ struct Report {
 }
 
 impl Report {
-    async fn begin(context: &Context, cause: RollbackCause, reason: Option<String>) -> Result<Report, ReadError> {
+    async fn begin(
+        context: &Context,
+        cause: RollbackCause,
+        reason: Option<String>,
+    ) -> Result<Report, ReadError> {
         let namespaces = namespaces(context);
         let found = Found::look(&context.cluster, &namespaces).await?;
         let runs = found.held(|_| None);
-        Ok(Report { cause, namespaces, reason, found, runs, checks: Vec::new() })
+        Ok(Report {
+            cause,
+            namespaces,
+            reason,
+            found,
+            runs,
+            checks: Vec::new(),
+        })
     }
 
     /// Finds out which runs live.
@@ -65,9 +87,20 @@ impl Report {
             Err(_) => self.found.locks(),
         };
         let verdict = Verdict::of(&self.checks);
-        let summary = match (self.checks.len(), self.checks.iter().find(|check| check.is_bad())) {
-            (_, Some(bad)) => format!("{} {}", bad.object.as_deref().unwrap_or(&bad.id), bad.message),
-            (0 | 1, None) => self.checks.first().map(|check| check.message.clone()).unwrap_or_default(),
+        let summary = match (
+            self.checks.len(),
+            self.checks.iter().find(|check| check.is_bad()),
+        ) {
+            (_, Some(bad)) => format!(
+                "{} {}",
+                bad.object.as_deref().unwrap_or(&bad.id),
+                bad.message
+            ),
+            (0 | 1, None) => self
+                .checks
+                .first()
+                .map(|check| check.message.clone())
+                .unwrap_or_default(),
             _ => summarize(&self.checks),
         };
         let record = Rollback {
@@ -83,7 +116,9 @@ impl Report {
             actions: std::mem::take(&mut context.actions),
             issues: std::mem::take(&mut context.issues),
         };
-        context.stream.result(verdict, summary, record, exit.unwrap_or(verdict.into()))
+        context
+            .stream
+            .result(verdict, summary, record, exit.unwrap_or(verdict.into()))
     }
 }
 
@@ -101,10 +136,13 @@ fn cannot(context: &mut Context, cause: RollbackCause, error: &ReadError) -> Exi
         actions: Vec::new(),
         issues: Vec::new(),
     };
-    context.stream.result(Verdict::Unknown, error.to_string(), record, Exit::Unknown)
+    context
+        .stream
+        .result(Verdict::Unknown, error.to_string(), record, Exit::Unknown)
 }
 
-/// `status`: what runs there are, whether they live, and what is locked. Something left behind is a failure.
+/// `status`: what runs there are, whether they live, and what is locked. Something left behind is a
+/// failure.
 pub async fn status(context: &mut Context) -> Exit {
     const ID: &str = "runs.left-behind";
     let looked = async {
@@ -119,16 +157,30 @@ pub async fn status(context: &mut Context) -> Exit {
     for run in &report.runs {
         let object = format!("run/{}", run.run);
         report.checks.push(if run.alive == Some(true) {
-            let message = format!("{} is under way, started by {}", run.experiment, run.executor);
-            Check { status: Status::Warn, ..Check::pass("runs.alive", object, message) }
-                .hint("chaos-inject abort --reason WHY stops it")
+            let message = format!(
+                "{} is under way, started by {}",
+                run.experiment, run.executor
+            );
+            Check {
+                status: Status::Warn,
+                ..Check::pass("runs.alive", object, message)
+            }
+            .hint("chaos-inject abort --reason WHY stops it")
         } else {
-            Check::fail(ID, object, format!("{} was left behind by {}", run.experiment, run.executor))
-                .hint("chaos-inject recover takes it back")
+            Check::fail(
+                ID,
+                object,
+                format!("{} was left behind by {}", run.experiment, run.executor),
+            )
+            .hint("chaos-inject recover takes it back")
         });
     }
     if report.runs.is_empty() {
-        report.checks.push(Check::pass(ID, "", "no run is under way, and none left anything behind"));
+        report.checks.push(Check::pass(
+            ID,
+            "",
+            "no run is under way, and none left anything behind",
+        ));
     }
     report.end(context, None).await
 }
@@ -147,20 +199,34 @@ pub async fn recover(context: &mut Context) -> Exit {
     for n in 0..report.runs.len() {
         let run = report.runs[n].run.clone();
         if report.runs[n].alive == Some(true) {
-            let check = Check::skipped("recover.run", format!("run/{run}"), "is alive, and undoes its fault itself")
-                .hint("chaos-inject abort --reason WHY stops it");
+            let check = Check::skipped(
+                "recover.run",
+                format!("run/{run}"),
+                "is alive, and undoes its fault itself",
+            )
+            .hint("chaos-inject abort --reason WHY stops it");
             report.checks.push(check);
             continue;
         }
-        let intent = report.found.runs().remove(&run).and_then(|(intent, _)| intent);
+        let intent = report
+            .found
+            .runs()
+            .remove(&run)
+            .and_then(|(intent, _)| intent);
         let check = undo_left(context, "recover.run", &run, intent).await;
         report.runs[n].undone = !check.is_bad();
         report.checks.push(check);
     }
     if report.runs.is_empty() {
-        report.checks.push(Check::pass("recover.run", "", "nothing is left behind"));
+        report
+            .checks
+            .push(Check::pass("recover.run", "", "nothing is left behind"));
     }
-    let exit = report.checks.iter().any(Check::is_bad).then_some(Exit::NotRestored);
+    let exit = report
+        .checks
+        .iter()
+        .any(Check::is_bad)
+        .then_some(Exit::NotRestored);
     report.end(context, exit).await
 }
 
@@ -171,7 +237,11 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
         return Check::fail(id, object, "the intent on its Lease can't be read, so nobody knows what to take back")
             .hint("kubectl get leases -A -l chaos-runbook/run -o yaml shows it; it may be of a newer version");
     };
-    let Undone { actions, notes, failed } = take_back(&context.cluster, &intent, true).await;
+    let Undone {
+        actions,
+        notes,
+        failed,
+    } = take_back(&context.cluster, &intent, true).await;
     for text in actions {
         context.action(EventKind::Undo, None, text);
     }
@@ -188,19 +258,27 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
     }
 }
 
-/// `abort`: asks every run to stop, waits until each has undone its fault, and undoes it for those that do
-/// not live any more.
+/// `abort`: asks every run to stop, waits until each has undone its fault, and undoes it for those
+/// that do not live any more.
 pub async fn abort(context: &mut Context, reason: String) -> Exit {
-    let mut report = match Report::begin(context, RollbackCause::Abort, Some(reason.clone())).await {
+    let mut report = match Report::begin(context, RollbackCause::Abort, Some(reason.clone())).await
+    {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Abort, &error),
     };
     report.checks = stop(context, &report.namespaces, &report.found, reason).await;
     for run in &mut report.runs {
         let object = format!("run/{}", run.run);
-        run.undone = report.checks.iter().any(|check| check.object.as_ref() == Some(&object) && !check.is_bad());
+        run.undone = report
+            .checks
+            .iter()
+            .any(|check| check.object.as_ref() == Some(&object) && !check.is_bad());
     }
-    let exit = report.checks.iter().any(Check::is_bad).then_some(Exit::NotRestored);
+    let exit = report
+        .checks
+        .iter()
+        .any(Check::is_bad)
+        .then_some(Exit::NotRestored);
     report.end(context, exit).await
 }
 
@@ -213,12 +291,24 @@ pub async fn stop_all(context: &mut Context, reason: &str) -> Vec<Check> {
     }
 }
 
-async fn stop(context: &mut Context, namespaces: &[String], found: &Found, reason: String) -> Vec<Check> {
+async fn stop(
+    context: &mut Context,
+    namespaces: &[String],
+    found: &Found,
+    reason: String,
+) -> Vec<Check> {
     let start = Instant::now();
     let mut checks = Vec::new();
-    let word = Word { executor: executor(), reason, since: Time::now() };
-    let intents: Vec<(String, Option<Intent>)> =
-        found.runs().into_iter().map(|(run, (intent, _))| (run, intent)).collect();
+    let word = Word {
+        executor: executor(),
+        reason,
+        since: Time::now(),
+    };
+    let intents: Vec<(String, Option<Intent>)> = found
+        .runs()
+        .into_iter()
+        .map(|(run, (intent, _))| (run, intent))
+        .collect();
     for intent in intents.iter().filter_map(|(_, intent)| intent.as_ref()) {
         if let Err(error) = intent::ask_to_abort(&context.cluster, intent, &word).await {
             checks.push(error.check(ABORT, format!("run/{}", intent.run)));
@@ -247,7 +337,10 @@ async fn stop(context: &mut Context, namespaces: &[String], found: &Found, reaso
         };
         let there = now.runs();
         for run in open.iter().filter(|run| !there.contains_key(*run)) {
-            let message = format!("has undone its fault and ended, after {} ms", start.elapsed().as_millis());
+            let message = format!(
+                "has undone its fault and ended, after {} ms",
+                start.elapsed().as_millis()
+            );
             checks.push(Check::pass(ABORT, format!("run/{run}"), message));
         }
         open.retain(|run| there.contains_key(run));
@@ -256,7 +349,10 @@ async fn stop(context: &mut Context, namespaces: &[String], found: &Found, reaso
         }
         if heard.elapsed() > SILENCE {
             for run in std::mem::take(&mut open) {
-                let intent = intents.iter().find(|(other, _)| *other == run).and_then(|(_, intent)| intent.clone());
+                let intent = intents
+                    .iter()
+                    .find(|(other, _)| *other == run)
+                    .and_then(|(_, intent)| intent.clone());
                 checks.push(undo_left(context, ABORT, &run, intent).await);
             }
         }
@@ -274,13 +370,23 @@ pub async fn lock(context: &mut Context, reason: String) -> Exit {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Lock, &error),
     };
-    let word = Word { executor: executor(), reason, since: Time::now() };
+    let word = Word {
+        executor: executor(),
+        reason,
+        since: Time::now(),
+    };
     for namespace in report.namespaces.clone() {
         let object = format!("namespace/{namespace}");
-        report.checks.push(match intent::lock(&context.cluster, &namespace, &word).await {
-            Ok(()) => Check::pass("lock.namespace", object, "new runs are refused until chaos-inject unlock"),
-            Err(error) => error.check("lock.namespace", object),
-        });
+        report.checks.push(
+            match intent::lock(&context.cluster, &namespace, &word).await {
+                Ok(()) => Check::pass(
+                    "lock.namespace",
+                    object,
+                    "new runs are refused until chaos-inject unlock",
+                ),
+                Err(error) => error.check("lock.namespace", object),
+            },
+        );
     }
     report.end(context, None).await
 }
@@ -293,10 +399,12 @@ pub async fn unlock(context: &mut Context) -> Exit {
     };
     for namespace in report.namespaces.clone() {
         let object = format!("namespace/{namespace}");
-        report.checks.push(match intent::unlock(&context.cluster, &namespace).await {
-            Ok(()) => Check::pass("unlock.namespace", object, "new runs are allowed"),
-            Err(error) => error.check("unlock.namespace", object),
-        });
+        report
+            .checks
+            .push(match intent::unlock(&context.cluster, &namespace).await {
+                Ok(()) => Check::pass("unlock.namespace", object, "new runs are allowed"),
+                Err(error) => error.check("unlock.namespace", object),
+            });
     }
     report.end(context, None).await
 }

@@ -1,10 +1,11 @@
 //! A continuous writer in the database, and what became of what it wrote.
 //!
-//! Each write is a transaction of its own that leaves no table and no row behind: it takes a transaction
-//! id and puts a message into the write-ahead log (`pg_logical_emit_message`), so that its commit has to
-//! reach the disk before it is acknowledged. Afterwards `pg_xact_status` says of each acknowledged id
-//! whether the database still knows it as committed. Source: PostgreSQL's documentation, "Transaction ID
-//! and Snapshot Information Functions" and "Replication Management Functions".
+//! Each write is a transaction of its own that leaves no table and no row behind: it takes a
+//! transaction id and puts a message into the write-ahead log (`pg_logical_emit_message`), so that
+//! its commit has to reach the disk before it is acknowledged. Afterwards `pg_xact_status` says of
+//! each acknowledged id whether the database still knows it as committed. Source: PostgreSQL's
+//! documentation, "Transaction ID and Snapshot Information Functions" and "Replication Management
+//! Functions".
 
 use std::time::Duration;
 
@@ -32,7 +33,11 @@ pub struct Database {
 impl Database {
     /// The configured one.
     pub fn new(cluster: &Cluster, namespace: &str, settings: &config::Database) -> Database {
-        Database { cluster: cluster.clone(), namespace: namespace.to_owned(), settings: settings.clone() }
+        Database {
+            cluster: cluster.clone(),
+            namespace: namespace.to_owned(),
+            settings: settings.clone(),
+        }
     }
 
     /// Runs a statement and gives its rows, a line each.
@@ -40,9 +45,25 @@ impl Database {
     /// # Errors
     /// There is no pod, or the database refuses.
     pub async fn ask(&self, statement: &str) -> Result<Vec<String>, ReadError> {
-        let what = format!("ask the database in deployment/{}", self.settings.deployment);
-        let pod = self.cluster.ready_pod(&self.namespace, &self.settings.deployment).await?;
-        let mut command = vec!["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.settings.name];
+        let what = format!(
+            "ask the database in deployment/{}",
+            self.settings.deployment
+        );
+        let pod = self
+            .cluster
+            .ready_pod(&self.namespace, &self.settings.deployment)
+            .await?;
+        let mut command = vec![
+            "psql",
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            &self.settings.name,
+        ];
         if let Some(user) = &self.settings.user {
             command.extend(["-U", user]);
         }
@@ -51,16 +72,23 @@ impl Database {
         if done.code != 0 {
             return Err(ReadError::other(what, done.stderr.trim().to_owned()));
         }
-        Ok(String::from_utf8_lossy(&done.stdout).lines().map(str::to_owned).collect())
+        Ok(String::from_utf8_lossy(&done.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Writes once; gives the id of the committed transaction.
     async fn write(&self, run: &str) -> Result<String, ReadError> {
         // The run's id is made of hexadecimal digits and hyphens.
-        let statement =
-            format!("SELECT pg_current_xact_id() FROM pg_logical_emit_message(true, 'chaos-runbook', '{run}')");
+        let statement = format!(
+            "SELECT pg_current_xact_id() FROM pg_logical_emit_message(true, 'chaos-runbook', '{run}')"
+        );
         let rows = self.ask(&statement).await?;
-        let id = rows.into_iter().next().filter(|id| id.parse::<u64>().is_ok());
+        let id = rows
+            .into_iter()
+            .next()
+            .filter(|id| id.parse::<u64>().is_ok());
         id.ok_or_else(|| ReadError::other("write into the database", "it gave no transaction id"))
     }
 
@@ -71,16 +99,22 @@ impl Database {
     pub async fn lost(&self, acknowledged: &[Ack]) -> Result<usize, ReadError> {
         let mut lost = 0;
         for batch in acknowledged.chunks(BATCH) {
-            let ids: Vec<String> = batch.iter().map(|ack| format!("('{}'::xid8)", ack.id)).collect();
+            let ids: Vec<String> = batch
+                .iter()
+                .map(|ack| format!("('{}'::xid8)", ack.id))
+                .collect();
             let statement = format!(
-                // Of an id that it has not given out yet it only says that it is in the future, as an error.
+                // Of an id that it has not given out yet it only says that it is in the future, as
+                // an error.
                 "SELECT count(*) FROM (VALUES {}) AS written(id) WHERE CASE WHEN id >= pg_snapshot_xmax(pg_current_snapshot()) \
                  THEN true ELSE pg_xact_status(id) IS DISTINCT FROM 'committed' END",
                 ids.join(",")
             );
             let rows = self.ask(&statement).await?;
             let count = rows.first().and_then(|row| row.parse::<usize>().ok());
-            lost += count.ok_or_else(|| ReadError::other("count lost writes", format!("it answered {rows:?}")))?;
+            lost += count.ok_or_else(|| {
+                ReadError::other("count lost writes", format!("it answered {rows:?}"))
+            })?;
         }
         Ok(lost)
     }
@@ -97,7 +131,10 @@ pub struct Ack {
 
 /// The longest time between two acknowledged writes.
 pub fn longest_gap(acknowledged: &[Ack]) -> Option<Duration> {
-    acknowledged.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at)).max()
+    acknowledged
+        .windows(2)
+        .map(|pair| pair[1].at.duration_since(pair[0].at))
+        .max()
 }
 
 /// A running writer.
@@ -113,8 +150,14 @@ impl Writer {
     /// # Errors
     /// The first write fails.
     pub async fn start(database: Database, run: &str) -> Result<Writer, String> {
-        let first = database.write(run).await.map_err(|error| error.to_string())?;
-        let first = Ack { at: Instant::now(), id: first };
+        let first = database
+            .write(run)
+            .await
+            .map_err(|error| error.to_string())?;
+        let first = Ack {
+            at: Instant::now(),
+            id: first,
+        };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(write_until(database, run.to_owned(), first, stopped));
         Ok(Writer { stop, task })
@@ -146,7 +189,10 @@ async fn write_until(
             _ = ticks.tick() => {}
         }
         match database.write(&run).await {
-            Ok(id) => acknowledged.push(Ack { at: Instant::now(), id }),
+            Ok(id) => acknowledged.push(Ack {
+                at: Instant::now(),
+                id,
+            }),
             Err(error) => refusal = Some(error.to_string()),
         }
     }
@@ -159,8 +205,12 @@ mod tests {
     #[test]
     fn the_time_without_service_is_the_longest_between_two_writes() {
         let start = Instant::now();
-        let acks: Vec<Ack> =
-            [0, 250, 500, 7500, 7750].map(|ms| Ack { at: start + Duration::from_millis(ms), id: "1".into() }).to_vec();
+        let acks: Vec<Ack> = [0, 250, 500, 7500, 7750]
+            .map(|ms| Ack {
+                at: start + Duration::from_millis(ms),
+                id: "1".into(),
+            })
+            .to_vec();
         assert_eq!(longest_gap(&acks), Some(Duration::from_secs(7)));
         assert_eq!(longest_gap(&acks[..1]), None);
     }

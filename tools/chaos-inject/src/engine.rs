@@ -1,4 +1,5 @@
-//! What all experiments share: plan, gates, consent, intent, guardian, the writes, their undo, the record.
+//! What all experiments share: plan, gates, consent, intent, guardian, the writes, their undo, the
+//! record.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,18 +41,37 @@ pub async fn plan(context: &mut Context, fault: &dyn Fault) -> Exit {
         Err(error) => {
             let mut story = Story::begin(fault.name());
             story.checks.push(error.check("plan.readable", ""));
-            story.end(context, Outcome::Refused, Some(error.to_string()), Exit::Unknown)
+            story.end(
+                context,
+                Outcome::Refused,
+                Some(error.to_string()),
+                Exit::Unknown,
+            )
         }
     }
 }
 
 fn plan_summary(plan: &Plan) -> String {
-    let names: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
-    let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let names: Vec<&str> = plan
+        .targets
+        .iter()
+        .map(|target| target.name.as_str())
+        .collect();
+    let what = if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    };
     match plan.checks.iter().find(|check| check.is_bad()) {
         None => format!("{} would hit {what}", plan.experiment),
         Some(check) => {
-            format!("{} may not run: {} {}: {}", plan.experiment, check.id, check.status.word(), check.message)
+            format!(
+                "{} may not run: {} {}: {}",
+                plan.experiment,
+                check.id,
+                check.status.word(),
+                check.message
+            )
         }
     }
 }
@@ -68,7 +88,9 @@ pub async fn run(context: &mut Context, mut fault: Box<dyn Fault>, given: &Conse
             return story.end(context, Outcome::Refused, reason, Exit::Unknown);
         }
     };
-    context.stream.add(Verdict::of(&plan.checks), plan_summary(&plan), plan.clone());
+    context
+        .stream
+        .add(Verdict::of(&plan.checks), plan_summary(&plan), plan.clone());
     story.plan = Some(plan.clone());
     story.checks.clone_from(&plan.checks);
     let at_stake = match fault.data_at_stake(context, &plan).await {
@@ -89,7 +111,10 @@ pub async fn run(context: &mut Context, mut fault: Box<dyn Fault>, given: &Conse
         overridden,
         Time::now(),
     );
-    if gates.iter().any(|gate| gate.message.starts_with("overridden: ")) {
+    if gates
+        .iter()
+        .any(|gate| gate.message.starts_with("overridden: "))
+    {
         story.overridden.clone_from(&given.reason);
     }
     story.checks.extend(gates);
@@ -109,9 +134,23 @@ pub async fn run(context: &mut Context, mut fault: Box<dyn Fault>, given: &Conse
     match Guarded::declare(context, &plan, &alarm).await {
         Ok(guarded) => {
             let fault = fault.as_mut();
-            let mut run = Run { context, fault, plan: &plan, guarded, alarm, abort, story, taken_back: false };
+            let mut run = Run {
+                context,
+                fault,
+                plan: &plan,
+                guarded,
+                alarm,
+                abort,
+                story,
+                taken_back: false,
+            };
             let (outcome, reason) = run.carry_out(consented).await;
-            let Run { story, guarded, taken_back, .. } = run;
+            let Run {
+                story,
+                guarded,
+                taken_back,
+                ..
+            } = run;
             guarded.end(context, outcome, taken_back).await;
             story.end(context, outcome, reason, Exit::Pass)
         }
@@ -133,13 +172,19 @@ impl Guarded {
     /// Makes the intent durable, in the local journal and in the cluster, and starts the guardian
     /// between the two: what is written to the cluster from then on does not stay.
     async fn declare(context: &mut Context, plan: &Plan, alarm: &Alarm) -> Result<Guarded, Check> {
-        let advice =
-            "what will be undone must be on the disk before anything is broken; make room, or set XDG_STATE_HOME";
-        let intent = Intent::of(plan, &context.run, &executor(), context.config.experiment.undo_limit.0);
+        let advice = "what will be undone must be on the disk before anything is broken; make room, or set XDG_STATE_HOME";
+        let intent = Intent::of(
+            plan,
+            &context.run,
+            &executor(),
+            context.config.experiment.undo_limit.0,
+        );
         let opened = journal::folder().and_then(|folder| {
             let failed = |error| format!("cannot write a journal in {}: {error}", folder.display());
             let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;
-            journal.write(&serde_json::json!({ "intent": intent, "plan": plan })).map_err(failed)?;
+            journal
+                .write(&serde_json::json!({ "intent": intent, "plan": plan }))
+                .map_err(failed)?;
             Ok(journal)
         });
         let journal = opened.map_err(|why| Check::fail("intent.journal", "", why).hint(advice))?;
@@ -150,8 +195,16 @@ impl Guarded {
             .map_err(|why| Check::fail("intent.guardian", "", why))?;
         match intent.declare(&context.cluster).await {
             Ok(owners) => {
-                context.event(EventKind::Intent, None, "the intent is durable: in the journal and in the cluster");
-                Ok(Guarded { intent, owners, guardian })
+                context.event(
+                    EventKind::Intent,
+                    None,
+                    "the intent is durable: in the journal and in the cluster",
+                );
+                Ok(Guarded {
+                    intent,
+                    owners,
+                    guardian,
+                })
             }
             Err(why) => {
                 guardian.dismiss().await;
@@ -175,7 +228,11 @@ impl Guarded {
             return;
         }
         if let Err(left) = self.intent.release(&context.cluster).await {
-            context.issue(EventKind::Observed, None, format!("the lock is still in the cluster: {left}"));
+            context.issue(
+                EventKind::Observed,
+                None,
+                format!("the lock is still in the cluster: {left}"),
+            );
         }
         self.guardian.dismiss().await;
     }
@@ -198,10 +255,18 @@ impl Run<'_> {
     async fn carry_out(&mut self, consented: Instant) -> (Outcome, Option<String>) {
         let settings = self.context.config.experiment.clone();
         let blind = self.fault.blinds_monitoring();
-        let mut watching = Watching::start(self.context, self.plan, &self.guarded.intent, &self.alarm, blind);
+        let mut watching = Watching::start(
+            self.context,
+            self.plan,
+            &self.guarded.intent,
+            &self.alarm,
+            blind,
+        );
         if let Err(why) = self.fault.prepare(self.context, self.plan).await {
             let reason = format!("it could not be observed: {why}");
-            self.story.checks.push(Check::unknown("plan.observable", "", why));
+            self.story
+                .checks
+                .push(Check::unknown("plan.observable", "", why));
             return (Outcome::Refused, Some(reason));
         }
         let warm_up = Instant::now();
@@ -224,10 +289,19 @@ impl Run<'_> {
             if end == End::Restored {
                 self.pause(settings.settle.0).await;
                 // What had come back may have gone again meanwhile.
-                end = self.fault.restored(self.context, self.plan, &mut self.abort).await;
+                end = self
+                    .fault
+                    .restored(self.context, self.plan, &mut self.abort)
+                    .await;
             }
             if end == End::Restored && stopped.is_none() && alarm::reason(&self.abort).is_none() {
-                watching.alerts(&self.plan.alerts, injected, injected + settings.alert_wait.0).await;
+                watching
+                    .alerts(
+                        &self.plan.alerts,
+                        injected,
+                        injected + settings.alert_wait.0,
+                    )
+                    .await;
             }
         }
         let seen = watching.stop(self.plan, injected).await;
@@ -239,33 +313,56 @@ impl Run<'_> {
         stopped = stopped.or_else(|| alarm::reason(&self.abort));
         let (outcome, reason) = match (end, stopped) {
             (End::NotRestored { what, hint }, _) => {
-                self.context.stream.progress(&format!("NOT RESTORED: {what}"));
-                self.context.stream.progress(&format!("a person is needed now; type: {hint}"));
+                self.context
+                    .stream
+                    .progress(&format!("NOT RESTORED: {what}"));
+                self.context
+                    .stream
+                    .progress(&format!("a person is needed now; type: {hint}"));
                 self.context.issues.push(format!("not restored: {what}"));
                 (Outcome::NotRestored, Some(what))
             }
             (End::Restored, Some(why)) => (Outcome::Aborted, Some(why)),
             (End::Restored, None) => (Outcome::Completed, None),
         };
-        for check in self.story.checks.iter().filter(|check| check.status == Status::Fail) {
-            self.context.issues.push(format!("{}: {}", check.id, check.message));
+        for check in self
+            .story
+            .checks
+            .iter()
+            .filter(|check| check.status == Status::Fail)
+        {
+            self.context
+                .issues
+                .push(format!("{}: {}", check.id, check.message));
         }
         (outcome, reason)
     }
 
-    /// Makes the changes, one after the other. Gives why it stopped half-way, and whether a call may
-    /// still be on its way.
+    /// Makes the changes, one after the other. Gives why it stopped half-way, and whether a call
+    /// may still be on its way.
     async fn inject(&mut self) -> (Option<String>, bool) {
         let mut uncertain = false;
         let intent = &self.guarded.intent;
         let changes: &[Change] = &self.plan.changes;
         for (n, change) in changes.iter().enumerate() {
             let object = change.object();
-            let nobody = Owner { name: String::new(), uid: String::new() };
-            let owner = object.namespace.as_ref().and_then(|namespace| self.guarded.owners.get(namespace));
+            let nobody = Owner {
+                name: String::new(),
+                uid: String::new(),
+            };
+            let owner = object
+                .namespace
+                .as_ref()
+                .and_then(|namespace| self.guarded.owners.get(namespace));
             let deadline = Instant::now() + INJECT;
             let cluster = self.context.cluster.clone();
-            let making = apply::inject(&cluster, change, &intent.run, owner.unwrap_or(&nobody), deadline);
+            let making = apply::inject(
+                &cluster,
+                change,
+                &intent.run,
+                owner.unwrap_or(&nobody),
+                deadline,
+            );
             let stop = match alarm::reason(&self.abort) {
                 Some(why) => Some(why),
                 None => match making.await {
@@ -273,14 +370,22 @@ impl Run<'_> {
                         uncertain |= made.uncertain;
                         self.context.injected.get_or_insert(made.sent);
                         self.fault.made(change, made);
-                        self.context.action(EventKind::Injected, Some(object.to_string()), in_words(change));
+                        self.context.action(
+                            EventKind::Injected,
+                            Some(object.to_string()),
+                            in_words(change),
+                        );
                         None
                     }
                     Err(NotMade { why, perhaps }) => {
                         if let Some(sent) = perhaps {
                             uncertain = true;
                             self.context.injected.get_or_insert(sent);
-                            let made = apply::Made { sent, accepted: Instant::now(), uncertain };
+                            let made = apply::Made {
+                                sent,
+                                accepted: Instant::now(),
+                                uncertain,
+                            };
                             self.fault.made(change, made);
                         } else {
                             self.fault.spared(change);
@@ -293,14 +398,16 @@ impl Run<'_> {
                 for change in &changes[n + 1..] {
                     self.fault.spared(change);
                 }
-                self.context.issue(EventKind::Abort, Some(object.to_string()), why.clone());
+                self.context
+                    .issue(EventKind::Abort, Some(object.to_string()), why.clone());
                 return (Some(why), uncertain);
             }
         }
         (None, uncertain)
     }
 
-    /// While the fault is on: its effect is proven, then it stays for its time, unless somebody stops it.
+    /// While the fault is on: its effect is proven, then it stays for its time, unless somebody
+    /// stops it.
     async fn hold(&mut self, injected: Instant) {
         let until = injected + Duration::from_millis(self.plan.hold_ms);
         let effect = tokio::select! {
@@ -324,8 +431,11 @@ impl Run<'_> {
                 }
             }
             Err(why) => {
-                self.context.issue(EventKind::Observed, None, format!("no effect: {why}"));
-                self.story.checks.push(Check::unknown(&id, "", format!("no effect: {why}")));
+                self.context
+                    .issue(EventKind::Observed, None, format!("no effect: {why}"));
+                self.story
+                    .checks
+                    .push(Check::unknown(&id, "", format!("no effect: {why}")));
             }
         }
     }
@@ -333,7 +443,11 @@ impl Run<'_> {
     /// Takes the fault back, and watches until everything is whole.
     async fn undo(&mut self, uncertain: bool) -> End {
         if let Some(why) = alarm::reason(&self.abort) {
-            self.context.issue(EventKind::Abort, None, format!("{why}: the fault is undone now"));
+            self.context.issue(
+                EventKind::Abort,
+                None,
+                format!("{why}: the fault is undone now"),
+            );
         }
         let start = Instant::now();
         let undone = take_back(&self.context.cluster, &self.guarded.intent, uncertain).await;
@@ -346,42 +460,70 @@ impl Run<'_> {
         }
         if !undone.failed.is_empty() {
             let hint = "chaos-inject recover".to_owned();
-            return End::NotRestored { what: undone.failed.join("; "), hint };
+            return End::NotRestored {
+                what: undone.failed.join("; "),
+                hint,
+            };
         }
         self.taken_back = true;
-        let end = self.fault.restored(self.context, self.plan, &mut self.abort).await;
+        let end = self
+            .fault
+            .restored(self.context, self.plan, &mut self.abort)
+            .await;
         if end == End::Restored {
             self.story.timings.whole_ms = Some(ms(start.elapsed()));
             self.story.restored = Some(Time::now());
-            self.context.action(EventKind::Restored, None, "everything that was hit is whole again");
+            self.context.action(
+                EventKind::Restored,
+                None,
+                "everything that was hit is whole again",
+            );
         }
         end
     }
 
     fn judge(&mut self, seen: &crate::watching::Seen) {
         let (context, plan) = (&*self.context, self.plan);
-        self.story.checks.extend(self.fault.judge(context, plan, seen));
+        self.story
+            .checks
+            .extend(self.fault.judge(context, plan, seen));
         let id = format!("{}.available", plan.experiment);
         let least = context.config.experiment.min_availability_percent;
         for service in &seen.services {
             let one = &service.availability;
-            self.story.checks.push(if plan.affected.contains(&one.service) {
-                let message =
-                    format!("expected to suffer: {:.2} % of {} questions answered", one.percent, one.requests);
-                Check::skipped(&id, format!("service/{}", one.service), message).from_vantage(&one.vantage)
-            } else {
-                availability::judge(&id, one, least)
-            });
+            self.story
+                .checks
+                .push(if plan.affected.contains(&one.service) {
+                    let message = format!(
+                        "expected to suffer: {:.2} % of {} questions answered",
+                        one.percent, one.requests
+                    );
+                    Check::skipped(&id, format!("service/{}", one.service), message)
+                        .from_vantage(&one.vantage)
+                } else {
+                    availability::judge(&id, one, least)
+                });
         }
-        let no_effect = self.story.checks.iter().any(|check| check.id.ends_with(".effect") && check.is_bad());
+        let no_effect = self
+            .story
+            .checks
+            .iter()
+            .any(|check| check.id.ends_with(".effect") && check.is_bad());
         let aborted = alarm::reason(&self.abort).is_some();
         for check in &seen.alert_checks {
-            self.story.checks.push(if check.status == Status::Fail && (no_effect || aborted) {
-                let message = format!("{}, but the fault had no time or no effect", check.message);
-                Check { status: Status::Unknown, message, ..check.clone() }
-            } else {
-                check.clone()
-            });
+            self.story
+                .checks
+                .push(if check.status == Status::Fail && (no_effect || aborted) {
+                    let message =
+                        format!("{}, but the fault had no time or no effect", check.message);
+                    Check {
+                        status: Status::Unknown,
+                        message,
+                        ..check.clone()
+                    }
+                } else {
+                    check.clone()
+                });
         }
     }
 
@@ -397,12 +539,23 @@ impl Run<'_> {
 fn in_words(change: &Change) -> String {
     let object = change.object();
     match change {
-        Change::Set { field, original, faulted, .. } => {
-            format!("set {} of {object} from {original} to {faulted}", crate::change::name(field))
+        Change::Set {
+            field,
+            original,
+            faulted,
+            ..
+        } => {
+            format!(
+                "set {} of {object} from {original} to {faulted}",
+                crate::change::name(field)
+            )
         }
         Change::Make { .. } => format!("made {object}"),
         Change::Take { .. } => {
-            format!("deleted {object} (uid {})", object.uid.as_deref().unwrap_or_default())
+            format!(
+                "deleted {object} (uid {})",
+                object.uid.as_deref().unwrap_or_default()
+            )
         }
     }
 }

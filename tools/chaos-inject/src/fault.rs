@@ -1,5 +1,5 @@
-//! What an experiment has to say of itself. The engine gives it gates, limits, intent, guardian, probes,
-//! alerts, the writes, their undo, and the record.
+//! What an experiment has to say of itself. The engine gives it gates, limits, intent, guardian,
+//! probes, alerts, the writes, their undo, and the record.
 
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
@@ -50,18 +50,23 @@ pub trait Fault {
     /// The remaining changes, from this one on, were not made.
     fn spared(&mut self, _change: &Change) {}
 
-    /// Waits until the fault is seen to work, and says how; nothing, if that is only known when it is
-    /// over.
+    /// Waits until the fault is seen to work, and says how; nothing, if that is only known when it
+    /// is over.
     ///
     /// # Errors
-    /// No effect is seen, and why that may be. The fault is undone then, and the experiment proves nothing.
-    async fn effect(&mut self, context: &mut Context, plan: &Plan) -> Result<Option<String>, String>;
+    /// No effect is seen, and why that may be. The fault is undone then, and the experiment proves
+    /// nothing.
+    async fn effect(
+        &mut self,
+        context: &mut Context,
+        plan: &Plan,
+    ) -> Result<Option<String>, String>;
 
     /// The fault's time is over, and it is still on.
     async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {}
 
-    /// Watches until everything is whole after the undo. Called again later, it looks whether that is
-    /// still so.
+    /// Watches until everything is whole after the undo. Called again later, it looks whether that
+    /// is still so.
     async fn restored(&mut self, context: &mut Context, plan: &Plan, abort: &mut Abort) -> End;
 
     /// The validation criteria as checks, besides effect, availability and alerts.

@@ -1,10 +1,12 @@
-//! What must be true before an experiment may start: records of this run from upstream, and the word
-//! of a person.
+//! What must be true before an experiment may start: records of this run from upstream, and the
+//! word of a person.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use chaos_common::config::Limits;
-use chaos_common::record::{Backup, BackupAction, Check, ClusterRef, Health, Record, Status, Time, Verdict};
+use chaos_common::record::{
+    Backup, BackupAction, Check, ClusterRef, Health, Record, Status, Time, Verdict,
+};
 use chaos_common::stream::Upstream;
 
 /// Clocks of two machines may differ by this much.
@@ -41,7 +43,11 @@ pub fn judge(
     checks.push(if data_at_stake {
         backup(upstream.latest(), namespace, limits, now)
     } else {
-        Check::skipped("gate.backup", "", "no data is at stake: no target holds any")
+        Check::skipped(
+            "gate.backup",
+            "",
+            "no data is at stake: no target holds any",
+        )
     });
     if overridden {
         for check in &mut checks {
@@ -76,22 +82,37 @@ fn health(
         Ok(Some(record)) if record.data.namespace != namespace => Check::fail(
             ID,
             "",
-            format!("the health record is of namespace {}, not of {namespace}", record.data.namespace),
+            format!(
+                "the health record is of namespace {}, not of {namespace}",
+                record.data.namespace
+            ),
         ),
         Ok(Some(record)) => passing(ID, &record, limits, now),
     };
     check.hint("run chaos-health | chaos-inject …, or give --override \"reason\"")
 }
 
-fn backup(record: Result<Option<Record<Backup>>, String>, namespace: &str, limits: &Limits, now: Time) -> Check {
+fn backup(
+    record: Result<Option<Record<Backup>>, String>,
+    namespace: &str,
+    limits: &Limits,
+    now: Time,
+) -> Check {
     const ID: &str = "gate.backup";
     let check = match record {
         Err(why) => Check::unknown(ID, "", why),
-        Ok(None) => Check::unknown(ID, "", "data is at stake, and the stream holds no chaos.backup record"),
+        Ok(None) => Check::unknown(
+            ID,
+            "",
+            "data is at stake, and the stream holds no chaos.backup record",
+        ),
         Ok(Some(record)) if record.data.namespace != namespace => Check::fail(
             ID,
             "",
-            format!("the backup record is of namespace {}, not of {namespace}", record.data.namespace),
+            format!(
+                "the backup record is of namespace {}, not of {namespace}",
+                record.data.namespace
+            ),
         ),
         Ok(Some(record)) if record.data.action != BackupAction::Check => Check::unknown(
             ID,
@@ -100,7 +121,9 @@ fn backup(record: Result<Option<Record<Backup>>, String>, namespace: &str, limit
         ),
         Ok(Some(record)) => passing(ID, &record, limits, now),
     };
-    check.hint("run chaos-health | chaos-backup-check | chaos-inject …, or give --override \"reason\"")
+    check.hint(
+        "run chaos-health | chaos-backup-check | chaos-inject …, or give --override \"reason\"",
+    )
 }
 
 /// A record opens its gate if it passes and is fresh.
@@ -108,14 +131,29 @@ fn passing<D>(id: &str, record: &Record<D>, limits: &Limits, now: Time) -> Check
     let age = now.since_ms(record.time);
     let most = limits.gate_max_age.0.as_millis();
     match record.verdict {
-        Some(Verdict::Pass) if age < -SKEW_MS => {
-            Check::fail(id, "", format!("the record is {} s from the future: a clock is wrong", -age / 1000))
-        }
-        Some(Verdict::Pass) if u128::try_from(age).is_ok_and(|age| age > most) => {
-            Check::fail(id, "", format!("the record is {} s old; it may be {} s", age / 1000, most / 1000))
-        }
+        Some(Verdict::Pass) if age < -SKEW_MS => Check::fail(
+            id,
+            "",
+            format!(
+                "the record is {} s from the future: a clock is wrong",
+                -age / 1000
+            ),
+        ),
+        Some(Verdict::Pass) if u128::try_from(age).is_ok_and(|age| age > most) => Check::fail(
+            id,
+            "",
+            format!(
+                "the record is {} s old; it may be {} s",
+                age / 1000,
+                most / 1000
+            ),
+        ),
         Some(Verdict::Pass) => Check::pass(id, "", format!("passed {} s ago", age.max(0) / 1000)),
-        Some(verdict) => Check::fail(id, "", format!("its verdict is {verdict}: {}", record.summary)),
+        Some(verdict) => Check::fail(
+            id,
+            "",
+            format!("its verdict is {verdict}: {}", record.summary),
+        ),
         None => Check::unknown(id, "", "the record has no verdict"),
     }
 }
@@ -133,7 +171,12 @@ pub fn consent(consent: &Consent, question: &str) -> Check {
     let _ = write!(io::stderr(), "{question} Type yes to go on: ");
     let mut answer = String::new();
     let _ = io::stdin().lock().read_line(&mut answer);
-    Check::judge(answer.trim() == "yes", ID, "", format!("the answer was {:?}", answer.trim()))
+    Check::judge(
+        answer.trim() == "yes",
+        ID,
+        "",
+        format!("the answer was {:?}", answer.trim()),
+    )
 }
 
 #[cfg(test)]
@@ -142,7 +185,11 @@ mod tests {
     use chaos_common::record::SystemState;
 
     fn cluster(id: &str) -> ClusterRef {
-        ClusterRef { id: id.into(), context: None, server: "https://x".into() }
+        ClusterRef {
+            id: id.into(),
+            context: None,
+            server: "https://x".into(),
+        }
     }
 
     fn at(seconds: i64) -> Time {
@@ -189,23 +236,48 @@ mod tests {
 
     #[test]
     fn another_cluster_or_namespace_does_not_open_it() {
-        let other = health(record(Verdict::Pass, -1), &cluster("d"), "prod", &Limits::default(), at(0));
+        let other = health(
+            record(Verdict::Pass, -1),
+            &cluster("d"),
+            "prod",
+            &Limits::default(),
+            at(0),
+        );
         assert_eq!(other.status, Status::Fail);
-        let other = health(record(Verdict::Pass, -1), &cluster("c"), "test", &Limits::default(), at(0));
+        let other = health(
+            record(Verdict::Pass, -1),
+            &cluster("c"),
+            "test",
+            &Limits::default(),
+            at(0),
+        );
         assert_eq!(other.status, Status::Fail);
     }
 
     #[test]
     fn only_a_check_of_all_backups_opens_the_gate() {
         let of = |action: &str| {
-            let data = format!(r#"{{"namespace":"prod","action":"{action}","checks":[],"items":[]}}"#);
+            let data =
+                format!(r#"{{"namespace":"prod","action":"{action}","checks":[],"items":[]}}"#);
             let line = format!(
                 r#"{{"schema":"chaos.backup/1","id":"1","run":"r","time":"{}","tool":"t 1","verdict":"pass","summary":"s","data":{data}}}"#,
                 at(-1)
             );
             let upstream = Upstream::from_reader(line.as_bytes()).expect("memory can be read");
-            let checks = judge(&upstream, &cluster("c"), "prod", true, &Limits::default(), false, at(0));
-            checks.into_iter().find(|check| check.id == "gate.backup").expect("the gate").status
+            let checks = judge(
+                &upstream,
+                &cluster("c"),
+                "prod",
+                true,
+                &Limits::default(),
+                false,
+                at(0),
+            );
+            checks
+                .into_iter()
+                .find(|check| check.id == "gate.backup")
+                .expect("the gate")
+                .status
         };
         assert_eq!(of("check"), Status::Pass);
         assert_eq!(of("export"), Status::Unknown);
@@ -215,9 +287,33 @@ mod tests {
     #[test]
     fn data_at_stake_wants_a_backup_and_an_override_is_shown() {
         let upstream = Upstream::default();
-        let closed = judge(&upstream, &cluster("c"), "prod", true, &Limits::default(), false, at(0));
-        assert!(closed.iter().any(|c| c.id == "gate.backup" && c.status == Status::Unknown));
-        let open = judge(&upstream, &cluster("c"), "prod", true, &Limits::default(), true, at(0));
-        assert!(open.iter().all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")), "{open:?}");
+        let closed = judge(
+            &upstream,
+            &cluster("c"),
+            "prod",
+            true,
+            &Limits::default(),
+            false,
+            at(0),
+        );
+        assert!(
+            closed
+                .iter()
+                .any(|c| c.id == "gate.backup" && c.status == Status::Unknown)
+        );
+        let open = judge(
+            &upstream,
+            &cluster("c"),
+            "prod",
+            true,
+            &Limits::default(),
+            true,
+            at(0),
+        );
+        assert!(
+            open.iter()
+                .all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")),
+            "{open:?}"
+        );
     }
 }

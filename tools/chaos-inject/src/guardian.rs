@@ -1,8 +1,8 @@
-//! The guardian: a second process that stands by while a fault is on. The tool holds the writing end
-//! of a pipe that the guardian reads; when the tool ends, however that comes about, the kernel closes
-//! the pipe, and the guardian takes the fault back at once. A tool that lives but does nothing (Ctrl-Z, a
-//! debugger) falls silent on the pipe, and is not waited for either. In the other direction, the tool reads a
-//! pipe that closes when the guardian dies.
+//! The guardian: a second process that stands by while a fault is on. The tool holds the writing
+//! end of a pipe that the guardian reads; when the tool ends, however that comes about, the kernel
+//! closes the pipe, and the guardian takes the fault back at once. A tool that lives but does
+//! nothing (Ctrl-Z, a debugger) falls silent on the pipe, and is not waited for either. In the
+//! other direction, the tool reads a pipe that closes when the guardian dies.
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -64,10 +64,21 @@ impl Guardian {
     ///
     /// # Errors
     /// It can't be started, or does not come to stand by.
-    pub async fn start(intent: &Intent, journal: &Path, access: &Access, alarm: &Alarm) -> Result<Guardian, String> {
-        let failed = |why: String| format!("the guardian, which undoes the fault if this process dies, {why}");
+    pub async fn start(
+        intent: &Intent,
+        journal: &Path,
+        access: &Access,
+        alarm: &Alarm,
+    ) -> Result<Guardian, String> {
+        let failed = |why: String| {
+            format!("the guardian, which undoes the fault if this process dies, {why}")
+        };
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("chaos-inject").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg0("chaos-inject")
+            .arg(COMMAND)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         if let Some(context) = &access.context {
             command.arg("--context").arg(context);
         }
@@ -76,16 +87,23 @@ impl Guardian {
         }
         // A group of its own: what a terminal sends to this one does not reach it.
         command.process_group(0);
-        let mut child = command.spawn().map_err(|error| failed(format!("can't be started: {error}")))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| failed(format!("can't be started: {error}")))?;
         let (Some(mut pipe), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed("has no pipes".to_owned()));
         };
-        let orders = Orders { intent: intent.clone(), journal: journal.to_owned() };
+        let orders = Orders {
+            intent: intent.clone(),
+            journal: journal.to_owned(),
+        };
         let mut line = serde_json::to_string(&orders).expect("orders are JSON");
         line.push('\n');
         let mut answers = BufReader::new(answers).lines();
         let ready = async {
-            pipe.write_all(line.as_bytes()).await.map_err(|error| error.to_string())?;
+            pipe.write_all(line.as_bytes())
+                .await
+                .map_err(|error| error.to_string())?;
             match answers.next_line().await {
                 Ok(Some(line)) if line == READY => Ok(()),
                 Ok(_) => Err("ended at once; what it said is above".to_owned()),
@@ -105,11 +123,19 @@ impl Guardian {
                         .raise(format!("this process had stood still for {silent} s, so its guardian undid the fault"));
                 }
             }
-            alarm.raise("the guardian died, so nobody would undo the fault if this process died too");
+            alarm.raise(
+                "the guardian died, so nobody would undo the fault if this process died too",
+            );
         });
         let (done, told) = oneshot::channel();
-        // On the thread of the experiment itself: when that is held up, the guardian is to hear of it.
-        Ok(Guardian { child, done, heartbeat: spawn_local(beat(pipe, told)), watcher })
+        // On the thread of the experiment itself: when that is held up, the guardian is to hear of
+        // it.
+        Ok(Guardian {
+            child,
+            done,
+            heartbeat: spawn_local(beat(pipe, told)),
+            watcher,
+        })
     }
 
     /// Ends it: there is nothing left to guard.
@@ -141,7 +167,12 @@ async fn beat(mut pipe: ChildStdin, mut done: oneshot::Receiver<()>) {
             _ = ticks.tick() => (ALIVE, false),
         };
         // A guardian that died is somebody else's alarm.
-        if pipe.write_all(format!("{word}\n").as_bytes()).await.is_err() || last {
+        if pipe
+            .write_all(format!("{word}\n").as_bytes())
+            .await
+            .is_err()
+            || last
+        {
             return;
         }
     }
@@ -151,7 +182,11 @@ async fn beat(mut pipe: ChildStdin, mut done: oneshot::Receiver<()>) {
 pub async fn stand_by(access: &Access) -> Exit {
     ignore_signals();
     let mut lines = lines();
-    let Some(orders) = lines.recv().await.and_then(|line| serde_json::from_str::<Orders>(&line).ok()) else {
+    let Some(orders) = lines
+        .recv()
+        .await
+        .and_then(|line| serde_json::from_str::<Orders>(&line).ok())
+    else {
         return Exit::Usage;
     };
     let cluster = match Cluster::connect_as(access, "chaos-inject-guardian").await {
@@ -162,7 +197,12 @@ pub async fn stand_by(access: &Access) -> Exit {
         }
     };
     // The connection is made now, not when it is needed.
-    if let Err(error) = cluster.read("reach the API server", || cluster.client.apiserver_version()).await {
+    if let Err(error) = cluster
+        .read("reach the API server", || {
+            cluster.client.apiserver_version()
+        })
+        .await
+    {
         say(&error.to_string());
         return Exit::Unknown;
     }
@@ -185,8 +225,8 @@ pub async fn stand_by(access: &Access) -> Exit {
     take_over(&cluster, &orders, why).await
 }
 
-/// Says in the cluster that the run lives. Nothing depends on one renewal; whoever needs to know looks for several
-/// seconds.
+/// Says in the cluster that the run lives. Nothing depends on one renewal; whoever needs to know
+/// looks for several seconds.
 async fn renew(cluster: Cluster, intent: Intent) {
     let mut ticks = interval_at(Instant::now() + RENEWAL / 2, RENEWAL);
     loop {
@@ -202,24 +242,35 @@ async fn take_over(cluster: &Cluster, orders: &Orders, why: &str) -> Exit {
     let mut open = None;
     let journal = Apart::start(move |what: serde_json::Value| {
         // A full disk must not keep the fault in place.
-        let _ = open.get_or_insert_with(|| Journal::reopen(&journal)).as_mut().map(|journal| journal.write(&what));
+        let _ = open
+            .get_or_insert_with(|| Journal::reopen(&journal))
+            .as_mut()
+            .map(|journal| journal.write(&what));
     });
     let words = Apart::start(|text: String| say(&text));
     journal.tell(json!({ "guardian": "takes over" }));
     words.tell(format!("run {} {why}; undoing it now", intent.run));
-    let Undone { actions, notes, failed } = take_back(cluster, intent, true).await;
+    let Undone {
+        actions,
+        notes,
+        failed,
+    } = take_back(cluster, intent, true).await;
     let undone_ms = start.elapsed().as_millis();
     for text in actions.iter().chain(&notes) {
         words.tell(text.clone());
     }
-    journal.tell(json!({ "guardian": "undone", "actions": actions, "notes": notes, "failed": failed }));
+    journal.tell(
+        json!({ "guardian": "undone", "actions": actions, "notes": notes, "failed": failed }),
+    );
     let exit = if failed.is_empty() {
         // Mostly nobody is left to read it.
         let _ = writeln!(std::io::stdout(), "{UNDONE}");
         match release_of_the_dead(cluster, intent).await {
             Ok(()) => {
                 let run = &intent.run;
-                words.tell(format!("the fault is undone, in {undone_ms} ms; nothing of run {run} is left"));
+                words.tell(format!(
+                    "the fault is undone, in {undone_ms} ms; nothing of run {run} is left"
+                ));
                 journal.tell(json!({ "guardian": "restored" }));
                 Exit::Aborted
             }
@@ -239,8 +290,8 @@ async fn take_over(cluster: &Cluster, orders: &Orders, why: &str) -> Exit {
     exit
 }
 
-/// What is done on a thread of its own, in order, because it may be held up: the undo waits for no disk and for no
-/// reader of stderr.
+/// What is done on a thread of its own, in order, because it may be held up: the undo waits for no
+/// disk and for no reader of stderr.
 struct Apart<T> {
     orders: std::sync::mpsc::Sender<T>,
     over: oneshot::Receiver<()>,
@@ -289,11 +340,16 @@ fn lines() -> mpsc::UnboundedReceiver<String> {
     receiver
 }
 
-/// Whoever ends the tool politely sends the same to its guardian; the tool undoes the fault then, and
-/// the guardian has to be there until it has.
+/// Whoever ends the tool politely sends the same to its guardian; the tool undoes the fault then,
+/// and the guardian has to be there until it has.
 fn ignore_signals() {
     use tokio::signal::unix::{SignalKind, signal};
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ] {
         let mut signals = signal(kind).expect("these signals can be listened to");
         tokio::spawn(async move { while signals.recv().await.is_some() {} });
     }

@@ -1,7 +1,7 @@
-//! Intent before action: what will be undone is durable in the cluster before the first write of the
-//! fault. It is kept in a Lease for each target workload, which is a lock at the same time: there can
-//! only be one of a name, and the API server decides who made it. While the run lives, its guardian
-//! renews the Leases; a Lease that is not renewed any more was left behind.
+//! Intent before action: what will be undone is durable in the cluster before the first write of
+//! the fault. It is kept in a Lease for each target workload, which is a lock at the same time:
+//! there can only be one of a name, and the API server decides who made it. While the run lives,
+//! its guardian renews the Leases; a Lease that is not renewed any more was left behind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, error_chain, may_
 use chaos_common::record::{Change, HeldRun, Lock, Plan, Time, WorkloadRef};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
@@ -80,10 +82,16 @@ pub fn lease_name(workload: &WorkloadRef) -> String {
 impl Intent {
     /// The intent of a run that carries out a plan.
     pub fn of(plan: &Plan, run: &str, executor: &str, undo_limit: Duration) -> Intent {
-        let mut leases: Vec<(String, String)> =
-            plan.blast_radius.iter().map(|one| (one.workload.namespace.clone(), lease_name(&one.workload))).collect();
+        let mut leases: Vec<(String, String)> = plan
+            .blast_radius
+            .iter()
+            .map(|one| (one.workload.namespace.clone(), lease_name(&one.workload)))
+            .collect();
         if leases.is_empty() {
-            leases.push((plan.namespace.clone(), format!("chaos-namespace-{}", plan.namespace)));
+            leases.push((
+                plan.namespace.clone(),
+                format!("chaos-namespace-{}", plan.namespace),
+            ));
         }
         leases.sort();
         leases.dedup();
@@ -104,8 +112,8 @@ impl Intent {
         Instant::now() + Duration::from_millis(self.undo_limit_ms)
     }
 
-    /// Writes the Leases. If one target is held by another run, what was written is taken back. Gives,
-    /// for each namespace, the Lease that owns the run's objects there.
+    /// Writes the Leases. If one target is held by another run, what was written is taken back.
+    /// Gives, for each namespace, the Lease that owns the run's objects there.
     ///
     /// # Errors
     /// A target is held, or the API server does not accept the write.
@@ -134,13 +142,18 @@ impl Intent {
             match create(&api, &lease).await {
                 Ok(made) => {
                     let uid = made.metadata.uid.unwrap_or_default();
-                    owners.entry(namespace.clone()).or_insert(Owner { name: name.clone(), uid });
+                    owners.entry(namespace.clone()).or_insert(Owner {
+                        name: name.clone(),
+                        uid,
+                    });
                 }
                 Err(error) => {
                     let taken = matches!(&error, kube::Error::Api(status) if status.code == 409);
                     let why = if taken {
-                        let now =
-                            api.get(name).await.map_or_else(|_| "another run holds it".to_owned(), |l| holder(&l));
+                        let now = api
+                            .get(name)
+                            .await
+                            .map_or_else(|_| "another run holds it".to_owned(), |l| holder(&l));
                         NoIntent::Held(format!("lease/{name}: {now}; {HELD_HINT}"))
                     } else {
                         NoIntent::Failed(format!(
@@ -158,8 +171,8 @@ impl Intent {
         Ok(owners)
     }
 
-    /// Takes the run's Leases away, and no other's. Those that are gone already are fine. It looks again and tries
-    /// again until the deadline of an undo, unless it is not permitted.
+    /// Takes the run's Leases away, and no other's. Those that are gone already are fine. It looks
+    /// again and tries again until the deadline of an undo, unless it is not permitted.
     ///
     /// # Errors
     /// Some could not be taken away; says which, and what to type.
@@ -168,27 +181,50 @@ impl Intent {
         let one = async |(namespace, name): &(String, String)| {
             let mut pause = Duration::from_millis(50);
             loop {
-                let Err(error) = self.release_one(cluster, namespace, name).await else { return Ok(()) };
-                let refused = matches!(error.kind, ReadErrorKind::Forbidden | ReadErrorKind::Unauthorized);
+                let Err(error) = self.release_one(cluster, namespace, name).await else {
+                    return Ok(());
+                };
+                let refused = matches!(
+                    error.kind,
+                    ReadErrorKind::Forbidden | ReadErrorKind::Unauthorized
+                );
                 if refused || Instant::now() + pause >= deadline {
-                    return Err(format!("{error}; type: kubectl delete lease {name} -n {namespace}"));
+                    return Err(format!(
+                        "{error}; type: kubectl delete lease {name} -n {namespace}"
+                    ));
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(1));
             }
         };
-        let left: Vec<String> =
-            futures::future::join_all(self.leases.iter().map(one)).await.into_iter().filter_map(Result::err).collect();
-        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+        let left: Vec<String> = futures::future::join_all(self.leases.iter().map(one))
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(left.join("; "))
+        }
     }
 
-    async fn release_one(&self, cluster: &Cluster, namespace: &str, name: &str) -> Result<(), ReadError> {
+    async fn release_one(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), ReadError> {
         let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
         let what = format!("delete lease {name} in namespace {namespace}");
         let found = cluster.read(&what, || api.get_opt(name)).await?;
-        let Some(lease) = found.filter(|lease| run_of(lease) == Some(&self.run)) else { return Ok(()) };
-        let mine =
-            DeleteParams::default().preconditions(Preconditions { uid: lease.metadata.uid, resource_version: None });
+        let Some(lease) = found.filter(|lease| run_of(lease) == Some(&self.run)) else {
+            return Ok(());
+        };
+        let mine = DeleteParams::default().preconditions(Preconditions {
+            uid: lease.metadata.uid,
+            resource_version: None,
+        });
         match cluster.read(&what, || api.delete(name, &mine)).await {
             Err(error) if error.kind != ReadErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -203,7 +239,8 @@ impl Intent {
         for (namespace, name) in &self.leases {
             let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
             let patch = json!({ "spec": { "renewTime": MicroTime(Time::now().0) } });
-            api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+            api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+                .await?;
         }
         Ok(())
     }
@@ -214,12 +251,22 @@ async fn create(api: &Api<Lease>, lease: &Lease) -> kube::Result<Lease> {
     let end = Instant::now() + CALL;
     loop {
         let late = |_| Err(kube::Error::Service("no answer in time".into()));
-        let written = timeout(CALL / 2, api.create(&PostParams::default(), lease)).await.unwrap_or_else(late);
+        let written = timeout(CALL / 2, api.create(&PostParams::default(), lease))
+            .await
+            .unwrap_or_else(late);
         match written {
-            Err(error) if may_succeed_later(&error) && Instant::now() < end => sleep(Duration::from_millis(200)).await,
+            Err(error) if may_succeed_later(&error) && Instant::now() < end => {
+                sleep(Duration::from_millis(200)).await
+            }
             Err(kube::Error::Api(status)) if status.code == 409 => {
-                let there = api.get(lease.metadata.name.as_deref().unwrap_or_default()).await?;
-                return if run_of(&there) == run_of(lease) { Ok(there) } else { Err(kube::Error::Api(status)) };
+                let there = api
+                    .get(lease.metadata.name.as_deref().unwrap_or_default())
+                    .await?;
+                return if run_of(&there) == run_of(lease) {
+                    Ok(there)
+                } else {
+                    Err(kube::Error::Api(status))
+                };
             }
             other => return other,
         }
@@ -237,7 +284,10 @@ fn run_of(lease: &Lease) -> Option<&String> {
 /// Who holds a target: the run, since when, by whom.
 fn holder(lease: &Lease) -> String {
     let run = run_of(lease).map_or("an unknown run", String::as_str);
-    let since = lease.spec.as_ref().and_then(|spec| spec.acquire_time.clone());
+    let since = lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.acquire_time.clone());
     let since = since.map_or_else(|| "an unknown time".to_owned(), |time| Time(time.0).human());
     format!("run {run} holds it since {since}")
 }
@@ -284,7 +334,9 @@ impl Found {
     pub fn runs(&self) -> BTreeMap<String, (Option<Intent>, Vec<&Lease>)> {
         let mut runs: BTreeMap<String, (Option<Intent>, Vec<&Lease>)> = BTreeMap::new();
         for lease in &self.leases {
-            let run = runs.entry(run_of(lease).cloned().unwrap_or_default()).or_default();
+            let run = runs
+                .entry(run_of(lease).cloned().unwrap_or_default())
+                .or_default();
             run.0 = run.0.take().or_else(|| annotation(lease, INTENT));
             run.1.push(lease);
         }
@@ -294,10 +346,16 @@ impl Found {
     /// The runs as a record shows them. `alive` tells of each what is known.
     pub fn held(&self, alive: impl Fn(&str) -> Option<bool>) -> Vec<HeldRun> {
         let held = |(run, (intent, leases)): (String, (Option<Intent>, Vec<&Lease>))| {
-            let acquired = leases.iter().find_map(|lease| lease.spec.as_ref()?.acquire_time.clone());
+            let acquired = leases
+                .iter()
+                .find_map(|lease| lease.spec.as_ref()?.acquire_time.clone());
             HeldRun {
-                experiment: intent.as_ref().map_or_else(String::new, |intent| intent.experiment.clone()),
-                executor: intent.as_ref().map_or_else(String::new, |intent| intent.executor.clone()),
+                experiment: intent
+                    .as_ref()
+                    .map_or_else(String::new, |intent| intent.experiment.clone()),
+                executor: intent
+                    .as_ref()
+                    .map_or_else(String::new, |intent| intent.executor.clone()),
                 since: acquired.map(|time| Time(time.0)),
                 alive: alive(&run),
                 changes: intent.map(|intent| intent.changes).unwrap_or_default(),
@@ -314,8 +372,12 @@ impl Found {
             let word: Option<Word> = annotation(lease, LOCK);
             Lock {
                 namespace: lease.metadata.namespace.clone().unwrap_or_default(),
-                executor: word.as_ref().map_or_else(|| "somebody".to_owned(), |word| word.executor.clone()),
-                reason: word.as_ref().map_or_else(String::new, |word| word.reason.clone()),
+                executor: word
+                    .as_ref()
+                    .map_or_else(|| "somebody".to_owned(), |word| word.executor.clone()),
+                reason: word
+                    .as_ref()
+                    .map_or_else(String::new, |word| word.reason.clone()),
                 since: word.map(|word| word.since),
             }
         };
@@ -327,7 +389,10 @@ impl Found {
         let mut renewals: BTreeMap<String, Vec<Option<MicroTime>>> = BTreeMap::new();
         for lease in &self.leases {
             let time = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
-            renewals.entry(run_of(lease).cloned().unwrap_or_default()).or_default().push(time);
+            renewals
+                .entry(run_of(lease).cloned().unwrap_or_default())
+                .or_default()
+                .push(time);
         }
         renewals
     }
@@ -342,21 +407,32 @@ impl Found {
         let wanted = Intent::of(plan, "", "", Duration::ZERO).leases;
         let is_wanted = |lease: &&Lease| {
             wanted.iter().any(|(namespace, name)| {
-                lease.metadata.namespace.as_ref() == Some(namespace) && lease.metadata.name.as_ref() == Some(name)
+                lease.metadata.namespace.as_ref() == Some(namespace)
+                    && lease.metadata.name.as_ref() == Some(name)
             })
         };
         let held = self.leases.iter().filter(is_wanted);
-        held.map(|lease| (lease.metadata.name.clone().unwrap_or_default(), holder(lease))).collect()
+        held.map(|lease| {
+            (
+                lease.metadata.name.clone().unwrap_or_default(),
+                holder(lease),
+            )
+        })
+        .collect()
     }
 }
 
 /// The runs that live: their Leases are renewed while we look. This does not ask what time it is on
-/// which machine. It takes as long as [`SILENCE`] if there is a run, and ends early once all are known
-/// to live.
+/// which machine. It takes as long as [`SILENCE`] if there is a run, and ends early once all are
+/// known to live.
 ///
 /// # Errors
 /// The Leases can't be listed.
-pub async fn alive(cluster: &Cluster, namespaces: &[String], before: &Found) -> Result<Vec<String>, ReadError> {
+pub async fn alive(
+    cluster: &Cluster,
+    namespaces: &[String],
+    before: &Found,
+) -> Result<Vec<String>, ReadError> {
     let end = Instant::now() + SILENCE;
     let then = before.renewals();
     let mut living = Vec::new();
@@ -377,14 +453,23 @@ pub async fn alive(cluster: &Cluster, namespaces: &[String], before: &Found) -> 
 ///
 /// # Errors
 /// They can't be written.
-pub async fn ask_to_abort(cluster: &Cluster, intent: &Intent, word: &Word) -> Result<(), ReadError> {
+pub async fn ask_to_abort(
+    cluster: &Cluster,
+    intent: &Intent,
+    word: &Word,
+) -> Result<(), ReadError> {
     let value = serde_json::to_string(word).expect("words are JSON");
     for (namespace, name) in &intent.leases {
         let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
         let patch = json!({ "metadata": { "annotations": { ABORT: value } } });
-        let what = format!("ask run {} to abort (annotate lease {name} in namespace {namespace})", intent.run);
-        let written =
-            cluster.read(what, || async { api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await });
+        let what = format!(
+            "ask run {} to abort (annotate lease {name} in namespace {namespace})",
+            intent.run
+        );
+        let written = cluster.read(what, || async {
+            api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+        });
         match written.await {
             Err(error) if error.kind != ReadErrorKind::NotFound => return Err(error),
             _ => {}
@@ -406,12 +491,18 @@ pub async fn lock(cluster: &Cluster, namespace: &str, word: &Word) -> Result<(),
             annotations: Some([(LOCK.to_owned(), value)].into()),
             ..ObjectMeta::default()
         },
-        spec: Some(LeaseSpec { holder_identity: Some(word.executor.clone()), ..LeaseSpec::default() }),
+        spec: Some(LeaseSpec {
+            holder_identity: Some(word.executor.clone()),
+            ..LeaseSpec::default()
+        }),
     };
     match api.create(&PostParams::default(), &lease).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(error) => Err(ReadError::from_kube(format!("write lease {LOCK_NAME} in namespace {namespace}"), &error)),
+        Err(error) => Err(ReadError::from_kube(
+            format!("write lease {LOCK_NAME} in namespace {namespace}"),
+            &error,
+        )),
     }
 }
 
@@ -422,7 +513,12 @@ pub async fn lock(cluster: &Cluster, namespace: &str, word: &Word) -> Result<(),
 pub async fn unlock(cluster: &Cluster, namespace: &str) -> Result<(), ReadError> {
     let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
     let what = format!("delete lease {LOCK_NAME} in namespace {namespace}");
-    match cluster.read(what, || async { api.delete(LOCK_NAME, &DeleteParams::default()).await }).await {
+    match cluster
+        .read(what, || async {
+            api.delete(LOCK_NAME, &DeleteParams::default()).await
+        })
+        .await
+    {
         Err(error) if error.kind != ReadErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -24,31 +24,56 @@ pub struct Journal {
 
 /// Folder of journals: `chaos/journal` in `$XDG_STATE_HOME`, else in `~/.local/state`.
 pub fn folder() -> Result<PathBuf, String> {
-    let env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let env = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let state = env("XDG_STATE_HOME").or_else(|| env("HOME").map(|home| home.join(".local/state")));
-    state.map(|state| state.join("chaos/journal")).ok_or_else(|| "neither $XDG_STATE_HOME nor $HOME is set".to_owned())
+    state
+        .map(|state| state.join("chaos/journal"))
+        .ok_or_else(|| "neither $XDG_STATE_HOME nor $HOME is set".to_owned())
 }
 
 impl Journal {
-    /// Makes the journal of a run in `folder`. The file and the folder are on the disk when this returns.
+    /// Makes the journal of a run in `folder`. The file and the folder are on the disk when this
+    /// returns.
     pub fn create(folder: &Path, run: &str) -> io::Result<Journal> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
         let path = folder.join(format!("{run}.ndjson"));
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         File::open(folder)?.sync_all()?;
-        Ok(Journal { file, path, previous: String::new(), length: 0 })
+        Ok(Journal {
+            file,
+            path,
+            previous: String::new(),
+            length: 0,
+        })
     }
 
-    /// Opens a journal that another process began, to go on with it. A last line that was cut off is
-    /// left so, and shows as such.
+    /// Opens a journal that another process began, to go on with it. A last line that was cut off
+    /// is left so, and shows as such.
     pub fn reopen(path: &Path) -> io::Result<Journal> {
         let file = OpenOptions::new().append(true).open(path)?;
-        let mut journal = Journal { file, path: path.to_owned(), previous: String::new(), length: 0 };
+        let mut journal = Journal {
+            file,
+            path: path.to_owned(),
+            previous: String::new(),
+            length: 0,
+        };
         journal.catch_up()?;
         Ok(journal)
     }
 
-    /// Goes on behind what is there now: another process may have written, which took this one for dead.
+    /// Goes on behind what is there now: another process may have written, which took this one for
+    /// dead.
     fn catch_up(&mut self) -> io::Result<()> {
         let text = std::fs::read_to_string(&self.path)?;
         self.length = text.len() as u64;
@@ -70,7 +95,8 @@ impl Journal {
         if self.file.metadata()?.len() != self.length {
             self.catch_up()?;
         }
-        let mut line = json!({ "time": Time::now(), "previous": self.previous, "what": what }).to_string();
+        let mut line =
+            json!({ "time": Time::now(), "previous": self.previous, "what": what }).to_string();
         self.previous = digest(&line);
         line.push('\n');
         self.file.write_all(line.as_bytes())?;
@@ -89,8 +115,8 @@ pub struct Line {
     pub what: Value,
 }
 
-/// The lines of a journal, and whether each holds the digest of the one before: `journal.chain`. A last line that
-/// was cut off is no breach: its writer died over it.
+/// The lines of a journal, and whether each holds the digest of the one before: `journal.chain`. A
+/// last line that was cut off is no breach: its writer died over it.
 pub fn verify(text: &str) -> (Vec<Line>, Check) {
     const ID: &str = "journal.chain";
     let mut lines = Vec::new();
@@ -99,7 +125,10 @@ pub fn verify(text: &str) -> (Vec<Line>, Check) {
         match serde_json::from_str::<Line>(line) {
             Ok(read) if read.previous == previous => lines.push(read),
             Ok(_) => {
-                let why = format!("line {} does not follow from the one before: lines were changed or lost", n + 1);
+                let why = format!(
+                    "line {} does not follow from the one before: lines were changed or lost",
+                    n + 1
+                );
                 return (lines, Check::fail(ID, "", why));
             }
             Err(_) if n + 1 == text.lines().count() => break,
@@ -108,13 +137,18 @@ pub fn verify(text: &str) -> (Vec<Line>, Check) {
         }
         previous = digest(line);
     }
-    let message = format!("{} lines, each with the digest of the one before", lines.len());
+    let message = format!(
+        "{} lines, each with the digest of the one before",
+        lines.len()
+    );
     (lines, Check::pass(ID, "", message))
 }
 
 /// SHA-256 in hex.
 fn digest(line: &str) -> String {
-    Sha256::digest(line.as_bytes()).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    Sha256::digest(line.as_bytes())
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]
@@ -133,8 +167,12 @@ mod tests {
         journal.write(&json!("third")).expect("room on the disk");
         let text = std::fs::read_to_string(journal.path()).expect("readable");
         let lines: Vec<&str> = text.lines().collect();
-        let previous = |n: usize| serde_json::from_str::<Value>(lines[n]).expect("JSON")["previous"].clone();
-        assert_eq!((previous(1), previous(2)), (digest(lines[0]).into(), digest(lines[1]).into()));
+        let previous =
+            |n: usize| serde_json::from_str::<Value>(lines[n]).expect("JSON")["previous"].clone();
+        assert_eq!(
+            (previous(1), previous(2)),
+            (digest(lines[0]).into(), digest(lines[1]).into())
+        );
     }
 
     #[test]
@@ -150,13 +188,25 @@ mod tests {
             (lines.len(), chain.status)
         };
         assert_eq!(judged(&text), (3, Status::Pass));
-        assert_eq!(judged(&text.replace("\"n\":1", "\"n\":7")), (2, Status::Fail));
+        assert_eq!(
+            judged(&text.replace("\"n\":1", "\"n\":7")),
+            (2, Status::Fail)
+        );
         let second = text.lines().nth(1).expect("there is one");
-        assert_eq!(judged(&text.replace(&format!("{second}\n"), "")), (1, Status::Fail));
+        assert_eq!(
+            judged(&text.replace(&format!("{second}\n"), "")),
+            (1, Status::Fail)
+        );
         std::fs::write(journal.path(), &text[..text.len() - 9]).expect("writable");
         assert_eq!(judged(&text[..text.len() - 9]), (2, Status::Pass));
-        Journal::reopen(journal.path()).expect("it is there").write(&json!("more")).expect("room on the disk");
-        assert_eq!(judged(&std::fs::read_to_string(journal.path()).expect("readable")), (3, Status::Pass));
+        Journal::reopen(journal.path())
+            .expect("it is there")
+            .write(&json!("more"))
+            .expect("room on the disk");
+        assert_eq!(
+            judged(&std::fs::read_to_string(journal.path()).expect("readable")),
+            (3, Status::Pass)
+        );
     }
 
     #[test]

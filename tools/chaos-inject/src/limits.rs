@@ -22,26 +22,47 @@ pub fn namespace(config: &Config, namespace: &str) -> Check {
         Some(list) => list.iter().any(|name| name == namespace),
         // Without a list only the configured application's own; without any configuration the one
         // that the operator typed.
-        None => config.application.namespace.as_deref().is_none_or(|name| name == namespace),
+        None => config
+            .application
+            .namespace
+            .as_deref()
+            .is_none_or(|name| name == namespace),
     };
     if allowed {
         Check::pass(ID, object, "experiments may touch it")
     } else {
-        Check::fail(ID, object, "the configuration does not let experiments touch it")
-            .hint("limits.namespaces in chaos.toml lists those that they may")
+        Check::fail(
+            ID,
+            object,
+            "the configuration does not let experiments touch it",
+        )
+        .hint("limits.namespaces in chaos.toml lists those that they may")
     }
 }
 
-/// `limit.targets`, `limit.survivors`, `limit.share`: something is hit, never all of a workload, and
-/// no more than a share of the namespace's `ready` pods.
+/// `limit.targets`, `limit.survivors`, `limit.share`: something is hit, never all of a workload,
+/// and no more than a share of the namespace's `ready` pods.
 pub fn blast_radius(radius: &[BlastRadius], ready: usize, limits: &Limits) -> Vec<Check> {
     let hit: usize = radius.iter().map(|one| one.hit).sum();
-    let mut checks = vec![Check::judge(hit > 0, "limit.targets", "", format!("{hit} pods would be hit"))];
+    let mut checks = vec![Check::judge(
+        hit > 0,
+        "limit.targets",
+        "",
+        format!("{hit} pods would be hit"),
+    )];
     for one in radius {
-        let message = format!("{} of {} ready pods would be hit, {} left", one.hit, one.ready, one.left);
+        let message = format!(
+            "{} of {} ready pods would be hit, {} left",
+            one.hit, one.ready, one.left
+        );
         checks.push(
-            Check::judge(one.left > 0, "limit.survivors", one.workload.to_string(), message)
-                .hint("an experiment never takes all pods of a workload; scale it up, or take fewer"),
+            Check::judge(
+                one.left > 0,
+                "limit.survivors",
+                one.workload.to_string(),
+                message,
+            )
+            .hint("an experiment never takes all pods of a workload; scale it up, or take fewer"),
         );
     }
     checks.push(share(hit, ready, limits));
@@ -56,14 +77,22 @@ pub fn share(hit: usize, ready: usize, limits: &Limits) -> Check {
         "{percent:.0} % of the namespace's {ready} ready pods would be hit; at most {:.0} % may be",
         limits.max_share_percent
     );
-    Check::judge(percent <= limits.max_share_percent, "limit.share", "", message)
-        .hint("limits.max_share_percent in chaos.toml")
+    Check::judge(
+        percent <= limits.max_share_percent,
+        "limit.share",
+        "",
+        message,
+    )
+    .hint("limits.max_share_percent in chaos.toml")
 }
 
 /// `limit.disruption-budget`: none is broken.
 pub fn budgets(budgets: &[Budget]) -> Vec<Check> {
     let judge = |budget: &Budget| {
-        let message = format!("lets {} pods go now, {} would be hit", budget.allowed, budget.hit);
+        let message = format!(
+            "lets {} pods go now, {} would be hit",
+            budget.allowed, budget.hit
+        );
         Check::judge(
             budget.hit <= budget.allowed,
             "limit.disruption-budget",
@@ -76,18 +105,36 @@ pub fn budgets(budgets: &[Budget]) -> Vec<Check> {
 
 /// A permission in words.
 fn in_words(p: &Permission) -> String {
-    let name = p.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-    let place = if p.namespace.is_empty() { String::new() } else { format!(" in namespace {}", p.namespace) };
+    let name = p
+        .name
+        .as_ref()
+        .map(|name| format!(" {name}"))
+        .unwrap_or_default();
+    let place = if p.namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" in namespace {}", p.namespace)
+    };
     format!("{} {}{name}{place}", p.verb, p.resource)
 }
 
 /// `limit.permissions`: fault and undo are both permitted, before anything is written.
 pub fn permissions(permissions: &[Permission]) -> Check {
     const ID: &str = "limit.permissions";
-    let missing: Vec<String> =
-        permissions.iter().filter(|p| !p.allowed && p.resource != "namespaces").map(in_words).collect();
+    let missing: Vec<String> = permissions
+        .iter()
+        .filter(|p| !p.allowed && p.resource != "namespaces")
+        .map(in_words)
+        .collect();
     if missing.is_empty() {
-        Check::pass(ID, "", format!("all {} permissions that fault and undo need are held", permissions.len()))
+        Check::pass(
+            ID,
+            "",
+            format!(
+                "all {} permissions that fault and undo need are held",
+                permissions.len()
+            ),
+        )
     } else {
         Check::fail(ID, "", format!("missing: {}", missing.join(", ")))
             .hint("kubectl auth can-i shows what is permitted; a Role must grant the rest")
@@ -100,8 +147,18 @@ mod tests {
     use chaos_common::record::{Status, Verdict, WorkloadRef};
 
     fn radius(ready: usize, hit: usize) -> BlastRadius {
-        let workload = WorkloadRef { kind: "Deployment".into(), namespace: "prod".into(), name: "shop".into() };
-        BlastRadius { workload, ready, hit, left: ready - hit, services: vec![] }
+        let workload = WorkloadRef {
+            kind: "Deployment".into(),
+            namespace: "prod".into(),
+            name: "shop".into(),
+        };
+        BlastRadius {
+            workload,
+            ready,
+            hit,
+            left: ready - hit,
+            services: vec![],
+        }
     }
 
     fn verdict(radius: &[BlastRadius], ready: usize) -> Verdict {
@@ -123,7 +180,14 @@ mod tests {
 
     #[test]
     fn a_disruption_budget_is_kept() {
-        let budget = |allowed, hit| budgets(&[Budget { name: "b".into(), allowed, hit }])[0].status;
+        let budget = |allowed, hit| {
+            budgets(&[Budget {
+                name: "b".into(),
+                allowed,
+                hit,
+            }])[0]
+                .status
+        };
         assert_eq!(budget(1, 1), Status::Pass);
         assert_eq!(budget(0, 1), Status::Fail);
     }

@@ -59,9 +59,10 @@ use select::Selection;
 
 /// Break something on purpose, prove that it broke, and prove that it is whole again
 ///
-/// `plan` shows what an experiment would do and touches nothing. `run` does it: it wants the stream of
-/// a run whose health record passes, asks on a terminal, and wants --yes in a pipe. A fault does not
-/// outlive its run: a second process undoes it when this one is killed, and `recover` does when both are.
+/// `plan` shows what an experiment would do and touches nothing. `run` does it: it wants the stream
+/// of a run whose health record passes, asks on a terminal, and wants --yes in a pipe. A fault does
+/// not outlive its run: a second process undoes it when this one is killed, and `recover` does when
+/// both are.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -168,14 +169,21 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         return Ok(guardian::stand_by(&access).await);
     }
     if let Command::Journal { run } = &args.command {
-        return retelling::retell(&mut Stream::open(tool!(), args.common.output)?, run.as_deref());
+        return retelling::retell(
+            &mut Stream::open(tool!(), args.common.output)?,
+            run.as_deref(),
+        );
     }
     let config = args.common.load()?.config;
     let namespace = args.cluster.namespace(&config)?;
-    let cluster = Cluster::connect_as(&access, "chaos-inject").await.map_err(ReadError::usage)?;
+    let cluster = Cluster::connect_as(&access, "chaos-inject")
+        .await
+        .map_err(ReadError::usage)?;
     let stream = match &args.command {
         // A script or a Role is no record.
-        Command::Plan { rbac, script, .. } if *rbac || *script => Stream::alone(tool!(), Some(Format::Text))?,
+        Command::Plan { rbac, script, .. } if *rbac || *script => {
+            Stream::alone(tool!(), Some(Format::Text))?
+        }
         Command::Plan { .. } | Command::Run { .. } => Stream::open(tool!(), args.common.output)?,
         _ => Stream::alone(tool!(), args.common.output)?,
     };
@@ -199,7 +207,9 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Lock { reason } => control::lock(&mut context, reason).await,
         Command::Unlock => control::unlock(&mut context).await,
         Command::Rollback(args) => rollback::rollback(&mut context, &args).await,
-        Command::Guardian | Command::Journal { .. } => unreachable!("they need no cluster, and are over already"),
+        Command::Guardian | Command::Journal { .. } => {
+            unreachable!("they need no cluster, and are over already")
+        }
     })
 }
 
@@ -207,8 +217,13 @@ fn fault(what: What, config: &Config) -> Result<Box<dyn Fault>, Failure> {
     let (selection, settings) = (what.selection, &config.experiment);
     Ok(match what.experiment {
         Experiment::PodFailure => Box::new(PodFailure::new(selection, &settings.pod_failure)?),
-        Experiment::NetworkPartition => Box::new(NetworkPartition::new(&selection, &settings.network_partition)?),
-        Experiment::ResourceExhaustion => Box::new(ResourceExhaustion::new(&settings.resource_exhaustion)),
+        Experiment::NetworkPartition => Box::new(NetworkPartition::new(
+            &selection,
+            &settings.network_partition,
+        )?),
+        Experiment::ResourceExhaustion => {
+            Box::new(ResourceExhaustion::new(&settings.resource_exhaustion))
+        }
         Experiment::StorageFailure => Box::new(StorageFailure::new(&selection, config)?),
         Experiment::MonitoringFailure => Box::new(MonitoringFailure::new(config)?),
         Experiment::DnsFailure => Box::new(DnsFailure::new(&selection, &settings.dns_failure)?),

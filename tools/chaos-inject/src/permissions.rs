@@ -1,12 +1,14 @@
-//! The permissions that fault, undo and observation need: derived from what the fault changes, asked
-//! of the API server before anything is written, and printed as the Role that grants them.
+//! The permissions that fault, undo and observation need: derived from what the fault changes,
+//! asked of the API server before anything is written, and printed as the Role that grants them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::record::{Change, Permission};
 use futures::future::join_all;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
@@ -23,8 +25,17 @@ pub fn need(namespace: &str, verb: &str, group: &str, resource: &str) -> Permiss
 }
 
 /// The same for one object only.
-pub fn need_one(namespace: &str, verb: &str, group: &str, resource: &str, name: &str) -> Permission {
-    Permission { name: Some(name.to_owned()), ..need(namespace, verb, group, resource) }
+pub fn need_one(
+    namespace: &str,
+    verb: &str,
+    group: &str,
+    resource: &str,
+    name: &str,
+) -> Permission {
+    Permission {
+        name: Some(name.to_owned()),
+        ..need(namespace, verb, group, resource)
+    }
 }
 
 /// What making and taking back these changes needs.
@@ -32,14 +43,21 @@ pub fn of_changes(changes: &[Change]) -> Vec<Permission> {
     let mut needed = Vec::new();
     for change in changes {
         let object = change.object();
-        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+        let group = object
+            .api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group);
         let namespace = object.namespace.as_deref().unwrap_or_default();
         let one = |verb: &str| need_one(namespace, verb, group, &object.resource, &object.name);
         match change {
             Change::Set { .. } => needed.extend([one("get"), one("patch")]),
             // The right to make something can't be tied to a name.
             Change::Make { .. } => {
-                needed.extend([need(namespace, "create", group, &object.resource), one("get"), one("delete")]);
+                needed.extend([
+                    need(namespace, "create", group, &object.resource),
+                    one("get"),
+                    one("delete"),
+                ]);
             }
             Change::Take { .. } => needed.push(need(namespace, "delete", group, &object.resource)),
         }
@@ -52,18 +70,31 @@ pub fn of_engine(leases: &[(String, String)]) -> Vec<Permission> {
     const GROUP: &str = "coordination.k8s.io";
     let namespaces: BTreeSet<&String> = leases.iter().map(|(namespace, _)| namespace).collect();
     let any = namespaces.into_iter().flat_map(|namespace| {
-        ["list", "watch", "create"].into_iter().map(move |verb| need(namespace, verb, GROUP, "leases"))
+        ["list", "watch", "create"]
+            .into_iter()
+            .map(move |verb| need(namespace, verb, GROUP, "leases"))
     });
     let ours = leases.iter().flat_map(|(namespace, name)| {
-        ["get", "patch", "delete"].into_iter().map(move |verb| need_one(namespace, verb, GROUP, "leases", name))
+        ["get", "patch", "delete"]
+            .into_iter()
+            .map(move |verb| need_one(namespace, verb, GROUP, "leases", name))
     });
-    any.chain(ours).chain([need_one("", "get", "", "namespaces", "kube-system")]).collect()
+    any.chain(ours)
+        .chain([need_one("", "get", "", "namespaces", "kube-system")])
+        .collect()
 }
 
 /// Each once, in order.
 pub fn tidy(mut permissions: Vec<Permission>) -> Vec<Permission> {
-    let key =
-        |p: &Permission| (p.namespace.clone(), p.group.clone(), p.resource.clone(), p.name.clone(), p.verb.clone());
+    let key = |p: &Permission| {
+        (
+            p.namespace.clone(),
+            p.group.clone(),
+            p.resource.clone(),
+            p.name.clone(),
+            p.verb.clone(),
+        )
+    };
     permissions.sort_by_key(key);
     permissions.dedup_by_key(|p| key(p));
     permissions
@@ -73,7 +104,10 @@ pub fn tidy(mut permissions: Vec<Permission>) -> Vec<Permission> {
 ///
 /// # Errors
 /// The API server does not answer.
-pub async fn ask(cluster: &Cluster, permissions: Vec<Permission>) -> Result<Vec<Permission>, ReadError> {
+pub async fn ask(
+    cluster: &Cluster,
+    permissions: Vec<Permission>,
+) -> Result<Vec<Permission>, ReadError> {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let one = |permission: Permission| {
         let api = api.clone();
@@ -98,12 +132,25 @@ pub async fn ask(cluster: &Cluster, permissions: Vec<Permission>) -> Result<Vec<
                 },
                 ..SelfSubjectAccessReview::default()
             };
-            let what = format!("ask whether we may {} {}", permission.verb, permission.resource);
-            let answer = cluster.read(what, || async { api.create(&PostParams::default(), &review).await }).await?;
-            Ok(Permission { allowed: answer.status.is_some_and(|status| status.allowed), ..permission })
+            let what = format!(
+                "ask whether we may {} {}",
+                permission.verb, permission.resource
+            );
+            let answer = cluster
+                .read(what, || async {
+                    api.create(&PostParams::default(), &review).await
+                })
+                .await?;
+            Ok(Permission {
+                allowed: answer.status.is_some_and(|status| status.allowed),
+                ..permission
+            })
         }
     };
-    join_all(permissions.into_iter().map(one)).await.into_iter().collect()
+    join_all(permissions.into_iter().map(one))
+        .await
+        .into_iter()
+        .collect()
 }
 
 /// What a rule covers: API group, resource, and the only object, if there is one; and its verbs.
@@ -115,14 +162,20 @@ pub fn roles(experiment: &str, permissions: &[Permission]) -> String {
     let mut by_namespace: BTreeMap<&str, Rules<'_>> = BTreeMap::new();
     for p in permissions {
         let rule = (p.group.as_str(), p.resource.as_str(), p.name.as_deref());
-        by_namespace.entry(&p.namespace).or_default().entry(rule).or_default().insert(&p.verb);
+        by_namespace
+            .entry(&p.namespace)
+            .or_default()
+            .entry(rule)
+            .or_default()
+            .insert(&p.verb);
     }
     let name = format!("chaos-{experiment}");
     let role = |(namespace, rules): (&str, Rules<'_>)| {
         let rules: Vec<Value> = rules
             .into_iter()
             .map(|((group, resource, name), verbs)| {
-                let mut rule = json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs });
+                let mut rule =
+                    json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs });
                 if let Some(name) = name {
                     rule["resourceNames"] = json!([name]);
                 }
@@ -139,7 +192,11 @@ pub fn roles(experiment: &str, permissions: &[Permission]) -> String {
         }
         serde_saphyr::to_string(&role).expect("a role is YAML")
     };
-    by_namespace.into_iter().map(role).collect::<Vec<_>>().join("---\n")
+    by_namespace
+        .into_iter()
+        .map(role)
+        .collect::<Vec<_>>()
+        .join("---\n")
 }
 
 #[cfg(test)]
@@ -157,16 +214,31 @@ mod tests {
             name: "shop".into(),
             uid: Some("u".into()),
         };
-        let set = Change::Set { object, field: vec![], original: json!(1), faulted: json!(0) };
+        let set = Change::Set {
+            object,
+            field: vec![],
+            original: json!(1),
+            faulted: json!(0),
+        };
         let leases = [("prod".to_owned(), "chaos-deployment-shop".to_owned())];
         let needed = tidy([of_changes(&[set.clone(), set]), of_engine(&leases)].concat());
         let text = roles("storage-failure", &needed);
-        let documents: Vec<Value> =
-            text.split("---\n").map(|yaml| serde_saphyr::from_str(yaml).expect("YAML")).collect();
+        let documents: Vec<Value> = text
+            .split("---\n")
+            .map(|yaml| serde_saphyr::from_str(yaml).expect("YAML"))
+            .collect();
         assert_eq!(documents[0]["kind"], "ClusterRole");
-        assert_eq!(documents[0]["rules"][0]["resourceNames"], json!(["kube-system"]));
+        assert_eq!(
+            documents[0]["rules"][0]["resourceNames"],
+            json!(["kube-system"])
+        );
         let rules = documents[1]["rules"].as_array().expect("rules");
-        let of = |resource: &str| rules.iter().find(|r| r["resources"][0] == resource).expect("a rule");
+        let of = |resource: &str| {
+            rules
+                .iter()
+                .find(|r| r["resources"][0] == resource)
+                .expect("a rule")
+        };
         assert_eq!(of("deployments")["verbs"], json!(["get", "patch"]));
         assert_eq!(of("deployments")["resourceNames"], json!(["shop"]));
         assert_eq!(documents[1]["metadata"]["namespace"], "prod");

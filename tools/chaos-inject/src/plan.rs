@@ -77,21 +77,22 @@ impl Draft {
             crate::watching::permissions(context),
             self.permissions,
         ];
-        plan.permissions = permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
+        plan.permissions =
+            permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
         plan.checks.push(limits::permissions(&plan.permissions));
-        let mut namespaces: Vec<String> = leases.into_iter().map(|(namespace, _)| namespace).collect();
+        let mut namespaces: Vec<String> =
+            leases.into_iter().map(|(namespace, _)| namespace).collect();
         namespaces.dedup();
         for namespace in &namespaces {
-            plan.checks.push(limits::namespace(&context.config, namespace));
+            plan.checks
+                .push(limits::namespace(&context.config, namespace));
         }
         match Found::look(&context.cluster, &namespaces).await {
             Ok(found) => {
-                plan.checks.extend(
-                    found
-                        .holders(&plan)
-                        .into_iter()
-                        .map(|(lease, who)| Check::fail("limit.lock", format!("lease/{lease}"), who).hint(HELD_HINT)),
-                );
+                plan.checks
+                    .extend(found.holders(&plan).into_iter().map(|(lease, who)| {
+                        Check::fail("limit.lock", format!("lease/{lease}"), who).hint(HELD_HINT)
+                    }));
                 plan.checks.extend(found.locks().into_iter().map(|lock| {
                     let who = format!("{} locked it: {}", lock.executor, lock.reason);
                     Check::fail("limit.lock", format!("namespace/{}", lock.namespace), who)
@@ -107,18 +108,39 @@ impl Draft {
 /// The write that makes a change.
 fn call(change: &Change) -> ApiCall {
     let object = change.object();
-    let root = if object.api_version.contains('/') { "apis" } else { "api" };
-    let namespace = object.namespace.as_ref().map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
-    let all = format!("/{root}/{}{namespace}/{}", object.api_version, object.resource);
+    let root = if object.api_version.contains('/') {
+        "apis"
+    } else {
+        "api"
+    };
+    let namespace = object
+        .namespace
+        .as_ref()
+        .map(|namespace| format!("/namespaces/{namespace}"))
+        .unwrap_or_default();
+    let all = format!(
+        "/{root}/{}{namespace}/{}",
+        object.api_version, object.resource
+    );
     let one = format!("{all}/{}", object.name);
     let uid = object.uid.as_ref().map(|uid| format!("uid {uid}"));
     let (method, path, precondition) = match change {
-        Change::Set { field, original, .. } => {
+        Change::Set {
+            field, original, ..
+        } => {
             let still = format!("{} is still {original}", crate::change::name(field));
             ("PATCH", one, uid.map(|uid| format!("{uid}, {still}")))
         }
-        Change::Make { .. } => ("POST", all, Some(format!("labelled {RUN_LABEL}, owned by the run's Lease"))),
+        Change::Make { .. } => (
+            "POST",
+            all,
+            Some(format!("labelled {RUN_LABEL}, owned by the run's Lease")),
+        ),
         Change::Take { .. } => ("DELETE", one, uid),
     };
-    ApiCall { method: method.to_owned(), path, precondition }
+    ApiCall {
+        method: method.to_owned(),
+        path,
+        precondition,
+    }
 }

@@ -1,5 +1,5 @@
-//! A NetworkPolicy as a fault. Policies of the same pods only add up: what one of them allows no other takes away.
-//! So whether ours does what it is for depends on those that are there already.
+//! A NetworkPolicy as a fault. Policies of the same pods only add up: what one of them allows no
+//! other takes away. So whether ours does what it is for depends on those that are there already.
 
 use chaos_common::record::{Change, Check};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
@@ -33,22 +33,40 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The plan of an experiment that puts it over a workload's pods, without what the experiment adds.
+    /// The plan of an experiment that puts it over a workload's pods, without what the experiment
+    /// adds.
     pub async fn draft(&self, context: &Context, target: &Workload) -> Draft {
         let namespace = &context.namespace;
         let mut checks = target.checks.clone();
         let api: Api<NetworkPolicy> = Api::namespaced(context.cluster.client.clone(), namespace);
         let what = format!("list networkpolicies in namespace {namespace}");
-        match context.cluster.list(&api, &ListParams::default(), what).await {
-            Ok(others) => checks.extend(self.judge(&others, &target.now["spec"]["template"]["metadata"]["labels"])),
+        match context
+            .cluster
+            .list(&api, &ListParams::default(), what)
+            .await
+        {
+            Ok(others) => checks.extend(self.judge(
+                &others,
+                &target.now["spec"]["template"]["metadata"]["labels"],
+            )),
             Err(error) => checks.push(error.check(LIMIT, "")),
         }
         let radius = target.radius(target.ready);
         checks.extend(workload::whole(context, &[&radius]).await);
         let mut permissions = workload::permissions(namespace, &target.which.to_string());
-        permissions.push(need(namespace, "list", "networking.k8s.io", "networkpolicies"));
+        permissions.push(need(
+            namespace,
+            "list",
+            "networking.k8s.io",
+            "networkpolicies",
+        ));
         let name = format!("chaos-{}-{}", self.experiment, target.which.name);
-        let object = context.own_object("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", name);
+        let object = context.own_object(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "networkpolicies",
+            name,
+        );
         let manifest = self.manifest(&object.name, namespace, &target.now["spec"]["selector"]);
         Draft {
             experiment: self.experiment,
@@ -65,16 +83,26 @@ impl Policy {
     /// `limit.policies`: one check for each that is in its way.
     fn judge(&self, others: &[NetworkPolicy], labels: &Value) -> Vec<Check> {
         let in_the_way = |policy: &&NetworkPolicy| {
-            let Some(spec) = &policy.spec else { return false };
+            let Some(spec) = &policy.spec else {
+                return false;
+            };
             let selector = spec.pod_selector.as_ref();
-            selector.is_none_or(|selector| blast_radius::selects_labels(selector, labels)) && (self.in_the_way)(spec)
+            selector.is_none_or(|selector| blast_radius::selects_labels(selector, labels))
+                && (self.in_the_way)(spec)
         };
         let check = |policy: &NetworkPolicy| {
-            let object = format!("networkpolicy/{}", policy.metadata.name.as_deref().unwrap_or_default());
+            let object = format!(
+                "networkpolicy/{}",
+                policy.metadata.name.as_deref().unwrap_or_default()
+            );
             Check::fail(LIMIT, object, self.why).hint(self.hint)
         };
         let checks: Vec<Check> = others.iter().filter(in_the_way).map(check).collect();
-        if checks.is_empty() { vec![Check::pass(LIMIT, "", self.clear)] } else { checks }
+        if checks.is_empty() {
+            vec![Check::pass(LIMIT, "", self.clear)]
+        } else {
+            checks
+        }
     }
 
     /// The object, for pods of this selector.

@@ -1,5 +1,5 @@
-//! `journal`: a run as its local journal tells it, also one that was killed before it could write its record.
-//! What the journal does not show is unknown.
+//! `journal`: a run as its local journal tells it, also one that was killed before it could write
+//! its record. What the journal does not show is unknown.
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,18 @@ use crate::journal::{self, Line};
 pub fn retell(stream: &mut Stream, run: Option<&str>) -> Result<Exit, Failure> {
     let folder = journal::folder().map_err(Failure::usage)?;
     let path = find(&folder, run)?;
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::unknown(format!("cannot read the journal {}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Failure::unknown(format!(
+            "cannot read the journal {}: {error}",
+            path.display()
+        ))
+    })?;
     let (verdict, told) = read(&text).map_err(|why| {
-        Failure::unknown(format!("the journal {} tells of no run: {why}", path.display()))
-            .hint("chaos-inject status shows what runs left in the cluster")
+        Failure::unknown(format!(
+            "the journal {} tells of no run: {why}",
+            path.display()
+        ))
+        .hint("chaos-inject status shows what runs left in the cluster")
     })?;
     let exit = told.outcome.exit().unwrap_or(verdict.into());
     let summary = match &told.reason {
@@ -34,8 +41,13 @@ pub fn retell(stream: &mut Stream, run: Option<&str>) -> Result<Exit, Failure> {
 
 /// The journal whose name begins so, or the latest: names begin with the time.
 fn find(folder: &Path, run: Option<&str>) -> Result<PathBuf, Failure> {
-    let cannot = |error: std::io::Error| Failure::usage(format!("no journals in {}: {error}", folder.display()));
-    let names = std::fs::read_dir(folder).map_err(cannot)?.flatten().map(|entry| entry.path());
+    let cannot = |error: std::io::Error| {
+        Failure::usage(format!("no journals in {}: {error}", folder.display()))
+    };
+    let names = std::fs::read_dir(folder)
+        .map_err(cannot)?
+        .flatten()
+        .map(|entry| entry.path());
     let of_run = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.ends_with(".ndjson") && run.is_none_or(|run| name.starts_with(run))
@@ -51,16 +63,33 @@ fn find(folder: &Path, run: Option<&str>) -> Result<PathBuf, Failure> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Told {
-    Began { intent: Intent, plan: Box<Plan> },
-    Ended { verdict: Verdict, end: Box<Experiment> },
-    Event { event: EventKind, object: Option<String>, summary: String },
-    Guardian { guardian: String },
+    Began {
+        intent: Intent,
+        plan: Box<Plan>,
+    },
+    Ended {
+        verdict: Verdict,
+        end: Box<Experiment>,
+    },
+    Event {
+        event: EventKind,
+        object: Option<String>,
+        summary: String,
+    },
+    Guardian {
+        guardian: String,
+    },
 }
 
 /// The run of a journal, and its verdict.
 fn read(text: &str) -> Result<(Verdict, Experiment), String> {
     let (lines, chain) = journal::verify(text);
-    let told = |line: &Line| Some((line.time, serde_json::from_value::<Told>(line.what.clone()).ok()?));
+    let told = |line: &Line| {
+        Some((
+            line.time,
+            serde_json::from_value::<Told>(line.what.clone()).ok()?,
+        ))
+    };
     let mut lines = lines.iter().filter_map(told);
     let Some((started, Told::Began { intent, plan })) = lines.next() else {
         return Err("it does not begin with an intent".to_owned());
@@ -106,15 +135,27 @@ impl Retold {
             actions: Vec::new(),
             issues: Vec::new(),
         };
-        let to_undo = intent.changes.iter().any(|change| !matches!(change, Change::Take { .. }));
-        Retold { record, ended: None, guardian: None, to_undo }
+        let to_undo = intent
+            .changes
+            .iter()
+            .any(|change| !matches!(change, Change::Take { .. }));
+        Retold {
+            record,
+            ended: None,
+            guardian: None,
+            to_undo,
+        }
     }
 
     fn take(&mut self, time: Time, told: Told) {
         self.record.ended = time;
         match told {
             Told::Ended { verdict, end } => self.ended = Some((verdict, *end)),
-            Told::Event { event, object, summary } => {
+            Told::Event {
+                event,
+                object,
+                summary,
+            } => {
                 match (event, object) {
                     (EventKind::Injected, _) => _ = self.record.injected.get_or_insert(time),
                     (EventKind::Restored, None) => self.record.restored = Some(time),
@@ -124,7 +165,9 @@ impl Retold {
             }
             Told::Guardian { guardian } => {
                 self.guardian = Some(guardian == "restored");
-                self.record.actions.push(format!("the guardian: {guardian}"));
+                self.record
+                    .actions
+                    .push(format!("the guardian: {guardian}"));
             }
             Told::Began { .. } => {}
         }
@@ -139,32 +182,55 @@ impl Retold {
         }
         let mut record = self.record;
         let (outcome, why) = match (self.guardian, record.injected, record.restored) {
-            (Some(true), ..) => (Outcome::Aborted, "the tool died, and its guardian undid the fault"),
-            (Some(false), ..) => (Outcome::NotRestored, "the tool died, and its guardian did not come to an end"),
-            (None, _, Some(_)) => {
-                (Outcome::Aborted, "tool and guardian died when all was whole again: chaos-inject recover unlocks it")
-            }
-            (None, None, None) => {
-                (Outcome::NotRestored, "tool and guardian died before a write of the fault was noted")
-            }
-            (None, Some(_), None) if self.to_undo => (Outcome::NotRestored, "tool and guardian died with the fault on"),
-            (None, Some(_), None) => {
-                (Outcome::NotRestored, "tool and guardian died before it was seen to be whole again")
-            }
+            (Some(true), ..) => (
+                Outcome::Aborted,
+                "the tool died, and its guardian undid the fault",
+            ),
+            (Some(false), ..) => (
+                Outcome::NotRestored,
+                "the tool died, and its guardian did not come to an end",
+            ),
+            (None, _, Some(_)) => (
+                Outcome::Aborted,
+                "tool and guardian died when all was whole again: chaos-inject recover unlocks it",
+            ),
+            (None, None, None) => (
+                Outcome::NotRestored,
+                "tool and guardian died before a write of the fault was noted",
+            ),
+            (None, Some(_), None) if self.to_undo => (
+                Outcome::NotRestored,
+                "tool and guardian died with the fault on",
+            ),
+            (None, Some(_), None) => (
+                Outcome::NotRestored,
+                "tool and guardian died before it was seen to be whole again",
+            ),
         };
         record.outcome = outcome;
         record.reason = Some(why.to_owned());
         if outcome == Outcome::NotRestored {
-            record
-                .issues
-                .push(format!("{why}: chaos-inject status shows what is left, chaos-inject recover undoes it"));
+            record.issues.push(format!(
+                "{why}: chaos-inject status shows what is left, chaos-inject recover undoes it"
+            ));
         }
         #[expect(clippy::cast_sign_loss, reason = "lines follow each other")]
         let duration_ms = record.ended.since_ms(record.started).max(0) as u64;
         record.duration_ms = duration_ms;
-        record.checks.push(Check::unknown("journal.end", "", "it ends without a result: the tool was killed"));
+        record.checks.push(Check::unknown(
+            "journal.end",
+            "",
+            "it ends without a result: the tool was killed",
+        ));
         record.checks.push(chain);
-        (if outcome == Outcome::NotRestored { Verdict::Fail } else { Verdict::Unknown }, record)
+        (
+            if outcome == Outcome::NotRestored {
+                Verdict::Fail
+            } else {
+                Verdict::Unknown
+            },
+            record,
+        )
     }
 }
 
@@ -196,11 +262,14 @@ mod tests {
         let intent = Intent::of(&plan, "run", "ops@laptop", Duration::from_secs(60));
         let folder = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::create(folder.path(), "run").expect("a journal");
-        journal.write(&json!({ "intent": intent, "plan": plan })).expect("room on the disk");
+        journal
+            .write(&json!({ "intent": intent, "plan": plan }))
+            .expect("room on the disk");
         for line in lines {
             journal.write(line).expect("room on the disk");
         }
-        let (verdict, told) = read(&std::fs::read_to_string(journal.path()).expect("readable")).expect("a run");
+        let (verdict, told) =
+            read(&std::fs::read_to_string(journal.path()).expect("readable")).expect("a run");
         assert_ne!(verdict, Verdict::Pass, "what was killed proves nothing");
         (told.outcome, told.reason.expect("it was killed"))
     }
@@ -208,18 +277,46 @@ mod tests {
     #[test]
     fn a_killed_run_says_how_far_it_came() {
         let event = |event: &str| json!({ "event": event, "object": null, "summary": event });
-        let of_pod = json!({ "event": "restored", "object": "pod/a", "summary": "pod a stands in for b" });
+        let of_pod =
+            json!({ "event": "restored", "object": "pod/a", "summary": "pod a stands in for b" });
         let guardian = |word: &str| json!({ "guardian": word });
         let (injected, restored) = (event("injected"), event("restored"));
         let is = |lines: &[Value], outcome, word: &str| {
             let (told, reason) = retold(lines);
-            assert!(told == outcome && reason.contains(word), "{lines:?}: {told:?}: {reason}");
+            assert!(
+                told == outcome && reason.contains(word),
+                "{lines:?}: {told:?}: {reason}"
+            );
         };
-        is(&[event("intent")], Outcome::NotRestored, "before a write of the fault was noted");
-        is(std::slice::from_ref(&injected), Outcome::NotRestored, "with the fault on");
-        is(&[injected.clone(), of_pod], Outcome::NotRestored, "with the fault on");
-        is(&[injected.clone(), restored], Outcome::Aborted, "when all was whole again");
-        is(&[injected.clone(), guardian("takes over")], Outcome::NotRestored, "did not come to an end");
-        is(&[injected, guardian("takes over"), guardian("restored")], Outcome::Aborted, "its guardian undid the fault");
+        is(
+            &[event("intent")],
+            Outcome::NotRestored,
+            "before a write of the fault was noted",
+        );
+        is(
+            std::slice::from_ref(&injected),
+            Outcome::NotRestored,
+            "with the fault on",
+        );
+        is(
+            &[injected.clone(), of_pod],
+            Outcome::NotRestored,
+            "with the fault on",
+        );
+        is(
+            &[injected.clone(), restored],
+            Outcome::Aborted,
+            "when all was whole again",
+        );
+        is(
+            &[injected.clone(), guardian("takes over")],
+            Outcome::NotRestored,
+            "did not come to an end",
+        );
+        is(
+            &[injected, guardian("takes over"), guardian("restored")],
+            Outcome::Aborted,
+            "its guardian undid the fault",
+        );
     }
 }

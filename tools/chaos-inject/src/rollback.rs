@@ -1,9 +1,12 @@
-//! The runbook's own rollback: each of the named Deployments, of the application and of monitoring, gets the
-//! template of its previous revision, as `kubectl rollout undo` does, and is watched until it is whole.
+//! The runbook's own rollback: each of the named Deployments, of the application and of monitoring,
+//! gets the template of its previous revision, as `kubectl rollout undo` does, and is watched until
+//! it is whole.
 
 use chaos_common::cluster::{Cluster, ReadError, owner_uid};
 use chaos_common::exit::Exit;
-use chaos_common::record::{Check, EventKind, ObjectRef, Rollback, RollbackCause, Verdict, WorkloadRef, summarize};
+use chaos_common::record::{
+    Check, EventKind, ObjectRef, Rollback, RollbackCause, Verdict, WorkloadRef, summarize,
+};
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::api::{Api, ListParams, PostParams};
@@ -44,11 +47,22 @@ fn named(context: &Context) -> Vec<WorkloadRef> {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
     };
-    let workloads = context.config.workloads.iter().filter(|workload| workload.kind == "Deployment");
+    let workloads = context
+        .config
+        .workloads
+        .iter()
+        .filter(|workload| workload.kind == "Deployment");
     let application = workloads.map(|workload| deployment(&context.namespace, &workload.name));
     let monitoring = context.config.monitoring.iter().flat_map(|monitoring| {
-        let systems = [&monitoring.prometheus, &monitoring.grafana, &monitoring.alertmanager];
-        systems.into_iter().flatten().map(|system| deployment(&monitoring.namespace, &system.deployment))
+        let systems = [
+            &monitoring.prometheus,
+            &monitoring.grafana,
+            &monitoring.alertmanager,
+        ];
+        systems
+            .into_iter()
+            .flatten()
+            .map(|system| deployment(&monitoring.namespace, &system.deployment))
     });
     application.chain(monitoring).collect()
 }
@@ -68,9 +82,13 @@ fn revision(annotations: Option<&std::collections::BTreeMap<String, String>>) ->
 /// The newest of a Deployment's revisions but the present one.
 fn previous(deployment: &Deployment, sets: Vec<ReplicaSet>) -> Option<(i64, ReplicaSet)> {
     let now = revision(deployment.metadata.annotations.as_ref());
-    let ours = sets.into_iter().filter(|set| owner_uid(set) == deployment.metadata.uid.as_deref());
+    let ours = sets
+        .into_iter()
+        .filter(|set| owner_uid(set) == deployment.metadata.uid.as_deref());
     let numbered = ours.filter_map(|set| Some((revision(set.metadata.annotations.as_ref())?, set)));
-    numbered.filter(|(number, _)| now.is_none_or(|now| *number < now)).max_by_key(|(number, _)| *number)
+    numbered
+        .filter(|(number, _)| now.is_none_or(|now| *number < now))
+        .max_by_key(|(number, _)| *number)
 }
 
 async fn find(cluster: &Cluster, which: &WorkloadRef) -> Result<Option<Earlier>, ReadError> {
@@ -79,29 +97,56 @@ async fn find(cluster: &Cluster, which: &WorkloadRef) -> Result<Option<Earlier>,
     let deployment = cluster.read(&what, || api.get(&which.name)).await?;
     let sets: Api<ReplicaSet> = Api::namespaced(cluster.client.clone(), &which.namespace);
     let what = format!("list replicasets in namespace {}", which.namespace);
-    let found = previous(&deployment, cluster.list(&sets, &ListParams::default(), what).await?);
-    Ok(found.map(|(revision, set)| Earlier { deployment, revision, set }))
+    let found = previous(
+        &deployment,
+        cluster.list(&sets, &ListParams::default(), what).await?,
+    );
+    Ok(found.map(|(revision, set)| Earlier {
+        deployment,
+        revision,
+        set,
+    }))
 }
 
 /// Gives a Deployment its earlier template. The write names the resource version that was read.
-async fn go_back(cluster: &Cluster, which: &WorkloadRef, dry_run: bool) -> Result<Option<i64>, ReadError> {
+async fn go_back(
+    cluster: &Cluster,
+    which: &WorkloadRef,
+    dry_run: bool,
+) -> Result<Option<i64>, ReadError> {
     let what = format!("roll back {which} in namespace {}", which.namespace);
     let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), &which.namespace);
     let end = Instant::now() + Duration::from_secs(15);
     loop {
-        let Some(Earlier { mut deployment, revision, set }) = find(cluster, which).await? else { return Ok(None) };
+        let Some(Earlier {
+            mut deployment,
+            revision,
+            set,
+        }) = find(cluster, which).await?
+        else {
+            return Ok(None);
+        };
         let mut template = set.spec.and_then(|spec| spec.template).unwrap_or_default();
-        if let Some(labels) = template.metadata.as_mut().and_then(|metadata| metadata.labels.as_mut()) {
+        if let Some(labels) = template
+            .metadata
+            .as_mut()
+            .and_then(|metadata| metadata.labels.as_mut())
+        {
             labels.remove(HASH);
         }
         if let Some(spec) = &mut deployment.spec {
             spec.template = template;
         }
-        let params = PostParams { dry_run, ..PostParams::default() };
+        let params = PostParams {
+            dry_run,
+            ..PostParams::default()
+        };
         match api.replace(&which.name, &params, &deployment).await {
             Ok(_) => return Ok(Some(revision)),
             // A status that was written in between: read again.
-            Err(kube::Error::Api(status)) if status.code == 409 && Instant::now() < end => sleep(LOOK).await,
+            Err(kube::Error::Api(status)) if status.code == 409 && Instant::now() < end => {
+                sleep(LOOK).await
+            }
             Err(error) => return Err(ReadError::from_kube(&what, &error)),
         }
     }
@@ -121,10 +166,17 @@ async fn whole(cluster: &Cluster, which: &WorkloadRef) -> Result<(), String> {
     loop {
         let missing = match apply::look(cluster, &object).await {
             Ok(Some(now)) => {
-                let number = |pointer: &str| now.pointer(pointer).and_then(serde_json::Value::as_i64).unwrap_or(0);
+                let number = |pointer: &str| {
+                    now.pointer(pointer)
+                        .and_then(serde_json::Value::as_i64)
+                        .unwrap_or(0)
+                };
                 let wanted = now["spec"]["replicas"].as_i64().unwrap_or(1);
-                let (updated, ready, all) =
-                    (number("/status/updatedReplicas"), number("/status/readyReplicas"), number("/status/replicas"));
+                let (updated, ready, all) = (
+                    number("/status/updatedReplicas"),
+                    number("/status/readyReplicas"),
+                    number("/status/replicas"),
+                );
                 if number("/status/observedGeneration") >= number("/metadata/generation")
                     && updated == wanted
                     && ready == wanted
@@ -132,7 +184,9 @@ async fn whole(cluster: &Cluster, which: &WorkloadRef) -> Result<(), String> {
                 {
                     return Ok(());
                 }
-                format!("wants {wanted} replicas, {updated} are updated, {ready} ready, {all} there")
+                format!(
+                    "wants {wanted} replicas, {updated} are updated, {ready} ready, {all} there"
+                )
             }
             Ok(None) => "is gone".to_owned(),
             Err(error) => error.to_string(),
@@ -149,10 +203,21 @@ async fn one(cluster: &Cluster, which: &WorkloadRef, dry_run: bool) -> Check {
     let object = which.to_string();
     match go_back(cluster, which, dry_run).await {
         Ok(None) => Check::skipped(ID, object, "has no earlier revision: it stays as it is"),
-        Ok(Some(revision)) if dry_run => Check::pass(ID, object, format!("would go back to revision {revision}")),
+        Ok(Some(revision)) if dry_run => {
+            Check::pass(ID, object, format!("would go back to revision {revision}"))
+        }
         Ok(Some(revision)) => match whole(cluster, which).await {
-            Ok(()) => Check::pass(ID, object, format!("is back at revision {revision}, and whole")),
-            Err(why) => Check::fail(ID, &object, format!("went back to revision {revision}, but {why}")).hint(format!(
+            Ok(()) => Check::pass(
+                ID,
+                object,
+                format!("is back at revision {revision}, and whole"),
+            ),
+            Err(why) => Check::fail(
+                ID,
+                &object,
+                format!("went back to revision {revision}, but {why}"),
+            )
+            .hint(format!(
                 "kubectl describe {object} -n {}; kubectl get pods -n {}",
                 which.namespace, which.namespace
             )),
@@ -167,12 +232,22 @@ pub async fn rollback(context: &mut Context, args: &Args) -> Exit {
     let mut checks = Vec::new();
     let words: Vec<String> = named.iter().map(ToString::to_string).collect();
     if named.is_empty() {
-        checks.push(Check::fail(ID, "", "no Deployment is configured: [[workload]] in chaos.toml names them"));
+        checks.push(Check::fail(
+            ID,
+            "",
+            "no Deployment is configured: [[workload]] in chaos.toml names them",
+        ));
         return end(context, args, checks, Exit::Usage).await;
     }
     if !args.dry_run && !args.emergency {
-        let consent = Consent { yes: args.yes, reason: None };
-        let question = format!("Roll {} back to their previous revisions.", words.join(", "));
+        let consent = Consent {
+            yes: args.yes,
+            reason: None,
+        };
+        let question = format!(
+            "Roll {} back to their previous revisions.",
+            words.join(", ")
+        );
         let given = gates::consent(&consent, &question);
         if given.is_bad() {
             checks.push(given);
@@ -191,13 +266,21 @@ pub async fn rollback(context: &mut Context, args: &Args) -> Exit {
             let stop = check.is_bad();
             checks.push(check);
             if stop {
-                context.issue(EventKind::Abort, None, format!("stopped at {which}; --emergency goes on past errors"));
+                context.issue(
+                    EventKind::Abort,
+                    None,
+                    format!("stopped at {which}; --emergency goes on past errors"),
+                );
                 break;
             }
         }
     }
     for check in &checks {
-        let line = format!("{} {}", check.object.as_deref().unwrap_or(&check.id), check.message);
+        let line = format!(
+            "{} {}",
+            check.object.as_deref().unwrap_or(&check.id),
+            check.message
+        );
         if check.is_bad() {
             context.issue(EventKind::Observed, check.object.clone(), line);
         } else {
@@ -232,7 +315,11 @@ async fn end(context: &mut Context, args: &Args, checks: Vec<Check>, exit: Exit)
         issues: std::mem::take(&mut context.issues),
         checks,
     };
-    let summary = format!("rollback{}: {}", if args.dry_run { " (dry run)" } else { "" }, summarize(&record.checks));
+    let summary = format!(
+        "rollback{}: {}",
+        if args.dry_run { " (dry run)" } else { "" },
+        summarize(&record.checks)
+    );
     context.stream.result(verdict, summary, record, exit)
 }
 
@@ -250,10 +337,16 @@ mod tests {
 
     #[test]
     fn the_previous_revision_is_the_newest_older_one_of_this_deployment() {
-        let deployment: Deployment =
-            serde_saphyr::from_str(&format!("{{metadata: {{uid: u1, annotations: {{{REVISION}: '4'}}}}}}"))
-                .expect("one");
-        let sets = vec![set("a", "u1", "1"), set("b", "u1", "3"), set("c", "u1", "4"), set("d", "u2", "2")];
+        let deployment: Deployment = serde_saphyr::from_str(&format!(
+            "{{metadata: {{uid: u1, annotations: {{{REVISION}: '4'}}}}}}"
+        ))
+        .expect("one");
+        let sets = vec![
+            set("a", "u1", "1"),
+            set("b", "u1", "3"),
+            set("c", "u1", "4"),
+            set("d", "u2", "2"),
+        ];
         let (revision, set) = previous(&deployment, sets).expect("there is one");
         assert_eq!((revision, set.metadata.name.as_deref()), (3, Some("b")));
         assert!(previous(&deployment, vec![super::tests::set("c", "u1", "4")]).is_none());

@@ -1,5 +1,5 @@
-//! The way back in plain kubectl: as single commands for a plan, and as a script that an operator can run
-//! without our tools.
+//! The way back in plain kubectl: as single commands for a plan, and as a script that an operator
+//! can run without our tools.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,21 +17,32 @@ pub const EXPERIMENT_LABEL: &str = "chaos-runbook/experiment";
 /// Commands that take changes back and wait for the workloads.
 pub fn undo(changes: &[Change], radius: &[BlastRadius]) -> Vec<String> {
     let back = changes.iter().filter_map(|change| match change {
-        Change::Set { object, field, original, .. } => Some(format!(
+        Change::Set {
+            object,
+            field,
+            original,
+            ..
+        } => Some(format!(
             "kubectl patch {object}{} --type=strategic -p {}",
             in_namespace(object),
             quoted(&patch_back(field, original))
         )),
-        Change::Make { object, .. } => {
-            Some(format!("kubectl delete {object}{} --ignore-not-found", in_namespace(object)))
-        }
+        Change::Make { object, .. } => Some(format!(
+            "kubectl delete {object}{} --ignore-not-found",
+            in_namespace(object)
+        )),
         Change::Take { .. } => None,
     });
-    back.chain(radius.iter().filter_map(|one| wait(&one.workload))).collect()
+    back.chain(radius.iter().filter_map(|one| wait(&one.workload)))
+        .collect()
 }
 
 fn in_namespace(object: &ObjectRef) -> String {
-    object.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default()
+    object
+        .namespace
+        .as_ref()
+        .map(|namespace| format!(" -n {namespace}"))
+        .unwrap_or_default()
 }
 
 fn patch_back(field: &[String], original: &Value) -> String {
@@ -42,8 +53,16 @@ fn patch_back(field: &[String], original: &Value) -> String {
 
 /// Waiting for a workload; only these kinds know how.
 fn wait(workload: &WorkloadRef) -> Option<String> {
-    let known = matches!(workload.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
-    known.then(|| format!("kubectl rollout status {workload} -n {} --timeout=180s", workload.namespace))
+    let known = matches!(
+        workload.kind.as_str(),
+        "Deployment" | "StatefulSet" | "DaemonSet"
+    );
+    known.then(|| {
+        format!(
+            "kubectl rollout status {workload} -n {} --timeout=180s",
+            workload.namespace
+        )
+    })
 }
 
 /// A word for the shell, whatever is in it.
@@ -57,7 +76,12 @@ pub fn rollback(plan: &Plan, contacts: &[Contact]) -> String {
     let mut made = BTreeSet::new();
     for change in &plan.changes {
         match change {
-            Change::Set { object, field, original, .. } => {
+            Change::Set {
+                object,
+                field,
+                original,
+                ..
+            } => {
                 let _ = writeln!(
                     steps,
                     "set_back {} {} {}",
@@ -67,7 +91,10 @@ pub fn rollback(plan: &Plan, contacts: &[Contact]) -> String {
                 );
             }
             Change::Make { object, .. } => {
-                made.insert((object.resource.clone(), object.namespace.clone().unwrap_or_default()));
+                made.insert((
+                    object.resource.clone(),
+                    object.namespace.clone().unwrap_or_default(),
+                ));
             }
             Change::Take { .. } => {}
         }
@@ -80,21 +107,32 @@ pub fn rollback(plan: &Plan, contacts: &[Contact]) -> String {
         );
     }
     let mut waits = String::new();
-    let namespaces: BTreeSet<&String> = plan.blast_radius.iter().map(|one| &one.workload.namespace).collect();
+    let namespaces: BTreeSet<&String> = plan
+        .blast_radius
+        .iter()
+        .map(|one| &one.workload.namespace)
+        .collect();
     for one in &plan.blast_radius {
         if let Some(command) = wait(&one.workload) {
             let _ = writeln!(waits, "  step {command}");
         }
         let (name, namespace) = (lease_name(&one.workload), &one.workload.namespace);
-        let _ = writeln!(steps, "step kubectl delete lease {name} -n {namespace} --ignore-not-found $dry_run");
+        let _ = writeln!(
+            steps,
+            "step kubectl delete lease {name} -n {namespace} --ignore-not-found $dry_run"
+        );
     }
     for namespace in namespaces {
         let _ = writeln!(waits, "  step kubectl get pods -n {namespace} -o wide");
     }
-    let people: String = contacts
-        .iter()
-        .fold(String::new(), |text, one| text + &format!("#   {}: {} - {}\n", one.role, one.name, one.phone));
-    let people = if people.is_empty() { "#   none is configured\n".to_owned() } else { people };
+    let people: String = contacts.iter().fold(String::new(), |text, one| {
+        text + &format!("#   {}: {} - {}\n", one.role, one.name, one.phone)
+    });
+    let people = if people.is_empty() {
+        "#   none is configured\n".to_owned()
+    } else {
+        people
+    };
     format!(
         r#"#!/bin/sh
 # Rollback of the experiment {experiment} in namespace {namespace} of {server}.

@@ -35,26 +35,45 @@ impl Selection {
     /// # Errors
     /// Something else or more was selected.
     pub fn one_workload(&self) -> Result<Option<String>, Failure> {
-        if !self.pods.is_empty() || self.selector.is_some() || self.count.is_some() || self.workloads.len() > 1 {
-            return Err(Failure::usage("this experiment takes one workload as a whole").hint("give it one --workload"));
+        if !self.pods.is_empty()
+            || self.selector.is_some()
+            || self.count.is_some()
+            || self.workloads.len() > 1
+        {
+            return Err(
+                Failure::usage("this experiment takes one workload as a whole")
+                    .hint("give it one --workload"),
+            );
         }
         Ok(self.workloads.first().cloned())
     }
 
-    /// Whether a pod is, or belongs to, what was named. Who is found by labels is asked of the API server.
+    /// Whether a pod is, or belongs to, what was named. Who is found by labels is asked of the API
+    /// server.
     pub fn names(&self, pod: &Pod) -> bool {
-        let named = pod.metadata.name.as_ref().is_some_and(|name| self.pods.contains(name));
-        let owned = || workload_of(pod).is_some_and(|owner| self.workloads.iter().any(|name| same(&owner, name)));
+        let named = pod
+            .metadata
+            .name
+            .as_ref()
+            .is_some_and(|name| self.pods.contains(name));
+        let owned = || {
+            workload_of(pod)
+                .is_some_and(|owner| self.workloads.iter().any(|name| same(&owner, name)))
+        };
         named || (self.pods.is_empty() && owned())
     }
 }
 
-/// The pods that a selection takes out of `candidates`, which match its label selector, in the order
-/// of names.
+/// The pods that a selection takes out of `candidates`, which match its label selector, in the
+/// order of names.
 ///
 /// # Errors
 /// A pod or a workload that was named is not there or not ready.
-pub fn select<'a>(selection: &Selection, default_count: usize, candidates: &'a [Pod]) -> Result<Vec<&'a Pod>, String> {
+pub fn select<'a>(
+    selection: &Selection,
+    default_count: usize,
+    candidates: &'a [Pod],
+) -> Result<Vec<&'a Pod>, String> {
     let mut ready: Vec<&Pod> = candidates.iter().filter(|pod| is_ready(pod)).collect();
     ready.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     if !selection.pods.is_empty() {
@@ -76,17 +95,25 @@ pub fn select<'a>(selection: &Selection, default_count: usize, candidates: &'a [
     }
     if !selection.workloads.is_empty() {
         for name in &selection.workloads {
-            if !by_workload.keys().flatten().any(|workload| same(workload, name)) {
+            if !by_workload
+                .keys()
+                .flatten()
+                .any(|workload| same(workload, name))
+            {
                 return Err(format!("{name} has no ready pod"));
             }
         }
         by_workload.retain(|workload, _| {
-            workload.as_ref().is_some_and(|w| selection.workloads.iter().any(|name| same(w, name)))
+            workload
+                .as_ref()
+                .is_some_and(|w| selection.workloads.iter().any(|name| same(w, name)))
         });
     }
     let take = |pods: &Vec<&'a Pod>| match selection.share {
         Some(share) => (pods.len() * usize::from(share) / 100).max(1),
-        None => selection.count.map_or(default_count, |count| count as usize),
+        None => selection
+            .count
+            .map_or(default_count, |count| count as usize),
     };
     Ok(by_workload
         .into_values()
@@ -116,7 +143,11 @@ mod tests {
     }
 
     fn names(selection: &Selection, pods: &[Pod]) -> Result<Vec<String>, String> {
-        select(selection, 1, pods).map(|pods| pods.into_iter().filter_map(|pod| pod.metadata.name.clone()).collect())
+        select(selection, 1, pods).map(|pods| {
+            pods.into_iter()
+                .filter_map(|pod| pod.metadata.name.clone())
+                .collect()
+        })
     }
 
     fn pods() -> Vec<Pod> {
@@ -131,21 +162,50 @@ mod tests {
 
     #[test]
     fn by_count_share_and_name_from_ready_pods_only() {
-        let by = |count, share| Selection { count, share, ..Selection::default() };
-        assert_eq!(names(&by(None, None), &pods()), Ok(vec!["a1".into(), "b2".into()]));
-        assert_eq!(names(&by(Some(2), None), &pods()), Ok(vec!["a1".into(), "b2".into(), "b3".into()]));
-        assert_eq!(names(&by(None, Some(67)), &pods()), Ok(vec!["a1".into(), "b2".into(), "b3".into()]));
-        let named = Selection { pods: vec!["b3".into(), "b3".into()], ..Selection::default() };
+        let by = |count, share| Selection {
+            count,
+            share,
+            ..Selection::default()
+        };
+        assert_eq!(
+            names(&by(None, None), &pods()),
+            Ok(vec!["a1".into(), "b2".into()])
+        );
+        assert_eq!(
+            names(&by(Some(2), None), &pods()),
+            Ok(vec!["a1".into(), "b2".into(), "b3".into()])
+        );
+        assert_eq!(
+            names(&by(None, Some(67)), &pods()),
+            Ok(vec!["a1".into(), "b2".into(), "b3".into()])
+        );
+        let named = Selection {
+            pods: vec!["b3".into(), "b3".into()],
+            ..Selection::default()
+        };
         assert_eq!(names(&named, &pods()), Ok(vec!["b3".into()]));
     }
 
     #[test]
     fn a_pod_that_is_not_ready_and_a_workload_without_pods_are_errors() {
-        let named = Selection { pods: vec!["b1".into()], ..Selection::default() };
+        let named = Selection {
+            pods: vec!["b1".into()],
+            ..Selection::default()
+        };
         assert!(names(&named, &pods()).is_err());
-        let workload = Selection { workloads: vec!["deployment/c".into()], ..Selection::default() };
-        assert!(names(&workload, &pods()).expect_err("none").contains("deployment/c"));
-        let workload = Selection { workloads: vec!["deployment/b".into()], ..Selection::default() };
+        let workload = Selection {
+            workloads: vec!["deployment/c".into()],
+            ..Selection::default()
+        };
+        assert!(
+            names(&workload, &pods())
+                .expect_err("none")
+                .contains("deployment/c")
+        );
+        let workload = Selection {
+            workloads: vec!["deployment/b".into()],
+            ..Selection::default()
+        };
         assert_eq!(names(&workload, &pods()), Ok(vec!["b2".into()]));
     }
 }

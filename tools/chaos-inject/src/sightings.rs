@@ -51,8 +51,20 @@ pub fn watch(cluster: &Cluster, namespace: &str) -> mpsc::Receiver<Sighting> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let slices: Api<EndpointSlice> = Api::namespaced(cluster.client.clone(), namespace);
-    tokio::spawn(follow(pods, sender.clone(), |pod| Seen::Pod(Box::new(slim(pod))), Seen::PodGone, Seen::AllPods));
-    tokio::spawn(follow(slices, sender, |slice| Seen::Slice(Box::new(slice)), Seen::SliceGone, Seen::AllSlices));
+    tokio::spawn(follow(
+        pods,
+        sender.clone(),
+        |pod| Seen::Pod(Box::new(slim(pod))),
+        Seen::PodGone,
+        Seen::AllPods,
+    ));
+    tokio::spawn(follow(
+        slices,
+        sender,
+        |slice| Seen::Slice(Box::new(slice)),
+        Seen::SliceGone,
+        Seen::AllSlices,
+    ));
     receiver
 }
 

@@ -1,5 +1,5 @@
-//! The proof of a fault that is about traffic: a route that has to be cut while it is on, and beside it a
-//! control route that has to stay open, both asked from the same pod.
+//! The proof of a fault that is about traffic: a route that has to be cut while it is on, and
+//! beside it a control route that has to stay open, both asked from the same pod.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub struct Traffic {
     routes: Option<(Route, Route)>,
     made: Option<Instant>,
     undone: Option<Instant>,
-    /// When the route was cut, and whether that cut a connection that was open before; absent if it was not
-    /// cut up to the end.
+    /// When the route was cut, and whether that cut a connection that was open before; absent if it
+    /// was not cut up to the end.
     cut: Option<(Instant, Option<bool>)>,
     /// When the route was open again after the undo, once that was waited for.
     reached_again: Option<Result<Instant, String>>,
@@ -47,7 +47,11 @@ impl Traffic {
         let start = Instant::now();
         route.open(start, start + FIRST_ANSWERS).await?;
         control.open(start, start + FIRST_ANSWERS).await?;
-        Ok(Traffic { from: from.to_owned(), routes: Some((route, control)), ..Traffic::default() })
+        Ok(Traffic {
+            from: from.to_owned(),
+            routes: Some((route, control)),
+            ..Traffic::default()
+        })
     }
 
     /// The fault was made, or may have been.
@@ -60,7 +64,10 @@ impl Traffic {
     /// # Errors
     /// It is not, and what that may mean.
     pub async fn cut_off(&mut self) -> Result<String, String> {
-        let (since, (cut, open)) = self.made.zip(self.routes.as_ref()).ok_or("nothing was made")?;
+        let (since, (cut, open)) = self
+            .made
+            .zip(self.routes.as_ref())
+            .ok_or("nothing was made")?;
         let deadline = since + EFFECT;
         let (from, url, control) = (&self.from, &cut.url, &open.url);
         loop {
@@ -73,7 +80,9 @@ impl Traffic {
                     ));
                 }
                 Cut::Blind if Instant::now() >= deadline => {
-                    return Err(format!("{from} reaches the control route {control} no more either"));
+                    return Err(format!(
+                        "{from} reaches the control route {control} no more either"
+                    ));
                 }
                 Cut::Open | Cut::NotYet if Instant::now() >= deadline => {
                     return Err(format!(
@@ -86,29 +95,42 @@ impl Traffic {
         }
     }
 
-    /// The fault's time is over: was the route cut all the while? Somebody may have taken the policy away in
-    /// between.
+    /// The fault's time is over: was the route cut all the while? Somebody may have taken the
+    /// policy away in between.
     pub fn still_cut(&mut self) {
-        let (Some(since), Some((at, _)), Some((cut, open))) = (self.made, self.cut, &self.routes) else { return };
+        let (Some(since), Some((at, _)), Some((cut, open))) = (self.made, self.cut, &self.routes)
+        else {
+            return;
+        };
         let now = peer::judge(&cut.samples(), &open.samples(), since);
         if !matches!(now, Cut::Proven { at: began, .. } if began == at) {
             self.cut = None;
         }
     }
 
-    /// The policy was deleted: waits until everything is whole, and the route is open again. Asked again, it looks
-    /// whether all is still whole.
-    pub async fn restored(&mut self, context: &Context, whole: &mut Wholeness, limit: Duration) -> End {
+    /// The policy was deleted: waits until everything is whole, and the route is open again. Asked
+    /// again, it looks whether all is still whole.
+    pub async fn restored(
+        &mut self,
+        context: &Context,
+        whole: &mut Wholeness,
+        limit: Duration,
+    ) -> End {
         let undone = *self.undone.get_or_insert_with(Instant::now);
         let end = whole.wait(context, limit).await;
-        let Some((route, _)) = &self.routes else { return end };
+        let Some((route, _)) = &self.routes else {
+            return end;
+        };
         if self.reached_again.is_none() {
             self.reached_again = Some(route.open(undone, undone + limit).await);
         }
         match (&self.reached_again, end) {
             (Some(Err(what)), End::Restored) => {
                 let hint = format!("kubectl get networkpolicies -n {}", context.namespace);
-                End::NotRestored { what: what.clone(), hint }
+                End::NotRestored {
+                    what: what.clone(),
+                    hint,
+                }
             }
             (_, end) => end,
         }
@@ -116,25 +138,47 @@ impl Traffic {
 
     /// `NAME.cut`, `NAME.control`, `NAME.reconnected`.
     pub fn judge(&self, name: &str) -> Vec<Check> {
-        let Some((made, (route, control))) = self.made.zip(self.routes.as_ref()) else { return Vec::new() };
+        let Some((made, (route, control))) = self.made.zip(self.routes.as_ref()) else {
+            return Vec::new();
+        };
         let id = |what: &str| format!("{name}.{what}");
         let (object, from) = (format!("service {}", route.url), &self.from);
         let cut = match self.cut {
-            Some(_) => Check::pass(&id("cut"), &object, format!("did not answer {from} until the policy was deleted")),
-            None => Check::unknown(&id("cut"), &object, format!("was not cut off from {from} for the whole time")),
+            Some(_) => Check::pass(
+                &id("cut"),
+                &object,
+                format!("did not answer {from} until the policy was deleted"),
+            ),
+            None => Check::unknown(
+                &id("cut"),
+                &object,
+                format!("was not cut off from {from} for the whole time"),
+            ),
         };
-        let beside: Vec<bool> = control.samples().iter().filter(|s| s.at >= made).map(|s| s.good).collect();
+        let beside: Vec<bool> = control
+            .samples()
+            .iter()
+            .filter(|s| s.at >= made)
+            .map(|s| s.good)
+            .collect();
         let good = beside.iter().filter(|good| **good).count();
         let open = Check::new(
             &id("control"),
             format!("service {}", control.url),
             stayed_open(&beside),
-            format!("answered {good} of {} questions from {from} meanwhile", beside.len()),
+            format!(
+                "answered {good} of {} questions from {from} meanwhile",
+                beside.len()
+            ),
         );
         let reconnected = match (&self.reached_again, self.undone) {
             (Some(Ok(at)), Some(undone)) => {
                 let after = at.saturating_duration_since(undone).as_millis();
-                Check::pass(&id("reconnected"), &object, format!("answered {from} again {after} ms after the undo"))
+                Check::pass(
+                    &id("reconnected"),
+                    &object,
+                    format!("answered {from} again {after} ms after the undo"),
+                )
             }
             (Some(Err(why)), _) => Check::fail(&id("reconnected"), &object, why.clone()),
             _ => Check::unknown(&id("reconnected"), &object, "was not asked again"),
@@ -144,18 +188,31 @@ impl Traffic {
 
     /// `NAME.established`: whether a connection that was open before was cut, too.
     pub fn established(&self, name: &str) -> Check {
-        let url = self.routes.as_ref().map_or("", |(route, _)| route.url.as_str());
+        let url = self
+            .routes
+            .as_ref()
+            .map_or("", |(route, _)| route.url.as_str());
         let (id, object) = (format!("{name}.established"), format!("service {url}"));
         match self.cut.and_then(|(_, established)| established) {
-            Some(true) => Check::pass(&id, &object, "a connection that was open before was cut, too"),
-            Some(false) => Check::unknown(&id, &object, "no connection was open when the policy came"),
-            None => Check::unknown(&id, &object, "whether open connections are cut was not seen"),
+            Some(true) => Check::pass(
+                &id,
+                &object,
+                "a connection that was open before was cut, too",
+            ),
+            Some(false) => {
+                Check::unknown(&id, &object, "no connection was open when the policy came")
+            }
+            None => Check::unknown(
+                &id,
+                &object,
+                "whether open connections are cut was not seen",
+            ),
         }
     }
 }
 
-/// Whether a control route stayed open. A question or two may get lost on a busy network: that is no cut, and no
-/// proof that there was none.
+/// Whether a control route stayed open. A question or two may get lost on a busy network: that is
+/// no cut, and no proof that there was none.
 fn stayed_open(good: &[bool]) -> Status {
     if good.windows(peer::ENOUGH).any(|row| !row.contains(&true)) {
         Status::Fail

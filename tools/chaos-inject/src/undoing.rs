@@ -12,8 +12,12 @@ use crate::apply;
 use crate::intent::Intent;
 
 /// A call of a process that died may arrive this much later.
-const LATE: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(600), Duration::from_millis(1200)];
+const LATE: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+    Duration::from_millis(1200),
+];
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
@@ -26,12 +30,20 @@ pub struct Undone {
     pub failed: Vec<String>,
 }
 
-/// Takes every change back, all at the same time, and looks until the cluster shows it. With `fence`,
-/// calls of a process that died and may still be on their way are turned away.
+/// Takes every change back, all at the same time, and looks until the cluster shows it. With
+/// `fence`, calls of a process that died and may still be on their way are turned away.
 pub async fn take_back(cluster: &Cluster, intent: &Intent, fence: bool) -> Undone {
     let deadline = intent.deadline();
-    let to_write = intent.changes.iter().filter(|change| !matches!(change, Change::Take { .. }));
-    let one = |change| async move { (change, apply::undo(cluster, change, &intent.run, fence, deadline).await) };
+    let to_write = intent
+        .changes
+        .iter()
+        .filter(|change| !matches!(change, Change::Take { .. }));
+    let one = |change| async move {
+        (
+            change,
+            apply::undo(cluster, change, &intent.run, fence, deadline).await,
+        )
+    };
     let mut undone = Undone::default();
     for (change, result) in join_all(to_write.map(one)).await {
         match result {
@@ -59,8 +71,16 @@ pub async fn release_of_the_dead(cluster: &Cluster, intent: &Intent) -> Result<(
 /// That a change is taken back.
 fn in_words(change: &Change) -> String {
     match change {
-        Change::Set { object, field, original, .. } => {
-            format!("{object} has {} {original} again", crate::change::name(field))
+        Change::Set {
+            object,
+            field,
+            original,
+            ..
+        } => {
+            format!(
+                "{object} has {} {original} again",
+                crate::change::name(field)
+            )
         }
         Change::Make { object, .. } => format!("{object} is gone"),
         Change::Take { object } => format!("{object} was left to its controller"),

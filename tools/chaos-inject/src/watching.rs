@@ -1,5 +1,5 @@
-//! What is watched through every experiment, whatever its fault: what callers of the Services see, which
-//! alerts fire, and whether somebody elsewhere wants the run to stop.
+//! What is watched through every experiment, whatever its fault: what callers of the Services see,
+//! which alerts fire, and whether somebody elsewhere wants the run to stop.
 
 use chaos_common::health::{monitoring, services::endpoint};
 use chaos_common::record::{AlertSeen, Check, Permission, Plan};
@@ -38,16 +38,27 @@ pub struct Seen {
 /// The Services that are asked, with their paths.
 fn asked(context: &Context) -> impl Iterator<Item = (Endpoint, String)> {
     let services = context.config.services.iter();
-    services.filter_map(|service| Some((endpoint(service, &context.namespace), service.health.clone()?)))
+    services.filter_map(|service| {
+        Some((
+            endpoint(service, &context.namespace),
+            service.health.clone()?,
+        ))
+    })
 }
 
 /// What watching needs.
 pub fn permissions(context: &Context) -> Vec<Permission> {
-    let mut needed: Vec<Permission> =
-        asked(context).flat_map(|(endpoint, _)| to_ask(&context.asker, &endpoint)).collect();
+    let mut needed: Vec<Permission> = asked(context)
+        .flat_map(|(endpoint, _)| to_ask(&context.asker, &endpoint))
+        .collect();
     if let Some(config) = &context.config.monitoring {
-        let systems = [&config.prometheus, &config.alertmanager].into_iter().flatten();
-        needed.extend(systems.flat_map(|system| to_ask(&context.asker, &monitoring::endpoint(config, system))));
+        let systems = [&config.prometheus, &config.alertmanager]
+            .into_iter()
+            .flatten();
+        needed.extend(
+            systems
+                .flat_map(|system| to_ask(&context.asker, &monitoring::endpoint(config, system))),
+        );
     }
     needed
 }
@@ -59,7 +70,13 @@ pub fn to_ask(asker: &Asker, endpoint: &Endpoint) -> Vec<Permission> {
         Vantage::Auto | Vantage::Direct => Vec::new(),
         Vantage::ApiProxy => {
             // The name that is asked for holds the port.
-            vec![need_one(namespace, "get", "", "services/proxy", &endpoint.proxied())]
+            vec![need_one(
+                namespace,
+                "get",
+                "",
+                "services/proxy",
+                &endpoint.proxied(),
+            )]
         }
         Vantage::PortForward => vec![
             need_one(namespace, "get", "", "services", &endpoint.service),
@@ -84,23 +101,42 @@ pub fn to_exec(namespace: &str, deployment: &str) -> Vec<Permission> {
 }
 
 impl Watching {
-    /// Starts to watch. Services that the plan does not expect to suffer are guarded: `alarm` is raised
-    /// when they do. `blind` leaves the alerts out, for a fault that takes monitoring away.
-    pub fn start(context: &Context, plan: &Plan, intent: &Intent, alarm: &Alarm, blind: bool) -> Watching {
+    /// Starts to watch. Services that the plan does not expect to suffer are guarded: `alarm` is
+    /// raised when they do. `blind` leaves the alerts out, for a fault that takes monitoring away.
+    pub fn start(
+        context: &Context,
+        plan: &Plan,
+        intent: &Intent,
+        alarm: &Alarm,
+        blind: bool,
+    ) -> Watching {
         let settings = &context.config.experiment;
         let probe = |(endpoint, path): (Endpoint, String)| {
-            let guard =
-                Guard { alarm: alarm.clone(), percent: settings.guard_percent, window: settings.guard_window.0 };
+            let guard = Guard {
+                alarm: alarm.clone(),
+                percent: settings.guard_percent,
+                window: settings.guard_window.0,
+            };
             let guard = (!plan.affected.contains(&endpoint.service)).then_some(guard);
             let (interval, limit) = (settings.probe_interval.0, settings.probe_timeout.0);
-            Probe::start(context.asker.clone(), endpoint, path, interval, limit, guard)
+            Probe::start(
+                context.asker.clone(),
+                endpoint,
+                path,
+                interval,
+                limit,
+                guard,
+            )
         };
         for (namespace, name) in &intent.leases {
             let api: Api<Lease> = Api::namespaced(context.cluster.client.clone(), namespace);
             tokio::spawn(hear(api, name.clone(), alarm.clone()));
         }
         let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
-        Watching { probes: asked(context).map(probe).collect(), alerts: Observer::start(&context.asker, monitoring) }
+        Watching {
+            probes: asked(context).map(probe).collect(),
+            alerts: Observer::start(&context.asker, monitoring),
+        }
     }
 
     /// Waits until the expected alerts have fired, or the moment has come.
@@ -122,10 +158,19 @@ impl Watching {
             (Some(observer), Some(injected)) => {
                 let what = observer.stop().await;
                 seen.alerts = what.alerts(&plan.alerts, injected);
-                seen.alert_checks = alerts::judge(&id, &seen.alerts, what.blind_since(injected), what.unheard());
+                seen.alert_checks = alerts::judge(
+                    &id,
+                    &seen.alerts,
+                    what.blind_since(injected),
+                    what.unheard(),
+                );
             }
             (None, Some(_)) if plan.alerts.is_empty() => {
-                seen.alert_checks = vec![Check::skipped(&id, "", "no alerts are watched in this experiment")];
+                seen.alert_checks = vec![Check::skipped(
+                    &id,
+                    "",
+                    "no alerts are watched in this experiment",
+                )];
             }
             (None, Some(_)) => {
                 let why = "no Prometheus is configured, so the expected alerts can't be seen";
@@ -150,9 +195,12 @@ async fn hear(api: Api<Lease>, name: String, alarm: Alarm) {
                 }
             }
             Ok(None) if was_there => {
-                // Was it our guardian, which took us for dead? Then its own word says so, and comes first.
+                // Was it our guardian, which took us for dead? Then its own word says so, and comes
+                // first.
                 sleep(Duration::from_millis(200)).await;
-                alarm.raise(format!("somebody deleted the lease {name}, which holds the run's intent"));
+                alarm.raise(format!(
+                    "somebody deleted the lease {name}, which holds the run's intent"
+                ));
             }
             // The watch is taken up again by itself.
             Ok(None) | Err(_) => {}

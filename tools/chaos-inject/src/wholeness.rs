@@ -1,5 +1,5 @@
-//! Whether everything is whole again after a fault that took workloads as a whole: as many pods ready as
-//! before, none on its way in or out, and the Services answering.
+//! Whether everything is whole again after a fault that took workloads as a whole: as many pods
+//! ready as before, none on its way in or out, and the Services answering.
 
 use chaos_common::health::services::endpoint;
 use chaos_common::record::{ObjectRef, Plan, WorkloadRef};
@@ -25,20 +25,31 @@ pub struct Wholeness {
 }
 
 impl Wholeness {
-    /// Starts to watch workloads that are whole now, and will look at the configured Services that a plan
-    /// affects.
+    /// Starts to watch workloads that are whole now, and will look at the configured Services that
+    /// a plan affects.
     ///
     /// # Errors
     /// The pods can't be watched.
-    pub async fn of(context: &Context, plan: &Plan, workloads: &[Workload]) -> Result<Wholeness, String> {
+    pub async fn of(
+        context: &Context,
+        plan: &Plan,
+        workloads: &[Workload],
+    ) -> Result<Wholeness, String> {
         let mut whole = Wholeness::default();
         for one in workloads {
-            let watch = PodWatch::start(&context.cluster, &one.which.namespace, &one.selector).await?;
+            let watch =
+                PodWatch::start(&context.cluster, &one.which.namespace, &one.selector).await?;
             whole.pods.push((one.which.clone(), watch));
             whole.workloads.push((one.object.clone(), one.replicas));
         }
-        let affected = context.config.services.iter().filter(|service| plan.affected.contains(&service.name));
-        whole.services = affected.filter_map(|s| Some((endpoint(s, &context.namespace), s.health.clone()?))).collect();
+        let affected = context
+            .config
+            .services
+            .iter()
+            .filter(|service| plan.affected.contains(&service.name));
+        whole.services = affected
+            .filter_map(|s| Some((endpoint(s, &context.namespace), s.health.clone()?)))
+            .collect();
         Ok(whole)
     }
 
@@ -49,10 +60,15 @@ impl Wholeness {
         for ((workload, watch), (object, before)) in self.pods.iter_mut().zip(&self.workloads) {
             // What somebody else set meanwhile stays, and is what has to be there.
             let now = apply::look(&context.cluster, object).await.ok().flatten();
-            let wanted = now.and_then(|now| now["spec"]["replicas"].as_i64()).unwrap_or(*before);
+            let wanted = now
+                .and_then(|now| now["spec"]["replicas"].as_i64())
+                .unwrap_or(*before);
             let wanted = usize::try_from(wanted).unwrap_or(0);
             if let Err(pods) = watch.until(deadline, |pods| settled(pods, wanted)).await {
-                missing.push(format!("{workload} wants {wanted} ready pods: {}", in_words(&pods)));
+                missing.push(format!(
+                    "{workload} wants {wanted} ready pods: {}",
+                    in_words(&pods)
+                ));
             }
         }
         for (endpoint, path) in &self.services {
@@ -63,7 +79,12 @@ impl Wholeness {
         if missing.is_empty() {
             return End::Restored;
         }
-        let namespace = self.pods.first().map_or(context.namespace.as_str(), |(workload, _)| &workload.namespace);
+        let namespace = self
+            .pods
+            .first()
+            .map_or(context.namespace.as_str(), |(workload, _)| {
+                &workload.namespace
+            });
         End::NotRestored {
             what: format!("{} after {} s", missing.join("; "), limit.as_secs()),
             hint: format!("kubectl get pods,events -n {namespace}"),
@@ -72,13 +93,26 @@ impl Wholeness {
 }
 
 /// Asks until there is a good answer; what there was instead, at the deadline.
-async fn silence(context: &Context, endpoint: &Endpoint, path: &str, deadline: Instant) -> Option<String> {
+async fn silence(
+    context: &Context,
+    endpoint: &Endpoint,
+    path: &str,
+    deadline: Instant,
+) -> Option<String> {
     let limit = context.config.experiment.probe_timeout.0;
     loop {
         let why = match context.asker.get(endpoint, path, limit).await {
             Ok(answer) if (200..300).contains(&answer.status) => return None,
-            Ok(answer) => format!("{} answers with status {}", endpoint.url(path), answer.status),
-            Err(silence) => format!("{} does not answer: {}", endpoint.url(path), silence.message()),
+            Ok(answer) => format!(
+                "{} answers with status {}",
+                endpoint.url(path),
+                answer.status
+            ),
+            Err(silence) => format!(
+                "{} does not answer: {}",
+                endpoint.url(path),
+                silence.message()
+            ),
         };
         if Instant::now() + PAUSE >= deadline {
             return Some(why);

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, label_selector};
-use chaos_common::record::{BlastRadius, Change, Check, ObjectRef, Permission, Target, WorkloadRef};
+use chaos_common::record::{
+    BlastRadius, Change, Check, ObjectRef, Permission, Target, WorkloadRef,
+};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -45,7 +47,9 @@ pub fn parse(text: &str) -> Result<(&'static str, &'static str, &str), String> {
         Some((kind, name)) if !name.is_empty() => match kind.to_lowercase().as_str() {
             "deployment" | "deploy" => Ok(("Deployment", "deployments", name)),
             "statefulset" | "sts" => Ok(("StatefulSet", "statefulsets", name)),
-            _ => Err(format!("{text:?}: only deployment/NAME and statefulset/NAME can be taken as a whole")),
+            _ => Err(format!(
+                "{text:?}: only deployment/NAME and statefulset/NAME can be taken as a whole"
+            )),
         },
         _ => Err(format!("{text:?} is not of the form deployment/NAME")),
     }
@@ -53,7 +57,9 @@ pub fn parse(text: &str) -> Result<(&'static str, &'static str, &str), String> {
 
 /// What reading one needs.
 pub fn permissions(namespace: &str, text: &str) -> Vec<Permission> {
-    let Ok((_, resource, name)) = parse(text) else { return Vec::new() };
+    let Ok((_, resource, name)) = parse(text) else {
+        return Vec::new();
+    };
     vec![
         need_one(namespace, "get", "apps", resource, name),
         need(namespace, "list", "", "services"),
@@ -68,7 +74,11 @@ impl Workload {
     ///
     /// # Errors
     /// It is not there, or can't be read.
-    pub async fn read(context: &Context, namespace: &str, text: &str) -> Result<Workload, ReadError> {
+    pub async fn read(
+        context: &Context,
+        namespace: &str,
+        text: &str,
+    ) -> Result<Workload, ReadError> {
         let cluster = &context.cluster;
         let what = format!("read {text} in namespace {namespace}");
         let (kind, resource, name) = parse(text).map_err(|why| ReadError::other(&what, why))?;
@@ -80,22 +90,36 @@ impl Workload {
             name: name.to_owned(),
             uid: None,
         };
-        let now = cluster.read(&what, || apply::look(cluster, &object)).await?;
+        let now = cluster
+            .read(&what, || apply::look(cluster, &object))
+            .await?;
         let Some(now) = now else {
-            return Err(ReadError::other(&what, "there is none")
-                .hint(format!("kubectl get {resource} -n {namespace} shows what is there")));
+            return Err(ReadError::other(&what, "there is none").hint(format!(
+                "kubectl get {resource} -n {namespace} shows what is there"
+            )));
         };
         object.uid = now["metadata"]["uid"].as_str().map(str::to_owned);
         let selector: LabelSelector = serde_json::from_value(now["spec"]["selector"].clone())
-            .map_err(|error| ReadError::other(&what, format!("its selector can't be understood: {error}")))?;
-        let workload = WorkloadRef { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() };
+            .map_err(|error| {
+                ReadError::other(&what, format!("its selector can't be understood: {error}"))
+            })?;
+        let workload = WorkloadRef {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
         let mut checks = untouched(&workload, &now);
         checks.extend(autoscaled(cluster, &workload).await);
         Ok(Workload {
             replicas: now["spec"]["replicas"].as_i64().unwrap_or(1),
             ready: now["status"]["readyReplicas"].as_i64().unwrap_or(0),
             selector: label_selector(&selector),
-            services: services(cluster, &workload, &now["spec"]["template"]["metadata"]["labels"]).await?,
+            services: services(
+                cluster,
+                &workload,
+                &now["spec"]["template"]["metadata"]["labels"],
+            )
+            .await?,
             which: workload,
             object,
             now,
@@ -117,13 +141,24 @@ impl Workload {
 
     /// Names of the claims that its pods mount.
     pub fn claims(&self) -> BTreeSet<String> {
-        let mounted = self.now["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
-        let named =
-            mounted.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned));
-        let templates = self.now["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+        let mounted = self.now["spec"]["template"]["spec"]["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let named = mounted.filter_map(|volume| {
+            volume["persistentVolumeClaim"]["claimName"]
+                .as_str()
+                .map(str::to_owned)
+        });
+        let templates = self.now["spec"]["volumeClaimTemplates"]
+            .as_array()
+            .into_iter()
+            .flatten();
         let of_set = templates
             .filter_map(|template| template["metadata"]["name"].as_str())
-            .flat_map(|name| (0..self.replicas).map(move |n| format!("{name}-{}-{n}", self.which.name)));
+            .flat_map(|name| {
+                (0..self.replicas).map(move |n| format!("{name}-{}-{n}", self.which.name))
+            });
         named.chain(of_set).collect()
     }
 
@@ -150,21 +185,28 @@ impl Workload {
     }
 }
 
-/// `limit.survivors` and `limit.share` for a fault that takes workloads as a whole, which is what it is
-/// for: the first is skipped, the second holds for the application's namespace.
+/// `limit.survivors` and `limit.share` for a fault that takes workloads as a whole, which is what
+/// it is for: the first is skipped, the second holds for the application's namespace.
 pub async fn whole(context: &Context, radius: &[&BlastRadius]) -> Vec<Check> {
     let named: Vec<String> = radius.iter().map(|one| one.workload.to_string()).collect();
-    let why = format!("this experiment takes the whole of {}: no pod is meant to survive", named.join(", "));
+    let why = format!(
+        "this experiment takes the whole of {}: no pod is meant to survive",
+        named.join(", ")
+    );
     let mut checks = vec![Check::skipped("limit.survivors", "", why)];
-    let here = radius.iter().filter(|one| one.workload.namespace == context.namespace);
+    let here = radius
+        .iter()
+        .filter(|one| one.workload.namespace == context.namespace);
     let hit: usize = here.map(|one| one.hit).sum();
     if hit == 0 {
         return checks;
     }
-    checks.push(match pods::count_ready(&context.cluster, &context.namespace).await {
-        Ok(ready) => limits::share(hit, ready, &context.config.limits),
-        Err(error) => error.check("limit.share", ""),
-    });
+    checks.push(
+        match pods::count_ready(&context.cluster, &context.namespace).await {
+            Ok(ready) => limits::share(hit, ready, &context.config.limits),
+            Err(error) => error.check("limit.share", ""),
+        },
+    );
     checks
 }
 
@@ -174,17 +216,26 @@ fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
     let object = workload.to_string();
     if let Some(run) = holder(now) {
         return vec![
-            Check::fail(ID, object, format!("carries the label of run {run}, which may have left it changed"))
-                .hint("chaos-inject status, then chaos-inject recover"),
+            Check::fail(
+                ID,
+                object,
+                format!("carries the label of run {run}, which may have left it changed"),
+            )
+            .hint("chaos-inject status, then chaos-inject recover"),
         ];
     }
     let number = |value: &Value| value.as_i64().unwrap_or(0);
     let wanted = now["spec"]["replicas"].as_i64().unwrap_or(1);
-    let settled = number(&now["status"]["observedGeneration"]) >= number(&now["metadata"]["generation"])
+    let settled = number(&now["status"]["observedGeneration"])
+        >= number(&now["metadata"]["generation"])
         && number(&now["status"]["updatedReplicas"]) == wanted
         && number(&now["status"]["readyReplicas"]) == wanted;
     let mut checks = vec![if settled {
-        Check::pass(ID, object.clone(), format!("settled at {wanted} replicas, and nobody is changing it"))
+        Check::pass(
+            ID,
+            object.clone(),
+            format!("settled at {wanted} replicas, and nobody is changing it"),
+        )
     } else {
         let status = &now["status"];
         let message = format!(
@@ -201,8 +252,13 @@ fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
         ("labels", "kustomize.toolkit.fluxcd.io/name", "Flux"),
         ("labels", "helm.toolkit.fluxcd.io/name", "Flux"),
     ];
-    if let Some((_, _, who)) = marks.iter().find(|(map, key, _)| !now["metadata"][map][key].is_null()) {
-        let message = format!("{who} keeps it as it is in a repository, and may take the fault back on its own");
+    if let Some((_, _, who)) = marks
+        .iter()
+        .find(|(map, key, _)| !now["metadata"][map][key].is_null())
+    {
+        let message = format!(
+            "{who} keeps it as it is in a repository, and may take the fault back on its own"
+        );
         checks.push(warning(ID, &object, message));
     }
     checks
@@ -210,16 +266,30 @@ fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
 
 /// `limit.others`: whether an autoscaler sets its replicas, too.
 async fn autoscaled(cluster: &Cluster, workload: &WorkloadRef) -> Option<Check> {
-    let api: Api<HorizontalPodAutoscaler> = Api::namespaced(cluster.client.clone(), &workload.namespace);
-    let what = format!("list horizontalpodautoscalers in namespace {}", workload.namespace);
+    let api: Api<HorizontalPodAutoscaler> =
+        Api::namespaced(cluster.client.clone(), &workload.namespace);
+    let what = format!(
+        "list horizontalpodautoscalers in namespace {}",
+        workload.namespace
+    );
     match cluster.list(&api, &ListParams::default(), what).await {
         Ok(scalers) => {
             let ours = |scaler: &&HorizontalPodAutoscaler| {
                 let target = scaler.spec.as_ref().map(|spec| &spec.scale_target_ref);
-                target.is_some_and(|target| target.kind == workload.kind && target.name == workload.name)
+                target.is_some_and(|target| {
+                    target.kind == workload.kind && target.name == workload.name
+                })
             };
-            let name = scalers.iter().find(ours)?.metadata.name.clone().unwrap_or_default();
-            let message = format!("the autoscaler {name} sets its replicas, too: what it sets meanwhile stays");
+            let name = scalers
+                .iter()
+                .find(ours)?
+                .metadata
+                .name
+                .clone()
+                .unwrap_or_default();
+            let message = format!(
+                "the autoscaler {name} sets its replicas, too: what it sets meanwhile stays"
+            );
             Some(warning("limit.others", &workload.to_string(), message))
         }
         // A cluster without autoscaling has none.
@@ -229,21 +299,38 @@ async fn autoscaled(cluster: &Cluster, workload: &WorkloadRef) -> Option<Check> 
 }
 
 fn warning(id: &str, object: &str, message: String) -> Check {
-    Check { status: chaos_common::record::Status::Warn, ..Check::pass(id, object, message) }
+    Check {
+        status: chaos_common::record::Status::Warn,
+        ..Check::pass(id, object, message)
+    }
 }
 
 /// Services of the namespace that select pods with these labels.
-async fn services(cluster: &Cluster, workload: &WorkloadRef, labels: &Value) -> Result<Vec<String>, ReadError> {
+async fn services(
+    cluster: &Cluster,
+    workload: &WorkloadRef,
+    labels: &Value,
+) -> Result<Vec<String>, ReadError> {
     let api: Api<Service> = Api::namespaced(cluster.client.clone(), &workload.namespace);
     let what = format!("list services in namespace {}", workload.namespace);
     let services = cluster.list(&api, &ListParams::default(), what).await?;
     let selects = |service: &&Service| {
-        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let selector = service
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.selector.as_ref());
         selector.is_some_and(|selector| {
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels[key].as_str() == Some(value))
+            !selector.is_empty()
+                && selector
+                    .iter()
+                    .all(|(key, value)| labels[key].as_str() == Some(value))
         })
     };
-    Ok(services.iter().filter(selects).filter_map(|service| service.metadata.name.clone()).collect())
+    Ok(services
+        .iter()
+        .filter(selects)
+        .filter_map(|service| service.metadata.name.clone())
+        .collect())
 }
 
 #[cfg(test)]
@@ -253,7 +340,11 @@ mod tests {
     use serde_json::json;
 
     fn verdict(now: &Value) -> Verdict {
-        let workload = WorkloadRef { kind: "Deployment".into(), namespace: "prod".into(), name: "shop".into() };
+        let workload = WorkloadRef {
+            kind: "Deployment".into(),
+            namespace: "prod".into(),
+            name: "shop".into(),
+        };
         Verdict::of(&untouched(&workload, now))
     }
 
@@ -269,22 +360,38 @@ mod tests {
             *changed.pointer_mut(pointer).expect("it is there") = value;
             changed
         };
-        assert_eq!(verdict(&with("/metadata/generation", json!(4))), Verdict::Fail);
-        assert_eq!(verdict(&with("/status/updatedReplicas", json!(1))), Verdict::Fail);
-        assert_eq!(verdict(&with("/status/readyReplicas", json!(1))), Verdict::Fail);
+        assert_eq!(
+            verdict(&with("/metadata/generation", json!(4))),
+            Verdict::Fail
+        );
+        assert_eq!(
+            verdict(&with("/status/updatedReplicas", json!(1))),
+            Verdict::Fail
+        );
+        assert_eq!(
+            verdict(&with("/status/readyReplicas", json!(1))),
+            Verdict::Fail
+        );
         let mut held = good.clone();
         held["metadata"]["labels"] = json!({ crate::change::RUN_LABEL: "r" });
         assert_eq!(verdict(&held), Verdict::Fail);
         let mut argo = good.clone();
         argo["metadata"]["labels"] = json!({ "argocd.argoproj.io/instance": "shop" });
-        let workload = WorkloadRef { kind: "Deployment".into(), namespace: "prod".into(), name: "shop".into() };
+        let workload = WorkloadRef {
+            kind: "Deployment".into(),
+            namespace: "prod".into(),
+            name: "shop".into(),
+        };
         assert_eq!(untouched(&workload, &argo)[1].status, Status::Warn);
     }
 
     #[test]
     fn only_what_can_be_scaled_is_named() {
         assert_eq!(parse("shop"), Ok(("Deployment", "deployments", "shop")));
-        assert_eq!(parse("StatefulSet/db"), Ok(("StatefulSet", "statefulsets", "db")));
+        assert_eq!(
+            parse("StatefulSet/db"),
+            Ok(("StatefulSet", "statefulsets", "db"))
+        );
         assert!(parse("daemonset/x").is_err());
         assert!(parse("deployment/").is_err());
     }

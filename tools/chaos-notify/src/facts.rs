@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{
-    Check, Data, Event, EventKind, Experiment, Health, Outcome, Plan, Record, Report, ReportForm, Status, Time,
-    Verdict, Verification,
+    Check, Data, Event, EventKind, Experiment, Health, Outcome, Plan, Record, Report, ReportForm,
+    Status, Time, Verdict, Verification,
 };
 use chaos_common::stream::Upstream;
 
@@ -32,8 +32,15 @@ pub(crate) struct Facts {
 impl Facts {
     pub(crate) fn of(upstream: &Upstream) -> Facts {
         let mut doubts: Vec<String> = upstream.broken.iter().cloned().collect();
-        let report = |form| upstream.all::<Report>().into_iter().rev().find(|record| record.data.form == form);
-        let (experiment_report, monthly) = (report(ReportForm::Experiment), report(ReportForm::Monthly));
+        let report = |form| {
+            upstream
+                .all::<Report>()
+                .into_iter()
+                .rev()
+                .find(|record| record.data.form == form)
+        };
+        let (experiment_report, monthly) =
+            (report(ReportForm::Experiment), report(ReportForm::Monthly));
         Facts {
             conclusion: Conclusion::of(upstream),
             plan: latest(upstream, &mut doubts),
@@ -50,24 +57,51 @@ impl Facts {
     /// The experiment's name, from its record or its plan.
     pub(crate) fn name(&self) -> String {
         let planned = self.plan.as_ref().map(|plan| plan.data.experiment.as_str());
-        let name = self.experiment.as_ref().map(|record| record.data.experiment.as_str()).or(planned);
+        let name = self
+            .experiment
+            .as_ref()
+            .map(|record| record.data.experiment.as_str())
+            .or(planned);
         line(name.unwrap_or(NOT_KNOWN))
     }
 
     /// Checks of the system, the latest first, that have this answer.
     pub(crate) fn checks(&self, status: Status) -> Vec<String> {
-        let after = self.verification.iter().flat_map(|record| record.data.checks());
-        let own = self.experiment.iter().flat_map(|record| record.data.checks());
+        let after = self
+            .verification
+            .iter()
+            .flat_map(|record| record.data.checks());
+        let own = self
+            .experiment
+            .iter()
+            .flat_map(|record| record.data.checks());
         let before = self.health.iter().flat_map(|record| record.data.checks());
-        after.chain(own).chain(before).filter(|check| check.status == status).map(describe).collect()
+        after
+            .chain(own)
+            .chain(before)
+            .filter(|check| check.status == status)
+            .map(describe)
+            .collect()
     }
 
     /// How the system is, by the last tool that looked at it.
     pub(crate) fn system_status(&self) -> String {
-        let left = self.experiment.as_ref().is_some_and(|record| record.data.outcome == Outcome::NotRestored);
-        let verified = self.verification.as_ref().map(|r| (r.time, r.verdict, r.summary.as_str(), "chaos-verify"));
-        let healthy = self.health.as_ref().map(|r| (r.time, r.verdict, r.summary.as_str(), "chaos-health"));
-        let last = verified.into_iter().chain(healthy).max_by_key(|(time, ..)| *time);
+        let left = self
+            .experiment
+            .as_ref()
+            .is_some_and(|record| record.data.outcome == Outcome::NotRestored);
+        let verified = self
+            .verification
+            .as_ref()
+            .map(|r| (r.time, r.verdict, r.summary.as_str(), "chaos-verify"));
+        let healthy = self
+            .health
+            .as_ref()
+            .map(|r| (r.time, r.verdict, r.summary.as_str(), "chaos-health"));
+        let last = verified
+            .into_iter()
+            .chain(healthy)
+            .max_by_key(|(time, ..)| *time);
         let ended = self.experiment.as_ref().map(|record| record.data.ended);
         let seen = match last {
             None => NOT_KNOWN.to_owned(),
@@ -81,18 +115,36 @@ impl Facts {
                 }
             }
         };
-        if left { format!("NOT RESTORED, a fault may still be in place; {seen}") } else { seen }
+        if left {
+            format!("NOT RESTORED, a fault may still be in place; {seen}")
+        } else {
+            seen
+        }
     }
 
-    /// Whether the last look at the system, not older than the experiment, found it as it should be.
+    /// Whether the last look at the system, not older than the experiment, found it as it should
+    /// be.
     pub(crate) fn system_is_well(&self) -> bool {
         let ended = self.experiment.as_ref().map(|record| record.data.ended);
-        let verified = self.verification.as_ref().map(|record| (record.time, record.verdict));
-        let healthy = self.health.as_ref().map(|record| (record.time, record.verdict));
+        let verified = self
+            .verification
+            .as_ref()
+            .map(|record| (record.time, record.verdict));
+        let healthy = self
+            .health
+            .as_ref()
+            .map(|record| (record.time, record.verdict));
         // A refused experiment touched nothing: what was well before it still counts.
-        let untouched = self.experiment.as_ref().is_some_and(|record| record.data.outcome == Outcome::Refused);
+        let untouched = self
+            .experiment
+            .as_ref()
+            .is_some_and(|record| record.data.outcome == Outcome::Refused);
         let fresh = |time: Time| untouched || ended.is_none_or(|ended| time >= ended);
-        let last = verified.into_iter().chain(healthy).filter(|(time, _)| fresh(*time)).max_by_key(|(time, _)| *time);
+        let last = verified
+            .into_iter()
+            .chain(healthy)
+            .filter(|(time, _)| fresh(*time))
+            .max_by_key(|(time, _)| *time);
         last.is_some_and(|(_, verdict)| verdict == Some(Verdict::Pass))
     }
 
@@ -101,11 +153,29 @@ impl Facts {
         if !given.is_empty() {
             return given.iter().map(|text| line(text)).collect();
         }
-        if let Some(experiment) = self.experiment.as_ref().filter(|record| !record.data.actions.is_empty()) {
-            return experiment.data.actions.iter().map(|text| line(text)).collect();
+        if let Some(experiment) = self
+            .experiment
+            .as_ref()
+            .filter(|record| !record.data.actions.is_empty())
+        {
+            return experiment
+                .data
+                .actions
+                .iter()
+                .map(|text| line(text))
+                .collect();
         }
-        let told = |kind| matches!(kind, EventKind::Abort | EventKind::Undo | EventKind::Restored);
-        self.events.iter().filter(|record| told(record.data.event)).map(|record| line(&record.summary)).collect()
+        let told = |kind| {
+            matches!(
+                kind,
+                EventKind::Abort | EventKind::Undo | EventKind::Restored
+            )
+        };
+        self.events
+            .iter()
+            .filter(|record| told(record.data.event))
+            .map(|record| line(&record.summary))
+            .collect()
     }
 }
 
@@ -117,13 +187,20 @@ fn latest<D: Data>(upstream: &Upstream, doubts: &mut Vec<String>) -> Option<Reco
 }
 
 fn describe(check: &Check) -> String {
-    let object = check.object.as_ref().map(|object| format!(" {object}")).unwrap_or_default();
+    let object = check
+        .object
+        .as_ref()
+        .map(|object| format!(" {object}"))
+        .unwrap_or_default();
     line(&format!("{}{object}: {}", check.id, check.message))
 }
 
 /// Text from outside as one line of bounded length.
 pub(crate) fn line(text: &str) -> String {
-    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let flat: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let flat = flat.split_whitespace().collect::<Vec<_>>().join(" ");
     if flat.chars().count() <= MAX_TEXT {
         return flat;

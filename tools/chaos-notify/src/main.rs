@@ -19,8 +19,8 @@ use clap::{Args, Parser, Subcommand};
 ///
 /// Fills the runbook's messages from the stream on standard input, sends them on every channel that
 /// is configured, all at the same time, and records what became of each. What may have arrived is
-/// never sent twice: such a channel is unknown. With --dry-run nobody is told, so that the verdict is
-/// unknown too, or fail where a channel could not be used.
+/// never sent twice: such a channel is unknown. With --dry-run nobody is told, so that the verdict
+/// is unknown too, or fail where a channel could not be used.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -94,7 +94,9 @@ struct CriticalArgs {
 }
 
 fn time(text: &str) -> Result<Time, String> {
-    text.parse().map(Time).map_err(|_| "it is not a time such as 2026-11-22T16:00:00Z".to_owned())
+    text.parse()
+        .map(Time)
+        .map_err(|_| "it is not a time such as 2026-11-22T16:00:00Z".to_owned())
 }
 
 fn main() -> ExitCode {

@@ -28,14 +28,22 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) const MAINTENANCE: Page =
-        Page { status: "maintenance", message: "Chaos Engineering Experiment in Progress" };
-    pub(crate) const OPERATIONAL: Page =
-        Page { status: "operational", message: "Chaos Engineering Experiment is over; all systems are operational" };
-    pub(crate) const DEGRADED: Page =
-        Page { status: "degraded", message: "Chaos Engineering Experiment is over; the system is being looked at" };
-    pub(crate) const MAJOR_OUTAGE: Page =
-        Page { status: "major_outage", message: "The system is impaired; we are working on it" };
+    pub(crate) const MAINTENANCE: Page = Page {
+        status: "maintenance",
+        message: "Chaos Engineering Experiment in Progress",
+    };
+    pub(crate) const OPERATIONAL: Page = Page {
+        status: "operational",
+        message: "Chaos Engineering Experiment is over; all systems are operational",
+    };
+    pub(crate) const DEGRADED: Page = Page {
+        status: "degraded",
+        message: "Chaos Engineering Experiment is over; the system is being looked at",
+    };
+    pub(crate) const MAJOR_OUTAGE: Page = Page {
+        status: "major_outage",
+        message: "The system is impaired; we are working on it",
+    };
 }
 
 /// The people to call.

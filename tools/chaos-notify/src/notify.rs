@@ -2,7 +2,9 @@
 
 use chaos_common::config::Config;
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::record::{ChannelOutcome, ChannelResult, Check, Notification, Occasion, Status, Time, Verdict};
+use chaos_common::record::{
+    ChannelOutcome, ChannelResult, Check, Notification, Occasion, Status, Time, Verdict,
+};
 use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 use futures::future::join_all;
@@ -51,7 +53,11 @@ pub(crate) async fn run(
         occasion: message.occasion,
         subject: message.subject.to_owned(),
         text: message.text,
-        contacts: if message.names_contacts { contacts(config) } else { Vec::new() },
+        contacts: if message.names_contacts {
+            contacts(config)
+        } else {
+            Vec::new()
+        },
         channels: results,
         checks,
     };
@@ -79,18 +85,35 @@ fn empty(occasion: &Command, checks: Vec<Check>) -> Notification {
         Command::Monthly => Occasion::Monthly,
     };
     let (subject, text) = (String::new(), String::new());
-    Notification { occasion, subject, text, contacts: Vec::new(), channels: Vec::new(), checks }
+    Notification {
+        occasion,
+        subject,
+        text,
+        contacts: Vec::new(),
+        channels: Vec::new(),
+        checks,
+    }
 }
 
 /// Checks of what is not told anybody by intent or by lack of configuration.
 fn left_out(config: &Config, message: &Message, channels: &[Channel]) -> Vec<Check> {
     let mut checks = Vec::new();
     if config.notify.status_page.is_some() && message.page.is_none() {
-        checks.push(Check::skipped("notify.status-page", "", "this occasion changes nothing on a status page"));
+        checks.push(Check::skipped(
+            "notify.status-page",
+            "",
+            "this occasion changes nothing on a status page",
+        ));
     }
     if channels.is_empty() {
-        let check = Check::unknown("notify.channels", "", "no channel is configured: nobody was told");
-        checks.push(check.hint("configure notify.mail, notify.slack or notify.status_page in chaos.toml"));
+        let check = Check::unknown(
+            "notify.channels",
+            "",
+            "no channel is configured: nobody was told",
+        );
+        checks.push(
+            check.hint("configure notify.mail, notify.slack or notify.status_page in chaos.toml"),
+        );
     }
     checks
 }
@@ -100,7 +123,11 @@ async fn send(channels: &[Channel]) -> Vec<ChannelResult> {
     let sends = channels.iter().map(async |channel| {
         let delivery = match &channel.carrier {
             Ok(carrier) => carrier.send().await,
-            Err(why) => Delivery { outcome: ChannelOutcome::Failed, attempts: 0, detail: why.clone() },
+            Err(why) => Delivery {
+                outcome: ChannelOutcome::Failed,
+                attempts: 0,
+                detail: why.clone(),
+            },
         };
         ChannelResult {
             channel: channel.name.to_owned(),
@@ -138,7 +165,11 @@ fn check(result: &ChannelResult) -> Check {
         ChannelOutcome::Failed => Status::Fail,
         ChannelOutcome::Unknown => Status::Unknown,
     };
-    let tries = if result.attempts > 1 { format!(" (tried {} times)", result.attempts) } else { String::new() };
+    let tries = if result.attempts > 1 {
+        format!(" (tried {} times)", result.attempts)
+    } else {
+        String::new()
+    };
     let id = format!("notify.{}", result.channel);
     let check = Check::new(&id, &result.to, status, format!("{}{tries}", result.detail));
     match result.outcome {
@@ -152,8 +183,15 @@ fn summary(results: &[ChannelResult], dry_run: bool) -> String {
     if dry_run {
         return "dry run: nothing was sent".to_owned();
     }
-    let sent = results.iter().filter(|result| result.outcome == ChannelOutcome::Sent).count();
-    let bad = results.iter().find(|result| result.outcome != ChannelOutcome::Sent);
-    let bad = bad.map(|result| format!("; {}: {}", result.channel, result.detail)).unwrap_or_default();
+    let sent = results
+        .iter()
+        .filter(|result| result.outcome == ChannelOutcome::Sent)
+        .count();
+    let bad = results
+        .iter()
+        .find(|result| result.outcome != ChannelOutcome::Sent);
+    let bad = bad
+        .map(|result| format!("; {}: {}", result.channel, result.detail))
+        .unwrap_or_default();
     format!("sent on {sent} of {} channels{bad}", results.len())
 }

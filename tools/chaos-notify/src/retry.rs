@@ -45,17 +45,30 @@ pub(crate) async fn deliver(mut attempt: impl AsyncFnMut(Duration, bool) -> Try)
         attempts += 1;
         let left = end.saturating_duration_since(Instant::now());
         let (detail, after) = match attempt(left.min(PATIENCE), attempts == MOST_TRIES).await {
-            Try::Done(outcome, detail) => return Delivery { outcome, attempts, detail },
+            Try::Done(outcome, detail) => {
+                return Delivery {
+                    outcome,
+                    attempts,
+                    detail,
+                };
+            }
             Try::Again(detail, after) => (detail, after),
         };
-        let failed = |detail| Delivery { outcome: ChannelOutcome::Failed, attempts, detail };
+        let failed = |detail| Delivery {
+            outcome: ChannelOutcome::Failed,
+            attempts,
+            detail,
+        };
         if attempts == MOST_TRIES {
             return failed(detail);
         }
         let pause = after.unwrap_or_else(|| pause(attempts, random()));
         if Instant::now() + pause >= end {
             return failed(match after {
-                Some(_) => format!("{detail}; it asks to wait {} s, which is too long", pause.as_secs()),
+                Some(_) => format!(
+                    "{detail}; it asks to wait {} s, which is too long",
+                    pause.as_secs()
+                ),
                 None => format!("{detail}; there was no time for another try"),
             });
         }
@@ -100,8 +113,14 @@ mod tests {
     fn retry_after_is_seconds_or_a_date() {
         let now: Timestamp = "2026-11-22T16:00:00Z".parse().expect("a time");
         assert_eq!(retry_after(" 7 ", now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Sun, 22 Nov 2026 16:00:05 GMT", now), Some(Duration::from_secs(5)));
-        assert_eq!(retry_after("Sun, 22 Nov 2026 15:00:05 GMT", now), Some(Duration::ZERO));
+        assert_eq!(
+            retry_after("Sun, 22 Nov 2026 16:00:05 GMT", now),
+            Some(Duration::from_secs(5))
+        );
+        assert_eq!(
+            retry_after("Sun, 22 Nov 2026 15:00:05 GMT", now),
+            Some(Duration::ZERO)
+        );
         assert_eq!(retry_after("soon", now), None);
     }
 
@@ -109,8 +128,13 @@ mod tests {
     fn tries_end_and_a_final_outcome_is_not_tried_again() {
         let run = |answers: Vec<Try>| {
             let mut answers = answers.into_iter();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a timer");
-            runtime.block_on(deliver(async |_, _| answers.next().expect("no more tries than answers")))
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a timer");
+            runtime.block_on(deliver(async |_, _| {
+                answers.next().expect("no more tries than answers")
+            }))
         };
         let again = || Try::Again("503".into(), Some(Duration::ZERO));
         let done = |outcome| Try::Done(outcome, "x".into());
@@ -118,7 +142,10 @@ mod tests {
         let out = run(vec![again(), again(), again(), again()]);
         assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 4));
         assert_eq!(run(vec![done(ChannelOutcome::Unknown)]).attempts, 1);
-        let out = run(vec![Try::Again("429".into(), Some(Duration::from_secs(3600)))]);
+        let out = run(vec![Try::Again(
+            "429".into(),
+            Some(Duration::from_secs(3600)),
+        )]);
         assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 1));
     }
 }

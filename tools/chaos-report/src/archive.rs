@@ -19,7 +19,10 @@ pub(crate) struct Draft(NamedTempFile);
 impl Draft {
     /// A new file in the archive, which is made where it is missing.
     pub(crate) fn create(folder: &Path) -> io::Result<Draft> {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)?;
         tempfile::Builder::new()
             .prefix(".chaos-report-")
             .suffix(".tmp")
@@ -60,8 +63,15 @@ pub(crate) fn save(
     stream.sync()?;
     let mut stream = stream.0;
     for number in 1..1000 {
-        let stem = if number == 1 { stem.to_owned() } else { format!("{stem}-{number}") };
-        let (stream_path, report_path) = (folder.join(format!("{stem}.ndjson")), folder.join(format!("{stem}.md")));
+        let stem = if number == 1 {
+            stem.to_owned()
+        } else {
+            format!("{stem}-{number}")
+        };
+        let (stream_path, report_path) = (
+            folder.join(format!("{stem}.ndjson")),
+            folder.join(format!("{stem}.md")),
+        );
         if report_path.exists() {
             continue;
         }
@@ -83,7 +93,10 @@ pub(crate) fn save(
         File::open(folder)?.sync_all()?;
         return Ok((report_path, stream_path));
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "a thousand reports have this name"))
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "a thousand reports have this name",
+    ))
 }
 
 /// Writes a file of this name in one step, in place of one that is there.
@@ -107,8 +120,14 @@ pub(crate) fn streams(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "ndjson") && !hidden {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "ndjson")
+            && !hidden
+        {
             paths.push(path);
         }
     }
@@ -126,7 +145,10 @@ pub(crate) fn open(path: &Path) -> Result<impl Read, String> {
         return Err("it is not a regular file".to_owned());
     }
     if metadata.len() > MAX_STREAM {
-        return Err(format!("it has {} bytes, more than the {MAX_STREAM} that are read", metadata.len()));
+        return Err(format!(
+            "it has {} bytes, more than the {MAX_STREAM} that are read",
+            metadata.len()
+        ));
     }
     let file = File::open(path).map_err(|error| format!("cannot read it: {error}"))?;
     Ok(file.take(MAX_STREAM))
@@ -136,13 +158,36 @@ pub(crate) fn open(path: &Path) -> Result<impl Read, String> {
 /// run's id, which differs between runs of the same second.
 pub(crate) fn stem(began: chaos_common::record::Time, experiment: &str, run: &str) -> String {
     let plain = |text: &str| -> String {
-        text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+        text.chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_ascii_lowercase()
+                } else {
+                    '-'
+                }
+            })
+            .collect()
     };
-    let experiment: String = plain(experiment).trim_matches('-').chars().take(40).collect();
+    let experiment: String = plain(experiment)
+        .trim_matches('-')
+        .chars()
+        .take(40)
+        .collect();
     let run: Vec<char> = run.chars().filter(char::is_ascii_alphanumeric).collect();
     let short: String = run[run.len().saturating_sub(8)..].iter().collect();
-    let word = |text: String| if text.is_empty() { "unknown".to_owned() } else { text };
-    format!("{}-{}-{}", began.0.strftime("%Y%m%dT%H%M%SZ"), word(experiment), word(short))
+    let word = |text: String| {
+        if text.is_empty() {
+            "unknown".to_owned()
+        } else {
+            text
+        }
+    };
+    format!(
+        "{}-{}-{}",
+        began.0.strftime("%Y%m%dT%H%M%SZ"),
+        word(experiment),
+        word(short)
+    )
 }
 
 #[cfg(test)]
@@ -157,7 +202,10 @@ mod tests {
             stem(began, "pod-failure", "01981f3e-aaaa-7bbb-8ccc-0123456789ab"),
             "20261122T160005Z-pod-failure-456789ab"
         );
-        assert_eq!(stem(began, "../../etc/Passwd", "../"), "20261122T160005Z-etc-passwd-unknown");
+        assert_eq!(
+            stem(began, "../../etc/Passwd", "../"),
+            "20261122T160005Z-etc-passwd-unknown"
+        );
         assert_eq!(stem(began, "", ""), "20261122T160005Z-unknown-unknown");
     }
 
@@ -168,9 +216,18 @@ mod tests {
         let text = |name: &str| format!("made of {name}\n");
         let (first, _) = save(folder.path(), "x", draft(), text).expect("saved");
         let (second, stream) = save(folder.path(), "x", draft(), text).expect("saved");
-        assert!(first.ends_with("x.md") && second.ends_with("x-2.md"), "{first:?} {second:?}");
-        assert_eq!(fs::read_to_string(second).expect("there"), "made of x-2.ndjson\n");
-        assert_eq!(streams(folder.path()).expect("listed"), [stream, folder.path().join("x.ndjson")]);
+        assert!(
+            first.ends_with("x.md") && second.ends_with("x-2.md"),
+            "{first:?} {second:?}"
+        );
+        assert_eq!(
+            fs::read_to_string(second).expect("there"),
+            "made of x-2.ndjson\n"
+        );
+        assert_eq!(
+            streams(folder.path()).expect("listed"),
+            [stream, folder.path().join("x.ndjson")]
+        );
         drop(draft());
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 4);
     }

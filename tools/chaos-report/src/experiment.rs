@@ -51,11 +51,21 @@ fn section(out: &mut String, name: &str) {
 fn head(out: &mut String, story: &Story) {
     let word = story.conclusion.word();
     let issues = story.issues();
-    let duration = story.experiment.as_ref().map_or_else(|| NOT_KNOWN.to_owned(), |record| length(&record.data));
+    let duration = story
+        .experiment
+        .as_ref()
+        .map_or_else(|| NOT_KNOWN.to_owned(), |record| length(&record.data));
     let list = match issues.as_slice() {
         [] => String::new(),
         some => {
-            format!(" ({})", cap(some.to_vec(), 5).iter().map(|issue| escape(issue)).collect::<Vec<_>>().join("; "))
+            format!(
+                " ({})",
+                cap(some.to_vec(), 5)
+                    .iter()
+                    .map(|issue| escape(issue))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            )
         }
     };
     let _ = write!(
@@ -73,7 +83,10 @@ fn head(out: &mut String, story: &Story) {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "no experiment lasts 2^52 milliseconds")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "no experiment lasts 2^52 milliseconds"
+)]
 fn length(experiment: &Experiment) -> String {
     duration(experiment.duration_ms as f64)
 }
@@ -81,18 +94,40 @@ fn length(experiment: &Experiment) -> String {
 fn details(out: &mut String, story: &Story) {
     let data = story.experiment.as_ref().map(|record| &record.data);
     let known = |text: Option<String>| vec![text.unwrap_or_else(|| NOT_KNOWN.to_owned())];
-    let targets = data.map(|data| &data.targets).or(story.plan.as_ref().map(|plan| &plan.data.targets));
-    let target = |t: &Target| format!("{}/{} of {} in {}", t.kind.to_lowercase(), t.name, t.owner, t.namespace);
+    let targets = data
+        .map(|data| &data.targets)
+        .or(story.plan.as_ref().map(|plan| &plan.data.targets));
+    let target = |t: &Target| {
+        format!(
+            "{}/{} of {} in {}",
+            t.kind.to_lowercase(),
+            t.name,
+            t.owner,
+            t.namespace
+        )
+    };
     let targets = match targets {
         Some(targets) => cap(targets.iter().map(target).collect(), 20),
         None => known(None),
     };
     section(out, "Experiment Details");
     field(out, "Name", &known(story.name().map(str::to_owned)));
-    field(out, "Date", &known(story.began().map(|time| time.0.strftime("%Y-%m-%d").to_string())));
+    field(
+        out,
+        "Date",
+        &known(
+            story
+                .began()
+                .map(|time| time.0.strftime("%Y-%m-%d").to_string()),
+        ),
+    );
     field(out, "Duration", &known(data.map(length)));
     field(out, "Target", &targets);
-    field(out, "Executor", &known(data.map(|data| data.executor.clone())));
+    field(
+        out,
+        "Executor",
+        &known(data.map(|data| data.executor.clone())),
+    );
 }
 
 /// The three fields that the runbook has for the system before and after.
@@ -110,15 +145,24 @@ fn state(
     });
     field(out, "System Health", &health.unwrap_or_else(missing));
     field(out, "Resource Usage", &state.map_or_else(missing, usage));
-    field(out, "Monitoring Status", &checks.map_or_else(missing, monitoring));
+    field(
+        out,
+        "Monitoring Status",
+        &checks.map_or_else(missing, monitoring),
+    );
 }
 
 /// Processor and memory use of each node.
 fn usage(state: &SystemState) -> Vec<String> {
     #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let share =
-        |used: f64, of: f64| if of > 0.0 { format!("{:.0} %", 100.0 * used / of) } else { NOT_KNOWN.to_owned() };
+    let share = |used: f64, of: f64| {
+        if of > 0.0 {
+            format!("{:.0} %", 100.0 * used / of)
+        } else {
+            NOT_KNOWN.to_owned()
+        }
+    };
     let node = |node: &chaos_common::record::NodeState| {
         let cpu = node.cpu_cores.map_or_else(
             || format!("processor use {NOT_KNOWN}"),
@@ -131,7 +175,11 @@ fn usage(state: &SystemState) -> Vec<String> {
             || format!("memory use {NOT_KNOWN}"),
             |used| {
                 let all = gib(node.memory_allocatable_bytes);
-                format!("{:.1} of {all:.1} GiB ({})", gib(used), share(gib(used), all))
+                format!(
+                    "{:.1} of {all:.1} GiB ({})",
+                    gib(used),
+                    share(gib(used), all)
+                )
             },
         );
         format!("{}: {cpu}, {memory}", node.name)
@@ -149,17 +197,25 @@ fn monitoring(checks: &[Check]) -> Vec<String> {
     if ours.is_empty() {
         return vec![format!("{NOT_KNOWN}: it was not checked")];
     }
-    let good = ours.iter().filter(|check| check.status == Status::Pass).count();
+    let good = ours
+        .iter()
+        .filter(|check| check.status == Status::Pass)
+        .count();
     let mut lines = vec![format!("{good} of {} checks pass", ours.len())];
     let bad = ours.iter().filter(|check| check.status != Status::Pass);
-    lines.extend(bad.map(|check| format!("{}: {}", check.status.word(), crate::story::describe(check))));
+    lines.extend(
+        bad.map(|check| format!("{}: {}", check.status.word(), crate::story::describe(check))),
+    );
     lines
 }
 
 fn execution(out: &mut String, story: &Story) {
     let data = story.experiment.as_ref().map(|record| &record.data);
     let time = |time: Option<Time>| vec![time.map_or_else(|| NOT_KNOWN.to_owned(), Time::human)];
-    let actions = data.map_or_else(|| vec![NOT_KNOWN.to_owned()], |data| cap(data.actions.clone(), 50));
+    let actions = data.map_or_else(
+        || vec![NOT_KNOWN.to_owned()],
+        |data| cap(data.actions.clone(), 50),
+    );
     let issues = match data {
         Some(_) => story.issues(),
         None => vec![NOT_KNOWN.to_owned()],
@@ -204,10 +260,21 @@ fn evidence(out: &mut String, story: &Story) {
 
 /// Where all this comes from, and what stands in the way of trusting it.
 fn source(out: &mut String, story: &Story, stream: &str) {
-    let overridden = story.experiment.as_ref().and_then(|record| record.data.overridden.clone());
-    let mut doubts: Vec<String> = story.broken.iter().chain(&story.unreadable).cloned().collect();
+    let overridden = story
+        .experiment
+        .as_ref()
+        .and_then(|record| record.data.overridden.clone());
+    let mut doubts: Vec<String> = story
+        .broken
+        .iter()
+        .chain(&story.unreadable)
+        .cloned()
+        .collect();
     if story.experiments > 1 {
-        doubts.push(format!("the stream holds {} experiments; this report is on the last", story.experiments));
+        doubts.push(format!(
+            "the stream holds {} experiments; this report is on the last",
+            story.experiments
+        ));
     }
     section(out, "Source");
     field(out, "Run", std::slice::from_ref(&story.run));

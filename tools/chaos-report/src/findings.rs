@@ -1,7 +1,9 @@
 //! What a run showed, the most important first, each with its figures.
 
 use chaos_common::conclusion::Conclusion;
-use chaos_common::record::{Availability, Experiment, Outcome, PodRecovery, Record, Status, Verdict};
+use chaos_common::record::{
+    Availability, Experiment, Outcome, PodRecovery, Record, Status, Verdict,
+};
 use chaos_common::text::duration;
 
 use crate::story::{Story, describe};
@@ -9,18 +11,30 @@ use crate::story::{Story, describe};
 /// The whole run in one sentence, without its first word, which is the conclusion's.
 pub(crate) fn sentence(story: &Story) -> String {
     let name = story.name().unwrap_or("the experiment");
-    let reason = story.experiment.as_ref().and_then(|record| record.data.reason.clone());
+    let reason = story
+        .experiment
+        .as_ref()
+        .and_then(|record| record.data.reason.clone());
     let reason = reason.unwrap_or_else(|| "no reason is recorded".to_owned());
-    let failed = story.judged().into_iter().find(|check| check.status == Status::Fail).map(describe);
+    let failed = story
+        .judged()
+        .into_iter()
+        .find(|check| check.status == Status::Fail)
+        .map(describe);
     match story.conclusion {
         Conclusion::Pass => {
-            format!("{name} ran to its end, met its criteria, and the system was verified to be as before")
+            format!(
+                "{name} ran to its end, met its criteria, and the system was verified to be as before"
+            )
         }
         Conclusion::Fail => match failed {
             Some(failed) => format!("{name} is over, but {failed}"),
             None => format!("{name} is over, and its record or the verification says fail"),
         },
-        Conclusion::Unknown => format!("it can't be told how {name} came out: {}", why_unknown(story)),
+        Conclusion::Unknown => format!(
+            "it can't be told how {name} came out: {}",
+            why_unknown(story)
+        ),
         Conclusion::Refused => format!("{name} was refused and touched nothing: {reason}"),
         Conclusion::Aborted => format!("{name} was aborted and everything is restored: {reason}"),
         Conclusion::NotRestored => format!("a fault of {name} may still be in place: {reason}"),
@@ -41,10 +55,18 @@ fn why_unknown(story: &Story) -> String {
         return "the stream holds no experiment".to_owned();
     };
     let Some(verification) = &story.verification else {
-        let ended = if experiment.data.outcome == Outcome::Aborted { "it was aborted, and " } else { "" };
+        let ended = if experiment.data.outcome == Outcome::Aborted {
+            "it was aborted, and "
+        } else {
+            ""
+        };
         return format!("{ended}the stream holds no verification after it");
     };
-    let unknown = story.judged().into_iter().find(|check| check.status == Status::Unknown).map(describe);
+    let unknown = story
+        .judged()
+        .into_iter()
+        .find(|check| check.status == Status::Unknown)
+        .map(describe);
     unknown
         .or_else(|| of(experiment.verdict, "experiment"))
         .or_else(|| of(verification.verdict, "verification"))
@@ -66,7 +88,12 @@ pub(crate) fn findings(story: &Story) -> Vec<String> {
         }
     }
     findings.extend(unanswered(story));
-    if let Some(Record { verdict: Some(verdict), summary, .. }) = &story.verification {
+    if let Some(Record {
+        verdict: Some(verdict),
+        summary,
+        ..
+    }) = &story.verification
+    {
         findings.push(format!("Verification {verdict}: {summary}"));
     }
     findings
@@ -74,17 +101,27 @@ pub(crate) fn findings(story: &Story) -> Vec<String> {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
 }
 
 /// How many pods came back, and how long the slowest took.
 fn recovery(experiment: &Experiment) -> Option<String> {
     let hit = experiment.recoveries.len();
-    let times: Vec<&PodRecovery> = experiment.recoveries.iter().filter(|r| r.recovery_ms.is_some()).collect();
+    let times: Vec<&PodRecovery> = experiment
+        .recoveries
+        .iter()
+        .filter(|r| r.recovery_ms.is_some())
+        .collect();
     if hit == 0 {
         return None;
     }
-    let slowest = times.iter().max_by(|a, b| a.recovery_ms.unwrap_or(0.0).total_cmp(&b.recovery_ms.unwrap_or(0.0)));
+    let slowest = times.iter().max_by(|a, b| {
+        a.recovery_ms
+            .unwrap_or(0.0)
+            .total_cmp(&b.recovery_ms.unwrap_or(0.0))
+    });
     Some(match slowest {
         Some(pod) => format!(
             "{} of {hit} pods were seen to recover, the slowest ({}) in {} (at most {} less)",
@@ -109,8 +146,12 @@ fn availability(a: &Availability) -> String {
 }
 
 fn unanswered(story: &Story) -> Option<String> {
-    let unknown: Vec<String> =
-        story.judged().into_iter().filter(|check| check.status == Status::Unknown).map(describe).collect();
+    let unknown: Vec<String> = story
+        .judged()
+        .into_iter()
+        .filter(|check| check.status == Status::Unknown)
+        .map(describe)
+        .collect();
     let first = unknown.first()?;
     Some(match unknown.len() {
         1 => format!("One check could not tell: {first}"),

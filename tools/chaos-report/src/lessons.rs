@@ -1,5 +1,5 @@
-//! Lessons and next steps, by plain rules from what the stream holds. A rule that finds nothing says
-//! nothing.
+//! Lessons and next steps, by plain rules from what the stream holds. A rule that finds nothing
+//! says nothing.
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{
@@ -35,13 +35,19 @@ impl Lessons {
         if let Some(experiment) = &story.experiment {
             let data = &experiment.data;
             let limit = recovery_limit_ms.unwrap_or(f64::INFINITY);
-            improvements.extend(data.recoveries.iter().filter_map(|pod| slow_recovery(pod, limit)));
+            improvements.extend(
+                data.recoveries
+                    .iter()
+                    .filter_map(|pod| slow_recovery(pod, limit)),
+            );
             improvements.extend(data.availability.iter().filter_map(gap));
             process.extend(data.availability.iter().filter_map(missed_probes));
             process.extend(overridden(data.overridden.as_deref()));
         }
         improvements.extend(judged.iter().filter_map(|check| silent_alert(check)));
-        if let (Some(before), Some(after), true) = (&story.health, &story.verification, story.touched()) {
+        if let (Some(before), Some(after), true) =
+            (&story.health, &story.verification, story.touched())
+        {
             improvements.extend(restarts(&before.data.state, &after.data.state));
         }
         improvements.extend(judged.iter().filter_map(|check| warning(check)));
@@ -62,25 +68,52 @@ impl Lessons {
 
     /// What to do next, the most pressing first.
     pub(crate) fn next_steps(&self) -> Vec<String> {
-        let steps = [&self.recommendations, &self.follow_up, &self.improvements, &self.process];
-        unique(steps.into_iter().flatten().filter(|step| !step.starts_with("and ")).cloned().collect())
+        let steps = [
+            &self.recommendations,
+            &self.follow_up,
+            &self.improvements,
+            &self.process,
+        ];
+        unique(
+            steps
+                .into_iter()
+                .flatten()
+                .filter(|step| !step.starts_with("and "))
+                .cloned()
+                .collect(),
+        )
     }
 }
 
-/// The checks that say something of the system. That a gate was open or a limit kept is a condition of
-/// the experiment and no finding.
+/// The checks that say something of the system. That a gate was open or a limit kept is a condition
+/// of the experiment and no finding.
 fn learned<'a>(checks: &[&'a Check]) -> Vec<&'a Check> {
-    let condition = |check: &Check| ["limit.", "gate.", "intent."].iter().any(|part| check.id.starts_with(part));
-    checks.iter().copied().filter(|check| !condition(check)).collect()
+    let condition = |check: &Check| {
+        ["limit.", "gate.", "intent."]
+            .iter()
+            .any(|part| check.id.starts_with(part))
+    };
+    checks
+        .iter()
+        .copied()
+        .filter(|check| !condition(check))
+        .collect()
 }
 
 fn with_status(checks: &[&Check], status: Status) -> Vec<String> {
-    checks.iter().filter(|check| check.status == status).map(|check| describe(check)).collect()
+    checks
+        .iter()
+        .filter(|check| check.status == status)
+        .map(|check| describe(check))
+        .collect()
 }
 
 fn unique(values: Vec<String>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
-    values.into_iter().filter(|value| seen.insert(value.clone())).collect()
+    values
+        .into_iter()
+        .filter(|value| seen.insert(value.clone()))
+        .collect()
 }
 
 /// A recovery that took more than half of what is allowed leaves little room.
@@ -110,18 +143,26 @@ fn gap(a: &Availability) -> Option<String> {
 /// Probes that this machine could not send prove nothing.
 fn missed_probes(a: &Availability) -> Option<String> {
     (a.missed > 0).then(|| {
-        format!("Run from a machine with time to spare: {} probes of {} could not be sent in time", a.missed, a.service)
+        format!(
+            "Run from a machine with time to spare: {} probes of {} could not be sent in time",
+            a.missed, a.service
+        )
     })
 }
 
 /// A gate that was overridden should pass the next time.
 fn overridden(reason: Option<&str>) -> Option<String> {
-    reason.map(|reason| format!("Make the gate pass that was overridden ({reason}) before the next run"))
+    reason.map(|reason| {
+        format!("Make the gate pass that was overridden ({reason}) before the next run")
+    })
 }
 
 /// An alert that should have fired and was not seen to.
 fn silent_alert(check: &Check) -> Option<String> {
-    let about_alerts = check.id.split(['.', '-', '_']).any(|part| part == "alert" || part == "alerts");
+    let about_alerts = check
+        .id
+        .split(['.', '-', '_'])
+        .any(|part| part == "alert" || part == "alerts");
     let silent = matches!(check.status, Status::Fail | Status::Unknown | Status::Warn);
     (about_alerts && silent).then(|| format!("Make the alert heard: {}", describe(check)))
 }
@@ -141,32 +182,60 @@ fn warning(check: &Check) -> Option<String> {
 /// Containers that restarted between the health check and the verification.
 fn restarts(before: &SystemState, after: &SystemState) -> Vec<String> {
     let more = |now: &chaos_common::record::WorkloadState| {
-        let was = before.workloads.iter().find(|was| was.workload == now.workload)?;
+        let was = before
+            .workloads
+            .iter()
+            .find(|was| was.workload == now.workload)?;
         let grown = now.restarts - was.restarts;
-        (grown > 0).then(|| format!("Find out why containers of {} restarted ({grown} more than before)", now.workload))
+        (grown > 0).then(|| {
+            format!(
+                "Find out why containers of {} restarted ({grown} more than before)",
+                now.workload
+            )
+        })
     };
     after.workloads.iter().filter_map(more).collect()
 }
 
 /// Messages that did not reach anybody for sure.
 fn undelivered(notifications: &[Record<Notification>]) -> Vec<String> {
-    let channels = notifications.iter().flat_map(|record| &record.data.channels);
+    let channels = notifications
+        .iter()
+        .flat_map(|record| &record.data.channels);
     let lost = channels.filter(|channel| channel.outcome != ChannelOutcome::Sent);
-    lost.map(|channel| format!("Repair the channel {}: {}", channel.channel, channel.detail)).collect()
+    lost.map(|channel| format!("Repair the channel {}: {}", channel.channel, channel.detail))
+        .collect()
 }
 
 /// Steps of the runbook that left no record.
 fn missing(story: &Story) -> Vec<String> {
     let steps = [
         ("the health check (chaos-health)", story.health.is_none()),
-        ("the backup check (chaos-backup-check)", story.backup.is_none()),
-        ("the baseline (chaos-verify baseline)", story.baseline.is_none()),
-        ("the notification of the team (chaos-notify scheduled)", story.notifications.is_empty()),
-        ("the experiment (chaos-inject run)", story.experiment.is_none()),
-        ("the verification (chaos-verify)", story.verification.is_none() && story.touched()),
+        (
+            "the backup check (chaos-backup-check)",
+            story.backup.is_none(),
+        ),
+        (
+            "the baseline (chaos-verify baseline)",
+            story.baseline.is_none(),
+        ),
+        (
+            "the notification of the team (chaos-notify scheduled)",
+            story.notifications.is_empty(),
+        ),
+        (
+            "the experiment (chaos-inject run)",
+            story.experiment.is_none(),
+        ),
+        (
+            "the verification (chaos-verify)",
+            story.verification.is_none() && story.touched(),
+        ),
     ];
     let missing = steps.into_iter().filter(|(_, missing)| *missing);
-    missing.map(|(step, _)| format!("Have {step} in the pipeline: the stream holds no record of it")).collect()
+    missing
+        .map(|(step, _)| format!("Have {step} in the pipeline: the stream holds no record of it"))
+        .collect()
 }
 
 /// What each failed check wants done.
@@ -183,7 +252,9 @@ fn follow_up(judged: &[&Check]) -> Vec<String> {
 fn recommendations(conclusion: Conclusion) -> Vec<String> {
     let text = match conclusion {
         Conclusion::Pass => "Repeat the experiment after the next change to what it hit",
-        Conclusion::Fail => "Resolve what failed, then run the same experiment again before a larger one",
+        Conclusion::Fail => {
+            "Resolve what failed, then run the same experiment again before a larger one"
+        }
         Conclusion::Unknown => {
             "Run the experiment again once everything in it can be measured: this run proves nothing"
         }
@@ -198,7 +269,9 @@ fn recommendations(conclusion: Conclusion) -> Vec<String> {
 fn documentation(failures: &[String]) -> Vec<String> {
     match failures.len() {
         0 => vec!["none: nothing failed that a document should tell of".to_owned()],
-        n => vec![format!("Add what failed here ({n}) and its remedy to troubleshooting-guide.md")],
+        n => vec![format!(
+            "Add what failed here ({n}) and its remedy to troubleshooting-guide.md"
+        )],
     }
 }
 
@@ -209,7 +282,10 @@ mod tests {
 
     fn pod(recovery_ms: Option<f64>) -> PodRecovery {
         PodRecovery {
-            deleted: PodRef { name: "a-1".into(), uid: "1".into() },
+            deleted: PodRef {
+                name: "a-1".into(),
+                uid: "1".into(),
+            },
             replacement: None,
             owner: workload(),
             phases: RecoveryPhases::default(),
@@ -219,7 +295,11 @@ mod tests {
     }
 
     fn workload() -> WorkloadRef {
-        WorkloadRef { kind: "Deployment".into(), namespace: "n".into(), name: "a".into() }
+        WorkloadRef {
+            kind: "Deployment".into(),
+            namespace: "n".into(),
+            name: "a".into(),
+        }
     }
 
     fn probes(good: u64, missed: u64, longest_gap_ms: f64) -> Availability {
@@ -245,34 +325,59 @@ mod tests {
         assert_eq!(slow_recovery(&pod(None), 120_000.0), None);
         assert_eq!(slow_recovery(&pod(Some(70_000.0)), f64::INFINITY), None);
         let text = slow_recovery(&pod(Some(70_000.0)), 120_000.0).expect("slow");
-        assert_eq!(text, "Make deployment/a recover faster: 70.0 s of the 120.0 s that are allowed");
+        assert_eq!(
+            text,
+            "Make deployment/a recover faster: 70.0 s of the 120.0 s that are allowed"
+        );
     }
 
     #[test]
     fn a_gap_and_a_bad_answer_are_worth_improving() {
         assert_eq!(gap(&probes(100, 0, 0.0)), None);
-        assert!(gap(&probes(99, 0, 0.0)).expect("one bad").contains("1 of 100 requests"));
-        assert!(gap(&probes(90, 0, 900.0)).expect("gap").contains("900 ms at a stretch"));
+        assert!(
+            gap(&probes(99, 0, 0.0))
+                .expect("one bad")
+                .contains("1 of 100 requests")
+        );
+        assert!(
+            gap(&probes(90, 0, 900.0))
+                .expect("gap")
+                .contains("900 ms at a stretch")
+        );
     }
 
     #[test]
     fn missed_probes_ask_for_a_quieter_machine() {
         assert_eq!(missed_probes(&probes(100, 0, 0.0)), None);
-        assert!(missed_probes(&probes(100, 7, 0.0)).expect("missed").contains("7 probes of backend"));
+        assert!(
+            missed_probes(&probes(100, 7, 0.0))
+                .expect("missed")
+                .contains("7 probes of backend")
+        );
     }
 
     #[test]
     fn a_silent_alert_is_told_from_alertmanagers_health() {
         assert!(silent_alert(&Check::unknown("alert.fired", "PodDown", "not seen")).is_some());
-        assert_eq!(silent_alert(&Check::pass("alert.fired", "PodDown", "fired")), None);
-        assert_eq!(silent_alert(&Check::fail("monitoring.alertmanager", "", "down")), None);
+        assert_eq!(
+            silent_alert(&Check::pass("alert.fired", "PodDown", "fired")),
+            None
+        );
+        assert_eq!(
+            silent_alert(&Check::fail("monitoring.alertmanager", "", "down")),
+            None
+        );
     }
 
     #[test]
     fn what_could_not_be_told_should_become_measurable() {
-        let check = Check::unknown("resources.nodes", "node-a", "no metrics API").hint("install metrics-server");
+        let check = Check::unknown("resources.nodes", "node-a", "no metrics API")
+            .hint("install metrics-server");
         let text = measurable(&check).expect("unknown");
-        assert_eq!(text, "Make measurable: resources.nodes node-a: no metrics API (install metrics-server)");
+        assert_eq!(
+            text,
+            "Make measurable: resources.nodes node-a: no metrics API (install metrics-server)"
+        );
         assert_eq!(measurable(&Check::pass("x", "", "")), None);
     }
 
@@ -310,7 +415,10 @@ mod tests {
             subject: String::new(),
             text: String::new(),
             contacts: Vec::new(),
-            channels: vec![channel(ChannelOutcome::Sent), channel(ChannelOutcome::Unknown)],
+            channels: vec![
+                channel(ChannelOutcome::Sent),
+                channel(ChannelOutcome::Unknown),
+            ],
             checks: Vec::new(),
         };
         let record = Record {
@@ -328,8 +436,12 @@ mod tests {
 
     #[test]
     fn the_hint_of_a_failed_check_is_the_follow_up() {
-        let failed = Check::fail("data.tables", "orders", "2 rows lost").hint("restore from the dump");
+        let failed =
+            Check::fail("data.tables", "orders", "2 rows lost").hint("restore from the dump");
         let pass = Check::pass("x", "", "");
-        assert_eq!(follow_up(&[&failed, &pass]), ["Resolve data.tables orders: 2 rows lost (restore from the dump)"]);
+        assert_eq!(
+            follow_up(&[&failed, &pass]),
+            ["Resolve data.tables orders: 2 rows lost (restore from the dump)"]
+        );
     }
 }

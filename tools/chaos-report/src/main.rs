@@ -24,8 +24,8 @@ use crate::month::Month;
 /// Write the report of an experiment, or of a month of experiments
 ///
 /// Without a command, reads the stream of a run on standard input, writes the runbook's report as
-/// Markdown into the archive, with the stream that it was made from beside it, and passes the stream
-/// on. Nothing in a report comes from anywhere but the stream.
+/// Markdown into the archive, with the stream that it was made from beside it, and passes the
+/// stream on. Nothing in a report comes from anywhere but the stream.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -67,12 +67,17 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
     let config = cli.common.load()?.config;
-    let folder = cli.target.archive.unwrap_or_else(|| config.report.archive.clone());
+    let folder = cli
+        .target
+        .archive
+        .unwrap_or_else(|| config.report.archive.clone());
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     match cli.command {
         None | Some(Command::Run) => run::experiment(&config, &folder, cli.common.output),
-        Some(Command::Monthly { month }) => {
-            run::monthly(&folder, month.unwrap_or_else(Month::current), cli.common.output)
-        }
+        Some(Command::Monthly { month }) => run::monthly(
+            &folder,
+            month.unwrap_or_else(Month::current),
+            cli.common.output,
+        ),
     }
 }

@@ -10,7 +10,9 @@ const COUNTED: [&str; 3] = ["Status:", "Duration:", "Issues:"];
 
 /// Text from outside as it may stand in a line, a list item or a table cell.
 pub(crate) fn escape(text: &str) -> String {
-    let flat = text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|part| !part.is_empty());
+    let flat = text
+        .split(|c: char| c.is_control() || c.is_whitespace())
+        .filter(|part| !part.is_empty());
     let flat = flat.collect::<Vec<_>>().join(" ");
     let mut out = String::with_capacity(flat.len() + 8);
     let mut before = ' ';
@@ -30,7 +32,12 @@ pub(crate) fn escape(text: &str) -> String {
             '\\' | '`' | '*' | '|' | '[' | ']' | '~' => out.extend(['\\', c]),
             '_' if !inner => out.extend(['\\', c]),
             '#' | '-' | '+' | '=' if out.is_empty() => out.extend(['\\', c]),
-            ':' if COUNTED.iter().any(|word| out.ends_with(&word[..word.len() - 1])) => out.push_str("\\:"),
+            ':' if COUNTED
+                .iter()
+                .any(|word| out.ends_with(&word[..word.len() - 1])) =>
+            {
+                out.push_str("\\:")
+            }
             _ => out.push(c),
         }
         before = c;
@@ -79,7 +86,10 @@ mod tests {
     #[test]
     fn text_from_outside_keeps_to_its_cell() {
         assert_eq!(escape("a|b\n| c"), "a\\|b \\| c");
-        assert_eq!(escape("# <img src=x> [x](y) *b* `c`"), "\\# &lt;img src=x&gt; \\[x\\](y) \\*b\\* \\`c\\`");
+        assert_eq!(
+            escape("# <img src=x> [x](y) *b* `c`"),
+            "\\# &lt;img src=x&gt; \\[x\\](y) \\*b\\* \\`c\\`"
+        );
         assert_eq!(escape("pod_name_x _em_"), "pod_name_x \\_em\\_");
         assert_eq!(escape("\u{1b}[31mred"), "\\[31mred");
     }

@@ -50,13 +50,18 @@ impl Archive {
     pub(crate) fn read(folder: &Path, month: Month) -> std::io::Result<Archive> {
         let mut archive = Archive::default();
         for path in archive::streams(folder)? {
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let named = Month::of_file(&file);
             if named.is_some_and(|named| named > month) {
                 continue;
             }
-            let read = archive::open(&path)
-                .and_then(|input| Upstream::from_reader(input).map_err(|error| format!("cannot read it: {error}")));
+            let read = archive::open(&path).and_then(|input| {
+                Upstream::from_reader(input).map_err(|error| format!("cannot read it: {error}"))
+            });
             match read {
                 Ok(upstream) => archive.add(&file, named, month, &Story::of(&upstream, "")),
                 Err(why) => archive.unreadable.push(format!("{file}: {why}")),
@@ -67,10 +72,15 @@ impl Archive {
     }
 
     fn add(&mut self, file: &str, named: Option<Month>, month: Month, story: &Story) {
-        let of_month = story.began().map(Month::of).or(named).is_none_or(|began| began == month);
+        let of_month = story
+            .began()
+            .map(Month::of)
+            .or(named)
+            .is_none_or(|began| began == month);
         if of_month {
             let damage = story.broken.iter().chain(&story.unreadable);
-            self.damaged.extend(damage.map(|why| format!("{file}: {why}")));
+            self.damaged
+                .extend(damage.map(|why| format!("{file}: {why}")));
         }
         match Run::of(file, story) {
             Some(run) if self.runs.iter().any(|known| known.id == run.id) => {}
@@ -81,7 +91,10 @@ impl Archive {
     }
 
     pub(crate) fn of(&self, month: Month) -> Vec<&Run> {
-        self.runs.iter().filter(|run| Month::of(run.began) == month).collect()
+        self.runs
+            .iter()
+            .filter(|run| Month::of(run.began) == month)
+            .collect()
     }
 }
 
@@ -99,9 +112,18 @@ impl Run {
             began: record.data.started,
             duration_ms: record.data.duration_ms,
             conclusion: story.conclusion,
-            recoveries: record.data.recoveries.iter().filter_map(|pod| pod.recovery_ms).collect(),
+            recoveries: record
+                .data
+                .recoveries
+                .iter()
+                .filter_map(|pod| pod.recovery_ms)
+                .collect(),
             issues: story.issues().len(),
-            checks: story.judged().into_iter().map(|check| (key(&check.id, &check.object), check.status)).collect(),
+            checks: story
+                .judged()
+                .into_iter()
+                .map(|check| (key(&check.id, &check.object), check.status))
+                .collect(),
         })
     }
 }
@@ -125,7 +147,10 @@ impl Totals {
             failed: 0,
             other: BTreeMap::new(),
             issues: runs.iter().map(|run| run.issues).sum(),
-            recoveries: runs.iter().flat_map(|run| run.recoveries.iter().copied()).collect(),
+            recoveries: runs
+                .iter()
+                .flat_map(|run| run.recoveries.iter().copied())
+                .collect(),
         };
         for run in runs {
             match run.conclusion {
@@ -147,7 +172,10 @@ impl Totals {
         match self.rate() {
             (_, 0) if self.total == 0 => "not known: no experiments".to_owned(),
             (_, 0) => "not known: no experiment has an answer".to_owned(),
-            (good, all) => format!("{:.0} % ({good} of {all} with an answer)", 100.0 * good as f64 / all as f64),
+            (good, all) => format!(
+                "{:.0} % ({good} of {all} with an answer)",
+                100.0 * good as f64 / all as f64
+            ),
         }
     }
 }
@@ -161,7 +189,9 @@ pub(crate) fn improvements(runs: &[Run], month: Month) -> Vec<String> {
             if !matches!(status, Status::Pass | Status::Fail) {
                 continue;
             }
-            let entry = last.entry((&run.name, check)).or_insert((run, *status, None));
+            let entry = last
+                .entry((&run.name, check))
+                .or_insert((run, *status, None));
             let mended = match (entry.1, status) {
                 (Status::Fail, Status::Pass) => Some(run),
                 (_, Status::Fail) => None,
@@ -170,11 +200,15 @@ pub(crate) fn improvements(runs: &[Run], month: Month) -> Vec<String> {
             *entry = (run, *status, mended);
         }
     }
-    let of_month = last.into_iter().filter_map(|((name, check), (_, _, mended))| {
-        let mended = mended.filter(|run| Month::of(run.began) == month)?;
-        let day = mended.began.0.strftime("%Y-%m-%d");
-        Some(format!("{name}: {check} failed before and passes since {day}"))
-    });
+    let of_month = last
+        .into_iter()
+        .filter_map(|((name, check), (_, _, mended))| {
+            let mended = mended.filter(|run| Month::of(run.began) == month)?;
+            let day = mended.began.0.strftime("%Y-%m-%d");
+            Some(format!(
+                "{name}: {check} failed before and passes since {day}"
+            ))
+        });
     of_month.collect()
 }
 
@@ -190,11 +224,21 @@ pub(crate) fn recommendations(archive: &Archive, month: Month) -> Vec<String> {
         let day = run.began.0.strftime("%Y-%m-%d");
         match run.conclusion {
             Conclusion::Pass => {}
-            Conclusion::Fail => out.push(format!("Resolve what failed in {name} on {day}, and run it again")),
+            Conclusion::Fail => out.push(format!(
+                "Resolve what failed in {name} on {day}, and run it again"
+            )),
             Conclusion::NotRestored => {
-                out.insert(0, format!("Make sure that the fault of {name} of {day} is gone: chaos-inject recover"));
+                out.insert(
+                    0,
+                    format!(
+                        "Make sure that the fault of {name} of {day} is gone: chaos-inject recover"
+                    ),
+                );
             }
-            word => out.push(format!("Run {name} again: its last run, on {day}, is {}", word.word())),
+            word => out.push(format!(
+                "Run {name} again: its last run, on {day}, is {}",
+                word.word()
+            )),
         }
     }
     let mut earlier: Vec<&str> = archive.runs.iter().map(|run| run.name.as_str()).collect();
@@ -206,7 +250,9 @@ pub(crate) fn recommendations(archive: &Archive, month: Month) -> Vec<String> {
         out.push("Run an experiment: none of this month is in the archive".to_owned());
     }
     if !archive.damaged.is_empty() || !archive.unreadable.is_empty() {
-        out.push("Find out why streams in the archive are damaged; they are named below".to_owned());
+        out.push(
+            "Find out why streams in the archive are damaged; they are named below".to_owned(),
+        );
     }
     if out.is_empty() {
         out.push("Repeat the experiments after the next change to what they hit".to_owned());
@@ -221,37 +267,74 @@ pub(crate) fn render(archive: &Archive, month: Month) -> String {
     let other: usize = now.other.values().sum();
     let other = match other {
         0 => "none".to_owned(),
-        _ => now.other.iter().map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", "),
+        _ => now
+            .other
+            .iter()
+            .map(|(word, n)| format!("{n} {word}"))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
     let one = |text: String| [text];
-    let mut out = format!("# Chaos Engineering Monthly Report\n\nMonth of UTC: {month}\n\n## Summary\n");
+    let mut out =
+        format!("# Chaos Engineering Monthly Report\n\nMonth of UTC: {month}\n\n## Summary\n");
     field(&mut out, "Total Experiments", &one(now.total.to_string()));
-    field(&mut out, "Successful Experiments", &one(now.successful.to_string()));
+    field(
+        &mut out,
+        "Successful Experiments",
+        &one(now.successful.to_string()),
+    );
     field(&mut out, "Failed Experiments", &one(now.failed.to_string()));
     field(&mut out, "Neither", &one(other));
     field(&mut out, "Success Rate", &one(now.rate_text()));
     out.push_str("\n## Key Metrics\n");
-    field(&mut out, "Average Recovery Time", &one(trend::recovery_figures(&now.recoveries)));
+    field(
+        &mut out,
+        "Average Recovery Time",
+        &one(trend::recovery_figures(&now.recoveries)),
+    );
     field(&mut out, "Issues Discovered", &one(now.issues.to_string()));
-    field(&mut out, "Improvements Implemented", &cap(improvements(&archive.runs, month), 20));
+    field(
+        &mut out,
+        "Improvements Implemented",
+        &cap(improvements(&archive.runs, month), 20),
+    );
     let _ = write!(out, "\n## Trends\n\nAgainst {}.\n\n", month.previous());
-    field(&mut out, "Recovery Time Trend", &one(trend::recovery(&then.recoveries, &now.recoveries)));
+    field(
+        &mut out,
+        "Recovery Time Trend",
+        &one(trend::recovery(&then.recoveries, &now.recoveries)),
+    );
     let issues = trend::issues((then.issues, then.total), (now.issues, now.total));
     field(&mut out, "Issue Discovery Trend", &one(issues));
-    field(&mut out, "Success Rate Trend", &one(trend::success(then.rate(), now.rate())));
+    field(
+        &mut out,
+        "Success Rate Trend",
+        &one(trend::success(then.rate(), now.rate())),
+    );
     out.push_str("\n## Recommendations\n");
     for recommendation in recommendations(archive, month) {
         let _ = writeln!(out, "- {}", escape(&recommendation));
     }
     experiments(&mut out, &runs);
     out.push_str("\n## Not in the figures\n");
-    field(&mut out, "Streams that could not be read", &archive.unreadable);
-    field(&mut out, "Damaged streams (what they hold counts)", &archive.damaged);
+    field(
+        &mut out,
+        "Streams that could not be read",
+        &archive.unreadable,
+    );
+    field(
+        &mut out,
+        "Damaged streams (what they hold counts)",
+        &archive.damaged,
+    );
     field(&mut out, "Streams without an experiment", &archive.without);
     out
 }
 
-#[allow(clippy::cast_precision_loss, reason = "no experiment lasts 2^52 milliseconds")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "no experiment lasts 2^52 milliseconds"
+)]
 fn experiments(out: &mut String, runs: &[&Run]) {
     out.push_str("\n## Experiments\n\n");
     if runs.is_empty() {
@@ -259,8 +342,13 @@ fn experiments(out: &mut String, runs: &[&Run]) {
         return;
     }
     let row = |run: &&Run| {
-        let slowest =
-            run.recoveries.iter().copied().fold(None, |most: Option<f64>, ms| Some(most.unwrap_or(0.0).max(ms)));
+        let slowest = run
+            .recoveries
+            .iter()
+            .copied()
+            .fold(None, |most: Option<f64>, ms| {
+                Some(most.unwrap_or(0.0).max(ms))
+            });
         [
             run.began.0.strftime("%Y-%m-%d %H:%M").to_string(),
             run.name.clone(),
@@ -272,7 +360,19 @@ fn experiments(out: &mut String, runs: &[&Run]) {
         ]
     };
     let rows: Vec<[String; 7]> = runs.iter().map(row).collect();
-    table(out, ["Began (UTC)", "Experiment", "Conclusion", "Lasted", "Slowest recovery", "Issues", "Stream"], &rows);
+    table(
+        out,
+        [
+            "Began (UTC)",
+            "Experiment",
+            "Conclusion",
+            "Lasted",
+            "Slowest recovery",
+            "Issues",
+            "Stream",
+        ],
+        &rows,
+    );
 }
 
 #[cfg(test)]
@@ -289,7 +389,10 @@ mod tests {
             conclusion,
             recoveries: vec![4000.0],
             issues: 1,
-            checks: checks.iter().map(|(check, status)| ((*check).to_owned(), *status)).collect(),
+            checks: checks
+                .iter()
+                .map(|(check, status)| ((*check).to_owned(), *status))
+                .collect(),
         }
     }
 
@@ -300,8 +403,14 @@ mod tests {
     #[test]
     fn no_experiments_have_no_success_rate() {
         let text = render(&Archive::default(), month());
-        assert!(text.contains("- **Success Rate**: not known: no experiments\n"), "{text}");
-        assert!(text.contains("- **Average Recovery Time**: not known"), "{text}");
+        assert!(
+            text.contains("- **Success Rate**: not known: no experiments\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("- **Average Recovery Time**: not known"),
+            "{text}"
+        );
         let runs = [run("2026-11-02", "a", Conclusion::Refused, &[])];
         let totals = Totals::of(&runs.iter().collect::<Vec<_>>());
         assert_eq!(totals.rate_text(), "not known: no experiment has an answer");
@@ -327,16 +436,25 @@ mod tests {
         let of = |runs: &[Run]| improvements(runs, month());
         let fail = run("2026-10-02", "a", Conclusion::Fail, &[("x", Fail)]);
         let pass = run("2026-11-02", "a", Pass, &[("x", Status::Pass)]);
-        assert_eq!(of(&[fail.clone(), pass.clone()]), ["a: x failed before and passes since 2026-11-02"]);
+        assert_eq!(
+            of(&[fail.clone(), pass.clone()]),
+            ["a: x failed before and passes since 2026-11-02"]
+        );
         assert!(of(std::slice::from_ref(&pass)).is_empty(), "never failed");
         let other = run("2026-11-02", "b", Pass, &[("x", Status::Pass)]);
         assert!(of(&[fail.clone(), other]).is_empty(), "another experiment");
         let again = run("2026-11-03", "a", Conclusion::Fail, &[("x", Fail)]);
         assert!(of(&[fail.clone(), pass, again]).is_empty(), "fails again");
         let unknown = run("2026-11-02", "a", Conclusion::Unknown, &[("x", Unknown)]);
-        assert!(of(&[fail.clone(), unknown]).is_empty(), "unknown is no improvement");
+        assert!(
+            of(&[fail.clone(), unknown]).is_empty(),
+            "unknown is no improvement"
+        );
         let early = run("2026-10-09", "a", Pass, &[("x", Status::Pass)]);
-        assert!(of(&[fail, early]).is_empty(), "already reported the month before");
+        assert!(
+            of(&[fail, early]).is_empty(),
+            "already reported the month before"
+        );
     }
 
     #[test]
@@ -347,11 +465,22 @@ mod tests {
             run("2026-11-03", "left", Conclusion::NotRestored, &[]),
             run("2026-11-04", "good", Conclusion::Pass, &[]),
         ];
-        let archive = Archive { runs, ..Archive::default() };
+        let archive = Archive {
+            runs,
+            ..Archive::default()
+        };
         let out = recommendations(&archive, month());
         assert!(out[0].contains("the fault of left"), "{out:?}");
-        assert!(out.iter().any(|text| text.starts_with("Resolve what failed in bad")), "{out:?}");
-        assert!(out.iter().any(|text| text == "Run old again: it did not run in 2026-11"), "{out:?}");
+        assert!(
+            out.iter()
+                .any(|text| text.starts_with("Resolve what failed in bad")),
+            "{out:?}"
+        );
+        assert!(
+            out.iter()
+                .any(|text| text == "Run old again: it did not run in 2026-11"),
+            "{out:?}"
+        );
         assert!(!out.iter().any(|text| text.contains("good")), "{out:?}");
     }
 }

@@ -21,7 +21,11 @@ use crate::{experiment, trend};
 const NOT_SAVED: &str = "not saved";
 
 /// Reports on the experiment in the stream.
-pub(crate) fn experiment(config: &Config, folder: &Path, format: Option<Format>) -> Result<Exit, Failure> {
+pub(crate) fn experiment(
+    config: &Config,
+    folder: &Path,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
     // Without a place for the report the stream still has to reach the next tool.
     let mut draft = Draft::create(folder);
     let (mut stream, copied) = match &mut draft {
@@ -38,12 +42,20 @@ pub(crate) fn experiment(config: &Config, folder: &Path, format: Option<Format>)
         copied?;
         let began = story.began().unwrap_or_else(Time::now);
         let stem = archive::stem(began, story.name().unwrap_or_default(), &stream.run);
-        archive::save(folder, &stem, draft, |stream| experiment::render(&story, &lessons, stream))
+        archive::save(folder, &stem, draft, |stream| {
+            experiment::render(&story, &lessons, stream)
+        })
     });
     let mut checks = parts(&story);
-    checks.push(saved_check(folder, saved.as_ref().map(|(report, _)| report.as_path())));
+    checks.push(saved_check(
+        folder,
+        saved.as_ref().map(|(report, _)| report.as_path()),
+    ));
     let (location, stored) = saved.map_or((NOT_SAVED.to_owned(), None), |(report, stored)| {
-        (report.display().to_string(), Some(stored.display().to_string()))
+        (
+            report.display().to_string(),
+            Some(stored.display().to_string()),
+        )
     });
     let data = Report {
         form: ReportForm::Experiment,
@@ -75,15 +87,32 @@ fn parts(story: &Story) -> Vec<Check> {
         0 => Check::unknown("report.experiment", "", "the stream holds no experiment")
             .hint("have chaos-inject run in the pipeline before this tool"),
         1 => Check::pass("report.experiment", "", "the stream holds the experiment"),
-        n => Check::new("report.experiment", "", Status::Warn, format!("{n} experiments; the report is on the last")),
+        n => Check::new(
+            "report.experiment",
+            "",
+            Status::Warn,
+            format!("{n} experiments; the report is on the last"),
+        ),
     };
     let verification = if story.verification.is_some() {
-        Check::pass("report.verification", "", "the stream holds a verification after the experiment")
+        Check::pass(
+            "report.verification",
+            "",
+            "the stream holds a verification after the experiment",
+        )
     } else if story.experiment.is_some() && !story.touched() {
-        Check::skipped("report.verification", "", "the experiment was refused and touched nothing")
+        Check::skipped(
+            "report.verification",
+            "",
+            "the experiment was refused and touched nothing",
+        )
     } else {
-        Check::unknown("report.verification", "", "the stream holds no verification after the experiment")
-            .hint("have chaos-verify in the pipeline between chaos-inject and this tool")
+        Check::unknown(
+            "report.verification",
+            "",
+            "the stream holds no verification after the experiment",
+        )
+        .hint("have chaos-verify in the pipeline between chaos-inject and this tool")
     };
     vec![whole, experiment, verification]
 }
@@ -93,28 +122,47 @@ fn saved_check(folder: &Path, saved: Result<&Path, &io::Error>) -> Check {
         Ok(path) => Check::pass("report.saved", path.display().to_string(), "saved"),
         Err(error) => {
             let hint = match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, or name another folder",
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room there, or name another folder"
+                }
                 _ => "make it a folder that this user may write to, or name another one",
             };
             let object = folder.display().to_string();
-            Check::unknown("report.saved", object, format!("cannot save the report: {error}"))
-                .hint(format!("{hint} with --archive; the stream on standard output is whole"))
+            Check::unknown(
+                "report.saved",
+                object,
+                format!("cannot save the report: {error}"),
+            )
+            .hint(format!(
+                "{hint} with --archive; the stream on standard output is whole"
+            ))
         }
     }
 }
 
 /// Reports on a month of the archive.
-pub(crate) fn monthly(folder: &Path, month: Month, format: Option<Format>) -> Result<Exit, Failure> {
+pub(crate) fn monthly(
+    folder: &Path,
+    month: Month,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
     let mut stream = Stream::open(tool!(), format)?;
     let mut checks = Vec::new();
     checks.extend(stream.upstream.check());
     let archive = Archive::read(folder, month);
     checks.push(archive_check(folder, archive.as_ref()));
-    let saved = archive.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string())).and_then(|archive| {
-        // The folder is made where it is missing, as it is for a report of an experiment.
-        drop(Draft::create(folder)?);
-        archive::replace(folder, &format!("monthly-{month}.md"), &monthly::render(archive, month))
-    });
+    let saved = archive
+        .as_ref()
+        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+        .and_then(|archive| {
+            // The folder is made where it is missing, as it is for a report of an experiment.
+            drop(Draft::create(folder)?);
+            archive::replace(
+                folder,
+                &format!("monthly-{month}.md"),
+                &monthly::render(archive, month),
+            )
+        });
     checks.push(saved_check(folder, saved.as_ref().map(PathBuf::as_path)));
     let archive = archive.unwrap_or_default();
     let runs = archive.of(month);
@@ -139,15 +187,32 @@ fn archive_check(folder: &Path, archive: Result<&Archive, &io::Error>) -> Check 
             .hint("name the folder with --archive or report.archive in chaos.toml"),
         Ok(archive) if !archive.unreadable.is_empty() => {
             let names = archive.unreadable.join("; ");
-            Check::unknown(id, object, format!("{} streams could not be read: {names}", archive.unreadable.len()))
+            Check::unknown(
+                id,
+                object,
+                format!(
+                    "{} streams could not be read: {names}",
+                    archive.unreadable.len()
+                ),
+            )
         }
         Ok(archive) if !archive.damaged.is_empty() => {
             let names = archive.damaged.join("; ");
-            Check::new(id, object, Status::Warn, format!("{} damaged streams: {names}", archive.damaged.len()))
+            Check::new(
+                id,
+                object,
+                Status::Warn,
+                format!("{} damaged streams: {names}", archive.damaged.len()),
+            )
         }
-        Ok(archive) => {
-            Check::pass(id, object, format!("{} experiments up to the end of the month", archive.runs.len()))
-        }
+        Ok(archive) => Check::pass(
+            id,
+            object,
+            format!(
+                "{} experiments up to the end of the month",
+                archive.runs.len()
+            ),
+        ),
     }
 }
 
@@ -157,8 +222,14 @@ fn month_findings(totals: &Totals, month: Month) -> Vec<String> {
     }
     let (good, answered) = totals.rate();
     vec![
-        format!("{} experiments in {month}: {good} of {answered} with an answer were successful", totals.total),
-        format!("Average recovery time: {}", trend::recovery_figures(&totals.recoveries)),
+        format!(
+            "{} experiments in {month}: {good} of {answered} with an answer were successful",
+            totals.total
+        ),
+        format!(
+            "Average recovery time: {}",
+            trend::recovery_figures(&totals.recoveries)
+        ),
         format!("Issues discovered: {}", totals.issues),
     ]
 }
@@ -168,11 +239,21 @@ fn month_findings(totals: &Totals, month: Month) -> Vec<String> {
 fn finish(stream: &mut Stream, data: Report) -> Exit {
     let verdict = Verdict::of(&data.checks);
     let summary = match data.location.as_str() {
-        NOT_SAVED => format!("{} is {}, and the report of it could not be saved", data.subject, data.status),
-        location => format!("{} is {}; the report is {location}", data.subject, data.status),
+        NOT_SAVED => format!(
+            "{} is {}, and the report of it could not be saved",
+            data.subject, data.status
+        ),
+        location => format!(
+            "{} is {}; the report is {location}",
+            data.subject, data.status
+        ),
     };
     if data.location == NOT_SAVED {
-        for check in data.checks.iter().filter(|check| check.id == "report.saved") {
+        for check in data
+            .checks
+            .iter()
+            .filter(|check| check.id == "report.saved")
+        {
             let object = check.object.clone().unwrap_or_default();
             stream.progress(&format!(
                 "{} in {object}\n  hint: {}",

@@ -2,8 +2,8 @@
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{
-    Backup, Baseline, Check, Data, Event, Experiment, Health, Notification, Outcome, Plan, Record, Status, Time,
-    Verification,
+    Backup, Baseline, Check, Data, Event, Experiment, Health, Notification, Outcome, Plan, Record,
+    Status, Time, Verification,
 };
 use chaos_common::stream::Upstream;
 
@@ -32,8 +32,10 @@ impl Story {
     pub(crate) fn of(upstream: &Upstream, run: &str) -> Story {
         let mut unreadable = Vec::new();
         let experiment: Option<Record<Experiment>> = latest(upstream, &mut unreadable);
-        let verification = latest(upstream, &mut unreadable)
-            .filter(|after: &Record<Verification>| experiment.as_ref().is_none_or(|e| after.time >= e.time));
+        let verification =
+            latest(upstream, &mut unreadable).filter(|after: &Record<Verification>| {
+                experiment.as_ref().is_none_or(|e| after.time >= e.time)
+            });
         Story {
             run: run.to_owned(),
             broken: upstream.broken.clone(),
@@ -54,7 +56,10 @@ impl Story {
     /// The experiment's name, from its record or its plan.
     pub(crate) fn name(&self) -> Option<&str> {
         let planned = self.plan.as_ref().map(|plan| plan.data.experiment.as_str());
-        self.experiment.as_ref().map(|record| record.data.experiment.as_str()).or(planned)
+        self.experiment
+            .as_ref()
+            .map(|record| record.data.experiment.as_str())
+            .or(planned)
     }
 
     /// When it began: the experiment, else the first record that there is.
@@ -66,13 +71,23 @@ impl Story {
             self.events.first().map(|record| record.time),
             self.verification.as_ref().map(|record| record.time),
         ];
-        self.experiment.as_ref().map(|record| record.data.started).or(first.into_iter().flatten().min())
+        self.experiment
+            .as_ref()
+            .map(|record| record.data.started)
+            .or(first.into_iter().flatten().min())
     }
 
     /// Every check in the stream, each behind the name of its kind.
     pub(crate) fn checks(&self) -> Vec<(&'static str, &Check)> {
-        fn of<'a, D: Data>(name: &'static str, record: Option<&'a Record<D>>) -> Vec<(&'static str, &'a Check)> {
-            record.iter().flat_map(|record| record.data.checks()).map(|check| (name, check)).collect()
+        fn of<'a, D: Data>(
+            name: &'static str,
+            record: Option<&'a Record<D>>,
+        ) -> Vec<(&'static str, &'a Check)> {
+            record
+                .iter()
+                .flat_map(|record| record.data.checks())
+                .map(|check| (name, check))
+                .collect()
         }
         let mut checks = of("health", self.health.as_ref());
         checks.extend(of("backup", self.backup.as_ref()));
@@ -80,7 +95,11 @@ impl Story {
         checks.extend(of("plan", self.plan.as_ref()));
         checks.extend(of("experiment", self.experiment.as_ref()));
         checks.extend(of("verification", self.verification.as_ref()));
-        checks.extend(self.notifications.iter().flat_map(|record| of("notification", Some(record))));
+        checks.extend(
+            self.notifications
+                .iter()
+                .flat_map(|record| of("notification", Some(record))),
+        );
         checks
     }
 
@@ -92,16 +111,28 @@ impl Story {
 
     /// Whether the experiment wrote anything to the cluster.
     pub(crate) fn touched(&self) -> bool {
-        self.experiment.as_ref().is_some_and(|record| record.data.outcome != Outcome::Refused)
+        self.experiment
+            .as_ref()
+            .is_some_and(|record| record.data.outcome != Outcome::Refused)
     }
 
     /// What went wrong: the issues that the experiment noted, and the failed checks that none of
     /// them tells of.
     pub(crate) fn issues(&self) -> Vec<String> {
-        let mut issues: Vec<String> = self.experiment.as_ref().map_or_else(Vec::new, |r| r.data.issues.clone());
-        let failed = self.judged().into_iter().filter(|check| check.status == Status::Fail);
+        let mut issues: Vec<String> = self
+            .experiment
+            .as_ref()
+            .map_or_else(Vec::new, |r| r.data.issues.clone());
+        let failed = self
+            .judged()
+            .into_iter()
+            .filter(|check| check.status == Status::Fail);
         let untold: Vec<String> = failed
-            .filter(|check| !issues.iter().any(|issue| issue.contains(check.message.as_str())))
+            .filter(|check| {
+                !issues
+                    .iter()
+                    .any(|issue| issue.contains(check.message.as_str()))
+            })
             .map(describe)
             .collect();
         issues.extend(untold);

@@ -10,14 +10,17 @@ const MOST_EVENTS: usize = 200;
 
 /// How each pod came back, phase by phase.
 pub(crate) fn recovery(out: &mut String, recoveries: &[PodRecovery]) {
-    let ms = |value: Option<f64>| value.map_or_else(|| "not seen".to_owned(), |ms| format!("{ms:.0}"));
+    let ms =
+        |value: Option<f64>| value.map_or_else(|| "not seen".to_owned(), |ms| format!("{ms:.0}"));
     let rows: Vec<[String; 11]> = recoveries
         .iter()
         .map(|pod| {
             let phases = &pod.phases;
             [
                 pod.deleted.name.clone(),
-                pod.replacement.as_ref().map_or_else(|| "none".to_owned(), |pod| pod.name.clone()),
+                pod.replacement
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |pod| pod.name.clone()),
                 ms(phases.out_of_endpoints_ms),
                 ms(phases.created_ms),
                 ms(phases.scheduled_ms),
@@ -53,7 +56,8 @@ pub(crate) fn recovery(out: &mut String, recoveries: &[PodRecovery]) {
 
 /// What callers saw.
 pub(crate) fn availability(out: &mut String, all: &[Availability]) {
-    let ms = |value: Option<f64>| value.map_or_else(|| "not known".to_owned(), |ms| format!("{ms:.1}"));
+    let ms =
+        |value: Option<f64>| value.map_or_else(|| "not known".to_owned(), |ms| format!("{ms:.1}"));
     let rows: Vec<[String; 9]> = all
         .iter()
         .map(|a| {
@@ -124,7 +128,14 @@ pub(crate) fn timeline(out: &mut String, story: &Story) {
     macro_rules! add {
         ($($record:expr),*) => { $( entries.extend($record.iter().map(entry)); )* };
     }
-    add!(story.health, story.backup, story.baseline, story.plan, story.experiment, story.verification);
+    add!(
+        story.health,
+        story.backup,
+        story.baseline,
+        story.plan,
+        story.experiment,
+        story.verification
+    );
     add!(story.notifications, story.events);
     entries.sort_by_key(|(time, ..)| *time);
     if entries.is_empty() {
@@ -132,13 +143,20 @@ pub(crate) fn timeline(out: &mut String, story: &Story) {
         return;
     }
     let row = |(time, tool, what): &(Time, String, String)| {
-        [time.0.strftime("%H:%M:%S%.3f").to_string(), tool.clone(), what.clone()]
+        [
+            time.0.strftime("%H:%M:%S%.3f").to_string(),
+            tool.clone(),
+            what.clone(),
+        ]
     };
     let more = entries.len().saturating_sub(MOST_EVENTS);
     let mut rows: Vec<[String; 3]> = entries.iter().map(row).collect();
     if more > 0 {
         let note = format!("{more} more, in the stream");
-        rows.splice(MOST_EVENTS / 2..MOST_EVENTS / 2 + more, [["…".to_owned(), String::new(), note]]);
+        rows.splice(
+            MOST_EVENTS / 2..MOST_EVENTS / 2 + more,
+            [["…".to_owned(), String::new(), note]],
+        );
     }
     table(out, ["Time (UTC)", "Tool", "What"], &rows);
 }
@@ -148,7 +166,11 @@ fn entry<D>(record: &Record<D>) -> (Time, String, String) {
         Some(verdict) => format!("{verdict}: {}", record.summary),
         None => record.summary.clone(),
     };
-    (record.time, record.tool.split(' ').next().unwrap_or_default().to_owned(), what)
+    (
+        record.time,
+        record.tool.split(' ').next().unwrap_or_default().to_owned(),
+        what,
+    )
 }
 
 /// Who was told, and whether it arrived.
@@ -173,6 +195,10 @@ pub(crate) fn notifications(out: &mut String, story: &Story) {
     if rows.is_empty() {
         out.push_str("The stream tells of no message that was sent.\n");
     } else {
-        table(out, ["Message", "Channel", "To", "Outcome", "Answer"], &rows);
+        table(
+            out,
+            ["Message", "Channel", "To", "Outcome", "Answer"],
+            &rows,
+        );
     }
 }

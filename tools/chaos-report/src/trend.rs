@@ -24,7 +24,10 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// The mean.
-#[allow(clippy::cast_precision_loss, reason = "a month has far fewer recoveries than 2^52")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a month has far fewer recoveries than 2^52"
+)]
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
@@ -36,8 +39,17 @@ pub(crate) fn recovery_figures(recoveries: &[f64]) -> String {
     };
     let slowest = recoveries.iter().copied().fold(0.0, f64::max);
     let n = recoveries.len();
-    let note = if n < FEW_RECOVERIES { "; so few say little" } else { "" };
-    format!("{} (median {}, slowest {}, {n} recoveries{note})", duration(mean), duration(median), duration(slowest))
+    let note = if n < FEW_RECOVERIES {
+        "; so few say little"
+    } else {
+        ""
+    };
+    format!(
+        "{} (median {}, slowest {}, {n} recoveries{note})",
+        duration(mean),
+        duration(median),
+        duration(slowest)
+    )
 }
 
 /// How the median recovery moved.
@@ -47,7 +59,13 @@ pub(crate) fn recovery(before: &[f64], now: &[f64]) -> String {
     }
     let (was, is) = (median(before).unwrap_or(0.0), median(now).unwrap_or(0.0));
     let word = moved(was, is, "slower", "faster");
-    format!("{word}: median {} of {} after {} of {}", duration(is), now.len(), duration(was), before.len())
+    format!(
+        "{word}: median {} of {} after {} of {}",
+        duration(is),
+        now.len(),
+        duration(was),
+        before.len()
+    )
 }
 
 /// How the number of issues for each experiment moved.
@@ -56,16 +74,27 @@ pub(crate) fn issues(before: (usize, usize), now: (usize, usize)) -> String {
         return not_enough("experiments", before.1, now.1, FEW_EXPERIMENTS);
     }
     let (was, is) = (ratio(before), ratio(now));
-    format!("{}: {is:.1} an experiment after {was:.1}", moved(was, is, "more", "fewer"))
+    format!(
+        "{}: {is:.1} an experiment after {was:.1}",
+        moved(was, is, "more", "fewer")
+    )
 }
 
 /// How the success rate moved; each pair is successes of experiments with an answer.
 pub(crate) fn success(before: (usize, usize), now: (usize, usize)) -> String {
     if before.1.min(now.1) < FEW_EXPERIMENTS {
-        return not_enough("experiments with an answer", before.1, now.1, FEW_EXPERIMENTS);
+        return not_enough(
+            "experiments with an answer",
+            before.1,
+            now.1,
+            FEW_EXPERIMENTS,
+        );
     }
     let (was, is) = (100.0 * ratio(before), 100.0 * ratio(now));
-    format!("{}: {is:.0} % after {was:.0} %", moved(was, is, "higher", "lower"))
+    format!(
+        "{}: {is:.0} % after {was:.0} %",
+        moved(was, is, "higher", "lower")
+    )
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of a month")]
@@ -84,7 +113,9 @@ fn moved(was: f64, is: f64, up: &'static str, down: &'static str) -> &'static st
 }
 
 fn not_enough(what: &str, before: usize, now: usize, needed: usize) -> String {
-    format!("not enough data: {now} {what} this month and {before} in the one before, of {needed} needed in each")
+    format!(
+        "not enough data: {now} {what} this month and {before} in the one before, of {needed} needed in each"
+    )
 }
 
 #[cfg(test)]
@@ -110,12 +141,24 @@ mod tests {
 
     #[test]
     fn trends_need_enough_on_both_sides() {
-        assert!(recovery(&[1.0; 4], &[1.0; 50]).starts_with("not enough data: 50 recoveries this month and 4"));
-        assert_eq!(recovery(&[1000.0; 5], &[2000.0; 6]), "slower: median 2.0 s of 6 after 1.0 s of 5");
-        assert_eq!(recovery(&[1000.0; 5], &[1050.0; 5]), "about the same: median 1.1 s of 5 after 1.0 s of 5");
+        assert!(
+            recovery(&[1.0; 4], &[1.0; 50])
+                .starts_with("not enough data: 50 recoveries this month and 4")
+        );
+        assert_eq!(
+            recovery(&[1000.0; 5], &[2000.0; 6]),
+            "slower: median 2.0 s of 6 after 1.0 s of 5"
+        );
+        assert_eq!(
+            recovery(&[1000.0; 5], &[1050.0; 5]),
+            "about the same: median 1.1 s of 5 after 1.0 s of 5"
+        );
         assert!(success((0, 0), (3, 3)).starts_with("not enough"));
         assert_eq!(success((1, 4), (4, 4)), "higher: 100 % after 25 %");
         assert_eq!(issues((6, 3), (3, 3)), "fewer: 1.0 an experiment after 2.0");
-        assert_eq!(issues((0, 3), (0, 3)), "about the same: 0.0 an experiment after 0.0");
+        assert_eq!(
+            issues((0, 3), (0, 3)),
+            "about the same: 0.0 an experiment after 0.0"
+        );
     }
 }

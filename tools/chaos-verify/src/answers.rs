@@ -33,8 +33,17 @@ pub(crate) struct Asked {
 /// Asks every data URL, all at the same time. The checks get `id`.
 pub(crate) async fn ask_all(site: &Site<'_>, id: &str) -> Vec<Asked> {
     let urls = site.urls(|service| service.data.iter().map(|data| data.path.as_str()).collect());
-    let expected = site.config.services.iter().flat_map(|service| &service.data);
-    join_all(urls.iter().zip(expected).map(|(url, expect)| ask(site, url, expect, id))).await
+    let expected = site
+        .config
+        .services
+        .iter()
+        .flat_map(|service| &service.data);
+    join_all(
+        urls.iter()
+            .zip(expected)
+            .map(|(url, expect)| ask(site, url, expect, id)),
+    )
+    .await
 }
 
 async fn ask(site: &Site<'_>, url: &Url, expect: &DataPath, id: &str) -> Asked {
@@ -43,7 +52,11 @@ async fn ask(site: &Site<'_>, url: &Url, expect: &DataPath, id: &str) -> Asked {
         Ok(answer) => {
             let items = read(answer.status, &answer.body, expect);
             let check = match &items {
-                Ok(Some(items)) => Check::pass(id, object, format!("answers {} with {items} items", answer.status)),
+                Ok(Some(items)) => Check::pass(
+                    id,
+                    object,
+                    format!("answers {} with {items} items", answer.status),
+                ),
                 Ok(None) => Check::pass(id, object, format!("answers {} with JSON", answer.status)),
                 Err((status, why)) => Check::new(id, object, *status, why),
             };
@@ -56,21 +69,33 @@ async fn ask(site: &Site<'_>, url: &Url, expect: &DataPath, id: &str) -> Asked {
             };
             (check, Some(answer))
         }
-        Err(Silence::Service(why)) => (Check::fail(id, object, format!("does not answer: {why}")), None),
+        Err(Silence::Service(why)) => (
+            Check::fail(id, object, format!("does not answer: {why}")),
+            None,
+        ),
         Err(Silence::Vantage(error)) => (error.check(id, object), None),
     };
-    Asked { check: check.from_vantage(&url.vantage), answer, expect: expect.clone() }
+    Asked {
+        check: check.from_vantage(&url.vantage),
+        answer,
+        expect: expect.clone(),
+    }
 }
 
 fn is_good(status: u16, expect: &DataPath) -> bool {
-    expect.status.map_or((200..300).contains(&status), |wanted| wanted == status)
+    expect
+        .status
+        .map_or((200..300).contains(&status), |wanted| wanted == status)
 }
 
 /// Is an answer data, and what is expected? Then the number of its items, where it is a list or an
 /// object whose only list is one.
 fn read(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, (Status, String)> {
     if !is_good(status, expect) {
-        let wanted = expect.status.map(|wanted| format!("; {wanted} is wanted")).unwrap_or_default();
+        let wanted = expect
+            .status
+            .map(|wanted| format!("; {wanted} is wanted"))
+            .unwrap_or_default();
         return Err((Status::Fail, format!("answers {status}{wanted}")));
     }
     // A refusal that is wanted need not be JSON.
@@ -79,21 +104,35 @@ fn read(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, (Sta
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| {
         if body.len() >= CUT {
-            (Status::Unknown, format!("answers {status} with more than {CUT} bytes, which is more than is read"))
+            (
+                Status::Unknown,
+                format!("answers {status} with more than {CUT} bytes, which is more than is read"),
+            )
         } else {
             (Status::Fail, format!("answers {status}, but not with JSON"))
         }
     })?;
     let found = items(&value).map(|items| items as u64);
-    if let Some(least) = expect.min_items.filter(|least| found.is_none_or(|found| found < *least)) {
+    if let Some(least) = expect
+        .min_items
+        .filter(|least| found.is_none_or(|found| found < *least))
+    {
         let found = found.map_or("no list".to_owned(), |found| format!("{found} items"));
-        return Err((Status::Fail, format!("answers {status} with {found}; at least {least} are wanted")));
+        return Err((
+            Status::Fail,
+            format!("answers {status} with {found}; at least {least} are wanted"),
+        ));
     }
     for (pointer, wanted) in &expect.json {
         let found = value.pointer(pointer);
         if !found.is_some_and(|found| same(found, wanted)) {
-            let found = found.map_or("nothing".to_owned(), |found| sample(&found.to_string(), VALUE));
-            return Err((Status::Fail, format!("answers {status}, but with {found} at {pointer}; {wanted} is wanted")));
+            let found = found.map_or("nothing".to_owned(), |found| {
+                sample(&found.to_string(), VALUE)
+            });
+            return Err((
+                Status::Fail,
+                format!("answers {status}, but with {found} at {pointer}; {wanted} is wanted"),
+            ));
         }
     }
     Ok(found)
@@ -101,7 +140,10 @@ fn read(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, (Sta
 
 /// Whether two values are the same; 3 is 3.0.
 fn same(one: &Value, other: &Value) -> bool {
-    one == other || one.as_f64().is_some_and(|number| other.as_f64() == Some(number))
+    one == other
+        || one
+            .as_f64()
+            .is_some_and(|number| other.as_f64() == Some(number))
 }
 
 fn items(value: &Value) -> Option<usize> {
@@ -109,7 +151,10 @@ fn items(value: &Value) -> Option<usize> {
         Value::Array(items) => Some(items.len()),
         Value::Object(fields) => {
             let mut lists = fields.values().filter_map(Value::as_array);
-            lists.next().filter(|_| lists.next().is_none()).map(Vec::len)
+            lists
+                .next()
+                .filter(|_| lists.next().is_none())
+                .map(Vec::len)
         }
         _ => None,
     }
@@ -120,25 +165,43 @@ fn items(value: &Value) -> Option<usize> {
 pub(crate) fn compare(before: Option<&ApiAnswer>, known: bool, asked: &Asked) -> Check {
     let mut check = asked.check.clone();
     let (Status::Pass, Some(now)) = (check.status, &asked.answer) else {
-        if check.status == Status::Fail && before.is_some_and(|before| !is_good(before.status, &asked.expect)) {
+        if check.status == Status::Fail
+            && before.is_some_and(|before| !is_good(before.status, &asked.expect))
+        {
             check.message.push_str("; did so before the experiment too");
         }
         return check;
     };
     let said = std::mem::take(&mut check.message);
     let (status, message) = match before {
-        None if known => (Status::Unknown, format!("{said}, and had no answer in the baseline")),
-        None => (Status::Unknown, format!("{said}, and there is no baseline to compare with")),
+        None if known => (
+            Status::Unknown,
+            format!("{said}, and had no answer in the baseline"),
+        ),
+        None => (
+            Status::Unknown,
+            format!("{said}, and there is no baseline to compare with"),
+        ),
         Some(before) => match (before.items, now.items) {
-            (Some(before), Some(now)) if now < before => {
-                (Status::Fail, format!("{said}, {} fewer than the {before} in the baseline", before - now))
+            (Some(before), Some(now)) if now < before => (
+                Status::Fail,
+                format!(
+                    "{said}, {} fewer than the {before} in the baseline",
+                    before - now
+                ),
+            ),
+            (Some(before), Some(now)) if now > before => {
+                (Status::Pass, format!("{said}, {} new", now - before))
             }
-            (Some(before), Some(now)) if now > before => (Status::Pass, format!("{said}, {} new", now - before)),
             (Some(_), Some(_)) => (Status::Pass, format!("{said}, as in the baseline")),
-            (Some(before), None) => {
-                (Status::Fail, format!("{said}, but with no list; the baseline has {before} items"))
-            }
-            (None, _) => (Status::Pass, format!("{said}; the baseline counted no items")),
+            (Some(before), None) => (
+                Status::Fail,
+                format!("{said}, but with no list; the baseline has {before} items"),
+            ),
+            (None, _) => (
+                Status::Pass,
+                format!("{said}; the baseline counted no items"),
+            ),
         },
     };
     (check.status, check.message) = (status, message);
@@ -160,12 +223,22 @@ mod tests {
             Ok(_) => Check::pass("x", "url", "answers"),
             Err((status, why)) => Check::new("x", "url", *status, why),
         };
-        Asked { check, answer: Some(answer(status, items.ok().flatten())), expect }
+        Asked {
+            check,
+            answer: Some(answer(status, items.ok().flatten())),
+            expect,
+        }
     }
 
     fn answer(status: u16, items: Option<u64>) -> ApiAnswer {
         let (service, path, vantage) = ("s".to_owned(), "/".to_owned(), "direct".to_owned());
-        ApiAnswer { service, path, vantage, status, items }
+        ApiAnswer {
+            service,
+            path,
+            vantage,
+            status,
+            items,
+        }
     }
 
     #[test]
@@ -182,15 +255,28 @@ mod tests {
         let body = r#"{"products":[{"name":"Widget","price":3.0}],"token":"hunter2"}"#;
         let of = |more: serde_json::Value, status: u16, body: &str| {
             let mut path = serde_json::json!({ "path": "/" });
-            path.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-            read(status, body.as_bytes(), &expect(path)).map_err(|(status, why)| (status.word(), why))
+            path.as_object_mut()
+                .expect("an object")
+                .extend(more.as_object().expect("an object").clone());
+            read(status, body.as_bytes(), &expect(path))
+                .map_err(|(status, why)| (status.word(), why))
         };
         assert_eq!(
-            of(serde_json::json!({ "json": { "/products/0/name": "Widget", "/products/0/price": 3 } }), 200, body),
+            of(
+                serde_json::json!({ "json": { "/products/0/name": "Widget", "/products/0/price": 3 } }),
+                200,
+                body
+            ),
             Ok(Some(1))
         );
-        assert_eq!(of(serde_json::json!({ "status": 404 }), 404, "no such page"), Ok(None));
-        assert_eq!(of(serde_json::json!({ "min_items": 1 }), 200, body), Ok(Some(1)));
+        assert_eq!(
+            of(serde_json::json!({ "status": 404 }), 404, "no such page"),
+            Ok(None)
+        );
+        assert_eq!(
+            of(serde_json::json!({ "min_items": 1 }), 200, body),
+            Ok(Some(1))
+        );
         for (more, status, body, words) in [
             (
                 serde_json::json!({ "json": { "/products/0/name": "Gadget" } }),
@@ -198,15 +284,43 @@ mod tests {
                 body,
                 "with \"Widget\" at /products/0/name; \"Gadget\" is wanted",
             ),
-            (serde_json::json!({ "json": { "/products/1/name": "x" } }), 200, body, "with nothing at /products/1/name"),
+            (
+                serde_json::json!({ "json": { "/products/1/name": "x" } }),
+                200,
+                body,
+                "with nothing at /products/1/name",
+            ),
             (serde_json::json!({ "json": { "": 1 } }), 200, body, "***"),
-            (serde_json::json!({ "min_items": 2 }), 200, body, "with 1 items; at least 2"),
-            (serde_json::json!({ "min_items": 1 }), 200, "7", "with no list"),
-            (serde_json::json!({ "status": 201 }), 200, body, "answers 200; 201 is wanted"),
-            (serde_json::json!({ "status": 404 }), 200, body, "404 is wanted"),
+            (
+                serde_json::json!({ "min_items": 2 }),
+                200,
+                body,
+                "with 1 items; at least 2",
+            ),
+            (
+                serde_json::json!({ "min_items": 1 }),
+                200,
+                "7",
+                "with no list",
+            ),
+            (
+                serde_json::json!({ "status": 201 }),
+                200,
+                body,
+                "answers 200; 201 is wanted",
+            ),
+            (
+                serde_json::json!({ "status": 404 }),
+                200,
+                body,
+                "404 is wanted",
+            ),
         ] {
             let (word, why) = of(more.clone(), status, body).expect_err("not as expected");
-            assert!(word == "fail" && why.contains(words) && !why.contains("hunter2"), "{more}: {why}");
+            assert!(
+                word == "fail" && why.contains(words) && !why.contains("hunter2"),
+                "{more}: {why}"
+            );
         }
     }
 
@@ -233,15 +347,28 @@ mod tests {
 
     #[test]
     fn a_good_answer_with_nothing_to_compare_is_unknown_and_a_bad_one_fails() {
-        assert_eq!(compare(None, false, &asked(200, "[1]")).status, Status::Unknown);
-        assert_eq!(compare(None, true, &asked(200, "[1]")).status, Status::Unknown);
-        assert_eq!(compare(None, false, &asked(500, "[1]")).status, Status::Fail);
+        assert_eq!(
+            compare(None, false, &asked(200, "[1]")).status,
+            Status::Unknown
+        );
+        assert_eq!(
+            compare(None, true, &asked(200, "[1]")).status,
+            Status::Unknown
+        );
+        assert_eq!(
+            compare(None, false, &asked(500, "[1]")).status,
+            Status::Fail
+        );
     }
 
     #[test]
     fn what_was_bad_before_fails_and_says_so() {
         let check = compare(Some(&answer(500, None)), true, &asked(500, ""));
         assert_eq!(check.status, Status::Fail);
-        assert!(check.message.contains("before the experiment too"), "{}", check.message);
+        assert!(
+            check.message.contains("before the experiment too"),
+            "{}",
+            check.message
+        );
     }
 }

@@ -32,24 +32,48 @@ pub(crate) async fn take(site: &Site<'_>, run: &str, profile: Option<&LoadProfil
         read_database(site, None),
         answers::ask_all(site, "baseline.answer"),
     );
-    baseline.checks.extend(match (&site.config.database, &reading) {
-        (Some(database), Some(reading)) => database::baseline(database, reading),
-        _ => vec![Check::skipped("baseline.database", "", "no database is configured")],
-    });
+    baseline
+        .checks
+        .extend(match (&site.config.database, &reading) {
+            (Some(database), Some(reading)) => database::baseline(database, reading),
+            _ => vec![Check::skipped(
+                "baseline.database",
+                "",
+                "no database is configured",
+            )],
+        });
     baseline.database = reading.and_then(Result::ok).map(|reading| reading.state);
     baseline.checks.extend(configuration::baseline(&kinds));
-    baseline.configuration = kinds.into_iter().filter_map(|kind| kind.digests.ok()).flatten().collect();
-    baseline.checks.extend(asked.iter().map(|asked| asked.check.clone()));
+    baseline.configuration = kinds
+        .into_iter()
+        .filter_map(|kind| kind.digests.ok())
+        .flatten()
+        .collect();
+    baseline
+        .checks
+        .extend(asked.iter().map(|asked| asked.check.clone()));
     if asked.is_empty() {
-        baseline.checks.push(Check::skipped("baseline.answer", "", "no service is configured with data paths"));
+        baseline.checks.push(Check::skipped(
+            "baseline.answer",
+            "",
+            "no service is configured with data paths",
+        ));
     }
     baseline.answers = asked.into_iter().filter_map(|asked| asked.answer).collect();
     // Times are taken last and alone, so that nothing else of ours is in them.
     if let Some(profile) = profile {
-        let ((timings, checks), usage) =
-            usage::during(site, profile, speed::measure(site, profile, run, "baseline.load")).await;
+        let ((timings, checks), usage) = usage::during(
+            site,
+            profile,
+            speed::measure(site, profile, run, "baseline.load"),
+        )
+        .await;
         baseline.checks.extend(checks);
-        baseline.checks.extend(timings.iter().map(|timing| speed::baseline(timing, &site.config.performance)));
+        baseline.checks.extend(
+            timings
+                .iter()
+                .map(|timing| speed::baseline(timing, &site.config.performance)),
+        );
         if !timings.is_empty() {
             baseline.checks.push(usage::baseline(&usage));
             baseline.usage = usage.unwrap_or_default();
@@ -58,11 +82,20 @@ pub(crate) async fn take(site: &Site<'_>, run: &str, profile: Option<&LoadProfil
         return baseline;
     }
     let measured = timing::measure_all(site).await;
-    baseline.checks.extend(measured.iter().map(timing::baseline));
+    baseline
+        .checks
+        .extend(measured.iter().map(timing::baseline));
     if measured.is_empty() {
-        baseline.checks.push(Check::skipped("baseline.timing", "", "no service is configured with timed paths"));
+        baseline.checks.push(Check::skipped(
+            "baseline.timing",
+            "",
+            "no service is configured with timed paths",
+        ));
     }
-    baseline.timings = measured.into_iter().map(|measured| measured.timing).collect();
+    baseline.timings = measured
+        .into_iter()
+        .map(|measured| measured.timing)
+        .collect();
     baseline
 }
 
@@ -86,17 +119,29 @@ async fn look(site: &Site<'_>) -> (ClusterRef, Result<(), Box<Check>>) {
             let server = site.cluster.server.clone();
             let id = format!("server:{server}");
             let check = error.check("cluster.reachable", server.clone());
-            return (ClusterRef { id, context: site.cluster.context.clone(), server }, Err(Box::new(check)));
+            return (
+                ClusterRef {
+                    id,
+                    context: site.cluster.context.clone(),
+                    server,
+                },
+                Err(Box::new(check)),
+            );
         }
     };
     let namespaces: Api<Namespace> = Api::all(site.cluster.client.clone());
     let what = format!("read namespace {}", site.namespace);
-    let found = site.cluster.read(what, || namespaces.get_metadata(site.namespace)).await;
+    let found = site
+        .cluster
+        .read(what, || namespaces.get_metadata(site.namespace))
+        .await;
     let visible = match found {
         Err(error) if error.kind == ReadErrorKind::NotFound => {
             let object = format!("namespace/{}", site.namespace);
             let check = Check::unknown("namespace.exists", object, "there is no such namespace");
-            Err(Box::new(check.hint("kubectl get namespaces lists them; name one with --namespace")))
+            Err(Box::new(check.hint(
+                "kubectl get namespaces lists them; name one with --namespace",
+            )))
         }
         // Forbidden, for one: what is in the namespace may be readable all the same.
         _ => Ok(()),

@@ -21,7 +21,10 @@ pub(crate) struct Before {
 impl Before {
     /// Picks the records from the stream.
     pub(crate) fn of(upstream: &Upstream) -> Before {
-        let mut before = Before { experiments: upstream.all::<Experiment>(), ..Before::default() };
+        let mut before = Before {
+            experiments: upstream.all::<Experiment>(),
+            ..Before::default()
+        };
         let start = before.start();
         match pick::<Health>(upstream, start) {
             Ok(record) => before.health = Some(record),
@@ -35,13 +38,22 @@ impl Before {
         before
     }
 
-    /// `stream.clock`: a record of before that is later than now. What follows from its time can't be
-    /// trusted, such as from when on errors in logs count.
+    /// `stream.clock`: a record of before that is later than now. What follows from its time can't
+    /// be trusted, such as from when on errors in logs count.
     fn clock(&self, now: Time) -> Option<Check> {
         let health = self.health.iter().map(|record| (Health::KIND, record.time));
-        let baseline = self.baseline.iter().map(|record| (Baseline::KIND, record.time));
-        let experiments = self.experiments.iter().map(|record| (Experiment::KIND, record.time.max(record.data.ended)));
-        let (kind, time) = health.chain(baseline).chain(experiments).max_by_key(|(_, time)| *time)?;
+        let baseline = self
+            .baseline
+            .iter()
+            .map(|record| (Baseline::KIND, record.time));
+        let experiments = self
+            .experiments
+            .iter()
+            .map(|record| (Experiment::KIND, record.time.max(record.data.ended)));
+        let (kind, time) = health
+            .chain(baseline)
+            .chain(experiments)
+            .max_by_key(|(_, time)| *time)?;
         let ahead = time.since_ms(now);
         (ahead > CLOCKS_MS).then(|| {
             let message =
@@ -54,25 +66,39 @@ impl Before {
 
     /// When the first experiment began.
     fn start(&self) -> Option<Time> {
-        self.experiments.iter().map(|record| record.data.started).min()
+        self.experiments
+            .iter()
+            .map(|record| record.data.started)
+            .min()
     }
 
     /// The time from which on errors in logs count: the start of the experiment, else the baseline.
     pub(crate) fn since(&self) -> Option<Time> {
-        self.start().or(self.baseline.as_ref().map(|record| record.time))
+        self.start()
+            .or(self.baseline.as_ref().map(|record| record.time))
     }
 
     /// The same without the records of another cluster or namespace, and a check for each of those.
     pub(crate) fn of_place(mut self, cluster: &ClusterRef, namespace: &str) -> Before {
         if let Some(record) = &self.health {
-            let elsewhere = elsewhere::<Health>(&record.data.cluster, &record.data.namespace, cluster, namespace);
+            let elsewhere = elsewhere::<Health>(
+                &record.data.cluster,
+                &record.data.namespace,
+                cluster,
+                namespace,
+            );
             if elsewhere.is_some() {
                 self.health = None;
             }
             self.missing.extend(elsewhere);
         }
         if let Some(record) = &self.baseline {
-            let elsewhere = elsewhere::<Baseline>(&record.data.cluster, &record.data.namespace, cluster, namespace);
+            let elsewhere = elsewhere::<Baseline>(
+                &record.data.cluster,
+                &record.data.namespace,
+                cluster,
+                namespace,
+            );
             if elsewhere.is_some() {
                 self.baseline = None;
             }
@@ -90,24 +116,42 @@ fn pick<D: Data>(upstream: &Upstream, start: Option<Time>) -> Result<Record<D>, 
         return Err(Box::new(Check::unknown(&id, "", message).hint(HINT)));
     }
     // Tells of a version that this tool can't read.
-    upstream.latest::<D>().map_err(|why| Box::new(Check::unknown(&id, "standard input", why)))?;
+    upstream
+        .latest::<D>()
+        .map_err(|why| Box::new(Check::unknown(&id, "standard input", why)))?;
     let early = |record: &Record<D>| start.is_none_or(|start| record.time <= start);
     upstream.all::<D>().into_iter().rfind(early).ok_or_else(|| {
-        let which = if start.is_some() { " from before the experiment" } else { "" };
+        let which = if start.is_some() {
+            " from before the experiment"
+        } else {
+            ""
+        };
         let message = format!("the stream holds no {schema} record{which}");
         Box::new(Check::unknown(&id, "standard input", message).hint(HINT))
     })
 }
 
-fn elsewhere<D: Data>(was: &ClusterRef, was_namespace: &str, is: &ClusterRef, namespace: &str) -> Option<Check> {
+fn elsewhere<D: Data>(
+    was: &ClusterRef,
+    was_namespace: &str,
+    is: &ClusterRef,
+    namespace: &str,
+) -> Option<Check> {
     let why = if was.id != is.id {
-        format!("is of the cluster {} ({}), and this one is {} ({})", was.id, was.server, is.id, is.server)
+        format!(
+            "is of the cluster {} ({}), and this one is {} ({})",
+            was.id, was.server, is.id, is.server
+        )
     } else if was_namespace != namespace {
         format!("is of namespace {was_namespace}, and this one is {namespace}")
     } else {
         return None;
     };
-    let check = Check::unknown(&id::<D>(), "standard input", format!("the {} record {why}", D::KIND.schema()));
+    let check = Check::unknown(
+        &id::<D>(),
+        "standard input",
+        format!("the {} record {why}", D::KIND.schema()),
+    );
     Some(check.hint("look at the same cluster and namespace as before the experiment"))
 }
 
@@ -122,7 +166,11 @@ pub(crate) mod tests {
 
     /// A cluster with an id.
     pub(crate) fn cluster(id: &str) -> ClusterRef {
-        ClusterRef { id: id.to_owned(), context: None, server: "https://there".to_owned() }
+        ClusterRef {
+            id: id.to_owned(),
+            context: None,
+            server: "https://there".to_owned(),
+        }
     }
 
     /// A baseline that holds nothing.
@@ -142,7 +190,13 @@ pub(crate) mod tests {
     /// A health record that holds nothing.
     pub(crate) fn health() -> Health {
         let (cluster, namespace) = (cluster("a"), "shop".to_owned());
-        Health { cluster, namespace, checks: Vec::new(), state: SystemState::default(), also: Vec::new() }
+        Health {
+            cluster,
+            namespace,
+            checks: Vec::new(),
+            state: SystemState::default(),
+            also: Vec::new(),
+        }
     }
 
     fn record<D: Data>(data: D) -> Record<D> {
@@ -159,7 +213,11 @@ pub(crate) mod tests {
     }
 
     fn complete() -> Before {
-        Before { health: Some(record(health())), baseline: Some(record(baseline())), ..Before::default() }
+        Before {
+            health: Some(record(health())),
+            baseline: Some(record(baseline())),
+            ..Before::default()
+        }
     }
 
     #[test]
@@ -171,9 +229,16 @@ pub(crate) mod tests {
 
     #[test]
     fn records_of_another_cluster_or_namespace_are_not_compared() {
-        for before in [complete().of_place(&cluster("b"), "shop"), complete().of_place(&cluster("a"), "other")] {
+        for before in [
+            complete().of_place(&cluster("b"), "shop"),
+            complete().of_place(&cluster("a"), "other"),
+        ] {
             assert!(before.health.is_none() && before.baseline.is_none());
-            let ids: Vec<_> = before.missing.iter().map(|check| check.id.as_str()).collect();
+            let ids: Vec<_> = before
+                .missing
+                .iter()
+                .map(|check| check.id.as_str())
+                .collect();
             assert_eq!(ids, ["stream.health", "stream.baseline"]);
         }
     }
@@ -183,7 +248,10 @@ pub(crate) mod tests {
         let now = |ms: i64| Time(jiff::Timestamp::now() + jiff::SignedDuration::from_millis(ms));
         assert_eq!(complete().clock(now(0)), None);
         let check = complete().clock(now(-60_000)).expect("it is told");
-        assert!(check.status == chaos_common::record::Status::Unknown && check.message.contains("from the future"));
+        assert!(
+            check.status == chaos_common::record::Status::Unknown
+                && check.message.contains("from the future")
+        );
     }
 
     #[test]

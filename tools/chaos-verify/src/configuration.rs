@@ -1,8 +1,8 @@
 //! ConfigMaps and Secrets of the namespace by digest: what changed, without a value being kept.
 //!
 //! Everything in the namespace counts, also `kube-root-ca.crt`, tokens and Helm's releases: none of
-//! them changes by itself while an experiment runs, and one that is gone matters. Only what the chaos
-//! tools keep there for themselves is left out (names that begin with `chaos-runbook`).
+//! them changes by itself while an experiment runs, and one that is gone matters. Only what the
+//! chaos tools keep there for themselves is left out (names that begin with `chaos-runbook`).
 //!
 //! A digest is keyed with the run's id, so it can't be looked up in a table or compared between
 //! runs. Who holds the stream can still try guesses against it: a weak password in a Secret that
@@ -43,12 +43,26 @@ pub(crate) async fn read(site: &Site<'_>, run: &str) -> [Kind; 2] {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let (maps, secrets) = futures::join!(
-        site.cluster.list(&maps, &all, format!("list configmaps in namespace {namespace}")),
-        site.cluster.list(&secrets, &all, format!("list secrets in namespace {namespace}")),
+        site.cluster.list(
+            &maps,
+            &all,
+            format!("list configmaps in namespace {namespace}")
+        ),
+        site.cluster.list(
+            &secrets,
+            &all,
+            format!("list secrets in namespace {namespace}")
+        ),
     );
     [
-        Kind { name: "ConfigMap", digests: maps.map(|maps| sorted(maps.iter().map(|map| of_config_map(map, run)))) },
-        Kind { name: "Secret", digests: secrets.map(|all| sorted(all.iter().map(|secret| of_secret(secret, run)))) },
+        Kind {
+            name: "ConfigMap",
+            digests: maps.map(|maps| sorted(maps.iter().map(|map| of_config_map(map, run)))),
+        },
+        Kind {
+            name: "Secret",
+            digests: secrets.map(|all| sorted(all.iter().map(|secret| of_secret(secret, run)))),
+        },
     ]
 }
 
@@ -59,15 +73,37 @@ fn sorted(digests: impl Iterator<Item = ObjectDigest>) -> Vec<ObjectDigest> {
 }
 
 fn of_config_map(map: &ConfigMap, run: &str) -> ObjectDigest {
-    let text = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
-    let binary = map.binary_data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
+    let text = map
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value.as_bytes()));
+    let binary = map
+        .binary_data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value.0.as_slice()));
     // The two maps share their keys, so joined they stay unambiguous.
-    digest("ConfigMap", map.metadata.name.as_deref(), run, text.chain(binary).collect())
+    digest(
+        "ConfigMap",
+        map.metadata.name.as_deref(),
+        run,
+        text.chain(binary).collect(),
+    )
 }
 
 fn of_secret(secret: &Secret, run: &str) -> ObjectDigest {
-    let data = secret.data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
-    digest("Secret", secret.metadata.name.as_deref(), run, data.collect())
+    let data = secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value.0.as_slice()));
+    digest(
+        "Secret",
+        secret.metadata.name.as_deref(),
+        run,
+        data.collect(),
+    )
 }
 
 fn digest(kind: &str, name: Option<&str>, run: &str, data: BTreeMap<&str, &[u8]>) -> ObjectDigest {
@@ -83,18 +119,29 @@ fn digest(kind: &str, name: Option<&str>, run: &str, data: BTreeMap<&str, &[u8]>
         part(key.as_bytes());
         part(value);
     }
-    let digest = hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // A String takes everything.
-        text
-    });
-    ObjectDigest { kind: kind.to_owned(), name: name.unwrap_or_default().to_owned(), digest }
+    let digest = hash
+        .finalize()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // A String takes everything.
+            text
+        });
+    ObjectDigest {
+        kind: kind.to_owned(),
+        name: name.unwrap_or_default().to_owned(),
+        digest,
+    }
 }
 
 /// `baseline.configuration`: could each kind be read?
 pub(crate) fn baseline(kinds: &[Kind]) -> Vec<Check> {
     const ID: &str = "baseline.configuration";
     let judge = |kind: &Kind| match &kind.digests {
-        Ok(digests) => Check::pass(ID, kind.object(), format!("{} read, kept by digest", digests.len())),
+        Ok(digests) => Check::pass(
+            ID,
+            kind.object(),
+            format!("{} read, kept by digest", digests.len()),
+        ),
         Err(error) => error.check(ID, kind.object()),
     };
     kinds.iter().map(judge).collect()
@@ -119,10 +166,18 @@ pub(crate) fn compare(before: Option<&Baseline>, kinds: &[Kind]) -> Vec<Check> {
                 checks.push(Check::unknown(ID, kind.object(), message));
             }
             Some(before) if !was_read(before, kind) => {
-                checks.push(Check::unknown(ID, kind.object(), "the baseline could not read them"));
+                checks.push(Check::unknown(
+                    ID,
+                    kind.object(),
+                    "the baseline could not read them",
+                ));
             }
             Some(before) => {
-                let before: Vec<_> = before.configuration.iter().filter(|one| one.kind == kind.name).collect();
+                let before: Vec<_> = before
+                    .configuration
+                    .iter()
+                    .filter(|one| one.kind == kind.name)
+                    .collect();
                 checks.extend(compare_kind(ID, &kind.object(), &before, now));
             }
         }
@@ -148,17 +203,36 @@ fn compare_kind(id: &str, all: &str, before: &[&ObjectDigest], now: &[ObjectDige
         match now.iter().find(|is| is.name == was.name) {
             None => checks.push(Check::fail(id, object(was), "is gone since the baseline")),
             Some(is) if is.digest != was.digest => {
-                checks.push(Check::fail(id, object(was), "holds something else than in the baseline"));
+                checks.push(Check::fail(
+                    id,
+                    object(was),
+                    "holds something else than in the baseline",
+                ));
             }
             Some(_) => same += 1,
         }
     }
-    for is in now.iter().filter(|is| !before.iter().any(|was| was.name == is.name)) {
-        checks.push(Check::new(id, object(is), Status::Warn, "is new since the baseline"));
+    for is in now
+        .iter()
+        .filter(|is| !before.iter().any(|was| was.name == is.name))
+    {
+        checks.push(Check::new(
+            id,
+            object(is),
+            Status::Warn,
+            "is new since the baseline",
+        ));
     }
     if same > 0 || checks.is_empty() {
         let of = before.len();
-        checks.insert(0, Check::pass(id, all, format!("{same} of {of} hold what they held in the baseline")));
+        checks.insert(
+            0,
+            Check::pass(
+                id,
+                all,
+                format!("{same} of {of} hold what they held in the baseline"),
+            ),
+        );
     }
     checks
 }
@@ -168,7 +242,10 @@ mod tests {
     use super::*;
 
     fn hash(run: &str, data: &[(&str, &str)]) -> String {
-        let data = data.iter().map(|(key, value)| (*key, value.as_bytes())).collect();
+        let data = data
+            .iter()
+            .map(|(key, value)| (*key, value.as_bytes()))
+            .collect();
         digest("ConfigMap", Some("a"), run, data).digest
     }
 
@@ -193,24 +270,43 @@ mod tests {
     fn binary_and_text_data_both_count() {
         let map = |json| serde_json::from_value::<ConfigMap>(json).expect("a ConfigMap");
         let text = of_config_map(&map(serde_json::json!({ "data": { "a": "x" } })), "r").digest;
-        let binary = of_config_map(&map(serde_json::json!({ "binaryData": { "a": "eQ==" } })), "r").digest;
+        let binary = of_config_map(
+            &map(serde_json::json!({ "binaryData": { "a": "eQ==" } })),
+            "r",
+        )
+        .digest;
         let empty = of_config_map(&map(serde_json::json!({})), "r").digest;
         assert!(text != binary && binary != empty && text != empty);
     }
 
     fn object(name: &str, digest: &str) -> ObjectDigest {
-        ObjectDigest { kind: "ConfigMap".to_owned(), name: name.to_owned(), digest: digest.to_owned() }
+        ObjectDigest {
+            kind: "ConfigMap".to_owned(),
+            name: name.to_owned(),
+            digest: digest.to_owned(),
+        }
     }
 
     fn compared(before: &[ObjectDigest], now: &[ObjectDigest]) -> Vec<(Status, String)> {
         let checks = compare_kind("x", "configmaps", &before.iter().collect::<Vec<_>>(), now);
-        checks.into_iter().map(|check| (check.status, check.object.unwrap_or_default())).collect()
+        checks
+            .into_iter()
+            .map(|check| (check.status, check.object.unwrap_or_default()))
+            .collect()
     }
 
     #[test]
     fn changed_and_missing_fail_and_new_warns_each_by_name() {
-        let before = [object("same", "1"), object("changed", "2"), object("gone", "3")];
-        let now = [object("same", "1"), object("changed", "x"), object("new", "4")];
+        let before = [
+            object("same", "1"),
+            object("changed", "2"),
+            object("gone", "3"),
+        ];
+        let now = [
+            object("same", "1"),
+            object("changed", "x"),
+            object("new", "4"),
+        ];
         assert_eq!(
             compared(&before, &now),
             [
@@ -224,12 +320,18 @@ mod tests {
 
     #[test]
     fn nothing_before_and_nothing_now_is_as_it_was() {
-        assert_eq!(compared(&[], &[]), [(Status::Pass, "configmaps".to_owned())]);
+        assert_eq!(
+            compared(&[], &[]),
+            [(Status::Pass, "configmaps".to_owned())]
+        );
     }
 
     #[test]
     fn without_a_baseline_or_with_one_that_was_blind_nothing_is_known() {
-        let kinds = [Kind { name: "ConfigMap", digests: Ok(vec![object("a", "1")]) }];
+        let kinds = [Kind {
+            name: "ConfigMap",
+            digests: Ok(vec![object("a", "1")]),
+        }];
         assert_eq!(compare(None, &kinds)[0].status, Status::Unknown);
         let mut before = crate::before::tests::baseline();
         assert_eq!(compare(Some(&before), &kinds)[0].status, Status::Unknown);

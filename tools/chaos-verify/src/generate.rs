@@ -48,14 +48,21 @@ fn rate(text: &str) -> Result<Rate, String> {
     if text == "max" {
         return Ok(Rate::Max);
     }
-    let rate = text.parse().ok().filter(|rate| (0.001..=1e6).contains(rate));
-    rate.map(Rate::PerSecond).ok_or_else(|| format!("{text:?} is neither \"max\" nor a number from 0.001 to 1000000"))
+    let rate = text
+        .parse()
+        .ok()
+        .filter(|rate| (0.001..=1e6).contains(rate));
+    rate.map(Rate::PerSecond)
+        .ok_or_else(|| format!("{text:?} is neither \"max\" nor a number from 0.001 to 1000000"))
 }
 
 /// Makes the load and tells what it showed.
 pub(crate) async fn run(args: &LoadArgs, common: &Common) -> Result<Exit, Failure> {
     if args.urls.len() > MOST_URLS {
-        return Err(Failure::usage(format!("{} URLs are too many at a time: at most {MOST_URLS}", args.urls.len())));
+        return Err(Failure::usage(format!(
+            "{} URLs are too many at a time: at most {MOST_URLS}",
+            args.urls.len()
+        )));
     }
     let targets: Result<_, _> = args.urls.iter().map(|url| Target::new(url)).collect();
     let plan = Plan {
@@ -76,12 +83,19 @@ pub(crate) async fn run(args: &LoadArgs, common: &Common) -> Result<Exit, Failur
         .iter()
         .zip(&loaded)
         .map(|(url, loaded)| {
-            let label = Label { service: url, path: "", vantage: "direct", profile: None };
+            let label = Label {
+                service: url,
+                path: "",
+                vantage: "direct",
+                profile: None,
+            };
             figures::timing(label, &plan, started, loaded)
         })
         .collect();
-    let mut checks: Vec<_> =
-        timings.iter().map(|timing| check("load.url", &timing.service, timing, max_error_points)).collect();
+    let mut checks: Vec<_> = timings
+        .iter()
+        .map(|timing| check("load.url", &timing.service, timing, max_error_points))
+        .collect();
     checks.extend(stream.upstream.check());
     let data = Load { checks, timings };
     let verdict = Verdict::of(&data.checks);
@@ -109,18 +123,24 @@ impl Plan {
             if (least..=day).contains(&time) {
                 return Ok(());
             }
-            Err(format!("a {name} of {} s is too short or too long for load", time.as_secs_f64()))
+            Err(format!(
+                "a {name} of {} s is too short or too long for load",
+                time.as_secs_f64()
+            ))
         };
         fits("duration", self.duration, Duration::from_millis(100))?;
         fits("warm-up", self.warm_up, Duration::ZERO)?;
         fits("time-out", self.timeout, Duration::from_millis(1))?;
         if self.connections == 0 || self.connections > 10_000 {
-            return Err(format!("{} connections are too few or too many: 1 to 10000 to each URL", self.connections));
+            return Err(format!(
+                "{} connections are too few or too many: 1 to 10000 to each URL",
+                self.connections
+            ));
         }
         match self.rate {
-            Rate::PerSecond(rate) if !(0.001..=1e6).contains(&rate) => {
-                Err(format!("a rate of {rate} requests a second is too low or too high"))
-            }
+            Rate::PerSecond(rate) if !(0.001..=1e6).contains(&rate) => Err(format!(
+                "a rate of {rate} requests a second is too low or too high"
+            )),
             _ => Ok(()),
         }
     }
@@ -131,22 +151,35 @@ pub(crate) fn check(id: &str, object: &str, timing: &Timing, max_error_points: f
     let Some(load) = &timing.load else {
         return Check::unknown(id, object, "it was not measured under load");
     };
-    let check = |status, message: String| Check::new(id, object, status, message).from_vantage(&timing.vantage);
+    let check = |status, message: String| {
+        Check::new(id, object, status, message).from_vantage(&timing.vantage)
+    };
     if let Some(why) = &load.saturated {
-        return check(Status::Unknown, why.clone()).hint("make the load from a quieter machine, or less of it");
+        return check(Status::Unknown, why.clone())
+            .hint("make the load from a quieter machine, or less of it");
     }
     if timing.requests == 0 {
-        return check(Status::Unknown, "no request fell due in so short a time at so low a rate".to_owned());
+        return check(
+            Status::Unknown,
+            "no request fell due in so short a time at so low a rate".to_owned(),
+        );
     }
     let failed = format!("{} of {} requests failed", timing.errors, timing.requests);
-    let why = timing.failures.first().map(|why| format!(": {why}")).unwrap_or_default();
+    let why = timing
+        .failures
+        .first()
+        .map(|why| format!(": {why}"))
+        .unwrap_or_default();
     if timing.errors == timing.requests {
         return check(Status::Fail, format!("nothing answers: {failed}{why}"));
     }
     if let Some(message) = behind(timing) {
         return check(Status::Fail, message);
     }
-    #[allow(clippy::cast_precision_loss, reason = "numbers of requests are below 2^53")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "numbers of requests are below 2^53"
+    )]
     let percent = timing.errors as f64 * 100.0 / timing.requests as f64;
     if percent > max_error_points {
         return check(Status::Fail, format!("{failed}{why}"));
@@ -157,16 +190,23 @@ pub(crate) fn check(id: &str, object: &str, timing: &Timing, max_error_points: f
     check(Status::Pass, text(timing))
 }
 
-/// Why the target does not keep up with the load, if it doesn't: more is left over at the end than what
-/// its answers took at first explains.
+/// Why the target does not keep up with the load, if it doesn't: more is left over at the end than
+/// what its answers took at first explains.
 pub(crate) fn behind(timing: &Timing) -> Option<String> {
     let load = timing.load.as_ref()?;
     let offered = load.offered_rate?;
-    #[allow(clippy::cast_precision_loss, reason = "a day has fewer milliseconds than 2^53")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a day has fewer milliseconds than 2^53"
+    )]
     let duration_ms = load.duration_ms as f64;
     let first = timing.windows.len().div_ceil(4);
-    let at_first = timing.windows[..first].iter().filter_map(|window| window.p50_ms).fold(0.0, f64::max);
-    let allowed = LEFT_OVER + (at_first / duration_ms).min(0.25) + 2.0 / (offered * duration_ms / 1000.0);
+    let at_first = timing.windows[..first]
+        .iter()
+        .filter_map(|window| window.p50_ms)
+        .fold(0.0, f64::max);
+    let allowed =
+        LEFT_OVER + (at_first / duration_ms).min(0.25) + 2.0 / (offered * duration_ms / 1000.0);
     (load.achieved_rate < offered * (1.0 - allowed)).then(|| {
         format!(
             "it does not keep up: offered {offered:.1} requests a second, {:.1} were over in time",
@@ -178,7 +218,11 @@ pub(crate) fn behind(timing: &Timing) -> Option<String> {
 /// The figures, in words.
 pub(crate) fn text(timing: &Timing) -> String {
     let ms = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
-    let rate = timing.load.as_ref().map(|load| format!(" at {:.1} a second", load.achieved_rate)).unwrap_or_default();
+    let rate = timing
+        .load
+        .as_ref()
+        .map(|load| format!(" at {:.1} a second", load.achieved_rate))
+        .unwrap_or_default();
     format!(
         "p50 {}, p95 {}, p99 {}, max {} ms of {} requests{rate}",
         ms(timing.p50_ms),

@@ -1,7 +1,8 @@
 //! Load from inside the cluster: a Job whose pods each make a share of it.
 //!
-//! The Job has an end of its own in the cluster (`activeDeadlineSeconds`, `ttlSecondsAfterFinished`), so
-//! that nothing goes on or stays behind should this process be killed; otherwise it is deleted here.
+//! The Job has an end of its own in the cluster (`activeDeadlineSeconds`,
+//! `ttlSecondsAfterFinished`), so that nothing goes on or stays behind should this process be
+//! killed; otherwise it is deleted here.
 
 use std::time::Duration;
 
@@ -46,14 +47,24 @@ pub(crate) async fn run(
     let jobs: Api<Job> = Api::namespaced(site.cluster.client.clone(), site.namespace);
     let job = manifest(&name, image, profile, urls, run);
     let what = format!("create {object} in namespace {}", site.namespace);
-    let created = tokio::time::timeout(Duration::from_secs(10), jobs.create(&PostParams::default(), &job)).await;
+    let created = tokio::time::timeout(
+        Duration::from_secs(10),
+        jobs.create(&PostParams::default(), &job),
+    )
+    .await;
     match created {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(Box::new(ReadError::from_kube(what, &error).check(id, object))),
+        Ok(Err(error)) => {
+            return Err(Box::new(
+                ReadError::from_kube(what, &error).check(id, object),
+            ));
+        }
         // It may have been created all the same: it is deleted below, or ends by itself.
         Err(_) => {
             drop(jobs.delete(&name, &DeleteParams::background()).await);
-            return Err(Box::new(ReadError::timeout(what, "no answer in 10 s").check(id, object)));
+            return Err(Box::new(
+                ReadError::timeout(what, "no answer in 10 s").check(id, object),
+            ));
         }
     }
     let measured = tokio::select! {
@@ -62,7 +73,10 @@ pub(crate) async fn run(
     };
     let what = format!("delete {object}");
     let background = DeleteParams::background();
-    let deleted = site.cluster.read(&what, || jobs.delete(&name, &background)).await;
+    let deleted = site
+        .cluster
+        .read(&what, || jobs.delete(&name, &background))
+        .await;
     let mut check = match (measured, deleted) {
         (Ok(timings), Ok(_)) => return Ok(timings),
         (Err(error), _) if error.next_step().is_none() => {
@@ -76,7 +90,10 @@ pub(crate) async fn run(
 }
 
 async fn stopped() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
         (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -96,10 +113,26 @@ fn manifest(name: &str, image: &str, profile: &LoadProfile, urls: &[Url], run: &
     let connections = profile.connections.div_ceil(usize::from(pods)).max(1);
     let mut command = vec!["chaos-verify".to_owned(), "load".to_owned()];
     command.extend(urls.iter().map(Url::text));
-    command.extend(["--rate", &rate.to_string(), "--duration", &milliseconds(profile.duration.0)].map(str::to_owned));
+    command.extend(
+        [
+            "--rate",
+            &rate.to_string(),
+            "--duration",
+            &milliseconds(profile.duration.0),
+        ]
+        .map(str::to_owned),
+    );
     command.extend(["--warm-up", &milliseconds(profile.warm_up.0)].map(str::to_owned));
     command.extend(["--timeout", &milliseconds(profile.timeout.0)].map(str::to_owned));
-    command.extend(["--connections", &connections.to_string(), "--output", "json"].map(str::to_owned));
+    command.extend(
+        [
+            "--connections",
+            &connections.to_string(),
+            "--output",
+            "json",
+        ]
+        .map(str::to_owned),
+    );
     if profile.http2 {
         command.push("--http2".to_owned());
     }
@@ -157,7 +190,12 @@ fn longest(profile: &LoadProfile) -> Duration {
 }
 
 /// Waits for the pods and reads what they measured.
-async fn watch(site: &Site<'_>, name: &str, profile: &LoadProfile, urls: &[Url]) -> Result<Vec<Timing>, ReadError> {
+async fn watch(
+    site: &Site<'_>,
+    name: &str,
+    profile: &LoadProfile,
+    urls: &[Url],
+) -> Result<Vec<Timing>, ReadError> {
     let pods: Api<Pod> = Api::namespaced(site.cluster.client.clone(), site.namespace);
     let params = ListParams::default().labels(&format!("chaos-runbook/job={name}"));
     let (wanted, begun) = (usize::from(profile.pods.max(1)), Instant::now());
@@ -169,21 +207,37 @@ async fn watch(site: &Site<'_>, name: &str, profile: &LoadProfile, urls: &[Url])
         if states.len() == wanted && states.iter().all(|state| *state == State::Ended) {
             break found;
         }
-        let stuck =
-            states.iter().find_map(|state| if let State::Stuck(why) = state { Some(why.clone()) } else { None });
+        let stuck = states.iter().find_map(|state| {
+            if let State::Stuck(why) = state {
+                Some(why.clone())
+            } else {
+                None
+            }
+        });
         if let Some(why) = stuck {
             return Err(ReadError::other(&what, why));
         }
-        let started = states.iter().filter(|state| matches!(state, State::Runs | State::Ended)).count();
+        let started = states
+            .iter()
+            .filter(|state| matches!(state, State::Runs | State::Ended))
+            .count();
         if started < wanted && begun.elapsed() > START {
-            let waits =
-                states.iter().find_map(|state| if let State::Waits(why) = state { Some(why.clone()) } else { None });
+            let waits = states.iter().find_map(|state| {
+                if let State::Waits(why) = state {
+                    Some(why.clone())
+                } else {
+                    None
+                }
+            });
             let why = match waits {
                 Some(why) => why,
                 None => refused(site, name).await,
             };
             let seconds = START.as_secs();
-            return Err(ReadError::timeout(&what, format!("{started} of {wanted} pods started in {seconds} s: {why}")));
+            return Err(ReadError::timeout(
+                &what,
+                format!("{started} of {wanted} pods started in {seconds} s: {why}"),
+            ));
         }
         if states.is_empty() && begun.elapsed() > Duration::from_secs(10) {
             let why = refused(site, name).await;
@@ -200,11 +254,9 @@ async fn watch(site: &Site<'_>, name: &str, profile: &LoadProfile, urls: &[Url])
         let timings = read(site, pod).await?;
         for (all, url) in all.iter_mut().zip(urls) {
             let timing = timings.iter().find(|timing| timing.service == url.text());
-            all.push(
-                timing
-                    .cloned()
-                    .ok_or_else(|| ReadError::other(&what, format!("a pod did not measure {}", url.text())))?,
-            );
+            all.push(timing.cloned().ok_or_else(|| {
+                ReadError::other(&what, format!("a pod did not measure {}", url.text()))
+            })?);
         }
     }
     let mut merged = Vec::new();
@@ -217,18 +269,25 @@ async fn watch(site: &Site<'_>, name: &str, profile: &LoadProfile, urls: &[Url])
 
 /// The measurement of all pods together.
 fn together(timings: Vec<Timing>, url: &Url, profile: &LoadProfile) -> Result<Timing, String> {
-    let starts: Vec<_> = timings.iter().filter_map(|timing| Some(timing.load.as_ref()?.started)).collect();
+    let starts: Vec<_> = timings
+        .iter()
+        .filter_map(|timing| Some(timing.load.as_ref()?.started))
+        .collect();
     let mut merged = figures::merge(timings)?;
     merged.service.clone_from(&url.service);
     merged.path.clone_from(&url.path);
     "job".clone_into(&mut merged.vantage);
-    let Some(load) = &mut merged.load else { return Err("a pod's measurement was not under load".to_owned()) };
+    let Some(load) = &mut merged.load else {
+        return Err("a pod's measurement was not under load".to_owned());
+    };
     load.profile = Some(profile.name.clone());
     if let (Some(first), Some(last)) = (starts.iter().min(), starts.iter().max()) {
         let apart = Duration::from_millis(u64::try_from(last.since_ms(*first)).unwrap_or_default());
         if apart > profile.duration.0.mul_f64(APART) {
-            let why =
-                format!("the pods' loads began {:.1} s apart, so that they were not one load", apart.as_secs_f64());
+            let why = format!(
+                "the pods' loads began {:.1} s apart, so that they were not one load",
+                apart.as_secs_f64()
+            );
             load.saturated.get_or_insert(why);
         }
     }
@@ -240,11 +299,27 @@ async fn read(site: &Site<'_>, pod: &Pod) -> Result<Vec<Timing>, ReadError> {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(site.cluster.client.clone(), site.namespace);
     let what = format!("read what pod {name} measured");
-    let params = LogParams { limit_bytes: Some(MAX_LOG), ..LogParams::default() };
-    let text = site.cluster.read(&what, || pods.logs(&name, &params)).await?;
-    let line = text.lines().rfind(|line| line.starts_with("{\"schema\":\"chaos.load/1\""));
-    let said = || text.lines().last().unwrap_or("nothing").chars().take(200).collect::<String>();
-    let line = line.ok_or_else(|| ReadError::other(&what, format!("it wrote no record, but: {}", said())))?;
+    let params = LogParams {
+        limit_bytes: Some(MAX_LOG),
+        ..LogParams::default()
+    };
+    let text = site
+        .cluster
+        .read(&what, || pods.logs(&name, &params))
+        .await?;
+    let line = text
+        .lines()
+        .rfind(|line| line.starts_with("{\"schema\":\"chaos.load/1\""));
+    let said = || {
+        text.lines()
+            .last()
+            .unwrap_or("nothing")
+            .chars()
+            .take(200)
+            .collect::<String>()
+    };
+    let line = line
+        .ok_or_else(|| ReadError::other(&what, format!("it wrote no record, but: {}", said())))?;
     let record: Record<Load> = serde_json::from_str(line)
         .map_err(|error| ReadError::other(&what, format!("its record is broken: {error}")))?;
     Ok(record.data.timings)
@@ -263,23 +338,44 @@ enum State {
 
 fn state(pod: &Pod) -> State {
     let status = pod.status.clone().unwrap_or_default();
-    let container =
-        status.container_statuses.unwrap_or_default().into_iter().next().and_then(|container| container.state);
+    let container = status
+        .container_statuses
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .and_then(|container| container.state);
     if let Some(waiting) = container.as_ref().and_then(|state| state.waiting.as_ref()) {
-        let (reason, message) =
-            (waiting.reason.clone().unwrap_or_default(), waiting.message.clone().unwrap_or_default());
+        let (reason, message) = (
+            waiting.reason.clone().unwrap_or_default(),
+            waiting.message.clone().unwrap_or_default(),
+        );
         let why = format!("{reason} {message}").trim().to_owned();
-        let stuck =
-            ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"];
-        return if stuck.contains(&reason.as_str()) { State::Stuck(why) } else { State::Waits(why) };
+        let stuck = [
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "ErrImageNeverPull",
+            "CreateContainerConfigError",
+        ];
+        return if stuck.contains(&reason.as_str()) {
+            State::Stuck(why)
+        } else {
+            State::Waits(why)
+        };
     }
-    if let Some(ended) = container.as_ref().and_then(|state| state.terminated.as_ref()) {
+    if let Some(ended) = container
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref())
+    {
         // The tool's own ends; anything else is a container that could not run it.
         return match ended.exit_code {
             0 | 1 | 3 => State::Ended,
             code => {
-                let reason =
-                    [ended.reason.clone(), ended.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+                let reason = [ended.reason.clone(), ended.message.clone()]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(": ");
                 State::Stuck(format!(
                     "its container ended with {code} ({reason}); has the image chaos-verify in its PATH?"
                 ))
@@ -288,10 +384,18 @@ fn state(pod: &Pod) -> State {
     }
     match status.phase.as_deref() {
         Some("Running") => State::Runs,
-        Some("Failed") => State::Stuck(status.message.or(status.reason).unwrap_or_else(|| "it failed".to_owned())),
+        Some("Failed") => State::Stuck(
+            status
+                .message
+                .or(status.reason)
+                .unwrap_or_else(|| "it failed".to_owned()),
+        ),
         _ => {
             let conditions = status.conditions.unwrap_or_default();
-            let why = conditions.into_iter().find(|condition| condition.status == "False").and_then(|c| c.message);
+            let why = conditions
+                .into_iter()
+                .find(|condition| condition.status == "False")
+                .and_then(|c| c.message);
             State::Waits(why.unwrap_or_else(|| "it is pending".to_owned()))
         }
     }
@@ -300,11 +404,19 @@ fn state(pod: &Pod) -> State {
 /// Why the Job has no pods, as its events tell: a quota, a policy, a webhook.
 async fn refused(site: &Site<'_>, name: &str) -> String {
     let events: Api<Event> = Api::namespaced(site.cluster.client.clone(), site.namespace);
-    let params =
-        ListParams::default().fields(&format!("involvedObject.kind=Job,involvedObject.name={name},type=Warning"));
-    match site.cluster.list(&events, &params, "read the events of the Job").await {
+    let params = ListParams::default().fields(&format!(
+        "involvedObject.kind=Job,involvedObject.name={name},type=Warning"
+    ));
+    match site
+        .cluster
+        .list(&events, &params, "read the events of the Job")
+        .await
+    {
         Ok(events) => {
-            let said = events.into_iter().filter_map(|event| event.message).next_back();
+            let said = events
+                .into_iter()
+                .filter_map(|event| event.message)
+                .next_back();
             said.unwrap_or_else(|| "the Job has no pods, and no event says why".to_owned())
         }
         Err(error) => format!("the Job has no pods ({error})"),
@@ -317,8 +429,17 @@ async fn name_policies(site: &Site<'_>, timings: &mut [Timing]) {
         return;
     }
     let policies: Api<NetworkPolicy> = Api::namespaced(site.cluster.client.clone(), site.namespace);
-    let Ok(found) = site.cluster.list(&policies, &ListParams::default(), "list network policies").await else { return };
-    let names: Vec<_> = found.into_iter().filter_map(|policy| policy.metadata.name).collect();
+    let Ok(found) = site
+        .cluster
+        .list(&policies, &ListParams::default(), "list network policies")
+        .await
+    else {
+        return;
+    };
+    let names: Vec<_> = found
+        .into_iter()
+        .filter_map(|policy| policy.metadata.name)
+        .collect();
     if names.is_empty() {
         return;
     }
@@ -339,7 +460,8 @@ mod tests {
     use super::*;
 
     fn pod(status: &serde_json::Value) -> Pod {
-        serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status })).expect("a pod")
+        serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status }))
+            .expect("a pod")
     }
 
     fn ended(code: i32) -> State {
@@ -351,7 +473,10 @@ mod tests {
 
     #[test]
     fn a_pod_whose_load_failed_has_measured_and_one_that_could_not_run_has_not() {
-        assert_eq!([0, 1, 3].map(ended), [State::Ended, State::Ended, State::Ended]);
+        assert_eq!(
+            [0, 1, 3].map(ended),
+            [State::Ended, State::Ended, State::Ended]
+        );
         for code in [2, 127, 137] {
             assert!(matches!(ended(code), State::Stuck(_)), "{code}");
         }
@@ -365,8 +490,14 @@ mod tests {
                 "ready": false, "restartCount": 0, "state": { "waiting": { "reason": reason, "message": "m" } } }] }),
             ))
         };
-        assert_eq!(waiting("ErrImagePull"), State::Stuck("ErrImagePull m".to_owned()));
-        assert_eq!(waiting("ContainerCreating"), State::Waits("ContainerCreating m".to_owned()));
+        assert_eq!(
+            waiting("ErrImagePull"),
+            State::Stuck("ErrImagePull m".to_owned())
+        );
+        assert_eq!(
+            waiting("ContainerCreating"),
+            State::Waits("ContainerCreating m".to_owned())
+        );
         let unschedulable = json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False",
             "message": "0/1 nodes are available: 1 Insufficient cpu." }] });
         assert_eq!(
@@ -377,14 +508,42 @@ mod tests {
 
     #[test]
     fn the_pods_share_rate_and_connections_and_the_job_has_an_end() {
-        let profile = LoadProfile { pods: 4, rate: 100.0, connections: 10, ..LoadProfile::default() };
+        let profile = LoadProfile {
+            pods: 4,
+            rate: 100.0,
+            connections: 10,
+            ..LoadProfile::default()
+        };
         let job = manifest("n", "i", &profile, &[], "run");
         let spec = job.spec.expect("a spec");
-        assert_eq!((spec.completions, spec.parallelism, spec.backoff_limit_per_index), (Some(4), Some(4), Some(0)));
-        assert!(spec.active_deadline_seconds.is_some_and(|seconds| (420..600).contains(&seconds)));
+        assert_eq!(
+            (
+                spec.completions,
+                spec.parallelism,
+                spec.backoff_limit_per_index
+            ),
+            (Some(4), Some(4), Some(0))
+        );
+        assert!(
+            spec.active_deadline_seconds
+                .is_some_and(|seconds| (420..600).contains(&seconds))
+        );
         assert_eq!(spec.ttl_seconds_after_finished, Some(300));
-        let command = spec.template.spec.and_then(|pod| pod.containers.into_iter().next()?.command).expect("a command");
-        let after = |flag: &str| command.iter().skip_while(|word| *word != flag).nth(1).cloned();
-        assert_eq!((after("--rate"), after("--connections")), (Some("25".to_owned()), Some("3".to_owned())));
+        let command = spec
+            .template
+            .spec
+            .and_then(|pod| pod.containers.into_iter().next()?.command)
+            .expect("a command");
+        let after = |flag: &str| {
+            command
+                .iter()
+                .skip_while(|word| *word != flag)
+                .nth(1)
+                .cloned()
+        };
+        assert_eq!(
+            (after("--rate"), after("--connections")),
+            (Some("25".to_owned()), Some("3".to_owned()))
+        );
     }
 }

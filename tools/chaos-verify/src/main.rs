@@ -82,19 +82,34 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         return generate::run(load, &args.common).await;
     }
     if args.command.is_some() && !args.speed.is_empty() {
-        return Err(Failure::usage("--load and --duration of a baseline go behind the word baseline"));
+        return Err(Failure::usage(
+            "--load and --duration of a baseline go behind the word baseline",
+        ));
     }
     if args.command.is_some() && args.wait.is_some() {
-        return Err(Failure::usage("a baseline does not wait: --wait is for the check after the experiment"));
+        return Err(Failure::usage(
+            "a baseline does not wait: --wait is for the check after the experiment",
+        ));
     }
     let config = args.common.load()?.config;
-    let speed = if let Some(Command::Baseline(speed)) = &args.command { speed } else { &args.speed };
+    let speed = if let Some(Command::Baseline(speed)) = &args.command {
+        speed
+    } else {
+        &args.speed
+    };
     let profile = speed.profile(&config.performance)?;
     let namespace = args.cluster.namespace(&config)?;
-    let cluster = Cluster::connect(&args.cluster.access()).await.map_err(ReadError::usage)?;
+    let cluster = Cluster::connect(&args.cluster.access())
+        .await
+        .map_err(ReadError::usage)?;
     let mut stream = Stream::open(tool!(), args.common.output)?;
     let asker = Asker::new(&cluster);
-    let site = Site { cluster: &cluster, asker: &asker, config: &config, namespace: &namespace };
+    let site = Site {
+        cluster: &cluster,
+        asker: &asker,
+        config: &config,
+        namespace: &namespace,
+    };
     if args.command.is_some() {
         let mut data = baseline::take(&site, &stream.run, profile.as_ref()).await;
         data.checks.extend(stream.upstream.check());

@@ -1,7 +1,7 @@
 //! Takes what looks like a secret out of a line of log.
 //!
-//! A line from outside can hold anything, so this errs on the side of hiding too much. It can't know
-//! a password that stands in the middle of a sentence; lines are only samples, and few.
+//! A line from outside can hold anything, so this errs on the side of hiding too much. It can't
+//! know a password that stands in the middle of a sentence; lines are only samples, and few.
 
 /// Stands for what was taken out.
 const MASK: &str = "***";
@@ -27,7 +27,10 @@ const LONG: usize = 32;
 
 /// The line cut to `most` characters, on one line, and with `***` for what looks like a secret.
 pub(crate) fn sample(line: &str, most: usize) -> String {
-    let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = line
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let masked = mask(line.trim());
     let mut text: String = masked.chars().take(most).collect();
     if text.len() < masked.len() {
@@ -40,7 +43,10 @@ pub(crate) fn sample(line: &str, most: usize) -> String {
 fn mask(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
     // What follows these may have blanks in it; where it ends is not known.
-    let end = ["authorization", "-----begin"].iter().filter_map(|start| lower.find(start)).min();
+    let end = ["authorization", "-----begin"]
+        .iter()
+        .filter_map(|start| lower.find(start))
+        .min();
     let (line, cut) = match end {
         Some(end) => (&line[..end], true),
         None => (line, false),
@@ -60,7 +66,9 @@ fn mask_users(line: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (head, tail) = rest.split_at(at + 3);
         text.push_str(head);
-        let word = tail.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>')).unwrap_or(tail.len());
+        let word = tail
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>'))
+            .unwrap_or(tail.len());
         // The last @ of the word: a password may hold one.
         match tail[..word].rfind('@') {
             Some(user) => {
@@ -92,7 +100,10 @@ fn mask_values(line: &str) -> String {
 fn next_value(line: &str, lower: &str, from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     loop {
-        let found = KEYS.iter().filter_map(|key| lower[at..].find(key).map(|here| at + here + key.len())).min()?;
+        let found = KEYS
+            .iter()
+            .filter_map(|key| lower[at..].find(key).map(|here| at + here + key.len()))
+            .min()?;
         if let Some(value) = value_after(line, found) {
             return Some(value);
         }
@@ -106,7 +117,9 @@ fn value_after(line: &str, end: usize) -> Option<(usize, usize)> {
     let key_start = line[..end].trim_end_matches(word).len();
     let option = line[key_start..end].starts_with("--");
     // The rest of the key's name, a closing quote, the sign between, an opening quote.
-    let rest = line[end..].trim_start_matches(word).trim_start_matches(['"', '\'', '\\', ']']);
+    let rest = line[end..]
+        .trim_start_matches(word)
+        .trim_start_matches(['"', '\'', '\\', ']']);
     let blanks = rest.len() - rest.trim_start().len();
     let rest = rest.trim_start();
     let rest = match rest.strip_prefix([':', '=']) {
@@ -120,8 +133,13 @@ fn value_after(line: &str, end: usize) -> Option<(usize, usize)> {
     let start = line.len() - rest.len();
     let length = match quote {
         // The quote that ends the value is escaped if the one that began it is, and else is not.
-        Some(quote) => rest.match_indices(quote).map(|(at, _)| at).find(|at| rest[..*at].ends_with('\\') == escaped),
-        None => rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '&' | '}' | ')' | ']' | '"' | '\'')),
+        Some(quote) => rest
+            .match_indices(quote)
+            .map(|(at, _)| at)
+            .find(|at| rest[..*at].ends_with('\\') == escaped),
+        None => rest.find(|c: char| {
+            c.is_whitespace() || matches!(c, ',' | ';' | '&' | '}' | ')' | ']' | '"' | '\'')
+        }),
     };
     let end = start + length.unwrap_or(rest.len());
     (end > start).then_some((start, end))
@@ -153,8 +171,13 @@ fn mask_long(word: &str) -> String {
     while !rest.is_empty() {
         let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
         let (run, tail) = rest.split_at(end);
-        let mixed = run.contains(|c: char| c.is_ascii_digit()) && run.contains(|c: char| c.is_ascii_alphabetic());
-        text.push_str(if run.len() >= LONG && mixed { MASK } else { run });
+        let mixed = run.contains(|c: char| c.is_ascii_digit())
+            && run.contains(|c: char| c.is_ascii_alphabetic());
+        text.push_str(if run.len() >= LONG && mixed {
+            MASK
+        } else {
+            run
+        });
         let gap = tail.find(part).unwrap_or(tail.len());
         text.push_str(&tail[..gap]);
         rest = &tail[gap..];
@@ -169,15 +192,33 @@ mod tests {
     #[test]
     fn values_of_telling_keys_are_hidden() {
         for (line, masked) in [
-            ("ERROR login password=hunter2 failed", "ERROR login password=*** failed"),
-            (r#"ERROR {"api_key": "abc def","n":1}"#, r#"ERROR {"api_key": "***","n":1}"#),
+            (
+                "ERROR login password=hunter2 failed",
+                "ERROR login password=*** failed",
+            ),
+            (
+                r#"ERROR {"api_key": "abc def","n":1}"#,
+                r#"ERROR {"api_key": "***","n":1}"#,
+            ),
             ("ERROR PGPASSWORD='a b' x", "ERROR PGPASSWORD='***' x"),
-            ("ERROR db_password_old: xyz, next", "ERROR db_password_old: ***, next"),
-            ("ERROR psql --password hunter2 -h db", "ERROR psql --password *** -h db"),
+            (
+                "ERROR db_password_old: xyz, next",
+                "ERROR db_password_old: ***, next",
+            ),
+            (
+                "ERROR psql --password hunter2 -h db",
+                "ERROR psql --password *** -h db",
+            ),
             ("ERROR GET /a?token=t1&b=2", "ERROR GET /a?token=***&b=2"),
-            (r#"ERROR {\"secret\":\"s3\"}"#, r#"ERROR {\"secret\":\"***"}"#),
+            (
+                r#"ERROR {\"secret\":\"s3\"}"#,
+                r#"ERROR {\"secret\":\"***"}"#,
+            ),
             (r#"ERROR {"secret":"a\"b c"}"#, r#"ERROR {"secret":"***"}"#),
-            (r#"ERROR {"secret":"never ends, b c"#, r#"ERROR {"secret":"***"#),
+            (
+                r#"ERROR {"secret":"never ends, b c"#,
+                r#"ERROR {"secret":"***"#,
+            ),
             ("ERROR Set-Cookie: sid=1", "ERROR Set-Cookie: ***"),
             ("ERROR a.token=1 b.token=2", "ERROR a.token=*** b.token=***"),
         ] {
@@ -187,14 +228,23 @@ mod tests {
 
     #[test]
     fn users_in_urls_are_hidden_even_with_signs_in_the_password() {
-        assert_eq!(sample("ERROR postgres://shop:p@ss/w@db:5432/x", 200), "ERROR postgres://***@db:5432/x");
-        assert_eq!(sample("ERROR see https://docs.example/a b@c", 200), "ERROR see https://docs.example/a b@c");
+        assert_eq!(
+            sample("ERROR postgres://shop:p@ss/w@db:5432/x", 200),
+            "ERROR postgres://***@db:5432/x"
+        );
+        assert_eq!(
+            sample("ERROR see https://docs.example/a b@c", 200),
+            "ERROR see https://docs.example/a b@c"
+        );
     }
 
     #[test]
     fn headers_and_tokens_are_hidden() {
         assert!(!sample("ERROR Authorization: Bearer abc.def", 200).contains("abc"));
-        assert_eq!(sample("ERROR sent Bearer abc.def to x", 200), "ERROR sent Bearer *** to x");
+        assert_eq!(
+            sample("ERROR sent Bearer abc.def to x", 200),
+            "ERROR sent Bearer *** to x"
+        );
         let long = "a1".repeat(20);
         assert_eq!(sample(&format!("ERROR key {long}"), 200), "ERROR key ***");
     }
@@ -207,9 +257,15 @@ mod tests {
 
     #[test]
     fn samples_are_cut_after_they_are_masked_and_hold_no_control_characters() {
-        let text = sample(&format!("ERROR \x1b[31m{} password=hunter2", "ä ".repeat(95)), 200);
+        let text = sample(
+            &format!("ERROR \x1b[31m{} password=hunter2", "ä ".repeat(95)),
+            200,
+        );
         assert_eq!(text.chars().count(), 200);
-        assert!(!text.contains('\x1b') && !text.contains("hunter2") && text.ends_with('…'), "{text}");
+        assert!(
+            !text.contains('\x1b') && !text.contains("hunter2") && text.ends_with('…'),
+            "{text}"
+        );
     }
 
     #[test]

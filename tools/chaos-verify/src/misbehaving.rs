@@ -15,7 +15,8 @@ use crate::site::Site;
 use crate::site::tests::nowhere;
 use crate::{answers, timing};
 
-/// A server that does to every connection what `misbehave` does, once a request has come; gives its port.
+/// A server that does to every connection what `misbehave` does, once a request has come; gives its
+/// port.
 fn server(misbehave: fn(TcpStream)) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("it has one").port();
@@ -44,11 +45,16 @@ fn hang() {
     thread::sleep(Duration::from_secs(60));
 }
 
-/// What a server does, and words that must tell of it when it is asked for data, and when it is timed.
+/// What a server does, and words that must tell of it when it is asked for data, and when it is
+/// timed.
 type Case = (fn(TcpStream), &'static str, &'static str);
 
 const CASES: [Case; 8] = [
-    (|_connection| hang(), "no answer in 5000 ms", "no answer in 5000 ms"),
+    (
+        |_connection| hang(),
+        "no answer in 5000 ms",
+        "no answer in 5000 ms",
+    ),
     (drop, "does not answer", "no answer to measure"),
     (
         |connection| {
@@ -60,7 +66,10 @@ const CASES: [Case; 8] = [
     ),
     (
         |connection| {
-            write(&connection, b"HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n");
+            write(
+                &connection,
+                b"HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n",
+            );
             endless(&connection, &[b'['; 8192]);
         },
         "longer than 4194304 bytes",
@@ -68,26 +77,52 @@ const CASES: [Case; 8] = [
     ),
     (
         |connection| {
-            write(&connection, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n[1]");
+            write(
+                &connection,
+                b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n[1]",
+            );
             hang();
         },
         "no answer in 5000 ms",
         "no answer in 5000 ms",
     ),
     (
-        |connection| write(&connection, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n[1]"),
+        |connection| {
+            write(
+                &connection,
+                b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n[1]",
+            )
+        },
         "end of file",
         "end of file",
     ),
-    (|connection| write(&connection, b"SSH-2.0-OpenSSH_9.2\r\n"), "does not answer", "no answer to measure"),
-    (|connection| write(&connection, b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\n[]"), "answers 503", "answers 503"),
+    (
+        |connection| write(&connection, b"SSH-2.0-OpenSSH_9.2\r\n"),
+        "does not answer",
+        "no answer to measure",
+    ),
+    (
+        |connection| {
+            write(
+                &connection,
+                b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\n[]",
+            )
+        },
+        "answers 503",
+        "answers 503",
+    ),
 ];
 
-/// One Service on this machine: `http://127.0.0.1` is what a Service 127.0 in a namespace 0.1 is called.
+/// One Service on this machine: `http://127.0.0.1` is what a Service 127.0 in a namespace 0.1 is
+/// called.
 fn config(port: u16) -> Config {
     let service = |more: Value| {
-        let mut service = json!({ "name": "127.0", "namespace": "0.1", "port": port, "vantage": "direct" });
-        service.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let mut service =
+            json!({ "name": "127.0", "namespace": "0.1", "port": port, "vantage": "direct" });
+        service
+            .as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
         service
     };
     serde_json::from_value(json!({
@@ -102,7 +137,12 @@ fn asked(port: u16) -> (Check, Check) {
     block_on(async {
         let (cluster, config) = (nowhere().await, config(port));
         let asker = Asker::new(&cluster);
-        let site = Site { cluster: &cluster, asker: &asker, config: &config, namespace: "none" };
+        let site = Site {
+            cluster: &cluster,
+            asker: &asker,
+            config: &config,
+            namespace: "none",
+        };
         let mut answers = answers::ask_all(&site, "data.answer").await;
         let answer = answers::compare(None, false, &answers.remove(0));
         let measured = timing::measure_all(&site).await;
@@ -116,27 +156,51 @@ fn services_that_misbehave_are_named_and_none_hangs() {
     let of = |(misbehave, answer, time): Case| {
         thread::spawn(move || {
             let (asked, timed) = asked(server(misbehave));
-            assert!(asked.status == Status::Fail && asked.message.contains(answer), "{answer}: {asked:?}");
-            assert!(timed.status == Status::Fail && timed.message.contains(time), "{time}: {timed:?}");
+            assert!(
+                asked.status == Status::Fail && asked.message.contains(answer),
+                "{answer}: {asked:?}"
+            );
+            assert!(
+                timed.status == Status::Fail && timed.message.contains(time),
+                "{time}: {timed:?}"
+            );
         })
     };
     for case in CASES.map(of) {
         case.join().expect("named rightly");
     }
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
 fn a_good_answer_passes_the_same_way() {
-    let port = server(|connection| write(&connection, b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[1]"));
+    let port = server(|connection| {
+        write(
+            &connection,
+            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[1]",
+        )
+    });
     let (answer, time) = asked(port);
-    assert!(answer.status == Status::Unknown && answer.message.contains("1 items"), "{answer:?}");
+    assert!(
+        answer.status == Status::Unknown && answer.message.contains("1 items"),
+        "{answer:?}"
+    );
     assert_eq!(time.status, Status::Pass, "{time:?}");
 }
 
 #[test]
 fn nobody_there_is_refused() {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port")
+        .port();
     let (answer, time) = asked(free);
-    assert!(answer.message.contains("refused") && time.message.contains("refused"), "{answer:?} {time:?}");
+    assert!(
+        answer.message.contains("refused") && time.message.contains("refused"),
+        "{answer:?} {time:?}"
+    );
 }

@@ -36,16 +36,31 @@ pub(crate) async fn settle(
     let mut looks = 0;
     loop {
         // A large future, and one of several on the stack of this thread.
-        let health = Box::pin(health::examine(site.cluster, site.asker, site.config, site.namespace)).await;
+        let health = Box::pin(health::examine(
+            site.cluster,
+            site.asker,
+            site.config,
+            site.namespace,
+        ))
+        .await;
         looks += 1;
         let open: Vec<_> = open(&health.checks, before).cloned().collect();
         let waited = start.elapsed();
         if open.is_empty() || waited >= wait {
-            return Settled { health, first, open, waited, looks };
+            return Settled {
+                health,
+                first,
+                open,
+                waited,
+                looks,
+            };
         }
         if first.is_none() {
             let now = text(&open[0]);
-            progress(&format!("waiting up to {} s for recovery: {now}", wait.as_secs()));
+            progress(&format!(
+                "waiting up to {} s for recovery: {now}",
+                wait.as_secs()
+            ));
             first = Some(now);
         }
         sleep(PAUSE.min(wait.saturating_sub(waited))).await;
@@ -55,11 +70,14 @@ pub(crate) async fn settle(
 /// Checks that are not as they should be and were not so before.
 fn open<'a>(now: &'a [Check], before: Option<&Health>) -> impl Iterator<Item = &'a Check> {
     let bad = |check: &&Check| matches!(check.status, Status::Fail | Status::Unknown);
-    now.iter().filter(bad).filter(move |check| !was_so(before, check))
+    now.iter()
+        .filter(bad)
+        .filter(move |check| !was_so(before, check))
 }
 
 fn was_so(before: Option<&Health>, now: &Check) -> bool {
-    let same = |was: &Check| was.id == now.id && was.object == now.object && was.status == now.status;
+    let same =
+        |was: &Check| was.id == now.id && was.object == now.object && was.status == now.status;
     before.is_some_and(|before| before.checks.iter().any(same))
 }
 
@@ -71,15 +89,20 @@ fn text(check: &Check) -> String {
 impl Settled {
     /// Whether more than this can be seen of the cluster and the namespace.
     pub(crate) fn visible(&self) -> Result<(), String> {
-        let lacks = |id: &str| self.health.checks.iter().find(|check| check.id == id && check.status != Status::Pass);
+        let lacks = |id: &str| {
+            self.health
+                .checks
+                .iter()
+                .find(|check| check.id == id && check.status != Status::Pass)
+        };
         match lacks("cluster.reachable").or_else(|| lacks("namespace.exists")) {
             Some(check) => Err(check.message.clone()),
             None => Ok(()),
         }
     }
 
-    /// The health checks as `recovery.…`, and `recovery.time`. What failed before still fails, since
-    /// the system is not healthy, but says that the experiment is not the cause.
+    /// The health checks as `recovery.…`, and `recovery.time`. What failed before still fails,
+    /// since the system is not healthy, but says that the experiment is not the cause.
     pub(crate) fn checks(&self, before: Option<&Health>) -> Vec<Check> {
         let mut checks = Vec::new();
         for check in &self.health.checks {
@@ -102,13 +125,21 @@ impl Settled {
             (None, Some(first)) => Check::pass(
                 ID,
                 "",
-                format!("recovered after {seconds:.1} s of waiting ({looks} looks); at first {first}"),
+                format!(
+                    "recovered after {seconds:.1} s of waiting ({looks} looks); at first {first}"
+                ),
             ),
             (Some(_), _) => {
                 let failed = self.open.iter().any(|check| check.status == Status::Fail);
-                let status = if failed { Status::Fail } else { Status::Unknown };
+                let status = if failed {
+                    Status::Fail
+                } else {
+                    Status::Unknown
+                };
                 let number = self.open.len();
-                let message = format!("after {seconds:.1} s of waiting ({looks} looks) {number} checks are still open");
+                let message = format!(
+                    "after {seconds:.1} s of waiting ({looks} looks) {number} checks are still open"
+                );
                 Check::new(ID, "", status, message).hint("give it more time with --wait 2m")
             }
         }
@@ -121,12 +152,21 @@ mod tests {
     use crate::before::tests::health;
 
     fn seen(checks: &[Check]) -> Health {
-        Health { checks: checks.to_vec(), ..health() }
+        Health {
+            checks: checks.to_vec(),
+            ..health()
+        }
     }
 
     fn settled(checks: &[Check], before: Option<&Health>) -> Settled {
         let open = open(checks, before).cloned().collect();
-        Settled { health: seen(checks), first: None, open, waited: Duration::ZERO, looks: 1 }
+        Settled {
+            health: seen(checks),
+            first: None,
+            open,
+            waited: Duration::ZERO,
+            looks: 1,
+        }
     }
 
     #[test]
@@ -136,7 +176,10 @@ mod tests {
         let settled = settled(&[bad], Some(&before));
         assert!(settled.open.is_empty());
         let checks = settled.checks(Some(&before));
-        let check = checks.iter().find(|check| check.id == "recovery.nodes.usage").expect("the check");
+        let check = checks
+            .iter()
+            .find(|check| check.id == "recovery.nodes.usage")
+            .expect("the check");
         assert_eq!(check.status, Status::Fail);
         assert!(check.message.contains("was so before"), "{}", check.message);
     }
@@ -144,16 +187,32 @@ mod tests {
     #[test]
     fn what_passed_before_and_fails_now_is_open() {
         let before = seen(&[Check::pass("pods.ready", "pod/a", "")]);
-        let settled = settled(&[Check::fail("pods.ready", "pod/a", "not ready")], Some(&before));
+        let settled = settled(
+            &[Check::fail("pods.ready", "pod/a", "not ready")],
+            Some(&before),
+        );
         let checks = settled.checks(Some(&before));
-        assert!(checks.iter().all(|check| check.status == Status::Fail), "{checks:?}");
-        assert!(!checks[0].message.contains("before"), "{}", checks[0].message);
+        assert!(
+            checks.iter().all(|check| check.status == Status::Fail),
+            "{checks:?}"
+        );
+        assert!(
+            !checks[0].message.contains("before"),
+            "{}",
+            checks[0].message
+        );
     }
 
     #[test]
     fn a_cluster_that_is_not_reached_is_not_visible() {
         let unreachable = [Check::unknown("cluster.reachable", "https://x", "no route")];
-        assert_eq!(settled(&unreachable, None).visible(), Err("no route".to_owned()));
-        assert_eq!(settled(&[Check::pass("cluster.reachable", "https://x", "")], None).visible(), Ok(()));
+        assert_eq!(
+            settled(&unreachable, None).visible(),
+            Err("no route".to_owned())
+        );
+        assert_eq!(
+            settled(&[Check::pass("cluster.reachable", "https://x", "")], None).visible(),
+            Ok(())
+        );
     }
 }

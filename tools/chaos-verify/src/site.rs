@@ -59,7 +59,12 @@ pub(crate) fn timed(service: &Service) -> Vec<&str> {
 
 /// The name of a Service, with port and namespace where the configuration has several of that name.
 fn label(service: &Service, all: &[Service]) -> String {
-    if all.iter().filter(|other| other.name == service.name).count() < 2 {
+    if all
+        .iter()
+        .filter(|other| other.name == service.name)
+        .count()
+        < 2
+    {
         return service.name.clone();
     }
     match &service.namespace {
@@ -80,16 +85,25 @@ pub(crate) mod tests {
         let text = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], \
                     clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
         std::fs::write(&path, text).expect("room on the disk");
-        Cluster::connect(&Access { context: None, kubeconfig: Some(path) }).await.expect("a client")
+        Cluster::connect(&Access {
+            context: None,
+            kubeconfig: Some(path),
+        })
+        .await
+        .expect("a client")
     }
 
     fn service(name: &str, port: u16) -> Service {
-        serde_json::from_value(serde_json::json!({ "name": name, "port": port })).expect("a service")
+        serde_json::from_value(serde_json::json!({ "name": name, "port": port }))
+            .expect("a service")
     }
 
     #[test]
     fn services_that_share_a_name_are_told_apart_by_port() {
         let all = [service("a", 1), service("b", 1), service("b", 2)];
-        assert_eq!(all.each_ref().map(|one| label(one, &all)), ["a", "b:1", "b:2"]);
+        assert_eq!(
+            all.each_ref().map(|one| label(one, &all)),
+            ["a", "b:1", "b:2"]
+        );
     }
 }

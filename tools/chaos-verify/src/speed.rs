@@ -35,11 +35,19 @@ impl SpeedArgs {
 
     /// The load that is asked for.
     pub(crate) fn profile(&self, settings: &Performance) -> Result<Option<LoadProfile>, Failure> {
-        let Some(name) = &self.load else { return Ok(None) };
+        let Some(name) = &self.load else {
+            return Ok(None);
+        };
         let mut profile = named(name, settings).ok_or_else(|| {
-            let names: Vec<_> = settings.profiles.iter().map(|profile| profile.name.as_str()).collect();
-            Failure::usage(format!("there is no load profile {name:?}"))
-                .hint(format!("[[performance.profile]] of the configuration defines: {}", names.join(", ")))
+            let names: Vec<_> = settings
+                .profiles
+                .iter()
+                .map(|profile| profile.name.as_str())
+                .collect();
+            Failure::usage(format!("there is no load profile {name:?}")).hint(format!(
+                "[[performance.profile]] of the configuration defines: {}",
+                names.join(", ")
+            ))
         })?;
         profile.duration = self.duration.unwrap_or(profile.duration);
         generate::plan(&profile, Vec::new())
@@ -50,20 +58,35 @@ impl SpeedArgs {
 }
 
 fn named(name: &str, settings: &Performance) -> Option<LoadProfile> {
-    settings.profiles.iter().find(|profile| profile.name == name).cloned()
+    settings
+        .profiles
+        .iter()
+        .find(|profile| profile.name == name)
+        .cloned()
 }
 
 /// The load of a baseline, for a verification that asks for none itself.
-pub(crate) fn as_before(baseline: Option<&Baseline>, settings: &Performance) -> Option<LoadProfile> {
-    let load = baseline?.timings.iter().find_map(|timing| timing.load.as_ref())?;
+pub(crate) fn as_before(
+    baseline: Option<&Baseline>,
+    settings: &Performance,
+) -> Option<LoadProfile> {
+    let load = baseline?
+        .timings
+        .iter()
+        .find_map(|timing| timing.load.as_ref())?;
     let mut profile = named(load.profile.as_deref()?, settings)?;
     profile.duration = Span::milliseconds(load.duration_ms);
     Some(profile)
 }
 
-/// Measures every timed URL under load, all at the same time. What can't be measured is a check `id`
-/// that is unknown.
-pub(crate) async fn measure(site: &Site<'_>, profile: &LoadProfile, run: &str, id: &str) -> (Vec<Timing>, Vec<Check>) {
+/// Measures every timed URL under load, all at the same time. What can't be measured is a check
+/// `id` that is unknown.
+pub(crate) async fn measure(
+    site: &Site<'_>,
+    profile: &LoadProfile,
+    run: &str,
+    id: &str,
+) -> (Vec<Timing>, Vec<Check>) {
     if let Some(image) = &site.config.performance.image {
         let urls = site.urls(timed);
         if !urls.is_empty() {
@@ -76,9 +99,16 @@ pub(crate) async fn measure(site: &Site<'_>, profile: &LoadProfile, run: &str, i
     let (mut urls, mut targets, mut checks) = (Vec::new(), Vec::new(), Vec::new());
     for url in site.urls(timed) {
         if url.vantage != "direct" {
-            let message = format!("load goes to Services directly, and the vantage of this one is {}", url.vantage);
+            let message = format!(
+                "load goes to Services directly, and the vantage of this one is {}",
+                url.vantage
+            );
             let hint = "name an image with chaos-verify as performance.image, so that a Job makes the load, or run this inside the cluster";
-            checks.push(Check::unknown(id, url.text(), message).hint(hint).from_vantage(&url.vantage));
+            checks.push(
+                Check::unknown(id, url.text(), message)
+                    .hint(hint)
+                    .from_vantage(&url.vantage),
+            );
             continue;
         }
         match Target::new(&url.text()) {
@@ -90,7 +120,11 @@ pub(crate) async fn measure(site: &Site<'_>, profile: &LoadProfile, run: &str, i
         }
     }
     if urls.is_empty() && checks.is_empty() {
-        checks.push(Check::skipped(id, "", "no service is configured with timed paths"));
+        checks.push(Check::skipped(
+            id,
+            "",
+            "no service is configured with timed paths",
+        ));
     }
     if urls.is_empty() {
         return (Vec::new(), checks);
@@ -98,8 +132,12 @@ pub(crate) async fn measure(site: &Site<'_>, profile: &LoadProfile, run: &str, i
     let plan = generate::plan(profile, targets);
     let (started, loaded) = load::run(plan.clone()).await;
     let timing = |(url, loaded): (&Url, _)| {
-        let label =
-            Label { service: &url.service, path: &url.path, vantage: &url.vantage, profile: Some(&profile.name) };
+        let label = Label {
+            service: &url.service,
+            path: &url.path,
+            vantage: &url.vantage,
+            profile: Some(&profile.name),
+        };
         figures::timing(label, &plan, started, loaded)
     };
     (urls.iter().zip(&loaded).map(timing).collect(), checks)
@@ -107,7 +145,12 @@ pub(crate) async fn measure(site: &Site<'_>, profile: &LoadProfile, run: &str, i
 
 /// `baseline.load`: can it be compared with later?
 pub(crate) fn baseline(timing: &Timing, settings: &Performance) -> Check {
-    generate::check("baseline.load", &object(timing), timing, settings.max_error_points)
+    generate::check(
+        "baseline.load",
+        &object(timing),
+        timing,
+        settings.max_error_points,
+    )
 }
 
 fn object(timing: &Timing) -> String {
@@ -122,25 +165,50 @@ pub(crate) fn compare(
     experiment: Option<&Record<Experiment>>,
 ) -> (Vec<Check>, Vec<Judgement>) {
     const ID: &str = "performance.load";
-    let one = |status, message: String| Check::new(ID, object(now), status, message).from_vantage(&now.vantage);
+    let one = |status, message: String| {
+        Check::new(ID, object(now), status, message).from_vantage(&now.vantage)
+    };
     let alone = generate::check(ID, &object(now), now, 100.0);
     if matches!(alone.status, Status::Unknown) || now.errors == now.requests {
         return (vec![alone], Vec::new());
     }
     let before = match comparable(before, now) {
         Ok(before) => before,
-        Err(why) => return (vec![one(Status::Unknown, format!("{}; {why}", generate::text(now)))], Vec::new()),
+        Err(why) => {
+            return (
+                vec![one(
+                    Status::Unknown,
+                    format!("{}; {why}", generate::text(now)),
+                )],
+                Vec::new(),
+            );
+        }
     };
     if let (Some(why), None) = (behind(now), behind(before)) {
-        return (vec![one(Status::Fail, format!("{why}; in the baseline it did"))], Vec::new());
+        return (
+            vec![one(Status::Fail, format!("{why}; in the baseline it did"))],
+            Vec::new(),
+        );
     }
     let (was, is) = match (Series::of(before), Series::of(now)) {
         (Ok(was), Ok(is)) => (was, is),
         (Err(why), _) => {
-            return (vec![one(Status::Unknown, format!("the baseline can't be compared with: {why}"))], Vec::new());
+            return (
+                vec![one(
+                    Status::Unknown,
+                    format!("the baseline can't be compared with: {why}"),
+                )],
+                Vec::new(),
+            );
         }
         (_, Err(why)) => {
-            return (vec![one(Status::Unknown, format!("the measurement can't be compared: {why}"))], Vec::new());
+            return (
+                vec![one(
+                    Status::Unknown,
+                    format!("the measurement can't be compared: {why}"),
+                )],
+                Vec::new(),
+            );
         }
     };
     let margins = Margins::of(settings);
@@ -148,9 +216,12 @@ pub(crate) fn compare(
     let mut status = judge::worst(&judged);
     let mut note = String::new();
     let returned = judge::returned(&was, &is, margins);
-    if let (Some(window), true) = (returned.filter(|window| *window > 0), status != Status::Pass) {
-        // What was still warming up after its restart has not to be called slow for ever. The windows
-        // that show the return are left out: they were picked for being good.
+    if let (Some(window), true) = (
+        returned.filter(|window| *window > 0),
+        status != Status::Pass,
+    ) {
+        // What was still warming up after its restart has not to be called slow for ever. The
+        // windows that show the return are left out: they were picked for being good.
         let rest = judge::judge(&was, &is.from(window + IN_A_ROW), margins);
         if judge::worst(&rest) == Status::Pass {
             (judged, status) = (rest, Status::Pass);
@@ -178,7 +249,10 @@ fn back(now: &Timing, returned: Option<usize>, experiment: Option<&Record<Experi
     const ID: &str = "performance.return";
     let width = now.window_ms.unwrap_or_default() / 1000.0;
     let load = now.load.as_ref();
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds between two times of day")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "milliseconds between two times of day"
+    )]
     let after_end = |window: usize| {
         let (started, ended): (Time, Time) = (load?.started, experiment?.data.ended);
         let since = started.since_ms(ended) as f64 / 1000.0;
@@ -186,9 +260,11 @@ fn back(now: &Timing, returned: Option<usize>, experiment: Option<&Record<Experi
     };
     let check = match returned {
         None => {
-            let message =
-                format!("no {IN_A_ROW} windows of {width:.1} s in a row were as quick as those of the baseline");
-            Check::fail(ID, object(now), message).hint("give it more time: a longer --duration shows when it returns")
+            let message = format!(
+                "no {IN_A_ROW} windows of {width:.1} s in a row were as quick as those of the baseline"
+            );
+            Check::fail(ID, object(now), message)
+                .hint("give it more time: a longer --duration shows when it returns")
         }
         Some(window) => {
             let message = match (window, after_end(window)) {
@@ -197,9 +273,14 @@ fn back(now: &Timing, returned: Option<usize>, experiment: Option<&Record<Experi
                 ),
                 (0, None) => "as quick as before from the first window on".to_owned(),
                 (_, Some(end)) => {
-                    format!("as quick as before {end:.1} s after the experiment's end (give or take {width:.1} s)")
+                    format!(
+                        "as quick as before {end:.1} s after the experiment's end (give or take {width:.1} s)"
+                    )
                 }
-                (_, None) => format!("as quick as before {:.1} s into the measurement", seconds(window, now)),
+                (_, None) => format!(
+                    "as quick as before {:.1} s into the measurement",
+                    seconds(window, now)
+                ),
             };
             Check::pass(ID, object(now), message)
         }
@@ -213,10 +294,16 @@ fn seconds(window: usize, timing: &Timing) -> f64 {
 }
 
 /// The baseline's measurement, if it was made in the same way.
-pub(crate) fn comparable<'a>(before: Option<&'a Timing>, now: &Timing) -> Result<&'a Timing, String> {
+pub(crate) fn comparable<'a>(
+    before: Option<&'a Timing>,
+    now: &Timing,
+) -> Result<&'a Timing, String> {
     let before = before.ok_or("there is no baseline to compare with")?;
     let Some((was, is)) = before.load.as_ref().zip(now.load.as_ref()) else {
-        return Err("the baseline was not measured under load: take it with chaos-verify baseline --load".to_owned());
+        return Err(
+            "the baseline was not measured under load: take it with chaos-verify baseline --load"
+                .to_owned(),
+        );
     };
     if let Some(why) = &was.saturated {
         return Err(format!("the baseline says nothing: {why}"));
@@ -227,21 +314,34 @@ pub(crate) fn comparable<'a>(before: Option<&'a Timing>, now: &Timing) -> Result
             None => timing.vantage.clone(),
         };
         let (was, is) = (from(before, was.pods), from(now, is.pods));
-        return Err(format!("the baseline was measured from {was}, this from {is}; such times do not compare"));
+        return Err(format!(
+            "the baseline was measured from {was}, this from {is}; such times do not compare"
+        ));
     }
     if was.protocol != is.protocol {
-        return Err(format!("the baseline was measured by {}, this by {}", was.protocol, is.protocol));
+        return Err(format!(
+            "the baseline was measured by {}, this by {}",
+            was.protocol, is.protocol
+        ));
     }
     let rates = was.offered_rate.zip(is.offered_rate);
     match rates {
         Some((was, is)) if (is / was - 1.0).abs() <= SAME_RATE => Ok(before),
-        Some((was, is)) => Err(format!("the baseline was measured at {was} requests a second, this at {is}")),
+        Some((was, is)) => Err(format!(
+            "the baseline was measured at {was} requests a second, this at {is}"
+        )),
         None => Err("a closed loop is never judged".to_owned()),
     }
 }
 
 fn text(judged: &Judged) -> String {
-    let Judged { what, before, after, limit, .. } = judged;
+    let Judged {
+        what,
+        before,
+        after,
+        limit,
+        ..
+    } = judged;
     let state = match judged.status {
         Status::Pass => "",
         Status::Fail => ", worse",

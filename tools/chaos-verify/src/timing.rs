@@ -63,7 +63,12 @@ pub(crate) async fn measure(site: &Site<'_>, url: &Url) -> Measured {
         errors += 1;
         in_a_row += 1;
     }
-    Measured { url: url.text(), timing: summarize(url, times, errors), why, blind }
+    Measured {
+        url: url.text(),
+        timing: summarize(url, times, errors),
+        why,
+        blind,
+    }
 }
 
 fn summarize(url: &Url, mut times: Vec<f64>, errors: usize) -> Timing {
@@ -93,13 +98,31 @@ fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
 /// `baseline.timing`: could the URL be measured?
 pub(crate) fn baseline(measured: &Measured) -> Check {
     const ID: &str = "baseline.timing";
-    let Measured { url, timing, why, blind } = measured;
+    let Measured {
+        url,
+        timing,
+        why,
+        blind,
+    } = measured;
     let check = match timing.p95_ms {
-        _ if *blind => Check::unknown(ID, url, format!("{}: {}", failed(timing), text(why.as_ref()))),
+        _ if *blind => Check::unknown(
+            ID,
+            url,
+            format!("{}: {}", failed(timing), text(why.as_ref())),
+        ),
         None if timing.requests == 0 => Check::skipped(ID, url, "performance.requests is 0"),
-        None => Check::fail(ID, url, format!("no answer to measure: {}", text(why.as_ref()))),
+        None => Check::fail(
+            ID,
+            url,
+            format!("no answer to measure: {}", text(why.as_ref())),
+        ),
         Some(_) if timing.errors > 0 => {
-            let message = format!("{}; {}: {}", figures(timing), failed(timing), text(why.as_ref()));
+            let message = format!(
+                "{}; {}: {}",
+                figures(timing),
+                failed(timing),
+                text(why.as_ref())
+            );
             Check::new(ID, url, Status::Warn, message)
         }
         Some(_) => Check::pass(ID, url, figures(timing)),
@@ -108,21 +131,40 @@ pub(crate) fn baseline(measured: &Measured) -> Check {
 }
 
 /// `performance.timing`: is the URL as quick as it was?
-pub(crate) fn compare(before: Option<&Timing>, measured: &Measured, settings: &Performance) -> Check {
+pub(crate) fn compare(
+    before: Option<&Timing>,
+    measured: &Measured,
+    settings: &Performance,
+) -> Check {
     const ID: &str = "performance.timing";
-    let Measured { url, timing: now, why, blind } = measured;
-    let check = |status, message: String| Check::new(ID, url, status, message).from_vantage(&now.vantage);
+    let Measured {
+        url,
+        timing: now,
+        why,
+        blind,
+    } = measured;
+    let check =
+        |status, message: String| Check::new(ID, url, status, message).from_vantage(&now.vantage);
     if *blind {
-        return check(Status::Unknown, format!("{}: {}", failed(now), text(why.as_ref())));
+        return check(
+            Status::Unknown,
+            format!("{}: {}", failed(now), text(why.as_ref())),
+        );
     }
     if now.requests == 0 {
         return check(Status::Skipped, "performance.requests is 0".to_owned());
     }
     let Some(p95) = now.p95_ms else {
-        return check(Status::Fail, format!("nothing answers any more: {}", text(why.as_ref())));
+        return check(
+            Status::Fail,
+            format!("nothing answers any more: {}", text(why.as_ref())),
+        );
     };
     let Some(before) = before else {
-        return check(Status::Unknown, format!("{}, and there is no baseline to compare with", figures(now)));
+        return check(
+            Status::Unknown,
+            format!("{}, and there is no baseline to compare with", figures(now)),
+        );
     };
     if before.vantage != now.vantage {
         let message = format!(
@@ -132,16 +174,31 @@ pub(crate) fn compare(before: Option<&Timing>, measured: &Measured, settings: &P
         return check(Status::Unknown, message);
     }
     let Some(before_p95) = before.p95_ms else {
-        return check(Status::Unknown, format!("{}, and nothing answered in the baseline", figures(now)));
+        return check(
+            Status::Unknown,
+            format!("{}, and nothing answered in the baseline", figures(now)),
+        );
     };
     // Shares, crosswise: the numbers of requests may differ.
     if now.errors * before.requests > before.errors * now.requests {
-        let message = format!("{}: {}; in the baseline {}", failed(now), text(why.as_ref()), failed(before));
+        let message = format!(
+            "{}: {}; in the baseline {}",
+            failed(now),
+            text(why.as_ref()),
+            failed(before)
+        );
         return check(Status::Fail, message);
     }
     let most = before_p95 * settings.max_ratio + settings.allowance_ms;
     let message = format!("p95 {p95:.1} ms, baseline {before_p95:.1} ms, limit {most:.1} ms");
-    check(if p95 <= most { Status::Pass } else { Status::Fail }, message)
+    check(
+        if p95 <= most {
+            Status::Pass
+        } else {
+            Status::Fail
+        },
+        message,
+    )
 }
 
 fn figures(timing: &Timing) -> String {
@@ -182,14 +239,24 @@ mod tests {
     }
 
     fn measured(p95: Option<f64>, errors: usize) -> Measured {
-        Measured { url: "http://shop".to_owned(), timing: timing(p95, errors), why: None, blind: false }
+        Measured {
+            url: "http://shop".to_owned(),
+            timing: timing(p95, errors),
+            why: None,
+            blind: false,
+        }
     }
 
     fn status(before: Option<&Timing>, now: &Measured) -> Status {
         compare(
             before,
             now,
-            &Performance { requests: 50, max_ratio: 1.5, allowance_ms: 20.0, ..Performance::default() },
+            &Performance {
+                requests: 50,
+                max_ratio: 1.5,
+                allowance_ms: 20.0,
+                ..Performance::default()
+            },
         )
         .status
     }
@@ -208,23 +275,41 @@ mod tests {
     #[test]
     fn the_limit_is_ratio_and_allowance_together() {
         let before = timing(Some(100.0), 0);
-        assert_eq!(status(Some(&before), &measured(Some(170.0), 0)), Status::Pass);
-        assert_eq!(status(Some(&before), &measured(Some(170.1), 0)), Status::Fail);
+        assert_eq!(
+            status(Some(&before), &measured(Some(170.0), 0)),
+            Status::Pass
+        );
+        assert_eq!(
+            status(Some(&before), &measured(Some(170.1), 0)),
+            Status::Fail
+        );
     }
 
     #[test]
     fn more_errors_than_before_fail_however_quick_the_rest_is() {
         let before = timing(Some(100.0), 1);
-        assert_eq!(status(Some(&before), &measured(Some(10.0), 2)), Status::Fail);
-        assert_eq!(status(Some(&before), &measured(Some(10.0), 1)), Status::Pass);
+        assert_eq!(
+            status(Some(&before), &measured(Some(10.0), 2)),
+            Status::Fail
+        );
+        assert_eq!(
+            status(Some(&before), &measured(Some(10.0), 1)),
+            Status::Pass
+        );
     }
 
     #[test]
     fn error_shares_are_compared_and_not_numbers() {
         let mut before = timing(Some(100.0), 1);
         before.requests = 10;
-        assert_eq!(status(Some(&before), &measured(Some(10.0), 5)), Status::Pass);
-        assert_eq!(status(Some(&before), &measured(Some(10.0), 6)), Status::Fail);
+        assert_eq!(
+            status(Some(&before), &measured(Some(10.0), 5)),
+            Status::Pass
+        );
+        assert_eq!(
+            status(Some(&before), &measured(Some(10.0), 6)),
+            Status::Fail
+        );
     }
 
     #[test]
@@ -235,13 +320,19 @@ mod tests {
         let mut elsewhere = timing(Some(10.0), 0);
         elsewhere.vantage = "direct".to_owned();
         assert_eq!(status(Some(&elsewhere), &now), Status::Unknown);
-        assert_eq!(status(Some(&timing(Some(10.0), 0)), &measured(None, 50)), Status::Fail);
+        assert_eq!(
+            status(Some(&timing(Some(10.0), 0)), &measured(None, 50)),
+            Status::Fail
+        );
         assert_eq!(status(None, &measured(None, 50)), Status::Fail);
     }
 
     #[test]
     fn a_way_that_is_not_open_says_nothing_of_the_service() {
-        let now = Measured { blind: true, ..measured(Some(10.0), 1) };
+        let now = Measured {
+            blind: true,
+            ..measured(Some(10.0), 1)
+        };
         assert_eq!(status(Some(&timing(Some(10.0), 1)), &now), Status::Unknown);
         assert_eq!(baseline(&now).status, Status::Unknown);
     }

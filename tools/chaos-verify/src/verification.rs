@@ -27,7 +27,11 @@ pub(crate) async fn verify(
         before = before.of_place(cluster, site.namespace);
     }
     // A record that is not known to be of this cluster excuses nothing.
-    let health = before.health.as_ref().map(|record| &record.data).filter(|_| identity.is_some());
+    let health = before
+        .health
+        .as_ref()
+        .map(|record| &record.data)
+        .filter(|_| identity.is_some());
     let settled = recovery::settle(site, health, wait, |message| stream.progress(message)).await;
     let visible = settled.visible();
     if visible.is_ok() {
@@ -38,7 +42,9 @@ pub(crate) async fn verify(
         Ok(()) => {
             data(site, &before, &stream.run, &mut after).await;
             let baseline = before.baseline.as_ref().map(|record| &record.data);
-            if let Some(profile) = profile.or_else(|| speed::as_before(baseline, &site.config.performance)) {
+            if let Some(profile) =
+                profile.or_else(|| speed::as_before(baseline, &site.config.performance))
+            {
                 let (seconds, rate) = (profile.duration.0.as_secs_f64(), profile.rate);
                 stream.progress(&format!(
                     "measuring response times under load {}: {rate} requests a second to each path for {seconds} s",
@@ -52,7 +58,9 @@ pub(crate) async fn verify(
         }
         Err(why) => {
             for part in ["data", "performance"] {
-                after.checks.push(Check::unknown(part, "", format!("not looked at: {why}")));
+                after
+                    .checks
+                    .push(Check::unknown(part, "", format!("not looked at: {why}")));
             }
         }
     }
@@ -89,7 +97,10 @@ fn start(site: &Site<'_>, before: &Before, settled: Settled) -> Verification {
 /// Database, configuration, answers and logs, all at the same time.
 async fn data(site: &Site<'_>, before: &Before, run: &str, after: &mut Verification) {
     // The baseline's own run, should the stream hold several, for digests that compare.
-    let key = before.baseline.as_ref().map_or(run, |record| record.run.as_str());
+    let key = before
+        .baseline
+        .as_ref()
+        .map_or(run, |record| record.run.as_str());
     let baseline = before.baseline.as_ref().map(|record| &record.data);
     let was = baseline.and_then(|baseline| baseline.database.as_ref());
     // Nodes write times into logs; records have those of the machine that the tools ran on.
@@ -102,24 +113,51 @@ async fn data(site: &Site<'_>, before: &Before, run: &str, after: &mut Verificat
         answers::ask_all(site, "data.answer"),
         logs::search(site, period, &before.experiments),
     );
-    after.checks.extend(match (&site.config.database, &reading) {
-        (Some(database), Some(reading)) => database::compare(database, was, reading),
-        _ => vec![Check::skipped("data.database", "", "no database is configured")],
-    });
+    after
+        .checks
+        .extend(match (&site.config.database, &reading) {
+            (Some(database), Some(reading)) => database::compare(database, was, reading),
+            _ => vec![Check::skipped(
+                "data.database",
+                "",
+                "no database is configured",
+            )],
+        });
     after.database = reading.and_then(Result::ok).map(|reading| reading.state);
-    let url = |now: &ApiAnswer, was: &&ApiAnswer| (&was.service, &was.path) == (&now.service, &now.path);
+    let url =
+        |now: &ApiAnswer, was: &&ApiAnswer| (&was.service, &was.path) == (&now.service, &now.path);
     for asked in asked {
-        let was = asked.answer.as_ref().and_then(|now| baseline?.answers.iter().find(|was| url(now, was)));
-        after.checks.push(answers::compare(was, baseline.is_some(), &asked));
+        let was = asked
+            .answer
+            .as_ref()
+            .and_then(|now| baseline?.answers.iter().find(|was| url(now, was)));
+        after
+            .checks
+            .push(answers::compare(was, baseline.is_some(), &asked));
         after.answers.extend(asked.answer);
     }
-    if !site.config.services.iter().any(|service| !service.data.is_empty()) {
-        after.checks.push(Check::skipped("data.answer", "", "no service is configured with data paths"));
+    if !site
+        .config
+        .services
+        .iter()
+        .any(|service| !service.data.is_empty())
+    {
+        after.checks.push(Check::skipped(
+            "data.answer",
+            "",
+            "no service is configured with data paths",
+        ));
     }
     after.log_errors = log_errors;
     after.checks.extend(log_checks);
-    after.checks.extend(configuration::compare(baseline, &kinds));
-    after.configuration = kinds.into_iter().filter_map(|kind| kind.digests.ok()).flatten().collect();
+    after
+        .checks
+        .extend(configuration::compare(baseline, &kinds));
+    after.configuration = kinds
+        .into_iter()
+        .filter_map(|kind| kind.digests.ok())
+        .flatten()
+        .collect();
 }
 
 /// Response times, alone. A URL that is too slow is measured once more at the end: what is still
@@ -132,7 +170,10 @@ async fn performance(site: &Site<'_>, baseline: Option<&Baseline>, after: &mut V
     };
     let mut results: Vec<(Check, Measured)> = Vec::new();
     for measured in timing::measure_all(site).await {
-        results.push((timing::compare(was(&measured.timing), &measured, settings), measured));
+        results.push((
+            timing::compare(was(&measured.timing), &measured, settings),
+            measured,
+        ));
     }
     let urls = site.urls(timed);
     for ((check, measured), url) in results.iter_mut().zip(&urls) {
@@ -141,11 +182,18 @@ async fn performance(site: &Site<'_>, baseline: Option<&Baseline>, after: &mut V
         }
         let again = timing::measure(site, url).await;
         let mut second = timing::compare(was(&again.timing), &again, settings);
-        second.message = format!("{}; measured twice, at first: {}", second.message, check.message);
+        second.message = format!(
+            "{}; measured twice, at first: {}",
+            second.message, check.message
+        );
         (*check, *measured) = (second, again);
     }
     if results.is_empty() {
-        after.checks.push(Check::skipped("performance.timing", "", "no service is configured with timed paths"));
+        after.checks.push(Check::skipped(
+            "performance.timing",
+            "",
+            "no service is configured with timed paths",
+        ));
     }
     for (check, measured) in results {
         after.checks.push(check);
@@ -154,22 +202,45 @@ async fn performance(site: &Site<'_>, baseline: Option<&Baseline>, after: &mut V
 }
 
 /// Response times under load, alone.
-async fn under_load(site: &Site<'_>, before: &Before, profile: &LoadProfile, run: &str, after: &mut Verification) {
-    let ((timings, checks), usage) =
-        usage::during(site, profile, speed::measure(site, profile, run, "performance.load")).await;
+async fn under_load(
+    site: &Site<'_>,
+    before: &Before,
+    profile: &LoadProfile,
+    run: &str,
+    after: &mut Verification,
+) {
+    let ((timings, checks), usage) = usage::during(
+        site,
+        profile,
+        speed::measure(site, profile, run, "performance.load"),
+    )
+    .await;
     after.checks.extend(checks);
     let mut alike = Ok(());
     for now in &timings {
         let same = |was: &&Timing| (&was.service, &was.path) == (&now.service, &now.path);
-        let was = before.baseline.as_ref().and_then(|record| record.data.timings.iter().find(same));
-        let (checks, judgements) = speed::compare(was, now, &site.config.performance, before.experiments.last());
+        let was = before
+            .baseline
+            .as_ref()
+            .and_then(|record| record.data.timings.iter().find(same));
+        let (checks, judgements) = speed::compare(
+            was,
+            now,
+            &site.config.performance,
+            before.experiments.last(),
+        );
         after.checks.extend(checks);
         after.judgements.extend(judgements);
         alike = alike.and(speed::comparable(was, now).map(drop));
     }
     if !timings.is_empty() {
-        let was = before.baseline.as_ref().map(|record| record.data.usage.as_slice());
-        after.checks.extend(usage::compare(was, &usage, alike, &site.config.performance));
+        let was = before
+            .baseline
+            .as_ref()
+            .map(|record| record.data.usage.as_slice());
+        after
+            .checks
+            .extend(usage::compare(was, &usage, alike, &site.config.performance));
         after.usage = usage.unwrap_or_default();
     }
     after.timings = timings;

@@ -1,5 +1,5 @@
-//! `chaos-verify load` against servers of every manner. Times are only held against lower bounds, which
-//! a busy machine keeps.
+//! `chaos-verify load` against servers of every manner. Times are only held against lower bounds,
+//! which a busy machine keeps.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -55,24 +55,52 @@ fn load_with(url: &str, more: &[&str], environment: &[(&str, &str)]) -> (i32, Va
         .stdin(Stdio::null())
         .output()
         .expect("the binary was built for this test");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(!err.contains("panicked"), "{err}");
     assert!(started.elapsed() < Duration::from_secs(40), "it hung");
-    let last = out.lines().last().unwrap_or_else(|| panic!("no record: {err}"));
-    (output.status.code().expect("it ended by itself"), serde_json::from_str(last).expect("JSON"))
+    let last = out
+        .lines()
+        .last()
+        .unwrap_or_else(|| panic!("no record: {err}"));
+    (
+        output.status.code().expect("it ended by itself"),
+        serde_json::from_str(last).expect("JSON"),
+    )
 }
 
 fn short(url: &str) -> (i32, Value) {
-    load(url, &["--duration", "500ms", "--rate", "20", "--connections", "2", "--timeout", "1s"])
+    load(
+        url,
+        &[
+            "--duration",
+            "500ms",
+            "--rate",
+            "20",
+            "--connections",
+            "2",
+            "--timeout",
+            "1s",
+        ],
+    )
 }
 
 #[track_caller]
 fn fails(url: &str, why: &str) {
     let (status, record) = short(url);
     let check = &record["data"]["checks"][0];
-    assert_eq!((status, &check["status"]), (1, &"fail".into()), "{why}: {record}");
+    assert_eq!(
+        (status, &check["status"]),
+        (1, &"fail".into()),
+        "{why}: {record}"
+    );
     assert!(check.to_string().contains(why), "{why}: {check}");
-    assert_eq!(record["data"]["timings"][0]["errors"], 10, "{why}: {record}");
+    assert_eq!(
+        record["data"]["timings"][0]["errors"], 10,
+        "{why}: {record}"
+    );
 }
 
 #[test]
@@ -80,20 +108,42 @@ fn a_good_server_is_measured_request_by_request() {
     let (status, record) = short(&answering(|stream| stream.write_all(OK).is_ok()));
     let timing = &record["data"]["timings"][0];
     // A machine too busy for twenty requests a second is unknown, and says so.
-    assert!(status == 0 || (status == 3 && timing["load"]["saturated"].is_string()), "{record}");
-    assert_eq!((&timing["requests"], &timing["errors"]), (&10.into(), &0.into()), "{record}");
+    assert!(
+        status == 0 || (status == 3 && timing["load"]["saturated"].is_string()),
+        "{record}"
+    );
+    assert_eq!(
+        (&timing["requests"], &timing["errors"]),
+        (&10.into(), &0.into()),
+        "{record}"
+    );
     let counted = |list: &str, field: &str| -> u64 {
-        timing[list].as_array().expect("a list").iter().filter_map(|one| one[field].as_u64()).sum()
+        timing[list]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|one| one[field].as_u64())
+            .sum()
     };
-    assert_eq!((counted("windows", "requests"), counted("distribution", "count")), (10, 10), "{timing}");
-    assert!(timing["steps"]["total_ms"].as_f64() >= timing["steps"]["first_byte_ms"].as_f64(), "{timing}");
+    assert_eq!(
+        (
+            counted("windows", "requests"),
+            counted("distribution", "count")
+        ),
+        (10, 10),
+        "{timing}"
+    );
+    assert!(
+        timing["steps"]["total_ms"].as_f64() >= timing["steps"]["first_byte_ms"].as_f64(),
+        "{timing}"
+    );
 }
 
 #[test]
 fn a_stall_shows_in_every_request_that_was_due_meanwhile() {
-    // The server stands still for 600 ms from the first request that is not one of the five single ones.
-    // Due are 200 a second: what was due in the first 500 ms takes at least 100 ms. A closed loop would
-    // have sent two requests meanwhile.
+    // The server stands still for 600 ms from the first request that is not one of the five single
+    // ones. Due are 200 a second: what was due in the first 500 ms takes at least 100 ms. A closed
+    // loop would have sent two requests meanwhile.
     let (start, seen) = (std::sync::OnceLock::new(), AtomicUsize::new(0));
     let url = answering(move |stream| {
         if seen.fetch_add(1, Ordering::SeqCst) >= 5 {
@@ -102,11 +152,30 @@ fn a_stall_shows_in_every_request_that_was_due_meanwhile() {
         }
         stream.write_all(OK).is_ok()
     });
-    let (_, record) = load(&url, &["--duration", "1s", "--rate", "200", "--connections", "2", "--timeout", "10s"]);
+    let (_, record) = load(
+        &url,
+        &[
+            "--duration",
+            "1s",
+            "--rate",
+            "200",
+            "--connections",
+            "2",
+            "--timeout",
+            "10s",
+        ],
+    );
     let timing = &record["data"]["timings"][0];
-    assert_eq!((&timing["requests"], &timing["errors"]), (&200.into(), &0.into()), "{record}");
+    assert_eq!(
+        (&timing["requests"], &timing["errors"]),
+        (&200.into(), &0.into()),
+        "{record}"
+    );
     let p50 = timing["p50_ms"].as_f64().expect("a median");
-    assert!(p50 >= 99.0, "half of the requests were due at least 100 ms before the stall's end: {record}");
+    assert!(
+        p50 >= 99.0,
+        "half of the requests were due at least 100 ms before the stall's end: {record}"
+    );
 }
 
 #[test]
@@ -118,9 +187,13 @@ fn connections_take_turns_and_are_kept() {
         let mut buffer = [0; 4096];
         while stream.read(&mut buffer).is_ok_and(|read| read > 0) && stream.write_all(OK).is_ok() {}
     });
-    let (_, record) = load(&url, &["--duration", "500ms", "--rate", "100", "--connections", "8"]);
+    let (_, record) = load(
+        &url,
+        &["--duration", "500ms", "--rate", "100", "--connections", "8"],
+    );
     assert_eq!(record["data"]["timings"][0]["requests"], 50, "{record}");
-    // Five single requests, and the eight. A machine that stands still for a moment needs some more.
+    // Five single requests, and the eight. A machine that stands still for a moment needs some
+    // more.
     let opened = opened.load(Ordering::SeqCst);
     assert!((13..50).contains(&opened), "{opened}");
 }
@@ -136,18 +209,26 @@ fn a_server_that_closes_every_connection_after_its_answer_is_no_failure() {
 
 #[test]
 fn a_server_that_hangs_fails_and_is_named() {
-    fails(&serve(|_stream| thread::sleep(Duration::from_secs(60))), "no whole answer in 1000 ms");
+    fails(
+        &serve(|_stream| thread::sleep(Duration::from_secs(60))),
+        "no whole answer in 1000 ms",
+    );
 }
 
 #[test]
 fn a_server_that_breaks_off_fails_and_is_named() {
     fails(&answering(|_| false), "without an answer");
-    fails(&answering(|stream| stream.write_all(&OK[..OK.len() - 1]).is_err()), "in the middle of the answer");
+    fails(
+        &answering(|stream| stream.write_all(&OK[..OK.len() - 1]).is_err()),
+        "in the middle of the answer",
+    );
 }
 
 #[test]
 fn nobody_there_fails_and_is_named() {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let free = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port is free");
     fails(&format!("http://{free}/"), "refused");
 }
 
@@ -155,7 +236,10 @@ fn nobody_there_fails_and_is_named() {
 fn headers_without_end_fail_and_are_named() {
     let endless = |stream: &mut TcpStream| {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\n"));
-        while stream.write_all(b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n").is_ok() {}
+        while stream
+            .write_all(b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")
+            .is_ok()
+        {}
         false
     };
     fails(&answering(endless), "headers do not end");
@@ -172,7 +256,10 @@ fn a_body_of_gigabytes_fails_and_is_named() {
     let (status, record) = short(&answering(endless));
     assert_eq!(status, 1, "{record}");
     let failures = record["data"]["timings"][0]["failures"].to_string();
-    assert!(failures.contains("64 MiB") || failures.contains("no whole answer"), "{failures}");
+    assert!(
+        failures.contains("64 MiB") || failures.contains("no whole answer"),
+        "{failures}"
+    );
 }
 
 #[test]
@@ -189,7 +276,11 @@ fn what_is_not_http_fails_and_is_named() {
 #[test]
 fn bad_statuses_fail_and_are_named() {
     fails(
-        &answering(|stream| stream.write_all(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").is_ok()),
+        &answering(|stream| {
+            stream
+                .write_all(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+                .is_ok()
+        }),
         "answers 503",
     );
 }
@@ -198,7 +289,12 @@ fn bad_statuses_fail_and_are_named() {
 fn a_name_that_leads_nowhere_is_unknown() {
     let (status, record) = short("http://no-such-host.invalid:80/");
     assert_eq!(status, 3, "{record}");
-    assert!(record["data"]["checks"][0]["message"].to_string().contains("no-such-host.invalid"), "{record}");
+    assert!(
+        record["data"]["checks"][0]["message"]
+            .to_string()
+            .contains("no-such-host.invalid"),
+        "{record}"
+    );
 }
 
 /// `openssl s_server`, ended with the test.
@@ -225,10 +321,26 @@ fn https_is_measured_with_its_handshake_and_a_certificate_that_is_not_trusted_fa
         .stderr(Stdio::null())
         .status()
         .expect("sh is there");
-    assert!(made.success(), "openssl is needed: scripts/setup.sh gets it");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    assert!(
+        made.success(),
+        "openssl is needed: scripts/setup.sh gets it"
+    );
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port")
+        .port();
     let server = Command::new("openssl")
-        .args(["s_server", "-www", "-quiet", "-accept", &port.to_string(), "-cert", "cert.pem", "-key", "cert.key"])
+        .args([
+            "s_server",
+            "-www",
+            "-quiet",
+            "-accept",
+            &port.to_string(),
+            "-cert",
+            "cert.pem",
+            "-key",
+            "cert.key",
+        ])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -242,21 +354,47 @@ fn https_is_measured_with_its_handshake_and_a_certificate_that_is_not_trusted_fa
         thread::sleep(Duration::from_millis(20));
     }
     let url = format!("https://127.0.0.1:{port}/");
-    let few = ["--duration", "500ms", "--rate", "10", "--connections", "1", "--timeout", "3s"];
+    let few = [
+        "--duration",
+        "500ms",
+        "--rate",
+        "10",
+        "--connections",
+        "1",
+        "--timeout",
+        "3s",
+    ];
     let certificate = folder.path().join("ca.pem").display().to_string();
     let (_, record) = load_with(&url, &few, &[("SSL_CERT_FILE", &certificate)]);
     let timing = &record["data"]["timings"][0];
-    assert_eq!((&timing["requests"], &timing["errors"]), (&5.into(), &0.into()), "{record}");
-    assert!(timing["steps"]["tls_ms"].as_f64().is_some_and(|tls| tls > 0.0), "{timing}");
+    assert_eq!(
+        (&timing["requests"], &timing["errors"]),
+        (&5.into(), &0.into()),
+        "{record}"
+    );
+    assert!(
+        timing["steps"]["tls_ms"]
+            .as_f64()
+            .is_some_and(|tls| tls > 0.0),
+        "{timing}"
+    );
     let other = folder.path().join("other.pem").display().to_string();
     let (status, record) = load_with(&url, &few, &[("SSL_CERT_FILE", &other)]);
     assert_eq!(status, 1, "{record}");
-    assert!(record["data"]["timings"][0]["failures"].to_string().contains("certificate"), "{record}");
+    assert!(
+        record["data"]["timings"][0]["failures"]
+            .to_string()
+            .contains("certificate"),
+        "{record}"
+    );
     // It offers no HTTP/2.
     let http2 = [&few[..], &["--http2"]].concat();
     let (status, record) = load_with(&url, &http2, &[("SSL_CERT_FILE", &certificate)]);
     assert_eq!(status, 1, "{record}");
-    assert!(record.to_string().contains("does not speak HTTP/2"), "{record}");
+    assert!(
+        record.to_string().contains("does not speak HTTP/2"),
+        "{record}"
+    );
 }
 
 #[test]
@@ -267,10 +405,17 @@ fn what_is_no_url_or_no_rate_is_bad_usage() {
         &["http://a/", "--rate", "0"],
         &["http://a/", "--duration", "0s"],
     ] {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_chaos-verify")).arg("load").args(args).stdin(Stdio::null()).output();
+        let output = Command::new(env!("CARGO_BIN_EXE_chaos-verify"))
+            .arg("load")
+            .args(args)
+            .stdin(Stdio::null())
+            .output();
         let output = output.expect("the binary was built for this test");
         assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert!(output.stdout.is_empty() && !String::from_utf8_lossy(&output.stderr).contains("hunter2"), "{args:?}");
+        assert!(
+            output.stdout.is_empty()
+                && !String::from_utf8_lossy(&output.stderr).contains("hunter2"),
+            "{args:?}"
+        );
     }
 }

@@ -23,8 +23,17 @@ fn folder() -> tempfile::TempDir {
 
 fn run(home: &Path, args: &[&str], input: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-verify"));
-    command.args(args).env_clear().env("HOME", home).env("KUBECONFIG", home.join("kubeconfig")).current_dir(home);
-    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    command
+        .args(args)
+        .env_clear()
+        .env("HOME", home)
+        .env("KUBECONFIG", home.join("kubeconfig"))
+        .current_dir(home);
+    let stdin = if input.is_some() {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    };
     let mut child = command
         .stdin(stdin)
         .stdout(Stdio::piped())
@@ -41,15 +50,26 @@ fn run(home: &Path, args: &[&str], input: Option<&str>) -> Output {
 /// The records on standard output; and that nothing panicked and no secret shows.
 #[track_caller]
 fn records(output: &Output) -> Vec<Value> {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(!err.contains("panicked"), "{err}");
-    assert!(!out.contains("hunter2") && !err.contains("hunter2"), "{out}{err}");
-    out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    assert!(
+        !out.contains("hunter2") && !err.contains("hunter2"),
+        "{out}{err}"
+    );
+    out.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
 }
 
 fn check<'a>(record: &'a Value, id: &str) -> &'a Value {
     let checks = record["data"]["checks"].as_array().expect("checks");
-    checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id} in {checks:?}"))
+    checks
+        .iter()
+        .find(|check| check["id"] == id)
+        .unwrap_or_else(|| panic!("no {id} in {checks:?}"))
 }
 
 #[test]
@@ -59,22 +79,48 @@ fn a_baseline_of_an_unreachable_cluster_is_unknown_and_names_the_server() {
     let records = records(&output);
     let last = records.last().expect("a result");
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!((&last["schema"], &last["verdict"]), (&"chaos.baseline/1".into(), &"unknown".into()));
-    assert!(check(last, "cluster.reachable").to_string().contains(NOBODY), "{last}");
+    assert_eq!(
+        (&last["schema"], &last["verdict"]),
+        (&"chaos.baseline/1".into(), &"unknown".into())
+    );
+    assert!(
+        check(last, "cluster.reachable")
+            .to_string()
+            .contains(NOBODY),
+        "{last}"
+    );
 }
 
 #[test]
 fn a_verification_of_an_unreachable_cluster_is_unknown_in_every_part() {
     let home = folder();
-    let output = run(home.path(), &["-n", "shop", "--wait", "0s"], Some(&format!("{HEALTH}\n")));
+    let output = run(
+        home.path(),
+        &["-n", "shop", "--wait", "0s"],
+        Some(&format!("{HEALTH}\n")),
+    );
     let records = records(&output);
     let last = records.last().expect("a result");
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!((&last["schema"], &last["verdict"]), (&"chaos.verification/1".into(), &"unknown".into()));
-    for id in ["stream.baseline", "recovery.time", "recovery.cluster.reachable", "data", "performance"] {
+    assert_eq!(
+        (&last["schema"], &last["verdict"]),
+        (&"chaos.verification/1".into(), &"unknown".into())
+    );
+    for id in [
+        "stream.baseline",
+        "recovery.time",
+        "recovery.cluster.reachable",
+        "data",
+        "performance",
+    ] {
         assert_eq!(check(last, id)["status"], "unknown", "{id}");
     }
-    assert!(check(last, "recovery.cluster.reachable").to_string().contains(NOBODY), "{last}");
+    assert!(
+        check(last, "recovery.cluster.reachable")
+            .to_string()
+            .contains(NOBODY),
+        "{last}"
+    );
 }
 
 #[test]
@@ -84,7 +130,12 @@ fn without_a_stream_it_asks_for_one() {
     let records = records(&output);
     let last = records.last().expect("a result");
     for id in ["stream.health", "stream.baseline"] {
-        assert!(check(last, id)["hint"].as_str().is_some_and(|hint| hint.contains("stream of a run")), "{last}");
+        assert!(
+            check(last, id)["hint"]
+                .as_str()
+                .is_some_and(|hint| hint.contains("stream of a run")),
+            "{last}"
+        );
     }
 }
 
@@ -92,9 +143,16 @@ fn without_a_stream_it_asks_for_one() {
 fn the_stream_passes_byte_for_byte_and_keeps_its_run() {
     let home = folder();
     let input = format!("{HEALTH}\n{FOREIGN}\n{HEALTH}\n");
-    for args in [&["baseline", "-n", "shop"][..], &["-n", "shop", "--wait", "0s"]] {
+    for args in [
+        &["baseline", "-n", "shop"][..],
+        &["-n", "shop", "--wait", "0s"],
+    ] {
         let output = run(home.path(), args, Some(&input));
-        assert!(output.stdout.starts_with(input.as_bytes()), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.stdout.starts_with(input.as_bytes()),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         let records = records(&output);
         assert_eq!(records.last().expect("a result")["run"], "the-run");
     }
@@ -103,7 +161,11 @@ fn the_stream_passes_byte_for_byte_and_keeps_its_run() {
 #[test]
 fn a_broken_stream_is_a_check_of_its_own() {
     let home = folder();
-    let output = run(home.path(), &["-n", "shop", "--wait", "0s"], Some("NAME READY\n"));
+    let output = run(
+        home.path(),
+        &["-n", "shop", "--wait", "0s"],
+        Some("NAME READY\n"),
+    );
     let out = String::from_utf8_lossy(&output.stdout);
     let last: Value = serde_json::from_str(out.lines().last().expect("a result")).expect("JSON");
     assert_eq!(check(&last, "stream.upstream")["status"], "unknown");
@@ -113,7 +175,11 @@ fn a_broken_stream_is_a_check_of_its_own() {
 #[test]
 fn bad_usage_ends_with_2_and_writes_no_record() {
     let home = folder();
-    std::fs::write(home.path().join("bad.toml"), "[database]\npassword = \"hunter2\"\n").expect("room on the disk");
+    std::fs::write(
+        home.path().join("bad.toml"),
+        "[database]\npassword = \"hunter2\"\n",
+    )
+    .expect("room on the disk");
     for args in [
         &["--no-such-flag"][..],
         &["-n", "Not A Name"],
@@ -125,7 +191,12 @@ fn bad_usage_ends_with_2_and_writes_no_record() {
         &["-n", "shop", "--config", "missing.toml"],
     ] {
         let output = run(home.path(), args, None);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_eq!(records(&output).len(), 0, "{args:?}");
         assert!(!output.stderr.is_empty(), "{args:?}");
     }

@@ -36,9 +36,18 @@ impl Lock {
     fn take_in(folder: &Path, what: &str, config: Option<&Path>) -> Result<Lock, Held> {
         let path = folder.join(name(what, config));
         let cannot = |error: io::Error| Held::CannotTell(format!("{}: {error}", path.display()));
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(cannot)?;
         let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
         let mut file = options.open(&path).map_err(cannot)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -50,7 +59,9 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(cannot)?;
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .map_err(cannot)?;
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
         write!(file, "process {}, since {now}", std::process::id()).map_err(cannot)?;
         Ok(Lock { _file: file })
@@ -58,8 +69,13 @@ impl Lock {
 }
 
 fn name(what: &str, config: Option<&Path>) -> String {
-    let path = config.map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())).unwrap_or_default();
-    format!("backup-{what}-{}.lock", &digest::of(path.as_os_str().as_bytes())[..16])
+    let path = config
+        .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+        .unwrap_or_default();
+    format!(
+        "backup-{what}-{}.lock",
+        &digest::of(path.as_os_str().as_bytes())[..16]
+    )
 }
 
 #[cfg(test)]
@@ -87,6 +103,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         std::fs::write(&file, "").expect("written");
-        assert!(matches!(Lock::take_in(&file, "check", None), Err(Held::CannotTell(_))));
+        assert!(matches!(
+            Lock::take_in(&file, "check", None),
+            Err(Held::CannotTell(_))
+        ));
     }
 }

@@ -1,5 +1,5 @@
-//! For cron and monitoring: one line, a metric, silence when all is well, a deadline, and no two runs
-//! at a time.
+//! For cron and monitoring: one line, a metric, silence when all is well, a deadline, and no two
+//! runs at a time.
 
 mod lock;
 mod nagios;
@@ -26,12 +26,18 @@ pub(crate) struct CronArgs {
     #[arg(short, long, global = true, help_heading = "For cron and monitoring")]
     pub(crate) quiet: bool,
     /// End after this time; what is not finished then is unknown
-    #[arg(long, value_name = "TIME", global = true, help_heading = "For cron and monitoring")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        global = true,
+        help_heading = "For cron and monitoring"
+    )]
     pub(crate) deadline: Option<Span>,
 }
 
 impl CronArgs {
-    /// Whether the run is part of no pipeline: standard input, which is a pipe under cron, is not read.
+    /// Whether the run is part of no pipeline: standard input, which is a pipe under cron, is not
+    /// read.
     pub(crate) fn alone(&self) -> bool {
         self.nagios || self.quiet
     }

@@ -30,7 +30,9 @@ impl Plugin {
         match Verdict::of(checks) {
             Verdict::Fail => Plugin::Critical,
             Verdict::Unknown => Plugin::Unknown,
-            Verdict::Pass if checks.iter().any(|check| check.status == Status::Warn) => Plugin::Warning,
+            Verdict::Pass if checks.iter().any(|check| check.status == Status::Warn) => {
+                Plugin::Warning
+            }
             Verdict::Pass => Plugin::Ok,
         }
     }
@@ -51,8 +53,17 @@ pub(crate) fn line(plugin: Plugin, why: &str) -> String {
 pub(crate) fn of(backup: &Backup, took: Duration) -> (Plugin, String) {
     let plugin = Plugin::of(&backup.checks);
     let mut why = summarize(&backup.checks);
-    if let Some(warned) = backup.checks.iter().find(|_| plugin == Plugin::Warning).and_then(|_| first_warning(backup)) {
-        let object = warned.object.as_deref().map(|object| format!("{object} ")).unwrap_or_default();
+    if let Some(warned) = backup
+        .checks
+        .iter()
+        .find(|_| plugin == Plugin::Warning)
+        .and_then(|_| first_warning(backup))
+    {
+        let object = warned
+            .object
+            .as_deref()
+            .map(|object| format!("{object} "))
+            .unwrap_or_default();
         let _ = write!(why, "; {} {object}warn: {}", warned.id, warned.message);
     }
     let mut perfdata = format!("time={:.3}s", took.as_secs_f64());
@@ -64,11 +75,19 @@ pub(crate) fn of(backup: &Backup, took: Duration) -> (Plugin, String) {
 }
 
 fn first_warning(backup: &Backup) -> Option<&Check> {
-    backup.checks.iter().find(|check| check.status == Status::Warn)
+    backup
+        .checks
+        .iter()
+        .find(|check| check.status == Status::Warn)
 }
 
 fn item_perfdata(item: &BackupItem) -> String {
-    let label = |of: &str| format!("'{}_{of}'", text(&item.name).replace('\'', "''").replace('=', "_"));
+    let label = |of: &str| {
+        format!(
+            "'{}_{of}'",
+            text(&item.name).replace('\'', "''").replace('=', "_")
+        )
+    };
     let mut perfdata = String::new();
     if let Some(age) = item.age_s {
         let _ = write!(perfdata, " {}={age}s;;{};0", label("age"), item.max_age_s);
@@ -81,7 +100,9 @@ fn item_perfdata(item: &BackupItem) -> String {
 
 /// Text that stays on its line and on its side of the bar.
 fn text(from: &str) -> String {
-    from.chars().map(|c| if c == '|' || c.is_control() { ' ' } else { c }).collect()
+    from.chars()
+        .map(|c| if c == '|' || c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -118,11 +139,34 @@ mod tests {
         ] {
             let (found, line) = status(statuses);
             assert_eq!(found, plugin, "{line}");
-            assert_eq!((line.matches('\n').count(), line.matches('|').count()), (1, 1), "{line}");
-            assert!(line.starts_with(&format!("BACKUP {}: ", plugin.word())), "{line}");
-            assert!(line.ends_with("| time=1.500s 'it''s_x_age'=60s;;3600;0 'it''s_x_size'=12B;;;0\n"), "{line}");
+            assert_eq!(
+                (line.matches('\n').count(), line.matches('|').count()),
+                (1, 1),
+                "{line}"
+            );
+            assert!(
+                line.starts_with(&format!("BACKUP {}: ", plugin.word())),
+                "{line}"
+            );
+            assert!(
+                line.ends_with("| time=1.500s 'it''s_x_age'=60s;;3600;0 'it''s_x_size'=12B;;;0\n"),
+                "{line}"
+            );
         }
-        assert!(status(&[Warn]).1.contains("backup.fresh /b/x warn: a b c"), "{}", status(&[Warn]).1);
-        assert_eq!([Plugin::Ok, Plugin::Warning, Plugin::Critical, Plugin::Unknown].map(|p| p as u8), [0, 1, 2, 3]);
+        assert!(
+            status(&[Warn]).1.contains("backup.fresh /b/x warn: a b c"),
+            "{}",
+            status(&[Warn]).1
+        );
+        assert_eq!(
+            [
+                Plugin::Ok,
+                Plugin::Warning,
+                Plugin::Critical,
+                Plugin::Unknown
+            ]
+            .map(|p| p as u8),
+            [0, 1, 2, 3]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Metrics for the textfile collector of node_exporter.
 //!
-//! The collector reads whatever `*.prom` lies in its folder, and goes on exporting it when no run comes
-//! any more. So the file is replaced in one step and readable by everybody, has no times of its own
-//! (it would be refused), and tells when the last run was, and the last good one.
+//! The collector reads whatever `*.prom` lies in its folder, and goes on exporting it when no run
+//! comes any more. So the file is replaced in one step and readable by everybody, has no times of
+//! its own (it would be refused), and tells when the last run was, and the last good one.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -14,27 +14,39 @@ use chaos_common::record::{Backup, BackupItem, Status, Time, Verdict};
 
 const LAST_SUCCESS: &str = "chaos_backup_check_last_success_timestamp_seconds";
 
-/// Writes the metrics of a check to `path`. The time of the last good run is taken over from the file
-/// that was there.
+/// Writes the metrics of a check to `path`. The time of the last good run is taken over from the
+/// file that was there.
 pub(crate) fn write(path: &Path, backup: &Backup, now: Time, took: Duration) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let before = match std::fs::read_to_string(path) {
         Ok(text) => last_success(&text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         // What can't be read is written anew all the same: old values are worse than a lost time.
         Err(_) => None,
     };
-    let mut file = tempfile::Builder::new().prefix(".chaos-backup-check-").suffix(".tmp").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".chaos-backup-check-")
+        .suffix(".tmp")
+        .tempfile_in(folder)?;
     file.write_all(metrics(backup, now, took, before.as_deref()).as_bytes())?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
 fn last_success(text: &str) -> Option<String> {
-    let value = text.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)?.strip_prefix(' '))?;
-    value.parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(LAST_SUCCESS)?.strip_prefix(' '))?;
+    value
+        .parse::<f64>()
+        .ok()
+        .filter(|seconds| seconds.is_finite())?;
     Some(value.to_owned())
 }
 
@@ -48,7 +60,8 @@ fn metrics(backup: &Backup, now: Time, took: Duration, before: Option<&str>) -> 
         }
     };
     let each = |of: &dyn Fn(&BackupItem) -> Option<String>| {
-        let of = |item: &BackupItem| Some((format!("{{backup=\"{}\"}}", label(&item.name)), of(item)?));
+        let of =
+            |item: &BackupItem| Some((format!("{{backup=\"{}\"}}", label(&item.name)), of(item)?));
         backup.items.iter().filter_map(of).collect::<Vec<_>>()
     };
     let plain = |value: String| vec![(String::new(), value)];
@@ -56,7 +69,10 @@ fn metrics(backup: &Backup, now: Time, took: Duration, before: Option<&str>) -> 
         "chaos_backup_pass",
         "Whether every check of this backup passes (1) or not (0).",
         &each(&|item| {
-            let mut own = backup.checks.iter().filter(|check| check.object.as_deref() == Some(&item.path));
+            let mut own = backup
+                .checks
+                .iter()
+                .filter(|check| check.object.as_deref() == Some(&item.path));
             let bad = |status| matches!(status, Status::Fail | Status::Unknown);
             Some(u8::from(!own.any(|check| bad(check.status))).to_string())
         }),
@@ -66,35 +82,66 @@ fn metrics(backup: &Backup, now: Time, took: Duration, before: Option<&str>) -> 
         "When this backup was made.",
         &each(&|item| Some(seconds(item.made?))),
     );
-    metric("chaos_backup_size_bytes", "Size of this backup.", &each(&|item| Some(item.size_bytes?.to_string())));
+    metric(
+        "chaos_backup_size_bytes",
+        "Size of this backup.",
+        &each(&|item| Some(item.size_bytes?.to_string())),
+    );
     metric(
         "chaos_backup_max_age_seconds",
         "Oldest age at which this backup passes.",
         &each(&|item| Some(item.max_age_s.to_string())),
     );
     let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::Unknown];
-    let is = |word: Verdict| (format!("{{verdict=\"{word}\"}}"), u8::from(word == verdict).to_string());
-    metric("chaos_backup_check_verdict", "The answer of the last run: 1 at that verdict.", &verdicts.map(is));
+    let is = |word: Verdict| {
+        (
+            format!("{{verdict=\"{word}\"}}"),
+            u8::from(word == verdict).to_string(),
+        )
+    };
+    metric(
+        "chaos_backup_check_verdict",
+        "The answer of the last run: 1 at that verdict.",
+        &verdicts.map(is),
+    );
     metric(
         "chaos_backup_check_duration_seconds",
         "How long the last run took.",
         &plain(took.as_secs_f64().to_string()),
     );
     let now = seconds(now);
-    metric("chaos_backup_check_last_run_timestamp_seconds", "When the last run ended.", &plain(now.clone()));
-    let success = if verdict == Verdict::Pass { &now } else { before.unwrap_or("0") };
-    metric(LAST_SUCCESS, "When the last run ended that passed; 0 if none has yet.", &plain(success.to_owned()));
+    metric(
+        "chaos_backup_check_last_run_timestamp_seconds",
+        "When the last run ended.",
+        &plain(now.clone()),
+    );
+    let success = if verdict == Verdict::Pass {
+        &now
+    } else {
+        before.unwrap_or("0")
+    };
+    metric(
+        LAST_SUCCESS,
+        "When the last run ended that passed; 0 if none has yet.",
+        &plain(success.to_owned()),
+    );
     text
 }
 
 fn seconds(time: Time) -> String {
     let milliseconds = time.0.as_millisecond();
-    format!("{}.{:03}", milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000))
+    format!(
+        "{}.{:03}",
+        milliseconds.div_euclid(1000),
+        milliseconds.rem_euclid(1000)
+    )
 }
 
 /// A label's value, escaped as the format wants it.
 fn label(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -107,8 +154,16 @@ mod tests {
         let item = serde_json::from_value(serde_json::json!({
             "name": "a\"b", "path": "/b/x", "size_bytes": 12, "made": "2026-11-22T16:00:00.500Z", "max_age_s": 3600
         }));
-        let checks = vec![Check::pass("backup.present", "/b/x", ""), Check::new("backup.fresh", "/b/x", status, "")];
-        Backup { namespace: "shop".into(), action: BackupAction::Check, checks, items: vec![item.expect("an item")] }
+        let checks = vec![
+            Check::pass("backup.present", "/b/x", ""),
+            Check::new("backup.fresh", "/b/x", status, ""),
+        ];
+        Backup {
+            namespace: "shop".into(),
+            action: BackupAction::Check,
+            checks,
+            items: vec![item.expect("an item")],
+        }
     }
 
     fn at(text: &str) -> Time {
@@ -124,7 +179,11 @@ mod tests {
             std::fs::read_to_string(&path).expect("readable")
         };
         let value = |text: &str, name: &str| {
-            let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+            let found = text.lines().find_map(|line| {
+                line.strip_prefix(name)?
+                    .strip_prefix(' ')
+                    .map(str::to_owned)
+            });
             found.unwrap_or_else(|| panic!("no {name} in {text}"))
         };
         let never = run(Status::Fail, "2026-11-22T16:00:00Z");
@@ -133,14 +192,31 @@ mod tests {
         let good = run(Status::Pass, "2026-11-22T16:00:01Z");
         assert_eq!(value(&good, LAST_SUCCESS), "1795363201.000");
         assert_eq!(value(&good, "chaos_backup_pass{backup=\"a\\\"b\"}"), "1");
-        assert_eq!(value(&good, "chaos_backup_made_timestamp_seconds{backup=\"a\\\"b\"}"), "1795363200.500");
+        assert_eq!(
+            value(
+                &good,
+                "chaos_backup_made_timestamp_seconds{backup=\"a\\\"b\"}"
+            ),
+            "1795363200.500"
+        );
         let bad = run(Status::Unknown, "2026-11-22T17:00:00Z");
         assert_eq!(value(&bad, LAST_SUCCESS), "1795363201.000");
-        assert_eq!(value(&bad, "chaos_backup_check_last_run_timestamp_seconds"), "1795366800.000");
-        assert_eq!(value(&bad, "chaos_backup_check_verdict{verdict=\"unknown\"}"), "1");
-        let names: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").collect();
+        assert_eq!(
+            value(&bad, "chaos_backup_check_last_run_timestamp_seconds"),
+            "1795366800.000"
+        );
+        assert_eq!(
+            value(&bad, "chaos_backup_check_verdict{verdict=\"unknown\"}"),
+            "1"
+        );
+        let names: Vec<_> = std::fs::read_dir(folder.path())
+            .expect("readable")
+            .collect();
         assert_eq!(names.len(), 1, "no half-written file is left: {names:?}");
-        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        let mode = std::fs::metadata(&path)
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o644, "the collector is another user");
     }
 
@@ -148,7 +224,12 @@ mod tests {
     fn a_file_that_cannot_be_replaced_is_left_as_it_was() {
         let folder = tempfile::tempdir().expect("a folder");
         let absent = folder.path().join("no/such/folder/x.prom");
-        let written = write(&absent, &backup(Status::Pass), at("2026-11-22T16:00:00Z"), Duration::ZERO);
+        let written = write(
+            &absent,
+            &backup(Status::Pass),
+            at("2026-11-22T16:00:00Z"),
+            Duration::ZERO,
+        );
         assert!(written.is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! The drill of an archive: unpacked with tar, as a person would, into a folder that is thrown away.
+//! The drill of an archive: unpacked with tar, as a person would, into a folder that is thrown
+//! away.
 
 use std::collections::HashSet;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -19,14 +20,28 @@ use crate::trouble::count;
 pub(crate) async fn drill(archive: Feed) -> Result<Restored, Trouble> {
     let made = tempfile::Builder::new().prefix("chaos-drill-").tempdir();
     let folder = made.map_err(|error| {
-        Trouble::unknown(format!("cannot make a scratch folder in {}: {error}", std::env::temp_dir().display()))
-            .hint("name another place with TMPDIR")
+        Trouble::unknown(format!(
+            "cannot make a scratch folder in {}: {error}",
+            std::env::temp_dir().display()
+        ))
+        .hint("name another place with TMPDIR")
     })?;
     let folder = Unpacked(folder);
     let mut tar = Command::new("tar");
     // What it holds belongs to nobody here, and may be removed again.
-    tar.args(["-x", "--no-same-owner", "--no-same-permissions", "-f", "-", "-C"]).arg(folder.0.path());
-    tar.env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    tar.args([
+        "-x",
+        "--no-same-owner",
+        "--no-same-permissions",
+        "-f",
+        "-",
+        "-C",
+    ])
+    .arg(folder.0.path());
+    tar.env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     tar.kill_on_drop(true);
     let cannot = |error: std::io::Error| Trouble::unknown(format!("cannot run tar: {error}"));
     let start = Instant::now();
@@ -45,16 +60,27 @@ pub(crate) async fn drill(archive: Feed) -> Result<Restored, Trouble> {
     heard.map_err(cannot)?;
     let took = start.elapsed();
     if !status.success() {
-        return Err(Trouble::of_postgres("it does not unpack", &String::from_utf8_lossy(&said), folder.0.path()));
+        return Err(Trouble::of_postgres(
+            "it does not unpack",
+            &String::from_utf8_lossy(&said),
+            folder.0.path(),
+        ));
     }
-    let (files, unpacked) =
-        folder.count().map_err(|error| Trouble::unknown(format!("what was unpacked cannot be counted: {error}")))?;
+    let (files, unpacked) = folder.count().map_err(|error| {
+        Trouble::unknown(format!("what was unpacked cannot be counted: {error}"))
+    })?;
     if files == 0 {
-        return Err(Trouble::fail("unpacks to nothing: there is not one file in it"));
+        return Err(Trouble::fail(
+            "unpacks to nothing: there is not one file in it",
+        ));
     }
     let files = count(files, "file");
     Ok(Restored {
-        message: format!("unpacked in {} ms: {files}, {}", took.as_millis(), bytes(unpacked)),
+        message: format!(
+            "unpacked in {} ms: {files}, {}",
+            took.as_millis(),
+            bytes(unpacked)
+        ),
         took,
         size_bytes,
         blake3,
@@ -80,7 +106,11 @@ impl Unpacked {
                     folders.push(entry.path());
                 } else if seen.insert((metadata.dev(), metadata.ino())) {
                     files += 1;
-                    bytes += if metadata.is_file() { metadata.len() } else { 0 };
+                    bytes += if metadata.is_file() {
+                        metadata.len()
+                    } else {
+                        0
+                    };
                 }
             }
         }
@@ -90,7 +120,8 @@ impl Unpacked {
 
 impl Drop for Unpacked {
     fn drop(&mut self) {
-        // Folders that may not be written could not be emptied; what it finds is of no interest now.
+        // Folders that may not be written could not be emptied; what it finds is of no interest
+        // now.
         let _ = self.count();
     }
 }

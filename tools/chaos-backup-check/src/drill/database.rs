@@ -1,5 +1,5 @@
-//! The drill of a database: restored whole into a database of its own, its rows counted, its questions
-//! asked, and thrown away.
+//! The drill of a database: restored whole into a database of its own, its rows counted, its
+//! questions asked, and thrown away.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -51,7 +51,14 @@ pub(crate) async fn drill(
     dump: &Dump,
     checks: &mut Vec<Check>,
 ) -> Result<Restored, Trouble> {
-    let Some(Contents::Postgres { version, database, server_version, tables, .. }) = &item.contents else {
+    let Some(Contents::Postgres {
+        version,
+        database,
+        server_version,
+        tables,
+        ..
+    }) = &item.contents
+    else {
         return Err(Trouble::unknown("what it holds could not be read"));
     };
     let files = dump.files().await?;
@@ -74,53 +81,65 @@ pub(crate) async fn drill(
     }
     let mut own = OwnDatabase::new(&server).await?;
     let name = own.name.clone();
-    let done = async {
-        let start = Instant::now();
-        let (size_bytes, blake3) = match form {
-            Form::Custom => server.restore(&name, dump.feed()).await?,
-            Form::Folder => folder(&server, &name, dump, &files.unwrap_or_default()).await?,
-            Form::Script => script(&server, &mut own, dump).await?,
-            Form::Cluster => {
-                // pg_dumpall makes the roles itself.
-                if version == "script" {
-                    make_roles(&server, dump).await?;
+    let done =
+        async {
+            let start = Instant::now();
+            let (size_bytes, blake3) = match form {
+                Form::Custom => server.restore(&name, dump.feed()).await?,
+                Form::Folder => folder(&server, &name, dump, &files.unwrap_or_default()).await?,
+                Form::Script => script(&server, &mut own, dump).await?,
+                Form::Cluster => {
+                    // pg_dumpall makes the roles itself.
+                    if version == "script" {
+                        make_roles(&server, dump).await?;
+                    }
+                    server.run_script(None, dump.feed()).await?
                 }
-                server.run_script(None, dump.feed()).await?
+            };
+            let took = start.elapsed();
+            let within = if form == Form::Cluster {
+                databases(&server, &own.name).await?
+            } else {
+                vec![own.name.clone()]
+            };
+            let mut counted = BTreeMap::new();
+            for of in &within {
+                let found = rows(&server.ask(Some(of), COUNT).await?)?;
+                // A script of pg_dumpall names tables with their databases.
+                let all = version == "cluster script";
+                counted.extend(found.into_iter().map(|(table, rows)| {
+                    (if all { format!("{of}.{table}") } else { table }, rows)
+                }));
             }
-        };
-        let took = start.elapsed();
-        let within = if form == Form::Cluster { databases(&server, &own.name).await? } else { vec![own.name.clone()] };
-        let mut counted = BTreeMap::new();
-        for of in &within {
-            let found = rows(&server.ask(Some(of), COUNT).await?)?;
-            // A script of pg_dumpall names tables with their databases.
-            let all = version == "cluster script";
-            counted.extend(
-                found.into_iter().map(|(table, rows)| (if all { format!("{of}.{table}") } else { table }, rows)),
-            );
-        }
-        checks.push(count(tables, &counted, &item.path));
-        let asked = if let [one] = &within[..] {
-            one
-        } else {
-            let wanted = crate::item::want(backup, &context.config).database.unwrap_or_default();
-            within.iter().find(|of| **of == wanted).unwrap_or(database)
-        };
-        for query in &settings.queries {
-            if query.backup.as_ref().is_none_or(|name| *name == item.name) {
-                checks.push(ask(&server, asked, &query.sql).await);
+            checks.push(count(tables, &counted, &item.path));
+            let asked = if let [one] = &within[..] {
+                one
+            } else {
+                let wanted = crate::item::want(backup, &context.config)
+                    .database
+                    .unwrap_or_default();
+                within.iter().find(|of| **of == wanted).unwrap_or(database)
+            };
+            for query in &settings.queries {
+                if query.backup.as_ref().is_none_or(|name| *name == item.name) {
+                    checks.push(ask(&server, asked, &query.sql).await);
+                }
             }
+            Ok((took, size_bytes, blake3, counted))
         }
-        Ok((took, size_bytes, blake3, counted))
-    }
-    .await;
+        .await;
     let dropped = own.remove().await;
     let (took, size_bytes, blake3, counted) = done?;
     dropped?;
     let rows: u64 = counted.values().sum();
     let into = server.name.clone();
     Ok(Restored {
-        message: format!("restored in {} ms into {into}: {} rows in {} tables", took.as_millis(), rows, counted.len()),
+        message: format!(
+            "restored in {} ms into {into}: {} rows in {} tables",
+            took.as_millis(),
+            rows,
+            counted.len()
+        ),
         took,
         size_bytes,
         blake3,
@@ -132,7 +151,10 @@ pub(crate) async fn drill(
 /// Whether a server and its programs are new enough for a dump.
 async fn fits(server: &Server, dumped: &str) -> Result<(), Trouble> {
     let version = server.version().await?;
-    let programs = [("the scratch PostgreSQL is", version.as_str()), ("pg_restore is", server.client_version())];
+    let programs = [
+        ("the scratch PostgreSQL is", version.as_str()),
+        ("pg_restore is", server.client_version()),
+    ];
     match programs.into_iter().find(|(_, version)| numbers(version).0 < numbers(dumped).0) {
         None => Ok(()),
         Some((what, version)) => Err(Trouble::unknown(format!(
@@ -146,7 +168,12 @@ async fn fits(server: &Server, dumped: &str) -> Result<(), Trouble> {
 }
 
 /// Puts a dump in directory format where `pg_restore` can read it, and restores it.
-async fn folder(server: &Server, database: &str, dump: &Dump, files: &[String]) -> Result<(u64, String), Trouble> {
+async fn folder(
+    server: &Server,
+    database: &str,
+    dump: &Dump,
+    files: &[String],
+) -> Result<(u64, String), Trouble> {
     let (folder, _room) = server.room()?;
     let (mut size_bytes, mut lines) = (0, String::new());
     for name in files {
@@ -159,7 +186,11 @@ async fn folder(server: &Server, database: &str, dump: &Dump, files: &[String]) 
 }
 
 /// Runs a script; once more, in an empty database, with the roles that it names, if it lacks one.
-async fn script(server: &Server, own: &mut OwnDatabase<'_>, dump: &Dump) -> Result<(u64, String), Trouble> {
+async fn script(
+    server: &Server,
+    own: &mut OwnDatabase<'_>,
+    dump: &Dump,
+) -> Result<(u64, String), Trouble> {
     let first = server.run_script(Some(&own.name), dump.feed()).await;
     match first {
         Err(trouble) if trouble.lacks_role && server.is_own() => {
@@ -176,20 +207,31 @@ async fn make_roles(server: &Server, dump: &Dump) -> Result<(), Trouble> {
     let roles = roles::named(dump.feed()).await?;
     let make = |role: &String| format!("CREATE ROLE \"{}\";", role.replace('"', "\"\""));
     let make: Vec<String> = roles.iter().map(make).collect();
-    server.ask(None, &make.join("\n")).await.map(drop).map_err(Trouble::not_its_fault)
+    server
+        .ask(None, &make.join("\n"))
+        .await
+        .map(drop)
+        .map_err(Trouble::not_its_fault)
 }
 
-/// The databases that a script has filled: all but the drill's own and those that every server has empty.
+/// The databases that a script has filled: all but the drill's own and those that every server has
+/// empty.
 async fn databases(server: &Server, own: &str) -> Result<Vec<String>, Trouble> {
     let sql = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1";
     let all = server.ask(None, sql).await?;
-    Ok(all.lines().filter(|name| *name != own).map(str::to_owned).collect())
+    Ok(all
+        .lines()
+        .filter(|name| *name != own)
+        .map(str::to_owned)
+        .collect())
 }
 
 async fn server(context: &Context, settings: &DrillSettings) -> Result<Server, Trouble> {
     match (&settings.url, &settings.image) {
         (Some(url), _) => {
-            let url = url.read().map_err(|why| Trouble::unknown(why).hint("it is drill.url in chaos.toml"))?;
+            let url = url
+                .read()
+                .map_err(|why| Trouble::unknown(why).hint("it is drill.url in chaos.toml"))?;
             let server = Server::of_url(&url).await?;
             identity::is_not_live(context, &server).await?;
             Ok(server)
@@ -208,22 +250,40 @@ struct OwnDatabase<'s> {
 
 impl OwnDatabase<'_> {
     async fn new(server: &Server) -> Result<OwnDatabase<'_>, Trouble> {
-        let name = format!("{PREFIX}{}_{}", std::process::id(), chaos_common::record::new_id().replace('-', ""));
+        let name = format!(
+            "{PREFIX}{}_{}",
+            std::process::id(),
+            chaos_common::record::new_id().replace('-', "")
+        );
         // A server that is thrown away takes it along.
-        let own = OwnDatabase { server, name, gone: server.is_own() };
+        let own = OwnDatabase {
+            server,
+            name,
+            gone: server.is_own(),
+        };
         own.make().await?;
         Ok(own)
     }
 
     async fn make(&self) -> Result<(), Trouble> {
-        let make = format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", self.name);
-        self.server.ask(None, &make).await.map(drop).map_err(Trouble::not_its_fault)
+        let make = format!(
+            "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'",
+            self.name
+        );
+        self.server
+            .ask(None, &make)
+            .await
+            .map(drop)
+            .map_err(Trouble::not_its_fault)
     }
 
     /// An empty one in its place.
     async fn renew(&self) -> Result<(), Trouble> {
         let drop_it = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        self.server.ask(None, &drop_it).await.map_err(Trouble::not_its_fault)?;
+        self.server
+            .ask(None, &drop_it)
+            .await
+            .map_err(Trouble::not_its_fault)?;
         self.make().await
     }
 
@@ -232,7 +292,10 @@ impl OwnDatabase<'_> {
             return Ok(());
         }
         self.gone = true;
-        let removed = self.server.ask(None, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+        let removed = self
+            .server
+            .ask(None, &format!("DROP DATABASE {} WITH (FORCE)", self.name))
+            .await;
         removed.map(drop).map_err(|trouble| {
             Trouble::unknown(format!(
                 "the drill's database {} is left in the scratch PostgreSQL: {}",
@@ -269,8 +332,10 @@ fn rows(answer: &str) -> Result<BTreeMap<String, u64>, Trouble> {
         Some((table.to_owned(), rows.parse().ok()?))
     };
     let lines = answer.lines().filter(|line| !line.is_empty());
-    let counted = lines
-        .map(|text| line(text).ok_or_else(|| Trouble::unknown("the rows of the restored tables cannot be counted")));
+    let counted = lines.map(|text| {
+        line(text)
+            .ok_or_else(|| Trouble::unknown("the rows of the restored tables cannot be counted"))
+    });
     counted.collect()
 }
 
@@ -278,7 +343,10 @@ fn rows(answer: &str) -> Result<BTreeMap<String, u64>, Trouble> {
 fn count(expected: &[TableRows], counted: &BTreeMap<String, u64>, object: &str) -> Check {
     let differs = |table: &TableRows| match counted.get(&table.table) {
         Some(rows) if *rows == table.rows => None,
-        Some(rows) => Some(format!("{} has {rows} rows and should have {}", table.table, table.rows)),
+        Some(rows) => Some(format!(
+            "{} has {rows} rows and should have {}",
+            table.table, table.rows
+        )),
         None => Some(format!("{} is missing", table.table)),
     };
     let wrong: Vec<String> = expected.iter().filter_map(differs).collect();
@@ -287,17 +355,31 @@ fn count(expected: &[TableRows], counted: &BTreeMap<String, u64>, object: &str) 
         return Check::pass(
             ROWS,
             object,
-            format!("{} tables have the {rows} rows that the dump holds", expected.len()),
+            format!(
+                "{} tables have the {rows} rows that the dump holds",
+                expected.len()
+            ),
         );
     }
-    let more = if wrong.len() > TOLD { format!(", and {} more", wrong.len() - TOLD) } else { String::new() };
-    Check::fail(ROWS, object, format!("{}{more}", wrong[..wrong.len().min(TOLD)].join(", ")))
-        .hint("pg_restore lost or doubled rows: look at triggers and rules of these tables")
+    let more = if wrong.len() > TOLD {
+        format!(", and {} more", wrong.len() - TOLD)
+    } else {
+        String::new()
+    };
+    Check::fail(
+        ROWS,
+        object,
+        format!("{}{more}", wrong[..wrong.len().min(TOLD)].join(", ")),
+    )
+    .hint("pg_restore lost or doubled rows: look at triggers and rules of these tables")
 }
 
 async fn ask(server: &Server, database: &str, sql: &str) -> Check {
     match server
-        .ask(Some(database), &format!("{};\n", sql.trim_end().trim_end_matches(';')))
+        .ask(
+            Some(database),
+            &format!("{};\n", sql.trim_end().trim_end_matches(';')),
+        )
         .await
         .as_deref()
         .map(str::trim)
@@ -305,7 +387,11 @@ async fn ask(server: &Server, database: &str, sql: &str) -> Check {
         Ok("t") => Check::pass(QUERY, sql, "is true"),
         Ok(other) => {
             let said: String = other.chars().take(80).collect();
-            Check::fail(QUERY, sql, format!("gives {said:?}, and must give one true value (t)"))
+            Check::fail(
+                QUERY,
+                sql,
+                format!("gives {said:?}, and must give one true value (t)"),
+            )
         }
         Err(trouble) => Check::new(QUERY, sql, trouble.status, trouble.message.clone()),
     }
@@ -318,7 +404,10 @@ mod tests {
     use super::*;
 
     fn table(name: &str, rows: u64) -> TableRows {
-        TableRows { table: name.into(), rows }
+        TableRows {
+            table: name.into(),
+            rows,
+        }
     }
 
     #[test]

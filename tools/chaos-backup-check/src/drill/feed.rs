@@ -18,7 +18,8 @@ const PIECE: usize = 256 << 10;
 /// Pieces that wait at most.
 const PIECES: usize = 4;
 
-/// A backup that is read, and decompressed, by a thread of its own. Its size and digest are those of what was read.
+/// A backup that is read, and decompressed, by a thread of its own. Its size and digest are those
+/// of what was read.
 pub(crate) struct Feed {
     pieces: Receiver<Result<Vec<u8>, String>>,
     read: Arc<Mutex<Counted>>,
@@ -33,12 +34,20 @@ struct Counted {
 
 impl Feed {
     /// Opens something, and reads and decompresses it to its end, as far as somebody wants it.
-    pub(crate) fn of(open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static) -> Feed {
-        Feed::start(open, |reader| Ok(Box::new(Unpacked::sniff(BufReader::with_capacity(PIECE, reader))?)))
+    pub(crate) fn of(
+        open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static,
+    ) -> Feed {
+        Feed::start(open, |reader| {
+            Ok(Box::new(Unpacked::sniff(BufReader::with_capacity(
+                PIECE, reader,
+            ))?))
+        })
     }
 
     /// The same as it is.
-    pub(crate) fn raw(open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static) -> Feed {
+    pub(crate) fn raw(
+        open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static,
+    ) -> Feed {
         Feed::start(open, |reader| Ok(Box::new(reader)))
     }
 
@@ -52,7 +61,13 @@ impl Feed {
         std::thread::spawn(move || {
             // False if nobody wants to know any more.
             let give = |piece: Result<Vec<u8>, String>| send.blocking_send(piece).is_ok();
-            let opened = open().and_then(|reader| unpacked(Counting { reader, counted, failed: None }));
+            let opened = open().and_then(|reader| {
+                unpacked(Counting {
+                    reader,
+                    counted,
+                    failed: None,
+                })
+            });
             let mut unpacked = match opened {
                 Ok(unpacked) => unpacked,
                 Err(trouble) => {
@@ -90,7 +105,9 @@ impl Feed {
     /// The next piece; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
         match self.pieces.recv().await {
-            None => Err(Trouble::unknown("the backup cannot be read: what read it ended without a word")),
+            None => Err(Trouble::unknown(
+                "the backup cannot be read: what read it ended without a word",
+            )),
             Some(Ok(piece)) => Ok(Some(piece).filter(|piece| !piece.is_empty())),
             Some(Err(why)) => Err(Trouble::unknown(format!("the backup {why}"))),
         }
@@ -102,9 +119,12 @@ impl Feed {
         (read.size, digest::hex(&read.digest))
     }
 
-    /// Writes all of it, and closes. It is read to its end even where the writer does not want it all: a program
-    /// may end early for reasons of its own.
-    pub(crate) async fn into(mut self, mut writer: impl AsyncWrite + Unpin) -> Result<(u64, String), Trouble> {
+    /// Writes all of it, and closes. It is read to its end even where the writer does not want it
+    /// all: a program may end early for reasons of its own.
+    pub(crate) async fn into(
+        mut self,
+        mut writer: impl AsyncWrite + Unpin,
+    ) -> Result<(u64, String), Trouble> {
         let mut open = true;
         while let Some(piece) = self.next().await? {
             open = open && writer.write_all(&piece).await.is_ok();
@@ -164,7 +184,10 @@ mod tests {
         cli::block_on(async {
             let mut out = Vec::new();
             let feed = Feed::of(move || Ok(Box::new(Slow(io::Cursor::new(bytes), breaks))));
-            let read = feed.into(&mut out).await.map_err(|trouble| trouble.message)?;
+            let read = feed
+                .into(&mut out)
+                .await
+                .map_err(|trouble| trouble.message)?;
             Ok((out, read))
         })
     }

@@ -1,5 +1,5 @@
-//! The live database is never restored into. What it is shows in its identity: the system identifier that
-//! a cluster of PostgreSQL keeps all its life, and its standbys with it.
+//! The live database is never restored into. What it is shows in its identity: the system
+//! identifier that a cluster of PostgreSQL keeps all its life, and its standbys with it.
 
 use std::time::Duration;
 
@@ -15,8 +15,14 @@ const IDENTITY: &str = "SELECT system_identifier FROM pg_control_system()";
 
 /// Refuses a server that is the live database, and one that can't be told from it.
 pub(crate) async fn is_not_live(context: &Context, server: &Server) -> Result<(), Trouble> {
-    let theirs = identifier(&server.ask(None, IDENTITY).await.map_err(Trouble::not_its_fault)?);
-    let theirs = theirs.ok_or_else(|| refused("the scratch PostgreSQL does not tell its system identifier"))?;
+    let theirs = identifier(
+        &server
+            .ask(None, IDENTITY)
+            .await
+            .map_err(Trouble::not_its_fault)?,
+    );
+    let theirs = theirs
+        .ok_or_else(|| refused("the scratch PostgreSQL does not tell its system identifier"))?;
     let ours = live(context).await?;
     if ours == theirs {
         return Err(Trouble::refused(format!(
@@ -41,16 +47,36 @@ async fn live(context: &Context) -> Result<u64, Trouble> {
         return Err(refused("there is no [database] in the configuration"));
     };
     let deployment = &database.deployment;
-    let cluster = Cluster::connect(&context.access).await.map_err(|error| refused(&error.to_string()))?;
-    let pod = cluster.ready_pod(&context.namespace, deployment).await.map_err(|error| refused(&error.to_string()))?;
-    let mut command = vec!["psql", "-XAtq", "-d", database.name.as_str(), "-c", IDENTITY];
+    let cluster = Cluster::connect(&context.access)
+        .await
+        .map_err(|error| refused(&error.to_string()))?;
+    let pod = cluster
+        .ready_pod(&context.namespace, deployment)
+        .await
+        .map_err(|error| refused(&error.to_string()))?;
+    let mut command = vec![
+        "psql",
+        "-XAtq",
+        "-d",
+        database.name.as_str(),
+        "-c",
+        IDENTITY,
+    ];
     if let Some(user) = &database.user {
         command.extend(["-U", user]);
     }
-    let asked = cluster.exec(&pod, &command, LIMIT, MAX_ANSWER).await.map_err(|error| refused(&error.to_string()))?;
-    identifier(&String::from_utf8_lossy(&asked.stdout)).filter(|_| asked.code == 0).ok_or_else(|| {
-        refused(&format!("deployment/{deployment} does not tell its system identifier: {}", asked.stderr))
-    })
+    let asked = cluster
+        .exec(&pod, &command, LIMIT, MAX_ANSWER)
+        .await
+        .map_err(|error| refused(&error.to_string()))?;
+    identifier(&String::from_utf8_lossy(&asked.stdout))
+        .filter(|_| asked.code == 0)
+        .ok_or_else(|| {
+            refused(&format!(
+                "deployment/{deployment} does not tell its system identifier: {}",
+                asked.stderr
+            ))
+        })
 }
 
 fn identifier(answer: &str) -> Option<u64> {

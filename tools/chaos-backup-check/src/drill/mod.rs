@@ -1,5 +1,5 @@
-//! `chaos-backup-check drill`: restores backups for a trial, which is the only proof that they can be, and
-//! keeps the evidence.
+//! `chaos-backup-check drill`: restores backups for a trial, which is the only proof that they can
+//! be, and keeps the evidence.
 
 mod archive;
 mod database;
@@ -61,7 +61,8 @@ pub(crate) async fn run(
 ) -> Result<(Vec<(BackupItem, Vec<Check>)>, Exit), Failure> {
     let settings = context.config.drill.clone().unwrap_or_default();
     let backups = wanted(&context.config.backups, &args.names)?;
-    let cannot = |error: std::io::Error| Failure::unknown(format!("cannot wait for signals: {error}"));
+    let cannot =
+        |error: std::io::Error| Failure::unknown(format!("cannot wait for signals: {error}"));
     let mut term = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
@@ -76,7 +77,10 @@ pub(crate) async fn run(
         // What is not finished is dropped, and all that was made for it goes with it.
         let stopped = |by: &str| Failure {
             exit: Exit::Aborted,
-            message: format!("stopped by {by} in the drill of {}; what was made for it is gone", backup.name),
+            message: format!(
+                "stopped by {by} in the drill of {}; what was made for it is gone",
+                backup.name
+            ),
             hint: None,
         };
         tokio::select! {
@@ -100,16 +104,23 @@ fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>
     if names.is_empty() {
         let hint = "name each in chaos.toml as [[backup]]; scripts/ecommerce.toml shows how";
         let none = || Failure::usage("no backup that can be restored is configured").hint(hint);
-        let all = backups.iter().filter(|backup| backup.kind != BackupKind::VolumeSnapshot);
-        return Some(all.collect::<Vec<_>>()).filter(|backups| !backups.is_empty()).ok_or_else(none);
+        let all = backups
+            .iter()
+            .filter(|backup| backup.kind != BackupKind::VolumeSnapshot);
+        return Some(all.collect::<Vec<_>>())
+            .filter(|backups| !backups.is_empty())
+            .ok_or_else(none);
     }
     let find = |name: &String| {
         let found = backups.iter().find(|backup| backup.name == *name);
-        let found =
-            found.ok_or_else(|| Failure::usage(format!("no backup is called {name:?} in the configuration")))?;
+        let found = found.ok_or_else(|| {
+            Failure::usage(format!("no backup is called {name:?} in the configuration"))
+        })?;
         if found.kind == BackupKind::VolumeSnapshot {
-            return Err(Failure::usage(format!("{name:?} is a volume's snapshot, which no drill restores"))
-                .hint("make a claim of it in a namespace for trials, and start the database on that"));
+            return Err(Failure::usage(format!(
+                "{name:?} is a volume's snapshot, which no drill restores"
+            ))
+            .hint("make a claim of it in a namespace for trials, and start the database on that"));
         }
         Ok(found)
     };
@@ -124,7 +135,8 @@ async fn one(
     refused: &mut bool,
 ) -> (BackupItem, Vec<Check>) {
     let (read, found) = (backup.clone(), context.clone());
-    let (mut item, mut checks) = apart(move || item::read_whole(&read, Timestamp::now(), &found)).await;
+    let (mut item, mut checks) =
+        apart(move || item::read_whole(&read, Timestamp::now(), &found)).await;
     let object = item.path.clone();
     if Verdict::of(&checks) != Verdict::Pass {
         checks.push(Check::new(
@@ -138,13 +150,16 @@ async fn one(
     let mut own = Vec::new();
     let restored = restore(context, settings, backup, &item, &mut own).await;
     let restored = restored.and_then(|restored| match &item.blake3 {
-        Some(blake3) if *blake3 != restored.blake3 => {
-            Err(Trouble::unknown("changed between the check and the restore"))
-        }
+        Some(blake3) if *blake3 != restored.blake3 => Err(Trouble::unknown(
+            "changed between the check and the restore",
+        )),
         _ => Ok(restored),
     });
     let (check, outcome) = match restored {
-        Ok(restored) => (Check::pass(RESTORED, &object, &restored.message), Some(restored)),
+        Ok(restored) => (
+            Check::pass(RESTORED, &object, &restored.message),
+            Some(restored),
+        ),
         Err(trouble) => {
             *refused |= trouble.refused;
             (trouble.check(RESTORED, &object), None)
@@ -158,9 +173,17 @@ async fn one(
             verdict,
             time: Time::now(),
             blake3: item.blake3.clone().unwrap_or_default(),
-            size_bytes: outcome.as_ref().map_or(item.size_bytes.unwrap_or_default(), |restored| restored.size_bytes),
-            restore_ms: outcome.as_ref().map(|restored| u64::try_from(restored.took.as_millis()).unwrap_or(u64::MAX)),
-            into: outcome.as_ref().map_or("nowhere".to_owned(), |restored| restored.into.clone()),
+            size_bytes: outcome
+                .as_ref()
+                .map_or(item.size_bytes.unwrap_or_default(), |restored| {
+                    restored.size_bytes
+                }),
+            restore_ms: outcome
+                .as_ref()
+                .map(|restored| u64::try_from(restored.took.as_millis()).unwrap_or(u64::MAX)),
+            into: outcome
+                .as_ref()
+                .map_or("nowhere".to_owned(), |restored| restored.into.clone()),
             rows: outcome.and_then(|restored| restored.rows),
             summary: summarize(&own),
         };
@@ -171,11 +194,13 @@ async fn one(
     (item, checks)
 }
 
-/// Does on a thread of its own what takes time: a signal must get through, and needs not wait for it.
+/// Does on a thread of its own what takes time: a signal must get through, and needs not wait for
+/// it.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || send.send(work()).ok());
-    done.await.expect("the thread ends with its result, or has panicked")
+    done.await
+        .expect("the thread ends with its result, or has panicked")
 }
 
 async fn restore(
@@ -189,12 +214,20 @@ async fn restore(
     // It may wait for a network.
     let found = apart(move || source::find(&at, &of)).await;
     let found = Arc::new(found.map_err(|absent| Trouble::unknown(absent.why))?);
-    let dump = Dump { found, name: format!("restoring {}", item.path), readings: context.readings.clone() };
+    let dump = Dump {
+        found,
+        name: format!("restoring {}", item.path),
+        readings: context.readings.clone(),
+    };
     match backup.kind {
-        BackupKind::Postgres => database::drill(context, settings, backup, item, &dump, checks).await,
+        BackupKind::Postgres => {
+            database::drill(context, settings, backup, item, &dump, checks).await
+        }
         BackupKind::Tar => archive::drill(dump.feed()).await,
         BackupKind::Kubernetes => objects::drill(context, dump.feed()).await,
-        BackupKind::VolumeSnapshot => Err(Trouble::unknown("is a volume's snapshot, which no drill restores")),
+        BackupKind::VolumeSnapshot => Err(Trouble::unknown(
+            "is a volume's snapshot, which no drill restores",
+        )),
     }
 }
 
@@ -208,10 +241,15 @@ pub(crate) struct Dump {
 impl Dump {
     /// Its bytes, unpacked; each time from the first to the last.
     pub(crate) fn feed(&self) -> Feed {
-        let (found, readings, name) = (self.found.clone(), self.readings.clone(), self.name.clone());
+        let (found, readings, name) =
+            (self.found.clone(), self.readings.clone(), self.name.clone());
         Feed::of(move || {
             let opened = found.source().open()?;
-            Ok(Box::new(readings.watch(&name, Some(found.before.size), opened)))
+            Ok(Box::new(readings.watch(
+                &name,
+                Some(found.before.size),
+                opened,
+            )))
         })
     }
 
@@ -222,8 +260,11 @@ impl Dump {
         }
         let found = self.found.clone();
         let names = apart(move || found.source().list()).await;
-        let mut names: Vec<String> =
-            names.map_err(|trouble| Trouble::unknown(trouble.to_string()))?.into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<String> = names
+            .map_err(|trouble| Trouble::unknown(trouble.to_string()))?
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         names.sort();
         Ok(Some(names))
     }

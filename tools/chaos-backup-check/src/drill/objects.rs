@@ -1,5 +1,5 @@
-//! The drill of a cluster's configuration: every object applied, as a dry run that the API server does
-//! with all its checks and does not keep.
+//! The drill of a cluster's configuration: every object applied, as a dry run that the API server
+//! does with all its checks and does not keep.
 
 use std::time::Instant;
 
@@ -41,33 +41,58 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
     let mut refused = Vec::new();
     let number = objects.len() as u64;
     for object in objects {
-        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |path: &str| {
+            object
+                .pointer(path)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
         let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
         let namespace = namespace.unwrap_or_else(|| context.namespace.clone());
-        let kind_of = KindOf::of(&cluster, &version, &kind).await.map_err(unknown)?;
+        let kind_of = KindOf::of(&cluster, &version, &kind)
+            .await
+            .map_err(unknown)?;
         let patch = Patch::Apply(&object);
-        match kind_of.api(&cluster, &namespace).patch(&name, &params, &patch).await {
+        match kind_of
+            .api(&cluster, &namespace)
+            .patch(&name, &params, &patch)
+            .await
+        {
             Ok(_) => {}
             // What the server says of a bad value may repeat it.
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 409 | 422) => {
                 refused.push(format!("{kind} {name} ({})", status.reason));
             }
             Err(error) => {
-                return Err(unknown(ReadError::from_kube(format!("apply {kind} {name} for a trial"), &error)));
+                return Err(unknown(ReadError::from_kube(
+                    format!("apply {kind} {name} for a trial"),
+                    &error,
+                )));
             }
         }
     }
     let took = start.elapsed();
     if !refused.is_empty() {
-        let more = if refused.len() > TOLD { format!(", and {} more", refused.len() - TOLD) } else { String::new() };
+        let more = if refused.len() > TOLD {
+            format!(", and {} more", refused.len() - TOLD)
+        } else {
+            String::new()
+        };
         let told = refused[..refused.len().min(TOLD)].join(", ");
-        return Err(Trouble::fail(format!("the API server would not take {told}{more}"))
-            .hint("kubectl apply --server-side --dry-run=server -f FILE says why"));
+        return Err(
+            Trouble::fail(format!("the API server would not take {told}{more}"))
+                .hint("kubectl apply --server-side --dry-run=server -f FILE says why"),
+        );
     }
     let into = format!("the cluster at {}, as a dry run", cluster.server);
     Ok(Restored {
-        message: format!("applied in {} ms to {into}: {}, each accepted", took.as_millis(), count(number, "object")),
+        message: format!(
+            "applied in {} ms to {into}: {}, each accepted",
+            took.as_millis(),
+            count(number, "object")
+        ),
         took,
         size_bytes,
         blake3,
@@ -82,20 +107,33 @@ fn objects(text: &[u8]) -> Result<Vec<Value>, Trouble> {
     let wrong = || Trouble::fail("is not YAML or JSON any more");
     let json = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let documents: Vec<Value> = if json {
-        serde_json::Deserializer::from_slice(text).into_iter().collect::<Result<_, _>>().map_err(|_| wrong())?
+        serde_json::Deserializer::from_slice(text)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map_err(|_| wrong())?
     } else {
         let mut reader = text;
-        serde_saphyr::read::<_, Value>(&mut reader).collect::<Result<_, _>>().map_err(|_| wrong())?
+        serde_saphyr::read::<_, Value>(&mut reader)
+            .collect::<Result<_, _>>()
+            .map_err(|_| wrong())?
     };
     let mut objects = Vec::new();
     let mut waiting: Vec<Value> = documents.into_iter().rev().collect();
     while let Some(mut document) = waiting.pop() {
         if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
-            let of = |key: &str| document[key].as_str().unwrap_or_default().trim_end_matches("List").to_owned();
+            let of = |key: &str| {
+                document[key]
+                    .as_str()
+                    .unwrap_or_default()
+                    .trim_end_matches("List")
+                    .to_owned()
+            };
             let (version, kind) = (of("apiVersion"), of("kind"));
             for mut item in items.into_iter().rev() {
                 if let Some(fields) = item.as_object_mut().filter(|_| !kind.is_empty()) {
-                    fields.entry("apiVersion").or_insert_with(|| version.clone().into());
+                    fields
+                        .entry("apiVersion")
+                        .or_insert_with(|| version.clone().into());
                     fields.entry("kind").or_insert_with(|| kind.clone().into());
                 }
                 waiting.push(item);
@@ -116,10 +154,17 @@ mod tests {
     fn lists_and_documents_become_objects_without_server_made_fields() {
         let text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a, uid: u}}\n- {apiVersion: v1, kind: Secret, metadata: {name: b}, status: {x: y}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: c}\n";
         let found = objects(text.as_bytes()).expect("objects");
-        let names: Vec<_> = found.iter().map(|object| object["metadata"]["name"].as_str()).collect();
+        let names: Vec<_> = found
+            .iter()
+            .map(|object| object["metadata"]["name"].as_str())
+            .collect();
         assert_eq!(names, [Some("a"), Some("b"), Some("c")]);
-        assert!(found[0]["metadata"].get("uid").is_none() && found[1].get("status").is_none(), "{found:?}");
-        let typed = br#"{"apiVersion":"v1","kind":"SecretList","items":[{"metadata":{"name":"a"}}]}"#;
+        assert!(
+            found[0]["metadata"].get("uid").is_none() && found[1].get("status").is_none(),
+            "{found:?}"
+        );
+        let typed =
+            br#"{"apiVersion":"v1","kind":"SecretList","items":[{"metadata":{"name":"a"}}]}"#;
         assert_eq!(objects(typed).expect("objects")[0]["kind"], "Secret");
     }
 }

@@ -1,9 +1,10 @@
 //! A PostgreSQL in a pod of the cluster, for as long as a drill takes.
 //!
-//! A Job makes the pod, with data in a folder of its own and no way in but its socket: it is nobody's live database.
-//! It ends with us, however we end: a program in it waits for the end of a connection whose other end is ours, and
-//! stops the server then. What has ended, Kubernetes removes; and if all else fails, the Job has a deadline: a short
-//! one until that program runs, because before, nothing in the pod minds us.
+//! A Job makes the pod, with data in a folder of its own and no way in but its socket: it is
+//! nobody's live database. It ends with us, however we end: a program in it waits for the end of a
+//! connection whose other end is ours, and stops the server then. What has ended, Kubernetes
+//! removes; and if all else fails, the Job has a deadline: a short one until that program runs,
+//! because before, nothing in the pod minds us.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,9 @@ use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, exit_code};
 use chaos_common::record::new_id;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachedProcess, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, AttachedProcess, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams,
+};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -66,7 +69,9 @@ impl Drop for Made {
     fn drop(&mut self) {
         let (jobs, name) = (self.jobs(), self.name.clone());
         // Without it, the cluster removes the Job by itself, a moment after its pod has lost us.
-        remote::clean_up(CLEAN_UP, async move { drop(jobs.delete(&name, &DeleteParams::background()).await) });
+        remote::clean_up(CLEAN_UP, async move {
+            drop(jobs.delete(&name, &DeleteParams::background()).await)
+        });
     }
 }
 
@@ -79,13 +84,24 @@ impl Made {
 impl PodServer {
     pub(super) async fn start(image: &str, context: &Context) -> Result<PodServer, Trouble> {
         let access = context.access.clone();
-        let cluster = there(async move { Cluster::connect(&access).await }).await.map_err(|error| unknown(&error))?;
+        let cluster = there(async move { Cluster::connect(&access).await })
+            .await
+            .map_err(|error| unknown(&error))?;
         // No other has this name, and its end is seen to before it begins.
         let name = format!("chaos-drill-{}", &new_id().replace('-', "")[..20]);
-        let job = Made { cluster: cluster.clone(), namespace: context.namespace.clone(), name: name.clone() };
+        let job = Made {
+            cluster: cluster.clone(),
+            namespace: context.namespace.clone(),
+            name: name.clone(),
+        };
         let (jobs, image, namespace) = (job.jobs(), image.to_owned(), context.namespace.clone());
-        let (container, leash) = there(async move { make(&cluster, &jobs, &namespace, &name, &image).await }).await?;
-        let server = PodServer { container, job, _leash: leash };
+        let (container, leash) =
+            there(async move { make(&cluster, &jobs, &namespace, &name, &image).await }).await?;
+        let server = PodServer {
+            container,
+            job,
+            _leash: leash,
+        };
         server.answers().await?;
         Ok(server)
     }
@@ -98,7 +114,14 @@ impl PodServer {
     async fn answers(&self) -> Result<(), Trouble> {
         let start = Instant::now();
         loop {
-            let asked = self.run("psql", "postgres", &["-XAtqc", "SELECT 1"], Feed::bytes(Vec::new())).await;
+            let asked = self
+                .run(
+                    "psql",
+                    "postgres",
+                    &["-XAtqc", "SELECT 1"],
+                    Feed::bytes(Vec::new()),
+                )
+                .await;
             let why = match asked {
                 Ok(ran) if ran.success => return Ok(()),
                 Ok(ran) => ran.said,
@@ -117,15 +140,29 @@ impl PodServer {
     }
 
     async fn log(&self) -> String {
-        log(&self.container.cluster, &self.container.namespace, &self.container.pod).await
+        log(
+            &self.container.cluster,
+            &self.container.namespace,
+            &self.container.pod,
+        )
+        .await
     }
 
     pub(super) async fn version(&self) -> Result<String, Trouble> {
-        let ran =
-            self.container.run(&["sh", "-c", &format!("{PATH} exec pg_restore --version")], LIMIT, MAX_ANSWER).await;
+        let ran = self
+            .container
+            .run(
+                &["sh", "-c", &format!("{PATH} exec pg_restore --version")],
+                LIMIT,
+                MAX_ANSWER,
+            )
+            .await;
         let ran = ran.map_err(|error| unknown(&error))?;
         let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        let version = said.split_whitespace().skip_while(|word| *word != "(PostgreSQL)").nth(1);
+        let version = said
+            .split_whitespace()
+            .skip_while(|word| *word != "(PostgreSQL)")
+            .nth(1);
         version.filter(|_| ran.code == 0).map(str::to_owned).ok_or_else(|| {
             Trouble::unknown(format!("the image has no pg_restore: {said}{}", ran.stderr))
                 .hint("name an image with PostgreSQL's server and client as drill.image, such as postgres:17")
@@ -133,27 +170,51 @@ impl PodServer {
     }
 
     /// Runs one of PostgreSQL's programs.
-    pub(super) async fn run(&self, program: &str, database: &str, args: &[&str], feed: Feed) -> Result<Ran, Trouble> {
-        let line = format!("{PATH} export PGHOST={FOLDER} PGUSER={SUPERUSER} PGDATABASE=\"$1\"; shift; exec \"$@\"");
+    pub(super) async fn run(
+        &self,
+        program: &str,
+        database: &str,
+        args: &[&str],
+        feed: Feed,
+    ) -> Result<Ran, Trouble> {
+        let line = format!(
+            "{PATH} export PGHOST={FOLDER} PGUSER={SUPERUSER} PGDATABASE=\"$1\"; shift; exec \"$@\""
+        );
         let command = [&["sh", "-c", line.as_str(), "sh", database, program], args].concat();
         self.fed(&command, feed).await
     }
 
     /// Writes a file.
-    pub(super) async fn put(&self, folder: &str, name: &str, file: Feed) -> Result<(u64, String), Trouble> {
+    pub(super) async fn put(
+        &self,
+        folder: &str,
+        name: &str,
+        file: Feed,
+    ) -> Result<(u64, String), Trouble> {
         let line = "mkdir -p \"$1\" && cat >\"$1/$2\"";
-        let ran = self.fed(&["sh", "-c", line, "sh", folder, name], file).await?;
+        let ran = self
+            .fed(&["sh", "-c", line, "sh", folder, name], file)
+            .await?;
         if ran.success {
             return Ok(ran.read);
         }
         let place = std::path::PathBuf::from(format!("{folder} of {}", self.label()));
-        Err(Trouble::of_postgres("the dump cannot be put into the pod", &ran.said, &place).not_its_fault())
+        Err(
+            Trouble::of_postgres("the dump cannot be put into the pod", &ran.said, &place)
+                .not_its_fault(),
+        )
     }
 
     async fn fed(&self, command: &[&str], feed: Feed) -> Result<Ran, Trouble> {
-        let mut process = self.container.start(command, true).await.map_err(|error| unknown(&error))?;
+        let mut process = self
+            .container
+            .start(command, true)
+            .await
+            .map_err(|error| unknown(&error))?;
         let status = process.take_status();
-        let (Some(stdin), Some(stdout), Some(stderr)) = (process.stdin(), process.stdout(), process.stderr()) else {
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (process.stdin(), process.stdout(), process.stderr())
+        else {
             return Err(Trouble::unknown("the pod is not connected"));
         };
         let lost = |why: String| {
@@ -168,11 +229,17 @@ impl PodServer {
         let read = read?;
         let code = exit_code(status).map_err(lost)?;
         let text = |heard: std::io::Result<String>| heard.map_err(|error| lost(error.to_string()));
-        Ok(Ran { success: code == 0, answer: text(answer)?, said: text(said)?, read })
+        Ok(Ran {
+            success: code == 0,
+            answer: text(answer)?,
+            said: text(said)?,
+            read,
+        })
     }
 }
 
-/// Does something where connections live as long as the process, and stops when nobody waits for it.
+/// Does something where connections live as long as the process, and stops when nobody waits for
+/// it.
 async fn there<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let (mut send, done) = tokio::sync::oneshot::channel();
     remote::spawn(async move {
@@ -182,7 +249,8 @@ async fn there<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static
             () = send.closed() => {}
         }
     });
-    done.await.expect("it ends with its result, or has panicked")
+    done.await
+        .expect("it ends with its result, or has panicked")
 }
 
 /// Makes the Job, and holds its pod.
@@ -199,13 +267,23 @@ async fn make(
     made.map_err(|error| unknown(&ReadError::from_kube(what, &error)))?;
     let pod = running(cluster, namespace, name, image).await?;
     let container = Container::of(cluster.clone(), &pod, None);
-    // It starts when we hold it, and from then on does not outlive us. A container's first process minds no signal
-    // that it has no handler for, so this must be said until the server is there to hear it.
-    let hold = format!("touch {FOLDER}/held; cat >/dev/null; while :; do kill -QUIT 1; sleep 1; done");
-    let leash = container.start(&["sh", "-c", &hold], true).await.map_err(|error| unknown(&error))?;
+    // It starts when we hold it, and from then on does not outlive us. A container's first process
+    // minds no signal that it has no handler for, so this must be said until the server is there to
+    // hear it.
+    let hold =
+        format!("touch {FOLDER}/held; cat >/dev/null; while :; do kill -QUIT 1; sleep 1; done");
+    let leash = container
+        .start(&["sh", "-c", &hold], true)
+        .await
+        .map_err(|error| unknown(&error))?;
     let longer = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": DEADLINE_S}}));
     let given = jobs.patch(name, &PatchParams::default(), &longer).await;
-    given.map_err(|error| unknown(&ReadError::from_kube(format!("give the Job {name} more time"), &error)))?;
+    given.map_err(|error| {
+        unknown(&ReadError::from_kube(
+            format!("give the Job {name} more time"),
+            &error,
+        ))
+    })?;
     Ok((container, leash))
 }
 
@@ -241,13 +319,20 @@ fn job(name: &str, image: &str) -> serde_json::Value {
 }
 
 /// Waits for the pod of a Job.
-async fn running(cluster: &Cluster, namespace: &str, job: &str, image: &str) -> Result<Pod, Trouble> {
+async fn running(
+    cluster: &Cluster,
+    namespace: &str,
+    job: &str,
+    image: &str,
+) -> Result<Pod, Trouble> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let of = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
     let start = Instant::now();
     loop {
-        let found =
-            cluster.list(&pods, &of, format!("find the pod of job/{job}")).await.map_err(|error| unknown(&error))?;
+        let found = cluster
+            .list(&pods, &of, format!("find the pod of job/{job}"))
+            .await
+            .map_err(|error| unknown(&error))?;
         let (phase, why) = found.first().map_or((String::new(), None), state);
         match phase.as_str() {
             "Running" => return Ok(found[0].clone()),
@@ -260,7 +345,9 @@ async fn running(cluster: &Cluster, namespace: &str, job: &str, image: &str) -> 
             _ => {}
         }
         let final_word = why.as_deref().is_some_and(|why| {
-            why.contains("InvalidImageName") || why.contains("ImagePull") || why.contains("CreateContainer")
+            why.contains("InvalidImageName")
+                || why.contains("ImagePull")
+                || why.contains("CreateContainer")
         });
         if final_word && start.elapsed() > Duration::from_secs(5) || start.elapsed() > START {
             let why = why.unwrap_or_else(|| "it is not even made".to_owned());
@@ -274,22 +361,43 @@ async fn running(cluster: &Cluster, namespace: &str, job: &str, image: &str) -> 
 
 /// A pod's phase, and what it waits for.
 fn state(pod: &Pod) -> (String, Option<String>) {
-    let Some(status) = &pod.status else { return (String::new(), None) };
-    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let words = [waiting.reason.as_deref(), waiting.message.as_deref()];
-        Some(words.into_iter().flatten().collect::<Vec<_>>().join(": "))
-    });
+    let Some(status) = &pod.status else {
+        return (String::new(), None);
+    };
+    let waiting = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .find_map(|container| {
+            let waiting = container.state.as_ref()?.waiting.as_ref()?;
+            let words = [waiting.reason.as_deref(), waiting.message.as_deref()];
+            Some(words.into_iter().flatten().collect::<Vec<_>>().join(": "))
+        });
     let conditions = status.conditions.iter().flatten();
-    let unscheduled = || conditions.clone().find(|c| c.type_ == "PodScheduled" && c.status == "False")?.message.clone();
-    (status.phase.clone().unwrap_or_default(), waiting.or_else(unscheduled))
+    let unscheduled = || {
+        conditions
+            .clone()
+            .find(|c| c.type_ == "PodScheduled" && c.status == "False")?
+            .message
+            .clone()
+    };
+    (
+        status.phase.clone().unwrap_or_default(),
+        waiting.or_else(unscheduled),
+    )
 }
 
 /// The last lines that a pod wrote.
 async fn log(cluster: &Cluster, namespace: &str, pod: &str) -> String {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let params = LogParams { tail_lines: Some(3), ..LogParams::default() };
-    let log = pods.logs(pod, &params).await.unwrap_or_else(|error| format!("(its log cannot be read: {error})"));
+    let params = LogParams {
+        tail_lines: Some(3),
+        ..LogParams::default()
+    };
+    let log = pods
+        .logs(pod, &params)
+        .await
+        .unwrap_or_else(|error| format!("(its log cannot be read: {error})"));
     log.trim().replace('\n', "; ").chars().take(500).collect()
 }
 

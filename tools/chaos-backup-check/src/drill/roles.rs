@@ -5,13 +5,28 @@ use std::collections::BTreeSet;
 use super::feed::Feed;
 use super::trouble::Trouble;
 
-/// What stands before the name of a role, in the statements of `pg_dump` that begin with these words.
-const BEFORE: [&str; 6] = [" OWNER TO ", " TO ", " FROM ", " FOR ROLE ", " AUTHORIZATION ", " GRANTED BY "];
-const STATEMENTS: [&str; 5] = ["ALTER ", "GRANT ", "REVOKE ", "CREATE SCHEMA ", "SET SESSION AUTHORIZATION "];
+/// What stands before the name of a role, in the statements of `pg_dump` that begin with these
+/// words.
+const BEFORE: [&str; 6] = [
+    " OWNER TO ",
+    " TO ",
+    " FROM ",
+    " FOR ROLE ",
+    " AUTHORIZATION ",
+    " GRANTED BY ",
+];
+const STATEMENTS: [&str; 5] = [
+    "ALTER ",
+    "GRANT ",
+    "REVOKE ",
+    "CREATE SCHEMA ",
+    "SET SESSION AUTHORIZATION ",
+];
 /// A line is looked at as far as this; `pg_dump` writes what matters on short ones.
 const MAX_LINE: usize = 64 << 10;
 
-/// Reads a script to its end. A name too many does no harm where the roles are made to be thrown away.
+/// Reads a script to its end. A name too many does no harm where the roles are made to be thrown
+/// away.
 pub(crate) async fn named(mut script: Feed) -> Result<BTreeSet<String>, Trouble> {
     let (mut roles, mut line, mut rows) = (BTreeSet::new(), Vec::new(), false);
     while let Some(piece) = script.next().await? {
@@ -22,7 +37,11 @@ pub(crate) async fn named(mut script: Feed) -> Result<BTreeSet<String>, Trouble>
             }
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end();
-            rows = if rows { text != "\\." } else { text.starts_with("COPY ") && text.ends_with(" FROM stdin;") };
+            rows = if rows {
+                text != "\\."
+            } else {
+                text.starts_with("COPY ") && text.ends_with(" FROM stdin;")
+            };
             if !rows {
                 roles.extend(in_line(text));
             }
@@ -33,19 +52,32 @@ pub(crate) async fn named(mut script: Feed) -> Result<BTreeSet<String>, Trouble>
 }
 
 fn in_line(line: &str) -> Vec<String> {
-    if !STATEMENTS.iter().any(|statement| line.starts_with(statement)) {
+    if !STATEMENTS
+        .iter()
+        .any(|statement| line.starts_with(statement))
+    {
         return Vec::new();
     }
-    let behind =
-        |before: &&str| line.match_indices(*before).map(|(at, found)| &line[at + found.len()..]).collect::<Vec<_>>();
+    let behind = |before: &&str| {
+        line.match_indices(*before)
+            .map(|(at, found)| &line[at + found.len()..])
+            .collect::<Vec<_>>()
+    };
     BEFORE.iter().flat_map(behind).filter_map(name).collect()
 }
 
 /// The name that a text begins with, as SQL writes names.
 fn name(text: &str) -> Option<String> {
-    let Some(quote) = text.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
-        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(text.len());
-        let keyword = ["PUBLIC", "ROLE", "DEFAULT", "CURRENT_USER", "SESSION_USER"].contains(&&text[..end]);
+    let Some(quote) = text
+        .chars()
+        .next()
+        .filter(|first| matches!(first, '"' | '\''))
+    else {
+        let end = text
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+            .unwrap_or(text.len());
+        let keyword =
+            ["PUBLIC", "ROLE", "DEFAULT", "CURRENT_USER", "SESSION_USER"].contains(&&text[..end]);
         return (end > 0 && !keyword).then(|| text[..end].to_owned());
     };
     let mut name = String::new();
@@ -76,6 +108,17 @@ mod tests {
             CREATE SCHEMA s AUTHORIZATION keeper;\nSET SESSION AUTHORIZATION 'other';\n";
         let found = chaos_common::cli::block_on(named(Feed::bytes(script.into()))).expect("read");
         let found: Vec<&str> = found.iter().map(String::as_str).collect();
-        assert_eq!(found, ["app", "keeper", "looker", "maker", "other", "reader", "the \"own\"er"]);
+        assert_eq!(
+            found,
+            [
+                "app",
+                "keeper",
+                "looker",
+                "maker",
+                "other",
+                "reader",
+                "the \"own\"er"
+            ]
+        );
     }
 }

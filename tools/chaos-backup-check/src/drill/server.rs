@@ -30,7 +30,11 @@ pub(crate) struct Server {
 /// Where the programs run.
 enum Way {
     /// On this machine; the server too, if it is our own, which is gone with this.
-    Here { programs: Programs, env: Vec<(String, String)>, own: Option<Scratch> },
+    Here {
+        programs: Programs,
+        env: Vec<(String, String)>,
+        own: Option<Scratch>,
+    },
     /// In the pod that was made for the drill, beside the server.
     Pod(Box<PodServer>),
 }
@@ -44,40 +48,74 @@ impl Server {
         })?;
         let scratch = Scratch::start(&programs).await?;
         let folder = scratch.folder().to_owned();
-        let env =
-            vec![("PGHOST".to_owned(), folder.display().to_string()), ("PGUSER".to_owned(), SUPERUSER.to_owned())];
+        let env = vec![
+            ("PGHOST".to_owned(), folder.display().to_string()),
+            ("PGUSER".to_owned(), SUPERUSER.to_owned()),
+        ];
         let name = format!("{}, started for the drill", scratch.version);
         let version = programs.version.clone();
-        let way = Way::Here { programs, env, own: Some(scratch) };
-        Ok(Server { way, first: "postgres".to_owned(), name, folder, programs: version })
+        let way = Way::Here {
+            programs,
+            env,
+            own: Some(scratch),
+        };
+        Ok(Server {
+            way,
+            first: "postgres".to_owned(),
+            name,
+            folder,
+            programs: version,
+        })
     }
 
     /// One in a pod that is made for the drill.
     pub(crate) async fn in_pod(image: &str, context: &Context) -> Result<Server, Trouble> {
         let pod = PodServer::start(image, context).await?;
         let version = pod.version().await?;
-        let name = format!("PostgreSQL {version} of {image} in {}, made for the drill", pod.label());
+        let name = format!(
+            "PostgreSQL {version} of {image} in {}, made for the drill",
+            pod.label()
+        );
         let folder = PathBuf::from(format!("{} of {}", super::pod::FOLDER, pod.label()));
-        Ok(Server { way: Way::Pod(Box::new(pod)), first: "postgres".to_owned(), name, folder, programs: version })
+        Ok(Server {
+            way: Way::Pod(Box::new(pod)),
+            first: "postgres".to_owned(),
+            name,
+            folder,
+            programs: version,
+        })
     }
 
     /// The one that a URL names.
     pub(crate) async fn of_url(url: &str) -> Result<Server, Trouble> {
-        let wrong = |why: &str| Trouble::unknown(format!("drill.url is not the URL of a PostgreSQL: {why}"));
+        let wrong = |why: &str| {
+            Trouble::unknown(format!("drill.url is not the URL of a PostgreSQL: {why}"))
+        };
         let url: reqwest::Url = url.parse().map_err(|_| wrong("it cannot be read"))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(wrong("it does not begin with postgres://"));
         }
-        let programs = Programs::find(&["psql", "pg_restore"]).await.map_err(|why| {
-            Trouble::unknown(format!("nothing can be restored: {why}")).hint("install PostgreSQL's client programs")
-        })?;
-        let plain = |text: &str| percent_decoded(text).ok_or_else(|| wrong("it is not well escaped"));
-        let host = url.host_str().unwrap_or("localhost").trim_matches(['[', ']']).to_owned();
+        let programs = Programs::find(&["psql", "pg_restore"])
+            .await
+            .map_err(|why| {
+                Trouble::unknown(format!("nothing can be restored: {why}"))
+                    .hint("install PostgreSQL's client programs")
+            })?;
+        let plain =
+            |text: &str| percent_decoded(text).ok_or_else(|| wrong("it is not well escaped"));
+        let host = url
+            .host_str()
+            .unwrap_or("localhost")
+            .trim_matches(['[', ']'])
+            .to_owned();
         let mut env = BTreeMap::from([
             ("PGHOST".to_owned(), plain(&host)?),
             ("PGPORT".to_owned(), url.port().unwrap_or(5432).to_string()),
         ]);
-        for (name, value) in [("PGUSER", url.username()), ("PGPASSWORD", url.password().unwrap_or_default())] {
+        for (name, value) in [
+            ("PGUSER", url.username()),
+            ("PGPASSWORD", url.password().unwrap_or_default()),
+        ] {
             if !value.is_empty() {
                 env.insert(name.to_owned(), plain(value)?);
             }
@@ -92,12 +130,26 @@ impl Server {
             env.insert(name.to_owned(), value.into_owned());
         }
         let database = plain(url.path().trim_start_matches('/'))?;
-        let first = if database.is_empty() { "postgres".to_owned() } else { database };
+        let first = if database.is_empty() {
+            "postgres".to_owned()
+        } else {
+            database
+        };
         let name = format!("PostgreSQL at {}:{}", env["PGHOST"], env["PGPORT"]);
         let folder = PathBuf::from("the server's data directory");
         let version = programs.version.clone();
-        let way = Way::Here { programs, env: env.into_iter().collect(), own: None };
-        Ok(Server { way, first, name, folder, programs: version })
+        let way = Way::Here {
+            programs,
+            env: env.into_iter().collect(),
+            own: None,
+        };
+        Ok(Server {
+            way,
+            first,
+            name,
+            folder,
+            programs: version,
+        })
     }
 
     /// Whether it was made for the drill, and is thrown away with all that is in it.
@@ -106,10 +158,18 @@ impl Server {
     }
 
     /// Runs one of PostgreSQL's programs on a database.
-    async fn run(&self, program: &str, database: Option<&str>, args: &[&str], feed: Feed) -> Result<Ran, Trouble> {
+    async fn run(
+        &self,
+        program: &str,
+        database: Option<&str>,
+        args: &[&str],
+        feed: Feed,
+    ) -> Result<Ran, Trouble> {
         let database = database.unwrap_or(&self.first);
         match &self.way {
-            Way::Here { programs, env, .. } => run(here(programs, env, program, database).args(args), feed).await,
+            Way::Here { programs, env, .. } => {
+                run(here(programs, env, program, database).args(args), feed).await
+            }
             Way::Pod(pod) => pod.run(program, database, args, feed).await,
         }
     }
@@ -117,55 +177,114 @@ impl Server {
     /// Asks one thing; the answer's lines have fields with tabs between them.
     pub(crate) async fn ask(&self, database: Option<&str>, sql: &str) -> Result<String, Trouble> {
         let args = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-F", "\t", "-f", "-"];
-        let ran = self.run("psql", database, &args, Feed::bytes(sql.as_bytes().to_vec())).await?;
+        let ran = self
+            .run(
+                "psql",
+                database,
+                &args,
+                Feed::bytes(sql.as_bytes().to_vec()),
+            )
+            .await?;
         if !ran.success {
-            return Err(Trouble::of_postgres("asking the scratch database", &ran.said, &self.folder));
+            return Err(Trouble::of_postgres(
+                "asking the scratch database",
+                &ran.said,
+                &self.folder,
+            ));
         }
         Ok(ran.answer)
     }
 
-    /// Restores a dump of the custom format into a database; gives size and digest of what was read.
-    pub(crate) async fn restore(&self, database: &str, dump: Feed) -> Result<(u64, String), Trouble> {
+    /// Restores a dump of the custom format into a database; gives size and digest of what was
+    /// read.
+    pub(crate) async fn restore(
+        &self,
+        database: &str,
+        dump: Feed,
+    ) -> Result<(u64, String), Trouble> {
         self.pg_restore(database, &[], dump).await
     }
 
     /// Restores a dump of the directory format, which is in `folder` where the programs run.
     pub(crate) async fn restore_folder(&self, database: &str, folder: &str) -> Result<(), Trouble> {
-        self.pg_restore(database, &["--format=directory", folder], Feed::bytes(Vec::new())).await.map(drop)
+        self.pg_restore(
+            database,
+            &["--format=directory", folder],
+            Feed::bytes(Vec::new()),
+        )
+        .await
+        .map(drop)
     }
 
-    async fn pg_restore(&self, database: &str, more: &[&str], dump: Feed) -> Result<(u64, String), Trouble> {
+    async fn pg_restore(
+        &self,
+        database: &str,
+        more: &[&str],
+        dump: Feed,
+    ) -> Result<(u64, String), Trouble> {
         // Owners and rights name roles, which a dump does not hold.
-        let args = [&["--exit-on-error", "--no-owner", "--no-privileges", "--dbname", database], more].concat();
+        let args = [
+            &[
+                "--exit-on-error",
+                "--no-owner",
+                "--no-privileges",
+                "--dbname",
+                database,
+            ],
+            more,
+        ]
+        .concat();
         let ran = self.run("pg_restore", None, &args, dump).await?;
         if ran.success {
             Ok(ran.read)
         } else {
-            Err(Trouble::of_postgres("it does not restore", &ran.said, &self.folder))
+            Err(Trouble::of_postgres(
+                "it does not restore",
+                &ran.said,
+                &self.folder,
+            ))
         }
     }
 
     /// Runs a script of SQL, beginning in a database; gives size and digest of what was read.
-    pub(crate) async fn run_script(&self, database: Option<&str>, script: Feed) -> Result<(u64, String), Trouble> {
+    pub(crate) async fn run_script(
+        &self,
+        database: Option<&str>,
+        script: Feed,
+    ) -> Result<(u64, String), Trouble> {
         let args = ["-Xq", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"];
         let ran = self.run("psql", database, &args, script).await?;
         if ran.success {
             Ok(ran.read)
         } else {
-            Err(Trouble::of_postgres("it does not restore", &ran.said, &self.folder))
+            Err(Trouble::of_postgres(
+                "it does not restore",
+                &ran.said,
+                &self.folder,
+            ))
         }
     }
 
-    /// Puts a file into a folder of the drill's own, where the programs run, and gives size and digest.
-    pub(crate) async fn put(&self, folder: &str, name: &str, file: Feed) -> Result<(u64, String), Trouble> {
+    /// Puts a file into a folder of the drill's own, where the programs run, and gives size and
+    /// digest.
+    pub(crate) async fn put(
+        &self,
+        folder: &str,
+        name: &str,
+        file: Feed,
+    ) -> Result<(u64, String), Trouble> {
         match &self.way {
             Way::Pod(pod) => pod.put(folder, name, file).await,
             Way::Here { .. } => {
                 let path = Path::new(folder).join(name);
                 let failed = |error: std::io::Error| {
                     let what = format!("{} cannot be written", path.display());
-                    Trouble::of_postgres(&what, &format!("error: {}", said_of(&error)), Path::new(folder))
-                        .not_its_fault()
+                    Trouble::of_postgres(
+                        &what,
+                        &format!("error: {}", said_of(&error)),
+                        Path::new(folder),
+                    )
+                    .not_its_fault()
                 };
                 std::fs::create_dir_all(folder).map_err(failed)?;
                 let mut out = std::fs::File::create(&path).map_err(failed)?;
@@ -178,11 +297,14 @@ impl Server {
         }
     }
 
-    /// A folder for a dump in directory format, which goes with the server, or with what is given besides.
+    /// A folder for a dump in directory format, which goes with the server, or with what is given
+    /// besides.
     pub(crate) fn room(&self) -> Result<(String, Option<tempfile::TempDir>), Trouble> {
         match &self.way {
             Way::Pod(_) => Ok((format!("{}/dump", super::pod::FOLDER), None)),
-            Way::Here { own: Some(scratch), .. } => Ok((scratch.folder().join("dump").display().to_string(), None)),
+            Way::Here {
+                own: Some(scratch), ..
+            } => Ok((scratch.folder().join("dump").display().to_string(), None)),
             Way::Here { own: None, .. } => {
                 let made = super::scratch::folder()?;
                 Ok((made.path().display().to_string(), Some(made)))
@@ -190,20 +312,36 @@ impl Server {
         }
     }
 
-    /// Drops a database, by a program that is not waited for. Only for servers that are not thrown away.
+    /// Drops a database, by a program that is not waited for. Only for servers that are not thrown
+    /// away.
     pub(crate) fn drop_now(&self, database: &str) -> std::io::Result<std::process::Child> {
         let Way::Here { programs, env, .. } = &self.way else {
             return Err(std::io::Error::other("it goes with its server"));
         };
         let mut command = here(programs, env, "psql", &self.first).into_std();
-        command.args(["-XAtq", "-c", &format!("DROP DATABASE {database} WITH (FORCE)")]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+        command.args([
+            "-XAtq",
+            "-c",
+            &format!("DROP DATABASE {database} WITH (FORCE)"),
+        ]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
     }
 
     /// Its version: `15.18`.
     pub(crate) async fn version(&self) -> Result<String, Trouble> {
-        let said = self.ask(None, "SHOW server_version").await.map_err(Trouble::not_its_fault)?;
-        Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
+        let said = self
+            .ask(None, "SHOW server_version")
+            .await
+            .map_err(Trouble::not_its_fault)?;
+        Ok(said
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// Version of `pg_restore` and `psql`.
@@ -223,15 +361,28 @@ fn said_of(error: &std::io::Error) -> String {
 
 fn here(programs: &Programs, env: &[(String, String)], program: &str, database: &str) -> Command {
     let mut command = Command::new(programs.path(program));
-    command.env_clear().envs(env.iter().map(|(name, value)| (name, value)));
-    command.env("PGDATABASE", database).env("PGCONNECT_TIMEOUT", "10").env("LC_ALL", "C");
-    command.env("PATH", "/usr/bin:/bin").current_dir("/").kill_on_drop(true);
+    command
+        .env_clear()
+        .envs(env.iter().map(|(name, value)| (name, value)));
+    command
+        .env("PGDATABASE", database)
+        .env("PGCONNECT_TIMEOUT", "10")
+        .env("LC_ALL", "C");
+    command
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir("/")
+        .kill_on_drop(true);
     command
 }
 
 async fn run(command: &mut Command, feed: Feed) -> Result<Ran, Trouble> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let program = Path::new(command.as_std().get_program()).display().to_string();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let program = Path::new(command.as_std().get_program())
+        .display()
+        .to_string();
     let cannot = |error: std::io::Error| Trouble::unknown(format!("cannot run {program}: {error}"));
     let mut child = command.spawn().map_err(cannot)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -240,7 +391,12 @@ async fn run(command: &mut Command, feed: Feed) -> Result<Ran, Trouble> {
     };
     let (read, answer, said) = talk(feed, stdin, stdout, stderr).await;
     let status = child.wait().await.map_err(cannot)?;
-    Ok(Ran { success: status.success(), answer: answer.map_err(cannot)?, said: said.map_err(cannot)?, read: read? })
+    Ok(Ran {
+        success: status.success(),
+        answer: answer.map_err(cannot)?,
+        said: said.map_err(cannot)?,
+        read: read?,
+    })
 }
 
 /// Text of a URL in which `%41` stands for `A`.

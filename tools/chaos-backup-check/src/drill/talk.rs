@@ -30,7 +30,12 @@ pub(super) async fn talk(
     stdout: impl AsyncRead + Unpin,
     stderr: impl AsyncRead + Unpin,
 ) -> (Fed, Heard, Heard) {
-    futures::future::join3(feed.into(stdin), hear(stdout, MAX_ANSWER), hear(stderr, MAX_SAID)).await
+    futures::future::join3(
+        feed.into(stdin),
+        hear(stdout, MAX_ANSWER),
+        hear(stderr, MAX_SAID),
+    )
+    .await
 }
 
 async fn hear(output: impl AsyncRead + Unpin, max: u64) -> Heard {
@@ -39,6 +44,8 @@ async fn hear(output: impl AsyncRead + Unpin, max: u64) -> Heard {
     let heard = output.read_to_end(&mut kept).await;
     // What it says besides is not kept, but must not stop it.
     let mut rest = output.into_inner();
-    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.and(heard)?;
+    tokio::io::copy(&mut rest, &mut tokio::io::sink())
+        .await
+        .and(heard)?;
     Ok(String::from_utf8_lossy(&kept).into_owned())
 }

@@ -20,17 +20,32 @@ pub(crate) struct Trouble {
 impl Trouble {
     /// The backup does not restore.
     pub(crate) fn fail(message: impl Into<String>) -> Trouble {
-        Trouble { status: Status::Fail, message: message.into(), hint: None, refused: false, lacks_role: false }
+        Trouble {
+            status: Status::Fail,
+            message: message.into(),
+            hint: None,
+            refused: false,
+            lacks_role: false,
+        }
     }
 
     /// It could not be tried.
     pub(crate) fn unknown(message: impl Into<String>) -> Trouble {
-        Trouble { status: Status::Unknown, message: message.into(), hint: None, refused: false, lacks_role: false }
+        Trouble {
+            status: Status::Unknown,
+            message: message.into(),
+            hint: None,
+            refused: false,
+            lacks_role: false,
+        }
     }
 
     /// It may not be done here; nothing was touched.
     pub(crate) fn refused(message: impl Into<String>) -> Trouble {
-        Trouble { refused: true, ..Trouble::unknown(message) }
+        Trouble {
+            refused: true,
+            ..Trouble::unknown(message)
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Trouble {
@@ -48,12 +63,16 @@ impl Trouble {
         }
         let newer = "unrecognized configuration parameter";
         if said.contains("unsupported version (") || said.contains(newer) {
-            return Trouble::unknown(format!("{what}: the dump is of a newer PostgreSQL than this one ({first})"))
-                .hint("install the version of PostgreSQL that made the dump, or a newer one");
+            return Trouble::unknown(format!(
+                "{what}: the dump is of a newer PostgreSQL than this one ({first})"
+            ))
+            .hint("install the version of PostgreSQL that made the dump, or a newer one");
         }
         if said.contains("invalid command \\restrict") {
-            return Trouble::unknown(format!("{what}: psql is older than the pg_dump that wrote it ({first})"))
-                .hint("update PostgreSQL's client programs where the drill restores to");
+            return Trouble::unknown(format!(
+                "{what}: psql is older than the pg_dump that wrote it ({first})"
+            ))
+            .hint("update PostgreSQL's client programs where the drill restores to");
         }
         if said.contains("invalid locale name")
             || said.contains("invalid LC_")
@@ -63,7 +82,8 @@ impl Trouble {
                 .hint("the dump's databases want a locale that is not installed where the drill restores to; install it (Debian: dpkg-reconfigure locales), or name an image that has it as drill.image");
         }
         if said.contains("could not open extension control file") || said.contains("extension \"") {
-            return Trouble::unknown(told).hint("install the extension where the drill restores to");
+            return Trouble::unknown(told)
+                .hint("install the extension where the drill restores to");
         }
         if said.contains("role \"") && said.contains("does not exist") {
             return Trouble { lacks_role: true, ..Trouble::unknown(told) }
@@ -74,7 +94,8 @@ impl Trouble {
             || said.contains("connection to server")
             || said.contains("shutting down")
         {
-            return Trouble::unknown(told).hint("is the scratch PostgreSQL up, and the way to it open?");
+            return Trouble::unknown(told)
+                .hint("is the scratch PostgreSQL up, and the way to it open?");
         }
         Trouble::fail(told)
     }
@@ -96,8 +117,11 @@ impl Trouble {
 /// The line that says what is wrong: the first that calls itself an error, else the first.
 fn first_error(said: &str) -> String {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked =
-        said.lines().find(|line| ["error:", "ERROR:", "FATAL:", "PANIC:"].iter().any(|word| line.contains(word)));
+    let marked = said.lines().find(|line| {
+        ["error:", "ERROR:", "FATAL:", "PANIC:"]
+            .iter()
+            .any(|word| line.contains(word))
+    });
     let line = marked.or_else(|| lines.next()).unwrap_or("it says nothing");
     line.trim().chars().take(400).collect()
 }
@@ -119,9 +143,15 @@ mod tests {
             assert_eq!(of(said).status, Status::Unknown, "{said}");
             assert!(of(said).hint.is_some(), "{said}");
         }
-        let bad = of("some talk\npg_restore: error: could not execute query: ERROR:  duplicate key value\nmore");
+        let bad = of(
+            "some talk\npg_restore: error: could not execute query: ERROR:  duplicate key value\nmore",
+        );
         assert_eq!(bad.status, Status::Fail);
-        assert!(bad.message.ends_with("ERROR:  duplicate key value"), "{}", bad.message);
+        assert!(
+            bad.message.ends_with("ERROR:  duplicate key value"),
+            "{}",
+            bad.message
+        );
         assert!(of("No space left on device").message.contains("/scratch"));
     }
 }

@@ -47,15 +47,21 @@ pub(crate) struct Object {
 impl Object {
     /// The group, which is empty for the first one.
     pub(crate) fn group(&self) -> &str {
-        self.api_version.rsplit_once('/').map_or("", |(group, _)| group)
+        self.api_version
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group)
     }
 
     /// An object of the cluster, as it comes from there.
     pub(crate) fn of_json(json: serde_json::Value) -> Result<Object, Trouble> {
         let mut found = Found::default();
-        let damaged = |_| Trouble::Damaged("holds something that is no Kubernetes object".to_owned());
+        let damaged =
+            |_| Trouble::Damaged("holds something that is no Kubernetes object".to_owned());
         found.take(serde_json::from_value(json).map_err(damaged)?, None)?;
-        found.all.pop().ok_or_else(|| Trouble::Damaged("is a list".to_owned()))
+        found
+            .all
+            .pop()
+            .ok_or_else(|| Trouble::Damaged("is a list".to_owned()))
     }
 }
 
@@ -67,31 +73,54 @@ pub(crate) fn restorable_check(objects: &[Object], object: &str) -> Check {
         *fields.entry(field).or_default() += 1;
     }
     if fields.is_empty() {
-        return Check::pass(ID, object, "holds nothing that only a server makes: it can be applied as it is");
+        return Check::pass(
+            ID,
+            object,
+            "holds nothing that only a server makes: it can be applied as it is",
+        );
     }
-    let fields: Vec<String> = fields.iter().map(|(field, number)| format!("{field} in {number}")).collect();
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(field, number)| format!("{field} in {number}"))
+        .collect();
     let message = format!(
         "holds what only a server makes ({}): applied over objects that have changed, it conflicts",
         fields.join(", ")
     );
-    Check::new(ID, object, Status::Warn, message)
-        .hint("take these fields out before it is applied; chaos-backup-check export leaves them out")
+    Check::new(ID, object, Status::Warn, message).hint(
+        "take these fields out before it is applied; chaos-backup-check export leaves them out",
+    )
 }
 
 /// Reads a file of `size` bytes, if that is known.
 pub(crate) fn examine(reader: impl Read, size: Option<u64>) -> Result<Objects, Trouble> {
     let too_large = |size: String| {
-        Trouble::cannot_tell(format!("has {size} bytes, and no more than {MAX_FILE} of Kubernetes objects are read"))
+        Trouble::cannot_tell(format!(
+            "has {size} bytes, and no more than {MAX_FILE} of Kubernetes objects are read"
+        ))
     };
     if let Some(size) = size.filter(|size| *size > MAX_FILE as u64) {
         return too_large(size.to_string());
     }
     let mut found = Found::default();
     let reader = reader.take(MAX_FILE as u64 + 1);
-    let mut reader = BufReader::new(Watched { reader, last: b'\n', failed: false });
-    let start = reader.fill_buf().map_err(|error| Trouble::reading(0, &error))?;
-    let json = start.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte == b'{');
-    let read = if json { read_json(&mut reader, &mut found) } else { read_yaml(&mut reader, &mut found) };
+    let mut reader = BufReader::new(Watched {
+        reader,
+        last: b'\n',
+        failed: false,
+    });
+    let start = reader
+        .fill_buf()
+        .map_err(|error| Trouble::reading(0, &error))?;
+    let json = start
+        .iter()
+        .find(|byte| !byte.is_ascii_whitespace())
+        .is_some_and(|byte| *byte == b'{');
+    let read = if json {
+        read_json(&mut reader, &mut found)
+    } else {
+        read_yaml(&mut reader, &mut found)
+    };
     let watched = reader.into_inner();
     if watched.failed {
         return Trouble::cannot_tell("cannot be read to its end: the file system reports an error");
@@ -107,9 +136,24 @@ pub(crate) fn examine(reader: impl Read, size: Option<u64>) -> Result<Objects, T
         return Trouble::cannot_tell("may be cut: its last line has no end");
     }
     let objects = found.kinds.values().sum();
-    let kinds: Vec<String> = found.kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
-    let message = format!("read to the end: {} ({})", count(objects as u64, "object"), kinds.join(", "));
-    Ok(Objects { contents: Contents::Kubernetes { objects, kinds: found.kinds }, message, all: found.all })
+    let kinds: Vec<String> = found
+        .kinds
+        .iter()
+        .map(|(kind, number)| format!("{number} {kind}"))
+        .collect();
+    let message = format!(
+        "read to the end: {} ({})",
+        count(objects as u64, "object"),
+        kinds.join(", ")
+    );
+    Ok(Objects {
+        contents: Contents::Kubernetes {
+            objects,
+            kinds: found.kinds,
+        },
+        message,
+        all: found.all,
+    })
 }
 
 fn read_json(reader: &mut impl Read, found: &mut Found) -> Result<(), Trouble> {
@@ -121,7 +165,11 @@ fn read_json(reader: &mut impl Read, found: &mut Found) -> Result<(), Trouble> {
                 serde_json::error::Category::Data => "holds something that is no Kubernetes object",
                 _ => "is not JSON",
             };
-            Trouble::Damaged(format!("{what}, at line {}, column {}", error.line(), error.column()))
+            Trouble::Damaged(format!(
+                "{what}, at line {}, column {}",
+                error.line(),
+                error.column()
+            ))
         })?;
         found.take(node, None)?;
     }
@@ -150,20 +198,24 @@ fn read_yaml(reader: &mut impl Read, found: &mut Found) -> Result<(), Trouble> {
 /// What is wrong, without the error's own words: they may repeat a value.
 fn yaml_trouble(error: &serde_saphyr::Error) -> Trouble {
     use serde_saphyr::Error;
-    let place = error.location().map_or(String::new(), |at| format!(", at line {}, column {}", at.line(), at.column()));
+    let place = error.location().map_or(String::new(), |at| {
+        format!(", at line {}, column {}", at.line(), at.column())
+    });
     match error.without_snippet() {
         // What goes wrong inside an alias is wrapped in an error of its own; kubectl writes none.
         Error::Budget { .. }
         | Error::AliasError { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            Trouble::CannotTell(format!("is larger or deeper than this version reads{place}"))
+        | Error::AliasReplayStackDepthExceeded { .. } => Trouble::CannotTell(format!(
+            "is larger or deeper than this version reads{place}"
+        )),
+        Error::SerdeInvalidType { .. } | Error::Unexpected { .. } => Trouble::Damaged(format!(
+            "holds something that is no Kubernetes object{place}"
+        )),
+        Error::DuplicateMappingKey { .. } => {
+            Trouble::Damaged(format!("has the same key twice{place}"))
         }
-        Error::SerdeInvalidType { .. } | Error::Unexpected { .. } => {
-            Trouble::Damaged(format!("holds something that is no Kubernetes object{place}"))
-        }
-        Error::DuplicateMappingKey { .. } => Trouble::Damaged(format!("has the same key twice{place}")),
         _ => Trouble::Damaged(format!("is not YAML{place}")),
     }
 }
@@ -183,23 +235,54 @@ impl Found {
         let number = self.all.len() + 1;
         let server_made = node.server_made();
         let lacks = |what| Trouble::Damaged(format!("is damaged: object {number} has no {what}"));
-        let given =
-            |own: Option<String>, of: Option<&str>| own.filter(|word| !word.is_empty()).or(of.map(str::to_owned));
+        let given = |own: Option<String>, of: Option<&str>| {
+            own.filter(|word| !word.is_empty())
+                .or(of.map(str::to_owned))
+        };
         let kind = given(node.kind, of.map(|of| of.1)).ok_or_else(|| lacks("kind"))?;
-        let version = given(node.api_version, of.map(|of| of.0)).ok_or_else(|| lacks("apiVersion"))?;
+        let version =
+            given(node.api_version, of.map(|of| of.0)).ok_or_else(|| lacks("apiVersion"))?;
         if let (Some(items), Some(item)) = (node.items, kind.strip_suffix("List")) {
             let of = (!item.is_empty()).then_some((version.as_str(), item));
             return items.into_iter().try_for_each(|item| self.take(item, of));
         }
         let metadata = node.metadata.unwrap_or_default();
-        let name = metadata.name.filter(|name| !name.is_empty()).ok_or_else(|| lacks("metadata.name"))?;
-        values(&kind, &version, [&node.data, &node.string_data, &node.binary_data]).map_err(|(key, why)| {
-            Trouble::Damaged(format!("is damaged: the value of {key:?} in {kind} {name} {why}"))
+        let name = metadata
+            .name
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| lacks("metadata.name"))?;
+        values(
+            &kind,
+            &version,
+            [&node.data, &node.string_data, &node.binary_data],
+        )
+        .map_err(|(key, why)| {
+            Trouble::Damaged(format!(
+                "is damaged: the value of {key:?} in {kind} {name} {why}"
+            ))
         })?;
-        let values = digests(&kind, &version, [node.data, node.string_data, node.binary_data]);
-        let object = Object { api_version: version, kind, namespace: metadata.namespace, name, values, server_made };
-        let (group, kind, name) = (object.group().to_owned(), object.kind.clone(), object.name.clone());
-        if !self.names.insert((group, kind.clone(), object.namespace.clone(), name.clone())) {
+        let values = digests(
+            &kind,
+            &version,
+            [node.data, node.string_data, node.binary_data],
+        );
+        let object = Object {
+            api_version: version,
+            kind,
+            namespace: metadata.namespace,
+            name,
+            values,
+            server_made,
+        };
+        let (group, kind, name) = (
+            object.group().to_owned(),
+            object.kind.clone(),
+            object.name.clone(),
+        );
+        if !self
+            .names
+            .insert((group, kind.clone(), object.namespace.clone(), name.clone()))
+        {
             return Trouble::damaged(format!("holds {kind} {name} twice"));
         }
         self.all.push(object);
@@ -209,17 +292,29 @@ impl Found {
 }
 
 /// The first value that its object can't have: its key, and why.
-fn values(kind: &str, version: &str, maps: [&Option<Data>; 3]) -> Result<(), (String, &'static str)> {
+fn values(
+    kind: &str,
+    version: &str,
+    maps: [&Option<Data>; 3],
+) -> Result<(), (String, &'static str)> {
     let [data, string, binary] = maps.map(Option::as_ref);
     let (text, base64) = match (version, kind) {
         ("v1", "Secret") => ([data, string], [data]),
         ("v1", "ConfigMap") => ([data, binary], [binary]),
         _ => return Ok(()),
     };
-    if let Some(key) = text.into_iter().flatten().find_map(|data| data.not_text.clone()) {
+    if let Some(key) = text
+        .into_iter()
+        .flatten()
+        .find_map(|data| data.not_text.clone())
+    {
         return Err((key, "is no text"));
     }
-    match base64.into_iter().flatten().find_map(|data| data.not_base64.clone()) {
+    match base64
+        .into_iter()
+        .flatten()
+        .find_map(|data| data.not_base64.clone())
+    {
         Some(key) => Err((key, "is not base64")),
         None => Ok(()),
     }
@@ -228,9 +323,12 @@ fn values(kind: &str, version: &str, maps: [&Option<Data>; 3]) -> Result<(), (St
 /// The digests of an object's values, by what they mean and not by how they are written.
 fn digests(kind: &str, version: &str, maps: [Option<Data>; 3]) -> BTreeMap<String, Sum> {
     let [data, string, binary] = maps.map(|data| data.map(|data| data.digests).unwrap_or_default());
-    let text = |data: BTreeMap<String, object::Digests>| data.into_iter().map(|(key, digests)| (key, digests.text));
+    let text = |data: BTreeMap<String, object::Digests>| {
+        data.into_iter().map(|(key, digests)| (key, digests.text))
+    };
     let bytes = |data: BTreeMap<String, object::Digests>| {
-        data.into_iter().filter_map(|(key, digests)| Some((key, digests.bytes?)))
+        data.into_iter()
+            .filter_map(|(key, digests)| Some((key, digests.bytes?)))
     };
     match (version, kind) {
         ("v1", "Secret") => bytes(data).chain(text(string)).collect(),
@@ -239,8 +337,8 @@ fn digests(kind: &str, version: &str, maps: [Option<Data>; 3]) -> BTreeMap<Strin
     }
 }
 
-/// A reader that remembers the last byte, and whether the file system failed: parsers turn that into
-/// errors of their own.
+/// A reader that remembers the last byte, and whether the file system failed: parsers turn that
+/// into errors of their own.
 struct Watched<R> {
     reader: R,
     last: u8,

@@ -1,5 +1,5 @@
-//! What is looked at of a Kubernetes object. Values are judged as they are read, and only their digests
-//! are kept: they may be secrets.
+//! What is looked at of a Kubernetes object. Values are judged as they are read, and only their
+//! digests are kept: they may be secrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,18 +42,36 @@ impl Node {
     /// The fields that only a server makes.
     pub(super) fn server_made(&self) -> Vec<&'static str> {
         let metadata = self.metadata.as_ref();
-        let has = |of: fn(&Metadata) -> &Option<IgnoredAny>| metadata.is_some_and(|metadata| of(metadata).is_some());
+        let has = |of: fn(&Metadata) -> &Option<IgnoredAny>| {
+            metadata.is_some_and(|metadata| of(metadata).is_some())
+        };
         let fields = [
             ("uid", has(|metadata| &metadata.uid)),
-            ("resourceVersion", has(|metadata| &metadata.resource_version)),
-            ("creationTimestamp", has(|metadata| &metadata.creation_timestamp)),
+            (
+                "resourceVersion",
+                has(|metadata| &metadata.resource_version),
+            ),
+            (
+                "creationTimestamp",
+                has(|metadata| &metadata.creation_timestamp),
+            ),
             ("generation", has(|metadata| &metadata.generation)),
             ("managedFields", has(|metadata| &metadata.managed_fields)),
-            ("ownerReferences", has(|metadata| &metadata.owner_references)),
-            ("deletionTimestamp", has(|metadata| &metadata.deletion_timestamp)),
+            (
+                "ownerReferences",
+                has(|metadata| &metadata.owner_references),
+            ),
+            (
+                "deletionTimestamp",
+                has(|metadata| &metadata.deletion_timestamp),
+            ),
             ("status", self.status.is_some()),
         ];
-        fields.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+        fields
+            .into_iter()
+            .filter(|(_, has)| *has)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
@@ -64,8 +82,8 @@ pub(super) struct Digests {
     pub(super) bytes: Option<Sum>,
 }
 
-/// The keys of a map: the first whose values are not of the form that the map wants, and digests of the
-/// values of the others.
+/// The keys of a map: the first whose values are not of the form that the map wants, and digests of
+/// the values of the others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Data {
     /// Its value is no text.
@@ -181,14 +199,18 @@ impl<'de> Visitor<'de> for FormVisitor {
 impl Digests {
     fn of(text: &str) -> Digests {
         let bytes = from_base64(text).map(|bytes| blake3::hash(&bytes).into());
-        Digests { text: blake3::hash(text.as_bytes()).into(), bytes }
+        Digests {
+            text: blake3::hash(text.as_bytes()).into(),
+            bytes,
+        }
     }
 }
 
-/// Decodes base64 as the API server takes it (`encoding/base64`, `StdEncoding`): whole groups of four,
-/// padded, line ends between them. `None` if it is something else.
+/// Decodes base64 as the API server takes it (`encoding/base64`, `StdEncoding`): whole groups of
+/// four, padded, line ends between them. `None` if it is something else.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut digits, mut padding) = (Vec::with_capacity(text.len() / 4 * 3), 0_usize, 0_usize);
+    let (mut bytes, mut digits, mut padding) =
+        (Vec::with_capacity(text.len() / 4 * 3), 0_usize, 0_usize);
     let mut bits = 0_u32;
     for byte in text.bytes() {
         let digit = match byte {
@@ -241,7 +263,17 @@ mod tests {
         ] {
             assert_eq!(from_base64(text).as_deref(), Some(bytes), "{text:?}");
         }
-        for bad in ["hunter2", "aHVudGVyMg", "a===", "YW=j", "YWJj YWJj", "YWJ-", "====", "YWJjYQ=", "YWI=="] {
+        for bad in [
+            "hunter2",
+            "aHVudGVyMg",
+            "a===",
+            "YW=j",
+            "YWJj YWJj",
+            "YWJ-",
+            "====",
+            "YWJjYQ=",
+            "YWI==",
+        ] {
             assert_eq!(from_base64(bad), None, "{bad:?}");
         }
     }

@@ -1,10 +1,10 @@
 //! The blocks of data of a custom-format dump (`_StartData`, `_StartLOs` and their likes in
 //! PostgreSQL's `pg_backup_custom.c`; `compress_gzip.c` and `compress_none.c`).
 //!
-//! A block is a type, the id of its entry, and its data: chunks of a length and so many bytes, up to
-//! a length of 0. Large objects are a block of (oid, chunks) up to an oid of 0. Nothing says how many
-//! blocks there are, so that a dump which is cut between two of them looks whole by itself: only the
-//! table of contents knows.
+//! A block is a type, the id of its entry, and its data: chunks of a length and so many bytes, up
+//! to a length of 0. Large objects are a block of (oid, chunks) up to an oid of 0. Nothing says how
+//! many blocks there are, so that a dump which is cut between two of them looks whole by itself:
+//! only the table of contents knows.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
@@ -33,8 +33,17 @@ pub(super) struct Data {
 }
 
 /// Reads every block up to the end of the file.
-pub(super) fn read<R: BufRead + Send>(input: &mut Input<R>, codec: Codec, toc: &Toc) -> Result<Data, Trouble> {
-    let index: HashMap<i64, usize> = toc.data.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
+pub(super) fn read<R: BufRead + Send>(
+    input: &mut Input<R>,
+    codec: Codec,
+    toc: &Toc,
+) -> Result<Data, Trouble> {
+    let index: HashMap<i64, usize> = toc
+        .data
+        .iter()
+        .enumerate()
+        .map(|(at, entry)| (entry.id, at))
+        .collect();
     let mut seen = vec![false; toc.data.len()];
     let mut decoder = Decoder::new(codec);
     let mut data = Data::default();
@@ -46,15 +55,22 @@ pub(super) fn read<R: BufRead + Send>(input: &mut Input<R>, codec: Codec, toc: &
         }
         let id = input.int("a block of data")?;
         let Some(&number) = index.get(&id) else {
-            return Trouble::damaged(format!("is damaged: the block of data at byte {at} has the unknown id {id}"));
+            return Trouble::damaged(format!(
+                "is damaged: the block of data at byte {at} has the unknown id {id}"
+            ));
         };
         let entry = &toc.data[number];
         expect(entry, kind, at, std::mem::replace(&mut seen[number], true))?;
         if kind == TABLE {
             let mut sink = Sink::new(&entry.kind, toc.utf8);
             decoder.payload(input, &mut sink, &entry.name)?;
-            let rows = sink.finish().map_err(|why| in_data(&entry.name, at, &why))?;
-            data.tables.extend(rows.map(|rows| TableRows { table: entry.name.clone(), rows }));
+            let rows = sink
+                .finish()
+                .map_err(|why| in_data(&entry.name, at, &why))?;
+            data.tables.extend(rows.map(|rows| TableRows {
+                table: entry.name.clone(),
+                rows,
+            }));
         } else {
             blobs(input, &mut decoder, &mut data.blobs)?;
         }
@@ -71,17 +87,23 @@ fn no_block(at: u64, kind: u8) -> Trouble {
         b'P' => "perhaps a second dump".to_owned(),
         other => format!("a byte of {other:#04x}"),
     };
-    Trouble::Damaged(format!("has something behind its data, or is damaged: no block begins at byte {at}, but {what}"))
+    Trouble::Damaged(format!(
+        "has something behind its data, or is damaged: no block begins at byte {at}, but {what}"
+    ))
 }
 
 /// Whether a block is what the table of contents says of it.
 fn expect(entry: &Entry, kind: u8, at: u64, seen: bool) -> Result<(), Trouble> {
     let name = &entry.name;
     if seen {
-        return Trouble::damaged(format!("is damaged: a second block with the data of {name} begins at byte {at}"));
+        return Trouble::damaged(format!(
+            "is damaged: a second block with the data of {name} begins at byte {at}"
+        ));
     }
     if (kind == BLOBS) != (entry.kind == Kind::Blobs) {
-        return Trouble::damaged(format!("is damaged: the block of {name} at byte {at} is of the wrong type"));
+        return Trouble::damaged(format!(
+            "is damaged: the block of {name} at byte {at} is of the wrong type"
+        ));
     }
     match entry.place {
         Place::Offset(Some(offset)) if offset != at => Trouble::damaged(format!(
@@ -104,7 +126,11 @@ fn all_seen(toc: &Toc, seen: &[bool], end: u64) -> Result<(), Trouble> {
 }
 
 /// Reads large objects up to the end of their list, and adds their oids.
-fn blobs<R: BufRead + Send>(input: &mut Input<R>, decoder: &mut Decoder, oids: &mut Vec<u32>) -> Result<(), Trouble> {
+fn blobs<R: BufRead + Send>(
+    input: &mut Input<R>,
+    decoder: &mut Decoder,
+    oids: &mut Vec<u32>,
+) -> Result<(), Trouble> {
     loop {
         let at = input.position();
         // An oid is unsigned, and written as if it had a sign.
@@ -114,7 +140,9 @@ fn blobs<R: BufRead + Send>(input: &mut Input<R>, decoder: &mut Decoder, oids: &
             oid => oid,
         };
         let oid = u32::try_from(oid).map_err(|_| {
-            Trouble::Damaged(format!("is damaged at byte {at}: no large object can have the oid {oid}"))
+            Trouble::Damaged(format!(
+                "is damaged at byte {at}: no large object can have the oid {oid}"
+            ))
         })?;
         decoder.payload(input, &mut Sink::Blob, &format!("large object {oid}"))?;
         oids.push(oid);
@@ -123,13 +151,21 @@ fn blobs<R: BufRead + Send>(input: &mut Input<R>, decoder: &mut Decoder, oids: &
 
 /// Whether the large objects are those that the table of contents lists, if it does; both sorted.
 pub(super) fn same_blobs(listed: &[u32], found: &[u32]) -> Result<(), Trouble> {
-    if let Some((twice, _)) = found.iter().zip(found.iter().skip(1)).find(|(one, next)| one == next) {
+    if let Some((twice, _)) = found
+        .iter()
+        .zip(found.iter().skip(1))
+        .find(|(one, next)| one == next)
+    {
         return Trouble::damaged(format!("is damaged: large object {twice} is there twice"));
     }
     if listed.is_empty() || found.is_empty() || listed == found {
         return Ok(());
     }
-    let absent = |from: &[u32], of: &[u32]| of.iter().find(|oid| from.binary_search(oid).is_err()).copied();
+    let absent = |from: &[u32], of: &[u32]| {
+        of.iter()
+            .find(|oid| from.binary_search(oid).is_err())
+            .copied()
+    };
     Trouble::damaged(match (absent(listed, found), absent(found, listed)) {
         (Some(oid), _) => format!("is damaged: large object {oid} is not in the table of contents"),
         (None, Some(oid)) => format!("is damaged: the data of large object {oid} is missing"),
@@ -150,16 +186,30 @@ struct Decoder {
 
 impl Decoder {
     fn new(codec: Codec) -> Decoder {
-        Decoder { codec, inflate: (codec == Codec::Gzip).then(Inflate::new) }
+        Decoder {
+            codec,
+            inflate: (codec == Codec::Gzip).then(Inflate::new),
+        }
     }
 
     /// Reads the chunks of one table or large object. `name` is what they belong to.
-    fn payload<R: BufRead + Send>(&mut self, input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), Trouble> {
+    fn payload<R: BufRead + Send>(
+        &mut self,
+        input: &mut Input<R>,
+        sink: &mut Sink,
+        name: &str,
+    ) -> Result<(), Trouble> {
         if self.codec == Codec::None {
             return plain(input, sink, name);
         }
         let at = input.position();
-        let mut chunks = Chunks { input, name, left: 0, ended: false, trouble: None };
+        let mut chunks = Chunks {
+            input,
+            name,
+            left: 0,
+            ended: false,
+            trouble: None,
+        };
         // pg_dump writes nothing at all for an empty large object, with lz4.
         let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty) && self.codec != Codec::Gzip;
         let unpacked = if empty {
@@ -191,9 +241,8 @@ fn plain<R: BufRead>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Resul
         let chunk = input.position();
         let mut left = match input.int(&what)? {
             0 => return Ok(()),
-            length => {
-                u64::try_from(length).map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?
-            }
+            length => u64::try_from(length)
+                .map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?,
         };
         input.room_for(left, chunk, &what)?;
         while left > 0 {
@@ -211,7 +260,10 @@ fn plain<R: BufRead>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Resul
 }
 
 /// Judges all that a decoder gives. `Err` says what is wrong with it.
-fn unpack<R: BufRead + Send>(unpacked: &mut Unpacked<'_, R>, sink: &mut Sink) -> Result<(), String> {
+fn unpack<R: BufRead + Send>(
+    unpacked: &mut Unpacked<'_, R>,
+    sink: &mut Sink,
+) -> Result<(), String> {
     // Most tables are small: a thread is for those that are more than one buffer.
     if take(unpacked, sink)? && take(unpacked, sink)? {
         return unpacked.ahead(|bytes| {
@@ -259,8 +311,8 @@ impl<R: BufRead> Chunks<'_, R> {
             let at = self.input.position();
             let what = format!("the data of {}", self.name);
             let length = self.input.int(&what)?;
-            self.left =
-                u64::try_from(length).map_err(|_| in_data(self.name, at, &format!("has a chunk of {length} bytes")))?;
+            self.left = u64::try_from(length)
+                .map_err(|_| in_data(self.name, at, &format!("has a chunk of {length} bytes")))?;
             self.input.room_for(self.left, at, &what)?;
             self.ended = self.left == 0;
         }

@@ -1,5 +1,5 @@
-//! A dump in directory format (`pg_dump -Fd`; `pg_backup_directory.c`): a folder with the table of contents in
-//! `toc.dat` and a file for the data of each table and each large object.
+//! A dump in directory format (`pg_dump -Fd`; `pg_backup_directory.c`): a folder with the table of
+//! contents in `toc.dat` and a file for the data of each table and each large object.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -20,8 +20,12 @@ use crate::unpack::{self, Codec, Unpacked};
 
 const TOC: &str = "toc.dat";
 /// Endings of compressed files, which `pg_restore` looks for in turn.
-const ENDINGS: [(&str, Codec); 4] =
-    [("", Codec::None), (".gz", Codec::Gzip), (".lz4", Codec::Lz4), (".zst", Codec::Zstd)];
+const ENDINGS: [(&str, Codec); 4] = [
+    ("", Codec::None),
+    (".gz", Codec::Gzip),
+    (".lz4", Codec::Lz4),
+    (".zst", Codec::Zstd),
+];
 /// Bytes that are decompressed at a time.
 const OUTPUT: usize = 128 << 10;
 /// The longest line of a list of large objects.
@@ -48,7 +52,9 @@ struct Folder<'f> {
 pub(crate) fn verify(source: &dyn Files, want: &Want, object: &str) -> Result<Verified, Trouble> {
     let mut folder = Folder::open(source)?;
     if !folder.files.contains_key(TOC) {
-        return Trouble::damaged("is a folder without toc.dat: it is no dump in directory format (pg_dump -Fd)");
+        return Trouble::damaged(
+            "is a folder without toc.dat: it is no dump in directory format (pg_dump -Fd)",
+        );
     }
     let (header, toc) = folder.read(TOC, |reader| {
         let mut input = Input::new(reader, None);
@@ -56,15 +62,26 @@ pub(crate) fn verify(source: &dyn Files, want: &Want, object: &str) -> Result<Ve
         let toc = toc::read(&mut input, &header, Form::Directory)?;
         match input.fill()?.len() {
             0 => Ok((header, toc)),
-            _ => Trouble::damaged(format!("goes on behind its last entry, at byte {}", input.position())),
+            _ => Trouble::damaged(format!(
+                "goes on behind its last entry, at byte {}",
+                input.position()
+            )),
         }
     })?;
     let data = folder.data(&toc, header.codec)?;
     folder.rest()?;
     let mut found = found(header, &toc, data, want, object);
     found.message = format!("{}, in {} files", found.message, folder.files.len());
-    let lines: String = folder.files.iter().map(|(name, blake3)| line(name, blake3.as_deref())).collect();
-    Ok(Verified { found, size_bytes: folder.size_bytes, blake3: digest::of(lines.as_bytes()) })
+    let lines: String = folder
+        .files
+        .iter()
+        .map(|(name, blake3)| line(name, blake3.as_deref()))
+        .collect();
+    Ok(Verified {
+        found,
+        size_bytes: folder.size_bytes,
+        blake3: digest::of(lines.as_bytes()),
+    })
 }
 
 /// As `b3sum` prints it.
@@ -77,11 +94,18 @@ impl Folder<'_> {
         let mut files = BTreeMap::new();
         for (name, is_file) in source.list()? {
             if !is_file {
-                return Trouble::damaged(format!("holds {name:?}, which is not a file; pg_dump makes nothing else"));
+                return Trouble::damaged(format!(
+                    "holds {name:?}, which is not a file; pg_dump makes nothing else"
+                ));
             }
             files.insert(name, None);
         }
-        Ok(Folder { source, files, size_bytes: 0, output: vec![0; OUTPUT].into_boxed_slice() })
+        Ok(Folder {
+            source,
+            files,
+            size_bytes: 0,
+            output: vec![0; OUTPUT].into_boxed_slice(),
+        })
     }
 
     /// Reads one file to its end.
@@ -90,7 +114,10 @@ impl Folder<'_> {
         name: &str,
         parse: impl FnOnce(&mut (dyn BufRead + Send)) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        let (file, size) = self.source.open_in(name).map_err(|trouble| in_file(name, &trouble.to_string()))?;
+        let (file, size) = self
+            .source
+            .open_in(name)
+            .map_err(|trouble| in_file(name, &trouble.to_string()))?;
         let read = read_all(file, Some(size), parse).map_err(|trouble| match trouble {
             Trouble::Damaged(why) => Trouble::Damaged(format!("is damaged: its file {name} {why}")),
             Trouble::CannotTell(why) => in_file(name, &why),
@@ -104,18 +131,30 @@ impl Folder<'_> {
     fn data(&mut self, toc: &Toc, codec: Codec) -> Result<Data, Trouble> {
         let mut data = Data::default();
         for entry in &toc.data {
-            let Place::File(file) = &entry.place else { unreachable!("so it was read from this format") };
+            let Place::File(file) = &entry.place else {
+                unreachable!("so it was read from this format")
+            };
             if entry.kind == Kind::Blobs {
                 for (oid, file) in self.blobs(file)? {
-                    self.payload(&file, &mut Sink::Blob, &format!("large object {oid}"), codec)?;
+                    self.payload(
+                        &file,
+                        &mut Sink::Blob,
+                        &format!("large object {oid}"),
+                        codec,
+                    )?;
                     data.blobs.push(oid);
                 }
                 continue;
             }
             let mut sink = Sink::new(&entry.kind, toc.utf8);
             self.payload(file, &mut sink, &entry.name, codec)?;
-            let rows = sink.finish().map_err(|why| in_data(&entry.name, file, &why))?;
-            data.tables.extend(rows.map(|rows| TableRows { table: entry.name.clone(), rows }));
+            let rows = sink
+                .finish()
+                .map_err(|why| in_data(&entry.name, file, &why))?;
+            data.tables.extend(rows.map(|rows| TableRows {
+                table: entry.name.clone(),
+                rows,
+            }));
         }
         data.blobs.sort_unstable();
         same_blobs(&toc.blobs, &data.blobs)?;
@@ -134,7 +173,9 @@ impl Folder<'_> {
                     Ok(_) => {}
                     Err(error) => return Err(unpack::trouble(&error, 0)),
                 }
-                let parts = line.strip_suffix('\n').and_then(|line| line.split_once(' '));
+                let parts = line
+                    .strip_suffix('\n')
+                    .and_then(|line| line.split_once(' '));
                 match parts.map(|(oid, file)| (oid.parse(), file)) {
                     Some((Ok(oid), file)) if file.starts_with("blob_") && !file.contains('/') => {
                         blobs.push((oid, file.to_owned()));
@@ -151,7 +192,13 @@ impl Folder<'_> {
     }
 
     /// Reads the data of one table or large object. The file may have been compressed by hand.
-    fn payload(&mut self, file: &str, sink: &mut Sink, name: &str, codec: Codec) -> Result<(), Trouble> {
+    fn payload(
+        &mut self,
+        file: &str,
+        sink: &mut Sink,
+        name: &str,
+        codec: Codec,
+    ) -> Result<(), Trouble> {
         let there: Vec<_> = ENDINGS
             .into_iter()
             .map(|(ending, codec)| (format!("{file}{ending}"), codec))
@@ -159,14 +206,20 @@ impl Folder<'_> {
             .collect();
         let (found, codec) = match &there[..] {
             [] => {
-                let ending = ENDINGS.into_iter().find(|(_, with)| *with == codec).map_or("", |(ending, _)| ending);
+                let ending = ENDINGS
+                    .into_iter()
+                    .find(|(_, with)| *with == codec)
+                    .map_or("", |(ending, _)| ending);
                 return Trouble::damaged(format!(
                     "is not whole: the file {file}{ending} with the data of {name} is missing"
                 ));
             }
             [one] => one.clone(),
             [one, two, ..] => {
-                return Trouble::damaged(format!("holds the data of {name} twice, as {} and {}", one.0, two.0));
+                return Trouble::damaged(format!(
+                    "holds the data of {name} twice, as {} and {}",
+                    one.0, two.0
+                ));
             }
         };
         let mut output = std::mem::take(&mut self.output);
@@ -193,10 +246,18 @@ impl Folder<'_> {
                 }
             }
             drop(unpacked);
-            if !reader.fill_buf().map_err(|error| unpack::trouble(&error, position))?.is_empty() {
+            if !reader
+                .fill_buf()
+                .map_err(|error| unpack::trouble(&error, position))?
+                .is_empty()
+            {
                 return Trouble::damaged("has something behind its compressed stream");
             }
-            if codec == Codec::None { sink.ends_as_written().map_err(Trouble::Damaged) } else { Ok(()) }
+            if codec == Codec::None {
+                sink.ends_as_written().map_err(Trouble::Damaged)
+            } else {
+                Ok(())
+            }
         });
         self.output = output;
         read
@@ -204,11 +265,21 @@ impl Folder<'_> {
 
     /// Reads the files that no entry names; none of them may look like data.
     fn rest(&mut self) -> Result<(), Trouble> {
-        let rest: Vec<String> =
-            self.files.iter().filter(|(_, blake3)| blake3.is_none()).map(|(name, _)| name.clone()).collect();
+        let rest: Vec<String> = self
+            .files
+            .iter()
+            .filter(|(_, blake3)| blake3.is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in rest {
-            let base = ENDINGS[1..].iter().find_map(|(ending, _)| name.strip_suffix(ending)).unwrap_or(&name);
-            if Path::new(base).extension().is_some_and(|extension| extension == "dat" || extension == "toc") {
+            let base = ENDINGS[1..]
+                .iter()
+                .find_map(|(ending, _)| name.strip_suffix(ending))
+                .unwrap_or(&name);
+            if Path::new(base)
+                .extension()
+                .is_some_and(|extension| extension == "dat" || extension == "toc")
+            {
                 return Trouble::damaged(format!(
                     "holds the file {name}, which is not in its table of contents: the files of two dumps may be mixed"
                 ));

@@ -11,7 +11,8 @@ use crate::unpack::Codec;
 pub(super) enum Form {
     /// One file (`archCustom`, `pg_dump -Fc`).
     Custom = 1,
-    /// The file `toc.dat` in a folder (`pg_dump -Fd`), which is marked as that of a tar dump (`archTar`).
+    /// The file `toc.dat` in a folder (`pg_dump -Fd`), which is marked as that of a tar dump
+    /// (`archTar`).
     Directory = 3,
 }
 
@@ -58,10 +59,18 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Heade
     let codec = codec(input, minor)?;
     creation_time(input)?;
     let database = input.text(KEEP, "the database's name")?.unwrap_or_default();
-    let server_version = input.text(KEEP, "the server's version")?.unwrap_or_default();
+    let server_version = input
+        .text(KEEP, "the server's version")?
+        .unwrap_or_default();
     input.text(0, "pg_dump's version")?;
     let entries = input.int_in(0..=i64::from(i32::MAX), "the number of entries")?;
-    Ok(Header { minor, codec, database, server_version, entries })
+    Ok(Header {
+        minor,
+        codec,
+        database,
+        server_version,
+        entries,
+    })
 }
 
 pub(super) const MAGIC: &[u8] = b"PGDMP";
@@ -91,7 +100,9 @@ fn size_of_number<R: BufRead>(input: &mut Input<R>) -> Result<usize, Trouble> {
     let at = input.position();
     match input.byte("the header")? {
         size @ 4..=8 => Ok(usize::from(size)),
-        size => Trouble::damaged(format!("is damaged at byte {at}: a number cannot have {size} bytes")),
+        size => Trouble::damaged(format!(
+            "is damaged at byte {at}: a number cannot have {size} bytes"
+        )),
     }
 }
 
@@ -109,14 +120,22 @@ fn codec<R: BufRead>(input: &mut Input<R>, minor: u8) -> Result<Codec, Trouble> 
         1 => Ok(Codec::Gzip),
         2 => Ok(Codec::Lz4),
         3 => Ok(Codec::Zstd),
-        other => Trouble::damaged(format!("is damaged at byte {at}: no compression has the number {other}")),
+        other => Trouble::damaged(format!(
+            "is damaged at byte {at}: no compression has the number {other}"
+        )),
     }
 }
 
 /// When the dump was made, as a C `struct tm`: local time, without saying where. Only its sense is
 /// checked.
 fn creation_time<R: BufRead>(input: &mut Input<R>) -> Result<(), Trouble> {
-    let parts = [(0, 60, "second"), (0, 59, "minute"), (0, 23, "hour"), (1, 31, "day"), (0, 11, "month")];
+    let parts = [
+        (0, 60, "second"),
+        (0, 59, "minute"),
+        (0, 23, "hour"),
+        (1, 31, "day"),
+        (0, 11, "month"),
+    ];
     for (first, last, part) in parts {
         input.int_in(first..=last, &format!("the {part} of its creation"))?;
     }

@@ -23,7 +23,14 @@ pub(super) struct Input<R> {
 impl<R: BufRead> Input<R> {
     /// `size` is the file's length, if it is known.
     pub(super) fn new(reader: R, size: Option<u64>) -> Input<R> {
-        Input { reader, position: 0, size, int_size: 4, off_size: 8, utf8: false }
+        Input {
+            reader,
+            position: 0,
+            size,
+            int_size: 4,
+            off_size: 8,
+            utf8: false,
+        }
     }
 
     /// Bytes read so far.
@@ -75,16 +82,24 @@ impl<R: BufRead> Input<R> {
             }
             _ => (self.byte(what)?, self.little_endian(self.int_size, what)?),
         };
-        let value = i64::try_from(value).ok().filter(|value| *value <= i64::from(u32::MAX));
+        let value = i64::try_from(value)
+            .ok()
+            .filter(|value| *value <= i64::from(u32::MAX));
         match (sign, value) {
             (0, Some(value)) => Ok(value),
             (1, Some(value)) if value > 0 => Ok(-value),
-            _ => Trouble::damaged(format!("is damaged at byte {at}: no number where {what} should be")),
+            _ => Trouble::damaged(format!(
+                "is damaged at byte {at}: no number where {what} should be"
+            )),
         }
     }
 
     /// An integer that must lie within `range`.
-    pub(super) fn int_in(&mut self, range: std::ops::RangeInclusive<i64>, what: &str) -> Result<i64, Trouble> {
+    pub(super) fn int_in(
+        &mut self,
+        range: std::ops::RangeInclusive<i64>,
+        what: &str,
+    ) -> Result<i64, Trouble> {
         let at = self.position;
         let value = self.int(what)?;
         if range.contains(&value) {
@@ -108,8 +123,11 @@ impl<R: BufRead> Input<R> {
         let at = self.position;
         let length = match self.int(what)? {
             -1 => return Ok(None),
-            length => u64::try_from(length)
-                .map_err(|_| Trouble::Damaged(format!("is damaged at byte {at}: {what} cannot be {length} long")))?,
+            length => u64::try_from(length).map_err(|_| {
+                Trouble::Damaged(format!(
+                    "is damaged at byte {at}: {what} cannot be {length} long"
+                ))
+            })?,
         };
         self.room_for(length, at, what)?;
         let mut kept = Vec::new();
@@ -130,14 +148,20 @@ impl<R: BufRead> Input<R> {
             self.consume(taken);
         }
         if text.in_a_character() {
-            return Trouble::damaged(format!("is damaged behind byte {at}: {what} ends in the middle of a character"));
+            return Trouble::damaged(format!(
+                "is damaged behind byte {at}: {what} ends in the middle of a character"
+            ));
         }
         Ok(Some(String::from_utf8_lossy(&kept).into_owned()))
     }
 
     /// Whether so many bytes can follow. `at` is where that was claimed.
     pub(super) fn room_for(&self, length: u64, at: u64, what: &str) -> Result<(), Trouble> {
-        let Some(left) = self.size.map(|size| size.saturating_sub(self.position)).filter(|left| length > *left) else {
+        let Some(left) = self
+            .size
+            .map(|size| size.saturating_sub(self.position))
+            .filter(|left| length > *left)
+        else {
             return Ok(());
         };
         Trouble::damaged(format!(
@@ -147,6 +171,9 @@ impl<R: BufRead> Input<R> {
 
     /// The file ends too early.
     pub(super) fn cut(&self, what: &str) -> Trouble {
-        Trouble::Damaged(format!("is cut: it ends at byte {}, in the middle of {what}", self.position))
+        Trouble::Damaged(format!(
+            "is cut: it ends at byte {}, in the middle of {what}",
+            self.position
+        ))
     }
 }

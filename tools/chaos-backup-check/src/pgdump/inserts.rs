@@ -1,4 +1,5 @@
-//! A table's data as INSERT statements (`pg_dump --inserts`; `dumpTableData_insert` in PostgreSQL's `pg_dump.c`).
+//! A table's data as INSERT statements (`pg_dump --inserts`; `dumpTableData_insert` in PostgreSQL's
+//! `pg_dump.c`).
 //!
 //! They have no end mark, but two empty lines stand at their end, and none before it but in quotes.
 
@@ -18,7 +19,12 @@ pub(super) struct Inserts {
 
 impl Inserts {
     pub(super) fn new(utf8: bool) -> Inserts {
-        Inserts { text: Text::new(utf8), quote: None, blank: true, ended: false }
+        Inserts {
+            text: Text::new(utf8),
+            quote: None,
+            blank: true,
+            ended: false,
+        }
     }
 
     /// Takes some bytes.
@@ -39,7 +45,11 @@ impl Inserts {
             self.ended |= line_end && empty;
             self.blank = line_end;
             if let Some(at) = found.filter(|_| !line_end) {
-                self.quote = if self.quote.is_none() { Some(rest[at]) } else { None };
+                self.quote = if self.quote.is_none() {
+                    Some(rest[at])
+                } else {
+                    None
+                };
             }
             rest = rest.get(before + 1..).unwrap_or_default();
         }
@@ -63,12 +73,18 @@ mod tests {
     fn judged(text: &str) -> Result<(), String> {
         let of_size = |size| {
             let mut inserts = Inserts::new(true);
-            text.as_bytes().chunks(size).try_for_each(|piece| inserts.take(piece))?;
+            text.as_bytes()
+                .chunks(size)
+                .try_for_each(|piece| inserts.take(piece))?;
             inserts.finish()
         };
         let whole = of_size(text.len());
         for size in 1..text.len() {
-            assert_eq!(of_size(size).is_ok(), whole.is_ok(), "{text:?} in pieces of {size}");
+            assert_eq!(
+                of_size(size).is_ok(),
+                whole.is_ok(),
+                "{text:?} in pieces of {size}"
+            );
         }
         whole
     }
@@ -79,8 +95,16 @@ mod tests {
     fn statements_end_once() {
         assert_eq!(judged(ROWS), Ok(()));
         assert_eq!(judged("\n\n"), Ok(()), "no row at all");
-        for twice in [[ROWS, ROWS].concat(), format!("{ROWS}x"), format!("\n\n{ROWS}"), format!("{ROWS}'")] {
-            assert!(judged(&twice).is_err_and(|why| why.contains("behind its end")), "{twice}");
+        for twice in [
+            [ROWS, ROWS].concat(),
+            format!("{ROWS}x"),
+            format!("\n\n{ROWS}"),
+            format!("{ROWS}'"),
+        ] {
+            assert!(
+                judged(&twice).is_err_and(|why| why.contains("behind its end")),
+                "{twice}"
+            );
         }
     }
 

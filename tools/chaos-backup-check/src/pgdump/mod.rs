@@ -1,15 +1,17 @@
-//! Reads a PostgreSQL dump from its first byte to its last, without a server and in bounded memory: custom
-//! format (`pg_dump -Fc`), directory format (`-Fd`), and scripts of SQL (`-Fp`, `pg_dumpall`).
+//! Reads a PostgreSQL dump from its first byte to its last, without a server and in bounded memory:
+//! custom format (`pg_dump -Fc`), directory format (`-Fd`), and scripts of SQL (`-Fp`,
+//! `pg_dumpall`).
 //!
 //! `pg_restore --list` reads the table of contents and stops: it passes a dump whose data is cut,
 //! and `pg_restore -f /dev/null` passes one with bytes appended. Here every block is decoded, every
 //! table must be there exactly once and whole, and the last block must end with the file.
 //!
-//! What the formats can't show: they have no checksum but that of gzip over each table's data. A bit that
-//! flips in a name or a definition of the table of contents, or in data that is not compressed or compressed
-//! with lz4 or zstd, passes as long as what it makes is possible. Adler-32 is weak besides: of 64536
-//! flips in the compressed data of a fixture, each bit once, 2 changed a row unseen (30 changed
-//! nothing). PostgreSQL cannot see these either; the digest of a manifest can.
+//! What the formats can't show: they have no checksum but that of gzip over each table's data. A
+//! bit that flips in a name or a definition of the table of contents, or in data that is not
+//! compressed or compressed with lz4 or zstd, passes as long as what it makes is possible. Adler-32
+//! is weak besides: of 64536 flips in the compressed data of a fixture, each bit once, 2 changed a
+//! row unseen (30 changed nothing). PostgreSQL cannot see these either; the digest of a manifest
+//! can.
 
 mod data;
 pub(crate) mod directory;
@@ -51,7 +53,13 @@ pub(crate) fn examine(
 }
 
 /// What was found in an archive that is whole.
-fn found(header: header::Header, toc: &toc::Toc, data: data::Data, want: &Want, object: &str) -> Found {
+fn found(
+    header: header::Header,
+    toc: &toc::Toc,
+    data: data::Data,
+    want: &Want,
+    object: &str,
+) -> Found {
     let rows: u64 = data.tables.iter().map(|table| table.rows).sum();
     let message = format!(
         "{} decoded to the end (compression: {}): {} in {}{}",
@@ -96,13 +104,28 @@ fn found_script(script: script::Script, want: &Want, object: &str) -> Found {
     let holds = !script.tables.is_empty() || script.inserts > 0 || script.blobs > 0;
     let tables = count(script.created, "table");
     let restorable = if script.created == 0 {
-        (Status::Fail, "defines no table: was the right database dumped, and whole?".to_owned())
+        (
+            Status::Fail,
+            "defines no table: was the right database dumped, and whole?".to_owned(),
+        )
     } else if !holds && script.announcements == 0 {
-        (Status::Fail, format!("defines {tables} and holds no data (pg_dump --schema-only)"))
+        (
+            Status::Fail,
+            format!("defines {tables} and holds no data (pg_dump --schema-only)"),
+        )
     } else if rows == 0 && script.inserts == 0 {
-        (Status::Warn, format!("defines {tables}, and all of them are empty"))
+        (
+            Status::Warn,
+            format!("defines {tables}, and all of them are empty"),
+        )
     } else {
-        (Status::Pass, format!("defines {tables}, and holds the data of {}", script.tables.len()))
+        (
+            Status::Pass,
+            format!(
+                "defines {tables}, and holds the data of {}",
+                script.tables.len()
+            ),
+        )
     };
     let mut checks = vec![restorable_check(restorable, object)];
     checks.extend(want.database(&script.databases, object));
@@ -113,7 +136,12 @@ fn found_script(script: script::Script, want: &Want, object: &str) -> Found {
         objects: Vec::new(),
         limit: "changed names, definitions and rows; statements that are missing",
         contents: Contents::Postgres {
-            version: if script.cluster { "cluster script" } else { "script" }.to_owned(),
+            version: if script.cluster {
+                "cluster script"
+            } else {
+                "script"
+            }
+            .to_owned(),
             database: script.databases.into_iter().next_back().unwrap_or_default(),
             server_version: script.server_version,
             compression: Codec::None.word().to_owned(),
@@ -129,33 +157,60 @@ fn restorable(toc: &toc::Toc, data: &data::Data, rows: u64) -> (Status, String) 
     if !toc.defines && blocks > 0 {
         return (
             Status::Fail,
-            "holds data but no definitions (pg_dump --data-only): there is nothing to load it into".into(),
+            "holds data but no definitions (pg_dump --data-only): there is nothing to load it into"
+                .into(),
         );
     }
     if toc.tables == 0 {
-        return (Status::Fail, "defines no table: was the right database dumped?".to_owned());
+        return (
+            Status::Fail,
+            "defines no table: was the right database dumped?".to_owned(),
+        );
     }
     let tables = count(toc.tables, "table");
     if blocks == 0 {
-        return (Status::Fail, format!("defines {tables} and holds no data (pg_dump --schema-only)"));
+        return (
+            Status::Fail,
+            format!("defines {tables} and holds no data (pg_dump --schema-only)"),
+        );
     }
-    let counted = toc.data.iter().all(|entry| matches!(entry.kind, toc::Kind::Copy(_)));
+    let counted = toc
+        .data
+        .iter()
+        .all(|entry| matches!(entry.kind, toc::Kind::Copy(_)));
     if counted && rows == 0 {
-        return (Status::Warn, format!("defines {tables}, and all of them are empty"));
+        return (
+            Status::Warn,
+            format!("defines {tables}, and all of them are empty"),
+        );
     }
     let blobs = blobs(" and ", data.blobs.len() as u64);
-    (Status::Pass, format!("defines {tables}, and holds the data of {}{blobs}", toc.tables_with_data()))
+    (
+        Status::Pass,
+        format!(
+            "defines {tables}, and holds the data of {}{blobs}",
+            toc.tables_with_data()
+        ),
+    )
 }
 
 /// How many large objects there are, behind `before`; nothing if there is none.
 fn blobs(before: &str, number: u64) -> String {
-    if number > 0 { format!("{before}{}", count(number, "large object")) } else { String::new() }
+    if number > 0 {
+        format!("{before}{}", count(number, "large object"))
+    } else {
+        String::new()
+    }
 }
 
 /// The check of whether what a dump holds makes a database.
 fn restorable_check((status, message): (Status, String), object: &str) -> Check {
     let check = Check::new("backup.restorable", object, status, message);
-    if status == Status::Fail { check.hint("dump the whole database: pg_dump -Fc DATABASE") } else { check }
+    if status == Status::Fail {
+        check.hint("dump the whole database: pg_dump -Fc DATABASE")
+    } else {
+        check
+    }
 }
 
 /// Whether a file begins as a script of `pg_dump` does.

@@ -1,7 +1,7 @@
 //! The text of a table's data: rows as COPY reads them, or INSERT statements.
 //!
-//! Where data is not compressed nothing guards its bytes. So everything that this text can't hold is
-//! looked for: zero bytes, carriage returns, bytes that are no UTF-8, rows with too few columns.
+//! Where data is not compressed nothing guards its bytes. So everything that this text can't hold
+//! is looked for: zero bytes, carriage returns, bytes that are no UTF-8, rows with too few columns.
 
 use super::inserts::Inserts;
 use super::text::Text;
@@ -73,17 +73,35 @@ pub(super) struct CopyText {
 impl CopyText {
     /// For rows of so many columns, if that is known.
     pub(super) fn new(columns: Option<usize>, utf8: bool) -> CopyText {
-        CopyText { columns, text: Text::new(utf8), rows: 0, tabs: 0, length: 0, head: [0; 2], ended: false }
+        CopyText {
+            columns,
+            text: Text::new(utf8),
+            rows: 0,
+            tabs: 0,
+            length: 0,
+            head: [0; 2],
+            ended: false,
+        }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.text.take(bytes).map_err(|why| format!("{why}, near row {}", self.rows + 1))?;
+        self.text
+            .take(bytes)
+            .map_err(|why| format!("{why}, near row {}", self.rows + 1))?;
         if memchr::memchr(b'\r', bytes).is_some() {
-            return Err(format!("holds a carriage return that is not escaped, near row {}", self.rows + 1));
+            return Err(format!(
+                "holds a carriage return that is not escaped, near row {}",
+                self.rows + 1
+            ));
         }
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt") {
-            #[expect(unsafe_code, reason = "what is compiled for some processors may only run on them")]
+        if std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("popcnt")
+        {
+            #[expect(
+                unsafe_code,
+                reason = "what is compiled for some processors may only run on them"
+            )]
             // SAFETY: this processor has the instructions that the function is compiled for.
             return unsafe { self.count_avx2(bytes) };
         }
@@ -94,10 +112,14 @@ impl CopyText {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,popcnt")]
     fn count_avx2(&mut self, bytes: &[u8]) -> Result<(), String> {
-        use std::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8};
+        use std::arch::x86_64::{
+            _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8,
+        };
         self.count(bytes, |block, byte| {
             let half = |start: usize| {
-                let word = |at: usize| i64::from_le_bytes(block[start + at..][..8].try_into().expect("eight"));
+                let word = |at: usize| {
+                    i64::from_le_bytes(block[start + at..][..8].try_into().expect("eight"))
+                };
                 let words = _mm256_set_epi64x(word(24), word(16), word(8), word(0));
                 let same = _mm256_cmpeq_epi8(words, _mm256_set1_epi8(byte.cast_signed()));
                 u64::from(_mm256_movemask_epi8(same).cast_unsigned())
@@ -106,11 +128,20 @@ impl CopyText {
         })
     }
 
-    /// Counts rows and columns; `marks` gives a bit for each byte of a block that is the one it is asked for.
-    #[expect(clippy::inline_always, reason = "what is compiled for two kinds of processors must be compiled into each")]
+    /// Counts rows and columns; `marks` gives a bit for each byte of a block that is the one it is
+    /// asked for.
+    #[expect(
+        clippy::inline_always,
+        reason = "what is compiled for two kinds of processors must be compiled into each"
+    )]
     #[inline(always)]
-    fn count(&mut self, bytes: &[u8], marks: impl Fn(&[u8; BLOCK], u8) -> u64) -> Result<(), String> {
-        // Rows are short: a look at many bytes at a time is quicker than a search for each line's end and each tab in it.
+    fn count(
+        &mut self,
+        bytes: &[u8],
+        marks: impl Fn(&[u8; BLOCK], u8) -> u64,
+    ) -> Result<(), String> {
+        // Rows are short: a look at many bytes at a time is quicker than a search for each line's
+        // end and each tab in it.
         let mut start = 0;
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
         let mut last = [0; BLOCK];
@@ -168,20 +199,32 @@ impl CopyText {
 
     /// Judges the line that has come to its end.
     fn line(&mut self) -> Result<(), String> {
-        let (length, tabs) = (std::mem::take(&mut self.length), std::mem::take(&mut self.tabs));
+        let (length, tabs) = (
+            std::mem::take(&mut self.length),
+            std::mem::take(&mut self.tabs),
+        );
         if self.ended {
-            return if length == 0 { Ok(()) } else { Err("goes on behind its end mark".to_owned()) };
+            return if length == 0 {
+                Ok(())
+            } else {
+                Err("goes on behind its end mark".to_owned())
+            };
         }
         if length == 2 && self.head == *b"\\." {
             self.ended = true;
             return Ok(());
         }
         self.rows += 1;
-        let found = if length == 0 && self.columns == Some(0) { 0 } else { tabs + 1 };
+        let found = if length == 0 && self.columns == Some(0) {
+            0
+        } else {
+            tabs + 1
+        };
         match self.columns {
-            Some(columns) if columns != found => {
-                Err(format!("row {} has {found} columns, and the table {columns}", self.rows))
-            }
+            Some(columns) if columns != found => Err(format!(
+                "row {} has {found} columns, and the table {columns}",
+                self.rows
+            )),
             _ => Ok(()),
         }
     }
@@ -189,7 +232,10 @@ impl CopyText {
     /// The text is at its end. Gives the number of rows.
     pub(super) fn finish(&self) -> Result<u64, String> {
         if !self.ended {
-            return Err(format!("has no end mark (\\.): it is cut behind row {}", self.rows));
+            return Err(format!(
+                "has no end mark (\\.): it is cut behind row {}",
+                self.rows
+            ));
         }
         self.text.finish()?;
         Ok(self.rows)
@@ -202,13 +248,18 @@ const BLOCK: usize = 64;
 /// A bit for each byte that is this one, the first the lowest.
 fn marks(block: &[u8; BLOCK], byte: u8) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    block.as_chunks::<8>().0.iter().rev().fold(0, |marks, word| {
-        let other = u64::from_le_bytes(*word) ^ u64::from_ne_bytes([byte; 8]);
-        // A sum does not reach the next byte: the highest bit of each byte that is this one.
-        let same = !(((other & LOW) + LOW) | other | LOW);
-        // No two of the bits come to the same place: the highest byte has all eight of them.
-        marks << 8 | (same >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-    })
+    block
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .rev()
+        .fold(0, |marks, word| {
+            let other = u64::from_le_bytes(*word) ^ u64::from_ne_bytes([byte; 8]);
+            // A sum does not reach the next byte: the highest bit of each byte that is this one.
+            let same = !(((other & LOW) + LOW) | other | LOW);
+            // No two of the bits come to the same place: the highest byte has all eight of them.
+            marks << 8 | (same >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+        })
 }
 
 #[cfg(test)]
@@ -233,10 +284,18 @@ mod tests {
             let mut copy = CopyText::new(Some(columns), true);
             text.chunks(size).try_for_each(|piece| copy.take(piece))?;
             let mut plain = CopyText::new(Some(columns), true);
-            let told =
-                text.chunks(size).try_for_each(|piece| plain.text.take(piece).and_then(|()| plain.count(piece, marks)));
+            let told = text.chunks(size).try_for_each(|piece| {
+                plain
+                    .text
+                    .take(piece)
+                    .and_then(|()| plain.count(piece, marks))
+            });
             if !text.contains(&b'\r') {
-                assert_eq!(told.and_then(|()| plain.finish()).ok(), copy.finish().ok(), "without special instructions");
+                assert_eq!(
+                    told.and_then(|()| plain.finish()).ok(),
+                    copy.finish().ok(),
+                    "without special instructions"
+                );
             }
             copy.finish()
         });
@@ -252,14 +311,22 @@ mod tests {
         assert_eq!(rows(2, "1\tä\n2\t\\N\n\\.\n\n\n".as_bytes()), Ok(2));
         assert_eq!(rows(0, b"\n\n\\.\n\n\n"), Ok(2));
         assert_eq!(rows(1, b"\n\\.\n\n\n"), Ok(1), "one column may be empty");
-        assert_eq!(rows(1, b"\\\\.\n\\.\n\n\n"), Ok(1), "an escaped end mark is data");
+        assert_eq!(
+            rows(1, b"\\\\.\n\\.\n\n\n"),
+            Ok(1),
+            "an escaped end mark is data"
+        );
         assert_eq!(rows(3, b"\\.\n\n\n"), Ok(0));
     }
 
     #[test]
     fn damage_in_rows_is_named() {
         let why = |text: &[u8]| rows(2, text).expect_err("damaged");
-        assert!(why(b"1\ta\n2\n\\.\n").contains("row 2 has 1 columns"), "{}", why(b"1\ta\n2\n\\.\n"));
+        assert!(
+            why(b"1\ta\n2\n\\.\n").contains("row 2 has 1 columns"),
+            "{}",
+            why(b"1\ta\n2\n\\.\n")
+        );
         assert!(why(b"1\ta\n").contains("no end mark"));
         assert!(why(b"1\ta\n\\.").contains("no end mark"));
         assert!(why(b"1\ta\n\\.\n1\tb\n").contains("behind its end mark"));

@@ -1,9 +1,9 @@
 //! A dump that is a script of SQL (`pg_dump -Fp`, `pg_dumpall`).
 //!
-//! It has no table of contents. What it has is comments at its beginning and its end, COPY data with an end
-//! mark and as many columns as its statement names, and SQL whose quotes and brackets must close. So a script
-//! that is cut is known by its end, and one that lost something in the middle only if it lost part of a row or
-//! of a quoted text.
+//! It has no table of contents. What it has is comments at its beginning and its end, COPY data
+//! with an end mark and as many columns as its statement names, and SQL whose quotes and brackets
+//! must close. So a script that is cut is known by its end, and one that lost something in the
+//! middle only if it lost part of a row or of a quoted text.
 
 mod lexer;
 #[cfg(test)]
@@ -78,7 +78,8 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>) -> Result<Script, Trouble> 
             text = Some(Text::new(true));
         }
         let text = text.get_or_insert_with(|| Text::new(false));
-        text.take(bytes).map_err(|why| Trouble::Damaged(format!("is damaged: the SQL at byte {at} {why}")))?;
+        text.take(bytes)
+            .map_err(|why| Trouble::Damaged(format!("is damaged: the SQL at byte {at} {why}")))?;
         input.consume(used);
         if let Some(token) = token {
             script.token(token, input)?;
@@ -104,16 +105,22 @@ impl Script {
             version.clone_into(&mut self.server_version);
         } else if let Some(data) = comment.strip_prefix("Data for Name: ") {
             self.announced_is_there(at)?;
-            self.announced = data.contains("; Type: TABLE DATA;").then(|| data.to_owned());
+            self.announced = data
+                .contains("; Type: TABLE DATA;")
+                .then(|| data.to_owned());
             self.announcements += 1;
         } else if comment.strip_prefix("Name: ").is_some() {
             self.announced_is_there(at)?;
         }
         for mark in [CLUSTER, DUMP] {
-            let Some(rest) = comment.strip_prefix(mark) else { continue };
+            let Some(rest) = comment.strip_prefix(mark) else {
+                continue;
+            };
             match rest {
                 "" if self.ended > 0 && self.open.is_empty() => {
-                    return Trouble::damaged(format!("has a second {mark} behind its end, before byte {at}"));
+                    return Trouble::damaged(format!(
+                        "has a second {mark} behind its end, before byte {at}"
+                    ));
                 }
                 "" => {
                     self.cluster |= mark == CLUSTER;
@@ -125,7 +132,9 @@ impl Script {
                     self.ended += 1;
                 }
                 " complete" => {
-                    return Trouble::damaged(format!("is damaged: a {mark} ends before byte {at} that has not begun"));
+                    return Trouble::damaged(format!(
+                        "is damaged: a {mark} ends before byte {at} that has not begun"
+                    ));
                 }
                 _ => {}
             }
@@ -138,10 +147,12 @@ impl Script {
     fn announced_is_there(&mut self, at: u64) -> Result<(), Trouble> {
         match self.announced.take() {
             // A table without rows has no INSERT.
-            Some(data) if self.inserts == 0 && !self.tables.is_empty() => Trouble::damaged(format!(
-                "is damaged: the data of {} does not come before byte {at}",
-                data.split(';').next().unwrap_or(&data)
-            )),
+            Some(data) if self.inserts == 0 && !self.tables.is_empty() => {
+                Trouble::damaged(format!(
+                    "is damaged: the data of {} does not come before byte {at}",
+                    data.split(';').next().unwrap_or(&data)
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -150,11 +161,15 @@ impl Script {
         let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
         match command {
             "\\connect" => {
-                let name = argument.trim_start_matches("-reuse-previous=on ").trim_matches(['"', '\'']);
+                let name = argument
+                    .trim_start_matches("-reuse-previous=on ")
+                    .trim_matches(['"', '\'']);
                 self.databases.push(name.to_owned());
             }
             "\\restrict" => self.restricted = Some(argument.to_owned()),
-            "\\unrestrict" if self.restricted.as_deref() == Some(argument) => self.restricted = None,
+            "\\unrestrict" if self.restricted.as_deref() == Some(argument) => {
+                self.restricted = None
+            }
             "\\unrestrict" => {
                 return Trouble::damaged(format!(
                     "is damaged before byte {at}: \\unrestrict has another key than \\restrict"
@@ -170,7 +185,11 @@ impl Script {
         Ok(())
     }
 
-    fn statement<R: BufRead>(&mut self, statement: &str, input: &mut Input<R>) -> Result<(), Trouble> {
+    fn statement<R: BufRead>(
+        &mut self,
+        statement: &str,
+        input: &mut Input<R>,
+    ) -> Result<(), Trouble> {
         self.statements += 1;
         if statement.starts_with("COPY ") && statement.ends_with("FROM stdin;") {
             return self.copy(statement, input);
@@ -185,7 +204,8 @@ impl Script {
         {
             self.blobs += u64::from(statement.contains("lo_create("));
         } else if let Some(rest) = statement.strip_prefix("CREATE ") {
-            self.created += u64::from(rest.starts_with("TABLE ") || rest.starts_with("UNLOGGED TABLE "));
+            self.created +=
+                u64::from(rest.starts_with("TABLE ") || rest.starts_with("UNLOGGED TABLE "));
         }
         Ok(())
     }
@@ -193,13 +213,19 @@ impl Script {
     /// Reads the rows behind a COPY statement.
     fn copy<R: BufRead>(&mut self, statement: &str, input: &mut Input<R>) -> Result<(), Trouble> {
         let at = input.position();
-        let name = toc::target_of(statement)
-            .map_or_else(|| "a table".to_owned(), |[schema, table]| toc::qualified(&schema, &table));
+        let name = toc::target_of(statement).map_or_else(
+            || "a table".to_owned(),
+            |[schema, table]| toc::qualified(&schema, &table),
+        );
         let table = match self.databases.last().filter(|_| self.cluster) {
             Some(database) => format!("{database}.{name}"),
             None => name,
         };
-        let damaged = |why: String| Trouble::Damaged(format!("is damaged: the data of {table} at byte {at} {why}"));
+        let damaged = |why: String| {
+            Trouble::Damaged(format!(
+                "is damaged: the data of {table} at byte {at} {why}"
+            ))
+        };
         if input.byte("a COPY statement")? != b'\n' {
             return Err(damaged("does not begin on a line of its own".to_owned()));
         }
@@ -228,7 +254,12 @@ impl Script {
             return cut(&format!("in the middle of {place}"));
         }
         match self.open.last() {
-            Some(mark) => return cut(&format!("without the comment {:?}", format!("{mark} complete"))),
+            Some(mark) => {
+                return cut(&format!(
+                    "without the comment {:?}",
+                    format!("{mark} complete")
+                ));
+            }
             None if !lexer.ended_as("complete") => {
                 return cut("or goes on, where pg_dump's last comment should be");
             }

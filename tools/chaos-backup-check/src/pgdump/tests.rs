@@ -25,7 +25,12 @@ fn check(dump: &[u8]) -> Result<Found, Trouble> {
 }
 
 fn restorable(found: &Found) -> Status {
-    found.checks.iter().find(|check| check.id == "backup.restorable").expect("always judged").status
+    found
+        .checks
+        .iter()
+        .find(|check| check.id == "backup.restorable")
+        .expect("always judged")
+        .status
 }
 
 fn good(dump: &[u8]) -> Found {
@@ -40,8 +45,13 @@ fn damage(dump: &[u8]) -> String {
 }
 
 fn rows(found: &Found, table: &str) -> Option<u64> {
-    let Contents::Postgres { tables, .. } = &found.contents else { panic!("not a dump") };
-    tables.iter().find(|rows| rows.table == table).map(|rows| rows.rows)
+    let Contents::Postgres { tables, .. } = &found.contents else {
+        panic!("not a dump")
+    };
+    tables
+        .iter()
+        .find(|rows| rows.table == table)
+        .map(|rows| rows.rows)
 }
 
 /// All whole dumps with data, and whether a flipped bit in their data always shows.
@@ -65,7 +75,9 @@ fn layout(dump: &[u8]) -> (usize, Vec<usize>) {
     let header = super::header::read(&mut input, Form::Custom).expect("a header");
     super::toc::read(&mut input, &header, Form::Custom).expect("a table of contents");
     let start = usize::try_from(input.position()).expect("small");
-    let int = |at: usize| u32::from_le_bytes(dump[at + 1..at + 5].try_into().expect("four bytes")) as usize;
+    let int = |at: usize| {
+        u32::from_le_bytes(dump[at + 1..at + 5].try_into().expect("four bytes")) as usize
+    };
     let (mut at, mut last) = (start, Vec::new());
     while at < dump.len() {
         let blobs = dump[at] == 3;
@@ -88,18 +100,51 @@ fn layout(dump: &[u8]) -> (usize, Vec<usize>) {
 
 #[test]
 fn whole_dumps_pass_and_their_rows_are_counted() {
-    for (name, dump) in dumps().into_iter().filter(|(name, _)| !name.contains("blobs") && *name != "inserts") {
+    for (name, dump) in dumps()
+        .into_iter()
+        .filter(|(name, _)| !name.contains("blobs") && *name != "inserts")
+    {
         let found = good(&dump);
-        let counted = ["users", "products", "orders", "we(ird, \"table\"", "nothing", "empty", "events_2026"]
-            .map(|table| rows(&found, &format!("public.{table}")));
-        assert_eq!(counted, [Some(100), Some(40), Some(250), Some(2), Some(2), Some(0), Some(1)], "{name}");
+        let counted = [
+            "users",
+            "products",
+            "orders",
+            "we(ird, \"table\"",
+            "nothing",
+            "empty",
+            "events_2026",
+        ]
+        .map(|table| rows(&found, &format!("public.{table}")));
+        assert_eq!(
+            counted,
+            [
+                Some(100),
+                Some(40),
+                Some(250),
+                Some(2),
+                Some(2),
+                Some(0),
+                Some(1)
+            ],
+            "{name}"
+        );
     }
     let found = good(&fixture!("gzip.dump"));
     assert_eq!(restorable(&found), Status::Pass);
-    let Contents::Postgres { version, database, server_version, compression, .. } = found.contents else {
+    let Contents::Postgres {
+        version,
+        database,
+        server_version,
+        compression,
+        ..
+    } = found.contents
+    else {
         panic!("not a dump")
     };
-    assert_eq!((version.as_str(), database.as_str(), compression.as_str()), ("1.14", "ecommerce", "gzip"));
+    assert_eq!(
+        (version.as_str(), database.as_str(), compression.as_str()),
+        ("1.14", "ecommerce", "gzip")
+    );
     assert!(server_version.starts_with("15."), "{server_version}");
 }
 
@@ -107,11 +152,19 @@ fn whole_dumps_pass_and_their_rows_are_counted() {
 fn large_objects_and_inserts_are_read() {
     for dump in [fixture!("blobs.dump"), fixture!("blobs-piped-none.dump")] {
         let found = good(&dump);
-        assert!(found.message.contains("3 large objects"), "{}", found.message);
+        assert!(
+            found.message.contains("3 large objects"),
+            "{}",
+            found.message
+        );
         assert_eq!(rows(&found, "public.users"), Some(100));
     }
     let inserts = good(&fixture!("inserts.dump"));
-    assert_eq!(rows(&inserts, "public.users"), None, "statements are not counted");
+    assert_eq!(
+        rows(&inserts, "public.users"),
+        None,
+        "statements are not counted"
+    );
 }
 
 #[test]
@@ -122,28 +175,48 @@ fn large_objects_are_those_of_the_table_of_contents() {
     assert_eq!(&dump[oid..oid + 5], [0, 0xa3, 0x86, 1, 0]);
     let mut other = dump.clone();
     other[oid + 1] ^= 4;
-    assert!(damage(&other).contains("large object 100007"), "{}", damage(&other));
+    assert!(
+        damage(&other).contains("large object 100007"),
+        "{}",
+        damage(&other)
+    );
     let fewer = [&dump[..oid], &dump[oid + 10..]].concat();
-    assert!(damage(&fewer).contains("large object 100003"), "{}", damage(&fewer));
+    assert!(
+        damage(&fewer).contains("large object 100003"),
+        "{}",
+        damage(&fewer)
+    );
 }
 
 #[test]
 fn neither_data_without_definitions_nor_definitions_without_data_restore() {
     assert_eq!(restorable(&good(&fixture!("data-only.dump"))), Status::Fail);
-    assert_eq!(restorable(&good(&fixture!("schema-only.dump"))), Status::Fail);
+    assert_eq!(
+        restorable(&good(&fixture!("schema-only.dump"))),
+        Status::Fail
+    );
 }
 
 #[test]
 fn every_cut_is_found() {
     for (name, dump) in dumps() {
         let mut cuts = 0;
-        for length in (0..dump.len()).filter(|at| at % 41 == 0 || *at < 100 || dump.len() - at < 100) {
-            assert!(check(&dump[..length]).is_err(), "{name} cut to {length} of {} bytes passes", dump.len());
+        for length in
+            (0..dump.len()).filter(|at| at % 41 == 0 || *at < 100 || dump.len() - at < 100)
+        {
+            assert!(
+                check(&dump[..length]).is_err(),
+                "{name} cut to {length} of {} bytes passes",
+                dump.len()
+            );
             cuts += 1;
         }
         assert!(cuts > 200, "{name}: {cuts}");
         let why = damage(&dump[..dump.len() - 1]);
-        assert!(why.contains("cut") && why.contains(&(dump.len() - 1).to_string()), "{name}: {why}");
+        assert!(
+            why.contains("cut") && why.contains(&(dump.len() - 1).to_string()),
+            "{name}: {why}"
+        );
     }
 }
 
@@ -152,7 +225,10 @@ fn a_cut_between_two_blocks_names_the_table_that_is_missing() {
     let dump = fixture!("piped.dump");
     let (_, ends) = layout(&dump);
     let why = damage(&dump[..ends[ends.len() - 2] + 10]);
-    assert!(why.contains("lacks 1 of 7 blocks, the first of them that of public."), "{why}");
+    assert!(
+        why.contains("lacks 1 of 7 blocks, the first of them that of public."),
+        "{why}"
+    );
     let (start, _) = layout(&dump);
     assert!(damage(&dump[..start]).contains("lacks 7 of 7 blocks"));
 }
@@ -160,11 +236,18 @@ fn a_cut_between_two_blocks_names_the_table_that_is_missing() {
 #[test]
 fn flipped_bits_in_compressed_data_are_found() {
     let (mut tried, mut passed) = (0, Vec::new());
-    for (name, dump) in dumps().into_iter().filter(|(name, _)| !name.contains("none")) {
+    for (name, dump) in dumps()
+        .into_iter()
+        .filter(|(name, _)| !name.contains("none"))
+    {
         let (start, last) = layout(&dump);
-        // One bit of every second byte of the small dump, one bit of every eleventh byte of the others.
+        // One bit of every second byte of the small dump, one bit of every eleventh byte of the
+        // others.
         let step = if name == "blobs" { 2 } else { 11 };
-        for (at, bit) in (start..dump.len()).step_by(step).map(|at| (at, at / step % 8)) {
+        for (at, bit) in (start..dump.len())
+            .step_by(step)
+            .map(|at| (at, at / step % 8))
+        {
             let mut flipped = dump.clone();
             flipped[at] ^= 1 << bit;
             tried += 1;
@@ -186,8 +269,15 @@ fn flipped_bits_in_data_that_is_not_compressed_may_pass_and_zeros_do_not() {
         flipped[at] ^= 1;
         check(&flipped).is_ok()
     });
-    assert!(flips.filter(|passes| *passes).count() > 50, "a limit of the format: see the module's documentation");
-    for (name, dump) in [("none", dump), ("gzip", fixture!("gzip.dump")), ("piped", fixture!("piped.dump"))] {
+    assert!(
+        flips.filter(|passes| *passes).count() > 50,
+        "a limit of the format: see the module's documentation"
+    );
+    for (name, dump) in [
+        ("none", dump),
+        ("gzip", fixture!("gzip.dump")),
+        ("piped", fixture!("piped.dump")),
+    ] {
         for at in (0..dump.len() - 64).step_by(307) {
             let mut zeroed = dump.clone();
             zeroed[at..at + 64].fill(0);
@@ -201,12 +291,19 @@ fn whatever_follows_the_data_is_found() {
     for (name, dump) in dumps() {
         for tail in [&b"\0"[..], b"x", b"garbage", &[0; 4096], &[1], &[3], &dump] {
             let long = [&dump, tail].concat();
-            assert!(matches!(check(&long), Err(Trouble::Damaged(_))), "{name} and {} bytes", tail.len());
+            assert!(
+                matches!(check(&long), Err(Trouble::Damaged(_))),
+                "{name} and {} bytes",
+                tail.len()
+            );
         }
     }
     let dump = fixture!("gzip.dump");
     let why = damage(&[&dump[..], &dump].concat());
-    assert!(why.contains(&format!("byte {}", dump.len())) && why.contains("second dump"), "{why}");
+    assert!(
+        why.contains(&format!("byte {}", dump.len())) && why.contains("second dump"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -215,12 +312,20 @@ fn a_block_that_comes_twice_or_not_where_it_should_is_found() {
     let (start, ends) = layout(&dump);
     let second = ends[0] + 10;
     let twice = [&dump[..second], &dump[start..second], &dump[second..]].concat();
-    assert!(damage(&twice).contains("second block"), "{}", damage(&twice));
+    assert!(
+        damage(&twice).contains("second block"),
+        "{}",
+        damage(&twice)
+    );
     let swapped = [&dump[..start], &dump[second..], &dump[start..second]].concat();
     assert!(check(&swapped).is_ok(), "without offsets any order is good");
     let dump = fixture!("gzip.dump");
     let swapped = [&dump[..start], &dump[second..], &dump[start..second]].concat();
-    assert!(damage(&swapped).contains("by the table of contents"), "{}", damage(&swapped));
+    assert!(
+        damage(&swapped).contains("by the table of contents"),
+        "{}",
+        damage(&swapped)
+    );
 }
 
 #[test]
@@ -256,11 +361,41 @@ fn build(minor: u8, codec: u8, chunks: &[&[u8]]) -> Vec<u8> {
     let text = |text: &str| [int(i32::try_from(text.len()).expect("short")), text.into()].concat();
     let none = || int(-1);
     let entry = |id: i32, desc: &str, section: i32, copy: &str, dumped: bool| {
-        let mut entry = [int(id), int(i32::from(dumped)), text("0"), text("0"), text("users"), text(desc)].concat();
-        let definition = if desc == "ENCODING" { "SET client_encoding = 'UTF8';\n" } else { "" };
-        entry.extend([int(section), text(definition), text(""), text(copy), text("public"), none()].concat());
-        entry.extend(if minor >= 14 { text("heap") } else { Vec::new() });
-        entry.extend(if minor >= 16 { int(i32::from(b'r')) } else { Vec::new() });
+        let mut entry = [
+            int(id),
+            int(i32::from(dumped)),
+            text("0"),
+            text("0"),
+            text("users"),
+            text(desc),
+        ]
+        .concat();
+        let definition = if desc == "ENCODING" {
+            "SET client_encoding = 'UTF8';\n"
+        } else {
+            ""
+        };
+        entry.extend(
+            [
+                int(section),
+                text(definition),
+                text(""),
+                text(copy),
+                text("public"),
+                none(),
+            ]
+            .concat(),
+        );
+        entry.extend(if minor >= 14 {
+            text("heap")
+        } else {
+            Vec::new()
+        });
+        entry.extend(if minor >= 16 {
+            int(i32::from(b'r'))
+        } else {
+            Vec::new()
+        });
         entry.extend([text("postgres"), text("false"), text("2"), none()].concat());
         entry.push(if dumped { 1 } else { 3 });
         entry.extend([0; 8]);
@@ -268,12 +403,22 @@ fn build(minor: u8, codec: u8, chunks: &[&[u8]]) -> Vec<u8> {
     };
     let mut dump = b"PGDMP\x01".to_vec();
     dump.extend([minor, 0, 4, 8, 1]);
-    dump.extend(if minor >= 15 { vec![codec] } else { int(i32::from(codec)) });
+    dump.extend(if minor >= 15 {
+        vec![codec]
+    } else {
+        int(i32::from(codec))
+    });
     dump.extend([0, 30, 15, 22, 10, 126, 0].into_iter().flat_map(int));
     dump.extend([text("ecommerce"), text("17.2"), text("17.2"), int(3)].concat());
     dump.extend(entry(1, "ENCODING", 2, "", false));
     dump.extend(entry(2, "TABLE", 2, "", false));
-    dump.extend(entry(3, "TABLE DATA", 3, "COPY public.users (id, name) FROM stdin;\n", true));
+    dump.extend(entry(
+        3,
+        "TABLE DATA",
+        3,
+        "COPY public.users (id, name) FROM stdin;\n",
+        true,
+    ));
     dump.push(1);
     dump.extend(int(3));
     for chunk in chunks {
@@ -291,7 +436,10 @@ fn all_versions_of_the_format_are_read() {
     zlib.write_all(data).expect("memory");
     let zlib = zlib.finish().expect("memory");
     for minor in 12..=16 {
-        for dump in [build(minor, 0, &[&data[..5], &data[5..]]), build(minor, 1, &[&zlib[..3], &zlib[3..]])] {
+        for dump in [
+            build(minor, 0, &[&data[..5], &data[5..]]),
+            build(minor, 1, &[&zlib[..3], &zlib[3..]]),
+        ] {
             assert_eq!(rows(&good(&dump), "public.users"), Some(2), "1.{minor}");
             for length in 0..dump.len() {
                 assert!(check(&dump[..length]).is_err(), "1.{minor} cut to {length}");
@@ -299,10 +447,21 @@ fn all_versions_of_the_format_are_read() {
         }
     }
     let trailing = build(16, 1, &[&zlib, b"x"]);
-    assert!(damage(&trailing).contains("behind its compressed stream"), "{}", damage(&trailing));
+    assert!(
+        damage(&trailing).contains("behind its compressed stream"),
+        "{}",
+        damage(&trailing)
+    );
     let wrong = build(16, 0, &[b"1\talice\n2\n\\.\n\n\n"]);
-    assert!(damage(&wrong).contains("row 2 has 1 columns, and the table 2"), "{}", damage(&wrong));
-    assert!(damage(&build(16, 1, &[])).contains("compressed stream"), "no stream at all");
+    assert!(
+        damage(&wrong).contains("row 2 has 1 columns, and the table 2"),
+        "{}",
+        damage(&wrong)
+    );
+    assert!(
+        damage(&build(16, 1, &[])).contains("compressed stream"),
+        "no stream at all"
+    );
 }
 
 #[test]
@@ -316,7 +475,10 @@ fn lz4_and_zstd_are_read_to_the_end() {
         let dump = build(16, codec, &[&packed[..7], &packed[7..]]);
         assert_eq!(rows(&good(&dump), "public.users"), Some(2), "{codec}");
         for length in 0..packed.len() {
-            assert!(check(&build(16, codec, &[&packed[..length]])).is_err(), "{codec}: stream cut to {length}");
+            assert!(
+                check(&build(16, codec, &[&packed[..length]])).is_err(),
+                "{codec}: stream cut to {length}"
+            );
         }
         let more = build(16, codec, &[&packed, b"x"]);
         assert!(damage(&more).contains("public.users"), "{}", damage(&more));
@@ -327,16 +489,29 @@ fn lz4_and_zstd_are_read_to_the_end() {
 
 #[test]
 fn dumps_of_postgresql_17_with_lz4_and_zstd_are_read() {
-    for (name, dump) in [("lz4", fixture!("lz4.dump")), ("zstd", fixture!("zstd.dump"))] {
+    for (name, dump) in [
+        ("lz4", fixture!("lz4.dump")),
+        ("zstd", fixture!("zstd.dump")),
+    ] {
         let found = good(&dump);
-        let Contents::Postgres { version, compression, server_version, .. } = &found.contents else {
+        let Contents::Postgres {
+            version,
+            compression,
+            server_version,
+            ..
+        } = &found.contents
+        else {
             panic!("not a dump")
         };
         assert_eq!((version.as_str(), compression.as_str()), ("1.16", name));
         assert!(server_version.starts_with("17."), "{server_version}");
         assert_eq!(rows(&found, "public.moods"), Some(150));
         for length in (0..dump.len()).filter(|at| at % 97 == 0 || dump.len() - at < 60) {
-            assert!(check(&dump[..length]).is_err(), "{name} cut to {length} of {}", dump.len());
+            assert!(
+                check(&dump[..length]).is_err(),
+                "{name} cut to {length} of {}",
+                dump.len()
+            );
         }
     }
 }
@@ -370,7 +545,11 @@ struct InMemory(BTreeMap<&'static str, Vec<u8>>);
 
 impl Files for InMemory {
     fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
-        Ok(self.0.keys().map(|name| ((*name).to_owned(), true)).collect())
+        Ok(self
+            .0
+            .keys()
+            .map(|name| ((*name).to_owned(), true))
+            .collect())
     }
 
     fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
@@ -382,8 +561,9 @@ impl Files for InMemory {
 
 #[test]
 fn what_only_the_end_of_a_folders_file_shows_is_found() {
-    let judge =
-        |files: &InMemory| directory::verify(files, &Want::default(), "x").map(|verified| verified.found.message);
+    let judge = |files: &InMemory| {
+        directory::verify(files, &Want::default(), "x").map(|verified| verified.found.message)
+    };
     macro_rules! folder {
         ($folder:literal: $($name:literal),+) => {
             InMemory(BTreeMap::from([$(($name, fixture!($folder, "/", $name))),+]))
@@ -406,5 +586,7 @@ fn what_only_the_end_of_a_folders_file_shows_is_found() {
     let mut twice = packed;
     let blob = twice.0.get_mut("blob_100001.dat.gz").expect("there");
     blob.extend_from_within(..);
-    assert!(matches!(judge(&twice), Err(Trouble::Damaged(why)) if why.contains("behind its compressed stream")));
+    assert!(
+        matches!(judge(&twice), Err(Trouble::Damaged(why)) if why.contains("behind its compressed stream"))
+    );
 }

@@ -12,7 +12,11 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn new(utf8: bool) -> Text {
-        Text { utf8, carry: Vec::new(), line_ends: 1 }
+        Text {
+            utf8,
+            carry: Vec::new(),
+            line_ends: 1,
+        }
     }
 
     /// Takes some bytes.
@@ -20,8 +24,16 @@ impl Text {
         if memchr::memchr(0, bytes).is_some() {
             return Err("holds a zero byte, which text can't".to_owned());
         }
-        let ends = bytes.iter().rev().take_while(|byte| **byte == b'\n').count();
-        self.line_ends = if ends == bytes.len() { self.line_ends + ends } else { ends };
+        let ends = bytes
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'\n')
+            .count();
+        self.line_ends = if ends == bytes.len() {
+            self.line_ends + ends
+        } else {
+            ends
+        };
         if self.utf8 && !self.decode(bytes) {
             return Err("holds bytes that are not UTF-8".to_owned());
         }
@@ -56,8 +68,8 @@ impl Text {
         !self.carry.is_empty()
     }
 
-    /// At the end: whether there are two empty lines, with which `pg_dump` ends the data of every table. Where
-    /// neither compression nor a length shows a cut, only they do.
+    /// At the end: whether there are two empty lines, with which `pg_dump` ends the data of every
+    /// table. Where neither compression nor a length shows a cut, only they do.
     pub(super) fn ends_as_written(&self) -> Result<(), String> {
         if self.line_ends < 3 {
             return Err("does not end with two empty lines: its last bytes are cut".to_owned());
@@ -86,7 +98,9 @@ mod tests {
         for size in 1..9 {
             let as_written = |text: &str| {
                 let mut taken = Text::new(true);
-                text.as_bytes().chunks(size).for_each(|piece| taken.take(piece).expect("text"));
+                text.as_bytes()
+                    .chunks(size)
+                    .for_each(|piece| taken.take(piece).expect("text"));
                 taken.ends_as_written().is_ok()
             };
             assert!(as_written("1\ta\n\\.\n\n\n"), "COPY");

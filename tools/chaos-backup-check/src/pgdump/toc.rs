@@ -43,7 +43,10 @@ pub(super) struct Toc {
 impl Toc {
     /// Tables whose data is in the dump.
     pub(super) fn tables_with_data(&self) -> usize {
-        self.data.iter().filter(|entry| entry.kind != Kind::Blobs).count()
+        self.data
+            .iter()
+            .filter(|entry| entry.kind != Kind::Blobs)
+            .count()
     }
 }
 
@@ -83,20 +86,31 @@ pub(super) enum Kind {
 }
 
 /// Reads the table of contents.
-pub(super) fn read<R: BufRead>(input: &mut Input<R>, header: &Header, form: Form) -> Result<Toc, Trouble> {
+pub(super) fn read<R: BufRead>(
+    input: &mut Input<R>,
+    header: &Header,
+    form: Form,
+) -> Result<Toc, Trouble> {
     let entries = header.entries.unsigned_abs();
-    input.room_for(entries * MIN_ENTRY, input.position(), "the table of contents")?;
+    input.room_for(
+        entries * MIN_ENTRY,
+        input.position(),
+        "the table of contents",
+    )?;
     let mut toc = Toc::default();
     for number in 1..=entries {
         let at = input.position();
-        let (id, entry) = read_entry(input, header.minor, form, &mut toc).map_err(|trouble| match trouble {
-            Trouble::Damaged(why) => {
-                Trouble::Damaged(format!("{why} (entry {number} of {entries} in the table of contents)"))
-            }
-            other @ Trouble::CannotTell(_) => other,
-        })?;
+        let (id, entry) =
+            read_entry(input, header.minor, form, &mut toc).map_err(|trouble| match trouble {
+                Trouble::Damaged(why) => Trouble::Damaged(format!(
+                    "{why} (entry {number} of {entries} in the table of contents)"
+                )),
+                other @ Trouble::CannotTell(_) => other,
+            })?;
         if !i32::try_from(id).is_ok_and(|id| toc.ids.insert(id)) {
-            return Trouble::damaged(format!("is damaged at byte {at}: two entries have the id {id}"));
+            return Trouble::damaged(format!(
+                "is damaged at byte {at}: two entries have the id {id}"
+            ));
         }
         toc.data.extend(entry);
     }
@@ -118,14 +132,25 @@ fn read_entry<R: BufRead>(
     decimal(input, "the oid of a catalogue")?;
     decimal(input, "an oid")?;
     let tag = input.text(KEEP_NAME, "a name")?.unwrap_or_default();
-    let desc = input.text(KEEP_NAME, "the kind of an entry")?.unwrap_or_default();
+    let desc = input
+        .text(KEEP_NAME, "the kind of an entry")?
+        .unwrap_or_default();
     let section = input.int_in(1..=4, "a section")?;
-    // From PostgreSQL 17 on, a thousand large objects are one entry, whose definition is their oids.
-    let keep = if desc == "BLOB METADATA" { KEEP_OIDS } else { KEEP_NAME };
+    // From PostgreSQL 17 on, a thousand large objects are one entry, whose definition is their
+    // oids.
+    let keep = if desc == "BLOB METADATA" {
+        KEEP_OIDS
+    } else {
+        KEEP_NAME
+    };
     let definition = input.text(keep, "a definition")?.unwrap_or_default();
     input.text(0, "a drop statement")?;
-    let copy = input.text(KEEP_COPY, "a COPY statement")?.filter(|copy| !copy.is_empty());
-    let schema = input.text(KEEP_NAME, "the name of a schema")?.unwrap_or_default();
+    let copy = input
+        .text(KEEP_COPY, "a COPY statement")?
+        .filter(|copy| !copy.is_empty());
+    let schema = input
+        .text(KEEP_NAME, "the name of a schema")?
+        .unwrap_or_default();
     input.text(0, "the name of a tablespace")?;
     if minor >= 14 {
         input.text(0, "an access method")?;
@@ -144,7 +169,9 @@ fn read_entry<R: BufRead>(
     let place = place(input, form)?;
     let has_data = place.is_some();
     if has_data != dumped {
-        return Trouble::damaged(format!("is damaged behind byte {at}: the marks of data contradict each other"));
+        return Trouble::damaged(format!(
+            "is damaged behind byte {at}: the marks of data contradict each other"
+        ));
     }
     match desc.as_str() {
         "ENCODING" => {
@@ -152,7 +179,11 @@ fn read_entry<R: BufRead>(
             input.utf8 = toc.utf8;
         }
         "BLOB" => toc.blobs.extend(tag.parse::<u32>()),
-        "BLOB METADATA" => toc.blobs.extend(definition.split_whitespace().filter_map(|oid| oid.parse::<u32>().ok())),
+        "BLOB METADATA" => toc.blobs.extend(
+            definition
+                .split_whitespace()
+                .filter_map(|oid| oid.parse::<u32>().ok()),
+        ),
         "STDSTRINGS" | "SEARCHPATH" | "DATABASE" | "DATABASE PROPERTIES" => {}
         _ => toc.defines |= section == PRE_DATA,
     }
@@ -179,14 +210,28 @@ fn read_entry<R: BufRead>(
             ));
         }
     };
-    Ok((id, Some(Entry { id, kind, name, place, dependencies, target })))
+    Ok((
+        id,
+        Some(Entry {
+            id,
+            kind,
+            name,
+            place,
+            dependencies,
+            target,
+        }),
+    ))
 }
 
 /// `SECTION_PRE_DATA`.
 const PRE_DATA: i64 = 2;
 
 pub(super) fn qualified(schema: &str, table: &str) -> String {
-    if schema.is_empty() { table.to_owned() } else { format!("{schema}.{table}") }
+    if schema.is_empty() {
+        table.to_owned()
+    } else {
+        format!("{schema}.{table}")
+    }
 }
 
 fn decimal<R: BufRead>(input: &mut Input<R>, what: &str) -> Result<(), Trouble> {
@@ -205,7 +250,9 @@ fn with_oids<R: BufRead>(input: &mut Input<R>) -> Result<(), Trouble> {
     let at = input.position();
     match input.text(KEEP_NAME, "the mark of oids")?.as_deref() {
         Some("true" | "false") => Ok(()),
-        _ => Trouble::damaged(format!("is damaged at byte {at}: the mark of oids is neither true nor false")),
+        _ => Trouble::damaged(format!(
+            "is damaged at byte {at}: the mark of oids is neither true nor false"
+        )),
     }
 }
 
@@ -217,7 +264,9 @@ fn dependency<R: BufRead>(input: &mut Input<R>) -> Result<Option<i32>, Trouble> 
         None => Ok(None),
         Some(text) => match text.parse::<i32>() {
             Ok(id) if id > 0 && is_number(&text) => Ok(Some(id)),
-            _ => Trouble::damaged(format!("is damaged at byte {at}: a dependency is not a number")),
+            _ => Trouble::damaged(format!(
+                "is damaged at byte {at}: a dependency is not a number"
+            )),
         },
     }
 }
@@ -226,11 +275,13 @@ fn dependency<R: BufRead>(input: &mut Input<R>) -> Result<Option<i32>, Trouble> 
 fn place<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, Trouble> {
     let at = input.position();
     if form == Form::Directory {
-        let name = input.text(KEEP_NAME, "the file of its data")?.filter(|name| !name.is_empty());
+        let name = input
+            .text(KEEP_NAME, "the file of its data")?
+            .filter(|name| !name.is_empty());
         return match name {
-            Some(name) if name.contains('/') || name.starts_with('.') => {
-                Trouble::damaged(format!("is damaged at byte {at}: {name:?} is not the name of a file with data"))
-            }
+            Some(name) if name.contains('/') || name.starts_with('.') => Trouble::damaged(format!(
+                "is damaged at byte {at}: {name:?} is not the name of a file with data"
+            )),
             name => Ok(name.map(Place::File)),
         };
     }
@@ -240,7 +291,9 @@ fn place<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, 
         1 => Ok(Some(Place::Offset(None))),
         2 => Ok(Some(Place::Offset(Some(offset)))),
         3 => Ok(None),
-        other => Trouble::damaged(format!("is damaged at byte {at}: the place of data cannot have the mark {other}")),
+        other => Trouble::damaged(format!(
+            "is damaged at byte {at}: the place of data cannot have the mark {other}"
+        )),
     }
 }
 
@@ -258,7 +311,10 @@ impl Toc {
                     "is damaged: the table of contents has the data of {name}, and not what it depends on"
                 ));
             }
-            if entry.target.is_some_and(|target| !self.names.contains(&target)) {
+            if entry
+                .target
+                .is_some_and(|target| !self.names.contains(&target))
+            {
                 return Trouble::damaged(format!(
                     "is damaged: the data of {name} goes by its COPY statement into a table that is not defined"
                 ));
@@ -275,7 +331,8 @@ fn digest(parts: &[&str]) -> u64 {
     hasher.finish()
 }
 
-/// Schema and name of the table in `COPY schema.table (a, b) FROM stdin;`, as they are without quotes.
+/// Schema and name of the table in `COPY schema.table (a, b) FROM stdin;`, as they are without
+/// quotes.
 pub(super) fn target_of(copy: &str) -> Option<[String; 2]> {
     let mut rest = copy.strip_prefix("COPY ")?;
     let schema = identifier(&mut rest)?;
@@ -330,8 +387,14 @@ mod tests {
 
     #[test]
     fn columns_are_counted_outside_quotes() {
-        assert_eq!(columns("COPY public.users (id, email, name) FROM stdin;\n"), Some(3));
-        assert_eq!(columns("COPY public.\"we(ird, \"\"table\"\"\" (\"a,b\", \"c)\") FROM stdin;\n"), Some(2));
+        assert_eq!(
+            columns("COPY public.users (id, email, name) FROM stdin;\n"),
+            Some(3)
+        );
+        assert_eq!(
+            columns("COPY public.\"we(ird, \"\"table\"\"\" (\"a,b\", \"c)\") FROM stdin;\n"),
+            Some(2)
+        );
         assert_eq!(columns("COPY public.nothing  FROM stdin;\n"), Some(0));
         assert_eq!(columns("COPY public.one (a) FROM stdin;\n"), Some(1));
         assert_eq!(columns("COPY public.cut (a, b"), None);
@@ -340,10 +403,19 @@ mod tests {
     #[test]
     fn the_table_of_a_copy_statement_is_named_without_quotes() {
         let target = |copy| target_of(copy).map(|[schema, table]| format!("{schema}|{table}"));
-        assert_eq!(target("COPY public.users (id) FROM stdin;\n").as_deref(), Some("public|users"));
+        assert_eq!(
+            target("COPY public.users (id) FROM stdin;\n").as_deref(),
+            Some("public|users")
+        );
         let odd = "COPY \"My \"\"Schema\".\"we(ird, \"\"table\"\"\" (a) FROM stdin;\n";
-        assert_eq!(target(odd).as_deref(), Some("My \"Schema|we(ird, \"table\""));
-        assert_eq!(target("COPY public.nothing  FROM stdin;\n").as_deref(), Some("public|nothing"));
+        assert_eq!(
+            target(odd).as_deref(),
+            Some("My \"Schema|we(ird, \"table\"")
+        );
+        assert_eq!(
+            target("COPY public.nothing  FROM stdin;\n").as_deref(),
+            Some("public|nothing")
+        );
         assert_eq!(target("COPY \"cut"), None);
     }
 }

@@ -22,32 +22,58 @@ struct Local {
     path: PathBuf,
 }
 
-/// Opens the file, or the folder where that can be such a backup. A FIFO or a device is never opened: that
-/// could wait forever.
+/// Opens the file, or the folder where that can be such a backup. A FIFO or a device is never
+/// opened: that could wait forever.
 pub(super) fn find(path: &Path, kind: Option<BackupKind>) -> Result<Found, Absent> {
     let link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     let metadata = std::fs::metadata(path).map_err(|error| absent(path, link, &error))?;
     let folder = metadata.is_dir() && kind.is_none_or(|kind| kind == BackupKind::Postgres);
     if !metadata.is_file() && !folder {
-        return Err(Absent::fail(format!("is {}, not a file", kind_of(&metadata))));
+        return Err(Absent::fail(format!(
+            "is {}, not a file",
+            kind_of(&metadata)
+        )));
     }
     let unreadable = |error: std::io::Error| Absent::unknown(format!("cannot be opened: {error}"));
     let file = File::open(path).map_err(unreadable)?;
     let resolved = resolved(path);
-    let local = Local { file, folder, path: resolved.clone().unwrap_or_else(|| path.to_owned()) };
+    let local = Local {
+        file,
+        folder,
+        path: resolved.clone().unwrap_or_else(|| path.to_owned()),
+    };
     let before = local.look().map_err(unreadable)?;
-    let name = local.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = local
+        .path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let resolved = resolved.map(|path| path.display().to_string());
     let noun = if folder { "a folder" } else { "a file" };
-    Ok(Found { source: Box::new(local), noun, folder, before, resolved, name })
+    Ok(Found {
+        source: Box::new(local),
+        noun,
+        folder,
+        before,
+        resolved,
+        name,
+    })
 }
 
 impl Local {
     fn look(&self) -> std::io::Result<State> {
         let metadata = self.file.metadata()?;
-        let mut state = State { size: metadata.len(), modified: metadata.modified().ok(), version: String::new() };
+        let mut state = State {
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+            version: String::new(),
+        };
         if self.folder {
-            state = State { size: 0, modified: None, version: String::new() };
+            state = State {
+                size: 0,
+                modified: None,
+                version: String::new(),
+            };
             for entry in std::fs::read_dir(&self.path)? {
                 let metadata = std::fs::metadata(entry?.path())?;
                 state.size += metadata.len();
@@ -65,16 +91,19 @@ impl Files for Local {
         for entry in std::fs::read_dir(&self.path).map_err(listing)? {
             let entry = entry.map_err(listing)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let metadata = std::fs::metadata(entry.path())
-                .map_err(|error| Trouble::CannotTell(format!("has a file {name} that could not be read: {error}")))?;
+            let metadata = std::fs::metadata(entry.path()).map_err(|error| {
+                Trouble::CannotTell(format!("has a file {name} that could not be read: {error}"))
+            })?;
             names.push((name, metadata.is_file()));
         }
         Ok(names)
     }
 
     fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
-        let opened = File::open(self.path.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (size, file) = opened.map_err(|error| Trouble::CannotTell(format!("cannot be opened: {error}")))?;
+        let opened =
+            File::open(self.path.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (size, file) =
+            opened.map_err(|error| Trouble::CannotTell(format!("cannot be opened: {error}")))?;
         Ok((Box::new(file), size))
     }
 }
@@ -86,7 +115,10 @@ impl Source for Local {
 
     fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
         // The very file that was found, whatever has its name by now.
-        let mut file = self.file.try_clone().map_err(|error| Trouble::reading(0, &error))?;
+        let mut file = self
+            .file
+            .try_clone()
+            .map_err(|error| Trouble::reading(0, &error))?;
         file.rewind().map_err(|error| Trouble::reading(0, &error))?;
         Ok(Box::new(file))
     }
@@ -97,12 +129,24 @@ impl Source for Local {
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let entries = std::fs::read_dir(folder).into_iter().flatten().take(MAX_FILES).flatten();
+        let folder = self
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let entries = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .take(MAX_FILES)
+            .flatten();
         let neighbour = |entry: std::fs::DirEntry| {
             let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            Some(Neighbour { name, modified: metadata.modified().ok()?, size: metadata.len() })
+            Some(Neighbour {
+                name,
+                modified: metadata.modified().ok()?,
+                size: metadata.len(),
+            })
         };
         entries.filter_map(neighbour).collect()
     }
@@ -122,25 +166,36 @@ fn read_manifest(path: &Path) -> Result<Option<Vec<u8>>, String> {
         Err(error) => return Err(format!("cannot be looked at: {error}")),
     }
     let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(manifest::MAX_FILE).read_to_end(&mut text));
-    file.map(|_| Some(text)).map_err(|error| format!("cannot be read: {error}"))
+    let file =
+        File::open(path).and_then(|file| file.take(manifest::MAX_FILE).read_to_end(&mut text));
+    file.map(|_| Some(text))
+        .map_err(|error| format!("cannot be read: {error}"))
 }
 
 /// Where a symbolic link leads; `None` if it is none, or leads nowhere.
 pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     let link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
-    if link { std::fs::canonicalize(path).ok() } else { None }
+    if link {
+        std::fs::canonicalize(path).ok()
+    } else {
+        None
+    }
 }
 
 fn absent(path: &Path, link: bool, error: &std::io::Error) -> Absent {
-    let target = || std::fs::read_link(path).map_or(String::new(), |target| format!(" to {}", target.display()));
+    let target = || {
+        std::fs::read_link(path).map_or(String::new(), |target| format!(" to {}", target.display()))
+    };
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory if link => {
             Absent::fail(format!("is a symbolic link{} that leads nowhere", target()))
         }
         ErrorKind::NotFound | ErrorKind::NotADirectory => Absent::fail("does not exist"),
         ErrorKind::PermissionDenied => Absent::unknown(format!("cannot be looked at: {error}")),
-        _ if link => Absent::fail(format!("is a symbolic link{} that cannot be followed: {error}", target())),
+        _ if link => Absent::fail(format!(
+            "is a symbolic link{} that cannot be followed: {error}",
+            target()
+        )),
         _ => Absent::unknown(format!("cannot be looked at: {error}")),
     }
 }

@@ -1,14 +1,17 @@
-//! A backup in a pod: looked at with `stat`, `readlink` and `find`, read with `cat`, and nothing stored on the way.
+//! A backup in a pod: looked at with `stat`, `readlink` and `find`, read with `cat`, and nothing
+//! stored on the way.
 //!
-//! The end of the connection proves nothing. What `cat` gave is whole only if `cat` itself ended well, and gave as
-//! many bytes as the file had.
+//! The end of the connection proves nothing. What `cat` gave is whole only if `cat` itself ended
+//! well, and gave as many bytes as the file had.
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use chaos_common::cluster::{Cluster, Executed, ReadError, ReadErrorKind, is_ready, label_selector, owner_uid};
+use chaos_common::cluster::{
+    Cluster, Executed, ReadError, ReadErrorKind, is_ready, label_selector, owner_uid,
+};
 use chaos_common::config::BackupKind;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -66,9 +69,16 @@ enum Look {
 }
 
 /// Finds a pod and the file in it.
-pub(super) fn find(at: At, path: &Path, kind: BackupKind, context: &Context) -> Result<Found, Absent> {
+pub(super) fn find(
+    at: At,
+    path: &Path,
+    kind: BackupKind,
+    context: &Context,
+) -> Result<Found, Absent> {
     let Some(path) = path.to_str().map(str::to_owned) else {
-        return Err(Absent::unknown("is a path that is not UTF-8, which no pod can be asked for"));
+        return Err(Absent::unknown(
+            "is a path that is not UTF-8, which no pod can be asked for",
+        ));
     };
     let (access, namespace) = (context.access.clone(), context.namespace.clone());
     wait(async move {
@@ -83,12 +93,20 @@ pub(super) fn find(at: At, path: &Path, kind: BackupKind, context: &Context) -> 
 }
 
 async fn look(container: Container, path: String, kind: BackupKind) -> Result<Found, Absent> {
-    let own = stat(&container, &path, false).await.map_err(|why| absent(why, None))?;
+    let own = stat(&container, &path, false)
+        .await
+        .map_err(|why| absent(why, None))?;
     let (mut real, mut stat_of, mut resolved) = (path.clone(), own.clone(), None);
     if own.is(LINK) {
-        let target = run(&container, &["readlink", "--", &path]).await.map_err(|why| absent(why, None))?;
-        stat_of = stat(&container, &path, true).await.map_err(|why| absent(why, Some(&target)))?;
-        real = run(&container, &["readlink", "-f", "--", &path]).await.map_err(|why| absent(why, Some(&target)))?;
+        let target = run(&container, &["readlink", "--", &path])
+            .await
+            .map_err(|why| absent(why, None))?;
+        stat_of = stat(&container, &path, true)
+            .await
+            .map_err(|why| absent(why, Some(&target)))?;
+        real = run(&container, &["readlink", "-f", "--", &path])
+            .await
+            .map_err(|why| absent(why, Some(&target)))?;
         resolved = Some(real.clone());
     }
     let folder = stat_of.is(FOLDER) && kind == BackupKind::Postgres;
@@ -96,11 +114,27 @@ async fn look(container: Container, path: String, kind: BackupKind) -> Result<Fo
         return Err(Absent::fail(format!("is {}, not a file", stat_of.word())));
     }
     let name = base_name(&real).to_owned();
-    let mut in_pod = InPod { container, path: real, folder, size: stat_of.size };
-    let before = if folder { in_pod.look().await.map_err(|why| absent(why, None))? } else { stat_of.state() };
+    let mut in_pod = InPod {
+        container,
+        path: real,
+        folder,
+        size: stat_of.size,
+    };
+    let before = if folder {
+        in_pod.look().await.map_err(|why| absent(why, None))?
+    } else {
+        stat_of.state()
+    };
     in_pod.size = before.size;
     let noun = if folder { "a folder" } else { "a file" };
-    Ok(Found { source: Box::new(in_pod), noun, folder, before, resolved, name })
+    Ok(Found {
+        source: Box::new(in_pod),
+        noun,
+        folder,
+        before,
+        resolved,
+        name,
+    })
 }
 
 /// A pod that can be asked: ready where there is a choice, running where it is named.
@@ -113,17 +147,32 @@ async fn pod(cluster: &Cluster, namespace: &str, at: &At) -> Result<Pod, ReadErr
         "statefulset" => {
             let sets: Api<StatefulSet> = Api::namespaced(cluster.client.clone(), namespace);
             let set = cluster.read(&what, || sets.get(name)).await?;
-            let selector = set.spec.map(|spec| label_selector(&spec.selector)).unwrap_or_default();
+            let selector = set
+                .spec
+                .map(|spec| label_selector(&spec.selector))
+                .unwrap_or_default();
             let uid = set.metadata.uid;
-            let mut pods = cluster.list(&pods, &ListParams::default().labels(&selector), &what).await?;
+            let mut pods = cluster
+                .list(&pods, &ListParams::default().labels(&selector), &what)
+                .await?;
             pods.retain(|pod| is_ready(pod) && uid.is_some() && owner_uid(pod) == uid.as_deref());
             pods.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
-            pods.into_iter().next().ok_or_else(|| ReadError::other(&what, "none of its pods is ready"))
+            pods.into_iter()
+                .next()
+                .ok_or_else(|| ReadError::other(&what, "none of its pods is ready"))
         }
         _ => {
             let pod = cluster.read(&what, || pods.get(name)).await?;
-            let phase = pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
-            if phase == "Running" { Ok(pod) } else { Err(ReadError::other(&what, format!("it is {phase}"))) }
+            let phase = pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.clone())
+                .unwrap_or_default();
+            if phase == "Running" {
+                Ok(pod)
+            } else {
+                Err(ReadError::other(&what, format!("it is {phase}")))
+            }
         }
     }
 }
@@ -144,7 +193,8 @@ fn cannot(error: &ReadError) -> Absent {
     }
 }
 
-/// What it means that there was nothing to look at. `link` is what the path's symbolic link says, if it is one.
+/// What it means that there was nothing to look at. `link` is what the path's symbolic link says,
+/// if it is one.
 fn absent(why: Look, link: Option<&str>) -> Absent {
     let said = match why {
         Look::Cannot(error) => return no_program(&error).unwrap_or_else(|| cannot(&error)),
@@ -152,19 +202,23 @@ fn absent(why: Look, link: Option<&str>) -> Absent {
     };
     let gone = said.contains("No such file") || said.contains("Not a directory");
     match link {
-        Some(link) if gone => Absent::fail(format!("is a symbolic link to {link} that leads nowhere")),
-        Some(link) if said.contains("oo many") => {
-            Absent::fail(format!("is a symbolic link to {link} that cannot be followed: {said}"))
+        Some(link) if gone => {
+            Absent::fail(format!("is a symbolic link to {link} that leads nowhere"))
         }
+        Some(link) if said.contains("oo many") => Absent::fail(format!(
+            "is a symbolic link to {link} that cannot be followed: {said}"
+        )),
         None if gone => Absent::fail("does not exist in the pod"),
         _ => Absent::unknown(format!("cannot be looked at in the pod: {said}")),
     }
 }
 
-/// A container without the programs that are needed. Container runtimes have no status for that, only words.
+/// A container without the programs that are needed. Container runtimes have no status for that,
+/// only words.
 fn no_program(error: &ReadError) -> Option<Absent> {
     let text = error.to_string();
-    let missing = text.contains("executable file not found") || text.contains("no such file or directory");
+    let missing =
+        text.contains("executable file not found") || text.contains("no such file or directory");
     missing.then(|| {
         Absent::unknown(format!("cannot be read there: {text}"))
             .hint("the container needs stat, readlink, find and cat; mount the volume into a pod that has them, and name that one")
@@ -185,8 +239,18 @@ impl Stat {
         let seconds: i64 = modified.split('.').next()?.parse().ok()?;
         let since = Duration::from_secs(seconds.unsigned_abs());
         let epoch = SystemTime::UNIX_EPOCH;
-        let modified = if seconds < 0 { epoch.checked_sub(since)? } else { epoch.checked_add(since)? };
-        Some(Stat { mode, size, modified, version: format!("{changed} {inode}"), name: fields.next()?.to_owned() })
+        let modified = if seconds < 0 {
+            epoch.checked_sub(since)?
+        } else {
+            epoch.checked_add(since)?
+        };
+        Some(Stat {
+            mode,
+            size,
+            modified,
+            version: format!("{changed} {inode}"),
+            name: fields.next()?.to_owned(),
+        })
     }
 
     fn is(&self, kind: u32) -> bool {
@@ -204,24 +268,39 @@ impl Stat {
     }
 
     fn state(&self) -> State {
-        State { size: self.size, modified: Some(self.modified), version: self.version.clone() }
+        State {
+            size: self.size,
+            modified: Some(self.modified),
+            version: self.version.clone(),
+        }
     }
 }
 
 /// Runs a program and gives its one answer.
 async fn run(container: &Container, command: &[&str]) -> Result<String, Look> {
-    let ran = container.run(command, LIMIT, MAX_LIST).await.map_err(Look::Cannot)?;
+    let ran = container
+        .run(command, LIMIT, MAX_LIST)
+        .await
+        .map_err(Look::Cannot)?;
     said(ran, command[0])
 }
 
 fn said(ran: Executed, program: &str) -> Result<String, Look> {
-    let text =
-        |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| Look::Said(format!("{program} does not say UTF-8")));
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).map_err(|_| Look::Said(format!("{program} does not say UTF-8")))
+    };
     match ran.code {
         0 => text(ran.stdout).map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned()),
-        126 | 127 => Err(Look::Said(format!("the container has no {program}: {}", ran.stderr))),
-        code if ran.stderr.is_empty() => Err(Look::Said(format!("{program} ends with status {code}"))),
-        _ => Err(Look::Said(ran.stderr.lines().next().unwrap_or_default().to_owned())),
+        126 | 127 => Err(Look::Said(format!(
+            "the container has no {program}: {}",
+            ran.stderr
+        ))),
+        code if ran.stderr.is_empty() => {
+            Err(Look::Said(format!("{program} ends with status {code}")))
+        }
+        _ => Err(Look::Said(
+            ran.stderr.lines().next().unwrap_or_default().to_owned(),
+        )),
     }
 }
 
@@ -238,13 +317,22 @@ async fn list(container: &Container, folder: &str, follow: bool) -> Result<Vec<S
     let folder = format!("{}/", folder.trim_end_matches('/'));
     let follow: &[&str] = if follow { &["-L"] } else { &[] };
     let by_stat = [&["-exec", "stat"], follow, &["-c", FORMAT, "--", "{}", "+"]].concat();
-    let command = [&["find", folder.as_str(), "-mindepth", "1", "-maxdepth", "1"], &by_stat[..]].concat();
+    let command = [
+        &["find", folder.as_str(), "-mindepth", "1", "-maxdepth", "1"],
+        &by_stat[..],
+    ]
+    .concat();
     let lines = run(container, &command).await?;
     let name = |line: &str| {
         let stat = Stat::parse(line)?;
-        Some(Stat { name: base_name(&stat.name).to_owned(), ..stat })
+        Some(Stat {
+            name: base_name(&stat.name).to_owned(),
+            ..stat
+        })
     };
-    let lines = lines.lines().map(|line| name(line).ok_or_else(|| Look::Said(format!("stat says {line:?}"))));
+    let lines = lines
+        .lines()
+        .map(|line| name(line).ok_or_else(|| Look::Said(format!("stat says {line:?}"))));
     lines.collect()
 }
 
@@ -252,9 +340,15 @@ impl InPod {
     /// How it is now.
     async fn look(&self) -> Result<State, Look> {
         if !self.folder {
-            return stat(&self.container, &self.path, true).await.map(|stat| stat.state());
+            return stat(&self.container, &self.path, true)
+                .await
+                .map(|stat| stat.state());
         }
-        let mut state = State { size: 0, modified: None, version: String::new() };
+        let mut state = State {
+            size: 0,
+            modified: None,
+            version: String::new(),
+        };
         let mut files = list(&self.container, &self.path, true).await?;
         files.sort_by(|one, other| one.name.cmp(&other.name));
         for file in files {
@@ -272,19 +366,26 @@ impl InPod {
 
     fn read(&self, path: String, size: u64) -> Box<dyn Read + Send> {
         let container = self.container.clone();
-        Box::new(stream(move |taker| async move { cat(&container, &path, size, &taker).await }))
+        Box::new(stream(move |taker| async move {
+            cat(&container, &path, size, &taker).await
+        }))
     }
 }
 
 /// Streams a file of `size` bytes.
 async fn cat(container: &Container, path: &str, size: u64, taker: &Taker) -> io::Result<()> {
     let mut read = 0;
-    let fed = container.take(&["cat", "--", path], Output::Given(taker, &mut read)).await;
-    let (code, said) = fed.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error.to_string()))?;
+    let fed = container
+        .take(&["cat", "--", path], Output::Given(taker, &mut read))
+        .await;
+    let (code, said) =
+        fed.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error.to_string()))?;
     let whole = |why: String| Err(io::Error::other(why));
     match code {
         0 if read == size => Ok(()),
-        0 => whole(format!("cat gave {read} bytes of a file of {size}: it was changed, or the connection lost some")),
+        0 => whole(format!(
+            "cat gave {read} bytes of a file of {size}: it was changed, or the connection lost some"
+        )),
         code => whole(format!("cat ended with status {code}: {said}")),
     }
 }
@@ -293,15 +394,20 @@ impl Files for InPod {
     fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
         let (container, path) = (self.container.clone(), self.path.clone());
         let files = wait(async move { list(&container, &path, true).await });
-        let files = files.map_err(|why| Trouble::CannotTell(format!("cannot be listed: {}", why.words())))?;
-        Ok(files.into_iter().map(|file| (file.name.clone(), file.is(FILE))).collect())
+        let files = files
+            .map_err(|why| Trouble::CannotTell(format!("cannot be listed: {}", why.words())))?;
+        Ok(files
+            .into_iter()
+            .map(|file| (file.name.clone(), file.is(FILE)))
+            .collect())
     }
 
     fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
         let path = format!("{}/{name}", self.path.trim_end_matches('/'));
         let (container, of) = (self.container.clone(), path.clone());
         let stat = wait(async move { stat(&container, &of, true).await });
-        let stat = stat.map_err(|why| Trouble::CannotTell(format!("cannot be opened: {}", why.words())))?;
+        let stat =
+            stat.map_err(|why| Trouble::CannotTell(format!("cannot be opened: {}", why.words())))?;
         Ok((self.read(path, stat.size), stat.size))
     }
 }
@@ -327,19 +433,44 @@ impl Source for InPod {
                 Ok(stat) if !stat.is(FILE) => return Err("is not a file".to_owned()),
                 Ok(_) => {}
             }
-            let ran = container.run(&["cat", "--", &of], LIMIT, max).await.map_err(|error| error.to_string())?;
-            let Executed { code, stdout, stderr } = ran;
-            if code == 0 { Ok(Some(stdout)) } else { Err(format!("cannot be read: {stderr}")) }
+            let ran = container
+                .run(&["cat", "--", &of], LIMIT, max)
+                .await
+                .map_err(|error| error.to_string())?;
+            let Executed {
+                code,
+                stdout,
+                stderr,
+            } = ran;
+            if code == 0 {
+                Ok(Some(stdout))
+            } else {
+                Err(format!("cannot be read: {stderr}"))
+            }
         });
         (path, ran)
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {
-        let folder = self.path.trim_end_matches('/').rsplit_once('/').map_or("/", |(folder, _)| folder).to_owned();
+        let folder = self
+            .path
+            .trim_end_matches('/')
+            .rsplit_once('/')
+            .map_or("/", |(folder, _)| folder)
+            .to_owned();
         let container = self.container.clone();
         let files = wait(async move { list(&container, &folder, false).await });
-        let files = files.unwrap_or_default().into_iter().filter(|file| file.is(FILE));
-        files.map(|file| Neighbour { name: file.name, modified: file.modified, size: file.size }).collect()
+        let files = files
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|file| file.is(FILE));
+        files
+            .map(|file| Neighbour {
+                name: file.name,
+                modified: file.modified,
+                size: file.size,
+            })
+            .collect()
     }
 
     fn seal(&self, _: &[u8]) -> Result<(), String> {
@@ -364,12 +495,22 @@ mod tests {
 
     #[test]
     fn what_stat_says_is_read() {
-        let stat = Stat::parse("81a4 18833 1795363200 1795363201 42 /backup/a b.dump").expect("a line");
-        assert!(stat.is(FILE) && stat.size == 18_833 && stat.name == "/backup/a b.dump", "{stat:?}");
-        assert_eq!(stat.modified, SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_363_200));
+        let stat =
+            Stat::parse("81a4 18833 1795363200 1795363201 42 /backup/a b.dump").expect("a line");
+        assert!(
+            stat.is(FILE) && stat.size == 18_833 && stat.name == "/backup/a b.dump",
+            "{stat:?}"
+        );
+        assert_eq!(
+            stat.modified,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_363_200)
+        );
         assert_eq!(stat.version, "1795363201 42");
         assert!(Stat::parse("a1ff 9 1 1 7 x").expect("a line").is(LINK));
-        assert_eq!(Stat::parse("11a4 0 1 1 7 x").expect("a line").word(), "a FIFO");
+        assert_eq!(
+            Stat::parse("11a4 0 1 1 7 x").expect("a line").word(),
+            "a FIFO"
+        );
         for wrong in ["", "81a4", "zz 1 1 1 1 x", "81a4 1 1 1 1"] {
             assert_eq!(Stat::parse(wrong), None, "{wrong}");
         }
@@ -381,8 +522,17 @@ mod tests {
         let none = "stat: cannot statx '/b/x': No such file or directory";
         assert_eq!(of(none, None), Status::Fail);
         assert_eq!(of(none, Some("gone.dump")), Status::Fail);
-        assert_eq!(of("stat: can't stat 'x': Too many levels of symbolic links", Some("x")), Status::Fail);
-        assert_eq!(of("stat: cannot statx '/b/x': Permission denied", None), Status::Unknown);
+        assert_eq!(
+            of(
+                "stat: can't stat 'x': Too many levels of symbolic links",
+                Some("x")
+            ),
+            Status::Fail
+        );
+        assert_eq!(
+            of("stat: cannot statx '/b/x': Permission denied", None),
+            Status::Unknown
+        );
         assert_eq!(of("the container has no stat: ", None), Status::Unknown);
     }
 }

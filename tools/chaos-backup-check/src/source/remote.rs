@@ -1,7 +1,7 @@
 //! Bytes that come over the network, for readers that wait.
 //!
-//! All of this tool's talk with storage runs on one thread with a runtime of its own, so that connections outlive
-//! the call that made them.
+//! All of this tool's talk with storage runs on one thread with a runtime of its own, so that
+//! connections outlive the call that made them.
 
 use std::io::{self, Read};
 use std::sync::OnceLock;
@@ -28,12 +28,17 @@ fn talker() -> &'static Talker {
         let (send, receive) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             cli::block_on(async {
-                let talker = Talker { runtime: Handle::current(), thread: std::thread::current().id() };
+                let talker = Talker {
+                    runtime: Handle::current(),
+                    thread: std::thread::current().id(),
+                };
                 send.send(talker).expect("the one who asked waits");
                 std::future::pending::<()>().await;
             });
         });
-        receive.recv().expect("the thread has a runtime, or has panicked")
+        receive
+            .recv()
+            .expect("the thread has a runtime, or has panicked")
     })
 }
 
@@ -103,7 +108,12 @@ where
         // Who does not listen any more needs no end.
         let _ = sender.send(ended.map(|()| Vec::new())).await;
     });
-    Stream { pieces, current: Vec::new(), start: 0, ended: false }
+    Stream {
+        pieces,
+        current: Vec::new(),
+        start: 0,
+        ended: false,
+    }
 }
 
 impl Read for Stream {
@@ -113,7 +123,12 @@ impl Read for Stream {
                 return Ok(0);
             }
             let piece = self.pieces.blocking_recv();
-            let lost = || Err(io::Error::new(io::ErrorKind::UnexpectedEof, "what read it ended without a word"));
+            let lost = || {
+                Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "what read it ended without a word",
+                ))
+            };
             self.current = piece.unwrap_or_else(lost)?;
             self.ended = self.current.is_empty();
             self.start = 0;
@@ -132,7 +147,10 @@ mod tests {
 
     fn read(mut stream: Stream) -> (Vec<u8>, Option<String>) {
         let mut bytes = Vec::new();
-        let error = stream.read_to_end(&mut bytes).err().map(|error| error.to_string());
+        let error = stream
+            .read_to_end(&mut bytes)
+            .err()
+            .map(|error| error.to_string());
         (bytes, error)
     }
 
@@ -149,9 +167,16 @@ mod tests {
             taker.give(b"ab".to_vec()).await;
             Err(io::Error::other("the connection is gone"))
         });
-        assert_eq!(read(broken), (b"ab".to_vec(), Some("the connection is gone".to_owned())));
+        assert_eq!(
+            read(broken),
+            (b"ab".to_vec(), Some("the connection is gone".to_owned()))
+        );
         let panicked = stream(|_| async { panic!("on purpose") });
-        assert!(read(panicked).1.is_some_and(|error| error.contains("without a word")));
+        assert!(
+            read(panicked)
+                .1
+                .is_some_and(|error| error.contains("without a word"))
+        );
     }
 
     #[test]
@@ -163,7 +188,15 @@ mod tests {
             std::future::pending().await
         });
         drop(stalled);
-        assert!(dropped.recv_timeout(std::time::Duration::from_secs(10)).is_err());
-        assert_eq!(dropped.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected), "the sender is gone");
+        assert!(
+            dropped
+                .recv_timeout(std::time::Duration::from_secs(10))
+                .is_err()
+        );
+        assert_eq!(
+            dropped.try_recv(),
+            Err(std::sync::mpsc::TryRecvError::Disconnected),
+            "the sender is gone"
+        );
     }
 }

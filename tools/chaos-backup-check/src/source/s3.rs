@@ -1,7 +1,8 @@
 //! A backup in object storage that speaks S3.
 //!
-//! What is read is one version: every request names the ETag of the object that was found (`If-Match`), and a
-//! connection that breaks is taken up again by range, of the same version or not at all.
+//! What is read is one version: every request names the ETag of the object that was found
+//! (`If-Match`), and a connection that breaks is taken up again by range, of the same version or
+//! not at all.
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
@@ -14,7 +15,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, RetryConfig,
+    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _,
+    RetryConfig,
 };
 use reqwest::Url;
 
@@ -60,21 +62,26 @@ struct Bucket {
     read: Arc<AmazonS3>,
 }
 
-/// The address of the object storage, if there is one. Without encryption only this very machine is talked to,
-/// unless the configuration says otherwise.
+/// The address of the object storage, if there is one. Without encryption only this very machine is
+/// talked to, unless the configuration says otherwise.
 pub(super) fn endpoint(settings: &S3) -> Result<Option<Url>, String> {
     let builder = AmazonS3Builder::from_env();
     let of_env = |key| builder.get_config_value(key);
-    let of_env = || of_env(&AmazonS3ConfigKey::S3Endpoint).or_else(|| of_env(&AmazonS3ConfigKey::Endpoint));
+    let of_env =
+        || of_env(&AmazonS3ConfigKey::S3Endpoint).or_else(|| of_env(&AmazonS3ConfigKey::Endpoint));
     let (named, by) = match &settings.endpoint {
         Some(endpoint) => (Some(endpoint.clone()), "s3.endpoint"),
         None => (of_env(), "$AWS_ENDPOINT_URL"),
     };
     let Some(named) = named else { return Ok(None) };
-    let url: Url = named.parse().map_err(|error| format!("{by} is no address: {error}"))?;
+    let url: Url = named
+        .parse()
+        .map_err(|error| format!("{by} is no address: {error}"))?;
     let local = match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
         "localhost" => true,
-        host => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        host => host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
     };
     match url.scheme() {
         "https" => Ok(Some(url)),
@@ -92,8 +99,14 @@ impl Bucket {
         let endpoint = endpoint(settings)?;
         let plain = endpoint.as_ref().is_some_and(|url| url.scheme() == "http");
         if settings.endpoint.is_some() {
-            let url = endpoint.as_ref().map(Url::as_str).unwrap_or_default().trim_end_matches('/');
-            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, url).with_endpoint(url);
+            let url = endpoint
+                .as_ref()
+                .map(Url::as_str)
+                .unwrap_or_default()
+                .trim_end_matches('/');
+            builder = builder
+                .with_config(AmazonS3ConfigKey::S3Endpoint, url)
+                .with_endpoint(url);
         }
         if let Some(region) = &settings.region {
             builder = builder.with_region(region);
@@ -104,19 +117,30 @@ impl Bucket {
         if let Some(key) = &settings.secret_key {
             builder = builder.with_secret_access_key(key.read()?);
         }
-        let options = ClientOptions::new().with_allow_http(plain).with_connect_timeout(Duration::from_secs(5));
+        let options = ClientOptions::new()
+            .with_allow_http(plain)
+            .with_connect_timeout(Duration::from_secs(5));
         let retry = |times, together, longest| RetryConfig {
-            backoff: BackoffConfig { max_backoff: longest, ..BackoffConfig::default() },
+            backoff: BackoffConfig {
+                max_backoff: longest,
+                ..BackoffConfig::default()
+            },
             max_retries: times,
             retry_timeout: together,
         };
-        let built = |builder: AmazonS3Builder| builder.build().map(Arc::new).map_err(|error| error.to_string());
+        let built = |builder: AmazonS3Builder| {
+            builder
+                .build()
+                .map(Arc::new)
+                .map_err(|error| error.to_string())
+        };
         Ok(Bucket {
-            ask: built(builder.clone().with_client_options(options.clone().with_timeout(REQUEST)).with_retry(retry(
-                3,
-                REQUESTS,
-                Duration::from_secs(2),
-            )))?,
+            ask: built(
+                builder
+                    .clone()
+                    .with_client_options(options.clone().with_timeout(REQUEST))
+                    .with_retry(retry(3, REQUESTS, Duration::from_secs(2))),
+            )?,
             read: built(
                 builder
                     .with_client_options(options.with_timeout_disabled().with_read_timeout(STALL))
@@ -128,7 +152,11 @@ impl Bucket {
     /// All objects under a prefix.
     async fn list(&self, prefix: &Path) -> object_store::Result<Vec<ObjectMeta>> {
         let prefix = Some(prefix).filter(|prefix| !prefix.as_ref().is_empty());
-        self.ask.list(prefix).take(MAX_OBJECTS + 1).try_collect().await
+        self.ask
+            .list(prefix)
+            .take(MAX_OBJECTS + 1)
+            .try_collect()
+            .await
     }
 }
 
@@ -136,7 +164,8 @@ impl Bucket {
 pub(super) fn find(bucket: &str, key: &str, context: &Context) -> Result<Found, Absent> {
     let (named, settings) = (bucket.to_owned(), context.config.s3.clone());
     let opened = wait(async move { Bucket::open(&named, &settings) }).map_err(|why| {
-        Absent::unknown(format!("cannot be asked for: {why}")).hint("see [s3] in chaos.toml, and the variables AWS_…")
+        Absent::unknown(format!("cannot be asked for: {why}"))
+            .hint("see [s3] in chaos.toml, and the variables AWS_…")
     })?;
     let path = Path::parse(key.trim_end_matches('/'))
         .map_err(|error| Absent::unknown(format!("has a key that cannot be asked for: {error}")))?;
@@ -146,15 +175,35 @@ pub(super) fn find(bucket: &str, key: &str, context: &Context) -> Result<Found, 
         if prefix {
             return newest(opened, path).await;
         }
-        let found = opened.ask.head(&path).await.map_err(|error| absent(&error))?;
-        Ok(Objects { bucket: opened, key: path, found: vec![found], folder: false })
+        let found = opened
+            .ask
+            .head(&path)
+            .await
+            .map_err(|error| absent(&error))?;
+        Ok(Objects {
+            bucket: opened,
+            key: path,
+            found: vec![found],
+            folder: false,
+        })
     })?;
     let before = objects.before();
     let name = objects.key.filename().unwrap_or_default().to_owned();
-    let noun = if objects.folder { "a folder" } else { "an object" };
+    let noun = if objects.folder {
+        "a folder"
+    } else {
+        "an object"
+    };
     let resolved = prefix.then(|| format!("{label}/{}", objects.key));
     let folder = objects.folder;
-    Ok(Found { source: Box::new(objects), noun, folder, before, resolved, name })
+    Ok(Found {
+        source: Box::new(objects),
+        noun,
+        folder,
+        before,
+        resolved,
+        name,
+    })
 }
 
 async fn newest(bucket: Bucket, prefix: Path) -> Result<Objects, Absent> {
@@ -166,24 +215,44 @@ async fn newest(bucket: Bucket, prefix: Path) -> Result<Objects, Absent> {
         .hint("name a prefix that holds the backups alone"));
     }
     all.retain(|object| !object.location.as_ref().ends_with(MANIFEST));
-    let newest = all.iter().max_by_key(|object| (object.last_modified, object.location.clone()));
+    let newest = all
+        .iter()
+        .max_by_key(|object| (object.last_modified, object.location.clone()));
     let Some(newest) = newest.cloned() else {
         return Err(Absent::fail("has no object under it"));
     };
     // A dump in directory format is all objects of its folder.
     let folder = folder_of(&newest.location);
-    let own = all.into_iter().filter(|object| folder_of(&object.location) == folder);
+    let own = all
+        .into_iter()
+        .filter(|object| folder_of(&object.location) == folder);
     let own: Vec<ObjectMeta> = own.collect();
-    if own.iter().any(|object| object.location.filename() == Some(TOC)) {
-        return Ok(Objects { bucket, key: folder, found: own, folder: true });
+    if own
+        .iter()
+        .any(|object| object.location.filename() == Some(TOC))
+    {
+        return Ok(Objects {
+            bucket,
+            key: folder,
+            found: own,
+            folder: true,
+        });
     }
-    Ok(Objects { bucket, key: newest.location.clone(), found: vec![newest], folder: false })
+    Ok(Objects {
+        bucket,
+        key: newest.location.clone(),
+        found: vec![newest],
+        folder: false,
+    })
 }
 
 /// The key without its last part.
 fn folder_of(key: &Path) -> Path {
     let parts: Vec<_> = key.parts().collect();
-    parts[..parts.len().saturating_sub(1)].iter().cloned().collect()
+    parts[..parts.len().saturating_sub(1)]
+        .iter()
+        .cloned()
+        .collect()
 }
 
 /// Why an object can't be looked at.
@@ -204,22 +273,38 @@ fn told(error: &object_store::Error) -> String {
     let chain = error_chain(error);
     let element = |name: &str| {
         let rest = chain.split_once(&format!("<{name}>"))?.1;
-        rest.split_once(&format!("</{name}>")).map(|(text, _)| text.to_owned())
+        rest.split_once(&format!("</{name}>"))
+            .map(|(text, _)| text.to_owned())
     };
     match (element("Code"), element("Message")) {
         (Some(code), Some(message)) => format!("{message} ({code})"),
         (Some(code), None) => code,
-        _ => chain.lines().next().unwrap_or_default().chars().take(300).collect(),
+        _ => chain
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(300)
+            .collect(),
     }
 }
 
 fn state(objects: &[ObjectMeta]) -> State {
-    let mut state = State { size: 0, modified: None, version: String::new() };
+    let mut state = State {
+        size: 0,
+        modified: None,
+        version: String::new(),
+    };
     for object in objects {
         state.size += object.size;
         state.modified = state.modified.max(Some(object.last_modified.into()));
         // Writing to memory cannot fail.
-        let _ = write!(state.version, "{} {};", object.location, object.e_tag.as_deref().unwrap_or_default());
+        let _ = write!(
+            state.version,
+            "{} {};",
+            object.location,
+            object.e_tag.as_deref().unwrap_or_default()
+        );
     }
     state
 }
@@ -231,7 +316,9 @@ impl Objects {
 
     fn get(&self, object: ObjectMeta) -> Box<dyn Read + Send> {
         let bucket = self.bucket.clone();
-        Box::new(stream(move |taker| async move { get(&bucket, &object, &taker).await }))
+        Box::new(stream(move |taker| async move {
+            get(&bucket, &object, &taker).await
+        }))
     }
 
     fn manifest_key(&self) -> Path {
@@ -243,16 +330,27 @@ impl Objects {
 async fn get(bucket: &Bucket, object: &ObjectMeta, taker: &Taker) -> io::Result<()> {
     let failed = |error: object_store::Error| {
         io::Error::other(match &error {
-            object_store::Error::Precondition { .. } => "it was replaced by another while it was read".to_owned(),
+            object_store::Error::Precondition { .. } => {
+                "it was replaced by another while it was read".to_owned()
+            }
             object_store::Error::NotFound { .. } => "it was deleted while it was read".to_owned(),
             _ => told(&error),
         })
     };
-    let options = GetOptions { if_match: object.e_tag.clone(), ..GetOptions::default() };
-    let got = bucket.read.get_opts(&object.location, options).await.map_err(failed)?;
+    let options = GetOptions {
+        if_match: object.e_tag.clone(),
+        ..GetOptions::default()
+    };
+    let got = bucket
+        .read
+        .get_opts(&object.location, options)
+        .await
+        .map_err(failed)?;
     // Not every object storage minds If-Match.
     if got.meta.e_tag != object.e_tag || got.meta.size != object.size {
-        return Err(io::Error::other("it was replaced by another before it was read"));
+        return Err(io::Error::other(
+            "it was replaced by another before it was read",
+        ));
     }
     let (mut bytes, mut read) = (got.into_stream(), 0);
     while let Some(piece) = bytes.try_next().await.map_err(failed)? {
@@ -264,17 +362,28 @@ async fn get(bucket: &Bucket, object: &ObjectMeta, taker: &Taker) -> io::Result<
     if read == object.size {
         return Ok(());
     }
-    Err(io::Error::other(format!("the object storage gave {read} bytes of an object of {}", object.size)))
+    Err(io::Error::other(format!(
+        "the object storage gave {read} bytes of an object of {}",
+        object.size
+    )))
 }
 
 impl Files for Objects {
     fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
         let name = |object: &ObjectMeta| object.location.filename().unwrap_or_default().to_owned();
-        Ok(self.found.iter().map(|object| (name(object), true)).collect())
+        Ok(self
+            .found
+            .iter()
+            .map(|object| (name(object), true))
+            .collect())
     }
 
     fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
-        let found = self.found.iter().find(|object| object.location.filename() == Some(name)).cloned();
+        let found = self
+            .found
+            .iter()
+            .find(|object| object.location.filename() == Some(name))
+            .cloned();
         let found = found.ok_or_else(|| Trouble::CannotTell("is not there any more".to_owned()))?;
         let size = found.size;
         Ok((self.get(found), size))
@@ -286,15 +395,23 @@ impl Source for Objects {
         let own = self.clone();
         let found = wait(async move {
             if !own.folder {
-                return own.bucket.ask.head(&own.key).await.map(|object| vec![object]);
+                return own
+                    .bucket
+                    .ask
+                    .head(&own.key)
+                    .await
+                    .map(|object| vec![object]);
             }
             let mut all = own.bucket.list(&own.key).await?;
             all.retain(|object| {
-                folder_of(&object.location) == own.key && !object.location.as_ref().ends_with(MANIFEST)
+                folder_of(&object.location) == own.key
+                    && !object.location.as_ref().ends_with(MANIFEST)
             });
             Ok(all)
         });
-        found.map(|found| state(&found)).map_err(|error| told(&error))
+        found
+            .map(|found| state(&found))
+            .map_err(|error| told(&error))
     }
 
     fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
@@ -311,9 +428,15 @@ impl Source for Objects {
                 Err(error) => return Err(format!("cannot be read: {}", told(&error))),
             };
             if got.meta.size > manifest::MAX_FILE {
-                return Err(format!("has {} bytes, which no manifest has", got.meta.size));
+                return Err(format!(
+                    "has {} bytes, which no manifest has",
+                    got.meta.size
+                ));
             }
-            let text = got.bytes().await.map_err(|error| format!("cannot be read: {}", told(&error)))?;
+            let text = got
+                .bytes()
+                .await
+                .map_err(|error| format!("cannot be read: {}", told(&error)))?;
             Ok(Some(text.into()))
         });
         (named, read)
@@ -326,17 +449,25 @@ impl Source for Objects {
         let (bucket, folder) = (self.bucket.clone(), folder_of(&self.key));
         let of = folder.clone();
         let all = wait(async move { bucket.list(&of).await }).unwrap_or_default();
-        let own = all.into_iter().filter(|object| folder_of(&object.location) == folder);
+        let own = all
+            .into_iter()
+            .filter(|object| folder_of(&object.location) == folder);
         let neighbour = |object: ObjectMeta| {
             let name = object.location.filename()?.to_owned();
-            Some(Neighbour { name, modified: object.last_modified.into(), size: object.size })
+            Some(Neighbour {
+                name,
+                modified: object.last_modified.into(),
+                size: object.size,
+            })
         };
         own.filter_map(neighbour).collect()
     }
 
     fn seal(&self, text: &[u8]) -> Result<(), String> {
         let (bucket, key, text) = (self.bucket.clone(), self.manifest_key(), text.to_vec());
-        wait(async move { bucket.ask.put(&key, text.into()).await }).map(drop).map_err(|error| told(&error))
+        wait(async move { bucket.ask.put(&key, text.into()).await })
+            .map(drop)
+            .map_err(|error| told(&error))
     }
 }
 
@@ -347,15 +478,28 @@ mod tests {
     #[test]
     fn without_encryption_only_this_machine_is_talked_to() {
         let of = |address: &str, allow_http| {
-            endpoint(&S3 { endpoint: Some(address.to_owned()), allow_http, ..S3::default() })
+            endpoint(&S3 {
+                endpoint: Some(address.to_owned()),
+                allow_http,
+                ..S3::default()
+            })
         };
-        for good in ["https://s3.example", "http://127.0.0.1:9000", "http://[::1]:9000", "http://localhost"] {
+        for good in [
+            "https://s3.example",
+            "http://127.0.0.1:9000",
+            "http://[::1]:9000",
+            "http://localhost",
+        ] {
             assert!(of(good, false).is_ok(), "{good}");
         }
         assert!(of("http://s3.example", true).is_ok());
-        for bad in
-            ["http://s3.example", "http://127.0.0.1.example", "http://10.0.0.1", "ftp://s3.example", "s3.example"]
-        {
+        for bad in [
+            "http://s3.example",
+            "http://127.0.0.1.example",
+            "http://10.0.0.1",
+            "ftp://s3.example",
+            "s3.example",
+        ] {
             assert!(of(bad, false).is_err(), "{bad}");
         }
     }

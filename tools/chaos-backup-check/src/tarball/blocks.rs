@@ -16,7 +16,11 @@ pub(super) struct Blocks<R> {
 
 impl<R: BufRead> Blocks<R> {
     pub(super) fn new(reader: R) -> Blocks<R> {
-        Blocks { reader, given: 0, position: 0 }
+        Blocks {
+            reader,
+            given: 0,
+            position: 0,
+        }
     }
 
     /// Bytes read so far, after decompression.
@@ -56,8 +60,14 @@ impl<R: BufRead> Blocks<R> {
         Ok(Some(block))
     }
 
-    /// Reads past so many bytes of a member and the rest of their last block. `keep` takes the bytes.
-    pub(super) fn data(&mut self, size: u64, name: &str, mut keep: impl FnMut(&[u8])) -> Result<(), Trouble> {
+    /// Reads past so many bytes of a member and the rest of their last block. `keep` takes the
+    /// bytes.
+    pub(super) fn data(
+        &mut self,
+        size: u64,
+        name: &str,
+        mut keep: impl FnMut(&[u8]),
+    ) -> Result<(), Trouble> {
         let at = self.position;
         let padding = size.next_multiple_of(BLOCK as u64) - size;
         let mut left = size;
@@ -91,5 +101,7 @@ fn fill(reader: &mut impl BufRead, position: u64) -> Result<&[u8], Trouble> {
             return Err(unpack::trouble(&error, position));
         }
     }
-    reader.fill_buf().map_err(|error| unpack::trouble(&error, position))
+    reader
+        .fill_buf()
+        .map_err(|error| unpack::trouble(&error, position))
 }

@@ -45,7 +45,8 @@ pub(super) struct Header {
 
 /// Reads a header block. `Err` says what is wrong with it.
 pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
-    let stored = number(&block[148..156]).ok_or("no member begins here: the checksum is no number")?;
+    let stored =
+        number(&block[148..156]).ok_or("no member begins here: the checksum is no number")?;
     if !checksums(block).contains(&stored) {
         return Err("no member begins here, or its header is damaged: the checksum is wrong");
     }
@@ -59,11 +60,19 @@ pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
     }
     // The prefix is POSIX's; GNU tar keeps other things there.
     let posix = &block[257..263] == b"ustar\0";
-    let prefix = if posix { text(&block[345..500]) } else { String::new() };
+    let prefix = if posix {
+        text(&block[345..500])
+    } else {
+        String::new()
+    };
     let base = text(&block[..100]);
     Ok(Header {
         kind,
-        name: if prefix.is_empty() { base } else { format!("{prefix}/{base}") },
+        name: if prefix.is_empty() {
+            base
+        } else {
+            format!("{prefix}/{base}")
+        },
         link: text(&block[157..257]),
         size,
         map_goes_on: kind == Kind::Sparse && block[482] != 0,
@@ -85,12 +94,16 @@ fn kind(flag: u8) -> Kind {
     }
 }
 
-/// The sum of a header's bytes, its own field counted as blanks; and the sum of them as signed bytes,
-/// which some old writers stored.
+/// The sum of a header's bytes, its own field counted as blanks; and the sum of them as signed
+/// bytes, which some old writers stored.
 fn checksums(block: &[u8; BLOCK]) -> [u64; 2] {
     let (mut unsigned, mut signed) = (0_u64, 0_i64);
     for (at, byte) in block.iter().enumerate() {
-        let byte = if (148..156).contains(&at) { b' ' } else { *byte };
+        let byte = if (148..156).contains(&at) {
+            b' '
+        } else {
+            *byte
+        };
         unsigned += u64::from(byte);
         signed += i64::from(byte.cast_signed());
     }
@@ -102,10 +115,16 @@ fn number(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
         let mut bytes = field.iter().copied();
         let first = u64::from(bytes.next()? & 0x7f);
-        return bytes.try_fold(first, |value, byte| value.checked_mul(256)?.checked_add(u64::from(byte)));
+        return bytes.try_fold(first, |value, byte| {
+            value.checked_mul(256)?.checked_add(u64::from(byte))
+        });
     }
     let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
-    if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
+    if text.is_empty() {
+        Some(0)
+    } else {
+        u64::from_str_radix(text, 8).ok()
+    }
 }
 
 /// A field's text up to its first zero byte.
@@ -136,7 +155,9 @@ impl Attributes {
             match key {
                 b"path" | b"GNU.sparse.name" => attributes.path = Some(value),
                 b"linkpath" => attributes.link = Some(value),
-                b"size" => attributes.size = Some(value.parse().ok().filter(|size| *size <= MAX_SIZE)?),
+                b"size" => {
+                    attributes.size = Some(value.parse().ok().filter(|size| *size <= MAX_SIZE)?)
+                }
                 _ => {}
             }
             records = rest;
@@ -162,7 +183,10 @@ pub(super) fn points_out(name: &str, target: &str) -> bool {
         return true;
     }
     let parts = |path: &str| {
-        path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect::<Vec<_>>()
+        path.split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let mut depth = parts(name).len().saturating_sub(1);
     for part in parts(target) {
@@ -185,7 +209,10 @@ mod tests {
         assert_eq!(number(b"      1750 \0"), Some(1000));
         assert_eq!(number(b"\0\0\0\0\0\0\0\0\0\0\0\0"), Some(0));
         assert_eq!(number(b"\x80\0\0\0\x10\0\0\0\0\0\0\0"), Some(1 << 60));
-        assert_eq!(number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None);
+        assert_eq!(
+            number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+            None
+        );
         assert_eq!(number(b"00000009\0\0\0\0"), None);
     }
 
@@ -194,7 +221,10 @@ mod tests {
         let read = Attributes::parse(b"12 path=a/b\n17 size=123456789\n6 a=b\n");
         assert_eq!(read, None, "a length that does not fit");
         let read = Attributes::parse(b"12 path=a/b\n19 size=1234567890\n6 a=b\n").expect("good");
-        assert_eq!((read.path.as_deref(), read.size), (Some("a/b"), Some(1_234_567_890)));
+        assert_eq!(
+            (read.path.as_deref(), read.size),
+            (Some("a/b"), Some(1_234_567_890))
+        );
         assert_eq!(Attributes::parse(b"99 path=a\n"), None);
         assert_eq!(Attributes::parse(b"x"), None);
     }

@@ -21,7 +21,8 @@ use self::header::{Attributes, BLOCK, Header, Kind};
 use crate::found::{Found, Want};
 use crate::trouble::{Trouble, count};
 
-/// Bytes of zeros that may follow the end marks: writers fill the last record, of ten kilobytes by default.
+/// Bytes of zeros that may follow the end marks: writers fill the last record, of ten kilobytes by
+/// default.
 const MAX_PADDING: u64 = 16 << 20;
 /// Bytes of symbolic links that are remembered.
 const MAX_LINKS: usize = 4 << 20;
@@ -31,19 +32,33 @@ const MAX_EXTENSION: u64 = 1 << 20;
 /// Reads an archive that is decompressed.
 pub(crate) fn examine(reader: impl BufRead, want: &Want, object: &str) -> Result<Found, Trouble> {
     let mut blocks = Blocks::new(reader);
-    let mut seen = Seen { expected: vec![None; want.expect.len()], ..Seen::default() };
+    let mut seen = Seen {
+        expected: vec![None; want.expect.len()],
+        ..Seen::default()
+    };
     walk(&mut blocks, want, &mut seen)?;
     let message = format!(
         "{} with {} of files, read to the end marks and the end of the file",
         count(seen.members, "member"),
         count(seen.bytes, "byte")
     );
-    let place =
-        |name: &String| want.expect.iter().position(|expected| expected == name).and_then(|at| seen.expected[at]);
+    let place = |name: &String| {
+        want.expect
+            .iter()
+            .position(|expected| expected == name)
+            .and_then(|at| seen.expected[at])
+    };
     let mut checks: Vec<Check> = want.judge(object, "byte", place).into_iter().collect();
-    checks.extend(seen.outside.first().map(|(link, target)| outside(link, target, seen.outside.len(), object)));
+    checks.extend(
+        seen.outside
+            .first()
+            .map(|(link, target)| outside(link, target, seen.outside.len(), object)),
+    );
     Ok(Found {
-        contents: Contents::Tar { members: seen.members, unpacked_bytes: seen.bytes },
+        contents: Contents::Tar {
+            members: seen.members,
+            unpacked_bytes: seen.bytes,
+        },
         message,
         checks,
         objects: Vec::new(),
@@ -54,7 +69,8 @@ pub(crate) fn examine(reader: impl BufRead, want: &Want, object: &str) -> Result
 /// The check of symbolic links that lead out of the folder that the archive is unpacked in.
 fn outside(link: &str, target: &str, number: usize, object: &str) -> Check {
     let links = count(number as u64, "symbolic link");
-    let message = format!("{links} to outside of the folder that it is unpacked in: {link:?} to {target:?}");
+    let message =
+        format!("{links} to outside of the folder that it is unpacked in: {link:?} to {target:?}");
     Check::new("backup.links", object, Status::Warn, message)
         .hint("what they lead to is not in this backup, and is another machine's after a restore")
 }
@@ -88,14 +104,18 @@ fn walk(blocks: &mut Blocks<impl BufRead>, want: &Want, seen: &mut Seen) -> Resu
     }
     end(blocks, seen)?;
     if seen.next != Attributes::default() {
-        return Trouble::damaged("is damaged: it ends with the attributes of a member that does not follow");
+        return Trouble::damaged(
+            "is damaged: it ends with the attributes of a member that does not follow",
+        );
     }
     Ok(())
 }
 
 fn not_a_member(at: u64, seen: &Seen, why: &str) -> Trouble {
     if at == 0 {
-        return Trouble::Damaged(format!("is not a tar archive: it does not begin with a member's header ({why})"));
+        return Trouble::Damaged(format!(
+            "is not a tar archive: it does not begin with a member's header ({why})"
+        ));
     }
     Trouble::Damaged(format!(
         "is damaged at byte {at} of the archive, behind member {:?} (number {}): {why}",
@@ -105,7 +125,9 @@ fn not_a_member(at: u64, seen: &Seen, why: &str) -> Trouble {
 
 fn no_end<T>(at: u64, seen: &Seen) -> Result<T, Trouble> {
     if at == 0 {
-        return Trouble::damaged("is empty once it is unpacked: what made the archive wrote nothing");
+        return Trouble::damaged(
+            "is empty once it is unpacked: what made the archive wrote nothing",
+        );
     }
     Trouble::damaged(format!(
         "is cut: it ends at byte {at} of the archive, behind member {:?} (number {}), without the end marks",
@@ -127,8 +149,13 @@ fn member(
         Kind::Pax => {
             let before = std::mem::take(&mut seen.next);
             let records = extension(blocks, &header, at)?;
-            let read = Attributes::parse(&records)
-                .ok_or_else(|| not_a_member(at, seen, "attributes are not of the form that pax gives them"))?;
+            let read = Attributes::parse(&records).ok_or_else(|| {
+                not_a_member(
+                    at,
+                    seen,
+                    "attributes are not of the form that pax gives them",
+                )
+            })?;
             seen.next = Attributes {
                 path: read.path.or(before.path),
                 link: read.link.or(before.link),
@@ -144,19 +171,35 @@ fn member(
 }
 
 /// Reads a member that is something by itself.
-fn file(blocks: &mut Blocks<impl BufRead>, header: Header, want: &Want, seen: &mut Seen) -> Result<(), Trouble> {
+fn file(
+    blocks: &mut Blocks<impl BufRead>,
+    header: Header,
+    want: &Want,
+    seen: &mut Seen,
+) -> Result<(), Trouble> {
     let next = std::mem::take(&mut seen.next);
     let name = next.path.unwrap_or(header.name);
     let link = next.link.unwrap_or(header.link);
-    let size =
-        if matches!(header.kind, Kind::Special | Kind::SymbolicLink) { 0 } else { next.size.unwrap_or(header.size) };
+    let size = if matches!(header.kind, Kind::Special | Kind::SymbolicLink) {
+        0
+    } else {
+        next.size.unwrap_or(header.size)
+    };
     if let Some(why) = header::leads_out(&name) {
-        return Trouble::damaged(format!("is not safe to unpack: the path of member {name:?} {why}"));
+        return Trouble::damaged(format!(
+            "is not safe to unpack: the path of member {name:?} {why}"
+        ));
     }
     if let (Kind::HardLink, Some(why)) = (header.kind, header::leads_out(&link)) {
-        return Trouble::damaged(format!("is not safe to unpack: member {name:?} links to {link:?}, which {why}"));
+        return Trouble::damaged(format!(
+            "is not safe to unpack: member {name:?} links to {link:?}, which {why}"
+        ));
     }
-    if let Some((through, target)) = seen.outside.iter().find(|(link, _)| is_beneath(&name, link)) {
+    if let Some((through, target)) = seen
+        .outside
+        .iter()
+        .find(|(link, _)| is_beneath(&name, link))
+    {
         return Trouble::damaged(format!(
             "is not safe to unpack: member {name:?} goes through the link {through:?} to {target:?}"
         ));
@@ -164,7 +207,9 @@ fn file(blocks: &mut Blocks<impl BufRead>, header: Header, want: &Want, seen: &m
     if header.kind == Kind::SymbolicLink && header::points_out(&name, &link) {
         seen.outside_bytes += name.len() + link.len();
         if seen.outside_bytes > MAX_LINKS {
-            return Trouble::cannot_tell("has more symbolic links to outside of itself than are remembered");
+            return Trouble::cannot_tell(
+                "has more symbolic links to outside of itself than are remembered",
+            );
         }
         seen.outside.push((name.clone(), link.clone()));
     }
@@ -202,18 +247,28 @@ fn same(name: &str, other: &str) -> bool {
 
 /// Whether a member is in this folder, or behind this link.
 fn is_beneath(name: &str, folder: &str) -> bool {
-    bare(name).strip_prefix(bare(folder)).is_some_and(|rest| rest.starts_with('/'))
+    bare(name)
+        .strip_prefix(bare(folder))
+        .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Reads a name or attributes.
-fn extension(blocks: &mut Blocks<impl BufRead>, header: &Header, at: u64) -> Result<Vec<u8>, Trouble> {
+fn extension(
+    blocks: &mut Blocks<impl BufRead>,
+    header: &Header,
+    at: u64,
+) -> Result<Vec<u8>, Trouble> {
     let mut bytes = Vec::new();
     let keep = |part: &[u8]| {
         if bytes.len() as u64 <= MAX_EXTENSION {
             bytes.extend_from_slice(part);
         }
     };
-    blocks.data(header.size, "the name or attributes of the next member", keep)?;
+    blocks.data(
+        header.size,
+        "the name or attributes of the next member",
+        keep,
+    )?;
     if bytes.len() as u64 > MAX_EXTENSION {
         return Trouble::damaged(format!(
             "is damaged: a name or attributes of {} bytes at byte {at} of the archive",
@@ -254,7 +309,11 @@ fn end(blocks: &mut Blocks<impl BufRead>, seen: &Seen) -> Result<(), Trouble> {
                 ));
             }
             Some(block) if block == [0; BLOCK] => {}
-            Some(_) => return Trouble::damaged(format!("has data behind its end marks, at byte {at} of the archive")),
+            Some(_) => {
+                return Trouble::damaged(format!(
+                    "has data behind its end marks, at byte {at} of the archive"
+                ));
+            }
         }
     }
 }

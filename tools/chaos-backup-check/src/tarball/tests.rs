@@ -1,5 +1,5 @@
-//! Archives that GNU tar made (see `tests/fixtures/make-fixtures.sh`) or the crate `tar` makes here,
-//! whole and damaged.
+//! Archives that GNU tar made (see `tests/fixtures/make-fixtures.sh`) or the crate `tar` makes
+//! here, whole and damaged.
 
 use std::io::{Read, Write as _};
 
@@ -14,8 +14,17 @@ use crate::trouble::Trouble;
 use crate::verify::verify;
 
 fn check_for(archive: &[u8], expect: &[&str]) -> Result<Verified, Trouble> {
-    let want = Want { expect: expect.iter().map(|name| (*name).to_owned()).collect(), ..Want::default() };
-    verify(archive, Some(BackupKind::Tar), Some(archive.len() as u64), &want, "x")
+    let want = Want {
+        expect: expect.iter().map(|name| (*name).to_owned()).collect(),
+        ..Want::default()
+    };
+    verify(
+        archive,
+        Some(BackupKind::Tar),
+        Some(archive.len() as u64),
+        &want,
+        "x",
+    )
 }
 
 fn check(archive: &[u8]) -> Result<(Contents, String), Trouble> {
@@ -44,7 +53,9 @@ fn plain() -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(data.len() as u64);
         header.set_mode(0o644);
-        builder.append_data(&mut header, format!("app/file-{number}"), &data[..]).expect("memory");
+        builder
+            .append_data(&mut header, format!("app/file-{number}"), &data[..])
+            .expect("memory");
     }
     builder.into_inner().expect("memory")
 }
@@ -80,10 +91,15 @@ fn what_gnu_tar_writes_passes() {
     for (number, (archive, expected)) in fixtures.into_iter().enumerate() {
         assert_eq!(members(archive), expected, "fixture {number}");
         let mut unpacked = Vec::new();
-        MultiGzDecoder::new(archive).read_to_end(&mut unpacked).expect("good gzip");
+        MultiGzDecoder::new(archive)
+            .read_to_end(&mut unpacked)
+            .expect("good gzip");
         assert_eq!(members(&unpacked), expected, "fixture {number}, unpacked");
         for length in (0..archive.len()).step_by(101) {
-            assert!(check(&archive[..length]).is_err(), "fixture {number} cut to {length}");
+            assert!(
+                check(&archive[..length]).is_err(),
+                "fixture {number} cut to {length}"
+            );
         }
     }
 }
@@ -104,10 +120,21 @@ fn an_archive_that_was_cut_before_it_was_compressed_is_found() {
     let plain = plain();
     for blocks in 1..plain.len() / 512 {
         let cut = &plain[..blocks * 512];
-        assert!(damage(cut).contains("is cut"), "{blocks} blocks: {}", damage(cut));
-        assert!(damage(&gzip(cut)).contains("is cut"), "{blocks} blocks, compressed");
+        assert!(
+            damage(cut).contains("is cut"),
+            "{blocks} blocks: {}",
+            damage(cut)
+        );
+        assert!(
+            damage(&gzip(cut)).contains("is cut"),
+            "{blocks} blocks, compressed"
+        );
     }
-    assert!(damage(&plain[..512]).contains("app/file-0"), "{}", damage(&plain[..512]));
+    assert!(
+        damage(&plain[..512]).contains("app/file-0"),
+        "{}",
+        damage(&plain[..512])
+    );
     for length in (0..plain.len()).step_by(7) {
         assert!(check(&plain[..length]).is_err(), "cut to {length}");
     }
@@ -127,24 +154,41 @@ fn damage_to_the_compressed_stream_is_found() {
     for at in (length - 8..length).chain([10]) {
         let mut wrong = archive.clone();
         wrong[at] ^= 1;
-        assert!(check(&wrong).is_err(), "byte {at} of the checksum or length is changed");
+        assert!(
+            check(&wrong).is_err(),
+            "byte {at} of the checksum or length is changed"
+        );
     }
     for cut in 1..=20 {
-        assert!(damage(&archive[..length - cut]).contains("is cut"), "{cut} bytes are missing");
+        assert!(
+            damage(&archive[..length - cut]).contains("is cut"),
+            "{cut} bytes are missing"
+        );
     }
     // The flags, time and system in the header of gzip have no part in what is unpacked.
     for (at, bit) in (10..length).map(|at| (at, at % 8)) {
         let mut flipped = archive.clone();
         flipped[at] ^= 1 << bit;
         let mut unpacked = Vec::new();
-        let same = MultiGzDecoder::new(&flipped[..]).read_to_end(&mut unpacked).is_ok() && unpacked == plain();
+        let same = MultiGzDecoder::new(&flipped[..])
+            .read_to_end(&mut unpacked)
+            .is_ok()
+            && unpacked == plain();
         assert_eq!(check(&flipped).is_ok(), same, "bit {bit} of byte {at}");
     }
     for tail in [&b"x"[..], b"garbage", &[0; 512], &[0x1f], &[0x1f, 0x8b]] {
-        assert!(check(&[&archive[..], tail].concat()).is_err(), "{} bytes follow", tail.len());
+        assert!(
+            check(&[&archive[..], tail].concat()).is_err(),
+            "{} bytes follow",
+            tail.len()
+        );
     }
     let twice = [&archive[..], &archive].concat();
-    assert!(damage(&twice).contains("behind its end marks"), "{}", damage(&twice));
+    assert!(
+        damage(&twice).contains("behind its end marks"),
+        "{}",
+        damage(&twice)
+    );
 }
 
 #[test]
@@ -158,10 +202,18 @@ fn damage_to_a_plain_archive_is_found_where_tar_can_show_it() {
     let twice = [&plain[..], &plain].concat();
     assert!(damage(&twice).contains("behind its end marks"));
     let one_mark = &plain[..plain.len() - 512];
-    assert!(damage(one_mark).contains("after one of two end marks"), "{}", damage(one_mark));
+    assert!(
+        damage(one_mark).contains("after one of two end marks"),
+        "{}",
+        damage(one_mark)
+    );
     let mut lone = plain.clone();
     lone[1536..2048].fill(0);
-    assert!(damage(&lone).contains("lone block of zeros"), "{}", damage(&lone));
+    assert!(
+        damage(&lone).contains("lone block of zeros"),
+        "{}",
+        damage(&lone)
+    );
 }
 
 #[test]
@@ -181,7 +233,11 @@ fn sizes_that_cannot_be_true_end_as_cut_in_little_memory() {
         assert!(damage(&archive).contains("is cut"), "{}", damage(&archive));
     }
     let long = one(b"a", b'L', b"00040000000\0", &vec![b'n'; (8 << 20) + 1024]);
-    assert!(damage(&long).contains("name or attributes of 8388608 bytes"), "{}", damage(&long));
+    assert!(
+        damage(&long).contains("name or attributes of 8388608 bytes"),
+        "{}",
+        damage(&long)
+    );
 }
 
 #[test]
@@ -204,22 +260,41 @@ fn archives_may_be_compressed_with_zstd_and_lz4() {
     let why = damage(&zstd[..zstd.len() - 1]);
     assert!(why.contains("is cut"), "{why}");
     let cut = zstd::encode_all(&plain[..plain.len() - 1024 - 4 * 512], 3).expect("memory");
-    assert!(damage(&cut).contains("without the end marks"), "{}", damage(&cut));
+    assert!(
+        damage(&cut).contains("without the end marks"),
+        "{}",
+        damage(&cut)
+    );
 }
 
 #[test]
 fn what_is_expected_is_there_and_not_empty() {
     let judged = |expect: &[&str]| {
         let verified = check_for(&plain(), expect).expect("whole");
-        let check = verified.found.checks.into_iter().find(|check| check.id == "backup.expected").expect("judged");
+        let check = verified
+            .found
+            .checks
+            .into_iter()
+            .find(|check| check.id == "backup.expected")
+            .expect("judged");
         (check.status, check.message)
     };
     assert_eq!(judged(&["app/file-1", "./app/file-6"]).0, Status::Pass);
-    assert_eq!(judged(&["app"]).0, Status::Pass, "a folder with something in it");
+    assert_eq!(
+        judged(&["app"]).0,
+        Status::Pass,
+        "a folder with something in it"
+    );
     let (status, why) = judged(&["app/file-1", "app/file-9"]);
-    assert!(status == Status::Fail && why.contains("lacks app/file-9"), "{why}");
+    assert!(
+        status == Status::Fail && why.contains("lacks app/file-9"),
+        "{why}"
+    );
     let (status, why) = judged(&["app/file-0"]);
-    assert!(status == Status::Fail && why.contains("no byte in app/file-0"), "{why}");
+    assert!(
+        status == Status::Fail && why.contains("no byte in app/file-0"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -229,14 +304,26 @@ fn links_that_lead_out_are_told_and_nothing_may_go_through_them() {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
-        builder.append_link(&mut header, path, target).expect("memory");
+        builder
+            .append_link(&mut header, path, target)
+            .expect("memory");
         let mut header = tar::Header::new_gnu();
         header.set_size(5);
-        builder.append_data(&mut header, then, &b"hello"[..]).expect("memory");
+        builder
+            .append_data(&mut header, then, &b"hello"[..])
+            .expect("memory");
         builder.into_inner().expect("memory")
     };
     let harmless = check_for(&link("app/link", "/etc/localtime", "app/file"), &[]).expect("whole");
-    assert_eq!(harmless.found.checks.iter().map(|check| check.status).collect::<Vec<_>>(), [Status::Warn]);
+    assert_eq!(
+        harmless
+            .found
+            .checks
+            .iter()
+            .map(|check| check.status)
+            .collect::<Vec<_>>(),
+        [Status::Warn]
+    );
     let inside = check_for(&link("app/link", "file", "app/file"), &[]).expect("whole");
     assert!(inside.found.checks.is_empty());
     let why = damage(&link("app/link", "../../etc", "app/link/passwd"));
@@ -245,11 +332,24 @@ fn links_that_lead_out_are_told_and_nothing_may_go_through_them() {
 
 #[test]
 fn a_size_that_no_file_has_and_zeros_without_end_are_refused() {
-    let huge = one(b"a", b'0', b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", &[0; 1024]);
+    let huge = one(
+        b"a",
+        b'0',
+        b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+        &[0; 1024],
+    );
     assert!(damage(&huge).contains("size"), "{}", damage(&huge));
     let large = one(b"a", b'0', b"\x80\0\0\0\x10\0\0\0\0\0\0\0", &[0; 1024]);
-    assert!(damage(&large).contains("1024 of the 1152921504606846976 bytes"), "{}", damage(&large));
+    assert!(
+        damage(&large).contains("1024 of the 1152921504606846976 bytes"),
+        "{}",
+        damage(&large)
+    );
     let bomb = [plain(), vec![0; 20 << 20]].concat();
-    assert!(damage(&bomb).contains("bytes of zeros"), "{}", damage(&bomb));
+    assert!(
+        damage(&bomb).contains("bytes of zeros"),
+        "{}",
+        damage(&bomb)
+    );
     assert!(damage(&vec![0; 10_240]).contains("without any member"));
 }

@@ -39,23 +39,48 @@ pub(crate) struct Inflate {
 
 impl Inflate {
     pub(crate) fn new() -> Inflate {
-        Inflate { codes: Codes::new(), batch: Batch::new(), window: Window::new() }
+        Inflate {
+            codes: Codes::new(),
+            batch: Batch::new(),
+            window: Window::new(),
+        }
     }
 }
 
 impl<R: BufRead> Deflated<R> {
     /// Takes the memory of another one.
     pub(crate) fn new(reader: R, format: Format, inflate: Inflate) -> Deflated<R> {
-        let Inflate { codes, mut batch, mut window } = inflate;
+        let Inflate {
+            codes,
+            mut batch,
+            mut window,
+        } = inflate;
         batch.clear();
         window.clear();
-        let streams = Streams { reader, format, codes, place: Place::Start, failed: None };
-        Deflated { streams, batch, bytes: Bytes { window, checksum: Checksum::of(format) } }
+        let streams = Streams {
+            reader,
+            format,
+            codes,
+            place: Place::Start,
+            failed: None,
+        };
+        Deflated {
+            streams,
+            batch,
+            bytes: Bytes {
+                window,
+                checksum: Checksum::of(format),
+            },
+        }
     }
 
     /// Gives its memory back.
     pub(crate) fn into_inflate(self) -> Inflate {
-        Inflate { codes: self.streams.codes, batch: self.batch, window: self.bytes.window }
+        Inflate {
+            codes: self.streams.codes,
+            batch: self.batch,
+            window: self.bytes.window,
+        }
     }
 
     /// Lets another thread read the bits ahead while `judge` takes the bytes.
@@ -63,15 +88,26 @@ impl<R: BufRead> Deflated<R> {
     where
         R: Send,
     {
-        let Deflated { streams, batch, bytes } = self;
+        let Deflated {
+            streams,
+            batch,
+            bytes,
+        } = self;
         thread::scope(|scope| {
             let (send, full) = sync_channel(BATCHES);
             let (empty, emptied) = channel();
             for _ in 0..BATCHES {
-                empty.send(Batch::new()).expect("the other end is in this function");
+                empty
+                    .send(Batch::new())
+                    .expect("the other end is in this function");
             }
             scope.spawn(move || streams.send(&emptied, &send));
-            judge(&mut Ahead { bytes, batch: std::mem::replace(batch, Batch::new()), full, empty })
+            judge(&mut Ahead {
+                bytes,
+                batch: std::mem::replace(batch, Batch::new()),
+                full,
+                empty,
+            })
         })
     }
 }
@@ -189,7 +225,11 @@ impl<R: BufRead> Streams<R> {
                         self.place = Place::Behind;
                     }
                 }
-                Place::Behind if self.format == Format::FirstGzip || self.reader.fill_buf()?.is_empty() => break,
+                Place::Behind
+                    if self.format == Format::FirstGzip || self.reader.fill_buf()?.is_empty() =>
+                {
+                    break;
+                }
                 Place::Behind if self.format == Format::Zlib => {
                     return Err(damaged("something stands behind its compressed stream"));
                 }
@@ -200,7 +240,10 @@ impl<R: BufRead> Streams<R> {
     }
 
     fn gzip_header(&mut self) -> io::Result<()> {
-        let mut header = Header { reader: &mut self.reader, checksum: crc32fast::Hasher::new() };
+        let mut header = Header {
+            reader: &mut self.reader,
+            checksum: crc32fast::Hasher::new(),
+        };
         let [magic, more, method, flags, ..] = header.bytes::<10>()?;
         // Bits that no one has given a meaning.
         if [magic, more] != [0x1f, 0x8b] || method != 8 || flags & 0xe0 != 0 {
@@ -225,9 +268,17 @@ impl<R: BufRead> Streams<R> {
     }
 
     fn zlib_header(&mut self) -> io::Result<()> {
-        let [method, flags] = Header { reader: &mut self.reader, checksum: crc32fast::Hasher::new() }.bytes()?;
+        let [method, flags] = Header {
+            reader: &mut self.reader,
+            checksum: crc32fast::Hasher::new(),
+        }
+        .bytes()?;
         let dictionary = flags & 0x20 != 0;
-        if method & 15 != 8 || method >> 4 > 7 || u16::from_be_bytes([method, flags]) % 31 != 0 || dictionary {
+        if method & 15 != 8
+            || method >> 4 > 7
+            || u16::from_be_bytes([method, flags]) % 31 != 0
+            || dictionary
+        {
             return Err(damaged("no stream begins here"));
         }
         Ok(())
@@ -236,8 +287,14 @@ impl<R: BufRead> Streams<R> {
     fn trailer(&mut self) -> io::Result<Trailer> {
         let checksum = self.codes.word(&mut self.reader)?;
         Ok(match self.format {
-            Format::Zlib => Trailer { checksum: checksum.swap_bytes(), length: None },
-            Format::Gzip | Format::FirstGzip => Trailer { checksum, length: Some(self.codes.word(&mut self.reader)?) },
+            Format::Zlib => Trailer {
+                checksum: checksum.swap_bytes(),
+                length: None,
+            },
+            Format::Gzip | Format::FirstGzip => Trailer {
+                checksum,
+                length: Some(self.codes.word(&mut self.reader)?),
+            },
         })
     }
 }
@@ -311,10 +368,12 @@ struct Header<'r, R> {
 impl<R: BufRead> Header<'_, R> {
     fn bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
-        self.reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => cut(),
-            _ => error,
-        })?;
+        self.reader
+            .read_exact(&mut bytes)
+            .map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => cut(),
+                _ => error,
+            })?;
         self.checksum.update(&bytes);
         Ok(bytes)
     }

@@ -1,10 +1,12 @@
-//! DEFLATE (RFC 1951), decoded as it comes, in bounded memory and in two steps that two threads can share: bits to
-//! literals and matches ([`Codes`], here), and these to bytes ([`window`]). Between them goes a [`Batch`].
+//! DEFLATE (RFC 1951), decoded as it comes, in bounded memory and in two steps that two threads can
+//! share: bits to literals and matches ([`Codes`], here), and these to bytes ([`window`]). Between
+//! them goes a [`Batch`].
 //!
-//! Most of the time that a compressed backup takes goes by here. What makes the first step quick: 64 bits are taken from
-//! the input at once; one look-up gives up to two literals, or a literal and a length ([`tables`]); what comes
-//! next is looked up before this is noted; and no branch depends on what it is, because a processor guesses every other
-//! one of those wrong. Near the end of the input at hand a second, careful loop takes one byte after another.
+//! Most of the time that a compressed backup takes goes by here. What makes the first step quick:
+//! 64 bits are taken from the input at once; one look-up gives up to two literals, or a literal and
+//! a length ([`tables`]); what comes next is looked up before this is noted; and no branch depends
+//! on what it is, because a processor guesses every other one of those wrong. Near the end of the
+//! input at hand a second, careful loop takes one byte after another.
 
 // Entries and bits are taken apart; what is cast is masked before.
 #![allow(clippy::cast_possible_truncation)]
@@ -22,8 +24,8 @@ use std::io::{self, BufRead, ErrorKind};
 use self::batch::{BESIDE, LITERALS as ROOM, MATCHES};
 pub(super) use self::batch::{Batch, Trailer};
 use self::tables::{
-    CODE_BITS, CODE_ENTRIES, DISTANCES, END, Entry, INDEX_BITS, INVALID, LENGTH, LITERALS, SPECIAL, Tables, code_bits,
-    taken,
+    CODE_BITS, CODE_ENTRIES, DISTANCES, END, Entry, INDEX_BITS, INVALID, LENGTH, LITERALS, SPECIAL,
+    Tables, code_bits, taken,
 };
 pub(super) use self::window::Window;
 
@@ -82,7 +84,11 @@ impl Codes {
     }
 
     /// Adds to a batch until it is full, or up to the end of the stream: then true.
-    pub(super) fn decode(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<bool> {
+    pub(super) fn decode(
+        &mut self,
+        input: &mut impl BufRead,
+        batch: &mut Batch,
+    ) -> io::Result<bool> {
         while self.wants_more(batch) {
             match self.state {
                 State::Block if self.last => self.state = State::End,
@@ -132,7 +138,9 @@ impl Codes {
 
     /// Reads the codes of a block.
     fn lengths(&mut self, input: &mut impl BufRead) -> io::Result<()> {
-        const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+        const ORDER: [usize; 19] = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
         let literals = self.bits.take(input, 5)? as usize + 257;
         let distances = self.bits.take(input, 5)? as usize + 1;
         let codes = self.bits.take(input, 4)? as usize + 4;
@@ -181,7 +189,12 @@ impl Codes {
     }
 
     /// Copies what is not compressed.
-    fn stored(&mut self, input: &mut impl BufRead, batch: &mut Batch, mut left: usize) -> io::Result<()> {
+    fn stored(
+        &mut self,
+        input: &mut impl BufRead,
+        batch: &mut Batch,
+        mut left: usize,
+    ) -> io::Result<()> {
         // Whole bytes that were taken ahead.
         while left > 0 && self.bits.count > 0 && !batch.is_full() {
             batch.put(self.bits.take(input, 8)? as u8);
@@ -196,7 +209,11 @@ impl Codes {
             input.consume(some);
             left -= some;
         }
-        self.state = if left == 0 { State::Block } else { State::Stored(left) };
+        self.state = if left == 0 {
+            State::Block
+        } else {
+            State::Stored(left)
+        };
         Ok(())
     }
 
@@ -218,9 +235,15 @@ impl Codes {
     /// Decodes while there is enough of input and room in the batch; gives how many bytes it used.
     fn quick(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
         #[cfg(target_arch = "x86_64")]
-        if !self.plain && std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
+        if !self.plain
+            && std::arch::is_x86_feature_detected!("bmi1")
+            && std::arch::is_x86_feature_detected!("bmi2")
+        {
             // Quicker: shifts by a variable number of bits are most of what is done here.
-            #[expect(unsafe_code, reason = "what is compiled for some processors may only run on them")]
+            #[expect(
+                unsafe_code,
+                reason = "what is compiled for some processors may only run on them"
+            )]
             // SAFETY: this processor has the instructions that the function is compiled for.
             return unsafe { self.quick_bmi(input, batch) };
         }
@@ -230,7 +253,9 @@ impl Codes {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "bmi1,bmi2")]
     fn quick_bmi(&mut self, input: &[u8], batch: &mut Batch) -> io::Result<usize> {
-        self.quick_as_compiled(input, batch, |bits, entry| std::arch::x86_64::_bzhi_u64(bits, entry))
+        self.quick_as_compiled(input, batch, |bits, entry| {
+            std::arch::x86_64::_bzhi_u64(bits, entry)
+        })
     }
 
     /// `low` gives as many of the lowest bits as an entry takes.
@@ -243,9 +268,16 @@ impl Codes {
     ) -> io::Result<usize> {
         const MASK: usize = (1 << INDEX_BITS) - 1;
         let tables = &*self.tables;
-        let Bits { value: mut bits, mut count } = self.bits;
+        let Bits {
+            value: mut bits,
+            mut count,
+        } = self.bits;
         let mut rest = input;
-        let (literals, before, numbers) = (&mut *batch.literals, &mut *batch.before, &mut *batch.numbers);
+        let (literals, before, numbers) = (
+            &mut *batch.literals,
+            &mut *batch.before,
+            &mut *batch.numbers,
+        );
         let (mut written, mut matches) = (batch.written, batch.count);
         let mut open = self.open as usize & LENGTH as usize;
         // Makes 56 bits of them or more. Those above are right as well, and come again.
@@ -257,8 +289,8 @@ impl Codes {
                 count |= 56;
             };
         }
-        // Of a number of bits to shift by only the lowest six count, and of `count` as well: the rest of an entry does
-        // not matter.
+        // Of a number of bits to shift by only the lowest six count, and of `count` as well: the
+        // rest of an entry does not matter.
         macro_rules! drop_bits {
             ($entry:expr) => {
                 bits = bits.wrapping_shr($entry);
@@ -267,8 +299,8 @@ impl Codes {
         }
         refill!();
         let mut entry = tables[bits as usize & MASK | open];
-        // Decodes a symbol: literals, a length, or a distance. All is written at its place in any case, and the place is
-        // left only if it was meant.
+        // Decodes a symbol: literals, a length, or a distance. All is written at its place in any
+        // case, and the place is left only if it was meant.
         macro_rules! symbol {
             ($out:lifetime) => {
                 if entry & SPECIAL != 0 {
@@ -300,8 +332,9 @@ impl Codes {
         }
         let result = 'out: {
             while rest.len() >= AHEAD && written < ROOM && matches < MATCHES {
-                // A distance takes 28 bits at most, the length before or behind it 20, and what comes next is looked up
-                // with 10: of the 64 that are right no more are needed, and of the 56 that are counted no more taken.
+                // A distance takes 28 bits at most, the length before or behind it 20, and what
+                // comes next is looked up with 10: of the 64 that are right no more are needed, and
+                // of the 56 that are counted no more taken.
                 symbol!('out);
                 symbol!('out);
                 refill!();
@@ -313,14 +346,19 @@ impl Codes {
         let taken = input.len() - rest.len();
         let back = taken.min(count as usize / 8);
         count -= back as u32 * 8;
-        self.bits = Bits { value: bits & ((1 << count) - 1), count };
+        self.bits = Bits {
+            value: bits & ((1 << count) - 1),
+            count,
+        };
         (batch.written, batch.count, self.open) = (written, matches, open as Entry);
         result.map(|()| taken - back)
     }
 
     /// Decodes literals, a length, or a distance, with no more input than they have.
     fn careful(&mut self, input: &mut impl BufRead, batch: &mut Batch) -> io::Result<()> {
-        let entry = self.bits.look_up(input, &self.tables[..], self.open as usize, INDEX_BITS)?;
+        let entry = self
+            .bits
+            .look_up(input, &self.tables[..], self.open as usize, INDEX_BITS)?;
         if entry & SPECIAL != 0 {
             if entry & END == 0 {
                 return Err(damaged("no such code"));
@@ -329,8 +367,12 @@ impl Codes {
             return Ok(());
         }
         let [first, second] = ((entry >> 16) as u16).to_be_bytes();
-        [first, second].iter().take((entry >> 8 & 3) as usize).for_each(|literal| batch.put(*literal));
-        let number = (entry >> 16) as u16 + self.bits.take(input, taken(entry) - code_bits(entry))? as u16;
+        [first, second]
+            .iter()
+            .take((entry >> 8 & 3) as usize)
+            .for_each(|literal| batch.put(*literal));
+        let number =
+            (entry >> 16) as u16 + self.bits.take(input, taken(entry) - code_bits(entry))? as u16;
         if self.open != 0 {
             batch.distance(number);
         }
@@ -351,12 +393,23 @@ struct Bits {
 
 impl Bits {
     /// Finds what the next bits mean, and takes them; its extra bits are not.
-    fn look_up(&mut self, input: &mut impl BufRead, tables: &[Entry], at: usize, bits: u32) -> io::Result<Entry> {
+    fn look_up(
+        &mut self,
+        input: &mut impl BufRead,
+        tables: &[Entry],
+        at: usize,
+        bits: u32,
+    ) -> io::Result<Entry> {
         let (mut start, mut size) = (at, bits);
         loop {
             let entry = tables[start + (self.value & ((1 << size) - 1)) as usize];
-            let code = if entry & SPECIAL != 0 { taken(entry) } else { code_bits(entry) };
-            // With the bits that are missing taken for zeros, a code that fits into those that are there is right.
+            let code = if entry & SPECIAL != 0 {
+                taken(entry)
+            } else {
+                code_bits(entry)
+            };
+            // With the bits that are missing taken for zeros, a code that fits into those that are
+            // there is right.
             if code > self.count {
                 self.byte(input)?;
                 continue;
@@ -388,7 +441,9 @@ impl Bits {
     }
 
     fn byte(&mut self, input: &mut impl BufRead) -> io::Result<()> {
-        let Some(byte) = input.fill_buf()?.first() else { return Err(cut()) };
+        let Some(byte) = input.fill_buf()?.first() else {
+            return Err(cut());
+        };
         self.value |= u64::from(*byte) << self.count;
         self.count += 8;
         input.consume(1);

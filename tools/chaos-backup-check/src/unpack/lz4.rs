@@ -1,7 +1,8 @@
 //! LZ4 frames ("LZ4 Frame Format Description" in the documentation of lz4).
 //!
-//! The decoder that does the work takes the end of its input for the end of a frame. So this follows the
-//! frames as their bytes pass by, and knows whether the last one has its end mark and checksum.
+//! The decoder that does the work takes the end of its input for the end of a frame. So this
+//! follows the frames as their bytes pass by, and knows whether the last one has its end mark and
+//! checksum.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -17,8 +18,15 @@ pub(super) struct Lz4<R: BufRead> {
 impl<R: BufRead> Lz4<R> {
     /// Of all frames, or of the first.
     pub(super) fn new(reader: R, first: bool) -> Lz4<R> {
-        let followed = Followed { reader, place: Place::Magic(0), checksums: (false, false) };
-        Lz4 { decoder: FrameDecoder::new(followed), first }
+        let followed = Followed {
+            reader,
+            place: Place::Magic(0),
+            checksums: (false, false),
+        };
+        Lz4 {
+            decoder: FrameDecoder::new(followed),
+            first,
+        }
     }
 }
 
@@ -35,7 +43,12 @@ impl<R: BufRead> Read for Lz4<R> {
                 // The decoder stops behind each frame.
                 Place::Magic(0) if more && !self.first => {}
                 Place::Magic(0) => return Ok(0),
-                _ => return Err(io::Error::new(ErrorKind::UnexpectedEof, "an LZ4 frame has no end mark")),
+                _ => {
+                    return Err(io::Error::new(
+                        ErrorKind::UnexpectedEof,
+                        "an LZ4 frame has no end mark",
+                    ));
+                }
             }
         }
     }
@@ -85,7 +98,11 @@ impl<R: BufRead> Read for Followed<R> {
 }
 
 fn next_block(left: u64) -> Place {
-    if left == 0 { Place::Size(0, 0) } else { Place::Block(left) }
+    if left == 0 {
+        Place::Size(0, 0)
+    } else {
+        Place::Block(left)
+    }
 }
 
 impl<R> Followed<R> {

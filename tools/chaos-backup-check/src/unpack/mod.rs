@@ -1,6 +1,8 @@
-//! Decompression to the last byte: gzip in any number of members, zstd and lz4 in any number of frames.
+//! Decompression to the last byte: gzip in any number of members, zstd and lz4 in any number of
+//! frames.
 //!
-//! A stream that ends early, goes on behind its end, or fails a checksum that it has is an error here.
+//! A stream that ends early, goes on behind its end, or fails a checksum that it has is an error
+//! here.
 
 mod deflated;
 mod inflate;
@@ -14,8 +16,8 @@ use self::lz4::Lz4;
 use crate::pipe::{self, BUFFER};
 use crate::trouble::Trouble;
 
-/// The largest window of zstd that is decoded, as a power of two: what the zstd program allows by itself. It
-/// is what memory such a stream needs; by default it is 2 to 8 MB.
+/// The largest window of zstd that is decoded, as a power of two: what the zstd program allows by
+/// itself. It is what memory such a stream needs; by default it is 2 to 8 MB.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// How a stream is compressed.
@@ -51,7 +53,10 @@ impl Codec {
             (&[0x02, 0x21, 0x4c, 0x18], "the old format of lz4"),
             (&[0x1f, 0x9d], "compress"),
         ];
-        if let Some((_, name)) = foreign.into_iter().find(|(magic, _)| start.starts_with(magic)) {
+        if let Some((_, name)) = foreign
+            .into_iter()
+            .find(|(magic, _)| start.starts_with(magic))
+        {
             return Err(name);
         }
         Ok(match start {
@@ -83,9 +88,13 @@ impl<R: BufRead> Unpacked<'_, R> {
     /// Decompresses what `reader` gives, as its first bytes say.
     pub(crate) fn sniff(mut reader: R) -> Result<Self, Trouble> {
         // The first bytes come at once: readers here fill their buffers.
-        let start = reader.fill_buf().map_err(|error| Trouble::reading(0, &error))?;
+        let start = reader
+            .fill_buf()
+            .map_err(|error| Trouble::reading(0, &error))?;
         let codec = Codec::of(start).map_err(|codec| {
-            Trouble::CannotTell(format!("is compressed with {codec}, which this version does not decompress"))
+            Trouble::CannotTell(format!(
+                "is compressed with {codec}, which this version does not decompress"
+            ))
         })?;
         let checksum = match codec {
             Codec::None => false,
@@ -93,7 +102,10 @@ impl<R: BufRead> Unpacked<'_, R> {
             // The bit of the first frame's descriptor.
             Codec::Zstd | Codec::Lz4 => start.get(4).is_some_and(|descriptor| descriptor & 4 != 0),
         };
-        Ok(Unpacked { checksum, ..Unpacked::new(reader, codec)? })
+        Ok(Unpacked {
+            checksum,
+            ..Unpacked::new(reader, codec)?
+        })
     }
 
     /// Decompresses what `reader` gives.
@@ -107,11 +119,16 @@ impl<R: BufRead> Unpacked<'_, R> {
     }
 
     fn streams(reader: R, codec: Codec, first: bool) -> Result<Self, Trouble> {
-        let memory = |error: io::Error| Trouble::CannotTell(format!("cannot be decompressed: {error}"));
+        let memory =
+            |error: io::Error| Trouble::CannotTell(format!("cannot be decompressed: {error}"));
         let decoder = match codec {
             Codec::None => Decoder::None(reader),
             Codec::Gzip => {
-                let format = if first { Format::FirstGzip } else { Format::Gzip };
+                let format = if first {
+                    Format::FirstGzip
+                } else {
+                    Format::Gzip
+                };
                 Decoder::Deflated(Box::new(Deflated::new(reader, format, Inflate::new())))
             }
             Codec::Zstd => {
@@ -124,13 +141,21 @@ impl<R: BufRead> Unpacked<'_, R> {
             }
             Codec::Lz4 => Decoder::Lz4(BufReader::with_capacity(BUFFER, Lz4::new(reader, first))),
         };
-        Ok(Unpacked { decoder, codec, checksum: false })
+        Ok(Unpacked {
+            decoder,
+            codec,
+            checksum: false,
+        })
     }
 
     /// Decompresses a zlib stream, in the memory of another one.
     pub(crate) fn zlib(reader: R, inflate: Inflate) -> Self {
         let decoder = Decoder::Deflated(Box::new(Deflated::new(reader, Format::Zlib, inflate)));
-        Unpacked { decoder, codec: Codec::Gzip, checksum: true }
+        Unpacked {
+            decoder,
+            codec: Codec::Gzip,
+            checksum: true,
+        }
     }
 
     /// Gives the memory back that inflating took.
@@ -141,8 +166,8 @@ impl<R: BufRead> Unpacked<'_, R> {
         }
     }
 
-    /// Lets another thread decompress ahead, or half of that, while `judge` takes what comes out: where both are work,
-    /// they share it.
+    /// Lets another thread decompress ahead, or half of that, while `judge` takes what comes out:
+    /// where both are work, they share it.
     pub(crate) fn ahead<T>(&mut self, judge: impl FnOnce(&mut (dyn BufRead + Send)) -> T) -> T
     where
         R: Send,
@@ -187,21 +212,23 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
     }
 }
 
-/// What a reader's error means, where `position` bytes have been read: a stream that is damaged, or a file
-/// that cannot be read.
+/// What a reader's error means, where `position` bytes have been read: a stream that is damaged, or
+/// a file that cannot be read.
 pub(crate) fn trouble(error: &io::Error, position: u64) -> Trouble {
     match error.kind() {
-        ErrorKind::UnexpectedEof => {
-            Trouble::Damaged(format!("is cut: the compressed stream ends too early, after {position} unpacked bytes"))
-        }
+        ErrorKind::UnexpectedEof => Trouble::Damaged(format!(
+            "is cut: the compressed stream ends too early, after {position} unpacked bytes"
+        )),
         // zstd's words for a window beyond the limit.
         _ if error.to_string().contains("too much memory") => Trouble::CannotTell(format!(
             "is compressed with a window of more than {} MB (zstd --long)",
             1 << (ZSTD_WINDOW_LOG - 20)
         )),
-        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => Trouble::Damaged(format!(
-            "does not decompress after {position} unpacked bytes: bytes are damaged, a checksum is wrong, or something else follows"
-        )),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => {
+            Trouble::Damaged(format!(
+                "does not decompress after {position} unpacked bytes: bytes are damaged, a checksum is wrong, or something else follows"
+            ))
+        }
         _ => Trouble::reading(position, error),
     }
 }
@@ -213,13 +240,17 @@ mod tests {
     use super::*;
 
     fn text() -> Vec<u8> {
-        (0..40_000_u32).flat_map(|n| format!("{n}\t{}\n", n.wrapping_mul(2_654_435_761)).into_bytes()).collect()
+        (0..40_000_u32)
+            .flat_map(|n| format!("{n}\t{}\n", n.wrapping_mul(2_654_435_761)).into_bytes())
+            .collect()
     }
 
     fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
         let mut unpacked = Unpacked::sniff(packed).map_err(|trouble| trouble.to_string())?;
         let mut bytes = Vec::new();
-        unpacked.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        unpacked
+            .read_to_end(&mut bytes)
+            .map_err(|error| error.to_string())?;
         Ok(bytes)
     }
 
@@ -254,7 +285,10 @@ mod tests {
             for behind in [&b""[..], &packed] {
                 let twice = [&packed, behind].concat();
                 let (mut rest, mut bytes) = (&twice[..], Vec::new());
-                Unpacked::first(&mut rest, codec).expect(name).read_to_end(&mut bytes).expect(name);
+                Unpacked::first(&mut rest, codec)
+                    .expect(name)
+                    .read_to_end(&mut bytes)
+                    .expect(name);
                 assert_eq!((bytes.len(), rest), (text.len(), behind), "{name}");
             }
         }
@@ -263,11 +297,21 @@ mod tests {
     #[test]
     fn every_cut_and_everything_behind_the_end_is_found() {
         for (name, packed) in packed(&text()) {
-            for length in (4..packed.len()).filter(|at| at % 9973 == 0 || *at < 24 || packed.len() - at < 24) {
-                assert!(unpack(&packed[..length]).is_err(), "{name} cut to {length} of {}", packed.len());
+            for length in
+                (4..packed.len()).filter(|at| at % 9973 == 0 || *at < 24 || packed.len() - at < 24)
+            {
+                assert!(
+                    unpack(&packed[..length]).is_err(),
+                    "{name} cut to {length} of {}",
+                    packed.len()
+                );
             }
             for tail in [&b"x"[..], b"garbage", &[0; 600]] {
-                assert!(unpack(&[&packed[..], tail].concat()).is_err(), "{name} and {} bytes", tail.len());
+                assert!(
+                    unpack(&[&packed[..], tail].concat()).is_err(),
+                    "{name} and {} bytes",
+                    tail.len()
+                );
             }
         }
     }

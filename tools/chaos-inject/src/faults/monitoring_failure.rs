@@ -1,6 +1,6 @@
-//! Monitoring failure: Prometheus, Grafana and Alertmanager go to no pods at all and back. While they are
-//! blind the application is measured directly; afterwards the collection of data has to go on, and the
-//! rules have to be those of before.
+//! Monitoring failure: Prometheus, Grafana and Alertmanager go to no pods at all and back. While
+//! they are blind the application is measured directly; afterwards the collection of data has to go
+//! on, and the rules have to be those of before.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,8 @@ pub struct MonitoringFailure {
 enum Gap {
     /// From the last sample before to the first one after, in seconds.
     Seconds(f64),
-    /// The samples from before are gone with the pod: at most from the injection to the first one after.
+    /// The samples from before are gone with the pod: at most from the injection to the first one
+    /// after.
     AtMost(f64),
 }
 
@@ -65,9 +66,13 @@ impl MonitoringFailure {
     /// # Errors
     /// None is configured.
     pub fn new(config: &config::Config) -> Result<MonitoringFailure, Failure> {
-        let monitoring = config.monitoring.clone().filter(|monitoring| !systems(monitoring).is_empty());
+        let monitoring = config
+            .monitoring
+            .clone()
+            .filter(|monitoring| !systems(monitoring).is_empty());
         let monitoring = monitoring.ok_or_else(|| {
-            Failure::usage("no monitoring system is configured").hint("[monitoring.prometheus] in chaos.toml names one")
+            Failure::usage("no monitoring system is configured")
+                .hint("[monitoring.prometheus] in chaos.toml names one")
         })?;
         Ok(MonitoringFailure {
             settings: config.experiment.monitoring_failure.clone(),
@@ -84,7 +89,10 @@ impl MonitoringFailure {
     }
 
     fn prometheus(&self) -> Option<Endpoint> {
-        Some(endpoint(&self.monitoring, self.monitoring.prometheus.as_ref()?))
+        Some(endpoint(
+            &self.monitoring,
+            self.monitoring.prometheus.as_ref()?,
+        ))
     }
 
     async fn query(&self, context: &Context, path: &str) -> Result<Value, String> {
@@ -94,9 +102,15 @@ impl MonitoringFailure {
 
     async fn rules(&self, context: &Context) -> Result<BTreeSet<String>, String> {
         let said = self.query(context, "/api/v1/rules").await?;
-        let groups = said["data"]["groups"].as_array().ok_or("Prometheus gave no groups of rules")?;
-        let rules = groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten());
-        Ok(rules.filter_map(|rule| rule["name"].as_str().map(str::to_owned)).collect())
+        let groups = said["data"]["groups"]
+            .as_array()
+            .ok_or("Prometheus gave no groups of rules")?;
+        let rules = groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().into_iter().flatten());
+        Ok(rules
+            .filter_map(|rule| rule["name"].as_str().map(str::to_owned))
+            .collect())
     }
 
     /// Waits for samples from after the undo, and measures the gap that was left.
@@ -123,22 +137,44 @@ impl MonitoringFailure {
 
     /// ERROR lines that the configured workloads logged since the injection.
     async fn errors(&self, context: &Context) -> Result<Vec<(String, usize)>, String> {
-        let Some((_, since)) = self.made else { return Ok(Vec::new()) };
+        let Some((_, since)) = self.made else {
+            return Ok(Vec::new());
+        };
         let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
         let mut found = Vec::new();
-        for workload in context.config.workloads.iter().filter(|workload| !workload.logs.is_empty()) {
+        for workload in context
+            .config
+            .workloads
+            .iter()
+            .filter(|workload| !workload.logs.is_empty())
+        {
             let named = format!("{}/{}", workload.kind, workload.name);
-            let target =
-                Workload::read(context, &context.namespace, &named).await.map_err(|error| error.to_string())?;
+            let target = Workload::read(context, &context.namespace, &named)
+                .await
+                .map_err(|error| error.to_string())?;
             let params = ListParams::default().labels(&target.selector);
-            let pods = context.cluster.list(&api, &params, "list pods").await.map_err(|error| error.to_string())?;
+            let pods = context
+                .cluster
+                .list(&api, &params, "list pods")
+                .await
+                .map_err(|error| error.to_string())?;
             let mut errors = 0;
             for pod in pods.iter().filter_map(|pod| pod.metadata.name.as_ref()) {
-                let params =
-                    LogParams { since_time: Some(since.0), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
+                let params = LogParams {
+                    since_time: Some(since.0),
+                    limit_bytes: Some(LOG_BYTES),
+                    ..LogParams::default()
+                };
                 let what = format!("read the log of pod {pod}");
-                let text = context.cluster.read(what, || api.logs(pod, &params)).await.map_err(|e| e.to_string())?;
-                errors += text.lines().filter(|line| workload.logs.is_match(line.as_bytes())).count();
+                let text = context
+                    .cluster
+                    .read(what, || api.logs(pod, &params))
+                    .await
+                    .map_err(|e| e.to_string())?;
+                errors += text
+                    .lines()
+                    .filter(|line| workload.logs.is_match(line.as_bytes()))
+                    .count();
             }
             found.push((workload.name.clone(), errors));
         }
@@ -152,31 +188,50 @@ fn made_at(made: Option<(Instant, Time)>) -> f64 {
 
 /// Seconds since 1970.
 fn seconds(time: Time) -> f64 {
-    time.0.duration_since(jiff::Timestamp::UNIX_EPOCH).as_secs_f64()
+    time.0
+        .duration_since(jiff::Timestamp::UNIX_EPOCH)
+        .as_secs_f64()
 }
 
 fn systems(monitoring: &Monitoring) -> Vec<&MonitoringSystem> {
-    [&monitoring.prometheus, &monitoring.grafana, &monitoring.alertmanager].into_iter().flatten().collect()
+    [
+        &monitoring.prometheus,
+        &monitoring.grafana,
+        &monitoring.alertmanager,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 async fn ask(context: &Context, endpoint: &Endpoint, path: &str) -> Result<Value, String> {
     match context.asker.get(endpoint, path, LIMIT).await {
         Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
             .map_err(|error| format!("{} gave no JSON: {error}", endpoint.url(path))),
-        Ok(answer) => Err(format!("{} answered with status {}", endpoint.url(path), answer.status)),
+        Ok(answer) => Err(format!(
+            "{} answered with status {}",
+            endpoint.url(path),
+            answer.status
+        )),
         Err(silence) => Err(format!("{}: {}", endpoint.url(path), silence.message())),
     }
 }
 
-/// The gap around the fault in the raw samples of a range vector, whose series are taken together: the
-/// moments are seconds since 1970. Nothing while no sample is newer than the undo.
+/// The gap around the fault in the raw samples of a range vector, whose series are taken together:
+/// the moments are seconds since 1970. Nothing while no sample is newer than the undo.
 fn gap(said: &Value, made: f64, undone: f64) -> Option<Gap> {
     let series = said["data"]["result"].as_array()?;
-    let values = series.iter().flat_map(|one| one["values"].as_array().into_iter().flatten());
+    let values = series
+        .iter()
+        .flat_map(|one| one["values"].as_array().into_iter().flatten());
     let mut times: Vec<f64> = values.filter_map(|value| value[0].as_f64()).collect();
     times.sort_by(f64::total_cmp);
     let first_after = times.iter().copied().find(|time| *time > undone)?;
-    let last_before = times.iter().copied().rev().find(|time| *time < undone && *time < first_after);
+    let last_before = times
+        .iter()
+        .copied()
+        .rev()
+        .find(|time| *time < undone && *time < first_after);
     Some(match last_before {
         Some(before) if before >= made - 60.0 => Gap::Seconds(first_after - before),
         _ => Gap::AtMost(first_after - made),
@@ -216,11 +271,29 @@ impl Fault for MonitoringFailure {
         }
         checks.extend(workload::whole(context, &radius.iter().collect::<Vec<_>>()).await);
         let application = &context.namespace;
-        if context.config.workloads.iter().any(|workload| !workload.logs.is_empty()) {
-            permissions.extend([need(application, "list", "", "pods"), need(application, "get", "", "pods/log")]);
-            permissions.extend(context.config.workloads.iter().filter(|workload| !workload.logs.is_empty()).flat_map(
-                |workload| workload::permissions(application, &format!("{}/{}", workload.kind, workload.name)),
-            ));
+        if context
+            .config
+            .workloads
+            .iter()
+            .any(|workload| !workload.logs.is_empty())
+        {
+            permissions.extend([
+                need(application, "list", "", "pods"),
+                need(application, "get", "", "pods/log"),
+            ]);
+            permissions.extend(
+                context
+                    .config
+                    .workloads
+                    .iter()
+                    .filter(|workload| !workload.logs.is_empty())
+                    .flat_map(|workload| {
+                        workload::permissions(
+                            application,
+                            &format!("{}/{}", workload.kind, workload.name),
+                        )
+                    }),
+            );
         }
         let draft = Draft {
             experiment: NAME,
@@ -247,7 +320,9 @@ impl Fault for MonitoringFailure {
         let mut workloads = Vec::new();
         for system in systems(&self.monitoring) {
             let text = format!("deployment/{}", system.deployment);
-            let one = Workload::read(context, &self.monitoring.namespace, &text).await.map_err(|e| e.to_string())?;
+            let one = Workload::read(context, &self.monitoring.namespace, &text)
+                .await
+                .map_err(|e| e.to_string())?;
             workloads.push(one);
         }
         self.whole = Wholeness::of(context, plan, &workloads).await?;
@@ -259,20 +334,34 @@ impl Fault for MonitoringFailure {
         self.made.get_or_insert((made.sent, Time::now()));
     }
 
-    async fn effect(&mut self, context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
+    async fn effect(
+        &mut self,
+        context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
         let (began, _) = self.made.ok_or("nothing was made")?;
         let limit = self.settings.stop_limit.0;
         let mut named = Vec::new();
         for (workload, watch) in &mut self.whole.pods {
-            watch.until(began + limit, Pods::is_empty).await.map_err(|pods| {
-                format!("after {} s the pods of {workload} are not gone: {}", limit.as_secs(), in_words(&pods))
-            })?;
+            watch
+                .until(began + limit, Pods::is_empty)
+                .await
+                .map_err(|pods| {
+                    format!(
+                        "after {} s the pods of {workload} are not gone: {}",
+                        limit.as_secs(),
+                        in_words(&pods)
+                    )
+                })?;
             named.push(workload.name.clone());
         }
         let silent = self.query(context, "/-/ready").await.is_err();
         self.silent = Some(silent);
         if !silent {
-            return Err("Prometheus answers although its pods are gone: is it another one that is asked?".to_owned());
+            return Err(
+                "Prometheus answers although its pods are gone: is it another one that is asked?"
+                    .to_owned(),
+            );
         }
         Ok(Some(format!(
             "{} have no pods after {} ms, and Prometheus does not answer",
@@ -284,14 +373,21 @@ impl Fault for MonitoringFailure {
     async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
         let deadline = Instant::now() + self.settings.recovery_limit.0;
         self.undone.get_or_insert_with(Time::now);
-        let end = self.whole.wait(context, self.settings.recovery_limit.0).await;
+        let end = self
+            .whole
+            .wait(context, self.settings.recovery_limit.0)
+            .await;
         if end != End::Restored || self.collecting.is_some() {
             return end;
         }
         if self.prometheus().is_some() {
             let gap = self.collected(context, deadline).await;
             if let Err(why) = &gap {
-                context.issue(EventKind::Observed, None, format!("data collection has not resumed: {why}"));
+                context.issue(
+                    EventKind::Observed,
+                    None,
+                    format!("data collection has not resumed: {why}"),
+                );
             }
             self.collecting = Some(gap);
             self.rules_after = Some(self.rules(context).await);
@@ -330,12 +426,18 @@ impl Fault for MonitoringFailure {
                 };
                 Check::judge(missing.is_empty(), &id("rules"), "prometheus", message)
             }
-            (Some(Err(why)), _) | (_, Some(Err(why))) => Check::unknown(&id("rules"), "prometheus", why.clone()),
+            (Some(Err(why)), _) | (_, Some(Err(why))) => {
+                Check::unknown(&id("rules"), "prometheus", why.clone())
+            }
             _ => Check::unknown(&id("rules"), "prometheus", "the rules were not compared"),
         });
         match &self.logs {
             Some(Ok(found)) if found.is_empty() => {
-                checks.push(Check::skipped(&id("logs"), "", "no workload is configured with logs = true"));
+                checks.push(Check::skipped(
+                    &id("logs"),
+                    "",
+                    "no workload is configured with logs = true",
+                ));
             }
             Some(Ok(found)) => checks.extend(found.iter().map(|(name, errors)| {
                 let most = context.config.limits.log_errors;
@@ -343,11 +445,17 @@ impl Fault for MonitoringFailure {
                     *errors as u64 <= most,
                     &id("logs"),
                     name.clone(),
-                    format!("logged {errors} lines of errors while monitoring was blind; {most} may be"),
+                    format!(
+                        "logged {errors} lines of errors while monitoring was blind; {most} may be"
+                    ),
                 )
             })),
             Some(Err(why)) => checks.push(Check::unknown(&id("logs"), "", why.clone())),
-            None => checks.push(Check::unknown(&id("logs"), "", "the application's logs were not read")),
+            None => checks.push(Check::unknown(
+                &id("logs"),
+                "",
+                "the application's logs were not read",
+            )),
         }
         checks
     }
@@ -365,8 +473,18 @@ mod tests {
 
     #[test]
     fn the_scrape_gap_is_between_the_samples_around_the_fault() {
-        assert_eq!(gap(&samples(&[98.0, 99.0, 100.5, 131.0, 132.0]), 100.0, 130.0), Some(Gap::Seconds(30.5)));
-        assert_eq!(gap(&samples(&[98.0, 99.0]), 100.0, 130.0), None, "nothing new yet");
-        assert_eq!(gap(&samples(&[131.0]), 100.0, 130.0), Some(Gap::AtMost(31.0)));
+        assert_eq!(
+            gap(&samples(&[98.0, 99.0, 100.5, 131.0, 132.0]), 100.0, 130.0),
+            Some(Gap::Seconds(30.5))
+        );
+        assert_eq!(
+            gap(&samples(&[98.0, 99.0]), 100.0, 130.0),
+            None,
+            "nothing new yet"
+        );
+        assert_eq!(
+            gap(&samples(&[131.0]), 100.0, 130.0),
+            Some(Gap::AtMost(31.0))
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Network partition: a NetworkPolicy that allows nothing cuts a workload's pods off. That it is in the
-//! cluster proves nothing; traffic from a peer pod does, beside a control route that stays open.
+//! Network partition: a NetworkPolicy that allows nothing cuts a workload's pods off. That it is in
+//! the cluster proves nothing; traffic from a peer pod does, beside a control route that stays
+//! open.
 
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
@@ -40,11 +41,18 @@ impl NetworkPartition {
     ///
     /// # Errors
     /// Neither names workload and peer.
-    pub fn new(selection: &Selection, settings: &config::NetworkPartition) -> Result<NetworkPartition, Failure> {
-        let workload = selection.one_workload()?.or_else(|| settings.workload.clone()).ok_or_else(|| {
-            Failure::usage("nothing names the workload to cut off")
-                .hint("give --workload, or set experiment.network_partition.workload in chaos.toml")
-        })?;
+    pub fn new(
+        selection: &Selection,
+        settings: &config::NetworkPartition,
+    ) -> Result<NetworkPartition, Failure> {
+        let workload = selection
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .ok_or_else(|| {
+                Failure::usage("nothing names the workload to cut off").hint(
+                    "give --workload, or set experiment.network_partition.workload in chaos.toml",
+                )
+            })?;
         let peer = settings.peer.clone().ok_or_else(|| {
             Failure::usage("nothing names a peer, and only traffic from a peer proves a partition")
                 .hint("set experiment.network_partition.peer in chaos.toml to a workload that calls the one to cut off")
@@ -59,14 +67,33 @@ impl NetworkPartition {
     }
 
     /// The Service that leads to the workload, and one that does not, with their paths.
-    fn routes(&self, context: &Context, services: &[String]) -> Result<[(Endpoint, String); 2], String> {
-        let configured = || context.config.services.iter().filter(|service| service.health.is_some());
-        let with_path = |service: &config::Service| {
-            (endpoint(service, &context.namespace), service.health.clone().unwrap_or_default())
+    fn routes(
+        &self,
+        context: &Context,
+        services: &[String],
+    ) -> Result<[(Endpoint, String); 2], String> {
+        let configured = || {
+            context
+                .config
+                .services
+                .iter()
+                .filter(|service| service.health.is_some())
         };
-        let target = configured().find(|service| services.contains(&service.name)).map(with_path).ok_or_else(|| {
-            format!("no configured service with a health path leads to {}: nothing could be asked", self.workload)
-        })?;
+        let with_path = |service: &config::Service| {
+            (
+                endpoint(service, &context.namespace),
+                service.health.clone().unwrap_or_default(),
+            )
+        };
+        let target = configured()
+            .find(|service| services.contains(&service.name))
+            .map(with_path)
+            .ok_or_else(|| {
+                format!(
+                    "no configured service with a health path leads to {}: nothing could be asked",
+                    self.workload
+                )
+            })?;
         let control = match &self.settings.control {
             Some(name) => configured().find(|service| &service.name == name),
             None => configured().find(|service| !services.contains(&service.name)),
@@ -96,7 +123,8 @@ const DENY_ALL: Policy = Policy {
     experiment: NAME,
     rules: || json!({ "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
     in_the_way: |other| {
-        other.ingress.iter().flatten().next().is_some() || other.egress.iter().flatten().next().is_some()
+        other.ingress.iter().flatten().next().is_some()
+            || other.egress.iter().flatten().next().is_some()
     },
     why: "allows traffic of these pods, which a policy that denies does not take away",
     hint: "policies only add up; choose a workload that no policy allows anything, or take this one away first",
@@ -121,7 +149,9 @@ impl Fault for NetworkPartition {
         };
         match (self.routes(context, &target.services), self.peer_name()) {
             (Ok(_), Ok(peer)) => draft.permissions.extend(to_exec(namespace, peer)),
-            (Err(why), _) | (_, Err(why)) => draft.checks.push(Check::fail("limit.observable", "", why)),
+            (Err(why), _) | (_, Err(why)) => {
+                draft.checks.push(Check::fail("limit.observable", "", why))
+            }
         }
         draft.finish(context).await
     }
@@ -132,13 +162,27 @@ impl Fault for NetworkPartition {
     }
 
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let target = Workload::read(context, &context.namespace, &self.workload).await.map_err(|e| e.to_string())?;
+        let target = Workload::read(context, &context.namespace, &self.workload)
+            .await
+            .map_err(|e| e.to_string())?;
         self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
         let [target, control] = self.routes(context, &target.services)?;
-        let peer = context.cluster.ready_pod(&context.namespace, self.peer_name()?).await.map_err(|e| e.to_string())?;
+        let peer = context
+            .cluster
+            .ready_pod(&context.namespace, self.peer_name()?)
+            .await
+            .map_err(|e| e.to_string())?;
         let most = traffic::longest(context, plan);
-        let route = Route::start(&context.cluster, &peer, Asking::kept(&target.0.url(&target.1), most));
-        let control = Route::start(&context.cluster, &peer, Asking::kept(&control.0.url(&control.1), most));
+        let route = Route::start(
+            &context.cluster,
+            &peer,
+            Asking::kept(&target.0.url(&target.1), most),
+        );
+        let control = Route::start(
+            &context.cluster,
+            &peer,
+            Asking::kept(&control.0.url(&control.1), most),
+        );
         self.traffic = Traffic::start(&self.peer, route, control).await?;
         Ok(())
     }
@@ -147,7 +191,11 @@ impl Fault for NetworkPartition {
         self.traffic.made(made.sent);
     }
 
-    async fn effect(&mut self, _context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
+    async fn effect(
+        &mut self,
+        _context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
         self.traffic.cut_off().await.map(Some)
     }
 
@@ -156,7 +204,9 @@ impl Fault for NetworkPartition {
     }
 
     async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        self.traffic.restored(context, &mut self.whole, self.settings.recovery_limit.0).await
+        self.traffic
+            .restored(context, &mut self.whole, self.settings.recovery_limit.0)
+            .await
     }
 
     fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
@@ -175,9 +225,22 @@ mod tests {
     #[test]
     fn a_policy_that_allows_the_pods_anything_defeats_a_partition() {
         let judged = |other: &str| judged(&DENY_ALL, other);
-        assert_eq!(judged("{spec: {podSelector: {matchLabels: {app: shop}}, ingress: [{}]}}"), Status::Fail);
-        assert_eq!(judged("{spec: {podSelector: {}, egress: [{ports: [{port: 53}]}]}}"), Status::Fail);
-        assert_eq!(judged("{spec: {podSelector: {matchLabels: {app: other}}, ingress: [{}]}}"), Status::Pass);
-        assert_eq!(judged("{spec: {podSelector: {}, policyTypes: [Ingress]}}"), Status::Pass, "it denies as well");
+        assert_eq!(
+            judged("{spec: {podSelector: {matchLabels: {app: shop}}, ingress: [{}]}}"),
+            Status::Fail
+        );
+        assert_eq!(
+            judged("{spec: {podSelector: {}, egress: [{ports: [{port: 53}]}]}}"),
+            Status::Fail
+        );
+        assert_eq!(
+            judged("{spec: {podSelector: {matchLabels: {app: other}}, ingress: [{}]}}"),
+            Status::Pass
+        );
+        assert_eq!(
+            judged("{spec: {podSelector: {}, policyTypes: [Ingress]}}"),
+            Status::Pass,
+            "it denies as well"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Pod failure: pods are deleted, and their controllers have to bring them back. There is nothing to
-//! write for the undo; it is proven by the replacements being ready, in the endpoints, and answering.
+//! Pod failure: pods are deleted, and their controllers have to bring them back. There is nothing
+//! to write for the undo; it is proven by the replacements being ready, in the endpoints, and
+//! answering.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -57,11 +58,20 @@ impl PodFailure {
     ///
     /// # Errors
     /// Neither selects anything.
-    pub fn new(mut selection: Selection, settings: &config::PodFailure) -> Result<PodFailure, Failure> {
-        if selection.pods.is_empty() && selection.selector.is_none() && selection.workloads.is_empty() {
+    pub fn new(
+        mut selection: Selection,
+        settings: &config::PodFailure,
+    ) -> Result<PodFailure, Failure> {
+        if selection.pods.is_empty()
+            && selection.selector.is_none()
+            && selection.workloads.is_empty()
+        {
             selection.workloads.clone_from(&settings.workloads);
         }
-        if selection.pods.is_empty() && selection.selector.is_none() && selection.workloads.is_empty() {
+        if selection.pods.is_empty()
+            && selection.selector.is_none()
+            && selection.workloads.is_empty()
+        {
             return Err(Failure::usage("nothing selects the pods to delete")
                 .hint("give --pod, --selector or --workload, or set experiment.pod_failure.workloads in chaos.toml"));
         }
@@ -76,9 +86,12 @@ impl PodFailure {
         })
     }
 
-    /// Takes in what waits in the channel, or what comes until `end`; `false` if nothing more comes.
+    /// Takes in what waits in the channel, or what comes until `end`; `false` if nothing more
+    /// comes.
     async fn look(&mut self, end: Instant) -> bool {
-        let Some(sightings) = &mut self.sightings else { return false };
+        let Some(sightings) = &mut self.sightings else {
+            return false;
+        };
         tokio::select! {
             sighting = sightings.recv() => {
                 let Some(Sighting { at, seen }) = sighting else { return false };
@@ -99,7 +112,8 @@ impl Fault for PodFailure {
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let (cluster, namespace) = (&context.cluster, &context.namespace);
         let what = format!("list pods in namespace {namespace}");
-        // A namespace may have thousands of pods: all are counted, and only those that may be hit are kept.
+        // A namespace may have thousands of pods: all are counted, and only those that may be hit
+        // are kept.
         let (mut census, mut candidates) = (Census::default(), Vec::new());
         let by_labels = self.selection.selector.as_deref();
         pods::each(cluster, namespace, &ListParams::default(), &what, |pod| {
@@ -111,31 +125,48 @@ impl Fault for PodFailure {
         .await?;
         if let Some(labels) = by_labels {
             let params = ListParams::default().labels(labels);
-            pods::each(cluster, namespace, &params, &format!("{what} by the labels {labels}"), |pod| {
-                candidates.push(pod);
-            })
+            pods::each(
+                cluster,
+                namespace,
+                &params,
+                &format!("{what} by the labels {labels}"),
+                |pod| {
+                    candidates.push(pod);
+                },
+            )
             .await?;
         }
         let (services, budgets) = futures::try_join!(
             async {
                 let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
-                cluster.list(&api, &ListParams::default(), format!("list services in namespace {namespace}")).await
+                cluster
+                    .list(
+                        &api,
+                        &ListParams::default(),
+                        format!("list services in namespace {namespace}"),
+                    )
+                    .await
             },
             async {
-                let api: Api<PodDisruptionBudget> = Api::namespaced(cluster.client.clone(), namespace);
+                let api: Api<PodDisruptionBudget> =
+                    Api::namespaced(cluster.client.clone(), namespace);
                 cluster
-                    .list(&api, &ListParams::default(), format!("list poddisruptionbudgets in namespace {namespace}"))
+                    .list(
+                        &api,
+                        &ListParams::default(),
+                        format!("list poddisruptionbudgets in namespace {namespace}"),
+                    )
                     .await
             },
         )?;
         let mut checks = Vec::new();
-        let chosen = select(&self.selection, self.settings.count, &candidates).unwrap_or_else(|why| {
-            checks.push(
-                Check::fail("limit.targets", "", why)
-                    .hint(format!("kubectl get pods -n {namespace} shows what is there")),
-            );
-            Vec::new()
-        });
+        let chosen =
+            select(&self.selection, self.settings.count, &candidates).unwrap_or_else(|why| {
+                checks.push(Check::fail("limit.targets", "", why).hint(format!(
+                    "kubectl get pods -n {namespace} shows what is there"
+                )));
+                Vec::new()
+            });
         let mut targets = Vec::new();
         for pod in &chosen {
             match target(pod) {
@@ -148,7 +179,11 @@ impl Fault for PodFailure {
             }
         }
         let blast_radius = blast_radius::of(&census, &chosen, &targets, &services);
-        checks.extend(limits::blast_radius(&blast_radius, census.ready, &context.config.limits));
+        checks.extend(limits::blast_radius(
+            &blast_radius,
+            census.ready,
+            &context.config.limits,
+        ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
         let mut needed = vec![
             need(namespace, "list", "", "services"),
@@ -164,7 +199,12 @@ impl Fault for PodFailure {
         }
         let draft = Draft {
             experiment: NAME,
-            changes: targets.iter().map(|target| Change::Take { object: pod_object(target) }).collect(),
+            changes: targets
+                .iter()
+                .map(|target| Change::Take {
+                    object: pod_object(target),
+                })
+                .collect(),
             targets,
             blast_radius,
             hold: Duration::ZERO,
@@ -180,17 +220,34 @@ impl Fault for PodFailure {
 
     async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError> {
         let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
-        let database = context.config.database.as_ref().map(|database| &database.deployment);
+        let database = context
+            .config
+            .database
+            .as_ref()
+            .map(|database| &database.deployment);
         let roles = &context.config.workloads;
         for target in &plan.targets {
             let is_database = database == Some(&target.owner.name)
-                || roles.iter().any(|workload| workload.role == "database" && workload.name == target.owner.name);
+                || roles.iter().any(|workload| {
+                    workload.role == "database" && workload.name == target.owner.name
+                });
             if is_database {
                 return Ok(true);
             }
-            let pod = context.cluster.read(format!("read pod {}", target.name), || api.get_opt(&target.name)).await?;
-            let volumes = pod.and_then(|pod| pod.spec).and_then(|spec| spec.volumes).unwrap_or_default();
-            if volumes.iter().any(|volume| volume.persistent_volume_claim.is_some()) {
+            let pod = context
+                .cluster
+                .read(format!("read pod {}", target.name), || {
+                    api.get_opt(&target.name)
+                })
+                .await?;
+            let volumes = pod
+                .and_then(|pod| pod.spec)
+                .and_then(|spec| spec.volumes)
+                .unwrap_or_default();
+            if volumes
+                .iter()
+                .any(|volume| volume.persistent_volume_claim.is_some())
+            {
                 return Ok(true);
             }
         }
@@ -207,12 +264,21 @@ impl Fault for PodFailure {
                     Sight::AllPods(_) => pods = true,
                     Sight::AllSlices(_) => slices = true,
                     Sight::Slice(slice) => {
-                        let service =
-                            slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name"));
+                        let service = slice
+                            .metadata
+                            .labels
+                            .as_ref()
+                            .and_then(|labels| labels.get("kubernetes.io/service-name"));
                         let found = slice.ports.iter().flatten().filter_map(|port| {
-                            Some((port.name.clone().unwrap_or_default(), u16::try_from(port.port?).ok()?))
+                            Some((
+                                port.name.clone().unwrap_or_default(),
+                                u16::try_from(port.port?).ok()?,
+                            ))
                         });
-                        ports.entry(service.cloned().unwrap_or_default()).or_default().extend(found);
+                        ports
+                            .entry(service.cloned().unwrap_or_default())
+                            .or_default()
+                            .extend(found);
                     }
                     _ => {}
                 }
@@ -224,20 +290,31 @@ impl Fault for PodFailure {
             false
         };
         if !timeout(FIRST_LOOK, first_look).await.unwrap_or(false) {
-            return Err(format!("pods and endpointslices of namespace {} can't be watched", context.namespace));
+            return Err(format!(
+                "pods and endpointslices of namespace {} can't be watched",
+                context.namespace
+            ));
         }
         self.sightings = Some(sightings);
         for service in &context.config.services {
-            let here = service.namespace.as_deref().is_none_or(|other| other == context.namespace);
+            let here = service
+                .namespace
+                .as_deref()
+                .is_none_or(|other| other == context.namespace);
             // Of a Service with several ports we can't tell which one of the pod's it is from here.
-            let port =
-                ports.get(&service.name).map(Vec::as_slice).filter(|ports| ports.iter().all(|port| port == &ports[0]));
+            let port = ports
+                .get(&service.name)
+                .map(Vec::as_slice)
+                .filter(|ports| ports.iter().all(|port| port == &ports[0]));
             if let (true, Some(path), Some([(_, port), ..])) = (here, &service.health, port) {
-                self.doors.insert(service.name.clone(), (*port, path.clone()));
+                self.doors
+                    .insert(service.name.clone(), (*port, path.clone()));
             }
         }
         let doors = &self.doors;
-        self.tracker.start(&plan.targets, |services| services.iter().any(|service| doors.contains_key(service)));
+        self.tracker.start(&plan.targets, |services| {
+            services.iter().any(|service| doors.contains_key(service))
+        });
         Ok(())
     }
 
@@ -248,10 +325,15 @@ impl Fault for PodFailure {
     }
 
     fn spared(&mut self, change: &Change) {
-        self.tracker.spared(change.object().uid.as_deref().unwrap_or_default());
+        self.tracker
+            .spared(change.object().uid.as_deref().unwrap_or_default());
     }
 
-    async fn effect(&mut self, _context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
+    async fn effect(
+        &mut self,
+        _context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
         // The pods go while their successors come already: both are watched together.
         Ok(None)
     }
@@ -277,7 +359,9 @@ impl Fault for PodFailure {
                         let mut last = Instant::now();
                         while last < end {
                             let limit = Duration::from_secs(1);
-                            let answer = asker.get_pod(&namespace, &pod.name, port, &path, limit).await;
+                            let answer = asker
+                                .get_pod(&namespace, &pod.name, port, &path, limit)
+                                .await;
                             let now = Instant::now();
                             if answer.is_ok_and(|answer| (200..300).contains(&answer.status)) {
                                 let bound = now.duration_since(last).as_secs_f64() * 1000.0;
@@ -313,7 +397,10 @@ impl Fault for PodFailure {
         }
         let what = missing.join(", ");
         End::NotRestored {
-            what: format!("{what} after {} s", self.settings.recovery_limit.0.as_secs()),
+            what: format!(
+                "{what} after {} s",
+                self.settings.recovery_limit.0.as_secs()
+            ),
             hint: format!(
                 "kubectl get pods,events -n {0}; kubectl rollout undo deployment/NAME -n {0}",
                 context.namespace
@@ -351,7 +438,10 @@ impl Fault for PodFailure {
                 _ => Check::fail(
                     "pod-failure.recreated",
                     object,
-                    format!("was not seen to be replaced in {}", self.settings.recovery_limit),
+                    format!(
+                        "was not seen to be replaced in {}",
+                        self.settings.recovery_limit
+                    ),
                 ),
             });
         }
@@ -362,7 +452,12 @@ impl Fault for PodFailure {
             } else {
                 "the endpoints do not follow the pods"
             };
-            checks.push(Check::judge(balanced, "pod-failure.load-balancing", "", message));
+            checks.push(Check::judge(
+                balanced,
+                "pod-failure.load-balancing",
+                "",
+                message,
+            ));
         }
         checks
     }
@@ -382,17 +477,46 @@ impl Story {
     fn tell(&mut self, context: &mut Context, tracker: &Tracker) {
         for recovery in tracker.recoveries() {
             let (old, p) = (&recovery.deleted.name, &recovery.phases);
-            let new = recovery.replacement.as_ref().map_or("", |pod| pod.name.as_str());
+            let new = recovery
+                .replacement
+                .as_ref()
+                .map_or("", |pod| pod.name.as_str());
             let steps = [
-                (EventKind::Effect, "gone", p.gone_ms, format!("pod {old} is gone")),
-                (EventKind::Observed, "created", p.created_ms, format!("pod {new} takes the place of {old}")),
-                (EventKind::Observed, "ready", p.ready_ms, format!("pod {new} is ready")),
-                (EventKind::Restored, "whole", recovery.recovery_ms, format!("pod {new} stands in for {old}")),
+                (
+                    EventKind::Effect,
+                    "gone",
+                    p.gone_ms,
+                    format!("pod {old} is gone"),
+                ),
+                (
+                    EventKind::Observed,
+                    "created",
+                    p.created_ms,
+                    format!("pod {new} takes the place of {old}"),
+                ),
+                (
+                    EventKind::Observed,
+                    "ready",
+                    p.ready_ms,
+                    format!("pod {new} is ready"),
+                ),
+                (
+                    EventKind::Restored,
+                    "whole",
+                    recovery.recovery_ms,
+                    format!("pod {new} stands in for {old}"),
+                ),
             ];
             for (kind, step, ms, text) in steps {
-                if let (Some(ms), true) = (ms, self.told.insert((recovery.deleted.uid.clone(), step))) {
+                if let (Some(ms), true) =
+                    (ms, self.told.insert((recovery.deleted.uid.clone(), step)))
+                {
                     let pod = if step == "gone" { old.as_str() } else { new };
-                    context.event(kind, Some(format!("pod/{pod}")), format!("{text} ({ms:.0} ms)"));
+                    context.event(
+                        kind,
+                        Some(format!("pod/{pod}")),
+                        format!("{text} ({ms:.0} ms)"),
+                    );
                 } else if ms.is_none() {
                     self.told.remove(&(recovery.deleted.uid.clone(), step));
                 }

@@ -1,5 +1,5 @@
-//! Scale down: a workload has to do with fewer pods for a while, and then gets back those that it had. Nothing
-//! is expected to suffer: whether the rest carries the load is the question.
+//! Scale down: a workload has to do with fewer pods for a while, and then gets back those that it
+//! had. Nothing is expected to suffer: whether the rest carries the load is the question.
 
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
@@ -62,11 +62,18 @@ impl ScaleDown {
     /// # Errors
     /// Neither names a workload, or something else is selected.
     pub fn new(selection: &Selection, settings: &config::ScaleDown) -> Result<ScaleDown, Failure> {
-        let named = Selection { count: None, share: None, ..selection.clone() };
-        let workload = named.one_workload()?.or_else(|| settings.workload.clone()).ok_or_else(|| {
-            Failure::usage("nothing names the workload to scale down")
-                .hint("give --workload, or set experiment.scale_down.workload in chaos.toml")
-        })?;
+        let named = Selection {
+            count: None,
+            share: None,
+            ..selection.clone()
+        };
+        let workload = named
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .ok_or_else(|| {
+                Failure::usage("nothing names the workload to scale down")
+                    .hint("give --workload, or set experiment.scale_down.workload in chaos.toml")
+            })?;
         let takes = match (selection.count, selection.share) {
             (Some(count), _) => Takes::Pods(count),
             (None, Some(percent)) => Takes::Percent(percent),
@@ -98,14 +105,20 @@ impl Fault for ScaleDown {
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(cluster.client.clone(), namespace);
         let of_workload = ListParams::default().labels(&target.selector);
-        let of_workload = cluster.list(&pods, &of_workload, "list the pods of the workload").await?;
+        let of_workload = cluster
+            .list(&pods, &of_workload, "list the pods of the workload")
+            .await?;
         let what = format!("list poddisruptionbudgets in namespace {namespace}");
         let budgets = cluster.list(&budgets, &ListParams::default(), what).await?;
         let ready = pods::count_ready(cluster, namespace).await?;
         // Which of them go is the controller's choice; to a budget they are alike.
         let hit: Vec<&Pod> = of_workload.iter().take(radius.hit).collect();
         let mut checks = target.checks.clone();
-        checks.extend(limits::blast_radius(std::slice::from_ref(&radius), ready, &context.config.limits));
+        checks.extend(limits::blast_radius(
+            std::slice::from_ref(&radius),
+            ready,
+            &context.config.limits,
+        ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &hit)));
         let mut permissions = workload::permissions(namespace, &self.workload);
         permissions.push(need(namespace, "list", "policy", "poddisruptionbudgets"));
@@ -131,7 +144,9 @@ impl Fault for ScaleDown {
     }
 
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let target = Workload::read(context, &context.namespace, &self.workload).await.map_err(|e| e.to_string())?;
+        let target = Workload::read(context, &context.namespace, &self.workload)
+            .await
+            .map_err(|e| e.to_string())?;
         self.left = usize::try_from(target.replicas - self.takes.of(target.replicas)).unwrap_or(0);
         self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
         Ok(())
@@ -141,41 +156,71 @@ impl Fault for ScaleDown {
         self.made.get_or_insert(made.sent);
     }
 
-    async fn effect(&mut self, _context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
+    async fn effect(
+        &mut self,
+        _context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
         let (began, left) = (self.made.ok_or("nothing was made")?, self.left);
         let limit = self.settings.stop_limit.0;
         let (workload, watch) = self.whole.pods.first_mut().ok_or("nothing is watched")?;
-        watch.until(began + limit, |pods| settled(pods, left)).await.map_err(|pods| {
-            format!(
-                "after {} s {workload} has not come down to {left} ready pods: {}",
-                limit.as_secs(),
-                in_words(&pods)
-            )
-        })?;
-        Ok(Some(format!("{workload} has {left} ready pods and no other after {} ms", began.elapsed().as_millis())))
+        watch
+            .until(began + limit, |pods| settled(pods, left))
+            .await
+            .map_err(|pods| {
+                format!(
+                    "after {} s {workload} has not come down to {left} ready pods: {}",
+                    limit.as_secs(),
+                    in_words(&pods)
+                )
+            })?;
+        Ok(Some(format!(
+            "{workload} has {left} ready pods and no other after {} ms",
+            began.elapsed().as_millis()
+        )))
     }
 
     async fn before_undo(&mut self, context: &mut Context, _plan: &Plan) {
-        let Some((_, watch)) = self.whole.pods.first() else { return };
+        let Some((_, watch)) = self.whole.pods.first() else {
+            return;
+        };
         let pods = watch.now();
         // Fewer are the fault's own doing gone too far; more are somebody's who works against it.
-        self.held = Some(if pods.len() > self.left { Err(in_words(&pods)) } else { Ok(()) });
+        self.held = Some(if pods.len() > self.left {
+            Err(in_words(&pods))
+        } else {
+            Ok(())
+        });
         if let Some(Err(pods)) = &self.held {
-            context.issue(EventKind::Observed, None, format!("it did not stay at {} pods: {pods}", self.left));
+            context.issue(
+                EventKind::Observed,
+                None,
+                format!("it did not stay at {} pods: {pods}", self.left),
+            );
         }
     }
 
     async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        self.whole.wait(context, self.settings.recovery_limit.0).await
+        self.whole
+            .wait(context, self.settings.recovery_limit.0)
+            .await
     }
 
     fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
         let id = format!("{NAME}.held");
         let left = self.left;
         vec![match &self.held {
-            Some(Ok(())) => Check::pass(&id, &self.workload, format!("had no more than {left} pods up to the end")),
-            Some(Err(pods)) => Check::unknown(&id, &self.workload, format!("did not stay at {left} pods: {pods}"))
-                .hint("an autoscaler or somebody else worked against the fault"),
+            Some(Ok(())) => Check::pass(
+                &id,
+                &self.workload,
+                format!("had no more than {left} pods up to the end"),
+            ),
+            Some(Err(pods)) => Check::unknown(
+                &id,
+                &self.workload,
+                format!("did not stay at {left} pods: {pods}"),
+            )
+            .hint("an autoscaler or somebody else worked against the fault"),
             None => Check::unknown(&id, &self.workload, "was not seen up to the end"),
         }]
     }

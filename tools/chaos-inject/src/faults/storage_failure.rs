@@ -1,6 +1,6 @@
-//! Storage failure: the workload that owns a volume goes to no pods at all, so that the volume is unmounted,
-//! and back to the count that it had. A writer tries all the while; afterwards the database has to know
-//! every write that it acknowledged.
+//! Storage failure: the workload that owns a volume goes to no pods at all, so that the volume is
+//! unmounted, and back to the count that it had. A writer tries all the while; afterwards the
+//! database has to know every write that it acknowledged.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,8 @@ struct Tables {
 struct Volume {
     claim: String,
     phase: String,
-    /// Name and phase of the persistent volume; its phase is not known where volumes may not be read.
+    /// Name and phase of the persistent volume; its phase is not known where volumes may not be
+    /// read.
     bound: Option<(String, Option<String>)>,
 }
 
@@ -81,8 +82,14 @@ impl StorageFailure {
     /// None of them names one.
     pub fn new(selection: &Selection, config: &config::Config) -> Result<StorageFailure, Failure> {
         let settings = config.experiment.storage_failure.clone();
-        let database = config.database.as_ref().map(|database| format!("deployment/{}", database.deployment));
-        let workload = selection.one_workload()?.or_else(|| settings.workload.clone()).or(database);
+        let database = config
+            .database
+            .as_ref()
+            .map(|database| format!("deployment/{}", database.deployment));
+        let workload = selection
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .or(database);
         let workload = workload.ok_or_else(|| {
             Failure::usage("nothing names the workload that loses its storage").hint(
                 "give --workload, or set experiment.storage_failure.workload or database.deployment in chaos.toml",
@@ -106,17 +113,24 @@ impl StorageFailure {
     /// The database, if it is what loses its storage.
     fn database(&self, context: &Context) -> Option<Database> {
         let settings = context.config.database.as_ref()?;
-        let ours = workload::parse(&self.workload).is_ok_and(|(_, _, name)| name == settings.deployment);
+        let ours =
+            workload::parse(&self.workload).is_ok_and(|(_, _, name)| name == settings.deployment);
         ours.then(|| Database::new(&context.cluster, &context.namespace, settings))
     }
 
     /// Holds the tables against what they were: growth is fine, loss and change are not.
     async fn compare(&mut self, context: &Context) {
         let id = format!("{NAME}.data");
-        let Some(settings) = &context.config.database else { return };
+        let Some(settings) = &context.config.database else {
+            return;
+        };
         let before = match &self.tables {
             Some(Ok(before)) => before,
-            Some(Err(why)) => return self.compared.push(Check::unknown(&id, "database", why.clone())),
+            Some(Err(why)) => {
+                return self
+                    .compared
+                    .push(Check::unknown(&id, "database", why.clone()));
+            }
             None => return,
         };
         match fingerprints(context, settings, Some(before)).await {
@@ -128,32 +142,55 @@ impl StorageFailure {
     async fn look_at_volumes(&mut self, context: &mut Context, when: &'static str) {
         let found = volumes(context, &self.claims).await;
         match &found {
-            Ok(volumes) => context.event(EventKind::Observed, None, format!("{when}: {}", words(volumes))),
+            Ok(volumes) => context.event(
+                EventKind::Observed,
+                None,
+                format!("{when}: {}", words(volumes)),
+            ),
             Err(why) => context.issue(EventKind::Observed, None, format!("{when}: {why}")),
         }
         self.phases.push((when, found));
     }
 }
 
-/// Fingerprints of the configured tables, and, where there are earlier ones, what they say beside them.
+/// Fingerprints of the configured tables, and, where there are earlier ones, what they say beside
+/// them.
 async fn fingerprints(
     context: &Context,
     settings: &config::Database,
     before: Option<&Tables>,
 ) -> Result<(Tables, Vec<Check>), String> {
     let id = format!("{NAME}.data");
-    let mut session =
-        Session::open(&context.cluster, &context.namespace, settings).await.map_err(|error| error.to_string())?;
-    let snapshot = Snapshot::begin(&mut session).await.map_err(|error| error.to_string())?;
-    let mut tables = Tables { moment: snapshot.moment.clone(), fingerprints: Vec::new() };
+    let mut session = Session::open(&context.cluster, &context.namespace, settings)
+        .await
+        .map_err(|error| error.to_string())?;
+    let snapshot = Snapshot::begin(&mut session)
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut tables = Tables {
+        moment: snapshot.moment.clone(),
+        fingerprints: Vec::new(),
+    };
     let mut checks = Vec::new();
     for table in &settings.tables {
         let object = format!("table/{}", table.name);
-        let then = before.and_then(|before| before.fingerprints.iter().find(|(was, _)| was.name == table.name));
+        let then = before.and_then(|before| {
+            before
+                .fingerprints
+                .iter()
+                .find(|(was, _)| was.name == table.name)
+        });
         let was = match (before, then) {
-            (Some(before), Some((_, Ok(fingerprint)))) => Some(Before { moment: before.moment.as_ref(), fingerprint }),
+            (Some(before), Some((_, Ok(fingerprint)))) => Some(Before {
+                moment: before.moment.as_ref(),
+                fingerprint,
+            }),
             (Some(_), Some((_, Err(why)))) => {
-                checks.push(Check::unknown(&id, object, format!("before the fault: {why}")));
+                checks.push(Check::unknown(
+                    &id,
+                    object,
+                    format!("before the fault: {why}"),
+                ));
                 continue;
             }
             _ => None,
@@ -163,36 +200,62 @@ async fn fingerprints(
             checks.push(match &taken {
                 Ok(now) => {
                     let Comparison { status, message } = compare(was.fingerprint, now);
-                    Check { status, ..Check::pass(&id, object, message) }
+                    Check {
+                        status,
+                        ..Check::pass(&id, object, message)
+                    }
                 }
                 Err(Untaken::Missing) => Check::fail(&id, object, "it is gone"),
                 Err(why) => Check::unknown(&id, object, why.to_string()),
             });
         }
-        let fingerprint = taken.map(|taken| taken.fingerprint).map_err(|why| why.to_string());
+        let fingerprint = taken
+            .map(|taken| taken.fingerprint)
+            .map_err(|why| why.to_string());
         tables.fingerprints.push((table.clone(), fingerprint));
     }
-    snapshot.end(&mut session).await.map_err(|error| error.to_string())?;
+    snapshot
+        .end(&mut session)
+        .await
+        .map_err(|error| error.to_string())?;
     Ok((tables, checks))
 }
 
 async fn volumes(context: &Context, claims: &BTreeSet<String>) -> Result<Vec<Volume>, String> {
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
+    let api: Api<PersistentVolumeClaim> =
+        Api::namespaced(context.cluster.client.clone(), &context.namespace);
     let all: Api<PersistentVolume> = Api::all(context.cluster.client.clone());
     let mut volumes = Vec::new();
     for name in claims {
-        let what = format!("read persistentvolumeclaim {name} in namespace {}", context.namespace);
-        let claim = context.cluster.read(what, || api.get(name)).await.map_err(|error| error.to_string())?;
+        let what = format!(
+            "read persistentvolumeclaim {name} in namespace {}",
+            context.namespace
+        );
+        let claim = context
+            .cluster
+            .read(what, || api.get(name))
+            .await
+            .map_err(|error| error.to_string())?;
         let volume = claim.spec.and_then(|spec| spec.volume_name);
         let volume = match volume {
             Some(name) => {
-                let found = context.cluster.read(format!("read persistentvolume {name}"), || all.get(&name)).await;
+                let found = context
+                    .cluster
+                    .read(format!("read persistentvolume {name}"), || all.get(&name))
+                    .await;
                 Some((name, found.ok().and_then(|found| found.status?.phase)))
             }
             None => None,
         };
-        let phase = claim.status.and_then(|status| status.phase).unwrap_or_default();
-        volumes.push(Volume { claim: name.clone(), phase, bound: volume });
+        let phase = claim
+            .status
+            .and_then(|status| status.phase)
+            .unwrap_or_default();
+        volumes.push(Volume {
+            claim: name.clone(),
+            phase,
+            bound: volume,
+        });
     }
     Ok(volumes)
 }
@@ -213,12 +276,20 @@ fn words(volumes: &[Volume]) -> String {
 fn storage(found: &Result<Vec<Volume>, String>) -> Check {
     const ID: &str = "limit.volumes";
     match found {
-        Ok(volumes) if volumes.is_empty() => {
-            Check::fail(ID, "", "its pods mount no persistent volume: there is no storage to lose")
-                .hint("choose the workload that owns the data with --workload")
-        }
-        Ok(volumes) => Check::judge(volumes.iter().all(|volume| volume.phase == "Bound"), ID, "", words(volumes)),
-        Err(why) => Check::fail(ID, "", why.clone()).hint("kubectl get persistentvolumeclaims shows what is there"),
+        Ok(volumes) if volumes.is_empty() => Check::fail(
+            ID,
+            "",
+            "its pods mount no persistent volume: there is no storage to lose",
+        )
+        .hint("choose the workload that owns the data with --workload"),
+        Ok(volumes) => Check::judge(
+            volumes.iter().all(|volume| volume.phase == "Bound"),
+            ID,
+            "",
+            words(volumes),
+        ),
+        Err(why) => Check::fail(ID, "", why.clone())
+            .hint("kubectl get persistentvolumeclaims shows what is there"),
     }
 }
 
@@ -235,7 +306,11 @@ impl Fault for StorageFailure {
         let mut checks = target.checks.clone();
         checks.push(storage(&volumes(context, &claims).await));
         let mut permissions = workload::permissions(namespace, &self.workload);
-        permissions.extend(claims.iter().map(|name| need_one(namespace, "get", "", "persistentvolumeclaims", name)));
+        permissions.extend(
+            claims
+                .iter()
+                .map(|name| need_one(namespace, "get", "", "persistentvolumeclaims", name)),
+        );
         permissions.push(need_one("", "get", "", "persistentvolumes", ""));
         if self.database(context).is_some() {
             permissions.extend(to_exec(namespace, &target.which.name));
@@ -263,7 +338,9 @@ impl Fault for StorageFailure {
     }
 
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let target = Workload::read(context, &context.namespace, &self.workload).await.map_err(|e| e.to_string())?;
+        let target = Workload::read(context, &context.namespace, &self.workload)
+            .await
+            .map_err(|e| e.to_string())?;
         self.claims = target.claims();
         self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
         self.look_at_volumes(context, "before").await;
@@ -281,24 +358,41 @@ impl Fault for StorageFailure {
         self.began.get_or_insert(made.sent);
     }
 
-    async fn effect(&mut self, context: &mut Context, _plan: &Plan) -> Result<Option<String>, String> {
+    async fn effect(
+        &mut self,
+        context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
         let began = self.began.ok_or("nothing was made")?;
         let limit = self.settings.stop_limit.0;
         let Some((workload, watch)) = self.whole.pods.first_mut() else {
             return Err("nothing is watched".to_owned());
         };
         let workload = workload.clone();
-        watch.until(began + limit, Pods::is_empty).await.map_err(|pods| {
-            format!("after {} s the pods of {workload} are not gone: {}", limit.as_secs(), in_words(&pods))
-        })?;
+        watch
+            .until(began + limit, Pods::is_empty)
+            .await
+            .map_err(|pods| {
+                format!(
+                    "after {} s the pods of {workload} are not gone: {}",
+                    limit.as_secs(),
+                    in_words(&pods)
+                )
+            })?;
         self.gone = Some(Instant::now());
         let after = began.elapsed().as_millis();
-        self.look_at_volumes(context, "while no pod has it mounted").await;
-        Ok(Some(format!("{workload} has no pod any more after {after} ms, and its storage is unmounted")))
+        self.look_at_volumes(context, "while no pod has it mounted")
+            .await;
+        Ok(Some(format!(
+            "{workload} has no pod any more after {after} ms, and its storage is unmounted"
+        )))
     }
 
     async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        let end = self.whole.wait(context, self.settings.recovery_limit.0).await;
+        let end = self
+            .whole
+            .wait(context, self.settings.recovery_limit.0)
+            .await;
         if end != End::Restored {
             return end;
         }
@@ -313,14 +407,20 @@ impl Fault for StorageFailure {
                     loop {
                         match database.lost(&acknowledged).await {
                             Ok(lost) => break Ok(lost),
-                            Err(error) if Instant::now() >= deadline => break Err(error.to_string()),
+                            Err(error) if Instant::now() >= deadline => {
+                                break Err(error.to_string());
+                            }
                             Err(_) => sleep(INTERVAL).await,
                         }
                     }
                 }
                 None => Err("no database is configured".to_owned()),
             };
-            self.written = Some(Written { acknowledged, refusal, lost });
+            self.written = Some(Written {
+                acknowledged,
+                refusal,
+                lost,
+            });
             self.compare(context).await;
             self.look_at_volumes(context, "afterwards").await;
         }
@@ -336,7 +436,10 @@ impl Fault for StorageFailure {
                 gone.duration_since(began) <= limit.0,
                 &id("unmounted"),
                 &self.workload,
-                format!("its pods were gone after {} ms; limit {limit}", gone.duration_since(began).as_millis()),
+                format!(
+                    "its pods were gone after {} ms; limit {limit}",
+                    gone.duration_since(began).as_millis()
+                ),
             ));
         }
         for (when, found) in &self.phases {
@@ -394,13 +497,20 @@ mod tests {
     use chaos_common::record::Status;
 
     fn volume(phase: &str) -> Volume {
-        Volume { claim: "data".into(), phase: phase.into(), bound: None }
+        Volume {
+            claim: "data".into(),
+            phase: phase.into(),
+            bound: None,
+        }
     }
 
     #[test]
     fn a_workload_without_whole_storage_can_not_lose_it() {
         assert_eq!(storage(&Ok(vec![volume("Bound")])).status, Status::Pass);
-        assert_eq!(storage(&Ok(vec![volume("Bound"), volume("Pending")])).status, Status::Fail);
+        assert_eq!(
+            storage(&Ok(vec![volume("Bound"), volume("Pending")])).status,
+            Status::Fail
+        );
         assert_eq!(storage(&Ok(vec![])).status, Status::Fail);
         assert_eq!(storage(&Err("no claim data".into())).status, Status::Fail);
     }

@@ -50,7 +50,11 @@ pub(crate) fn ready(config: &Config, message: &Message, run: &str) -> Vec<Channe
     if let Some(settings) = &config.notify.mail {
         let letter = mail::Letter::new(settings, message, run);
         let to = mail::recipients(settings, message.occasion).join(", ");
-        channels.push(Channel { name: "mail", to, carrier: letter.map(|letter| Carrier::Mail(Box::new(letter))) });
+        channels.push(Channel {
+            name: "mail",
+            to,
+            carrier: letter.map(|letter| Carrier::Mail(Box::new(letter))),
+        });
     }
     if let Some(settings) = &config.notify.slack {
         channels.push(of_post("slack", slack::post(settings, message)));
@@ -62,6 +66,13 @@ pub(crate) fn ready(config: &Config, message: &Message, run: &str) -> Vec<Channe
 }
 
 fn of_post(name: &'static str, post: Result<webhook::Post, String>) -> Channel {
-    let to = post.as_ref().map(|post| post.host().to_owned()).unwrap_or_default();
-    Channel { name, to, carrier: post.map(|post| Carrier::Webhook(Box::new(post))) }
+    let to = post
+        .as_ref()
+        .map(|post| post.host().to_owned())
+        .unwrap_or_default();
+    Channel {
+        name,
+        to,
+        carrier: post.map(|post| Carrier::Webhook(Box::new(post))),
+    }
 }

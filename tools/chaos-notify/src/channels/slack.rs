@@ -49,6 +49,10 @@ mod tests {
     fn long_text_is_cut_between_characters_and_not_within_an_escape() {
         let text = escape(&"<ü".repeat(3000));
         assert!(text.chars().count() <= MAX_TEXT);
-        assert!(text.ends_with("ü…") || text.ends_with("&lt;…"), "{}", &text[text.len() - 20..]);
+        assert!(
+            text.ends_with("ü…") || text.ends_with("&lt;…"),
+            "{}",
+            &text[text.len() - 20..]
+        );
     }
 }

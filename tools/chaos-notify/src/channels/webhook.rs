@@ -36,18 +36,34 @@ impl Post {
             return Err("the secret is not a URL of http or https".to_owned());
         }
         let host = url.host_str().unwrap_or_default().to_owned();
-        let authorization = token.map(|token| HeaderValue::from_str(&format!("Bearer {token}"))).transpose();
-        let mut authorization =
-            authorization.map_err(|_| "the token holds characters that a header can't hold".to_owned())?;
+        let authorization = token
+            .map(|token| HeaderValue::from_str(&format!("Bearer {token}")))
+            .transpose();
+        let mut authorization = authorization
+            .map_err(|_| "the token holds characters that a header can't hold".to_owned())?;
         if let Some(value) = &mut authorization {
             value.set_sensitive(true);
         }
         // A redirect would take the message, or its token, to who knows where.
-        let client = Client::builder().connect_timeout(CONNECT).redirect(Policy::none());
+        let client = Client::builder()
+            .connect_timeout(CONNECT)
+            .redirect(Policy::none());
         // A slim image has no certificates, and without TLS needs none.
-        let client = if url.scheme() == "http" { client.tls_certs_only([]) } else { client }.build();
-        let client = client.map_err(|error| format!("cannot set up TLS: {}", root(&error.without_url())))?;
-        Ok(Post { client, url, host, authorization, body })
+        let client = if url.scheme() == "http" {
+            client.tls_certs_only([])
+        } else {
+            client
+        }
+        .build();
+        let client =
+            client.map_err(|error| format!("cannot set up TLS: {}", root(&error.without_url())))?;
+        Ok(Post {
+            client,
+            url,
+            host,
+            authorization,
+            body,
+        })
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -63,14 +79,24 @@ impl Post {
     }
 
     async fn attempt(&self, patience: Duration) -> Try {
-        let mut request = self.client.post(self.url.clone()).timeout(patience).json(&self.body);
+        let mut request = self
+            .client
+            .post(self.url.clone())
+            .timeout(patience)
+            .json(&self.body);
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value.clone());
         }
         match request.send().await {
             Ok(response) => {
-                let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-                judge(response.status(), after.and_then(|value| retry_after(value, Timestamp::now())))
+                let after = response
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|value| value.to_str().ok());
+                judge(
+                    response.status(),
+                    after.and_then(|value| retry_after(value, Timestamp::now())),
+                )
             }
             Err(error) => self.broken(error),
         }
@@ -83,7 +109,10 @@ impl Post {
         if error.is_connect() {
             Try::Again(format!("cannot connect: {why}"), None)
         } else if error.is_builder() {
-            Try::Done(ChannelOutcome::Failed, format!("cannot make the request: {why}"))
+            Try::Done(
+                ChannelOutcome::Failed,
+                format!("cannot make the request: {why}"),
+            )
         } else if error.is_timeout() {
             let text = "the request was sent and no answer came in time; it may have arrived, so it is not sent again";
             Try::Done(ChannelOutcome::Unknown, text.to_owned())
@@ -99,7 +128,10 @@ fn judge(status: StatusCode, after: Option<Duration>) -> Try {
     let text = format!("HTTP status {}", status.as_u16());
     match status.as_u16() {
         200..=299 => Try::Done(ChannelOutcome::Sent, text),
-        300..=399 => Try::Done(ChannelOutcome::Failed, format!("{text}: it redirects, which is not followed")),
+        300..=399 => Try::Done(
+            ChannelOutcome::Failed,
+            format!("{text}: it redirects, which is not followed"),
+        ),
         408 | 429 | 500..=599 => Try::Again(text, after),
         _ => Try::Done(ChannelOutcome::Failed, text),
     }
@@ -127,15 +159,24 @@ mod tests {
             assert!(matches!(of(status), Try::Again(..)), "{status}");
         }
         for status in [301, 400, 401, 403, 404, 410] {
-            assert!(matches!(of(status), Try::Done(ChannelOutcome::Failed, _)), "{status}");
+            assert!(
+                matches!(of(status), Try::Done(ChannelOutcome::Failed, _)),
+                "{status}"
+            );
         }
         assert!(matches!(of(204), Try::Done(ChannelOutcome::Sent, _)));
     }
 
     #[test]
     fn a_bad_url_or_token_is_not_repeated() {
-        for (url, token) in [("hunter2", None), ("ftp://h/hunter2", None), ("http://h/", Some("hunter2\n"))] {
-            let Err(error) = Post::new(url, token, Value::Null) else { panic!("{url} must be refused") };
+        for (url, token) in [
+            ("hunter2", None),
+            ("ftp://h/hunter2", None),
+            ("http://h/", Some("hunter2\n")),
+        ] {
+            let Err(error) = Post::new(url, token, Value::Null) else {
+                panic!("{url} must be refused")
+            };
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

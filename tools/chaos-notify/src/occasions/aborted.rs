@@ -37,7 +37,11 @@ pub(crate) fn message(facts: &Facts, config: &Config, args: &AbortedArgs, now: T
 
 /// When it was over, as the experiment says; else now.
 fn time(facts: &Facts, now: Time) -> Time {
-    facts.experiment.as_ref().filter(|record| stopped(record.data.outcome)).map_or(now, |record| record.data.ended)
+    facts
+        .experiment
+        .as_ref()
+        .filter(|record| stopped(record.data.outcome))
+        .map_or(now, |record| record.data.ended)
 }
 
 fn stopped(outcome: Outcome) -> bool {
@@ -45,13 +49,25 @@ fn stopped(outcome: Outcome) -> bool {
 }
 
 fn told_reason(facts: &Facts) -> Option<String> {
-    let experiment = facts.experiment.as_ref().filter(|record| stopped(record.data.outcome));
-    let event = facts.events.iter().rev().find(|record| record.data.event == EventKind::Abort);
-    experiment.and_then(|record| record.data.reason.clone()).or_else(|| event.map(|record| record.summary.clone()))
+    let experiment = facts
+        .experiment
+        .as_ref()
+        .filter(|record| stopped(record.data.outcome));
+    let event = facts
+        .events
+        .iter()
+        .rev()
+        .find(|record| record.data.event == EventKind::Abort);
+    experiment
+        .and_then(|record| record.data.reason.clone())
+        .or_else(|| event.map(|record| record.summary.clone()))
 }
 
 fn page(facts: &Facts) -> Page {
-    let left = facts.experiment.as_ref().is_some_and(|record| record.data.outcome == Outcome::NotRestored);
+    let left = facts
+        .experiment
+        .as_ref()
+        .is_some_and(|record| record.data.outcome == Outcome::NotRestored);
     match (left, facts.system_is_well()) {
         (true, _) => Page::MAJOR_OUTAGE,
         (false, true) => Page::OPERATIONAL,
@@ -61,10 +77,17 @@ fn page(facts: &Facts) -> Page {
 
 /// An experiment that ran to its end was not aborted.
 fn gaps(facts: &Facts) -> Vec<Check> {
-    let other = facts.experiment.as_ref().filter(|record| !stopped(record.data.outcome));
+    let other = facts
+        .experiment
+        .as_ref()
+        .filter(|record| !stopped(record.data.outcome));
     let gap = |_| {
-        Check::unknown("notify.experiment", "", "the stream's experiment was not aborted")
-            .hint("chaos-notify completed tells of an experiment that ended by itself")
+        Check::unknown(
+            "notify.experiment",
+            "",
+            "the stream's experiment was not aborted",
+        )
+        .hint("chaos-notify completed tells of an experiment that ended by itself")
     };
     other.map(gap).into_iter().collect()
 }

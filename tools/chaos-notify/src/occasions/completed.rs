@@ -11,12 +11,15 @@ pub(crate) fn message(facts: &Facts) -> Message {
     let name = facts.name();
     let status = status(facts);
     #[expect(clippy::cast_precision_loss, reason = "minutes")]
-    let duration = facts
-        .experiment
-        .as_ref()
-        .map_or_else(|| NOT_KNOWN.to_owned(), |record| text::duration(record.data.duration_ms as f64));
+    let duration = facts.experiment.as_ref().map_or_else(
+        || NOT_KNOWN.to_owned(),
+        |record| text::duration(record.data.duration_ms as f64),
+    );
     let (found, next) = results(facts);
-    let location = facts.report.as_ref().map_or_else(|| NOT_KNOWN.to_owned(), |record| line(&record.data.location));
+    let location = facts.report.as_ref().map_or_else(
+        || NOT_KNOWN.to_owned(),
+        |record| line(&record.data.location),
+    );
     let body = format!(
         "Chaos Engineering Experiment Completed\n\nExperiment: {name}\nStatus: {status}\nDuration: {duration}\n\n\
          Key Findings:\n{}\n\nNext Steps:\n{}\n\nReport: {location}\n",
@@ -49,7 +52,11 @@ fn status(facts: &Facts) -> String {
     } else if facts.verification.is_none() {
         "it was not verified that all is as before".to_owned()
     } else {
-        facts.checks(Status::Unknown).into_iter().next().unwrap_or_else(|| "a check could not tell".to_owned())
+        facts
+            .checks(Status::Unknown)
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| "a check could not tell".to_owned())
     };
     format!("{word} ({why})")
 }
@@ -60,19 +67,36 @@ fn results(facts: &Facts) -> (Vec<String>, Vec<String>) {
         let flat = |texts: &[String]| texts.iter().map(|text| line(text)).collect();
         return (flat(&report.data.findings), flat(&report.data.next_steps));
     }
-    let mut found: Vec<String> = facts.experiment.iter().flat_map(|r| &r.data.issues).map(|text| line(text)).collect();
+    let mut found: Vec<String> = facts
+        .experiment
+        .iter()
+        .flat_map(|r| &r.data.issues)
+        .map(|text| line(text))
+        .collect();
     found.extend(facts.checks(Status::Fail));
     if found.is_empty() {
-        found.extend(facts.experiment.as_ref().map(|record| line(&record.summary)));
+        found.extend(
+            facts
+                .experiment
+                .as_ref()
+                .map(|record| line(&record.summary)),
+        );
     }
-    (found, vec!["Make the report: the stream holds none (chaos-report)".to_owned()])
+    (
+        found,
+        vec!["Make the report: the stream holds none (chaos-report)".to_owned()],
+    )
 }
 
 fn list(values: &[String], most: usize) -> String {
     if values.is_empty() {
         return format!("- {NOT_KNOWN}");
     }
-    let mut lines: Vec<String> = values.iter().take(most).map(|value| format!("- {value}")).collect();
+    let mut lines: Vec<String> = values
+        .iter()
+        .take(most)
+        .map(|value| format!("- {value}"))
+        .collect();
     if values.len() > most {
         lines.push(format!("- and {} more, in the report", values.len() - most));
     }
@@ -92,8 +116,12 @@ fn gaps(facts: &Facts) -> Vec<Check> {
     if facts.experiment.is_some() {
         return Vec::new();
     }
-    let gap = Check::unknown("notify.experiment", "", "the stream holds no experiment that could have been completed")
-        .hint("put chaos-notify completed behind chaos-inject run, chaos-verify and chaos-report");
+    let gap = Check::unknown(
+        "notify.experiment",
+        "",
+        "the stream holds no experiment that could have been completed",
+    )
+    .hint("put chaos-notify completed behind chaos-inject run, chaos-verify and chaos-report");
     vec![gap]
 }
 
@@ -105,7 +133,13 @@ mod tests {
     #[test]
     fn without_an_experiment_nothing_is_claimed() {
         let message = message(&Facts::of(&Upstream::default()));
-        assert!(message.text.contains("\nStatus: unknown (the stream holds no experiment)\n"), "{}", message.text);
+        assert!(
+            message
+                .text
+                .contains("\nStatus: unknown (the stream holds no experiment)\n"),
+            "{}",
+            message.text
+        );
         assert_eq!(message.page, Some(Page::DEGRADED));
         assert_eq!(message.gaps.len(), 1);
     }
@@ -113,7 +147,10 @@ mod tests {
     #[test]
     fn lists_are_as_long_as_the_runbooks_form() {
         let values: Vec<String> = (1..=5).map(|n| n.to_string()).collect();
-        assert_eq!(list(&values, 3), "- 1\n- 2\n- 3\n- and 2 more, in the report");
+        assert_eq!(
+            list(&values, 3),
+            "- 1\n- 2\n- 3\n- and 2 more, in the report"
+        );
         assert_eq!(list(&[], 3), "- not known");
     }
 }

@@ -12,9 +12,18 @@ use crate::message::{Message, Page, contact_lines};
 const MOST: usize = 5;
 
 pub(crate) fn message(facts: &Facts, config: &Config, args: &CriticalArgs, now: Time) -> Message {
-    let issues = args.issue.as_ref().map_or_else(|| told_issues(facts), |text| vec![line(text)]);
-    let impact = args.impact.as_ref().map_or_else(|| told_impact(facts), |text| vec![line(text)]);
-    let (issues, impact) = (field("Issue", &issues, MOST), field("Impact", &impact, MOST));
+    let issues = args
+        .issue
+        .as_ref()
+        .map_or_else(|| told_issues(facts), |text| vec![line(text)]);
+    let impact = args
+        .impact
+        .as_ref()
+        .map_or_else(|| told_impact(facts), |text| vec![line(text)]);
+    let (issues, impact) = (
+        field("Issue", &issues, MOST),
+        field("Impact", &impact, MOST),
+    );
     let status = facts.system_status();
     let text = format!(
         "CRITICAL: System failure during chaos experiment\n\nTime: {}\n{issues}\n{impact}\n{}\n\n\
@@ -27,7 +36,9 @@ pub(crate) fn message(facts: &Facts, config: &Config, args: &CriticalArgs, now: 
         occasion: Occasion::Critical,
         subject: "CRITICAL: System Failure",
         text,
-        short: format!("CRITICAL: System failure during chaos experiment. {issues}. {impact}. System status: {status}"),
+        short: format!(
+            "CRITICAL: System failure during chaos experiment. {issues}. {impact}. System status: {status}"
+        ),
         page: Some(Page::MAJOR_OUTAGE),
         names_contacts: true,
         gaps: Vec::new(),
@@ -37,17 +48,32 @@ pub(crate) fn message(facts: &Facts, config: &Config, args: &CriticalArgs, now: 
 /// What the stream says is wrong: a fault that is left, then what failed, the latest look first.
 fn told_issues(facts: &Facts) -> Vec<String> {
     let experiment = facts.experiment.as_ref();
-    let left = experiment.filter(|record| record.data.outcome == Outcome::NotRestored).map(|record| {
-        let reason = record.data.reason.as_deref().unwrap_or("no reason is recorded");
-        line(&format!("a fault may still be in place: {reason}"))
-    });
-    let noted = experiment.into_iter().flat_map(|record| &record.data.issues).map(|text| line(text));
-    left.into_iter().chain(noted).chain(facts.checks(Status::Fail)).collect()
+    let left = experiment
+        .filter(|record| record.data.outcome == Outcome::NotRestored)
+        .map(|record| {
+            let reason = record
+                .data
+                .reason
+                .as_deref()
+                .unwrap_or("no reason is recorded");
+            line(&format!("a fault may still be in place: {reason}"))
+        });
+    let noted = experiment
+        .into_iter()
+        .flat_map(|record| &record.data.issues)
+        .map(|text| line(text));
+    left.into_iter()
+        .chain(noted)
+        .chain(facts.checks(Status::Fail))
+        .collect()
 }
 
 /// What callers of the services saw.
 fn told_impact(facts: &Facts) -> Vec<String> {
-    let seen = facts.experiment.iter().flat_map(|record| &record.data.availability);
+    let seen = facts
+        .experiment
+        .iter()
+        .flat_map(|record| &record.data.availability);
     let hurt = seen.filter(|a| a.good < a.requests);
     hurt.map(|a| {
         line(&format!(

@@ -22,7 +22,9 @@ const TITLE: &str = "# Chaos Engineering Monthly Report";
 pub(crate) fn message(facts: &Facts) -> Result<Message, Box<Check>> {
     let Some(report) = &facts.monthly else {
         let check = Check::unknown("notify.report", "", "the stream holds no monthly report");
-        return Err(Box::new(check.hint("pipe it: chaos-report monthly </dev/null | chaos-notify monthly")));
+        return Err(Box::new(check.hint(
+            "pipe it: chaos-report monthly </dev/null | chaos-notify monthly",
+        )));
     };
     let location = &report.data.location;
     let text = read(location).map_err(|why| {
@@ -30,12 +32,21 @@ pub(crate) fn message(facts: &Facts) -> Result<Message, Box<Check>> {
         Box::new(check.hint("make it again with chaos-report monthly"))
     })?;
     let month = line(&report.data.subject);
-    let found = report.data.findings.iter().map(|text| line(text)).collect::<Vec<_>>().join(". ");
+    let found = report
+        .data
+        .findings
+        .iter()
+        .map(|text| line(text))
+        .collect::<Vec<_>>()
+        .join(". ");
     Ok(Message {
         occasion: Occasion::Monthly,
         subject: "Chaos Engineering Monthly Report",
         text,
-        short: format!("Chaos Engineering Monthly Report {month}: {found}. Report: {}", line(location)),
+        short: format!(
+            "Chaos Engineering Monthly Report {month}: {found}. Report: {}",
+            line(location)
+        ),
         page: None,
         names_contacts: false,
         gaps: Vec::new(),
@@ -49,8 +60,16 @@ fn read(location: &str) -> Result<String, String> {
         return Err(format!("it is no file of at most {MAX_REPORT} bytes"));
     }
     let mut text = String::new();
-    File::open(location).map_err(cannot)?.take(MAX_REPORT).read_to_string(&mut text).map_err(cannot)?;
-    if text.lines().next() == Some(TITLE) { Ok(text) } else { Err("it is no monthly report".to_owned()) }
+    File::open(location)
+        .map_err(cannot)?
+        .take(MAX_REPORT)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
+    if text.lines().next() == Some(TITLE) {
+        Ok(text)
+    } else {
+        Err("it is no monthly report".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +81,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("x.md");
         let location = path.to_str().expect("UTF-8");
-        assert!(read(location).expect_err("missing").starts_with("cannot read"));
+        assert!(
+            read(location)
+                .expect_err("missing")
+                .starts_with("cannot read")
+        );
         std::fs::write(&path, "root:x:0:0\n").expect("writable");
         assert_eq!(read(location), Err("it is no monthly report".to_owned()));
         std::fs::write(&path, format!("{TITLE}\n\nx\n")).expect("writable");

@@ -40,14 +40,19 @@ impl Server {
 
     /// The requests so far, head and body.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.lock().expect("no panic in the server").clone()
+        self.requests
+            .lock()
+            .expect("no panic in the server")
+            .clone()
     }
 
     /// The body of the only request.
     pub(crate) fn body(&self) -> serde_json::Value {
         let requests = self.requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
-        let (_, body) = requests[0].split_once("\r\n\r\n").expect("a head and a body");
+        let (_, body) = requests[0]
+            .split_once("\r\n\r\n")
+            .expect("a head and a body");
         serde_json::from_str(body).expect("JSON")
     }
 }

@@ -1,4 +1,5 @@
-//! The binary as its users meet it, with servers on the loopback interface that behave and misbehave.
+//! The binary as its users meet it, with servers on the loopback interface that behave and
+//! misbehave.
 
 mod http;
 mod mail;
@@ -31,27 +32,47 @@ impl Bench {
     /// A bench with this configuration, and the contacts.
     fn new(config: &str) -> Bench {
         let home = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(home.path().join("chaos.toml"), format!("{config}{CONTACTS}")).expect("writable");
+        std::fs::write(
+            home.path().join("chaos.toml"),
+            format!("{config}{CONTACTS}"),
+        )
+        .expect("writable");
         Bench { home }
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-notify"));
-        command.args(args).env_clear().env("HOME", self.home.path()).current_dir(self.home.path());
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .current_dir(self.home.path());
         command
     }
 
     /// Runs the tool with nothing on standard input.
     fn start(&self, args: &[&str]) -> Output {
-        self.command(args).stdin(Stdio::null()).output().expect("the tool ends")
+        self.command(args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the tool ends")
     }
 }
 
 /// Runs a command with this on standard input.
 fn feed(mut command: Command, input: &str) -> Output {
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = child.expect("the tool can be started");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the tool reads");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.as_bytes())
+        .expect("the tool reads");
     child.wait_with_output().expect("the tool ends")
 }
 
@@ -62,7 +83,10 @@ fn stderr(output: &Output) -> String {
 /// The data of the last record of what a tool wrote.
 fn record(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().last().unwrap_or_else(|| panic!("no output; stderr: {}", stderr(output)));
+    let line = text
+        .lines()
+        .last()
+        .unwrap_or_else(|| panic!("no output; stderr: {}", stderr(output)));
     serde_json::from_str(line).expect("the last line is a record")
 }
 

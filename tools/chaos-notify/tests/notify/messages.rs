@@ -24,7 +24,13 @@ fn verification(verdict: &str) -> String {
         "state": {"workloads": [], "services": [], "nodes": []}, "configuration": [], "answers": [],
         "log_errors": [], "timings": [],
     });
-    line("verification", "16:00:30.000", verdict, "9 of 9 checks pass", &data)
+    line(
+        "verification",
+        "16:00:30.000",
+        verdict,
+        "9 of 9 checks pass",
+        &data,
+    )
 }
 
 fn report() -> String {
@@ -39,19 +45,40 @@ fn report() -> String {
 fn message(args: &[&str], stream: &str) -> (String, Value, String) {
     let server = Server::new(&[Answer::Status("200 OK")]);
     let bench = Bench::new("[notify.status_page]\nurl = { file = \"page\" }\n");
-    std::fs::write(bench.home.path().join("page"), format!("http://127.0.0.1:{}/", server.port)).expect("writable");
+    std::fs::write(
+        bench.home.path().join("page"),
+        format!("http://127.0.0.1:{}/", server.port),
+    )
+    .expect("writable");
     let output = feed(bench.command(args), stream);
-    assert!(output.stdout.starts_with(stream.as_bytes()), "{}", stderr(&output));
+    assert!(
+        output.stdout.starts_with(stream.as_bytes()),
+        "{}",
+        stderr(&output)
+    );
     let record = record(&output);
     let text = record["data"]["text"].as_str().expect("a text").to_owned();
     assert!(!text.contains('['), "a placeholder is left in {text}");
-    (text, record, server.body()["status"].as_str().expect("a status").to_owned())
+    (
+        text,
+        record,
+        server.body()["status"]
+            .as_str()
+            .expect("a status")
+            .to_owned(),
+    )
 }
 
 #[test]
 fn completed_tells_the_reports_findings() {
-    let stream =
-        line("experiment", "16:00:12.345", "pass", "s", &experiment("completed")) + &verification("pass") + &report();
+    let stream = line(
+        "experiment",
+        "16:00:12.345",
+        "pass",
+        "s",
+        &experiment("completed"),
+    ) + &verification("pass")
+        + &report();
     let (text, record, page) = message(&["completed"], &stream);
     assert_eq!(
         text,
@@ -59,24 +86,52 @@ fn completed_tells_the_reports_findings() {
          Key Findings:\n- one\n- two\n- three\n- and 1 more, in the report\n\nNext Steps:\n- first\n- second\n\
          - and 1 more, in the report\n\nReport: /var/reports/x.md\n"
     );
-    assert_eq!(record["data"]["subject"], "Chaos Engineering Experiment Results");
+    assert_eq!(
+        record["data"]["subject"],
+        "Chaos Engineering Experiment Results"
+    );
     assert_eq!(page, "operational");
 }
 
 #[test]
 fn completed_never_claims_more_than_the_stream() {
     let of = |verdict: &str, outcome: &str, after: &str| {
-        let stream = line("experiment", "16:00:12.345", verdict, "s", &experiment(outcome)) + after;
+        let stream = line(
+            "experiment",
+            "16:00:12.345",
+            verdict,
+            "s",
+            &experiment(outcome),
+        ) + after;
         let (text, _, page) = message(&["completed"], &stream);
-        let status = text.lines().find_map(|line| line.strip_prefix("Status: ")).expect("a status").to_owned();
+        let status = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Status: "))
+            .expect("a status")
+            .to_owned();
         (status, page)
     };
-    assert_eq!(of("pass", "completed", &verification("fail")), ("fail".into(), "degraded".into()));
+    assert_eq!(
+        of("pass", "completed", &verification("fail")),
+        ("fail".into(), "degraded".into())
+    );
     let unverified = "unknown (it was not verified that all is as before)";
-    assert_eq!(of("pass", "completed", ""), (unverified.into(), "degraded".into()));
-    assert_eq!(of("fail", "not_restored", &verification("pass")), ("NOT RESTORED".into(), "major_outage".into()));
-    assert_eq!(of("fail", "refused", &verification("pass")), ("refused".into(), "operational".into()));
-    assert_eq!(of("unknown", "aborted", &verification("pass")), ("aborted".into(), "operational".into()));
+    assert_eq!(
+        of("pass", "completed", ""),
+        (unverified.into(), "degraded".into())
+    );
+    assert_eq!(
+        of("fail", "not_restored", &verification("pass")),
+        ("NOT RESTORED".into(), "major_outage".into())
+    );
+    assert_eq!(
+        of("fail", "refused", &verification("pass")),
+        ("refused".into(), "operational".into())
+    );
+    assert_eq!(
+        of("unknown", "aborted", &verification("pass")),
+        ("aborted".into(), "operational".into())
+    );
     let (status, page) = of("pass", "completed", &(verification("pass") + "{\"cut"));
     assert!(status.starts_with("unknown (the stream is cut"), "{status}");
     assert_eq!(page, "degraded");
@@ -85,13 +140,22 @@ fn completed_never_claims_more_than_the_stream() {
 #[test]
 fn completed_without_an_experiment_is_unknown() {
     let (text, record, _) = message(&["completed"], &verification("pass"));
-    assert!(text.contains("Status: unknown (the stream holds no experiment)"), "{text}");
+    assert!(
+        text.contains("Status: unknown (the stream holds no experiment)"),
+        "{text}"
+    );
     assert_eq!(record["verdict"], "unknown");
 }
 
 #[test]
 fn aborted_tells_reason_actions_and_state() {
-    let stream = line("experiment", "16:00:12.345", "unknown", "s", &experiment("aborted")) + &verification("pass");
+    let stream = line(
+        "experiment",
+        "16:00:12.345",
+        "unknown",
+        "s",
+        &experiment("aborted"),
+    ) + &verification("pass");
     let (text, record, page) = message(&["aborted"], &stream);
     assert_eq!(
         text,
@@ -101,14 +165,23 @@ fn aborted_tells_reason_actions_and_state() {
          Please respond immediately.\n\nContact:\n- Primary Contact: Engineering Team Lead - +1-555-0123\n\
          - Emergency Contact: On-call Engineer - +1-555-0126\n"
     );
-    assert_eq!(record["data"]["subject"], "EMERGENCY: Chaos Experiment Aborted");
+    assert_eq!(
+        record["data"]["subject"],
+        "EMERGENCY: Chaos Experiment Aborted"
+    );
     assert_eq!(record["data"]["contacts"][1]["phone"], "+1-555-0126");
     assert_eq!(page, "operational");
 }
 
 #[test]
 fn critical_tells_issue_and_impact_from_the_stream() {
-    let stream = line("experiment", "16:00:12.345", "fail", "s", &experiment("not_restored"));
+    let stream = line(
+        "experiment",
+        "16:00:12.345",
+        "fail",
+        "s",
+        &experiment("not_restored"),
+    );
     let (text, _, page) = message(&["critical"], &stream);
     for part in [
         "Issue:\n- a fault may still be in place: the probes failed\n- backend did not answer\n",
@@ -132,7 +205,10 @@ fn scheduled_takes_the_plan_and_flags_fill_in() {
         "permissions": [], "checks": [],
     });
     let stream = line("plan", "16:00:00.000", "pass", "s", &plan);
-    let (text, ..) = message(&["scheduled", "--at", "2026-12-01T10:00:00Z", "--target", "x"], &stream);
+    let (text, ..) = message(
+        &["scheduled", "--at", "2026-12-01T10:00:00Z", "--target", "x"],
+        &stream,
+    );
     let expected = "Experiment: network-partition\nTime: 2026-12-01 10:00:00 UTC - 2026-12-01 10:01:30 UTC\n\
                     Duration: 1m 30s\nTarget: pod/a of deployment/backend\n";
     assert!(text.contains(expected), "{text}");
@@ -142,16 +218,27 @@ fn scheduled_takes_the_plan_and_flags_fill_in() {
 fn text_from_the_stream_stays_on_its_line() {
     let mut data = experiment("aborted");
     data["reason"] = "x\r\nSystem Status: pass\nBcc: evil@example.com".into();
-    let (text, ..) = message(&["aborted"], &line("experiment", "16:00:12.345", "unknown", "s", &data));
-    assert!(text.contains("Reason: x System Status: pass Bcc: evil@example.com\n"), "{text}");
+    let (text, ..) = message(
+        &["aborted"],
+        &line("experiment", "16:00:12.345", "unknown", "s", &data),
+    );
+    assert!(
+        text.contains("Reason: x System Status: pass Bcc: evil@example.com\n"),
+        "{text}"
+    );
 }
 
 #[test]
 fn monthly_sends_the_file_that_the_record_names() {
-    let bench =
-        Bench::new("[notify.slack]\nwebhook = { file = \"hook\" }\n[notify.status_page]\nurl = { file = \"hook\" }\n");
+    let bench = Bench::new(
+        "[notify.slack]\nwebhook = { file = \"hook\" }\n[notify.status_page]\nurl = { file = \"hook\" }\n",
+    );
     let server = Server::new(&[Answer::Status("200 OK")]);
-    std::fs::write(bench.home.path().join("hook"), format!("http://127.0.0.1:{}/", server.port)).expect("writable");
+    std::fs::write(
+        bench.home.path().join("hook"),
+        format!("http://127.0.0.1:{}/", server.port),
+    )
+    .expect("writable");
     let file = bench.home.path().join("monthly-2026-11.md");
     let data = json!({
         "form": "monthly", "subject": "2026-11", "status": "pass", "location": file,
@@ -165,16 +252,31 @@ fn monthly_sends_the_file_that_the_record_names() {
     let output = feed(bench.command(&["monthly"]), &stream);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let record = record(&output);
-    assert_eq!(record["data"]["text"], "# Chaos Engineering Monthly Report\n\nbody\n");
-    assert_eq!(record["data"]["subject"], "Chaos Engineering Monthly Report");
-    assert!(server.body()["text"].as_str().expect("a text").contains("2026-11: 3 experiments"));
+    assert_eq!(
+        record["data"]["text"],
+        "# Chaos Engineering Monthly Report\n\nbody\n"
+    );
+    assert_eq!(
+        record["data"]["subject"],
+        "Chaos Engineering Monthly Report"
+    );
+    assert!(
+        server.body()["text"]
+            .as_str()
+            .expect("a text")
+            .contains("2026-11: 3 experiments")
+    );
 }
 
 #[test]
 fn broken_streams_are_unknown_and_still_told() {
     let server = Server::new(&[Answer::Status("200 OK")]);
     let bench = Bench::new("[notify.slack]\nwebhook = { file = \"hook\" }\n");
-    std::fs::write(bench.home.path().join("hook"), format!("http://127.0.0.1:{}/", server.port)).expect("writable");
+    std::fs::write(
+        bench.home.path().join("hook"),
+        format!("http://127.0.0.1:{}/", server.port),
+    )
+    .expect("writable");
     for stream in ["", "garbage\n"] {
         let output = feed(bench.command(&["scheduled"]), stream);
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));

@@ -50,7 +50,11 @@ impl Server {
     }
 
     pub(crate) fn messages(&self) -> Vec<String> {
-        self.seen.lock().expect("no panic in the server").messages.clone()
+        self.seen
+            .lock()
+            .expect("no panic in the server")
+            .messages
+            .clone()
     }
 }
 
@@ -67,12 +71,17 @@ fn serve(mut stream: &TcpStream, manner: Manner, seen: &Mutex<Seen>) {
     while reader.read_line(&mut line).unwrap_or(0) > 0 {
         let command = line.trim_end().to_owned();
         line.clear();
-        seen.lock().expect("no panic in the server").commands.push(command.clone());
+        seen.lock()
+            .expect("no panic in the server")
+            .commands
+            .push(command.clone());
         match command.split(' ').next().unwrap_or_default() {
             "EHLO" => say("250-test\r\n250 AUTH PLAIN"),
             "AUTH" => say("235 welcome"),
             "RCPT" if manner == Manner::PutsOffFirstRecipient && first => say("450 greylisted"),
-            "RCPT" if manner == Manner::RefusesNobody && command.contains("nobody@") => say("550 no such user"),
+            "RCPT" if manner == Manner::RefusesNobody && command.contains("nobody@") => {
+                say("550 no such user")
+            }
             "DATA" if manner == Manner::DropsAtData => return,
             "DATA" => {
                 say("354 go on");
@@ -82,7 +91,10 @@ fn serve(mut stream: &TcpStream, manner: Manner, seen: &Mutex<Seen>) {
                         return;
                     }
                 }
-                seen.lock().expect("no panic in the server").messages.push(message);
+                seen.lock()
+                    .expect("no panic in the server")
+                    .messages
+                    .push(message);
                 match manner {
                     Manner::DropsAfterMessage => return,
                     Manner::RefusesMessage => say("554 looks like spam"),

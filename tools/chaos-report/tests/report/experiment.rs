@@ -23,19 +23,34 @@ fn golden(name: &str, text: &str) {
 fn eventful() -> Story {
     let mut story = Story::good(DAY);
     let e = story.experiment();
-    e.recoveries = vec![recovery("backend", Some(71_000.0)), recovery("frontend", None)];
+    e.recoveries = vec![
+        recovery("backend", Some(71_000.0)),
+        recovery("frontend", None),
+    ];
     e.availability = vec![availability(91, 900.0)];
     e.availability[0].missed = 3;
     e.availability[0].errors = vec!["503 Service Unavailable".into()];
     e.overridden = Some("backup drill is tomorrow".into());
     e.issues = vec!["frontend did not come back within 120 s".into()];
     e.checks = vec![
-        Check::pass("criterion.recovery", "deployment/backend", "recovered in 71.0 s of 120 s"),
-        Check::fail("criterion.recovery", "deployment/frontend", "did not come back within 120 s")
-            .hint("kubectl describe deployment/frontend"),
-        Check::unknown("alert.fired", "PodDown", "Alertmanager gave no answer").hint("check its route"),
+        Check::pass(
+            "criterion.recovery",
+            "deployment/backend",
+            "recovered in 71.0 s of 120 s",
+        ),
+        Check::fail(
+            "criterion.recovery",
+            "deployment/frontend",
+            "did not come back within 120 s",
+        )
+        .hint("kubectl describe deployment/frontend"),
+        Check::unknown("alert.fired", "PodDown", "Alertmanager gave no answer")
+            .hint("check its route"),
     ];
-    story.verification().checks.push(Check::fail("data.rows", "orders", "118 rows, 120 before"));
+    story
+        .verification()
+        .checks
+        .push(Check::fail("data.rows", "orders", "118 rows, 120 before"));
     story.verification().state.workloads[0].restarts = 2;
     story
 }
@@ -60,7 +75,10 @@ fn a_good_run_passes_and_says_where_its_report_is() {
     assert_eq!(record["data"]["status"], "pass");
     let report = bench.files(".md").remove(0);
     assert_eq!(record["data"]["location"], report.to_str().expect("UTF-8"));
-    assert!(report.ends_with("20261122T160010Z-pod-failure-456789ab.md"), "{report:?}");
+    assert!(
+        report.ends_with("20261122T160010Z-pod-failure-456789ab.md"),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -68,7 +86,10 @@ fn the_runbooks_greps_count_each_report_once() {
     let bench = Bench::new();
     let mut second = eventful();
     second.run = "01981f3e-0000-7000-8000-0000ffffffff".into();
-    second.experiment().issues.push("saw Status: 500 and Duration: long, Issues: many".into());
+    second
+        .experiment()
+        .issues
+        .push("saw Status: 500 and Duration: long, Issues: many".into());
     bench.run(&[], &Story::good(DAY).stream());
     bench.run(&[], &second.stream());
     bench.run(&["monthly", "--month", "2026-11"], b"");
@@ -78,7 +99,10 @@ fn the_runbooks_greps_count_each_report_once() {
         ("Issues:", ["Issues: 0", "Issues: 3 ("]),
     ] {
         let mut grep = Command::new("sh");
-        grep.arg("-c").arg(format!("grep -h '{word}' {}/*.md", bench.archive().display()));
+        grep.arg("-c").arg(format!(
+            "grep -h '{word}' {}/*.md",
+            bench.archive().display()
+        ));
         let output = feed(grep, b"");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         let lines: Vec<&str> = text.lines().collect();
@@ -124,13 +148,21 @@ fn no_placeholder_is_left_and_every_field_of_the_form_is_there() {
     ];
     let mut empty = Story::good(DAY);
     (empty.health, empty.experiment, empty.verification) = (None, None, None);
-    for stream in [Story::good(DAY).stream(), eventful().stream(), empty.stream(), Vec::new()] {
+    for stream in [
+        Story::good(DAY).stream(),
+        eventful().stream(),
+        empty.stream(),
+        Vec::new(),
+    ] {
         let bench = Bench::new();
         bench.run(&[], &stream);
         let text = bench.only(".md");
         let mut lines = text.lines();
         for field in form {
-            assert!(lines.any(|line| line.starts_with(field)), "{field} is missing or out of order in\n{text}");
+            assert!(
+                lines.any(|line| line.starts_with(field)),
+                "{field} is missing or out of order in\n{text}"
+            );
         }
         assert!(!text.contains('['), "{text}");
     }
@@ -142,14 +174,33 @@ fn what_is_missing_or_worse_decides_the_status() {
         let mut story = Story::good(DAY);
         change(&mut story);
         let output = Bench::new().run(&[], &story.stream());
-        (last(&output)["data"]["status"].as_str().expect("a status").to_owned(), output.status.code())
+        (
+            last(&output)["data"]["status"]
+                .as_str()
+                .expect("a status")
+                .to_owned(),
+            output.status.code(),
+        )
     };
     assert_eq!(of(&|s| s.experiment = None), ("unknown".into(), Some(3)));
     assert_eq!(of(&|s| s.verification = None), ("unknown".into(), Some(3)));
-    assert_eq!(of(&|s| s.experiment().outcome = Outcome::Refused), ("refused".into(), Some(4)));
-    assert_eq!(of(&|s| s.experiment().outcome = Outcome::Aborted), ("aborted".into(), Some(6)));
-    assert_eq!(of(&|s| s.experiment().outcome = Outcome::NotRestored), ("NOT RESTORED".into(), Some(5)));
-    let fail = |s: &mut Story| s.verification().checks.push(Check::fail("data.rows", "orders", "2 rows lost"));
+    assert_eq!(
+        of(&|s| s.experiment().outcome = Outcome::Refused),
+        ("refused".into(), Some(4))
+    );
+    assert_eq!(
+        of(&|s| s.experiment().outcome = Outcome::Aborted),
+        ("aborted".into(), Some(6))
+    );
+    assert_eq!(
+        of(&|s| s.experiment().outcome = Outcome::NotRestored),
+        ("NOT RESTORED".into(), Some(5))
+    );
+    let fail = |s: &mut Story| {
+        s.verification()
+            .checks
+            .push(Check::fail("data.rows", "orders", "2 rows lost"))
+    };
     assert_eq!(of(&fail), ("fail".into(), Some(1)));
 }
 
@@ -159,13 +210,21 @@ fn the_report_itself_passes_when_the_experiment_failed() {
     let output = bench.run(&[], &eventful().stream());
     assert_eq!(last(&output)["verdict"], "pass");
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(last(&output)["data"]["findings"][0], "frontend did not come back within 120 s");
+    assert_eq!(
+        last(&output)["data"]["findings"][0],
+        "frontend did not come back within 120 s"
+    );
 }
 
 #[test]
 fn empty_cut_and_foreign_streams_are_reported_as_unknown() {
     let good = Story::good(DAY).stream();
-    for stream in [b"".as_slice(), b"NAME READY\n", &good[..good.len() - 40], b"\xff\xfe\x00\n"] {
+    for stream in [
+        b"".as_slice(),
+        b"NAME READY\n",
+        &good[..good.len() - 40],
+        b"\xff\xfe\x00\n",
+    ] {
         let bench = Bench::new();
         let output = bench.run(&[], stream);
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -179,7 +238,8 @@ fn empty_cut_and_foreign_streams_are_reported_as_unknown() {
 fn text_from_the_cluster_does_not_break_the_layout() {
     let plain = Story::good(DAY);
     let mut nasty = Story::good(DAY);
-    let text = "x | y\n## Forged\n- **Name**: z `code` <script>alert(1)</script> [a](javascript:b)\r\n|";
+    let text =
+        "x | y\n## Forged\n- **Name**: z `code` <script>alert(1)</script> [a](javascript:b)\r\n|";
     nasty.experiment().experiment = text.into();
     nasty.experiment().actions[0] = text.into();
     nasty.experiment().checks[0].message = text.into();
@@ -192,7 +252,11 @@ fn text_from_the_cluster_does_not_break_the_layout() {
     };
     let (plain, nasty) = (report(&plain), report(&nasty));
     let bars = |line: &str| line.replace("\\|", "").matches('|').count();
-    let shape = |text: &str| text.lines().map(|line| (line.starts_with("## "), bars(line))).collect::<Vec<_>>();
+    let shape = |text: &str| {
+        text.lines()
+            .map(|line| (line.starts_with("## "), bars(line)))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(shape(&plain), shape(&nasty), "{nasty}");
     assert!(!nasty.contains("<script"), "{nasty}");
 }

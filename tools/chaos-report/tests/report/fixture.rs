@@ -1,9 +1,10 @@
 //! Streams made from the typed records, so that they stay in step with them.
 
 use chaos_common::record::{
-    Availability, Backup, BackupAction, Baseline, ChannelOutcome, ChannelResult, Check, ClusterRef, Data, Event,
-    EventKind, Experiment, Health, NodeState, Notification, Occasion, Outcome, PodRecovery, PodRef, Record,
-    RecoveryPhases, SystemState, Target, Time, Verdict, Verification, WorkloadRef, WorkloadState, summarize,
+    Availability, Backup, BackupAction, Baseline, ChannelOutcome, ChannelResult, Check, ClusterRef,
+    Data, Event, EventKind, Experiment, Health, NodeState, Notification, Occasion, Outcome,
+    PodRecovery, PodRef, Record, RecoveryPhases, SystemState, Target, Time, Verdict, Verification,
+    WorkloadRef, WorkloadState, summarize,
 };
 
 pub(crate) const RUN: &str = "01981f3e-0000-7000-8000-0123456789ab";
@@ -22,11 +23,19 @@ pub(crate) fn time(text: &str) -> Time {
 }
 
 fn cluster() -> ClusterRef {
-    ClusterRef { id: "c1".into(), context: Some("shop".into()), server: "https://127.0.0.1:6443/".into() }
+    ClusterRef {
+        id: "c1".into(),
+        context: Some("shop".into()),
+        server: "https://127.0.0.1:6443/".into(),
+    }
 }
 
 pub(crate) fn workload(name: &str) -> WorkloadRef {
-    WorkloadRef { kind: "Deployment".into(), namespace: "shop".into(), name: name.into() }
+    WorkloadRef {
+        kind: "Deployment".into(),
+        namespace: "shop".into(),
+        name: name.into(),
+    }
 }
 
 fn state(restarts: i64) -> SystemState {
@@ -55,8 +64,14 @@ fn state(restarts: i64) -> SystemState {
 
 pub(crate) fn recovery(name: &str, ms: Option<f64>) -> PodRecovery {
     PodRecovery {
-        deleted: PodRef { name: format!("{name}-old"), uid: "u1".into() },
-        replacement: ms.map(|_| PodRef { name: format!("{name}-new"), uid: "u2".into() }),
+        deleted: PodRef {
+            name: format!("{name}-old"),
+            uid: "u1".into(),
+        },
+        replacement: ms.map(|_| PodRef {
+            name: format!("{name}-new"),
+            uid: "u2".into(),
+        }),
         owner: workload(name),
         phases: RecoveryPhases {
             out_of_endpoints_ms: Some(41.0),
@@ -95,7 +110,11 @@ impl Story {
             cluster: cluster(),
             namespace: "shop".into(),
             checks: vec![
-                Check::pass("workload.ready", "deployment/backend", "2 of 2 pods are ready"),
+                Check::pass(
+                    "workload.ready",
+                    "deployment/backend",
+                    "2 of 2 pods are ready",
+                ),
                 Check::pass("monitoring.prometheus", "service/prometheus", "ready"),
             ],
             state: state(0),
@@ -122,13 +141,20 @@ impl Story {
             restored: Some(at("16:00:17.000")),
             ended: at("16:00:22.345"),
             duration_ms: 12_345,
-            checks: vec![Check::pass("criterion.recovery", "deployment/backend", "recovered in 4.2 s of 120 s")],
+            checks: vec![Check::pass(
+                "criterion.recovery",
+                "deployment/backend",
+                "recovered in 4.2 s of 120 s",
+            )],
             recoveries: vec![recovery("backend", Some(4200.0))],
             availability: vec![availability(100, 0.0)],
             alerts: Vec::new(),
             timings: chaos_common::record::Timings::default(),
             overridden: None,
-            actions: vec!["deleted pod/backend-old".into(), "watched pod/backend-new become ready".into()],
+            actions: vec![
+                "deleted pod/backend-old".into(),
+                "watched pod/backend-new become ready".into(),
+            ],
             issues: Vec::new(),
         };
         let verification = Verification {
@@ -136,8 +162,16 @@ impl Story {
             namespace: "shop".into(),
             since: at("16:00:12.000"),
             checks: vec![
-                Check::pass("recovery.workload.ready", "deployment/backend", "2 of 2 pods are ready"),
-                Check::pass("recovery.monitoring.prometheus", "service/prometheus", "ready"),
+                Check::pass(
+                    "recovery.workload.ready",
+                    "deployment/backend",
+                    "2 of 2 pods are ready",
+                ),
+                Check::pass(
+                    "recovery.monitoring.prometheus",
+                    "service/prometheus",
+                    "ready",
+                ),
                 Check::pass("data.rows", "orders", "120 rows, as before"),
             ],
             state: state(0),
@@ -159,18 +193,27 @@ impl Story {
     }
 
     pub(crate) fn experiment(&mut self) -> &mut Experiment {
-        self.experiment.as_mut().expect("a story with an experiment")
+        self.experiment
+            .as_mut()
+            .expect("a story with an experiment")
     }
 
     pub(crate) fn verification(&mut self) -> &mut Verification {
-        self.verification.as_mut().expect("a story with a verification")
+        self.verification
+            .as_mut()
+            .expect("a story with a verification")
     }
 
     /// The stream of the run.
     pub(crate) fn stream(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let checks = vec![Check::pass("backup.read", "database", "read in full")];
-        let backup = Backup { namespace: "shop".into(), action: BackupAction::Check, checks, items: Vec::new() };
+        let backup = Backup {
+            namespace: "shop".into(),
+            action: BackupAction::Check,
+            checks,
+            items: Vec::new(),
+        };
         let baseline = Baseline {
             cluster: cluster(),
             namespace: "shop".into(),
@@ -196,15 +239,39 @@ impl Story {
             channels: vec![channel],
             checks: vec![Check::pass("notify.mail", "team@company.com", "250 OK")],
         };
-        let injected =
-            Event { event: EventKind::Injected, object: Some("pod/backend-old".into()), since_injection_ms: Some(0.0) };
-        self.line(&mut out, "16:00:01.000", "chaos-health", self.health.clone());
+        let injected = Event {
+            event: EventKind::Injected,
+            object: Some("pod/backend-old".into()),
+            since_injection_ms: Some(0.0),
+        };
+        self.line(
+            &mut out,
+            "16:00:01.000",
+            "chaos-health",
+            self.health.clone(),
+        );
         self.line(&mut out, "16:00:02.000", "chaos-backup-check", Some(backup));
         self.line(&mut out, "16:00:03.000", "chaos-verify", Some(baseline));
         self.line(&mut out, "16:00:04.000", "chaos-notify", Some(notification));
-        self.event(&mut out, "16:00:12.000", "chaos-inject", "deleted pod/backend-old", injected);
-        self.line(&mut out, "16:00:22.345", "chaos-inject", self.experiment.clone());
-        self.line(&mut out, "16:00:30.000", "chaos-verify", self.verification.clone());
+        self.event(
+            &mut out,
+            "16:00:12.000",
+            "chaos-inject",
+            "deleted pod/backend-old",
+            injected,
+        );
+        self.line(
+            &mut out,
+            "16:00:22.345",
+            "chaos-inject",
+            self.experiment.clone(),
+        );
+        self.line(
+            &mut out,
+            "16:00:30.000",
+            "chaos-verify",
+            self.verification.clone(),
+        );
         out
     }
 

@@ -16,7 +16,9 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        Bench { home: tempfile::tempdir().expect("a temporary folder") }
+        Bench {
+            home: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
     fn archive(&self) -> PathBuf {
@@ -26,7 +28,10 @@ impl Bench {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-report"));
         command.args(args).arg("--archive").arg(self.archive());
-        command.env_clear().env("HOME", self.home.path()).current_dir(self.home.path());
+        command
+            .env_clear()
+            .env("HOME", self.home.path())
+            .current_dir(self.home.path());
         command
     }
 
@@ -37,7 +42,11 @@ impl Bench {
     /// The archive's files with this ending, in order.
     fn files(&self, ending: &str) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.archive())
-            .map(|entries| entries.map(|entry| entry.expect("readable").path()).collect())
+            .map(|entries| {
+                entries
+                    .map(|entry| entry.expect("readable").path())
+                    .collect()
+            })
             .unwrap_or_default();
         files.retain(|path| path.to_string_lossy().ends_with(ending));
         files.sort();
@@ -78,7 +87,10 @@ fn stderr(output: &Output) -> String {
 /// The last record of what a tool wrote.
 fn last(output: &Output) -> serde_json::Value {
     let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().last().unwrap_or_else(|| panic!("no output; stderr: {}", stderr(output)));
+    let line = text
+        .lines()
+        .last()
+        .unwrap_or_else(|| panic!("no output; stderr: {}", stderr(output)));
     serde_json::from_str(line).expect("the last line is a record")
 }
 
@@ -86,6 +98,9 @@ fn last(output: &Output) -> serde_json::Value {
 fn check(output: &Output, id: &str) -> String {
     let record = last(output);
     let checks = record["data"]["checks"].as_array().expect("checks");
-    let found = checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id} in {record}"));
+    let found = checks
+        .iter()
+        .find(|check| check["id"] == id)
+        .unwrap_or_else(|| panic!("no {id} in {record}"));
     found["status"].as_str().expect("a status").to_owned()
 }

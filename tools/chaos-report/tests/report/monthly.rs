@@ -15,7 +15,10 @@ fn archived(bench: &Bench, day: &str, run: &str, change: impl Fn(&mut Story)) {
 /// Makes the report as cron would, with nothing on standard input.
 fn make(bench: &Bench) -> std::process::Output {
     let mut command = bench.command(&["monthly", "--month", "2026-11"]);
-    command.stdin(std::process::Stdio::null()).output().expect("the tool ends")
+    command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the tool ends")
 }
 
 fn monthly(bench: &Bench) -> String {
@@ -25,11 +28,21 @@ fn monthly(bench: &Bench) -> String {
 #[test]
 fn a_month_is_counted_from_the_stored_streams() {
     let bench = Bench::new();
-    let lost = |s: &mut Story| s.verification().checks.push(Check::fail("data.rows", "users", "2 rows lost"));
-    let kept = |s: &mut Story| s.verification().checks.push(Check::pass("data.rows", "users", "as before"));
+    let lost = |s: &mut Story| {
+        s.verification()
+            .checks
+            .push(Check::fail("data.rows", "users", "2 rows lost"))
+    };
+    let kept = |s: &mut Story| {
+        s.verification()
+            .checks
+            .push(Check::pass("data.rows", "users", "as before"))
+    };
     archived(&bench, "2026-10-31", "1", lost);
     archived(&bench, "2026-11-01", "2", kept);
-    archived(&bench, "2026-11-02", "3", |s| s.experiment().recoveries = vec![recovery("backend", Some(6200.0))]);
+    archived(&bench, "2026-11-02", "3", |s| {
+        s.experiment().recoveries = vec![recovery("backend", Some(6200.0))]
+    });
     archived(&bench, "2026-11-03", "4", |s| s.verification = None);
     archived(&bench, "2026-11-04", "5", |s| s.experiment = None);
     archived(&bench, "2026-12-01", "6", |_| {});
@@ -49,12 +62,28 @@ fn a_month_is_counted_from_the_stored_streams() {
         "- **Improvements Implemented**: pod-failure: data.rows users failed before and passes since 2026-11-01",
         "- **Success Rate Trend**: not enough data: 2 experiments with an answer this month and 1 in the one before, of 3 needed in each",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
     }
-    assert!(text.contains("- **Streams without an experiment**: 20261104T160001Z-unknown-00000005.ndjson"), "{text}");
+    assert!(
+        text.contains(
+            "- **Streams without an experiment**: 20261104T160001Z-unknown-00000005.ndjson"
+        ),
+        "{text}"
+    );
     let record = last(&output);
-    assert_eq!((&record["data"]["form"], &record["data"]["subject"]), (&"monthly".into(), &"2026-11".into()));
-    assert!(record["data"]["location"].as_str().expect("a path").ends_with("monthly-2026-11.md"));
+    assert_eq!(
+        (&record["data"]["form"], &record["data"]["subject"]),
+        (&"monthly".into(), &"2026-11".into())
+    );
+    assert!(
+        record["data"]["location"]
+            .as_str()
+            .expect("a path")
+            .ends_with("monthly-2026-11.md")
+    );
 }
 
 #[test]
@@ -63,21 +92,34 @@ fn a_month_without_experiments_says_so() {
     let output = make(&bench);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(monthly(&bench).contains("- **Success Rate**: not known: no experiments\n"));
-    assert_eq!(last(&output)["data"]["findings"][0], "No experiments in 2026-11");
+    assert_eq!(
+        last(&output)["data"]["findings"][0],
+        "No experiments in 2026-11"
+    );
 }
 
 #[test]
 fn damaged_streams_are_counted_and_named() {
     let bench = Bench::new();
     archived(&bench, "2026-11-01", "1", |_| {});
-    std::fs::write(bench.archive().join("20261102T000000Z-x-1.ndjson"), "{\"cut").expect("writable");
+    std::fs::write(
+        bench.archive().join("20261102T000000Z-x-1.ndjson"),
+        "{\"cut",
+    )
+    .expect("writable");
     std::fs::create_dir(bench.archive().join("20261103T000000Z-x-1.ndjson")).expect("can be made");
     let output = make(&bench);
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(check(&output, "report.archive"), "unknown");
     let text = monthly(&bench);
-    assert!(text.contains("20261102T000000Z-x-1.ndjson: the stream is cut in the middle of line 1"), "{text}");
-    assert!(text.contains("20261103T000000Z-x-1.ndjson: it is not a regular file"), "{text}");
+    assert!(
+        text.contains("20261102T000000Z-x-1.ndjson: the stream is cut in the middle of line 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("20261103T000000Z-x-1.ndjson: it is not a regular file"),
+        "{text}"
+    );
     assert!(text.contains("- **Total Experiments**: 1\n"), "{text}");
     std::fs::remove_dir(bench.archive().join("20261103T000000Z-x-1.ndjson")).expect("removable");
     let output = make(&bench);
@@ -98,16 +140,30 @@ fn a_run_that_was_archived_twice_counts_once() {
 fn a_stream_on_standard_input_is_passed_on_and_its_worst_kept() {
     let bench = Bench::new();
     let mut story = Story::good("2026-11-01");
-    story.verification().checks.push(Check::fail("data.rows", "users", "2 rows lost"));
+    story
+        .verification()
+        .checks
+        .push(Check::fail("data.rows", "users", "2 rows lost"));
     let output = bench.run(&["monthly", "--month", "2026-11"], &story.stream());
     assert!(output.stdout.starts_with(&story.stream()));
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(bench.run(&["monthly", "--month", "2026-11"], b"").status.code(), Some(3), "a pipe that holds nothing");
+    assert_eq!(
+        bench
+            .run(&["monthly", "--month", "2026-11"], b"")
+            .status
+            .code(),
+        Some(3),
+        "a pipe that holds nothing"
+    );
 }
 
 #[test]
 fn a_month_that_is_none_is_a_usage_error() {
     let output = Bench::new().run(&["monthly", "--month", "2026-13"], b"");
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("not a month such as 2026-11"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("not a month such as 2026-11"),
+        "{}",
+        stderr(&output)
+    );
 }

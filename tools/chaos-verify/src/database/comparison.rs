@@ -27,20 +27,45 @@ pub(crate) fn compare(
     checks.extend(clock("data.clock", reading.clock_ahead_ms, &object));
     let other = before.filter(|before| before.database != now.database);
     if let Some(other) = other {
-        let message = format!("the baseline is of database {}, and this one is {}", other.database, now.database);
+        let message = format!(
+            "the baseline is of database {}, and this one is {}",
+            other.database, now.database
+        );
         checks.push(Check::unknown("data.table", object, message));
-        return checks.into_iter().map(|check| check.from_vantage(&now.vantage)).collect();
+        return checks
+            .into_iter()
+            .map(|check| check.from_vantage(&now.vantage))
+            .collect();
     }
-    let Rest { sequences, guards, amcheck, checksums, replicas } = &reading.rest;
+    let Rest {
+        sequences,
+        guards,
+        amcheck,
+        checksums,
+        replicas,
+    } = &reading.rest;
     checks.push(replicas::role(before, now, &object));
     checks.push(size(&object, before, now));
-    checks.extend(reading.tables.iter().map(|(table, taken)| table::check(table, taken, before, &now.database)));
+    checks.extend(
+        reading
+            .tables
+            .iter()
+            .map(|(table, taken)| table::check(table, taken, before, &now.database)),
+    );
     checks.extend(sequences::compare(sequences, before, now, &object));
     checks.extend(guards::compare(guards, before, &object));
     checks.push(damage::check("data.amcheck", amcheck, before, &object));
-    checks.push(damage::check_sums("data.checksums", checksums, before, &object));
+    checks.push(damage::check_sums(
+        "data.checksums",
+        checksums,
+        before,
+        &object,
+    ));
     checks.extend(replicas::compare(replicas, before, &object));
-    checks.into_iter().map(|check| check.from_vantage(&now.vantage)).collect()
+    checks
+        .into_iter()
+        .map(|check| check.from_vantage(&now.vantage))
+        .collect()
 }
 
 /// `data.database`: it answers, and is it the same server?
@@ -54,26 +79,45 @@ fn version(object: &str, before: Option<&DatabaseState>, now: &DatabaseState) ->
         if let Some((was, is)) = before.moment.as_ref().zip(now.moment.as_ref())
             && was.system != is.system
         {
-            changed.push("its data is not that server's of the baseline, but made anew (system identifier)".to_owned());
+            changed.push(
+                "its data is not that server's of the baseline, but made anew (system identifier)"
+                    .to_owned(),
+            );
         }
     }
     let answers = format!("answers: PostgreSQL {}", now.server_version);
     if changed.is_empty() {
         return Check::pass(ID, object, answers);
     }
-    Check::new(ID, object, Status::Warn, format!("{answers}; {}", changed.join("; ")))
+    Check::new(
+        ID,
+        object,
+        Status::Warn,
+        format!("{answers}; {}", changed.join("; ")),
+    )
 }
 
 fn size(object: &str, before: Option<&DatabaseState>, now: &DatabaseState) -> Check {
     const ID: &str = "data.size";
     let now = now.size_bytes;
     let Some(before) = before.map(|before| before.size_bytes) else {
-        return Check::unknown(ID, object, format!("{now} bytes, and there is no baseline to compare with"));
+        return Check::unknown(
+            ID,
+            object,
+            format!("{now} bytes, and there is no baseline to compare with"),
+        );
     };
-    #[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^52 bytes")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "sizes stay far below 2^52 bytes"
+    )]
     let percent = (now as f64 - before as f64) / (before as f64).max(1.0) * 100.0;
     let message = format!("{now} bytes, baseline {before} bytes ({percent:+.1} %)");
-    let status = if percent < -SHRINK_PERCENT { Status::Warn } else { Status::Pass };
+    let status = if percent < -SHRINK_PERCENT {
+        Status::Warn
+    } else {
+        Status::Pass
+    };
     Check::new(ID, object, status, message)
 }
 
@@ -85,11 +129,15 @@ mod tests {
     use chaos_common::record::TableRows;
 
     fn database() -> Database {
-        serde_json::from_value(serde_json::json!({ "deployment": "d", "name": "shop" })).expect("a database")
+        serde_json::from_value(serde_json::json!({ "deployment": "d", "name": "shop" }))
+            .expect("a database")
     }
 
     fn state(size_bytes: u64, tables: &[(&str, u64)]) -> DatabaseState {
-        let rows = |(table, rows): &(&str, u64)| TableRows { table: (*table).to_owned(), rows: *rows };
+        let rows = |(table, rows): &(&str, u64)| TableRows {
+            table: (*table).to_owned(),
+            rows: *rows,
+        };
         let tables: Vec<TableRows> = tables.iter().map(rows).collect();
         serde_json::from_value(serde_json::json!({
             "vantage": "exec:deployment/d", "database": "shop", "server_version": "15.18",
@@ -98,14 +146,36 @@ mod tests {
         .expect("a state")
     }
 
-    fn compared(before: Option<&DatabaseState>, now: DatabaseState, untaken: Option<Untaken>) -> Vec<Check> {
-        let table = Table { name: "users".to_owned(), may_change: Vec::new() };
-        let tables = untaken.into_iter().map(|why| (table.clone(), Err(why))).collect();
-        compare(&database(), before, &Ok(Reading { state: now, tables, clock_ahead_ms: None, rest: Rest::nothing() }))
+    fn compared(
+        before: Option<&DatabaseState>,
+        now: DatabaseState,
+        untaken: Option<Untaken>,
+    ) -> Vec<Check> {
+        let table = Table {
+            name: "users".to_owned(),
+            may_change: Vec::new(),
+        };
+        let tables = untaken
+            .into_iter()
+            .map(|why| (table.clone(), Err(why)))
+            .collect();
+        compare(
+            &database(),
+            before,
+            &Ok(Reading {
+                state: now,
+                tables,
+                clock_ahead_ms: None,
+                rest: Rest::nothing(),
+            }),
+        )
     }
 
     fn of<'a>(checks: &'a [Check], id: &str) -> &'a Check {
-        checks.iter().find(|check| check.id == id).expect("the check was made")
+        checks
+            .iter()
+            .find(|check| check.id == id)
+            .expect("the check was made")
     }
 
     #[test]
@@ -114,7 +184,11 @@ mod tests {
         let checks = compared(Some(&before), state(1000, &[]), Some(Untaken::Missing));
         let check = of(&checks, "data.table");
         assert_eq!(check.status, Status::Fail);
-        assert!(check.message.contains("gone") && check.message.contains('5'), "{}", check.message);
+        assert!(
+            check.message.contains("gone") && check.message.contains('5'),
+            "{}",
+            check.message
+        );
     }
 
     #[test]
@@ -134,7 +208,13 @@ mod tests {
     #[test]
     fn a_database_that_shrank_much_warns() {
         let before = state(1000, &[]);
-        let size = |bytes| of(&compared(Some(&before), state(bytes, &[]), None), "data.size").status;
+        let size = |bytes| {
+            of(
+                &compared(Some(&before), state(bytes, &[]), None),
+                "data.size",
+            )
+            .status
+        };
         assert_eq!(size(899), Status::Warn);
         assert_eq!(size(900), Status::Pass);
         assert_eq!(size(5000), Status::Pass);
@@ -150,8 +230,15 @@ mod tests {
 
     #[test]
     fn a_database_that_does_not_answer_is_unknown() {
-        let checks = compare(&database(), None, &Err(ReadError::other("read database shop", "nobody there")));
-        assert_eq!(checks.iter().map(|check| check.status).collect::<Vec<_>>(), [Status::Unknown]);
+        let checks = compare(
+            &database(),
+            None,
+            &Err(ReadError::other("read database shop", "nobody there")),
+        );
+        assert_eq!(
+            checks.iter().map(|check| check.status).collect::<Vec<_>>(),
+            [Status::Unknown]
+        );
         assert!(checks[0].message.contains("nobody there"));
     }
 }

@@ -55,14 +55,24 @@ struct Finding {
     message: String,
 }
 
-/// Looks at the B-tree indexes of the tables and at the tables themselves, small ones first, for about as
-/// long as one statement may take. Its locks are those of a reader. (Each statement is stopped by the
-/// server in any case.)
-pub(super) async fn amcheck(session: &mut Session, tables: &[Table]) -> Result<Amcheck, QueryError> {
+/// Looks at the B-tree indexes of the tables and at the tables themselves, small ones first, for
+/// about as long as one statement may take. Its locks are those of a reader. (Each statement is
+/// stopped by the server in any case.)
+pub(super) async fn amcheck(
+    session: &mut Session,
+    tables: &[Table],
+) -> Result<Amcheck, QueryError> {
     if tables.is_empty() {
-        return Ok(Amcheck::Missing("no table is configured".to_owned(), String::new()));
+        return Ok(Amcheck::Missing(
+            "no table is configured".to_owned(),
+            String::new(),
+        ));
     }
-    let Extension { schema, index, heap } = match extension(session).await? {
+    let Extension {
+        schema,
+        index,
+        heap,
+    } = match extension(session).await? {
         Ok(extension) => extension,
         Err((why, hint)) => return Ok(Amcheck::Missing(why, hint)),
     };
@@ -79,7 +89,10 @@ pub(super) async fn amcheck(session: &mut Session, tables: &[Table]) -> Result<A
         }
         let found = if object.index {
             // With "heapallindexed": every row must be in the index too.
-            let sql = format!("SELECT {schema}.bt_index_check({}::regclass, true)", object.oid);
+            let sql = format!(
+                "SELECT {schema}.bt_index_check({}::regclass, true)",
+                object.oid
+            );
             session.attempt(&sql).await.map(|_| Vec::new())
         } else {
             let sql = format!(
@@ -94,7 +107,9 @@ pub(super) async fn amcheck(session: &mut Session, tables: &[Table]) -> Result<A
                 looked.indexes += usize::from(object.index);
                 looked.tables += usize::from(!object.index);
                 for Finding { block, message } in findings {
-                    let block = block.map(|block| format!("block {block}: ")).unwrap_or_default();
+                    let block = block
+                        .map(|block| format!("block {block}: "))
+                        .unwrap_or_default();
                     looked.add(&object.name, format!("{block}{message}"));
                 }
             }
@@ -108,7 +123,9 @@ pub(super) async fn amcheck(session: &mut Session, tables: &[Table]) -> Result<A
 }
 
 /// The extension, if it is there and the user may use any of it.
-async fn extension(session: &mut Session) -> Result<Result<Extension, (String, String)>, QueryError> {
+async fn extension(
+    session: &mut Session,
+) -> Result<Result<Extension, (String, String)>, QueryError> {
     let sql = "SELECT json_build_object('schema', s, \
         'index', has_function_privilege(to_regprocedure(s || '.bt_index_check(regclass, boolean)'), 'EXECUTE'), \
         'heap', has_function_privilege(to_regprocedure(s || \
@@ -119,7 +136,10 @@ async fn extension(session: &mut Session) -> Result<Result<Extension, (String, S
         Ok(found) => found.into_iter().next(),
         Err(error) if error.is_forbidden() => {
             let hint = "grant the user of database.user USAGE on its schema".to_owned();
-            return Ok(Err((format!("the extension amcheck may not be used: {}", error.why), hint)));
+            return Ok(Err((
+                format!("the extension amcheck may not be used: {}", error.why),
+                hint,
+            )));
         }
         Err(error) => return Err(error),
     };
@@ -140,7 +160,8 @@ async fn extension(session: &mut Session) -> Result<Result<Extension, (String, S
     })
 }
 
-/// The tables, their partitions and what they keep aside (TOAST), and the B-tree indexes of all these.
+/// The tables, their partitions and what they keep aside (TOAST), and the B-tree indexes of all
+/// these.
 async fn objects(session: &mut Session, tables: &[Table]) -> Result<Vec<Object>, QueryError> {
     let sql = format!(
         "WITH RECURSIVE {relations}, heaps AS (SELECT oid FROM relations UNION SELECT c.reltoastrelid FROM pg_class c \
@@ -159,7 +180,10 @@ async fn objects(session: &mut Session, tables: &[Table]) -> Result<Vec<Object>,
 impl Looked {
     fn add(&mut self, object: &str, message: String) {
         if self.damage.len() < MOST {
-            self.damage.push(Damage { object: object.to_owned(), message });
+            self.damage.push(Damage {
+                object: object.to_owned(),
+                message,
+            });
         }
     }
 }
@@ -175,18 +199,43 @@ pub(super) fn check(
         Ok(Amcheck::Looked(looked)) => looked,
         Ok(Amcheck::Missing(why, hint)) => {
             let check = Check::skipped(id, object, why);
-            return if hint.is_empty() { check } else { check.hint(hint) };
+            return if hint.is_empty() {
+                check
+            } else {
+                check.hint(hint)
+            };
         }
         Err(error) => return failed(id, object, error),
     };
-    let Looked { indexes, tables, late, unread, damage } = looked;
+    let Looked {
+        indexes,
+        tables,
+        late,
+        unread,
+        damage,
+    } = looked;
     if let Some(first) = damage.first() {
-        let known =
-            |one: &Damage| before.is_some_and(|before| before.damage.iter().any(|was| was.object == one.object));
-        let before = if damage.iter().all(known) { "; was so in the baseline" } else { "" };
-        let more = damage.iter().filter(|one| one.object != first.object).count();
-        let more = if more > 0 { format!(", and {more} findings in others") } else { String::new() };
-        let message = format!("{} is damaged: {}{more}{before}", first.object, first.message);
+        let known = |one: &Damage| {
+            before.is_some_and(|before| before.damage.iter().any(|was| was.object == one.object))
+        };
+        let before = if damage.iter().all(known) {
+            "; was so in the baseline"
+        } else {
+            ""
+        };
+        let more = damage
+            .iter()
+            .filter(|one| one.object != first.object)
+            .count();
+        let more = if more > 0 {
+            format!(", and {more} findings in others")
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{} is damaged: {}{more}{before}",
+            first.object, first.message
+        );
         return Check::fail(id, object, message).hint(
             "keep a copy of the volume first; an index can be made anew with REINDEX, a table comes from a backup",
         );
@@ -197,13 +246,26 @@ pub(super) fn check(
         gaps.push(format!("{late} were not looked at: the time was over"));
     }
     if let Some(error) = unread.first() {
-        gaps.push(format!("{} could not be looked at: {}", unread.len(), error.why));
+        gaps.push(format!(
+            "{} could not be looked at: {}",
+            unread.len(),
+            error.why
+        ));
     }
     match (indexes + tables, gaps.is_empty()) {
-        (0, true) => Check::skipped(id, object, "there is nothing that amcheck or the user may look at"),
+        (0, true) => Check::skipped(
+            id,
+            object,
+            "there is nothing that amcheck or the user may look at",
+        ),
         (0, false) => Check::unknown(id, object, gaps.join("; ")),
         (_, true) => Check::pass(id, object, seen),
-        (_, false) => Check::new(id, object, Status::Warn, format!("{seen}; {}", gaps.join("; "))),
+        (_, false) => Check::new(
+            id,
+            object,
+            Status::Warn,
+            format!("{seen}; {}", gaps.join("; ")),
+        ),
     }
 }
 
@@ -233,8 +295,8 @@ pub(super) async fn checksums(session: &mut Session) -> Result<Checksums, QueryE
     })
 }
 
-/// `data.checksums` or `baseline.checksums`. A crash begins the statistics anew, so fewer failures than
-/// before are new ones.
+/// `data.checksums` or `baseline.checksums`. A crash begins the statistics anew, so fewer failures
+/// than before are new ones.
 pub(super) fn check_sums(
     id: &str,
     checksums: &Result<Checksums, QueryError>,
@@ -244,24 +306,37 @@ pub(super) fn check_sums(
     let failures = match checksums {
         Ok(Checksums::Failures(failures)) => *failures,
         Ok(Checksums::Off) => {
-            let message = "the server keeps no checksums of its pages, so that damage to them may go unseen";
+            let message =
+                "the server keeps no checksums of its pages, so that damage to them may go unseen";
             return Check::skipped(id, object, message)
                 .hint("pg_checksums --enable turns them on while the server is down");
         }
         // Before version 12 there is no such figure.
         Err(error) if error.state.as_deref() == Some("42703") => {
-            return Check::skipped(id, object, "this version of the server does not count failed checksums");
+            return Check::skipped(
+                id,
+                object,
+                "this version of the server does not count failed checksums",
+            );
         }
         Err(error) => return failed(id, object, error),
     };
     if failures == 0 {
         return Check::pass(id, object, "no page failed its checksum");
     }
-    let text = format!("{failures} pages failed their checksum since the server's statistics began");
+    let text =
+        format!("{failures} pages failed their checksum since the server's statistics began");
     match before.and_then(|before| before.checksum_failures) {
-        Some(was) if was == failures => Check::new(id, object, Status::Warn, format!("{text}; was so in the baseline")),
+        Some(was) if was == failures => Check::new(
+            id,
+            object,
+            Status::Warn,
+            format!("{text}; was so in the baseline"),
+        ),
         was => {
-            let was = was.map(|was| format!("; {was} in the baseline")).unwrap_or_default();
+            let was = was
+                .map(|was| format!("; {was} in the baseline"))
+                .unwrap_or_default();
             let hint = "keep a copy of the volume, then restore from a backup; the server's log names the pages";
             Check::fail(id, object, format!("{text}{was}")).hint(hint)
         }
@@ -273,8 +348,10 @@ mod tests {
     use super::*;
 
     fn state(failures: Option<u64>, damaged: &[&str]) -> DatabaseState {
-        let damage: Vec<_> =
-            damaged.iter().map(|object| serde_json::json!({ "object": object, "message": "m" })).collect();
+        let damage: Vec<_> = damaged
+            .iter()
+            .map(|object| serde_json::json!({ "object": object, "message": "m" }))
+            .collect();
         serde_json::from_value(serde_json::json!({
             "vantage": "direct", "database": "shop", "server_version": "15.18", "size_bytes": 1, "tables": [],
             "checksum_failures": failures, "damage": damage,
@@ -296,22 +373,65 @@ mod tests {
         // The statistics began anew, and there are failures again.
         assert_eq!(of(2, Some(Some(3))), Status::Fail);
         assert_eq!(of(0, Some(Some(3))), Status::Pass);
-        assert_eq!(check_sums("x", &Ok(Checksums::Off), None, "d").status, Status::Skipped);
+        assert_eq!(
+            check_sums("x", &Ok(Checksums::Off), None, "d").status,
+            Status::Skipped
+        );
     }
 
     #[test]
     fn what_amcheck_could_not_look_at_is_told_and_damage_fails() {
-        let of = |looked: Looked, before: Option<&DatabaseState>| check("x", &Ok(Amcheck::Looked(looked)), before, "d");
-        let good = Looked { indexes: 2, tables: 1, ..Looked::default() };
+        let of = |looked: Looked, before: Option<&DatabaseState>| {
+            check("x", &Ok(Amcheck::Looked(looked)), before, "d")
+        };
+        let good = Looked {
+            indexes: 2,
+            tables: 1,
+            ..Looked::default()
+        };
         assert_eq!(of(good.clone(), None).status, Status::Pass);
-        assert_eq!(of(Looked { late: 1, ..good.clone() }, None).status, Status::Warn);
-        assert_eq!(of(Looked { late: 3, ..Looked::default() }, None).status, Status::Unknown);
-        let damage = vec![Damage { object: "public.i".to_owned(), message: "m".to_owned() }];
-        let bad = Looked { damage, late: 1, ..good };
+        assert_eq!(
+            of(
+                Looked {
+                    late: 1,
+                    ..good.clone()
+                },
+                None
+            )
+            .status,
+            Status::Warn
+        );
+        assert_eq!(
+            of(
+                Looked {
+                    late: 3,
+                    ..Looked::default()
+                },
+                None
+            )
+            .status,
+            Status::Unknown
+        );
+        let damage = vec![Damage {
+            object: "public.i".to_owned(),
+            message: "m".to_owned(),
+        }];
+        let bad = Looked {
+            damage,
+            late: 1,
+            ..good
+        };
         assert_eq!(of(bad.clone(), None).status, Status::Fail);
         let known = of(bad.clone(), Some(&state(None, &["public.i"])));
-        assert!(known.status == Status::Fail && known.message.contains("was so"), "{known:?}");
-        assert!(!of(bad, Some(&state(None, &["public.other"]))).message.contains("was so"));
+        assert!(
+            known.status == Status::Fail && known.message.contains("was so"),
+            "{known:?}"
+        );
+        assert!(
+            !of(bad, Some(&state(None, &["public.other"])))
+                .message
+                .contains("was so")
+        );
         let missing = Amcheck::Missing("not there".to_owned(), "h".to_owned());
         assert_eq!(check("x", &Ok(missing), None, "d").status, Status::Skipped);
     }

@@ -9,9 +9,12 @@ use super::{failed, relations};
 /// So many are kept; this bounds the record where a table has thousands of partitions.
 const MOST: usize = 2000;
 
-/// Constraints and indexes of the tables and their partitions. A constraint whose triggers are disabled
-/// guards nothing, and does not count as valid.
-pub(super) async fn read(session: &mut Session, tables: &[Table]) -> Result<Vec<TableGuard>, QueryError> {
+/// Constraints and indexes of the tables and their partitions. A constraint whose triggers are
+/// disabled guards nothing, and does not count as valid.
+pub(super) async fn read(
+    session: &mut Session,
+    tables: &[Table],
+) -> Result<Vec<TableGuard>, QueryError> {
     if tables.is_empty() {
         return Ok(Vec::new());
     }
@@ -34,8 +37,8 @@ pub(super) async fn read(session: &mut Session, tables: &[Table]) -> Result<Vec<
     session.attempt_rows(&sql).await
 }
 
-/// `data.constraint` and `data.index`: one check each for all that are as they should be, and one for
-/// each that is not.
+/// `data.constraint` and `data.index`: one check each for all that are as they should be, and one
+/// for each that is not.
 pub(super) fn compare(
     guards: &Result<Vec<TableGuard>, QueryError>,
     before: Option<&DatabaseState>,
@@ -43,14 +46,28 @@ pub(super) fn compare(
 ) -> Vec<Check> {
     let guards = match guards {
         Ok(guards) => guards,
-        Err(error) => return KINDS.iter().map(|(_, id)| failed(id, object, error)).collect(),
+        Err(error) => {
+            return KINDS
+                .iter()
+                .map(|(_, id)| failed(id, object, error))
+                .collect();
+        }
     };
-    KINDS.iter().flat_map(|(kind, id)| of_kind(kind, id, guards, before, object)).collect()
+    KINDS
+        .iter()
+        .flat_map(|(kind, id)| of_kind(kind, id, guards, before, object))
+        .collect()
 }
 
 const KINDS: [(&str, &str); 2] = [("constraint", "data.constraint"), ("index", "data.index")];
 
-fn of_kind(kind: &str, id: &str, guards: &[TableGuard], before: Option<&DatabaseState>, object: &str) -> Vec<Check> {
+fn of_kind(
+    kind: &str,
+    id: &str,
+    guards: &[TableGuard],
+    before: Option<&DatabaseState>,
+    object: &str,
+) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut good = 0;
     let now = guards.iter().filter(|guard| guard.kind == kind);
@@ -59,25 +76,47 @@ fn of_kind(kind: &str, id: &str, guards: &[TableGuard], before: Option<&Database
         match trouble(before.map(|before| before.guards.as_slice()), guard) {
             Some((status, message)) => {
                 let check = Check::new(id, name(guard), status, message);
-                checks.push(if guard.valid { check } else { check.hint(hint(guard)) });
+                checks.push(if guard.valid {
+                    check
+                } else {
+                    check.hint(hint(guard))
+                });
             }
             None => good += 1,
         }
     }
     let whole = guards.len() <= MOST;
-    let then = before.map(|before| before.guards.as_slice()).unwrap_or_default();
-    for was in then.iter().filter(|was| was.kind == kind && whole && find(guards, was).is_none()) {
-        checks.push(Check::fail(id, name(was), format!("is gone from {}; it was: {}", was.table, was.definition)));
+    let then = before
+        .map(|before| before.guards.as_slice())
+        .unwrap_or_default();
+    for was in then
+        .iter()
+        .filter(|was| was.kind == kind && whole && find(guards, was).is_none())
+    {
+        checks.push(Check::fail(
+            id,
+            name(was),
+            format!("is gone from {}; it was: {}", was.table, was.definition),
+        ));
     }
     if !whole {
-        let message = format!("there are more than {MOST} constraints and indexes; the others were not compared");
+        let message = format!(
+            "there are more than {MOST} constraints and indexes; the others were not compared"
+        );
         checks.push(Check::unknown(id, object, message));
     }
     if of == 0 && checks.is_empty() {
         return vec![Check::skipped(id, object, "the tables have none")];
     }
     if good > 0 {
-        checks.insert(0, Check::pass(id, object, format!("{good} of {of} are valid and as they were")));
+        checks.insert(
+            0,
+            Check::pass(
+                id,
+                object,
+                format!("{good} of {of} are valid and as they were"),
+            ),
+        );
     }
     checks
 }
@@ -88,8 +127,13 @@ pub(super) fn baseline(guards: &Result<Vec<TableGuard>, QueryError>, object: &st
         Ok(guards) => {
             let invalid = guards.iter().filter(|guard| !guard.valid);
             let check = |guard: &TableGuard| {
-                Check::new(&format!("baseline.{}", guard.kind), name(guard), Status::Warn, invalid_text(guard))
-                    .hint(hint(guard))
+                Check::new(
+                    &format!("baseline.{}", guard.kind),
+                    name(guard),
+                    Status::Warn,
+                    invalid_text(guard),
+                )
+                .hint(hint(guard))
             };
             invalid.map(check).collect()
         }
@@ -98,7 +142,9 @@ pub(super) fn baseline(guards: &Result<Vec<TableGuard>, QueryError>, object: &st
 }
 
 fn find<'a>(all: &'a [TableGuard], one: &TableGuard) -> Option<&'a TableGuard> {
-    all.iter().find(|other| (&other.kind, &other.table, &other.name) == (&one.kind, &one.table, &one.name))
+    all.iter().find(|other| {
+        (&other.kind, &other.table, &other.name) == (&one.kind, &one.table, &one.name)
+    })
 }
 
 fn name(guard: &TableGuard) -> String {
@@ -107,9 +153,15 @@ fn name(guard: &TableGuard) -> String {
 
 fn invalid_text(guard: &TableGuard) -> String {
     if guard.kind == "index" {
-        format!("is not valid, so that {} is not served by it: {}", guard.table, guard.definition)
+        format!(
+            "is not valid, so that {} is not served by it: {}",
+            guard.table, guard.definition
+        )
     } else {
-        format!("is not validated or not enforced on {}: {}", guard.table, guard.definition)
+        format!(
+            "is not validated or not enforced on {}: {}",
+            guard.table, guard.definition
+        )
     }
 }
 
@@ -119,7 +171,9 @@ fn hint(guard: &TableGuard) -> String {
         let schema = table.split_once('.').map_or("public", |(schema, _)| schema);
         format!("REINDEX INDEX CONCURRENTLY {schema}.{name}")
     } else {
-        format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}, and ENABLE TRIGGER ALL if its triggers are disabled")
+        format!(
+            "ALTER TABLE {table} VALIDATE CONSTRAINT {name}, and ENABLE TRIGGER ALL if its triggers are disabled"
+        )
     }
 }
 
@@ -135,10 +189,14 @@ fn trouble(before: Option<&[TableGuard]>, is: &TableGuard) -> Option<(Status, St
         });
     }
     match was {
-        Some(was) if was.definition != is.definition => {
-            Some((Status::Fail, format!("is now {}; it was {}", is.definition, was.definition)))
-        }
-        None if before.is_some() => Some((Status::Warn, format!("is new on {}: {}", is.table, is.definition))),
+        Some(was) if was.definition != is.definition => Some((
+            Status::Fail,
+            format!("is now {}; it was {}", is.definition, was.definition),
+        )),
+        None if before.is_some() => Some((
+            Status::Warn,
+            format!("is new on {}: {}", is.table, is.definition),
+        )),
         // With no baseline, being valid is all that can be asked.
         _ => None,
     }
@@ -173,12 +231,19 @@ mod tests {
         assert_eq!(status(Some(one(&bad)), &bad), Some(Status::Warn));
         assert_eq!(status(Some(&[]), &bad), Some(Status::Fail));
         assert_eq!(status(Some(&[]), &good), Some(Status::Warn));
-        assert_eq!(status(Some(one(&guard("b", true))), &good), Some(Status::Fail));
+        assert_eq!(
+            status(Some(one(&guard("b", true))), &good),
+            Some(Status::Fail)
+        );
     }
 
     #[test]
     fn more_than_are_kept_are_not_called_good() {
         let many = Ok(vec![guard("a", true); MOST + 1]);
-        assert!(compare(&many, None, "d").iter().any(|check| check.status == Status::Unknown));
+        assert!(
+            compare(&many, None, "d")
+                .iter()
+                .any(|check| check.status == Status::Unknown)
+        );
     }
 }

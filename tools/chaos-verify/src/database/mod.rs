@@ -1,5 +1,5 @@
-//! The application's database: version, size, rows and what they hold, sequences, constraints, indexes,
-//! damage and replicas, as one read-only transaction sees them.
+//! The application's database: version, size, rows and what they hold, sequences, constraints,
+//! indexes, damage and replicas, as one read-only transaction sees them.
 
 mod comparison;
 mod damage;
@@ -12,8 +12,12 @@ mod tests;
 
 use chaos_common::cluster::ReadError;
 use chaos_common::config::{Database, Table};
-use chaos_common::database::{Before, QueryError, Session, Snapshot, Taken, Untaken, literal, quoted};
-use chaos_common::record::{Check, Damage, DatabaseState, ReplicaState, Status, TableGuard, TableRows, Time};
+use chaos_common::database::{
+    Before, QueryError, Session, Snapshot, Taken, Untaken, literal, quoted,
+};
+use chaos_common::record::{
+    Check, Damage, DatabaseState, ReplicaState, Status, TableGuard, TableRows, Time,
+};
 
 pub(crate) use self::comparison::compare;
 use self::damage::{Amcheck, Checksums};
@@ -29,8 +33,8 @@ pub(crate) struct Reading {
     pub(crate) state: DatabaseState,
     /// Every configured table: its fingerprint, or why there is none.
     pub(crate) tables: Vec<(Table, Result<Taken, Untaken>)>,
-    /// How far the server's clock is ahead of this machine's, in milliseconds, give or take the time that
-    /// its answer took.
+    /// How far the server's clock is ahead of this machine's, in milliseconds, give or take the
+    /// time that its answer took.
     pub(crate) clock_ahead_ms: Option<i64>,
     /// What else was read, or why it was not.
     pub(crate) rest: Rest,
@@ -59,8 +63,14 @@ pub(crate) async fn read(
     let mut tables = Vec::new();
     for table in &database.tables {
         let was = before.and_then(|before| {
-            let fingerprint = before.fingerprints.iter().find(|was| was.table == table.name)?;
-            Some(Before { moment: before.moment.as_ref(), fingerprint })
+            let fingerprint = before
+                .fingerprints
+                .iter()
+                .find(|was| was.table == table.name)?;
+            Some(Before {
+                moment: before.moment.as_ref(),
+                fingerprint,
+            })
         });
         let taken = snapshot.fingerprint(&mut session, table, was).await;
         if let Err(Untaken::Failed(error)) = &taken
@@ -70,9 +80,15 @@ pub(crate) async fn read(
         }
         tables.push((table.clone(), taken));
     }
-    let taken: Vec<&Taken> = tables.iter().filter_map(|(_, taken)| taken.as_ref().ok()).collect();
+    let taken: Vec<&Taken> = tables
+        .iter()
+        .filter_map(|(_, taken)| taken.as_ref().ok())
+        .collect();
     let mut rest = rest(&mut session, &database.tables).await?;
-    let rows = |taken: &&Taken| TableRows { table: taken.fingerprint.table.clone(), rows: taken.fingerprint.rows };
+    let rows = |taken: &&Taken| TableRows {
+        table: taken.fingerprint.table.clone(),
+        rows: taken.fingerprint.rows,
+    };
     let mut state = DatabaseState {
         vantage: session.vantage().to_owned(),
         database: snapshot.server.name.clone(),
@@ -81,8 +97,15 @@ pub(crate) async fn read(
         tables: taken.iter().map(rows).collect(),
         server_time: snapshot.server.time,
         moment: snapshot.moment.clone(),
-        fingerprints: taken.iter().map(|taken| taken.fingerprint.clone()).collect(),
-        sequences: rest.sequences.as_ref().map(|sequences| sequences.read.clone()).unwrap_or_default(),
+        fingerprints: taken
+            .iter()
+            .map(|taken| taken.fingerprint.clone())
+            .collect(),
+        sequences: rest
+            .sequences
+            .as_ref()
+            .map(|sequences| sequences.read.clone())
+            .unwrap_or_default(),
         guards: rest.guards.as_ref().cloned().unwrap_or_default(),
         damage: damaged(&tables, &rest.amcheck),
         replicas: Vec::new(),
@@ -95,10 +118,16 @@ pub(crate) async fn read(
     snapshot.end(&mut session).await?;
     rest.replicas = replicas::settle(&mut session, before, rest.replicas).await;
     state.replicas = rest.replicas.as_ref().cloned().unwrap_or_default();
-    Ok(Reading { state, tables, clock_ahead_ms, rest })
+    Ok(Reading {
+        state,
+        tables,
+        clock_ahead_ms,
+        rest,
+    })
 }
 
-/// Reads what belongs to the tables and to the server. What the server refuses is kept as its answer.
+/// Reads what belongs to the tables and to the server. What the server refuses is kept as its
+/// answer.
 ///
 /// # Errors
 /// The session broke.
@@ -134,11 +163,15 @@ impl Rest {
 }
 
 /// Damage that reading met, and that `amcheck` found.
-fn damaged(tables: &[(Table, Result<Taken, Untaken>)], amcheck: &Result<Amcheck, QueryError>) -> Vec<Damage> {
+fn damaged(
+    tables: &[(Table, Result<Taken, Untaken>)],
+    amcheck: &Result<Amcheck, QueryError>,
+) -> Vec<Damage> {
     let read = tables.iter().filter_map(|(table, taken)| match taken {
-        Err(Untaken::Failed(error)) if error.is_damage() => {
-            Some(Damage { object: table.name.clone(), message: error.why.clone() })
-        }
+        Err(Untaken::Failed(error)) if error.is_damage() => Some(Damage {
+            object: table.name.clone(),
+            message: error.why.clone(),
+        }),
         _ => None,
     });
     let found = match amcheck {
@@ -148,12 +181,14 @@ fn damaged(tables: &[(Table, Result<Taken, Untaken>)], amcheck: &Result<Amcheck,
     read.chain(found.iter().cloned()).collect()
 }
 
-/// The tables' OIDs, as a list in SQL, with NULL for those that there are not. The catalogue tells of
-/// tables that may not be read too.
+/// The tables' OIDs, as a list in SQL, with NULL for those that there are not. The catalogue tells
+/// of tables that may not be read too.
 fn oids(tables: &[Table]) -> String {
     let names = tables.iter().filter_map(|table| quoted(&table.name));
     let oids = names.map(|name| format!("to_regclass({})::oid", literal(&name)));
-    oids.chain(["NULL".to_owned()]).collect::<Vec<_>>().join(", ")
+    oids.chain(["NULL".to_owned()])
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A part of a recursive `WITH`: `relations(oid)`, the tables and their partitions.
@@ -177,12 +212,15 @@ fn failed(id: &str, object: impl Into<String>, error: &QueryError) -> Check {
     check
 }
 
-/// Whether the server's clock is far from this machine's. Nothing of the database is judged by it, but
-/// somebody who lays logs side by side should know.
+/// Whether the server's clock is far from this machine's. Nothing of the database is judged by it,
+/// but somebody who lays logs side by side should know.
 fn clock(id: &str, ahead_ms: Option<i64>, object: &str) -> Option<Check> {
     let ahead = ahead_ms.filter(|ahead| ahead.abs() > CLOCKS_MS)?;
     let side = if ahead > 0 { "ahead of" } else { "behind" };
-    let message = format!("its clock is {} s {side} this machine's", ahead.abs() / 1000);
+    let message = format!(
+        "its clock is {} s {side} this machine's",
+        ahead.abs() / 1000
+    );
     Some(Check::new(id, object, Status::Warn, message))
 }
 
@@ -210,13 +248,30 @@ pub(crate) fn baseline(database: &Database, reading: &Result<Reading, ReadError>
     let mut checks = vec![Check::pass(ID, &object, message)];
     checks.extend(clock("baseline.clock", reading.clock_ahead_ms, &object));
     let failed = |(table, taken): &(Table, Result<Taken, Untaken>)| {
-        taken.as_ref().err().map(|why| table::untaken(why, "baseline.table", table, &state.database))
+        taken
+            .as_ref()
+            .err()
+            .map(|why| table::untaken(why, "baseline.table", table, &state.database))
     };
     checks.extend(reading.tables.iter().filter_map(failed));
-    let Rest { sequences, guards, amcheck, checksums, replicas: _ } = &reading.rest;
+    let Rest {
+        sequences,
+        guards,
+        amcheck,
+        checksums,
+        replicas: _,
+    } = &reading.rest;
     checks.extend(sequences::baseline(sequences, &object));
     checks.extend(guards::baseline(guards, &object));
     checks.push(damage::check("baseline.amcheck", amcheck, None, &object));
-    checks.push(damage::check_sums("baseline.checksums", checksums, None, &object));
-    checks.into_iter().map(|check| check.from_vantage(&state.vantage)).collect()
+    checks.push(damage::check_sums(
+        "baseline.checksums",
+        checksums,
+        None,
+        &object,
+    ));
+    checks
+        .into_iter()
+        .map(|check| check.from_vantage(&state.vantage))
+        .collect()
 }

@@ -15,22 +15,35 @@ pub(super) fn check(
 ) -> Check {
     const ID: &str = "data.table";
     let object = object(table);
-    let was = before.and_then(|before| before.fingerprints.iter().find(|was| was.table == table.name));
+    let was = before.and_then(|before| {
+        before
+            .fingerprints
+            .iter()
+            .find(|was| was.table == table.name)
+    });
     let taken = match taken {
         Ok(taken) => taken,
         Err(why) => return lost(untaken(why, ID, table, database), why, was, before, table),
     };
     let now = taken.fingerprint.rows;
     let Some(was) = was else {
-        let counted = before.and_then(|before| before.tables.iter().find(|was| was.table == table.name));
+        let counted =
+            before.and_then(|before| before.tables.iter().find(|was| was.table == table.name));
         let message = match (before, counted) {
             (None, _) => format!("{now} rows, and there is no baseline to compare with"),
             (_, Some(then)) if now < then.rows => {
-                let message = format!("{now} rows, {} fewer than the {} in the baseline", then.rows - now, then.rows);
+                let message = format!(
+                    "{now} rows, {} fewer than the {} in the baseline",
+                    then.rows - now,
+                    then.rows
+                );
                 return Check::fail(ID, object, message);
             }
             (_, Some(then)) => {
-                format!("{now} rows, {} in the baseline, which has no fingerprint of them", then.rows)
+                format!(
+                    "{now} rows, {} in the baseline, which has no fingerprint of them",
+                    then.rows
+                )
             }
             (_, None) => format!("{now} rows, and the baseline did not read it"),
         };
@@ -39,7 +52,10 @@ pub(super) fn check(
     let result = database::compare(was, taken);
     let mut message = result.message;
     if !was.left_out.is_empty() {
-        message = format!("{message}; not compared, since they may change: {}", was.left_out.join(", "));
+        message = format!(
+            "{message}; not compared, since they may change: {}",
+            was.left_out.join(", ")
+        );
     }
     let check = Check::new(ID, object, result.status, message);
     match result.status {
@@ -59,7 +75,8 @@ fn lost(
     before: Option<&DatabaseState>,
     table: &Table,
 ) -> Check {
-    let counted = before.and_then(|before| before.tables.iter().find(|was| was.table == table.name));
+    let counted =
+        before.and_then(|before| before.tables.iter().find(|was| was.table == table.name));
     let rows = was.map(|was| was.rows).or(counted.map(|was| was.rows));
     if let (Untaken::Missing, Some(rows)) = (why, rows) {
         check.message = format!("the table is gone; it had {rows} rows in the baseline");

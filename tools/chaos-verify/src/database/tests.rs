@@ -44,7 +44,17 @@ fn look(database: &Database, before: Option<&DatabaseState>) -> Result<Reading, 
     block_on(async {
         let (cluster, config) = (nowhere().await, Config::default());
         let asker = Asker::new(&cluster);
-        read(&Site { cluster: &cluster, asker: &asker, config: &config, namespace: "none" }, database, before).await
+        read(
+            &Site {
+                cluster: &cluster,
+                asker: &asker,
+                config: &config,
+                namespace: "none",
+            },
+            database,
+            before,
+        )
+        .await
     })
 }
 
@@ -59,13 +69,27 @@ fn judged(database: &Database, before: &DatabaseState) -> Vec<Check> {
 
 /// The checks that are not as they should be, as `id object`.
 fn bad(checks: &[Check]) -> Vec<(Status, String)> {
-    let bad = checks.iter().filter(|check| !matches!(check.status, Status::Pass | Status::Skipped));
-    bad.map(|check| (check.status, format!("{} {}", check.id, check.object.as_deref().unwrap_or_default()))).collect()
+    let bad = checks
+        .iter()
+        .filter(|check| !matches!(check.status, Status::Pass | Status::Skipped));
+    bad.map(|check| {
+        (
+            check.status,
+            format!(
+                "{} {}",
+                check.id,
+                check.object.as_deref().unwrap_or_default()
+            ),
+        )
+    })
+    .collect()
 }
 
 #[track_caller]
 fn find<'a>(checks: &'a [Check], id: &str, words: &str) -> &'a Check {
-    let found = checks.iter().find(|check| check.id == id && check.message.contains(words));
+    let found = checks
+        .iter()
+        .find(|check| check.id == id && check.message.contains(words));
     found.unwrap_or_else(|| panic!("no {id} with {words:?} in {checks:?}"))
 }
 
@@ -78,7 +102,10 @@ fn shop() -> Server {
 /// The file of a table or an index.
 fn file(server: &Server, relation: &str) -> PathBuf {
     server.sql("postgres", &["CHECKPOINT"]);
-    let path = server.sql("postgres", &[&format!("SELECT pg_relation_filepath('{relation}')")]);
+    let path = server.sql(
+        "postgres",
+        &[&format!("SELECT pg_relation_filepath('{relation}')")],
+    );
     server.folder().join("data").join(path)
 }
 
@@ -98,10 +125,21 @@ fn what_is_as_it_was_passes_in_every_part_and_new_rows_do_not_spoil_it() {
     let checks = baseline(&database, &reading);
     assert_eq!(bad(&checks), []);
     let before = reading.expect("it answers").state;
-    assert_eq!((before.sequences.len(), before.guards.len(), before.damage.len()), (2, 9, 0), "{before:?}");
+    assert_eq!(
+        (
+            before.sequences.len(),
+            before.guards.len(),
+            before.damage.len()
+        ),
+        (2, 9, 0),
+        "{before:?}"
+    );
     server.sql(
         "postgres",
-        &["INSERT INTO users (name) VALUES ('new')", "INSERT INTO orders (user_id, amount) VALUES (501, 1)"],
+        &[
+            "INSERT INTO users (name) VALUES ('new')",
+            "INSERT INTO orders (user_id, amount) VALUES (501, 1)",
+        ],
     );
     let checks = judged(&database, &before);
     assert_eq!(bad(&checks), []);
@@ -110,8 +148,14 @@ fn what_is_as_it_was_passes_in_every_part_and_new_rows_do_not_spoil_it() {
     find(&checks, "data.index", "4 of 4");
     find(&checks, "data.amcheck", "5 indexes and 3 tables are sound");
     find(&checks, "data.role", "primary");
-    assert_eq!(find(&checks, "data.replica", "no replica").status, Status::Skipped);
-    assert_eq!(find(&checks, "data.checksums", "no checksums").status, Status::Skipped);
+    assert_eq!(
+        find(&checks, "data.replica", "no replica").status,
+        Status::Skipped
+    );
+    assert_eq!(
+        find(&checks, "data.checksums", "no checksums").status,
+        Status::Skipped
+    );
 }
 
 #[test]
@@ -131,27 +175,48 @@ fn sequences_constraints_and_indexes_that_went_bad_are_named() {
     );
     // It fails on rows that are the same, and leaves its index behind.
     let failed = std::panic::catch_unwind(|| {
-        server.sql("postgres", &["CREATE UNIQUE INDEX CONCURRENTLY broken ON orders ((id / 2))"])
+        server.sql(
+            "postgres",
+            &["CREATE UNIQUE INDEX CONCURRENTLY broken ON orders ((id / 2))"],
+        )
     });
     assert!(failed.is_err());
     let checks = judged(&database, &before);
     assert_eq!(
         bad(&checks),
         [
-            (Status::Fail, "data.sequence sequence public.users_id_seq".to_owned()),
+            (
+                Status::Fail,
+                "data.sequence sequence public.users_id_seq".to_owned()
+            ),
             (Status::Fail, "data.constraint constraint few".to_owned()),
-            (Status::Fail, "data.constraint constraint orders_user_id_fkey".to_owned()),
-            (Status::Fail, "data.constraint constraint orders_amount_check".to_owned()),
+            (
+                Status::Fail,
+                "data.constraint constraint orders_user_id_fkey".to_owned()
+            ),
+            (
+                Status::Fail,
+                "data.constraint constraint orders_amount_check".to_owned()
+            ),
             (Status::Fail, "data.index index broken".to_owned()),
             (Status::Fail, "data.index index orders_by_user".to_owned()),
         ]
     );
-    find(&checks, "data.sequence", "its next value is 8, and public.users.id is at 500");
+    find(
+        &checks,
+        "data.sequence",
+        "its next value is 8, and public.users.id is at 500",
+    );
     find(&checks, "data.index", "is gone from public.orders");
     // What was so before is not blamed on what came after.
     let worse = state(&database);
     let checks = judged(&database, &worse);
-    assert!(bad(&checks).iter().all(|(status, _)| *status == Status::Warn), "{checks:?}");
+    assert!(
+        bad(&checks)
+            .iter()
+            .all(|(status, _)| *status == Status::Warn),
+        "{checks:?}"
+    );
     assert_eq!(bad(&checks).len(), 4, "{checks:?}");
     let checks = baseline(&database, &look(&database, None));
     assert_eq!(bad(&checks).len(), 4, "{checks:?}");
@@ -163,9 +228,19 @@ fn a_sequence_that_went_back_and_one_that_is_gone_fail() {
     server.sql("postgres", &["SELECT setval('users_id_seq', 900)"]);
     let database = config(&server, &json!({}));
     let before = state(&database);
-    server.sql("postgres", &["SELECT setval('users_id_seq', 600, false)", "ALTER TABLE orders ALTER id DROP IDENTITY"]);
+    server.sql(
+        "postgres",
+        &[
+            "SELECT setval('users_id_seq', 600, false)",
+            "ALTER TABLE orders ALTER id DROP IDENTITY",
+        ],
+    );
     let checks = judged(&database, &before);
-    find(&checks, "data.sequence", "it went back: it has given 599 last, 900 in the baseline");
+    find(
+        &checks,
+        "data.sequence",
+        "it went back: it has given 599 last, 900 in the baseline",
+    );
     find(&checks, "data.sequence", "takes no values from it any more");
 }
 
@@ -178,7 +253,10 @@ fn damage_to_an_index_is_found_where_amcheck_is_and_named_as_not_looked_for_wher
     server.stop();
     // A name in the index that is no longer the one of the table: the order of the index is broken.
     corrupt(&path, |bytes| {
-        let at = bytes.windows(8).rposition(|part| part == b"user 250").expect("the name is in it");
+        let at = bytes
+            .windows(8)
+            .rposition(|part| part == b"user 250")
+            .expect("the name is in it");
         bytes[at] = b'z';
     });
     server.run(&[]);
@@ -186,17 +264,36 @@ fn damage_to_an_index_is_found_where_amcheck_is_and_named_as_not_looked_for_wher
     let skipped = find(&checks, "data.amcheck", "not installed");
     assert!(
         skipped.status == Status::Skipped
-            && skipped.hint.as_deref().is_some_and(|hint| hint.contains("CREATE EXTENSION"))
+            && skipped
+                .hint
+                .as_deref()
+                .is_some_and(|hint| hint.contains("CREATE EXTENSION"))
     );
     server.sql("postgres", &["CREATE EXTENSION amcheck"]);
     let checks = judged(&database, &before);
-    assert_eq!(bad(&checks), [(Status::Fail, "data.amcheck database postgres".to_owned())], "{checks:?}");
+    assert_eq!(
+        bad(&checks),
+        [(Status::Fail, "data.amcheck database postgres".to_owned())],
+        "{checks:?}"
+    );
     find(&checks, "data.amcheck", "public.users_name_key is damaged");
     let reading = look(&database, None);
-    assert_eq!(find(&baseline(&database, &reading), "baseline.amcheck", "users_name_key").status, Status::Fail);
+    assert_eq!(
+        find(
+            &baseline(&database, &reading),
+            "baseline.amcheck",
+            "users_name_key"
+        )
+        .status,
+        Status::Fail
+    );
     let worse = reading.expect("it answers").state;
     assert_eq!(worse.damage.len(), 1, "{worse:?}");
-    find(&judged(&database, &worse), "data.amcheck", "was so in the baseline");
+    find(
+        &judged(&database, &worse),
+        "data.amcheck",
+        "was so in the baseline",
+    );
 }
 
 #[test]
@@ -212,18 +309,37 @@ fn damage_to_a_table_is_found_by_amcheck_and_by_reading() {
     server.run(&[]);
     let checks = judged(&database, &before);
     let table = find(&checks, "data.table", "stored data is damaged");
-    assert_eq!((table.status, table.object.as_deref()), (Status::Fail, Some("table users")));
-    assert!(table.hint.as_deref().is_some_and(|hint| hint.contains("keep a copy")), "{table:?}");
+    assert_eq!(
+        (table.status, table.object.as_deref()),
+        (Status::Fail, Some("table users"))
+    );
+    assert!(
+        table
+            .hint
+            .as_deref()
+            .is_some_and(|hint| hint.contains("keep a copy")),
+        "{table:?}"
+    );
     let now = state(&database);
-    assert!(now.damage.iter().any(|damage| damage.object == "users"), "{now:?}");
+    assert!(
+        now.damage.iter().any(|damage| damage.object == "users"),
+        "{now:?}"
+    );
 }
 
 #[test]
 fn a_page_that_fails_its_checksum_is_counted() {
     let mut server = shop();
     server.stop();
-    let on = server.shell("\"$0/pg_checksums\" --enable -D data").output().expect("sh is there");
-    assert!(on.status.success(), "{}", String::from_utf8_lossy(&on.stderr));
+    let on = server
+        .shell("\"$0/pg_checksums\" --enable -D data")
+        .output()
+        .expect("sh is there");
+    assert!(
+        on.status.success(),
+        "{}",
+        String::from_utf8_lossy(&on.stderr)
+    );
     server.run(&[]);
     let database = config(&server, &json!({}));
     let before = state(&database);
@@ -238,17 +354,35 @@ fn a_page_that_fails_its_checksum_is_counted() {
     });
     assert!(met.is_err());
     let checks = judged(&database, &before);
-    assert_eq!(bad(&checks), [(Status::Fail, "data.checksums database postgres".to_owned())], "{checks:?}");
+    assert_eq!(
+        bad(&checks),
+        [(Status::Fail, "data.checksums database postgres".to_owned())],
+        "{checks:?}"
+    );
     let worse = state(&database);
     assert!(worse.checksum_failures > Some(0), "{worse:?}");
-    assert_eq!(find(&judged(&database, &worse), "data.checksums", "was so in the baseline").status, Status::Warn);
+    assert_eq!(
+        find(
+            &judged(&database, &worse),
+            "data.checksums",
+            "was so in the baseline"
+        )
+        .status,
+        Status::Warn
+    );
 }
 
 #[test]
 fn a_user_with_few_rights_is_told_what_it_could_not_see() {
     let server = shop();
-    server
-        .sql("postgres", &["CREATE EXTENSION amcheck", "CREATE ROLE reader LOGIN", "GRANT SELECT ON users TO reader"]);
+    server.sql(
+        "postgres",
+        &[
+            "CREATE EXTENSION amcheck",
+            "CREATE ROLE reader LOGIN",
+            "GRANT SELECT ON users TO reader",
+        ],
+    );
     let database = config(&server, &json!({ "user": "reader" }));
     let before = state(&config(&server, &json!({})));
     let checks = judged(&database, &before);
@@ -256,14 +390,24 @@ fn a_user_with_few_rights_is_told_what_it_could_not_see() {
         bad(&checks),
         [
             (Status::Unknown, "data.table table orders".to_owned()),
-            (Status::Unknown, "data.sequence sequence public.orders_id_seq".to_owned()),
-            (Status::Unknown, "data.sequence sequence public.users_id_seq".to_owned()),
+            (
+                Status::Unknown,
+                "data.sequence sequence public.orders_id_seq".to_owned()
+            ),
+            (
+                Status::Unknown,
+                "data.sequence sequence public.users_id_seq".to_owned()
+            ),
         ],
         "{checks:?}"
     );
     let amcheck = find(&checks, "data.amcheck", "may not call");
     assert!(
-        amcheck.status == Status::Skipped && amcheck.hint.as_deref().is_some_and(|hint| hint.contains("GRANT EXECUTE"))
+        amcheck.status == Status::Skipped
+            && amcheck
+                .hint
+                .as_deref()
+                .is_some_and(|hint| hint.contains("GRANT EXECUTE"))
     );
 }
 
@@ -278,18 +422,35 @@ fn a_time_out_in_the_middle_is_named_and_nothing_hangs() {
             "CREATE TABLE held (id serial PRIMARY KEY)",
         ],
     );
-    let database = config(&server, &json!({ "statement_timeout": "500ms", "tables": ["slow", "users", "held"] }));
+    let database = config(
+        &server,
+        &json!({ "statement_timeout": "500ms", "tables": ["slow", "users", "held"] }),
+    );
     let hold = scratch_session(&server, "BEGIN; LOCK TABLE held; SELECT pg_sleep(60)");
     std::thread::sleep(Duration::from_millis(500));
     let start = std::time::Instant::now();
     let checks = baseline(&database, &look(&database, None));
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        start.elapsed()
+    );
     drop(hold);
     let slow = find(&checks, "baseline.table", "statement timeout");
-    assert_eq!((slow.status, slow.object.as_deref()), (Status::Unknown, Some("table slow")));
-    assert!(slow.hint.as_deref().is_some_and(|hint| hint.contains("database.statement_timeout")), "{slow:?}");
+    assert_eq!(
+        (slow.status, slow.object.as_deref()),
+        (Status::Unknown, Some("table slow"))
+    );
     assert!(
-        checks.iter().any(|c| c.status == Status::Unknown && c.object.as_deref() == Some("table held")),
+        slow.hint
+            .as_deref()
+            .is_some_and(|hint| hint.contains("database.statement_timeout")),
+        "{slow:?}"
+    );
+    assert!(
+        checks
+            .iter()
+            .any(|c| c.status == Status::Unknown && c.object.as_deref() == Some("table held")),
         "{checks:?}"
     );
 }
@@ -306,9 +467,18 @@ impl Drop for Psql {
 
 fn scratch_session(server: &Server, sql: &str) -> Psql {
     let mut command = std::process::Command::new("psql");
-    command.args(["-X", "-q", "-U", "postgres", "-d", "postgres", "-h"]).arg(server.folder());
-    command.args(["-p", &server.port.to_string(), "-c", sql]).stdout(std::process::Stdio::null());
-    Psql(command.stderr(std::process::Stdio::null()).spawn().expect("psql is there"))
+    command
+        .args(["-X", "-q", "-U", "postgres", "-d", "postgres", "-h"])
+        .arg(server.folder());
+    command
+        .args(["-p", &server.port.to_string(), "-c", sql])
+        .stdout(std::process::Stdio::null());
+    Psql(
+        command
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("psql is there"),
+    )
 }
 
 #[test]
@@ -327,11 +497,26 @@ fn a_replica_that_is_gone_fails_and_one_that_became_the_primary_is_told() {
     let checks = judged(&follower, &below);
     assert_eq!(bad(&checks), [], "{checks:?}");
     // The application's address leads to the replica now.
-    assert_eq!(find(&judged(&follower, &before), "data.role", "takes no writes").status, Status::Fail);
+    assert_eq!(
+        find(&judged(&follower, &before), "data.role", "takes no writes").status,
+        Status::Fail
+    );
     replica.sql("postgres", &["SELECT pg_promote()"]);
-    assert_eq!(find(&judged(&follower, &below), "data.role", "it is the primary now").status, Status::Warn);
+    assert_eq!(
+        find(
+            &judged(&follower, &below),
+            "data.role",
+            "it is the primary now"
+        )
+        .status,
+        Status::Warn
+    );
     replica.stop();
     let checks = judged(&primary, &before);
-    assert_eq!(bad(&checks), [(Status::Fail, "data.replica replica walreceiver".to_owned())], "{checks:?}");
+    assert_eq!(
+        bad(&checks),
+        [(Status::Fail, "data.replica replica walreceiver".to_owned())],
+        "{checks:?}"
+    );
     find(&checks, "data.replica", "does not follow any more");
 }

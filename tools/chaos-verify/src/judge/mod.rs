@@ -1,20 +1,21 @@
 //! Is it as quick as it was? A judgement by non-inferiority.
 //!
-//! That no difference shows proves nothing: with few samples none ever does, and with many a harmless
-//! one always does. So the question is put the other way: is it proven that a quantile `q` of the
-//! answers' times keeps its limit, `q_after <= max_ratio * q_before + allowance`? The measurement gives
-//! an estimate of the excess over the limit, and a bootstrap gives bounds of it:
+//! That no difference shows proves nothing: with few samples none ever does, and with many a
+//! harmless one always does. So the question is put the other way: is it proven that a quantile `q`
+//! of the answers' times keeps its limit, `q_after <= max_ratio * q_before + allowance`? The
+//! measurement gives an estimate of the excess over the limit, and a bootstrap gives bounds of it:
 //!
 //! - the upper bound is not above zero: `pass` (wrong in at most one case of a hundred);
 //! - the lower bound is above zero: `fail`;
 //! - neither: `unknown`, with the number of requests that would probably do.
 //!
 //! What is drawn anew in the bootstrap are runs of neighbouring windows of time and not single
-//! requests, since answers close in time resemble each other; the more they do, the longer the runs.
-//! Few runs know less than their spread shows, so the bounds are widened as Student's t is. A quantile
-//! with fewer than ten answers beyond it, on either side, is not judged at all. The share of failures
-//! is judged in the same way, and its bounds are never closer than those that Newcombe's method gives
-//! for independent requests, because no failure among few requests says little.
+//! requests, since answers close in time resemble each other; the more they do, the longer the
+//! runs. Few runs know less than their spread shows, so the bounds are widened as Student's t is. A
+//! quantile with fewer than ten answers beyond it, on either side, is not judged at all. The share
+//! of failures is judged in the same way, and its bounds are never closer than those that
+//! Newcombe's method gives for independent requests, because no failure among few requests says
+//! little.
 //!
 //! The draws come from a fixed seed: the same records always give the same verdict.
 
@@ -94,7 +95,8 @@ pub(crate) fn worst(judged: &[Judged]) -> Status {
 
 /// Judges every question.
 pub(crate) fn judge(before: &Series, after: &Series, margins: Margins) -> Vec<Judged> {
-    let excess = |before: f64, after: f64| after - margins.max_ratio * before - margins.allowance_ms;
+    let excess =
+        |before: f64, after: f64| after - margins.max_ratio * before - margins.allowance_ms;
     let quantiles = QUANTILES.map(|(quantile, _)| quantile);
     let (was, is) = (before.quantiles(&quantiles), after.quantiles(&quantiles));
     let enough = before.windows().min(after.windows()) >= FEWEST_WINDOWS;
@@ -102,8 +104,10 @@ pub(crate) fn judge(before: &Series, after: &Series, margins: Margins) -> Vec<Ju
     if enough {
         let (mut one, mut other) = (Random::new(1), Random::new(2));
         for _ in 0..DRAWS {
-            let ((was, was_errors), (is, is_errors)) =
-                (before.draw(&mut one, &quantiles), after.draw(&mut other, &quantiles));
+            let ((was, was_errors), (is, is_errors)) = (
+                before.draw(&mut one, &quantiles),
+                after.draw(&mut other, &quantiles),
+            );
             for (draws, (was, is)) in draws.iter_mut().zip(was.iter().zip(&is)) {
                 draws.push(excess(*was, *is));
             }
@@ -150,10 +154,15 @@ pub(crate) fn judge(before: &Series, after: &Series, margins: Margins) -> Vec<Ju
             needs: Some(whole(2.0 * number)),
         };
         if enough {
-            let differences: Vec<f64> = draws[QUANTILES.len()].iter().map(|difference| difference - most).collect();
+            let differences: Vec<f64> = draws[QUANTILES.len()]
+                .iter()
+                .map(|difference| difference - most)
+                .collect();
             let (low, high) = bounds(&differences, estimate, runs);
-            let (least_low, least_high) =
-                (was.newcombe(is, normal(FAIL)).0 - most, was.newcombe(is, normal(PASS)).1 - most);
+            let (least_low, least_high) = (
+                was.newcombe(is, normal(FAIL)).0 - most,
+                was.newcombe(is, normal(PASS)).1 - most,
+            );
             one.decide(estimate, (low.min(least_low), high.max(least_high)), number);
         }
         judged.push(one);
@@ -171,7 +180,11 @@ impl Judged {
             self.status = Status::Fail;
         } else {
             // Bounds close in with the root of the number of requests.
-            let width = if estimate <= 0.0 { high - estimate } else { estimate - low };
+            let width = if estimate <= 0.0 {
+                high - estimate
+            } else {
+                estimate - low
+            };
             let factor = (width / estimate.abs()).powi(2);
             self.needs = (factor < MUCH_MORE).then(|| whole((number * factor).max(number + 1.0)));
         }
@@ -180,9 +193,15 @@ impl Judged {
 
 /// Bounds of an estimate from sorted draws, widened for few runs.
 fn bounds(draws: &[f64], estimate: f64, runs: f64) -> (f64, f64) {
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index"
+    )]
     let at = |share: f64| draws[((draws.len() as f64 * share) as usize).min(draws.len() - 1)];
-    let wider = |chance: f64| student(chance, runs - 1.0) / normal(chance) * (runs / (runs - 1.0)).sqrt();
+    let wider =
+        |chance: f64| student(chance, runs - 1.0) / normal(chance) * (runs / (runs - 1.0)).sqrt();
     let low = estimate - (estimate - at(FAIL)).max(0.0) * wider(FAIL);
     let high = estimate + (at(1.0 - PASS) - estimate).max(0.0) * wider(PASS);
     (low, high)
@@ -203,27 +222,37 @@ fn student(chance: f64, freedom: f64) -> f64 {
     let freedom = freedom.max(1.0);
     z + (z.powi(3) + z) / (4.0 * freedom)
         + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * freedom.powi(2))
-        + (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / (384.0 * freedom.powi(3))
+        + (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z)
+            / (384.0 * freedom.powi(3))
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of requests for people")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers of requests for people"
+)]
 fn whole(number: f64) -> u64 {
     number.ceil() as u64
 }
 
-/// The first window from which on, for [`IN_A_ROW`] windows, p95 and failures are what windows of the
-/// baseline were too. None if there is no such window.
+/// The first window from which on, for [`IN_A_ROW`] windows, p95 and failures are what windows of
+/// the baseline were too. None if there is no such window.
 pub(crate) fn returned(before: &Series, after: &Series, margins: Margins) -> Option<usize> {
-    let highest = (0..before.windows()).filter_map(|at| before.window(at).0).fold(0.0, f64::max);
+    let highest = (0..before.windows())
+        .filter_map(|at| before.window(at).0)
+        .fold(0.0, f64::max);
     let p95 = before.quantiles(&[0.95])[0];
     let limit = highest.max(margins.max_ratio * p95 + margins.allowance_ms);
-    let most = (0..before.windows()).map(|at| before.window(at).1).fold(0.0, f64::max);
+    let most = (0..before.windows())
+        .map(|at| before.window(at).1)
+        .fold(0.0, f64::max);
     let most = most.max(before.errors().share() + margins.max_errors.unwrap_or(1.0));
     let good = |at: usize| {
         let (p95, errors) = after.window(at);
         p95.is_some_and(|p95| p95 <= limit) && errors <= most
     };
-    (0..(after.windows() + 1).saturating_sub(IN_A_ROW)).find(|start| (*start..start + IN_A_ROW).all(good))
+    (0..(after.windows() + 1).saturating_sub(IN_A_ROW))
+        .find(|start| (*start..start + IN_A_ROW).all(good))
 }
 
 #[cfg(test)]
@@ -233,10 +262,22 @@ mod tests {
     #[test]
     fn quantiles_of_the_normal_and_of_students_distribution_are_those_of_the_tables() {
         for (chance, wanted) in [(0.01, 2.326), (0.0025, 2.807), (0.05, 1.645)] {
-            assert!((normal(chance) - wanted).abs() < 0.001, "{}", normal(chance));
+            assert!(
+                (normal(chance) - wanted).abs() < 0.001,
+                "{}",
+                normal(chance)
+            );
         }
-        for (chance, freedom, wanted) in [(0.01, 14.0, 2.624), (0.01, 5.0, 3.365), (0.0025, 10.0, 3.581)] {
-            assert!((student(chance, freedom) / wanted - 1.0_f64).abs() < 0.01, "{}", student(chance, freedom));
+        for (chance, freedom, wanted) in [
+            (0.01, 14.0, 2.624),
+            (0.01, 5.0, 3.365),
+            (0.0025, 10.0, 3.581),
+        ] {
+            assert!(
+                (student(chance, freedom) / wanted - 1.0_f64).abs() < 0.01,
+                "{}",
+                student(chance, freedom)
+            );
         }
     }
 }

@@ -33,7 +33,10 @@ pub(crate) struct Errors {
     requests: f64,
 }
 
-#[allow(clippy::cast_precision_loss, reason = "numbers of requests are below 2^53")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "numbers of requests are below 2^53"
+)]
 pub(crate) fn number(count: u64) -> f64 {
     count as f64
 }
@@ -49,7 +52,11 @@ impl Series {
                 if times.len() + window.errors != window.requests {
                     return Err("its windows contradict themselves".to_owned());
                 }
-                Ok(Window { requests: window.requests, errors: window.errors, times })
+                Ok(Window {
+                    requests: window.requests,
+                    errors: window.errors,
+                    times,
+                })
             })
             .collect();
         let windows = windows?;
@@ -60,27 +67,47 @@ impl Series {
     }
 
     pub(crate) fn new(windows: &[Window]) -> Series {
-        let mut all: Vec<u64> =
-            windows.iter().flat_map(|window| values(&window.times)).map(|(value, _)| value).collect();
+        let mut all: Vec<u64> = windows
+            .iter()
+            .flat_map(|window| values(&window.times))
+            .map(|(value, _)| value)
+            .collect();
         all.sort_unstable();
         all.dedup();
         let cell = |window: &Window| {
-            let counts =
-                values(&window.times).map(|(value, count)| (all.partition_point(|other| *other < value), count));
-            let p95 = (!window.times.is_empty()).then(|| middle(&window.times, window.times.value_at_quantile(0.95)));
-            Cell { requests: window.requests, errors: window.errors, counts: counts.collect(), p95 }
+            let counts = values(&window.times)
+                .map(|(value, count)| (all.partition_point(|other| *other < value), count));
+            let p95 = (!window.times.is_empty())
+                .then(|| middle(&window.times, window.times.value_at_quantile(0.95)));
+            Cell {
+                requests: window.requests,
+                errors: window.errors,
+                counts: counts.collect(),
+                p95,
+            }
         };
         // Stretches in which nothing fell due tell nothing.
-        let cells: Vec<Cell> = windows.iter().filter(|window| window.requests > 0).map(cell).collect();
+        let cells: Vec<Cell> = windows
+            .iter()
+            .filter(|window| window.requests > 0)
+            .map(cell)
+            .collect();
         let values = all.iter().map(|value| number(*value) / 1000.0).collect();
-        let mut series = Series { values, cells, run: 1 };
+        let mut series = Series {
+            values,
+            cells,
+            run: 1,
+        };
         series.run = series.length_of_runs();
         series
     }
 
     /// The part from a window on.
     pub(crate) fn from(&self, window: usize) -> Series {
-        let mut part = Series { cells: self.cells.iter().skip(window).cloned().collect(), ..self.clone() };
+        let mut part = Series {
+            cells: self.cells.iter().skip(window).cloned().collect(),
+            ..self.clone()
+        };
         part.run = part.length_of_runs();
         part
     }
@@ -99,12 +126,18 @@ impl Series {
     }
 
     pub(crate) fn answers(&self) -> u64 {
-        self.cells.iter().map(|cell| cell.requests - cell.errors).sum()
+        self.cells
+            .iter()
+            .map(|cell| cell.requests - cell.errors)
+            .sum()
     }
 
     pub(crate) fn errors(&self) -> Errors {
         let errors = self.cells.iter().map(|cell| cell.errors).sum();
-        Errors { errors: number(errors), requests: number(self.requests()) }
+        Errors {
+            errors: number(errors),
+            requests: number(self.requests()),
+        }
     }
 
     /// A window's 95th percentile and share of failures.
@@ -116,7 +149,11 @@ impl Series {
     /// The quantiles, in milliseconds; zero where nothing was answered.
     pub(crate) fn quantiles(&self, quantiles: &[f64]) -> Vec<f64> {
         let mut counts = vec![0; self.values.len()];
-        self.cells.iter().for_each(|cell| cell.counts.iter().for_each(|(value, count)| counts[*value] += count));
+        self.cells.iter().for_each(|cell| {
+            cell.counts
+                .iter()
+                .for_each(|(value, count)| counts[*value] += count)
+        });
         self.find(&counts, quantiles)
     }
 
@@ -128,13 +165,18 @@ impl Series {
             let start = random.below(self.cells.len());
             for step in 0..self.run.min(self.cells.len() - drawn) {
                 let cell = &self.cells[(start + step) % self.cells.len()];
-                cell.counts.iter().for_each(|(value, count)| counts[*value] += count);
+                cell.counts
+                    .iter()
+                    .for_each(|(value, count)| counts[*value] += count);
                 requests += cell.requests;
                 errors += cell.errors;
                 drawn += 1;
             }
         }
-        (self.find(&counts, quantiles), number(errors) / number(requests.max(1)))
+        (
+            self.find(&counts, quantiles),
+            number(errors) / number(requests.max(1)),
+        )
     }
 
     /// Nearest rank: the smallest value that at least that share of the counts does not exceed.
@@ -155,30 +197,52 @@ impl Series {
     /// How many windows resemble each other: by the autocorrelation of neighbours, with Carlstein's
     /// rule; never more than a quarter of all.
     fn length_of_runs(&self) -> usize {
-        let p95: Vec<f64> = self.cells.iter().filter_map(|cell| cell.p95).map(|ms| ms.max(1e-3).ln()).collect();
-        let middle: Vec<f64> =
-            self.cells.iter().filter(|cell| cell.p95.is_some()).map(|cell| self.mean(cell)).collect();
-        let likeness = autocorrelation(&p95).max(autocorrelation(&middle)).clamp(0.0, 0.95);
+        let p95: Vec<f64> = self
+            .cells
+            .iter()
+            .filter_map(|cell| cell.p95)
+            .map(|ms| ms.max(1e-3).ln())
+            .collect();
+        let middle: Vec<f64> = self
+            .cells
+            .iter()
+            .filter(|cell| cell.p95.is_some())
+            .map(|cell| self.mean(cell))
+            .collect();
+        let likeness = autocorrelation(&p95)
+            .max(autocorrelation(&middle))
+            .clamp(0.0, 0.95);
         let windows = number(self.cells.len() as u64);
-        let length =
-            (windows.cbrt() * (2.0 * likeness / (1.0 - likeness * likeness)).powf(2.0 / 3.0)).max(windows.cbrt());
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is below the number of windows")]
+        let length = (windows.cbrt()
+            * (2.0 * likeness / (1.0 - likeness * likeness)).powf(2.0 / 3.0))
+        .max(windows.cbrt());
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is below the number of windows"
+        )]
         let length = length.min(windows / 4.0).max(1.0) as usize;
         length
     }
 
     /// The mean of the logarithms of a window's times.
     fn mean(&self, cell: &Cell) -> f64 {
-        let sum: f64 =
-            cell.counts.iter().map(|(value, count)| self.values[*value].max(1e-3).ln() * number(*count)).sum();
+        let sum: f64 = cell
+            .counts
+            .iter()
+            .map(|(value, count)| self.values[*value].max(1e-3).ln() * number(*count))
+            .sum();
         sum / number(cell.requests - cell.errors).max(1.0)
     }
 }
 
 fn values(times: &Histogram<u32>) -> impl Iterator<Item = (u64, u64)> + '_ {
-    times
-        .iter_recorded()
-        .map(|bar| (times.median_equivalent(bar.value_iterated_to()), bar.count_since_last_iteration()))
+    times.iter_recorded().map(|bar| {
+        (
+            times.median_equivalent(bar.value_iterated_to()),
+            bar.count_since_last_iteration(),
+        )
+    })
 }
 
 fn middle(times: &Histogram<u32>, value: u64) -> f64 {
@@ -188,9 +252,15 @@ fn middle(times: &Histogram<u32>, value: u64) -> f64 {
 /// Of neighbours in a series.
 fn autocorrelation(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / number(values.len().max(1) as u64);
-    let of = |pairs: &mut dyn Iterator<Item = (&f64, &f64)>| pairs.map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
+    let of = |pairs: &mut dyn Iterator<Item = (&f64, &f64)>| {
+        pairs.map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>()
+    };
     let spread = of(&mut values.iter().zip(values));
-    if spread > 0.0 { of(&mut values.iter().zip(values.iter().skip(1))) / spread } else { 0.0 }
+    if spread > 0.0 {
+        of(&mut values.iter().zip(values.iter().skip(1))) / spread
+    } else {
+        0.0
+    }
 }
 
 impl Errors {
@@ -200,7 +270,8 @@ impl Errors {
 
     /// Bounds of how much greater `after` is, by Newcombe's hybrid of Wilson's score intervals.
     pub(crate) fn newcombe(self, after: Errors, z: f64) -> (f64, f64) {
-        let ((low_before, high_before), (low_after, high_after)) = (self.wilson(z), after.wilson(z));
+        let ((low_before, high_before), (low_after, high_after)) =
+            (self.wilson(z), after.wilson(z));
         let (before, after) = (self.share(), after.share());
         let difference = after - before;
         (
@@ -213,6 +284,9 @@ impl Errors {
         let (n, share) = (self.requests.max(1.0), self.share());
         let middle = share + z * z / (2.0 * n);
         let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-        ((middle - spread) / (1.0 + z * z / n), (middle + spread) / (1.0 + z * z / n))
+        (
+            (middle - spread) / (1.0 + z * z / n),
+            (middle + spread) / (1.0 + z * z / n),
+        )
     }
 }

@@ -1,5 +1,5 @@
-//! The judge on simulated pairs of measurements whose truth is known. `CHAOS_JUDGE_RUNS=500` makes it a
-//! study, which `make bench` prints; the tests run a few dozen pairs each.
+//! The judge on simulated pairs of measurements whose truth is known. `CHAOS_JUDGE_RUNS=500` makes
+//! it a study, which `make bench` prints; the tests run a few dozen pairs each.
 
 use std::time::Duration;
 
@@ -10,7 +10,11 @@ use super::series::{self, Series};
 use super::{Margins, judge, worst};
 use crate::load::{Tally, Window};
 
-const MARGINS: Margins = Margins { max_ratio: 1.2, allowance_ms: 0.0, max_errors: Some(0.01) };
+const MARGINS: Margins = Margins {
+    max_ratio: 1.2,
+    allowance_ms: 0.0,
+    max_errors: Some(0.01),
+};
 
 /// What is measured of an application, as it is before or after.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +31,14 @@ struct Application {
     errors: f64,
 }
 
-const SAME: Application = Application { slower: 1.0, slow: 0.005, second: 0.0, memory: 0.0, unrest: 0.0, errors: 0.0 };
+const SAME: Application = Application {
+    slower: 1.0,
+    slow: 0.005,
+    second: 0.0,
+    memory: 0.0,
+    unrest: 0.0,
+    errors: 0.0,
+};
 
 struct Case {
     name: &'static str,
@@ -39,15 +50,48 @@ struct Case {
 }
 
 const CASES: [Case; 14] = [
-    Case { name: "no change", requests: 10_000, before: SAME, after: SAME, good: true },
-    Case { name: "no change, few samples", requests: 300, before: SAME, after: SAME, good: true },
-    Case { name: "+3 %", requests: 10_000, before: SAME, after: Application { slower: 1.03, ..SAME }, good: true },
-    Case { name: "+30 %", requests: 10_000, before: SAME, after: Application { slower: 1.3, ..SAME }, good: false },
+    Case {
+        name: "no change",
+        requests: 10_000,
+        before: SAME,
+        after: SAME,
+        good: true,
+    },
+    Case {
+        name: "no change, few samples",
+        requests: 300,
+        before: SAME,
+        after: SAME,
+        good: true,
+    },
+    Case {
+        name: "+3 %",
+        requests: 10_000,
+        before: SAME,
+        after: Application {
+            slower: 1.03,
+            ..SAME
+        },
+        good: true,
+    },
+    Case {
+        name: "+30 %",
+        requests: 10_000,
+        before: SAME,
+        after: Application {
+            slower: 1.3,
+            ..SAME
+        },
+        good: false,
+    },
     Case {
         name: "+30 %, few samples",
         requests: 300,
         before: SAME,
-        after: Application { slower: 1.3, ..SAME },
+        after: Application {
+            slower: 1.3,
+            ..SAME
+        },
         good: false,
     },
     Case {
@@ -74,43 +118,81 @@ const CASES: [Case; 14] = [
     Case {
         name: "bimodal, no change",
         requests: 10_000,
-        before: Application { second: 0.2, ..SAME },
-        after: Application { second: 0.2, ..SAME },
+        before: Application {
+            second: 0.2,
+            ..SAME
+        },
+        after: Application {
+            second: 0.2,
+            ..SAME
+        },
         good: true,
     },
     Case {
         name: "bimodal, 2 % -> 8 % of the slow kind",
         requests: 10_000,
-        before: Application { second: 0.02, ..SAME },
-        after: Application { second: 0.08, ..SAME },
+        before: Application {
+            second: 0.02,
+            ..SAME
+        },
+        after: Application {
+            second: 0.08,
+            ..SAME
+        },
         good: false,
     },
     Case {
         name: "autocorrelated, no change",
         requests: 10_000,
-        before: Application { memory: 0.7, unrest: 0.05, ..SAME },
-        after: Application { memory: 0.7, unrest: 0.05, ..SAME },
+        before: Application {
+            memory: 0.7,
+            unrest: 0.05,
+            ..SAME
+        },
+        after: Application {
+            memory: 0.7,
+            unrest: 0.05,
+            ..SAME
+        },
         good: true,
     },
     Case {
         name: "autocorrelated, +30 %",
         requests: 10_000,
-        before: Application { memory: 0.7, unrest: 0.05, ..SAME },
-        after: Application { slower: 1.3, memory: 0.7, unrest: 0.05, ..SAME },
+        before: Application {
+            memory: 0.7,
+            unrest: 0.05,
+            ..SAME
+        },
+        after: Application {
+            slower: 1.3,
+            memory: 0.7,
+            unrest: 0.05,
+            ..SAME
+        },
         good: false,
     },
     Case {
         name: "3 % more errors",
         requests: 10_000,
         before: SAME,
-        after: Application { errors: 0.03, ..SAME },
+        after: Application {
+            errors: 0.03,
+            ..SAME
+        },
         good: false,
     },
     Case {
         name: "errors 0.2 % -> 0.3 %",
         requests: 10_000,
-        before: Application { errors: 0.002, ..SAME },
-        after: Application { errors: 0.003, ..SAME },
+        before: Application {
+            errors: 0.002,
+            ..SAME
+        },
+        after: Application {
+            errors: 0.003,
+            ..SAME
+        },
         good: true,
     },
 ];
@@ -137,7 +219,8 @@ fn measure(of: Application, requests: usize, random: &mut Random) -> (Series, Ve
     for number in 0..requests {
         let window = number * 60 / requests;
         if number > 0 && window != (number - 1) * 60 / requests {
-            level = of.memory * level + (1.0 - of.memory * of.memory).sqrt() * of.unrest * random.normal();
+            level = of.memory * level
+                + (1.0 - of.memory * of.memory).sqrt() * of.unrest * random.normal();
         }
         let mut ms = 20.0 * of.slower * (0.4 * random.normal() + level).exp();
         if random.share() < of.second {
@@ -148,7 +231,11 @@ fn measure(of: Application, requests: usize, random: &mut Random) -> (Series, Ve
         }
         let due = Duration::from_secs(window as u64);
         let failed = random.share() < of.errors;
-        let outcome = if failed { Err(crate::load::Fault::Target("error".to_owned())) } else { Ok(()) };
+        let outcome = if failed {
+            Err(crate::load::Fault::Target("error".to_owned()))
+        } else {
+            Ok(())
+        };
         tally.count(due, due + Duration::from_secs_f64(ms / 1000.0), outcome);
         if !failed {
             times.push(ms);
@@ -158,7 +245,8 @@ fn measure(of: Application, requests: usize, random: &mut Random) -> (Series, Ve
     (Series::new(&tally.windows), times)
 }
 
-/// Whether the tests of Mann and Whitney and of Kolmogorov and Smirnov see a difference (two-sided, 2 %).
+/// Whether the tests of Mann and Whitney and of Kolmogorov and Smirnov see a difference (two-sided,
+/// 2 %).
 fn tests(before: &[f64], after: &[f64]) -> (bool, bool) {
     #[allow(clippy::cast_precision_loss, reason = "numbers of samples")]
     let number = |count: usize| count as f64;
@@ -170,19 +258,28 @@ fn tests(before: &[f64], after: &[f64]) -> (bool, bool) {
         }
         wins += number(below);
         let share = number(below) / all_before;
-        let gap = (share - number(at + 1) / all_after).abs().max((share - number(at) / all_after).abs());
+        let gap = (share - number(at + 1) / all_after)
+            .abs()
+            .max((share - number(at) / all_after).abs());
         widest = widest.max(gap);
     }
     let pairs = all_before * all_after;
     let z = (wins - pairs / 2.0) / (pairs * (all_before + all_after + 1.0) / 12.0).sqrt();
-    let critical = (-(0.02_f64 / 2.0).ln() / 2.0).sqrt() * ((all_before + all_after) / pairs).sqrt();
+    let critical =
+        (-(0.02_f64 / 2.0).ln() / 2.0).sqrt() * ((all_before + all_after) / pairs).sqrt();
     (z.abs() > 2.326, widest > critical)
 }
 
 #[test]
 fn false_passes_and_false_alarms_are_rare() {
-    let runs: usize = std::env::var("CHAOS_JUDGE_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(2);
-    println!("{:<38} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}", "case", "truth", "pass", "fail", "unknown", "MWU", "KS");
+    let runs: usize = std::env::var("CHAOS_JUDGE_RUNS")
+        .ok()
+        .and_then(|runs| runs.parse().ok())
+        .unwrap_or(2);
+    println!(
+        "{:<38} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}",
+        "case", "truth", "pass", "fail", "unknown", "MWU", "KS"
+    );
     let (mut wrong, mut alarms, mut bad, mut good) = (0, 0, 0, 0);
     let mut worst_case = 0.0_f64;
     for (seed, case) in CASES.iter().enumerate() {
@@ -220,7 +317,10 @@ fn false_passes_and_false_alarms_are_rare() {
             (bad, wrong) = (bad + runs, wrong + passed);
         }
     }
-    println!("false passes {wrong} of {bad}, false alarms {alarms} of {good}, worst case {:.2} %", worst_case * 100.0);
+    println!(
+        "false passes {wrong} of {bad}, false alarms {alarms} of {good}, worst case {:.2} %",
+        worst_case * 100.0
+    );
     assert!(wrong * 50 <= bad && alarms * 50 <= good, "more than 2 %");
     assert!(runs < 100 || worst_case < 0.02, "more than 2 % in one case");
 }
@@ -233,8 +333,15 @@ fn a_windows_counts_are_what_the_judge_sees() {
         tally.count(due, due + Duration::from_millis(ms), Ok(()));
     }
     let series = Series::new(&tally.windows);
-    let near = |value: f64, wanted: f64| assert!((value / wanted - 1.0).abs() < 0.01, "{value} {wanted}");
-    for (quantile, wanted) in [(0.25, 10.0), (0.5, 20.0), (0.75, 40.0), (0.76, 80.0), (1.0, 80.0)] {
+    let near =
+        |value: f64, wanted: f64| assert!((value / wanted - 1.0).abs() < 0.01, "{value} {wanted}");
+    for (quantile, wanted) in [
+        (0.25, 10.0),
+        (0.5, 20.0),
+        (0.75, 40.0),
+        (0.76, 80.0),
+        (1.0, 80.0),
+    ] {
         near(series.quantiles(&[quantile])[0], wanted);
     }
     assert_eq!((series.answers(), series.windows()), (4, 2));

@@ -4,7 +4,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
 };
 use tokio::io::unix::AsyncFd;
 
@@ -13,30 +14,52 @@ pub(crate) struct Alarm(AsyncFd<OwnedFd>);
 
 impl Alarm {
     /// Makes one, on this thread's runtime.
-    #[expect(deprecated, reason = "what replaces it is unsafe, for descriptors that are not owned; this one is")]
+    #[expect(
+        deprecated,
+        reason = "what replaces it is unsafe, for descriptors that are not owned; this one is"
+    )]
     pub(crate) fn new() -> std::io::Result<Alarm> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        Ok(Alarm(AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
+        Ok(Alarm(AsyncFd::new(timerfd_create(
+            TimerfdClockId::Monotonic,
+            flags,
+        )?)?))
     }
 
     /// Sets it; one that was set before is forgotten.
     pub(crate) fn set(&self, at: Instant) {
         // A timer of zero never rings.
-        let left = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
+        let left = at
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_nanos(1));
         let value = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         };
-        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
-        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once).expect("the time is a valid one");
+        let once = Itimerspec {
+            it_interval: Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: value,
+        };
+        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once)
+            .expect("the time is a valid one");
     }
 
     /// Waits until it rings.
     pub(crate) async fn ring(&self) {
         loop {
-            let mut ready = self.0.readable().await.expect("the runtime outlives its futures");
+            let mut ready = self
+                .0
+                .readable()
+                .await
+                .expect("the runtime outlives its futures");
             let mut count = [0; 8];
-            if ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut count)?)).is_ok() {
+            if ready
+                .try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut count)?))
+                .is_ok()
+            {
                 return;
             }
         }
@@ -50,7 +73,11 @@ mod tests {
     #[tokio::test]
     async fn it_rings_when_the_time_has_come_and_not_before() {
         let alarm = Alarm::new().expect("a process may have a timer");
-        for wait in [Duration::from_micros(200), Duration::ZERO, Duration::from_millis(3)] {
+        for wait in [
+            Duration::from_micros(200),
+            Duration::ZERO,
+            Duration::from_millis(3),
+        ] {
             let at = Instant::now() + wait;
             alarm.set(at);
             alarm.ring().await;

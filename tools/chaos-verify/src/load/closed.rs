@@ -1,5 +1,5 @@
-//! The closed loop: on each connection a request as soon as the last one is answered. It finds out how
-//! much a target can take; its times say little, since a target that stalls is asked less.
+//! The closed loop: on each connection a request as soon as the last one is answered. It finds out
+//! how much a target can take; its times say little, since a target that stalls is asked less.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,13 +14,19 @@ use super::target::Target;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Asks a target as fast as it answers on so many connections, and counts.
-pub(crate) async fn run(plan: &Plan, target: &Arc<Target>, dial: &Arc<Dial>, connections: usize) -> Tally {
+pub(crate) async fn run(
+    plan: &Plan,
+    target: &Arc<Target>,
+    dial: &Arc<Dial>,
+    connections: usize,
+) -> Tally {
     let start = Instant::now() + plan.warm_up;
     let end = start + plan.duration;
     let all = Arc::new(Mutex::new(plan.tally()));
     let loops: Vec<_> = (0..connections)
         .map(|_| {
-            let (target, dial, patience, all) = (target.clone(), dial.clone(), plan.timeout, all.clone());
+            let (target, dial, patience, all) =
+                (target.clone(), dial.clone(), plan.timeout, all.clone());
             tokio::spawn(async move {
                 let mut connection = None;
                 let mut sent = Instant::now();

@@ -34,9 +34,15 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
         match error.kind() {
             ErrorKind::ConnectionRefused => Fault::Target("the connection was refused".to_owned()),
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Fault::Target("the connection was reset".to_owned()),
-            ErrorKind::UnexpectedEof => Fault::Target("the connection ended before the answer did".to_owned()),
-            ErrorKind::AddrNotAvailable => Fault::Own("no local port is free for another connection".to_owned()),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                Fault::Target("the connection was reset".to_owned())
+            }
+            ErrorKind::UnexpectedEof => {
+                Fault::Target("the connection ended before the answer did".to_owned())
+            }
+            ErrorKind::AddrNotAvailable => {
+                Fault::Own("no local port is free for another connection".to_owned())
+            }
             // Too many open files, in the process or on the machine.
             _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
                 Fault::Own("no file is free for another connection; raise ulimit -n".to_owned())
@@ -76,19 +82,28 @@ impl Dial {
     /// Looks the target's name up and prepares TLS.
     pub(crate) async fn new(target: &Target, http2: bool) -> Result<Dial, Fault> {
         let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-        let addresses: Vec<_> =
-            found.map_err(|error| Fault::Own(format!("cannot resolve {}: {error}", target.host)))?.collect();
+        let addresses: Vec<_> = found
+            .map_err(|error| Fault::Own(format!("cannot resolve {}: {error}", target.host)))?
+            .collect();
         if addresses.is_empty() {
-            return Err(Fault::Own(format!("{} resolves to no address", target.host)));
+            return Err(Fault::Own(format!(
+                "{} resolves to no address",
+                target.host
+            )));
         }
         let tls = if target.tls {
-            let name = ServerName::try_from(target.host.clone())
-                .map_err(|error| Fault::Own(format!("{} is no name for TLS: {error}", target.host)))?;
+            let name = ServerName::try_from(target.host.clone()).map_err(|error| {
+                Fault::Own(format!("{} is no name for TLS: {error}", target.host))
+            })?;
             Some((TlsConnector::from(Arc::new(trust(http2)?)), name))
         } else {
             None
         };
-        Ok(Dial { addresses, tls, http2 })
+        Ok(Dial {
+            addresses,
+            tls,
+            http2,
+        })
     }
 
     /// Makes a connection.
@@ -96,7 +111,10 @@ impl Dial {
         let start = Instant::now();
         let tcp = TcpStream::connect(&self.addresses[..]).await?;
         tcp.set_nodelay(true)?;
-        let mut steps = Steps { connect_ms: milliseconds(start), tls_ms: None };
+        let mut steps = Steps {
+            connect_ms: milliseconds(start),
+            tls_ms: None,
+        };
         let wire = match &self.tls {
             None => Wire::Plain(tcp),
             Some((connector, name)) => {
@@ -114,8 +132,9 @@ impl Dial {
             let buffer = vec![0; 16 << 10].into_boxed_slice();
             return Ok((Connection::Http1(Box::new(Http1 { wire, buffer })), steps));
         }
-        let (sender, driver) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(wire)).await.map_err(|error| target_fault(&error))?;
+        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(wire))
+            .await
+            .map_err(|error| target_fault(&error))?;
         // How it ends shows in the requests.
         tokio::spawn(async move { drop(driver.await) });
         Ok((Connection::Http2(sender), steps))
@@ -128,11 +147,23 @@ fn trust(http2: bool) -> Result<ClientConfig, Fault> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        return Err(Fault::Own(format!("this machine trusts no certificates{why}; SSL_CERT_FILE can name some")));
+        let why = found
+            .errors
+            .first()
+            .map(|error| format!(": {error}"))
+            .unwrap_or_default();
+        return Err(Fault::Own(format!(
+            "this machine trusts no certificates{why}; SSL_CERT_FILE can name some"
+        )));
     }
-    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![if http2 {
+        b"h2".to_vec()
+    } else {
+        b"http/1.1".to_vec()
+    }];
     Ok(config)
 }
 
@@ -160,8 +191,8 @@ enum Wire {
 
 /// How an exchange on a connection failed.
 pub(crate) enum Failed {
-    /// Before the first byte of an answer: on a connection that had rested, the server may have closed
-    /// it before the request came.
+    /// Before the first byte of an answer: on a connection that had rested, the server may have
+    /// closed it before the request came.
     Silent(Fault),
     Broken(Fault),
 }
@@ -185,7 +216,11 @@ impl Http1 {
                 return Err(Failed::Silent(Fault::Target(why.to_owned())));
             }
             let first = *first.get_or_insert_with(Instant::now);
-            let reply = if read == 0 { reader.end().map(Some) } else { reader.feed(&self.buffer[..read]) };
+            let reply = if read == 0 {
+                reader.end().map(Some)
+            } else {
+                reader.feed(&self.buffer[..read])
+            };
             match reply {
                 Ok(Some(reply)) => return Ok((reply, first)),
                 Ok(None) => {}
@@ -214,11 +249,21 @@ pub(crate) async fn exchange_http2(
             return Err(Malformed::BodyTooLong.into());
         }
     }
-    Ok((Reply { status: response.status().as_u16(), keep: true }, first))
+    Ok((
+        Reply {
+            status: response.status().as_u16(),
+            keep: true,
+        },
+        first,
+    ))
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Wire::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buffer),
@@ -227,7 +272,11 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Wire::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),

@@ -45,7 +45,10 @@ pub(crate) fn timing(label: Label, plan: &Plan, started: Time, loaded: &Loaded) 
         p99_ms: at(times, 0.99),
         p999_ms: at(times, 0.999),
         max_ms: at(times, 1.0),
-        failures: failures.into_iter().map(|(why, times)| format!("{times} times: {why}")).collect(),
+        failures: failures
+            .into_iter()
+            .map(|(why, times)| format!("{times} times: {why}"))
+            .collect(),
         load: Some(LoadFigures {
             profile: label.profile.map(str::to_owned),
             started,
@@ -81,14 +84,22 @@ pub(crate) fn merge(mut timings: Vec<Timing>) -> Result<Timing, String> {
             return Err("a pod's measurement was not under load".to_owned());
         };
         load.achieved_rate = round(load.achieved_rate + more.achieved_rate);
-        load.offered_rate = load.offered_rate.zip(more.offered_rate).map(|(one, other)| one + other);
+        load.offered_rate = load
+            .offered_rate
+            .zip(more.offered_rate)
+            .map(|(one, other)| one + other);
         load.connections += more.connections;
         load.lag_p50_ms = load.lag_p50_ms.max(more.lag_p50_ms);
         load.lag_p99_ms = load.lag_p99_ms.max(more.lag_p99_ms);
         load.saturated = load.saturated.take().or_else(|| more.saturated.clone());
-        first
-            .failures
-            .extend(other.failures.iter().filter(|why| !first.failures.contains(why)).cloned().collect::<Vec<_>>());
+        first.failures.extend(
+            other
+                .failures
+                .iter()
+                .filter(|why| !first.failures.contains(why))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
     }
     if let Some(load) = &mut first.load {
         load.pods = Some(pods);
@@ -117,7 +128,11 @@ fn read(timing: &Timing) -> Result<Tally, String> {
     tally.times = decode(timing.histogram.as_deref().unwrap_or_default())?;
     for window in &timing.windows {
         let times = decode(&window.histogram)?;
-        tally.windows.push(tally::Window { requests: window.requests, errors: window.errors, times });
+        tally.windows.push(tally::Window {
+            requests: window.requests,
+            errors: window.errors,
+            times,
+        });
     }
     Ok(tally)
 }
@@ -140,7 +155,10 @@ fn saturated(tally: &Tally, timeout: Duration) -> Option<String> {
     }
     let most = Duration::from_micros(tally.lag.max());
     if !tally.lag.is_empty() && most > timeout / 2 {
-        return Some(format!("the load generator stood still for {} ms", most.as_millis()));
+        return Some(format!(
+            "the load generator stood still for {} ms",
+            most.as_millis()
+        ));
     }
     for (quantile, name) in [(0.5, "the median"), (0.99, "p99")] {
         let lag = Duration::from_micros(tally.lag.value_at_quantile(quantile));
@@ -158,7 +176,9 @@ fn saturated(tally: &Tally, timeout: Duration) -> Option<String> {
 
 /// The value at a quantile in milliseconds.
 fn at<T: Counter>(times: &Histogram<T>, quantile: f64) -> Option<f64> {
-    let highest = times.highest_equivalent(times.value_at_quantile(quantile)).min(times.max());
+    let highest = times
+        .highest_equivalent(times.value_at_quantile(quantile))
+        .min(times.max());
     (!times.is_empty()).then(|| round(count(highest) / 1000.0))
 }
 
@@ -173,9 +193,20 @@ fn distribution(times: &Histogram<u64>) -> Vec<Bar> {
     let (mut up_to, mut below) = (low, 0);
     while bars.len() < usize::from(BARS) {
         up_to *= factor;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "microseconds below an hour")]
-        let so_far = if up_to >= high { times.len() } else { times.count_between(0, up_to as u64) };
-        bars.push(Bar { up_to_ms: round(up_to.min(high) / 1000.0), count: so_far - below });
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "microseconds below an hour"
+        )]
+        let so_far = if up_to >= high {
+            times.len()
+        } else {
+            times.count_between(0, up_to as u64)
+        };
+        bars.push(Bar {
+            up_to_ms: round(up_to.min(high) / 1000.0),
+            count: so_far - below,
+        });
         below = so_far;
         if up_to >= high {
             break;
@@ -184,7 +215,10 @@ fn distribution(times: &Histogram<u64>) -> Vec<Bar> {
     bars
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts and microseconds are below 2^53")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts and microseconds are below 2^53"
+)]
 fn count(count: u64) -> f64 {
     count as f64
 }
@@ -197,15 +231,20 @@ fn round(value: f64) -> f64 {
 /// A histogram in HdrHistogram's own format.
 fn encode<T: Counter>(times: &Histogram<T>) -> String {
     let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(times, &mut bytes).expect("memory takes what is written");
+    V2DeflateSerializer::new()
+        .serialize(times, &mut bytes)
+        .expect("memory takes what is written");
     BASE64_STANDARD.encode(bytes)
 }
 
 /// Such a histogram, read.
 pub(crate) fn decode<T: Counter>(text: &str) -> Result<Histogram<T>, String> {
-    let bytes = BASE64_STANDARD.decode(text).map_err(|error| format!("it is no base64: {error}"))?;
-    let mut read: Histogram<T> =
-        Deserializer::new().deserialize(&mut &bytes[..]).map_err(|error| format!("it is no histogram: {error}"))?;
+    let bytes = BASE64_STANDARD
+        .decode(text)
+        .map_err(|error| format!("it is no base64: {error}"))?;
+    let mut read: Histogram<T> = Deserializer::new()
+        .deserialize(&mut &bytes[..])
+        .map_err(|error| format!("it is no histogram: {error}"))?;
     read.auto(true);
     let mut grows = histogram(read.sigfig());
     grows.add(&read).map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
 //! Load on URLs, and what it shows.
 //!
-//! Requests are due at a fixed rate and leave when they are due (the open loop), so that a target that
-//! stalls is not spared. Times count from when a request was due. How late requests really left is
-//! counted too: where that is a part of the result that matters, the result is void.
+//! Requests are due at a fixed rate and leave when they are due (the open loop), so that a target
+//! that stalls is not spared. Times count from when a request was due. How late requests really
+//! left is counted too: where that is a part of the result that matters, the result is void.
 
 mod alarm;
 mod closed;
@@ -87,7 +87,10 @@ pub(crate) async fn run(plan: Plan) -> (Time, Vec<Loaded>) {
     let mut ready = Vec::new();
     let mut results: Vec<Loaded> = Vec::new();
     for target in &plan.targets {
-        let mut loaded = Loaded { tally: plan.tally(), steps: None };
+        let mut loaded = Loaded {
+            tally: plan.tally(),
+            steps: None,
+        };
         match tokio::time::timeout(plan.timeout, Dial::new(target, plan.http2)).await {
             Ok(Ok(dial)) => {
                 loaded.steps = steps(target, &plan).await;
@@ -98,7 +101,11 @@ pub(crate) async fn run(plan: Plan) -> (Time, Vec<Loaded>) {
         }
         results.push(loaded);
     }
-    let started = Time(Timestamp::now().saturating_add(plan.warm_up).expect("no times of day are in a duration"));
+    let started = Time(
+        Timestamp::now()
+            .saturating_add(plan.warm_up)
+            .expect("no times of day are in a duration"),
+    );
     let (indices, lanes): (Vec<_>, Vec<_>) = ready.into_iter().unzip();
     if lanes.is_empty() {
         return (started, results);
@@ -108,18 +115,24 @@ pub(crate) async fn run(plan: Plan) -> (Time, Vec<Loaded>) {
     #[allow(clippy::cast_precision_loss, reason = "a number of targets is small")]
     let threads = match plan.rate {
         Rate::Max => cores,
-        Rate::PerSecond(rate) => {
-            (1..cores).find(|n| rate * lanes.len() as f64 <= RATE_OF_A_THREAD * *n as f64).unwrap_or(cores)
-        }
+        Rate::PerSecond(rate) => (1..cores)
+            .find(|n| rate * lanes.len() as f64 <= RATE_OF_A_THREAD * *n as f64)
+            .unwrap_or(cores),
     };
     let mut workers = Vec::new();
     for worker in 0..threads {
-        let share = Share { worker: u32::try_from(worker).unwrap_or(0), of: u32::try_from(threads).unwrap_or(1) };
+        let share = Share {
+            worker: u32::try_from(worker).unwrap_or(0),
+            of: u32::try_from(threads).unwrap_or(1),
+        };
         let (plan, lanes) = (plan.clone(), lanes.clone());
         let (sender, receiver) = oneshot::channel();
         // Threads of their own, so that nothing else of this process delays a request.
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(61).build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .event_interval(61)
+                .build();
             let work = async { work(&plan, &lanes, share).await };
             let done = runtime.map(|runtime| runtime.block_on(work));
             // The receiver is gone when the process is on its way out.
@@ -130,9 +143,15 @@ pub(crate) async fn run(plan: Plan) -> (Time, Vec<Loaded>) {
     for worker in workers {
         match worker.await {
             Ok(Ok(tallies)) => {
-                indices.iter().zip(&tallies).for_each(|(index, tally)| results[*index].tally.merge(tally));
+                indices
+                    .iter()
+                    .zip(&tallies)
+                    .for_each(|(index, tally)| results[*index].tally.merge(tally));
             }
-            Ok(Err(error)) => fail(&mut results, &format!("cannot start a thread's runtime: {error}")),
+            Ok(Err(error)) => fail(
+                &mut results,
+                &format!("cannot start a thread's runtime: {error}"),
+            ),
             Err(_) => fail(&mut results, "a thread that made load broke down"),
         }
     }
@@ -150,25 +169,38 @@ async fn work(plan: &Plan, lanes: &[(Arc<Target>, Arc<Dial>)], share: Share) -> 
         Rate::PerSecond(rate) => open::run(plan, lanes, rate, share).await,
         Rate::Max => {
             let connections = plan.connections.div_ceil(share.of as usize);
-            let loops = lanes.iter().map(|(target, dial)| closed::run(plan, target, dial, connections));
+            let loops = lanes
+                .iter()
+                .map(|(target, dial)| closed::run(plan, target, dial, connections));
             futures::future::join_all(loops).await
         }
     }
 }
 
-/// Each connection is an open file, and the usual limit of 1024 is too low for a target that stalls.
+/// Each connection is an open file, and the usual limit of 1024 is too low for a target that
+/// stalls.
 fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Where it can't be raised, running out of files will tell.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
 }
 
 /// The runbook's look at single requests: what takes how long.
 async fn steps(target: &Target, plan: &Plan) -> Option<Steps> {
     let mut all = Vec::new();
     for _ in 0..SAMPLES {
-        all.push(tokio::time::timeout(plan.timeout, single(target, plan.http2)).await.ok()??);
+        all.push(
+            tokio::time::timeout(plan.timeout, single(target, plan.http2))
+                .await
+                .ok()??,
+        );
     }
     let median = |of: &dyn Fn(&Steps) -> f64| {
         let mut values: Vec<f64> = all.iter().map(of).collect();
@@ -179,7 +211,9 @@ async fn steps(target: &Target, plan: &Plan) -> Option<Steps> {
     Some(Steps {
         lookup_ms: median(&|steps| steps.lookup_ms),
         connect_ms: median(&|steps| steps.connect_ms),
-        tls_ms: target.tls.then(|| median(&|steps| steps.tls_ms.unwrap_or_default())),
+        tls_ms: target
+            .tls
+            .then(|| median(&|steps| steps.tls_ms.unwrap_or_default())),
         first_byte_ms: median(&|steps| steps.first_byte_ms),
         total_ms: median(&|steps| steps.total_ms),
     })
@@ -193,7 +227,12 @@ async fn single(target: &Target, http2: bool) -> Option<Steps> {
     let sent = Instant::now();
     let first = match connection {
         Connection::Http1(mut http1) => http1.exchange(&target.request).await.ok()?.1,
-        Connection::Http2(mut sender) => connection::exchange_http2(&mut sender, target).await.ok()?.1,
+        Connection::Http2(mut sender) => {
+            connection::exchange_http2(&mut sender, target)
+                .await
+                .ok()?
+                .1
+        }
     };
     Some(Steps {
         lookup_ms,

@@ -1,5 +1,6 @@
-//! The open loop: requests leave when they are due, whether or not earlier ones have been answered, and
-//! times count from then. A target that stalls delays no request, and shows in all that were due.
+//! The open loop: requests leave when they are due, whether or not earlier ones have been answered,
+//! and times count from then. A target that stalls delays no request, and shows in all that were
+//! due.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -63,7 +64,10 @@ struct Schedule {
 impl Schedule {
     /// When this worker's request of that number to a target is due. The targets take turns.
     fn due(&self, lane: usize, number: u64) -> Instant {
-        #[allow(clippy::cast_precision_loss, reason = "2^53 requests take longer than anybody waits")]
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "2^53 requests take longer than anybody waits"
+        )]
         let turn = (number * u64::from(self.share.of) + u64::from(self.share.worker)) as f64
             + lane as f64 / self.lanes.max(1) as f64;
         self.start + Duration::from_secs_f64(turn / self.rate)
@@ -71,10 +75,19 @@ impl Schedule {
 }
 
 /// Puts load on targets, warm-up first, and counts.
-pub(crate) async fn run(plan: &Plan, targets: &[(Arc<Target>, Arc<Dial>)], rate: f64, share: Share) -> Vec<Tally> {
-    let mut lanes: Vec<Lane> = targets.iter().map(|(target, dial)| Lane::new(plan, target, dial)).collect();
+pub(crate) async fn run(
+    plan: &Plan,
+    targets: &[(Arc<Target>, Arc<Dial>)],
+    rate: f64,
+    share: Share,
+) -> Vec<Tally> {
+    let mut lanes: Vec<Lane> = targets
+        .iter()
+        .map(|(target, dial)| Lane::new(plan, target, dial))
+        .collect();
     for lane in &mut lanes {
-        lane.open(plan.connections.div_ceil(share.of as usize), plan.timeout).await;
+        lane.open(plan.connections.div_ceil(share.of as usize), plan.timeout)
+            .await;
     }
     // What the warm-up finds shows again in what counts.
     drive(&mut lanes, rate, share, plan.warm_up, plan.timeout).await;
@@ -86,7 +99,13 @@ pub(crate) async fn run(plan: &Plan, targets: &[(Arc<Target>, Arc<Dial>)], rate:
     lanes.into_iter().map(|lane| lane.tally).collect()
 }
 
-async fn drive(lanes: &mut [Lane], rate: f64, share: Share, duration: Duration, patience: Duration) {
+async fn drive(
+    lanes: &mut [Lane],
+    rate: f64,
+    share: Share,
+    duration: Duration,
+    patience: Duration,
+) {
     let alarm = match Alarm::new() {
         Ok(alarm) => alarm,
         Err(error) => {
@@ -98,13 +117,20 @@ async fn drive(lanes: &mut [Lane], rate: f64, share: Share, duration: Duration, 
         }
     };
     let start = Instant::now();
-    let schedule = Schedule { start, rate, share, lanes: lanes.len() };
+    let schedule = Schedule {
+        start,
+        rate,
+        share,
+        lanes: lanes.len(),
+    };
     let mut flying = FuturesUnordered::new();
     let mut set_for = None;
     loop {
         let mut next = None;
         for _ in 0..BATCH {
-            let due = (0..lanes.len()).map(|lane| (schedule.due(lane, lanes[lane].next), lane)).min();
+            let due = (0..lanes.len())
+                .map(|lane| (schedule.due(lane, lanes[lane].next), lane))
+                .min();
             let (due, index) = due.expect("there is a target");
             next = (due < start + duration).then_some(due);
             let now = Instant::now();
@@ -148,8 +174,14 @@ async fn drive(lanes: &mut [Lane], rate: f64, share: Share, duration: Duration, 
     }
 }
 
-/// Counts a request that is over, and picks one that waited for it: of which target, and when it was due.
-fn settle(lanes: &mut [Lane], done: Done, start: Instant, patience: Duration) -> Option<(usize, Instant)> {
+/// Counts a request that is over, and picks one that waited for it: of which target, and when it
+/// was due.
+fn settle(
+    lanes: &mut [Lane],
+    done: Done,
+    start: Instant,
+    patience: Duration,
+) -> Option<(usize, Instant)> {
     let (index, lane) = (done.lane, &mut lanes[done.lane]);
     lane.busy -= 1;
     match done.connection {
@@ -158,12 +190,17 @@ fn settle(lanes: &mut [Lane], done: Done, start: Instant, patience: Duration) ->
         Some(connection) => lane.idle.push_back(connection),
         None => {}
     }
-    lane.tally.count(done.due - start, done.ended - start, done.outcome);
+    lane.tally
+        .count(done.due - start, done.ended - start, done.outcome);
     while let Some(due) = lane.waiting.pop_front() {
         if due.elapsed() < patience {
             return Some((index, due));
         }
-        lane.tally.count(due - start, start.elapsed(), Err(super::request::too_slow(patience)));
+        lane.tally.count(
+            due - start,
+            start.elapsed(),
+            Err(super::request::too_slow(patience)),
+        );
     }
     None
 }
@@ -184,20 +221,34 @@ impl Lane {
     /// Opens connections ahead. Why it fails, if it does, the requests will tell.
     async fn open(&mut self, number: usize, patience: Duration) {
         for _ in 0..number {
-            let Ok(Ok((connection, _))) = tokio::time::timeout(patience, self.dial.connect()).await else { return };
+            let Ok(Ok((connection, _))) = tokio::time::timeout(patience, self.dial.connect()).await
+            else {
+                return;
+            };
             self.idle.push_back(connection);
         }
     }
 
     /// A request, on the connection that has rested longest, or on a new one.
-    fn send(&mut self, lane: usize, due: Instant, patience: Duration) -> impl Future<Output = Done> + use<> {
+    fn send(
+        &mut self,
+        lane: usize,
+        due: Instant,
+        patience: Duration,
+    ) -> impl Future<Output = Done> + use<> {
         self.busy += 1;
         let connection = self.take();
         let (target, dial) = (self.target.clone(), self.dial.clone());
         async move {
             let mut connection = connection;
             let outcome = request(&target, &dial, &mut connection, due, patience).await;
-            Done { lane, due, ended: Instant::now(), outcome, connection }
+            Done {
+                lane,
+                due,
+                ended: Instant::now(),
+                outcome,
+                connection,
+            }
         }
     }
 
@@ -224,7 +275,12 @@ mod tests {
         let start = Instant::now();
         let mut all = Vec::new();
         for worker in 0..3 {
-            let schedule = Schedule { start, rate: 100.0, share: Share { worker, of: 3 }, lanes: 2 };
+            let schedule = Schedule {
+                start,
+                rate: 100.0,
+                share: Share { worker, of: 3 },
+                lanes: 2,
+            };
             for lane in 0..2 {
                 all.extend((0..10).map(|number| (schedule.due(lane, number) - start).as_micros()));
             }

@@ -34,7 +34,11 @@ pub(crate) fn too_slow(patience: Duration) -> Fault {
     Fault::Target(format!("no whole answer in {} ms", patience.as_millis()))
 }
 
-async fn exchange(target: &Target, dial: &Dial, connection: &mut Option<Connection>) -> Result<u16, Fault> {
+async fn exchange(
+    target: &Target,
+    dial: &Dial,
+    connection: &mut Option<Connection>,
+) -> Result<u16, Fault> {
     let mut rested = connection.is_some();
     loop {
         let open = match connection {
@@ -42,7 +46,11 @@ async fn exchange(target: &Target, dial: &Dial, connection: &mut Option<Connecti
             None => connection.insert(dial.connect().await?.0),
         };
         match open {
-            Connection::Http2(sender) => return exchange_http2(sender, target).await.map(|(reply, _)| reply.status),
+            Connection::Http2(sender) => {
+                return exchange_http2(sender, target)
+                    .await
+                    .map(|(reply, _)| reply.status);
+            }
             Connection::Http1(http1) => match http1.exchange(&target.request).await {
                 Ok((reply, _)) => {
                     if !reply.keep {

@@ -1,4 +1,5 @@
-//! Reading an HTTP/1.1 response out of the bytes of a connection, piece by piece, in bounded memory.
+//! Reading an HTTP/1.1 response out of the bytes of a connection, piece by piece, in bounded
+//! memory.
 //!
 //! Only what a measurement needs is kept: the status, where the response ends, and whether the
 //! connection may be used again. The body is counted and dropped.
@@ -105,7 +106,10 @@ impl Reader {
     /// The connection has ended.
     pub(crate) fn end(&self) -> Result<Reply, Malformed> {
         match self.body {
-            Body::UntilEnd => Ok(Reply { status: self.status, keep: false }),
+            Body::UntilEnd => Ok(Reply {
+                status: self.status,
+                keep: false,
+            }),
             _ => Err(Malformed::Cut),
         }
     }
@@ -118,7 +122,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// Reads the head, if it is complete, and gives its length. Interim responses (1xx) are part of it.
+    /// Reads the head, if it is complete, and gives its length. Interim responses (1xx) are part of
+    /// it.
     fn read_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         let mut start = 0;
         loop {
@@ -141,7 +146,9 @@ impl Reader {
             for header in response.headers.iter() {
                 let name = header.name;
                 if name.eq_ignore_ascii_case("content-length") {
-                    let value = std::str::from_utf8(header.value).ok().and_then(|text| text.trim().parse::<u64>().ok());
+                    let value = std::str::from_utf8(header.value)
+                        .ok()
+                        .and_then(|text| text.trim().parse::<u64>().ok());
                     let value = value.ok_or(Malformed::Head)?;
                     if length.is_some_and(|known| known != value) {
                         return Err(Malformed::Head);
@@ -175,7 +182,10 @@ impl Reader {
         if self.read > MAX_BODY {
             return Err(Malformed::BodyTooLong);
         }
-        let reply = Reply { status: self.status, keep: self.keep };
+        let reply = Reply {
+            status: self.status,
+            keep: self.keep,
+        };
         let left = match &mut self.body {
             Body::Head => unreachable!("the head comes before the body"),
             Body::UntilEnd => return Ok(None),
@@ -204,7 +214,9 @@ fn chunks(state: &mut Chunk, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
             Chunk::Size(size, digits) => match char::from(byte).to_digit(16) {
                 Some(_) if digits == 15 => return Err(Malformed::Chunk),
                 Some(digit) => Chunk::Size(size << 4 | u64::from(digit), digits + 1),
-                None if digits > 0 && matches!(byte, b'\r' | b';' | b' ' | b'\t') => Chunk::SizeEnd(size),
+                None if digits > 0 && matches!(byte, b'\r' | b';' | b' ' | b'\t') => {
+                    Chunk::SizeEnd(size)
+                }
                 None => return Err(Malformed::Chunk),
             },
             Chunk::SizeEnd(0) if byte == b'\n' => Chunk::Trailer(true),
@@ -214,7 +226,11 @@ fn chunks(state: &mut Chunk, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
                 // This byte and what else of the chunk is here.
                 let more = left.min((bytes.len() - at + 1) as u64);
                 at += usize::try_from(more).expect("it is at most the length of a slice") - 1;
-                if more == left { Chunk::DataEnd } else { Chunk::Data(left - more) }
+                if more == left {
+                    Chunk::DataEnd
+                } else {
+                    Chunk::Data(left - more)
+                }
             }
             Chunk::DataEnd if byte == b'\r' => Chunk::DataEnd,
             Chunk::DataEnd if byte == b'\n' => Chunk::Size(0, 0),
@@ -229,16 +245,22 @@ fn chunks(state: &mut Chunk, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
 
 /// Whether a header's list holds a word.
 fn has(value: &[u8], word: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+    value
+        .split(|byte| *byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OK: Reply = Reply { status: 200, keep: true };
+    const OK: Reply = Reply {
+        status: 200,
+        keep: true,
+    };
 
-    /// Feeds a response whole, and again cut at every place and byte by byte: the result must be the same.
+    /// Feeds a response whole, and again cut at every place and byte by byte: the result must be
+    /// the same.
     #[track_caller]
     fn read(response: &str) -> Result<Option<Reply>, Malformed> {
         let bytes = response.as_bytes();
@@ -262,26 +284,58 @@ mod tests {
                 break;
             }
         }
-        assert!(result == whole || matches!(whole, Err(Malformed::Surplus)), "{response:?} in bytes: {result:?}");
+        assert!(
+            result == whole || matches!(whole, Err(Malformed::Surplus)),
+            "{response:?} in bytes: {result:?}"
+        );
         whole
     }
 
     #[test]
     fn the_end_of_a_response_is_found_by_its_length_or_its_chunks() {
-        assert_eq!(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), Ok(Some(OK)));
-        assert_eq!(read("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"), Ok(None));
-        assert_eq!(read("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhello"), Err(Malformed::Surplus));
-        assert_eq!(read("HTTP/1.1 204 No Content\r\n\r\n"), Ok(Some(Reply { status: 204, keep: true })));
-        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
         assert_eq!(
-            read(&format!("{chunked}5\r\nhello\r\n1a;x=y\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n")),
+            read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
             Ok(Some(OK))
         );
-        assert_eq!(read(&format!("{chunked}5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n")), Ok(Some(OK)));
-        assert_eq!(read(&format!("{chunked}5\r\nhello\r\n0\r\nA: b\r\n")), Ok(None));
-        assert_eq!(read(&format!("{chunked}5\r\nhelloX")), Err(Malformed::Chunk));
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"),
+            Ok(None)
+        );
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhello"),
+            Err(Malformed::Surplus)
+        );
+        assert_eq!(
+            read("HTTP/1.1 204 No Content\r\n\r\n"),
+            Ok(Some(Reply {
+                status: 204,
+                keep: true
+            }))
+        );
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
+        assert_eq!(
+            read(&format!(
+                "{chunked}5\r\nhello\r\n1a;x=y\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n"
+            )),
+            Ok(Some(OK))
+        );
+        assert_eq!(
+            read(&format!("{chunked}5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n")),
+            Ok(Some(OK))
+        );
+        assert_eq!(
+            read(&format!("{chunked}5\r\nhello\r\n0\r\nA: b\r\n")),
+            Ok(None)
+        );
+        assert_eq!(
+            read(&format!("{chunked}5\r\nhelloX")),
+            Err(Malformed::Chunk)
+        );
         assert_eq!(read(&format!("{chunked}\r\n")), Err(Malformed::Chunk));
-        assert_eq!(read(&format!("{chunked}fffffffffffffffff\r\n")), Err(Malformed::Chunk));
+        assert_eq!(
+            read(&format!("{chunked}fffffffffffffffff\r\n")),
+            Err(Malformed::Chunk)
+        );
     }
 
     #[test]
@@ -295,20 +349,37 @@ mod tests {
         let mut reader = Reader::default();
         assert_eq!(reader.end(), Err(Malformed::Cut));
         assert_eq!(reader.feed(b"HTTP/1.1 200 OK\r\n\r\nhello"), Ok(None));
-        assert_eq!(reader.end(), Ok(Reply { status: 200, keep: false }));
+        assert_eq!(
+            reader.end(),
+            Ok(Reply {
+                status: 200,
+                keep: false
+            })
+        );
         let mut reader = Reader::default();
-        assert_eq!(reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), Ok(None));
+        assert_eq!(
+            reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"),
+            Ok(None)
+        );
         assert_eq!(reader.end(), Err(Malformed::Cut));
     }
 
     #[test]
     fn a_connection_is_kept_as_version_and_header_say() {
-        let keep =
-            |head: &str| read(&format!("{head}Content-Length: 0\r\n\r\n")).map(|reply| reply.map(|reply| reply.keep));
+        let keep = |head: &str| {
+            read(&format!("{head}Content-Length: 0\r\n\r\n"))
+                .map(|reply| reply.map(|reply| reply.keep))
+        };
         assert_eq!(keep("HTTP/1.1 200 OK\r\n"), Ok(Some(true)));
-        assert_eq!(keep("HTTP/1.1 200 OK\r\nConnection: Close\r\n"), Ok(Some(false)));
+        assert_eq!(
+            keep("HTTP/1.1 200 OK\r\nConnection: Close\r\n"),
+            Ok(Some(false))
+        );
         assert_eq!(keep("HTTP/1.0 200 OK\r\n"), Ok(Some(false)));
-        assert_eq!(keep("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"), Ok(Some(true)));
+        assert_eq!(
+            keep("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"),
+            Ok(Some(true))
+        );
     }
 
     #[test]
@@ -321,7 +392,10 @@ mod tests {
         assert_eq!(fed, Err(Malformed::HeadTooLong));
         assert!(reader.head.capacity() <= 2 * MAX_HEAD);
         let many = "HTTP/1.1 200 OK\r\n".to_owned() + &"A: b\r\n".repeat(MAX_HEADERS + 1);
-        assert_eq!(Reader::default().feed(many.as_bytes()), Err(Malformed::HeadTooLong));
+        assert_eq!(
+            Reader::default().feed(many.as_bytes()),
+            Err(Malformed::HeadTooLong)
+        );
         let mut reader = Reader::default();
         let mut fed = reader.feed(b"HTTP/1.1 200 OK\r\n\r\n");
         let block = vec![b'a'; 1 << 20];
@@ -334,7 +408,13 @@ mod tests {
     #[test]
     fn other_protocols_are_named() {
         assert_eq!(read("220 mail.example.com ESMTP\r\n"), Err(Malformed::Head));
-        assert_eq!(read("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), Err(Malformed::Head));
-        assert_eq!(read("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), Err(Malformed::Head));
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"),
+            Err(Malformed::Head)
+        );
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+            Err(Malformed::Head)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a measurement counts: times in histograms, all together and by window, and failures by kind.
+//! What a measurement counts: times in histograms, all together and by window, and failures by
+//! kind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use hdrhistogram::{Counter, Histogram};
 
 use super::connection::Fault;
 
-/// Kinds of failures that are told apart; a server that words each one anew must not fill the memory.
+/// Kinds of failures that are told apart; a server that words each one anew must not fill the
+/// memory.
 const KINDS: usize = 16;
 /// The longest time that is told from longer ones.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -43,7 +45,11 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new() -> Window {
-        Window { requests: 0, errors: 0, times: histogram(2) }
+        Window {
+            requests: 0,
+            errors: 0,
+            times: histogram(2),
+        }
     }
 }
 
@@ -53,8 +59,11 @@ pub(crate) fn histogram<T: Counter>(digits: u8) -> Histogram<T> {
 }
 
 fn record<T: Counter>(histogram: &mut Histogram<T>, time: Duration) {
-    let microseconds = u64::try_from(time.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
-    histogram.record(microseconds).expect("it grows with what is recorded");
+    let microseconds =
+        u64::try_from(time.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
+    histogram
+        .record(microseconds)
+        .expect("it grows with what is recorded");
 }
 
 impl Tally {
@@ -75,7 +84,8 @@ impl Tally {
 
     /// Counts a request that was due and was over so long after the start.
     pub(crate) fn count(&mut self, due: Duration, ended: Duration, outcome: Result<(), Fault>) {
-        let index = usize::try_from(due.as_nanos() / self.window.as_nanos().max(1)).unwrap_or(usize::MAX);
+        let index =
+            usize::try_from(due.as_nanos() / self.window.as_nanos().max(1)).unwrap_or(usize::MAX);
         let last = self.windows.len() - 1;
         let failed = match outcome {
             Ok(()) => None,
@@ -107,22 +117,32 @@ impl Tally {
     }
 
     fn fault(&mut self, why: String, times: u64) {
-        let why =
-            if self.faults.contains_key(&why) || self.faults.len() < KINDS { why } else { "other failures".to_owned() };
+        let why = if self.faults.contains_key(&why) || self.faults.len() < KINDS {
+            why
+        } else {
+            "other failures".to_owned()
+        };
         *self.faults.entry(why).or_default() += times;
     }
 
     /// Adds what another worker or pod counted in the same windows.
     pub(crate) fn merge(&mut self, other: &Tally) {
-        self.times.add(&other.times).expect("it grows with what is added");
-        self.lag.add(&other.lag).expect("it grows with what is added");
+        self.times
+            .add(&other.times)
+            .expect("it grows with what is added");
+        self.lag
+            .add(&other.lag)
+            .expect("it grows with what is added");
         if self.windows.len() < other.windows.len() {
             self.windows.resize(other.windows.len(), Window::new());
         }
         for (window, more) in self.windows.iter_mut().zip(&other.windows) {
             window.requests += more.requests;
             window.errors += more.errors;
-            window.times.add(&more.times).expect("it grows with what is added");
+            window
+                .times
+                .add(&more.times)
+                .expect("it grows with what is added");
         }
         for (why, times) in &other.faults {
             self.fault(why.clone(), *times);
@@ -152,16 +172,38 @@ mod tests {
         tally.count(Duration::from_millis(999), Duration::from_secs(6), Ok(()));
         tally.count(SECOND, Duration::from_millis(1001), Ok(()));
         tally.count(Duration::from_secs(2), Duration::from_secs(3), refused());
-        let counts: Vec<_> = tally.windows.iter().map(|w| (w.requests, w.errors, w.times.len())).collect();
+        let counts: Vec<_> = tally
+            .windows
+            .iter()
+            .map(|w| (w.requests, w.errors, w.times.len()))
+            .collect();
         assert_eq!(counts, [(1, 0, 1), (1, 0, 1), (1, 1, 0)]);
-        assert_eq!((tally.requests, tally.errors, tally.times.len(), tally.in_time), (3, 1, 2, 2));
+        assert_eq!(
+            (
+                tally.requests,
+                tally.errors,
+                tally.times.len(),
+                tally.in_time
+            ),
+            (3, 1, 2, 2)
+        );
         assert_eq!(tally.times.max() / 1000, 5001);
     }
 
     #[test]
     fn two_tallies_together_are_what_one_would_have_counted() {
-        let outcome = |i: u64| if i.is_multiple_of(7) { refused() } else { Ok(()) };
-        let (mut all, mut even, mut odd) = (Tally::new(SECOND, 4), Tally::new(SECOND, 4), Tally::new(SECOND, 4));
+        let outcome = |i: u64| {
+            if i.is_multiple_of(7) {
+                refused()
+            } else {
+                Ok(())
+            }
+        };
+        let (mut all, mut even, mut odd) = (
+            Tally::new(SECOND, 4),
+            Tally::new(SECOND, 4),
+            Tally::new(SECOND, 4),
+        );
         for i in 0..400 {
             let due = Duration::from_millis(i * 10);
             let ended = due + Duration::from_micros(i * i);
@@ -175,23 +217,40 @@ mod tests {
             (all.requests, all.errors, all.in_time, all.faults)
         );
         for (merged, one) in even.windows.iter().zip(&all.windows) {
-            assert_eq!((merged.requests, merged.errors, &merged.times), (one.requests, one.errors, &one.times));
+            assert_eq!(
+                (merged.requests, merged.errors, &merged.times),
+                (one.requests, one.errors, &one.times)
+            );
         }
     }
 
     #[test]
     fn a_failure_of_our_own_is_no_failure_of_the_target() {
         let mut tally = Tally::new(SECOND, 1);
-        tally.count(Duration::ZERO, SECOND, Err(Fault::Own("no file is free".to_owned())));
-        assert_eq!((tally.requests, tally.errors, tally.own.as_deref()), (0, 0, Some("no file is free")));
+        tally.count(
+            Duration::ZERO,
+            SECOND,
+            Err(Fault::Own("no file is free".to_owned())),
+        );
+        assert_eq!(
+            (tally.requests, tally.errors, tally.own.as_deref()),
+            (0, 0, Some("no file is free"))
+        );
     }
 
     #[test]
     fn kinds_of_failures_do_not_fill_the_memory() {
         let mut tally = Tally::new(SECOND, 1);
         for i in 0..1000 {
-            tally.count(Duration::ZERO, SECOND, Err(Fault::Target(format!("failure {i}"))));
+            tally.count(
+                Duration::ZERO,
+                SECOND,
+                Err(Fault::Target(format!("failure {i}"))),
+            );
         }
-        assert_eq!((tally.faults.len(), tally.faults.values().sum()), (KINDS + 1, 1000));
+        assert_eq!(
+            (tally.faults.len(), tally.faults.values().sum()),
+            (KINDS + 1, 1000)
+        );
     }
 }

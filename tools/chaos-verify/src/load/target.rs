@@ -18,7 +18,9 @@ impl Target {
     /// Takes a URL apart.
     pub(crate) fn new(url: &str) -> Result<Target, String> {
         let bad = |why: &str| format!("{url:?} is no URL to put load on: {why}");
-        let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
         let tls = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(scheme) if *scheme == Scheme::HTTPS => true,
@@ -28,15 +30,28 @@ impl Target {
         if authority.as_str().contains('@') {
             return Err("a URL to put load on must not hold a user or a password".to_owned());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let path = uri
+            .path_and_query()
+            .map_or("/", PathAndQuery::as_str)
+            .to_owned();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {}/{}\r\nAccept: */*\r\n\r\n",
             env!("CARGO_PKG_NAME"),
             env!("CARGO_PKG_VERSION"),
         );
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Target { url: url.to_owned(), tls, host, port, request: request.into_bytes() })
+        Ok(Target {
+            url: url.to_owned(),
+            tls,
+            host,
+            port,
+            request: request.into_bytes(),
+        })
     }
 }
 
@@ -47,17 +62,37 @@ mod tests {
     #[test]
     fn a_url_is_taken_apart() {
         let target = Target::new("http://shop.prod:8000/a?b=c").expect("a URL");
-        assert_eq!((target.tls, target.host.as_str(), target.port), (false, "shop.prod", 8000));
-        assert!(target.request.starts_with(b"GET /a?b=c HTTP/1.1\r\nHost: shop.prod:8000\r\n"));
+        assert_eq!(
+            (target.tls, target.host.as_str(), target.port),
+            (false, "shop.prod", 8000)
+        );
+        assert!(
+            target
+                .request
+                .starts_with(b"GET /a?b=c HTTP/1.1\r\nHost: shop.prod:8000\r\n")
+        );
         let target = Target::new("https://[::1]").expect("a URL");
-        assert_eq!((target.tls, target.host.as_str(), target.port), (true, "::1", 443));
+        assert_eq!(
+            (target.tls, target.host.as_str(), target.port),
+            (true, "::1", 443)
+        );
     }
 
     #[test]
     fn what_is_no_url_is_refused_and_a_password_not_repeated() {
-        for url in ["shop:8000", "/health", "ftp://shop/", "http://", "http://a b/"] {
+        for url in [
+            "shop:8000",
+            "/health",
+            "ftp://shop/",
+            "http://",
+            "http://a b/",
+        ] {
             assert!(Target::new(url).is_err(), "{url}");
         }
-        assert!(!Target::new("http://me:hunter2@shop/").expect_err("a password").contains("hunter2"));
+        assert!(
+            !Target::new("http://me:hunter2@shop/")
+                .expect_err("a password")
+                .contains("hunter2")
+        );
     }
 }

@@ -30,7 +30,10 @@ pub(super) async fn search<R: AsyncBufRead + Unpin>(
     patterns: &LogPatterns,
     period: &Period,
 ) -> std::io::Result<Tally> {
-    let mut tally = Tally { each: vec![0; patterns.texts().count()], ..Tally::default() };
+    let mut tally = Tally {
+        each: vec![0; patterns.texts().count()],
+        ..Tally::default()
+    };
     let mut line = Vec::new();
     loop {
         let buffer = log.fill_buf().await?;
@@ -54,12 +57,20 @@ impl Tally {
     /// Takes in a line, which begins with the time at which it was written.
     fn line(&mut self, line: &[u8], patterns: &LogPatterns, period: &Period) {
         let blank = line.iter().position(|byte| *byte == b' ');
-        let time = blank.and_then(|blank| std::str::from_utf8(&line[..blank]).ok()?.parse().ok().map(Time));
+        let time = blank.and_then(|blank| {
+            std::str::from_utf8(&line[..blank])
+                .ok()?
+                .parse()
+                .ok()
+                .map(Time)
+        });
         // A line whose time can't be read counts.
         if time.is_some_and(|time| time < period.since) {
             return;
         }
-        let text = blank.filter(|_| time.is_some()).map_or(line, |blank| &line[blank + 1..]);
+        let text = blank
+            .filter(|_| time.is_some())
+            .map_or(line, |blank| &line[blank + 1..]);
         if time.is_some_and(|time| period.in_outage(time)) {
             self.outage_lines += u64::from(patterns.is_match(text));
             return;
@@ -71,7 +82,8 @@ impl Tally {
         }
         self.lines += u64::from(matches);
         if matches && self.samples.len() < SAMPLES {
-            self.samples.push(sample(&String::from_utf8_lossy(text), SAMPLE_LENGTH));
+            self.samples
+                .push(sample(&String::from_utf8_lossy(text), SAMPLE_LENGTH));
         }
     }
 }
@@ -90,7 +102,10 @@ mod tests {
         let log = futures::io::BufReader::with_capacity(7, log);
         let patterns = serde_json::from_value(patterns.clone()).expect("patterns");
         let outages = vec![(time("2026-11-22T16:10:00Z"), time("2026-11-22T16:10:30Z"))];
-        let period = Period { since: time(SINCE), outages };
+        let period = Period {
+            since: time(SINCE),
+            outages,
+        };
         chaos_common::cli::block_on(search(log, &patterns, &period)).expect("memory can be read")
     }
 
@@ -121,7 +136,14 @@ mod tests {
               2026-11-22T16:00:02Z [ERROR] last line without an end",
         );
         assert_eq!(found.lines, 3);
-        assert_eq!(found.samples, ["ERROR password=***", "ERROR without a time", "[ERROR] last line without an end"]);
+        assert_eq!(
+            found.samples,
+            [
+                "ERROR password=***",
+                "ERROR without a time",
+                "[ERROR] last line without an end"
+            ]
+        );
     }
 
     #[test]
@@ -133,7 +155,10 @@ mod tests {
               2026-11-22T16:10:30Z ERROR the database is away\n\
               2026-11-22T16:10:30.001Z ERROR after",
         );
-        assert_eq!((found.lines, found.outage_lines, found.each), (2, 2, vec![2]));
+        assert_eq!(
+            (found.lines, found.outage_lines, found.each),
+            (2, 2, vec![2])
+        );
         assert_eq!(found.samples, ["ERROR before", "ERROR after"]);
     }
 

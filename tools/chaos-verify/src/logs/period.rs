@@ -13,22 +13,32 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    /// None if it is not known what was before. `there` gives the time of the nodes, who write times into logs,
-    /// at one of the machine that the tools run on, which stands in records.
+    /// None if it is not known what was before. `there` gives the time of the nodes, who write
+    /// times into logs, at one of the machine that the tools run on, which stands in records.
     pub(crate) fn of(before: &Before, there: impl Fn(Time) -> Time) -> Option<Period> {
-        let outages = before.experiments.iter().filter_map(|record| outage(&record.data));
+        let outages = before
+            .experiments
+            .iter()
+            .filter_map(|record| outage(&record.data));
         let outages = outages.map(|(from, to)| (there(from), there(to))).collect();
-        Some(Period { since: there(before.since()?), outages })
+        Some(Period {
+            since: there(before.since()?),
+            outages,
+        })
     }
 
     pub(super) fn in_outage(&self, time: Time) -> bool {
-        self.outages.iter().any(|(from, to)| (*from..=*to).contains(&time))
+        self.outages
+            .iter()
+            .any(|(from, to)| (*from..=*to).contains(&time))
     }
 }
 
 /// When Services were expected to suffer: from the first write until all was whole again.
 fn outage(one: &Experiment) -> Option<(Time, Time)> {
-    one.injected.filter(|_| !one.affected.is_empty()).map(|from| (from, one.restored.unwrap_or(one.ended)))
+    one.injected
+        .filter(|_| !one.affected.is_empty())
+        .map(|from| (from, one.restored.unwrap_or(one.ended)))
 }
 
 #[cfg(test)]
@@ -44,13 +54,27 @@ mod tests {
                 "availability": [], "actions": [], "issues": [], "started": "2026-11-22T16:00:00Z",
                 "injected": "2026-11-22T16:00:10Z", "restored": "2026-11-22T16:00:20Z", "ended": "2026-11-22T16:00:50Z",
             });
-            one.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+            one.as_object_mut()
+                .expect("an object")
+                .extend(change.as_object().expect("an object").clone());
             outage(&serde_json::from_value(one).expect("an experiment")).map(|(_, to)| to)
         };
         let at = |text: &str| Some(Time(text.parse().expect("a time")));
         assert_eq!(end(serde_json::json!({})), at("2026-11-22T16:00:20Z"));
-        assert_eq!(end(serde_json::json!({"restored": null})), at("2026-11-22T16:00:50Z"), "it was not seen");
-        assert_eq!(end(serde_json::json!({"affected": []})), None, "nobody was expected to suffer");
-        assert_eq!(end(serde_json::json!({"injected": null})), None, "nothing was done");
+        assert_eq!(
+            end(serde_json::json!({"restored": null})),
+            at("2026-11-22T16:00:50Z"),
+            "it was not seen"
+        );
+        assert_eq!(
+            end(serde_json::json!({"affected": []})),
+            None,
+            "nobody was expected to suffer"
+        );
+        assert_eq!(
+            end(serde_json::json!({"injected": null})),
+            None,
+            "nothing was done"
+        );
     }
 }

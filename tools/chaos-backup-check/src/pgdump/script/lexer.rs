@@ -1,5 +1,5 @@
-//! Statements and comments of a script ("Lexical Structure" in PostgreSQL's manual). What is within quotes is
-//! passed over, and only the beginning and the end of a long statement are kept.
+//! Statements and comments of a script ("Lexical Structure" in PostgreSQL's manual). What is within
+//! quotes is passed over, and only the beginning and the end of a long statement are kept.
 
 use super::super::toc::KEEP_COPY;
 
@@ -69,7 +69,8 @@ impl Lexer {
         }
     }
 
-    /// Takes bytes up to the end of the next token; gives how many, and the token if it is complete.
+    /// Takes bytes up to the end of the next token; gives how many, and the token if it is
+    /// complete.
     pub(super) fn take(&mut self, bytes: &[u8]) -> (usize, Option<Token>) {
         let mut at = 0;
         while at < bytes.len() {
@@ -110,7 +111,11 @@ impl Lexer {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let most = if self.kept.starts_with(b"COPY ") { KEEP_COPY } else { KEEP };
+        let most = if self.kept.starts_with(b"COPY ") {
+            KEEP_COPY
+        } else {
+            KEEP
+        };
         let room = most.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
@@ -137,7 +142,11 @@ impl Lexer {
             }
             State::Meta => {
                 let line = self.token();
-                self.seen(if line.starts_with("\\unrestrict ") { b"\\unrestrict\n" } else { b"?" });
+                self.seen(if line.starts_with("\\unrestrict ") {
+                    b"\\unrestrict\n"
+                } else {
+                    b"?"
+                });
                 Some(Token::Meta(line))
             }
             State::BlockComment(depth) => self.block(byte, depth),
@@ -190,7 +199,8 @@ impl Lexer {
                 self.state = State::BlockComment(1);
             }
             b'\'' => {
-                // A quote that is doubled ends the text and begins it anew, with the same meaning of backslashes.
+                // A quote that is doubled ends the text and begins it anew, with the same meaning
+                // of backslashes.
                 if last != b'\'' {
                     self.escapes = matches!(last, b'E' | b'e') && !is_name(before);
                 }
@@ -287,7 +297,13 @@ impl Lexer {
     /// What the end of the input is in the middle of; `None` between two statements.
     pub(super) fn in_the_middle(&self) -> Option<&'static str> {
         match self.state {
-            State::Plain if self.pending.is_empty() && self.depth == 0 && self.kept.trim_ascii().is_empty() => None,
+            State::Plain
+                if self.pending.is_empty()
+                    && self.depth == 0
+                    && self.kept.trim_ascii().is_empty() =>
+            {
+                None
+            }
             State::Plain => Some("a statement"),
             State::LineComment(_) | State::BlockComment(_) => Some("a comment"),
             State::Quoted(_) | State::Dollar(_) => Some("a text in quotes"),

@@ -42,8 +42,14 @@ fn tokens(sql: &str) -> (Vec<Token>, Option<&'static str>) {
 fn statements(sql: &str) -> usize {
     let (tokens, rest) = tokens(sql);
     assert_eq!(rest, None, "{sql}");
-    assert!(tokens.iter().all(|token| !matches!(token, Token::Wrong(_))), "{tokens:?}");
-    tokens.iter().filter(|token| matches!(token, Token::Statement(_))).count()
+    assert!(
+        tokens.iter().all(|token| !matches!(token, Token::Wrong(_))),
+        "{tokens:?}"
+    );
+    tokens
+        .iter()
+        .filter(|token| matches!(token, Token::Statement(_)))
+        .count()
 }
 
 #[test]
@@ -51,13 +57,27 @@ fn statements_end_outside_of_quotes_and_brackets() {
     assert_eq!(statements("SELECT 1;\nSELECT 2;\n"), 2);
     assert_eq!(statements("SELECT 'a;b', 'it''s;', \"a;\"\"b\";\n"), 1);
     assert_eq!(statements("SELECT E'a\\';b', E'\\\\', ';' ;\n"), 1);
-    assert_eq!(statements("SELECT 'a\\', ';';\n"), 1, "without E a backslash is a letter");
-    assert_eq!(statements("SELECT $$a;'$$, $b$ $$; $b;$b$;\nSELECT $1;\n"), 2);
-    assert_eq!(statements("CREATE RULE r DO (INSERT INTO a; INSERT INTO b);\n"), 1);
+    assert_eq!(
+        statements("SELECT 'a\\', ';';\n"),
+        1,
+        "without E a backslash is a letter"
+    );
+    assert_eq!(
+        statements("SELECT $$a;'$$, $b$ $$; $b;$b$;\nSELECT $1;\n"),
+        2
+    );
+    assert_eq!(
+        statements("CREATE RULE r DO (INSERT INTO a; INSERT INTO b);\n"),
+        1
+    );
     assert_eq!(statements("SELECT 1 /* ; ' /* \" */ ; */ ;\n"), 1);
     assert_eq!(statements("SELECT 1 -- ;'\n;\n"), 1);
     assert_eq!(statements("SELECT 5 - -3, 4 / 2;\n"), 1);
-    assert_eq!(statements("SELECT a$b$c, 1;\n"), 1, "a dollar in a name opens nothing");
+    assert_eq!(
+        statements("SELECT a$b$c, 1;\n"),
+        1,
+        "a dollar in a name opens nothing"
+    );
 }
 
 #[test]
@@ -78,7 +98,11 @@ fn what_is_open_at_the_end_is_named() {
 #[test]
 fn whole_scripts_pass_and_their_rows_are_counted() {
     let found = check(PLAIN).expect("whole");
-    assert!(found.message.contains("100 rows in 1 table"), "{}", found.message);
+    assert!(
+        found.message.contains("100 rows in 1 table"),
+        "{}",
+        found.message
+    );
     let found = check(ODD).expect("whole");
     assert!(found.message.contains("in 5 tables"), "{}", found.message);
 }
@@ -87,7 +111,11 @@ fn whole_scripts_pass_and_their_rows_are_counted() {
 fn every_cut_is_found() {
     for (name, script) in [("plain", PLAIN), ("odd", ODD)] {
         for length in (0..script.len()).filter(|at| at % 61 == 0 || script.len() - at < 150) {
-            assert!(check(&script[..length]).is_err(), "{name} cut to {length} of {}", script.len());
+            assert!(
+                check(&script[..length]).is_err(),
+                "{name} cut to {length} of {}",
+                script.len()
+            );
         }
     }
     let why = damage(&PLAIN[..PLAIN.len() - 100]);
@@ -97,7 +125,11 @@ fn every_cut_is_found() {
 #[test]
 fn whatever_follows_the_end_and_zeros_are_found() {
     for tail in [&b"x"[..], b"\n", b"SELECT 1;\n", b"--\n", &[0; 10], PLAIN] {
-        assert!(check(&[PLAIN, tail].concat()).is_err(), "{:?}", String::from_utf8_lossy(&tail[..tail.len().min(20)]));
+        assert!(
+            check(&[PLAIN, tail].concat()).is_err(),
+            "{:?}",
+            String::from_utf8_lossy(&tail[..tail.len().min(20)])
+        );
     }
     for at in (0..PLAIN.len() - 16).step_by(97) {
         let mut zeroed = PLAIN.to_vec();
@@ -112,5 +144,9 @@ fn a_row_that_lost_a_column_is_found() {
     let row = text.find("user42@").expect("a row");
     let tab = row + text[row..].find('\t').expect("a column");
     let fewer = [&text[..tab], &text[tab + 1..]].concat();
-    assert!(damage(fewer.as_bytes()).contains("row 42 has 2 columns, and the table 3"), "{}", damage(fewer.as_bytes()));
+    assert!(
+        damage(fewer.as_bytes()).contains("row 42 has 2 columns, and the table 3"),
+        "{}",
+        damage(fewer.as_bytes())
+    );
 }

@@ -25,8 +25,8 @@ pub(in crate::unpack) struct Batch {
     pub(super) written: usize,
     /// Of each match, how many literals are before it.
     pub(super) before: Box<[u16; PLACES]>,
-    /// Of each match, the length less three in the lower byte, and nothing of meaning in the other; from [`DISTANCES`] on,
-    /// how far back each begins, less one.
+    /// Of each match, the length less three in the lower byte, and nothing of meaning in the other;
+    /// from [`DISTANCES`] on, how far back each begins, less one.
     pub(super) numbers: Box<[u16; 2 * DISTANCES]>,
     /// Matches that are there.
     pub(super) count: usize,
@@ -64,10 +64,19 @@ pub(super) struct Used {
 impl Batch {
     pub(in crate::unpack) fn new() -> Batch {
         Batch {
-            literals: vec![0; LITERALS + MARGIN].into_boxed_slice().try_into().expect("of this size"),
+            literals: vec![0; LITERALS + MARGIN]
+                .into_boxed_slice()
+                .try_into()
+                .expect("of this size"),
             written: 0,
-            before: vec![0; PLACES].into_boxed_slice().try_into().expect("of this size"),
-            numbers: vec![0; 2 * DISTANCES].into_boxed_slice().try_into().expect("of this size"),
+            before: vec![0; PLACES]
+                .into_boxed_slice()
+                .try_into()
+                .expect("of this size"),
+            numbers: vec![0; 2 * DISTANCES]
+                .into_boxed_slice()
+                .try_into()
+                .expect("of this size"),
             count: 0,
             ends: Vec::new(),
             used: Used::default(),
@@ -85,7 +94,9 @@ impl Batch {
 
     /// Whether nothing is left in it.
     pub(in crate::unpack) fn is_used(&self) -> bool {
-        self.used.literals == self.written && self.used.matches == self.count && self.used.ends == self.ends.len()
+        self.used.literals == self.written
+            && self.used.matches == self.count
+            && self.used.ends == self.ends.len()
     }
 
     /// Adds a literal.
@@ -116,12 +127,20 @@ impl Batch {
 
     /// The stream ends here.
     pub(in crate::unpack) fn end(&mut self, trailer: Trailer) {
-        self.ends.push(End { matches: self.count, literals: self.written, trailer: Some(trailer) });
+        self.ends.push(End {
+            matches: self.count,
+            literals: self.written,
+            trailer: Some(trailer),
+        });
     }
 
     /// Where the next stream ends, or what there is.
     pub(super) fn next_end(&self) -> End {
-        let all = End { matches: self.count, literals: self.written, trailer: None };
+        let all = End {
+            matches: self.count,
+            literals: self.written,
+            trailer: None,
+        };
         self.ends.get(self.used.ends).copied().unwrap_or(all)
     }
 }

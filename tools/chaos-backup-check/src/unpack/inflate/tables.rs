@@ -1,8 +1,9 @@
 //! The tables that DEFLATE's codes are looked up in (RFC 1951, 3.2).
 //!
-//! The next bits of the stream are an index. An entry says what they mean and how many of them it takes: one or
-//! two literals, the length of a match, or a literal and the length behind it; so most often a look-up
-//! gives more than one symbol. Codes longer than the index lead to a table of their own behind the first.
+//! The next bits of the stream are an index. An entry says what they mean and how many of them it
+//! takes: one or two literals, the length of a match, or a literal and the length behind it; so
+//! most often a look-up gives more than one symbol. Codes longer than the index lead to a table of
+//! their own behind the first.
 
 // There are at most 288 symbols, and entries are taken apart by their bits.
 #![allow(clippy::cast_possible_truncation)]
@@ -18,10 +19,11 @@ pub(super) const LITERALS: usize = 288;
 /// Distances; two of them never occur.
 pub(super) const DISTANCES: usize = 32;
 
-/// A block's tables: that of literals and lengths, that of distances, and what is behind each of them. There are at
-/// most 1334 entries of the first kind with what is behind, says zlib's `enough.c` for 288 symbols and 10 bits. Behind the
-/// second there are at most 5 tables of 32, because each of them takes 6 of the 32 symbols, or smaller ones. No index
-/// can be beyond a power of two.
+/// A block's tables: that of literals and lengths, that of distances, and what is behind each of
+/// them. There are at most 1334 entries of the first kind with what is behind, says zlib's
+/// `enough.c` for 288 symbols and 10 bits. Behind the second there are at most 5 tables of 32,
+/// because each of them takes 6 of the 32 symbols, or smaller ones. No index can be beyond a power
+/// of two.
 pub(super) type Tables = [Entry; 4096];
 /// Where the table of distances begins.
 const DISTANCES_AT: usize = LENGTH as usize;
@@ -29,12 +31,13 @@ const DISTANCES_AT: usize = LENGTH as usize;
 const BEHIND_LITERALS: usize = 2048;
 const BEHIND_DISTANCES: usize = 3072;
 
-/// What bits mean. The lowest six bits, and the lowest eight unless it is [`SPECIAL`], are how many bits it takes, those
-/// of extra bits included; bits 11 to 15 are how many of them come before the extra bits.
+/// What bits mean. The lowest six bits, and the lowest eight unless it is [`SPECIAL`], are how many
+/// bits it takes, those of extra bits included; bits 11 to 15 are how many of them come before the
+/// extra bits.
 ///
-/// For literals and lengths: bits 8 and 9 are the number of literals. Bits 24 to 31 are the first literal; bits 16 to 23
-/// the second, or with [`LENGTH`] the length less three.
-/// For distances: bits 16 to 31 are the distance less one, without its extra bits.
+/// For literals and lengths: bits 8 and 9 are the number of literals. Bits 24 to 31 are the first
+/// literal; bits 16 to 23 the second, or with [`LENGTH`] the length less three. For distances: bits
+/// 16 to 31 are the distance less one, without its extra bits.
 pub(super) type Entry = u32;
 
 /// A length is part of it, so that a distance comes next, whose table is so much further.
@@ -127,18 +130,29 @@ pub(super) fn literals(lengths: &[u8], tables: &mut Tables) -> bool {
 
 /// Makes the table of distances.
 pub(super) fn distances(lengths: &[u8], tables: &mut Tables) -> bool {
-    build(lengths, tables, DISTANCES_AT..2 * DISTANCES_AT, BEHIND_DISTANCES, distance)
+    build(
+        lengths,
+        tables,
+        DISTANCES_AT..2 * DISTANCES_AT,
+        BEHIND_DISTANCES,
+        distance,
+    )
 }
 
 /// Bits of the index for the lengths of codes; no code is longer.
 pub(super) const CODE_BITS: u32 = 7;
 pub(super) const CODE_ENTRIES: usize = 1 << CODE_BITS;
 
-/// Makes the table of the codes that lengths of codes are written in: bits 16 to 23 are what a code means. It
-/// must use all that bits can be.
+/// Makes the table of the codes that lengths of codes are written in: bits 16 to 23 are what a code
+/// means. It must use all that bits can be.
 pub(super) fn codes(lengths: &[u8; 19], table: &mut [Entry; CODE_ENTRIES]) -> bool {
-    build(lengths, table, 0..CODE_ENTRIES, CODE_ENTRIES, |symbol, bits| (symbol as u32) << 16 | bits << 11 | bits)
-        && table.iter().all(|entry| entry & SPECIAL == 0)
+    build(
+        lengths,
+        table,
+        0..CODE_ENTRIES,
+        CODE_ENTRIES,
+        |symbol, bits| (symbol as u32) << 16 | bits << 11 | bits,
+    ) && table.iter().all(|entry| entry & SPECIAL == 0)
 }
 
 /// Adds to literals what comes behind them, where the index has both.
@@ -179,7 +193,10 @@ fn build(
         counts[usize::from(*length)] += 1;
     }
     counts[0] = 0;
-    let longest = (1..=MAX_BITS).rev().find(|bits| counts[*bits] > 0).unwrap_or(0);
+    let longest = (1..=MAX_BITS)
+        .rev()
+        .find(|bits| counts[*bits] > 0)
+        .unwrap_or(0);
     // How much of all that bits can be has a code, in units of the longest code.
     let mut left = 1_i32;
     for count in &counts[1..] {
@@ -197,7 +214,11 @@ fn build(
         offsets[bits + 1] = offsets[bits] + counts[bits];
     }
     let mut sorted = [0_u16; LITERALS];
-    for (symbol, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+    for (symbol, length) in lengths
+        .iter()
+        .enumerate()
+        .filter(|(_, length)| **length > 0)
+    {
         let place = &mut offsets[usize::from(*length)];
         sorted[usize::from(*place)] = symbol as u16;
         *place += 1;
@@ -214,7 +235,12 @@ fn build(
     // The code, its first bit lowest, as it stands in the stream.
     let mut code = 0_usize;
     let mut filled = 1_usize;
-    for (bits, count) in counts.iter().enumerate().take(longest.min(index_bits) + 1).skip(1) {
+    for (bits, count) in counts
+        .iter()
+        .enumerate()
+        .take(longest.min(index_bits) + 1)
+        .skip(1)
+    {
         // What is there for shorter codes holds for both values of one more bit.
         table.copy_within(..filled, filled);
         filled *= 2;
@@ -252,7 +278,10 @@ fn build(
             }
             let own = entry(usize::from(*symbol), (bits - index_bits) as u32);
             let places = &mut tables[start..end];
-            places[code >> index_bits..].iter_mut().step_by(1 << (bits - index_bits)).for_each(|place| *place = own);
+            places[code >> index_bits..]
+                .iter_mut()
+                .step_by(1 << (bits - index_bits))
+                .for_each(|place| *place = own);
             code = next(code, bits);
             of_this -= 1;
         }

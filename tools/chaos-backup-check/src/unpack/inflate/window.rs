@@ -1,4 +1,5 @@
-//! The second step: what was decoded before, and behind it what is made now of literals and matches.
+//! The second step: what was decoded before, and behind it what is made now of literals and
+//! matches.
 //!
 //! Literals and matches are copied in large pieces, whose end may lie behind theirs.
 
@@ -13,7 +14,8 @@ const REACH: usize = 32 << 10;
 const OUTPUT: usize = 128 << 10;
 /// Bytes of the pieces that are copied.
 const PIECE: usize = 32;
-/// What may be written beyond `OUTPUT`: all literals of a batch, the longest match, and the end of its last piece.
+/// What may be written beyond `OUTPUT`: all literals of a batch, the longest match, and the end of
+/// its last piece.
 const MARGIN: usize = LITERALS + 258 + 2 * PIECE;
 const BUFFER: usize = REACH + OUTPUT + MARGIN;
 
@@ -31,7 +33,10 @@ pub(in crate::unpack) struct Window {
 impl Window {
     pub(in crate::unpack) fn new() -> Window {
         Window {
-            buffer: vec![0; BUFFER].into_boxed_slice().try_into().expect("of this size"),
+            buffer: vec![0; BUFFER]
+                .into_boxed_slice()
+                .try_into()
+                .expect("of this size"),
             used: 0,
             position: 0,
             start: 0,
@@ -53,11 +58,12 @@ impl Window {
         self.used += bytes;
     }
 
-    /// Makes some more bytes, when those before are used; no more of the batch than to the end of a stream, and gives
-    /// what stands behind that.
+    /// Makes some more bytes, when those before are used; no more of the batch than to the end of a
+    /// stream, and gives what stands behind that.
     pub(in crate::unpack) fn take(&mut self, batch: &mut Batch) -> io::Result<Option<Trailer>> {
         if self.position >= REACH + OUTPUT {
-            self.buffer.copy_within(self.position - REACH..self.position, 0);
+            self.buffer
+                .copy_within(self.position - REACH..self.position, 0);
             self.start = self.start.saturating_sub(self.position - REACH);
             self.position = REACH;
         }
@@ -67,7 +73,10 @@ impl Window {
         let (mut position, mut literal) = (self.position, batch.used.literals);
         let matches = batch.used.matches..end.matches;
         let (lengths, distances) = batch.numbers.split_at(DISTANCES);
-        let runs = batch.before[matches.clone()].iter().zip(&lengths[matches.clone()]).zip(&distances[matches]);
+        let runs = batch.before[matches.clone()]
+            .iter()
+            .zip(&lengths[matches.clone()])
+            .zip(&distances[matches]);
         let mut done = 0;
         for ((before, length), distance) in runs {
             if position >= REACH + OUTPUT {
@@ -135,7 +144,9 @@ fn copy(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
 /// Copies what is behind the first piece.
 #[inline(never)]
 fn far(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
-    (PIECE..length).step_by(PIECE).for_each(|done| piece::<PIECE>(buffer, from + done, to + done));
+    (PIECE..length)
+        .step_by(PIECE)
+        .for_each(|done| piece::<PIECE>(buffer, from + done, to + done));
 }
 
 #[inline(always)]
@@ -144,12 +155,17 @@ fn piece<const SIZE: usize>(buffer: &mut [u8; BUFFER], from: usize, to: usize) {
     buffer[to..to + SIZE].copy_from_slice(&piece);
 }
 
-/// Copies a match that begins less than a piece before its end. No piece may read what it has not written yet.
+/// Copies a match that begins less than a piece before its end. No piece may read what it has not
+/// written yet.
 #[inline(never)]
 fn near(buffer: &mut [u8; BUFFER], from: usize, to: usize, length: usize) {
     match to - from {
-        16.. => (0..length).step_by(16).for_each(|done| piece::<16>(buffer, from + done, to + done)),
-        8.. => (0..length).step_by(8).for_each(|done| piece::<8>(buffer, from + done, to + done)),
+        16.. => (0..length)
+            .step_by(16)
+            .for_each(|done| piece::<16>(buffer, from + done, to + done)),
+        8.. => (0..length)
+            .step_by(8)
+            .for_each(|done| piece::<8>(buffer, from + done, to + done)),
         1 => {
             let byte = buffer[from];
             buffer[to..to + length].fill(byte);
