@@ -1,19 +1,13 @@
 //! What two or more of the chaos tools need: the records that they pass to each other, the stream
-//! that carries them, exit statuses, configuration, the way to a cluster, and the health checks.
+//! that carries them, exit statuses, configuration, and the ways to a cluster and a database.
 
-mod certificate;
 pub mod cli;
-pub mod clock;
 pub mod cluster;
 pub mod conclusion;
 pub mod config;
-pub mod database;
 pub mod exit;
-pub mod health;
-mod pages;
+pub mod output;
 pub mod picture;
+pub mod postgres;
 pub mod record;
 pub mod stream;
-pub mod text;
-pub mod vantage;
-mod wire;

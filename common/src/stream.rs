@@ -18,8 +18,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::record::{Check, Data, Event, EventKind, Kind, Outcome, Record, Time, Verdict, new_id};
-use crate::text;
 
 /// The longest line that is read. A record is a few kilobytes; this bounds memory.
 const MAX_LINE: usize = 16 << 20;
@@ -451,7 +451,7 @@ impl Stream {
         let record = self.record(Some(verdict), summary.into(), data);
         self.write(Vec::new(), &record);
         if self.format == Format::Text {
-            self.out.write(text::render(&record).as_bytes());
+            self.out.write(output::render(&record).as_bytes());
         }
     }
 

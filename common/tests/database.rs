@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chaos_common::cli::block_on;
 use chaos_common::cluster::{Access, Cluster, ReadError};
 use chaos_common::config::{Database, Table};
-use chaos_common::database::{Before, Comparison, Session, Snapshot, Taken, Untaken, compare};
+use chaos_common::postgres::{Before, Comparison, Session, Snapshot, Taken, Untaken, compare};
 use chaos_common::record::{DatabaseMoment, Status};
 use scratch::Server;
 use serde_json::{Value, json};

@@ -451,7 +451,7 @@ fn a_connection_that_breaks_is_taken_up_and_never_mixes_two_versions() {
         .join("next.tar");
     storage.put("next.tar", &other);
     let breaking = Breaking::new(storage.port, 2_000_000, 1, move |_| {
-        fs::rename(&next, &file).expect("ours")
+        fs::rename(&next, &file).expect("ours");
     });
     storage.config(breaking.port, backup);
     let (status, message) = found(&storage.checked(3), "backup.complete");

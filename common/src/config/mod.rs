@@ -30,7 +30,7 @@ pub use self::logs::LogPatterns;
 pub use self::secret::Secret;
 pub use self::span::Span;
 pub use self::table::Table;
-use crate::vantage::Vantage;
+use crate::record::Vantage;
 
 /// The whole of `chaos.toml`. Everything may be left out; what is left out is not checked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -15,6 +15,7 @@ mod plan;
 mod report;
 mod rollback;
 mod time;
+mod vantage;
 mod verification;
 
 use std::fmt;
@@ -42,6 +43,7 @@ pub use self::plan::{ApiCall, BlastRadius, Change, ObjectRef, Permission, Plan, 
 pub use self::report::{Report, ReportForm};
 pub use self::rollback::{HeldRun, Lock, Rollback, RollbackCause};
 pub use self::time::Time;
+pub use self::vantage::Vantage;
 pub use self::verification::{Judgement, LogErrors, PatternCount, Verification};
 
 /// One line of the stream: the envelope that all kinds share, around the data of one kind.
@@ -256,7 +258,7 @@ pub struct Check {
     /// What to do next, where there is something to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// From where it was looked at (see [`crate::vantage`]); absent where that makes no difference.
+    /// From where it was looked at (see [`crate::cluster::probe`]); absent where that makes no difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vantage: Option<String>,
 }

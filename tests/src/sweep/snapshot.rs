@@ -77,7 +77,7 @@ impl Snapshot {
             match now.0.get(name) {
                 None => differences.push(format!("{name} is gone")),
                 Some(now) if now != before => {
-                    differences.push(format!("{name} was {before} and is {now}"))
+                    differences.push(format!("{name} was {before} and is {now}"));
                 }
                 Some(_) => {}
             }

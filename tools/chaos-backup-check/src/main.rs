@@ -42,7 +42,7 @@ use chaos_common::record::{
     Backup, BackupAction, BackupItem, Check, Data as _, Record, Time, Verdict, new_id, summarize,
 };
 use chaos_common::stream::{Format, Stream, Tool};
-use chaos_common::{text, tool};
+use chaos_common::{output, tool};
 use clap::{Parser, Subcommand};
 
 use self::check::Deadline;
@@ -280,7 +280,7 @@ fn quiet(args: &Args, data: Backup, told: Exit) -> Exit {
             serde_json::to_string(&record).expect("records have string keys and no failing parts")
                 + "\n"
         }
-        _ => text::render(&record),
+        _ => output::render(&record),
     };
     // A reader that went away is normal; the status tells.
     let _ = std::io::stdout().write_all(printed.as_bytes());

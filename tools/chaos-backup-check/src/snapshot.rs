@@ -1,9 +1,9 @@
 //! The snapshot of a volume: whether it is there, ready, and young enough, by what its driver says
 //! of it.
 
+use chaos_common::cluster::metrics::quantity;
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
 use chaos_common::config::Backup;
-use chaos_common::health::metrics::quantity;
 use chaos_common::record::{BackupItem, Check, Contents, Status, Time};
 use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::health::{CATALOGUE, Explanation};
+use chaos_health::checks::{CATALOGUE, Explanation};
 
 /// Prints the explanation of a check, or the list of all.
 pub(crate) fn explain(check: Option<&str>) -> Result<Exit, Failure> {

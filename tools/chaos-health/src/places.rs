@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use chaos_common::cli::ClusterArgs;
+use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Access, Cluster, ReadError};
 use chaos_common::config::Config;
 use chaos_common::exit::Failure;
-use chaos_common::health;
 use chaos_common::record::{Health, Place};
-use chaos_common::vantage::Asker;
+use chaos_health::checks;
 use futures::future::join_all;
 
 /// Arguments that say where to look. Other tools take one of each.
@@ -28,7 +28,7 @@ pub(crate) struct Where {
 /// Every namespace of every cluster; the first of each is the application's.
 #[derive(Debug)]
 pub(crate) struct Places {
-    clusters: Vec<(Cluster, Asker)>,
+    clusters: Vec<(Cluster, HttpProbe)>,
     namespaces: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl Places {
         if contexts.is_empty() {
             contexts.push(None);
         }
-        let mut clusters: Vec<(Cluster, Asker)> = Vec::new();
+        let mut clusters: Vec<(Cluster, HttpProbe)> = Vec::new();
         for context in contexts {
             let access = Access {
                 context,
@@ -68,7 +68,7 @@ impl Places {
                 .iter()
                 .any(|(other, _)| other.context == cluster.context)
             {
-                let asker = Asker::new(&cluster);
+                let asker = HttpProbe::new(&cluster);
                 clusters.push((cluster, asker));
             }
         }
@@ -101,9 +101,9 @@ impl Places {
                     .enumerate()
                     .map(move |(nth, namespace)| async move {
                         let mut health = if nth == 0 {
-                            Box::pin(health::examine(cluster, asker, config, namespace)).await
+                            Box::pin(checks::examine(cluster, asker, config, namespace)).await
                         } else {
-                            Box::pin(health::examine_more(cluster, asker, config, namespace)).await
+                            Box::pin(checks::examine_more(cluster, asker, config, namespace)).await
                         };
                         let place = match (nth, at, &cluster.context) {
                             (0, 0, _) => return health,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chaos_common::config::Config;
 use chaos_common::exit::{Exit, Failure};
+use chaos_common::output;
 use chaos_common::record::{Check, Status, Time, Verdict};
-use chaos_common::text;
 use tokio::time::sleep;
 
 use crate::places::Places;
@@ -36,7 +36,7 @@ pub(crate) async fn watch(places: &Places, config: &Config) -> Result<Exit, Fail
         view.take(&health.checks, Time::now());
         let (width, height) =
             terminal_size::terminal_size().map_or((80, 24), |(w, h)| (w.0.into(), h.0.into()));
-        let picture = view.picture(&title, width, height, text::in_color());
+        let picture = view.picture(&title, width, height, output::in_color());
         // Drawn over the last picture: no flicker. A terminal that went away ends the loop by its
         // signal.
         let lines = picture
@@ -173,7 +173,7 @@ impl View {
                 &format!("{}  {object}  {}", check.id, check.message),
                 width.saturating_sub(9),
             );
-            lines.push(format!("{}  {rest}", text::status(check.status, color)));
+            lines.push(format!("{}  {rest}", output::status(check.status, color)));
         }
         if rows.len() > shown {
             lines.push(format!("         and {} more", rows.len() - shown));
@@ -196,12 +196,12 @@ impl View {
 
 #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
 fn lasted(now: Time, start: Time) -> String {
-    text::duration(now.since_ms(start) as f64)
+    output::duration(now.since_ms(start) as f64)
 }
 
 /// A line of text that fits.
 fn cut(text: &str, width: usize) -> String {
-    let text = text::printable(text);
+    let text = output::printable(text);
     if text.chars().count() <= width {
         text
     } else {

@@ -1,14 +1,14 @@
 //! What every part of an experiment works with.
 
+use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Access, Cluster};
 use chaos_common::config::Config;
 use chaos_common::record::{Event, EventKind, ObjectRef, new_id};
 use chaos_common::stream::Stream;
-use chaos_common::vantage::Asker;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::journal::Journal;
+use crate::safety::journal::Journal;
 
 /// The surroundings of an experiment, and its story so far.
 pub struct Context {
@@ -17,7 +17,7 @@ pub struct Context {
     /// How it is reached, for the guardian.
     pub access: Access,
     /// For questions to Services and pods.
-    pub asker: Asker,
+    pub asker: HttpProbe,
     /// The configuration.
     pub config: Config,
     /// The application's namespace.
@@ -49,7 +49,7 @@ impl Context {
         let unique = new_id();
         let run = format!("{}-{}", stream.run, &unique[unique.len() - 8..]);
         Context {
-            asker: Asker::new(&cluster),
+            asker: HttpProbe::new(&cluster),
             cluster,
             access,
             config,

@@ -1,39 +1,15 @@
 //! `chaos-inject`: what happens when this breaks, and is it whole again?
 
-mod alarm;
-mod alerts;
-mod apply;
-mod availability;
-mod blast_radius;
+mod abort;
 mod change;
+mod commands;
 mod context;
-mod control;
-mod database;
-mod engine;
-mod fault;
-mod faults;
-mod gates;
-mod guardian;
-mod intent;
-mod journal;
-mod limits;
-mod peer;
+mod experiments;
+mod observe;
 mod permissions;
 mod plan;
-mod pods;
-mod policy;
-mod recovery;
-mod retelling;
-mod rollback;
-mod script;
-mod select;
-mod sightings;
-mod story;
-mod traffic;
-mod undoing;
-mod watching;
-mod wholeness;
-mod workload;
+mod run;
+mod safety;
 
 use std::process::ExitCode;
 
@@ -47,15 +23,15 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use context::Context;
-use fault::Fault;
-use faults::dns_failure::DnsFailure;
-use faults::monitoring_failure::MonitoringFailure;
-use faults::network_partition::NetworkPartition;
-use faults::pod_failure::PodFailure;
-use faults::resource_exhaustion::ResourceExhaustion;
-use faults::scale_down::ScaleDown;
-use faults::storage_failure::StorageFailure;
-use select::Selection;
+use experiments::dns_failure::DnsFailure;
+use experiments::monitoring_failure::MonitoringFailure;
+use experiments::network_partition::NetworkPartition;
+use experiments::pod_failure::PodFailure;
+use experiments::resource_exhaustion::ResourceExhaustion;
+use experiments::scale_down::ScaleDown;
+use experiments::storage_failure::StorageFailure;
+use plan::target::Selection;
+use run::fault::Fault;
 
 /// Break something on purpose, prove that it broke, and prove that it is whole again
 ///
@@ -126,9 +102,9 @@ enum Command {
     /// Allow new runs again
     Unlock,
     /// Give the configured workloads their previous revision (kubectl rollout undo), and verify it
-    Rollback(rollback::Args),
+    Rollback(commands::rollout_undo::Args),
     /// Stands by to undo the fault when the tool dies; started by `run`
-    #[command(name = guardian::COMMAND, hide = true)]
+    #[command(name = safety::guardian::COMMAND, hide = true)]
     Guardian,
 }
 
@@ -166,10 +142,10 @@ fn main() -> ExitCode {
 async fn run(args: Args) -> Result<Exit, Failure> {
     let access = args.cluster.access();
     if matches!(args.command, Command::Guardian) {
-        return Ok(guardian::stand_by(&access).await);
+        return Ok(safety::guardian::stand_by(&access).await);
     }
     if let Command::Journal { run } = &args.command {
-        return retelling::retell(
+        return safety::replay::retell(
             &mut Stream::open(tool!(), args.common.output)?,
             run.as_deref(),
         );
@@ -194,19 +170,19 @@ async fn run(args: Args) -> Result<Exit, Failure> {
             if rbac || script {
                 print(&context, fault.as_ref(), rbac).await?
             } else {
-                engine::plan(&mut context, fault.as_ref()).await
+                run::plan(&mut context, fault.as_ref()).await
             }
         }
         Command::Run { what, yes, reason } => {
             let fault = fault(what, &context.config)?;
-            engine::run(&mut context, fault, &gates::Consent { yes, reason }).await
+            run::run(&mut context, fault, &run::gates::Consent { yes, reason }).await
         }
-        Command::Status => control::status(&mut context).await,
-        Command::Abort { reason } => control::abort(&mut context, reason).await,
-        Command::Recover => control::recover(&mut context).await,
-        Command::Lock { reason } => control::lock(&mut context, reason).await,
-        Command::Unlock => control::unlock(&mut context).await,
-        Command::Rollback(args) => rollback::rollback(&mut context, &args).await,
+        Command::Status => commands::runs::status(&mut context).await,
+        Command::Abort { reason } => commands::runs::abort(&mut context, reason).await,
+        Command::Recover => commands::runs::recover(&mut context).await,
+        Command::Lock { reason } => commands::runs::lock(&mut context, reason).await,
+        Command::Unlock => commands::runs::unlock(&mut context).await,
+        Command::Rollback(args) => commands::rollout_undo::rollback(&mut context, &args).await,
         Command::Guardian | Command::Journal { .. } => {
             unreachable!("they need no cluster, and are over already")
         }
@@ -241,7 +217,7 @@ async fn print(context: &Context, fault: &dyn Fault, rbac: bool) -> Result<Exit,
     let text = if rbac {
         permissions::roles(&plan.experiment, &plan.permissions)
     } else {
-        script::rollback(&plan, &context.config.contacts)
+        plan::rollback_script::rollback(&plan, &context.config.contacts)
     };
     // A reader that closed early has what it wanted.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use chaos_common::output::duration;
 use chaos_common::record::{Check, Experiment, Status, SystemState, Target, Time, Verdict};
-use chaos_common::text::duration;
 
 use crate::findings::{findings, sentence};
 use crate::lessons::Lessons;

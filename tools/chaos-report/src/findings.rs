@@ -1,10 +1,10 @@
 //! What a run showed, the most important first, each with its figures.
 
 use chaos_common::conclusion::Conclusion;
+use chaos_common::output::duration;
 use chaos_common::record::{
     Availability, Experiment, Outcome, PodRecovery, Record, Status, Verdict,
 };
-use chaos_common::text::duration;
 
 use crate::story::{Story, describe};
 

@@ -2,10 +2,10 @@
 //! says nothing.
 
 use chaos_common::conclusion::Conclusion;
+use chaos_common::output::duration;
 use chaos_common::record::{
     Availability, ChannelOutcome, Check, Notification, PodRecovery, Record, Status, SystemState,
 };
-use chaos_common::text::duration;
 
 use crate::markdown::cap;
 use crate::story::{Story, describe};

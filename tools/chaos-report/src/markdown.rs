@@ -36,7 +36,7 @@ pub(crate) fn escape(text: &str) -> String {
                 .iter()
                 .any(|word| out.ends_with(&word[..word.len() - 1])) =>
             {
-                out.push_str("\\:")
+                out.push_str("\\:");
             }
             _ => out.push(c),
         }

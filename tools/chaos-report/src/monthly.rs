@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use chaos_common::conclusion::Conclusion;
+use chaos_common::output::duration;
 use chaos_common::record::{Status, Time};
 use chaos_common::stream::Upstream;
-use chaos_common::text::duration;
 
 use crate::markdown::{cap, escape, field, table};
 use crate::month::Month;

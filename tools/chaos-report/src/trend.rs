@@ -1,6 +1,6 @@
 //! Comparing this month's figures with the last one's.
 
-use chaos_common::text::duration;
+use chaos_common::output::duration;
 
 /// The fewest measured recoveries a month that are compared.
 const FEW_RECOVERIES: usize = 5;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use chaos_common::cluster::probe::ProbeError;
 use chaos_common::config::DataPath;
 use chaos_common::record::{ApiAnswer, Check, Status};
-use chaos_common::vantage::Silence;
 use futures::future::join_all;
 use serde_json::Value;
 
@@ -69,11 +69,11 @@ async fn ask(site: &Site<'_>, url: &Url, expect: &DataPath, id: &str) -> Asked {
             };
             (check, Some(answer))
         }
-        Err(Silence::Service(why)) => (
+        Err(ProbeError::Service(why)) => (
             Check::fail(id, object, format!("does not answer: {why}")),
             None,
         ),
-        Err(Silence::Vantage(error)) => (error.check(id, object), None),
+        Err(ProbeError::Vantage(error)) => (error.check(id, object), None),
     };
     Asked {
         check: check.from_vantage(&url.vantage),

@@ -25,13 +25,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chaos_common::cli::{self, ClusterArgs, Common};
+use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::Span;
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Verdict, summarize};
 use chaos_common::stream::Stream;
 use chaos_common::tool;
-use chaos_common::vantage::Asker;
 use clap::{Parser, Subcommand};
 
 use crate::site::Site;
@@ -103,7 +103,7 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         .await
         .map_err(ReadError::usage)?;
     let mut stream = Stream::open(tool!(), args.common.output)?;
-    let asker = Asker::new(&cluster);
+    let asker = HttpProbe::new(&cluster);
     let site = Site {
         cluster: &cluster,
         asker: &asker,

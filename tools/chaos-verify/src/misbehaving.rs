@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chaos_common::cli::block_on;
+use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::config::Config;
 use chaos_common::record::{Check, Status};
-use chaos_common::vantage::Asker;
 use serde_json::{Value, json};
 
 use crate::site::Site;
@@ -91,7 +91,7 @@ const CASES: [Case; 8] = [
             write(
                 &connection,
                 b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n[1]",
-            )
+            );
         },
         "end of file",
         "end of file",
@@ -106,7 +106,7 @@ const CASES: [Case; 8] = [
             write(
                 &connection,
                 b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\n[]",
-            )
+            );
         },
         "answers 503",
         "answers 503",
@@ -136,7 +136,7 @@ fn config(port: u16) -> Config {
 fn asked(port: u16) -> (Check, Check) {
     block_on(async {
         let (cluster, config) = (nowhere().await, config(port));
-        let asker = Asker::new(&cluster);
+        let asker = HttpProbe::new(&cluster);
         let site = Site {
             cluster: &cluster,
             asker: &asker,
@@ -182,7 +182,7 @@ fn a_good_answer_passes_the_same_way() {
         write(
             &connection,
             b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[1]",
-        )
+        );
     });
     let (answer, time) = asked(port);
     assert!(

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chaos_common::health;
 use chaos_common::record::{Check, Health, Status};
+use chaos_health::checks;
 use tokio::time::{Instant, sleep};
 
 use crate::site::Site;
@@ -36,7 +36,7 @@ pub(crate) async fn settle(
     let mut looks = 0;
     loop {
         // A large future, and one of several on the stack of this thread.
-        let health = Box::pin(health::examine(
+        let health = Box::pin(checks::examine(
             site.cluster,
             site.asker,
             site.config,

@@ -1,15 +1,14 @@
 //! What is looked at, and the means to look.
 
 use chaos_common::cluster::Cluster;
+use chaos_common::cluster::probe::{Endpoint, HttpProbe};
 use chaos_common::config::{Config, Service};
-use chaos_common::health::services;
-use chaos_common::vantage::{Asker, Endpoint};
 
 /// The application and the way to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site<'a> {
     pub(crate) cluster: &'a Cluster,
-    pub(crate) asker: &'a Asker,
+    pub(crate) asker: &'a HttpProbe,
     pub(crate) config: &'a Config,
     /// The application's namespace.
     pub(crate) namespace: &'a str,
@@ -37,7 +36,7 @@ impl Site<'_> {
     /// The URLs that `paths` picks from the configured Services, in their order.
     pub(crate) fn urls<'a>(&'a self, paths: impl Fn(&'a Service) -> Vec<&'a str>) -> Vec<Url> {
         let of = |service: &'a Service| {
-            let endpoint = services::endpoint(service, self.namespace);
+            let endpoint = Endpoint::of_service(service, self.namespace);
             let vantage = self.asker.resolve(&endpoint.vantage).to_string();
             let name = label(service, &self.config.services);
             let url = move |path: &str| Url {

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use chaos_common::cluster::probe::ProbeError;
 use chaos_common::config::Performance;
 use chaos_common::record::{Check, Status, Timing};
-use chaos_common::vantage::Silence;
 
 use crate::site::{Site, Url, timed};
 
@@ -56,7 +56,7 @@ pub(crate) async fn measure(site: &Site<'_>, url: &Url) -> Measured {
             }
             Ok(answer) => why = Some(format!("answers {}", answer.status)),
             Err(silence) => {
-                blind |= matches!(silence, Silence::Vantage(_));
+                blind |= matches!(silence, ProbeError::Vantage(_));
                 why = Some(silence.message());
             }
         }

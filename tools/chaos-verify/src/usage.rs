@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chaos_common::cluster::ReadError;
+use chaos_common::cluster::metrics::{self, Sample};
 use chaos_common::config::{LoadProfile, Performance};
-use chaos_common::health::metrics::{self, Sample};
 use chaos_common::record::{Check, WorkloadRef, WorkloadUsage};
 use tokio::time::sleep;
 

@@ -70,7 +70,7 @@ impl Drop for Made {
         let (jobs, name) = (self.jobs(), self.name.clone());
         // Without it, the cluster removes the Job by itself, a moment after its pod has lost us.
         remote::clean_up(CLEAN_UP, async move {
-            drop(jobs.delete(&name, &DeleteParams::background()).await)
+            drop(jobs.delete(&name, &DeleteParams::background()).await);
         });
     }
 }

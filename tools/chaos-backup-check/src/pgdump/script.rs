@@ -168,7 +168,7 @@ impl Script {
             }
             "\\restrict" => self.restricted = Some(argument.to_owned()),
             "\\unrestrict" if self.restricted.as_deref() == Some(argument) => {
-                self.restricted = None
+                self.restricted = None;
             }
             "\\unrestrict" => {
                 return Trouble::damaged(format!(

@@ -156,7 +156,7 @@ impl Attributes {
                 b"path" | b"GNU.sparse.name" => attributes.path = Some(value),
                 b"linkpath" => attributes.link = Some(value),
                 b"size" => {
-                    attributes.size = Some(value.parse().ok().filter(|size| *size <= MAX_SIZE)?)
+                    attributes.size = Some(value.parse().ok().filter(|size| *size <= MAX_SIZE)?);
                 }
                 _ => {}
             }

@@ -1,8 +1,8 @@
 //! An experiment has ended; its results.
 
 use chaos_common::conclusion::Conclusion;
+use chaos_common::output;
 use chaos_common::record::{Check, Occasion, Status};
-use chaos_common::text;
 
 use crate::facts::{Facts, NOT_KNOWN, line};
 use crate::message::{Message, Page};
@@ -13,7 +13,7 @@ pub(crate) fn message(facts: &Facts) -> Message {
     #[expect(clippy::cast_precision_loss, reason = "minutes")]
     let duration = facts.experiment.as_ref().map_or_else(
         || NOT_KNOWN.to_owned(),
-        |record| text::duration(record.data.duration_ms as f64),
+        |record| output::duration(record.data.duration_ms as f64),
     );
     let (found, next) = results(facts);
     let location = facts.report.as_ref().map_or_else(

@@ -80,7 +80,7 @@ fn serve(mut stream: &TcpStream, manner: Manner, seen: &Mutex<Seen>) {
             "AUTH" => say("235 welcome"),
             "RCPT" if manner == Manner::PutsOffFirstRecipient && first => say("450 greylisted"),
             "RCPT" if manner == Manner::RefusesNobody && command.contains("nobody@") => {
-                say("550 no such user")
+                say("550 no such user");
             }
             "DATA" if manner == Manner::DropsAtData => return,
             "DATA" => {

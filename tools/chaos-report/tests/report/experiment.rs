@@ -199,7 +199,7 @@ fn what_is_missing_or_worse_decides_the_status() {
     let fail = |s: &mut Story| {
         s.verification()
             .checks
-            .push(Check::fail("data.rows", "orders", "2 rows lost"))
+            .push(Check::fail("data.rows", "orders", "2 rows lost"));
     };
     assert_eq!(of(&fail), ("fail".into(), Some(1)));
 }

@@ -31,17 +31,17 @@ fn a_month_is_counted_from_the_stored_streams() {
     let lost = |s: &mut Story| {
         s.verification()
             .checks
-            .push(Check::fail("data.rows", "users", "2 rows lost"))
+            .push(Check::fail("data.rows", "users", "2 rows lost"));
     };
     let kept = |s: &mut Story| {
         s.verification()
             .checks
-            .push(Check::pass("data.rows", "users", "as before"))
+            .push(Check::pass("data.rows", "users", "as before"));
     };
     archived(&bench, "2026-10-31", "1", lost);
     archived(&bench, "2026-11-01", "2", kept);
     archived(&bench, "2026-11-02", "3", |s| {
-        s.experiment().recoveries = vec![recovery("backend", Some(6200.0))]
+        s.experiment().recoveries = vec![recovery("backend", Some(6200.0))];
     });
     archived(&bench, "2026-11-03", "4", |s| s.verification = None);
     archived(&bench, "2026-11-04", "5", |s| s.experiment = None);

@@ -125,7 +125,7 @@ fn size(object: &str, before: Option<&DatabaseState>, now: &DatabaseState) -> Ch
 mod tests {
     use super::*;
     use chaos_common::config::Table;
-    use chaos_common::database::Untaken;
+    use chaos_common::postgres::Untaken;
     use chaos_common::record::TableRows;
 
     fn database() -> Database {

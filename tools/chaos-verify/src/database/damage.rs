@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use chaos_common::config::Table;
-use chaos_common::database::{QueryError, Session};
+use chaos_common::postgres::{QueryError, Session};
 use chaos_common::record::{Check, Damage, DatabaseState, Status};
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! Constraints and indexes: do they still guard what they guarded?
 
 use chaos_common::config::Table;
-use chaos_common::database::{QueryError, Session};
+use chaos_common::postgres::{QueryError, Session};
 use chaos_common::record::{Check, DatabaseState, Status, TableGuard};
 
 use super::{failed, relations};

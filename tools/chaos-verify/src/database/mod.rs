@@ -12,7 +12,7 @@ mod tests;
 
 use chaos_common::cluster::ReadError;
 use chaos_common::config::{Database, Table};
-use chaos_common::database::{
+use chaos_common::postgres::{
     Before, QueryError, Session, Snapshot, Taken, Untaken, literal, quoted,
 };
 use chaos_common::record::{

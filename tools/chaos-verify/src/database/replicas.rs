@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_common::database::{QueryError, Session};
+use chaos_common::postgres::{QueryError, Session};
 use chaos_common::record::{Check, DatabaseState, ReplicaState, Status};
 use tokio::time::{Instant, sleep};
 

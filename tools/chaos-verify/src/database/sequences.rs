@@ -4,7 +4,7 @@
 //! that went back has lost what it knew.
 
 use chaos_common::config::Table;
-use chaos_common::database::{QueryError, Session};
+use chaos_common::postgres::{QueryError, Session};
 use chaos_common::record::{Check, DatabaseState, SequenceState, Status};
 use serde::Deserialize;
 
@@ -155,7 +155,7 @@ pub(super) fn compare(
         let was = before.and_then(|before| same(&before.sequences, state));
         match trouble(was, state) {
             Some((status, message)) => {
-                checks.push(Check::new(ID, name(state), status, message).hint(hint(state)))
+                checks.push(Check::new(ID, name(state), status, message).hint(hint(state)));
             }
             None => good += 1,
         }

@@ -1,7 +1,7 @@
 //! One table: has it the rows that it had, and are they what they were?
 
 use chaos_common::config::Table;
-use chaos_common::database::{self, Taken, Untaken};
+use chaos_common::postgres::{self, Taken, Untaken};
 use chaos_common::record::{Check, DatabaseState, Status, TableFingerprint};
 
 use super::failed;
@@ -49,7 +49,7 @@ pub(super) fn check(
         };
         return Check::unknown(ID, object, message);
     };
-    let result = database::compare(was, taken);
+    let result = postgres::compare(was, taken);
     let mut message = result.message;
     if !was.left_out.is_empty() {
         message = format!(

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use chaos_common::cli::block_on;
 use chaos_common::cluster::ReadError;
+use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::config::{Config, Database};
 use chaos_common::record::{Check, DatabaseState, Status};
-use chaos_common::vantage::Asker;
 use serde_json::{Value, json};
 
 use self::scratch::Server;
@@ -43,7 +43,7 @@ fn config(server: &Server, more: &Value) -> Database {
 fn look(database: &Database, before: Option<&DatabaseState>) -> Result<Reading, ReadError> {
     block_on(async {
         let (cluster, config) = (nowhere().await, Config::default());
-        let asker = Asker::new(&cluster);
+        let asker = HttpProbe::new(&cluster);
         read(
             &Site {
                 cluster: &cluster,

@@ -152,7 +152,7 @@ impl Series {
         self.cells.iter().for_each(|cell| {
             cell.counts
                 .iter()
-                .for_each(|(value, count)| counts[*value] += count)
+                .for_each(|(value, count)| counts[*value] += count);
         });
         self.find(&counts, quantiles)
     }

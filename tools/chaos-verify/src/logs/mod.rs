@@ -9,9 +9,9 @@ mod period;
 
 use std::time::Duration;
 
+use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, error_chain};
 use chaos_common::config::LogPatterns;
-use chaos_common::health::workloads::workload_of;
 use chaos_common::record::{Check, Experiment, LogErrors, PatternCount, Record, Time};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};

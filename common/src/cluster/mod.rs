@@ -1,0 +1,535 @@
+//! The way to a cluster: kubectl's own kubeconfig, or the service account inside one.
+
+pub mod clock;
+mod error;
+pub mod metrics;
+mod pages;
+pub mod probe;
+pub mod protobuf;
+mod workload;
+
+use std::fmt::{self, Debug, Display};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{Api, AttachParams, ListParams};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Resource};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::record::ClusterRef;
+
+pub use self::error::{ReadError, ReadErrorKind, error_chain};
+pub use self::workload::workload_of;
+
+/// Time that one read may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that a read and its repetitions may take together.
+const READ_DEADLINE: Duration = Duration::from_secs(20);
+/// How often a read is repeated after a failure that may pass.
+const READ_RETRIES: u32 = 4;
+/// Time that a read and its repetitions may take together while the API server asks for patience
+/// (429).
+const THROTTLED_DEADLINE: Duration = Duration::from_secs(60);
+/// Pause after a 429 that does not say for how long.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
+/// Requests that one tool has under way at a time.
+const PARALLEL: usize = 8;
+/// Objects a page of a list.
+const PAGE: u32 = 500;
+
+/// Which cluster, in kubectl's words.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Context of the kubeconfig; its current one if `None`.
+    pub context: Option<String>,
+    /// Path of the kubeconfig; kubectl's search if `None`.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// A connection to a cluster. Cloning shares it.
+#[derive(Clone)]
+pub struct Cluster {
+    /// For writes and watches; single reads go through [`Cluster::read`].
+    pub client: Client,
+    /// The context used; `None` inside a cluster.
+    pub context: Option<String>,
+    /// The API server's address.
+    pub server: String,
+    slots: Arc<Semaphore>,
+    /// Certificates that the API server's is checked with (DER), where the kubeconfig names them.
+    pub roots: Option<Vec<Vec<u8>>>,
+    /// Our own certificate (DER), where we log in with one.
+    pub own_certificate: Option<Vec<u8>>,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Prepares a connection; nothing is sent yet.
+    ///
+    /// # Errors
+    /// There is no usable kubeconfig or no such context.
+    pub async fn connect(access: &Access) -> Result<Cluster, ReadError> {
+        Cluster::connect_as(access, "chaos-runbook").await
+    }
+
+    /// The same under a name, which the API server's audit log shows as the user agent.
+    ///
+    /// # Errors
+    /// As [`Cluster::connect`].
+    pub async fn connect_as(access: &Access, agent: &'static str) -> Result<Cluster, ReadError> {
+        let no_access = |why: String| {
+            ReadError::new("find a way to a cluster", ReadErrorKind::Access, why).hint(
+                "name one with --kubeconfig and --context; kubectl config get-contexts lists them",
+            )
+        };
+        let options = KubeConfigOptions {
+            context: access.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let kubeconfig = match &access.kubeconfig {
+            Some(path) => {
+                Some(Kubeconfig::read_from(path).map_err(|error| no_access(error_chain(&error)))?)
+            }
+            None => match Kubeconfig::read() {
+                Ok(kubeconfig) => Some(kubeconfig),
+                Err(_)
+                    if access.context.is_none()
+                        && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() =>
+                {
+                    None
+                }
+                Err(error) => return Err(no_access(error_chain(&error))),
+            },
+        };
+        let (config, context) = match kubeconfig {
+            None => (
+                Config::incluster().map_err(|error| no_access(error_chain(&error)))?,
+                None,
+            ),
+            Some(kubeconfig) => {
+                let context = access
+                    .context
+                    .clone()
+                    .or_else(|| kubeconfig.current_context.clone());
+                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+                (
+                    config.map_err(|error| no_access(error_chain(&error)))?,
+                    context,
+                )
+            }
+        };
+        let mut config = config;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        // Repetition is decided here, a read at a time; a write is never repeated behind our back.
+        config.default_retry = false;
+        config.headers.push((
+            http::header::USER_AGENT,
+            http::HeaderValue::from_static(agent),
+        ));
+        let server = config
+            .cluster_url
+            .to_string()
+            .trim_end_matches('/')
+            .to_owned();
+        let (roots, own_certificate) =
+            (config.root_cert.clone(), own_certificate(&config.auth_info));
+        let client = Client::try_from(config).map_err(|error| no_access(error_chain(&error)))?;
+        let slots = Arc::new(Semaphore::new(PARALLEL));
+        Ok(Cluster {
+            client,
+            context,
+            server,
+            slots,
+            roots,
+            own_certificate,
+        })
+    }
+
+    /// Makes a read, within a time-out, and again after failures that may pass (no connection, 429,
+    /// 500, 502, 503, 504). `what` names the attempt in errors. Only so many are under way at a
+    /// time.
+    ///
+    /// # Errors
+    /// It still fails after the repetitions, or fails in a way that will not pass.
+    pub async fn read<T, F>(
+        &self,
+        what: impl Display,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, ReadError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let slot = self.slot().await;
+        let answer = self.insist(what, &mut call).await;
+        drop(slot);
+        answer
+    }
+
+    /// Waits for one of the places of requests under way.
+    pub(crate) async fn slot(&self) -> SemaphorePermit<'_> {
+        self.slots
+            .acquire()
+            .await
+            .expect("nobody closes the semaphore")
+    }
+
+    /// [`Cluster::read`] for somebody who has a [`Cluster::slot`].
+    pub(crate) async fn insist<T, F>(
+        &self,
+        what: impl Display,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, ReadError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let start = Instant::now();
+        let mut end = start + READ_DEADLINE;
+        let mut pause = Duration::from_millis(100);
+        let mut retries = 0;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let mut wait = pause;
+            let error = match timeout(READ_TIMEOUT.min(left), call()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => {
+                    let failed = ReadError::from_kube(&what, &error);
+                    if let Some(asked) = throttled(&error) {
+                        // It is there and will answer: to be asked later is no failure.
+                        end = start + THROTTLED_DEADLINE;
+                        wait = asked;
+                    } else if !may_pass(&error) {
+                        return Err(failed);
+                    } else {
+                        retries += 1;
+                        pause *= 2;
+                    }
+                    failed
+                }
+                Err(_) => {
+                    retries += 1;
+                    pause *= 2;
+                    ReadError::new(
+                        &what,
+                        ReadErrorKind::Timeout,
+                        format!(
+                            "no answer from {} in {} s",
+                            self.server,
+                            READ_TIMEOUT.as_secs()
+                        ),
+                    )
+                }
+            };
+            if retries > READ_RETRIES || Instant::now() + wait >= end {
+                return Err(error);
+            }
+            sleep(wait).await;
+        }
+    }
+
+    /// Lists all objects of a kind, a page at a time. `what` names the attempt in errors.
+    ///
+    /// # Errors
+    /// As [`Cluster::read`].
+    pub async fn list<K>(
+        &self,
+        api: &Api<K>,
+        params: &ListParams,
+        what: impl Display,
+    ) -> Result<Vec<K>, ReadError>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let mut objects = Vec::new();
+        let mut params = params.clone().limit(PAGE);
+        loop {
+            let page = self.read(&what, || api.list(&params)).await?;
+            objects.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    /// Which cluster this is. Being forbidden to read the namespace `kube-system` is no failure.
+    ///
+    /// # Errors
+    /// The API server can't be reached.
+    pub async fn identity(&self) -> Result<ClusterRef, ReadError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let id = match self
+            .read(
+                "read the cluster's identity (namespace kube-system)",
+                || api.get_metadata("kube-system"),
+            )
+            .await
+        {
+            Ok(namespace) => namespace.metadata.uid,
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ReadErrorKind::Forbidden | ReadErrorKind::NotFound
+                ) =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(ClusterRef {
+            id: id.unwrap_or_else(|| format!("server:{}", self.server)),
+            context: self.context.clone(),
+            server: self.server.clone(),
+        })
+    }
+
+    /// A ready pod of a Deployment.
+    ///
+    /// # Errors
+    /// There is no such Deployment, it has no ready pod, or they can't be read.
+    pub async fn ready_pod(&self, namespace: &str, deployment: &str) -> Result<Pod, ReadError> {
+        let what = format!("find a ready pod of deployment/{deployment} in namespace {namespace}");
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+        let found = self.read(&what, || deployments.get(deployment)).await?;
+        let selector = found.spec.map(|spec| spec.selector).unwrap_or_default();
+        let params = ListParams::default().labels(&label_selector(&selector));
+        let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
+        let sets = self.list(&sets, &params, &what).await?;
+        let ours = |uid: &str| {
+            sets.iter().any(|set| {
+                set.metadata.uid.as_deref() == Some(uid)
+                    && owner_uid(set)
+                        .is_some_and(|owner| Some(owner) == found.metadata.uid.as_deref())
+            })
+        };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let pods = self.list(&pods, &params, &what).await?;
+        pods.into_iter()
+            .find(|pod| is_ready(pod) && owner_uid(pod).is_some_and(ours))
+            .ok_or_else(|| {
+                ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready")
+            })
+    }
+
+    /// Runs a command in a pod (its first container) and waits for its end.
+    ///
+    /// # Errors
+    /// The command could not be started, or did not end within `limit`, or wrote more than `max`
+    /// bytes. A command that ends with a status other than 0 is no error here.
+    pub async fn exec(
+        &self,
+        pod: &Pod,
+        command: &[&str],
+        limit: Duration,
+        max: u64,
+    ) -> Result<Executed, ReadError> {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        let program = command.first().copied().unwrap_or_default();
+        let what = format!("run {program} in pod {name} of namespace {namespace}");
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
+        let container = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.containers.first())
+            .map(|c| c.name.clone());
+        let mut params = AttachParams::default()
+            .stdin(false)
+            .stdout(true)
+            .stderr(true);
+        params.container = container;
+        let run = async {
+            let mut process = api
+                .exec(&name, command.iter().copied(), &params)
+                .await
+                .map_err(|e| ReadError::from_kube(&what, &e))?;
+            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+            let (mut out, mut err) = match (process.stdout(), process.stderr()) {
+                (Some(out), Some(err)) => (out.take(max + 1), err.take(64 << 10)),
+                _ => {
+                    return Err(ReadError::new(
+                        &what,
+                        ReadErrorKind::Other,
+                        "its output is not connected",
+                    ));
+                }
+            };
+            let status = process.take_status();
+            let read = futures::future::try_join(
+                out.read_to_end(&mut stdout),
+                err.read_to_end(&mut stderr),
+            )
+            .await;
+            read.map_err(|e| ReadError::new(&what, ReadErrorKind::Other, e.to_string()))?;
+            if stdout.len() as u64 > max {
+                return Err(ReadError::new(
+                    &what,
+                    ReadErrorKind::Other,
+                    format!("it wrote more than {max} bytes"),
+                ));
+            }
+            let status = match status {
+                Some(status) => status.await,
+                None => None,
+            };
+            let code = exit_code(status)
+                .map_err(|why| ReadError::new(&what, ReadErrorKind::Other, why))?;
+            Ok(Executed {
+                code,
+                stdout,
+                stderr: String::from_utf8_lossy(&stderr).trim().to_owned(),
+            })
+        };
+        match timeout(limit, run).await {
+            Ok(result) => result,
+            Err(_) => Err(ReadError::new(
+                &what,
+                ReadErrorKind::Timeout,
+                format!("it did not end in {} s", limit.as_secs()),
+            )),
+        }
+    }
+}
+
+/// What a command in a pod did.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// Its exit status.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, without white space at the ends.
+    pub stderr: String,
+}
+
+/// The exit status of a command in a pod, by the last word of the connection.
+///
+/// # Errors
+/// The connection ended before the command did, or the command could not be started; in words.
+pub fn exit_code(status: Option<Status>) -> Result<i32, String> {
+    let status = status.ok_or_else(|| "the connection ended before the command did".to_owned())?;
+    if status.status.as_deref() == Some("Success") {
+        return Ok(0);
+    }
+    let causes = status
+        .details
+        .and_then(|details| details.causes)
+        .unwrap_or_default();
+    let code = causes
+        .into_iter()
+        .find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    code.and_then(|cause| cause.message?.parse().ok())
+        .ok_or_else(|| status.message.unwrap_or_default())
+}
+
+/// The pod's `Ready` condition is true and it is not on its way out.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions
+            .iter()
+            .any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// UID of the controller that owns an object.
+pub fn owner_uid<K: Resource>(object: &K) -> Option<&str> {
+    let owners = object
+        .meta()
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
+
+/// A label selector in the form that list calls take.
+pub fn label_selector(
+    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
+) -> String {
+    let mut terms: Vec<String> = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    for term in selector.match_expressions.iter().flatten() {
+        let values = term.values.clone().unwrap_or_default().join(",");
+        terms.push(match term.operator.as_str() {
+            "In" => format!("{} in ({values})", term.key),
+            "NotIn" => format!("{} notin ({values})", term.key),
+            "Exists" => term.key.clone(),
+            _ => format!("!{}", term.key),
+        });
+    }
+    terms.join(",")
+}
+
+/// The certificate that a kubeconfig's user logs in with, if it does so.
+fn own_certificate(user: &AuthInfo) -> Option<Vec<u8>> {
+    let pem = match (&user.client_certificate_data, &user.client_certificate) {
+        (Some(data), _) => {
+            serde_json::from_value::<ByteString>(data.clone().into())
+                .ok()?
+                .0
+        }
+        (None, Some(path)) => std::fs::read(path).ok()?,
+        (None, None) => return None,
+    };
+    CertificateDer::from_pem_slice(&pem)
+        .ok()
+        .map(|certificate| certificate.to_vec())
+}
+
+/// For how long the API server asks to be left alone, if it does.
+fn throttled(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
+    let seconds = status
+        .details
+        .as_ref()
+        .map_or(0, |details| details.retry_after_seconds);
+    (status.code == 429).then(|| match seconds {
+        0 => THROTTLED_PAUSE,
+        seconds => Duration::from_secs(u64::from(seconds)),
+    })
+}
+
+/// Whether a call that failed so may succeed when it is made again later.
+pub fn may_succeed_later(error: &kube::Error) -> bool {
+    throttled(error).is_some() || may_pass(error)
+}
+
+fn may_pass(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 500 | 502 | 503 | 504),
+        // A certificate that is not trusted now will not be trusted in a second either.
+        kube::Error::Service(_) | kube::Error::HyperError(_) => {
+            !error_chain(error).contains("certificate")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,97 @@
+//! From where something was asked.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+/// From where a Service is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Vantage {
+    /// `direct` inside a cluster, `api-proxy` outside.
+    #[default]
+    Auto,
+    /// By its name in the cluster's DNS.
+    Direct,
+    /// Through the API server, which connects to one of the Service's ready pods.
+    ApiProxy,
+    /// Through a tunnel to one of the Service's ready pods.
+    PortForward,
+    /// With `curl` inside a ready pod of this Deployment.
+    Exec(String),
+}
+
+impl FromStr for Vantage {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Vantage, String> {
+        match text {
+            "auto" => Ok(Vantage::Auto),
+            "direct" => Ok(Vantage::Direct),
+            "api-proxy" => Ok(Vantage::ApiProxy),
+            "port-forward" => Ok(Vantage::PortForward),
+            _ => match text.strip_prefix("exec:deployment/") {
+                Some(name) if !name.is_empty() => Ok(Vantage::Exec(name.to_owned())),
+                _ => Err(format!(
+                    "{text:?} is no vantage; there are auto, direct, api-proxy, port-forward and exec:deployment/NAME"
+                )),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Vantage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Vantage::Auto => f.write_str("auto"),
+            Vantage::Direct => f.write_str("direct"),
+            Vantage::ApiProxy => f.write_str("api-proxy"),
+            Vantage::PortForward => f.write_str("port-forward"),
+            Vantage::Exec(deployment) => write!(f, "exec:deployment/{deployment}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Vantage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Vantage, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Vantage {
+    fn schema_name() -> Cow<'static, str> {
+        "Vantage".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(auto|direct|api-proxy|port-forward|exec:deployment/.+)$",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Vantage;
+
+    #[test]
+    fn vantages_are_written_as_they_are_read() {
+        for text in [
+            "auto",
+            "direct",
+            "api-proxy",
+            "port-forward",
+            "exec:deployment/shop",
+        ] {
+            assert_eq!(
+                text.parse::<Vantage>().map(|v| v.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+        assert!("exec:deployment/".parse::<Vantage>().is_err());
+        assert!("laptop".parse::<Vantage>().is_err());
+    }
+}

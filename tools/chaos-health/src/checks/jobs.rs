@@ -1,0 +1,154 @@
+//! Did the Jobs do their work?
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+
+use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::record::{Check, Status, Time};
+
+const ID: &str = "job.complete";
+
+/// What is kept of a Job.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    name: String,
+    /// The CronJob that made it.
+    schedule: Option<String>,
+    born: Option<Time>,
+    end: End,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum End {
+    Complete,
+    Failed(String),
+    /// Suspended, or nothing has gone wrong so far.
+    Open,
+    /// It goes on, though so many of its pods have failed.
+    Retrying(i32),
+}
+
+impl From<&Job> for Seen {
+    fn from(job: &Job) -> Seen {
+        let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
+        let status = job.status.as_ref();
+        let conditions = status
+            .and_then(|status| status.conditions.as_deref())
+            .unwrap_or_default();
+        let is = |kind: &str| {
+            conditions
+                .iter()
+                .find(|c| c.type_ == kind && c.status == "True")
+        };
+        let failed = status.and_then(|status| status.failed).unwrap_or(0);
+        let end = if let Some(failed) = is("Failed").or_else(|| is("FailureTarget")) {
+            let reason = failed.reason.as_deref().unwrap_or("no reason given");
+            let message = failed
+                .message
+                .as_deref()
+                .map(|message| format!(": {message}"))
+                .unwrap_or_default();
+            End::Failed(format!("{reason}{message}"))
+        } else if is("Complete").is_some() {
+            End::Complete
+        } else if failed > 0 && is("Suspended").is_none() {
+            End::Retrying(failed)
+        } else {
+            End::Open
+        };
+        Seen {
+            name: job.metadata.name.clone().unwrap_or_default(),
+            schedule: owners
+                .iter()
+                .find(|owner| owner.kind == "CronJob")
+                .map(|owner| owner.name.clone()),
+            born: job
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| Time(time.0)),
+            end,
+        }
+    }
+}
+
+/// `job.complete`: every Job that has failed or fails, but of a CronJob's only the latest that has
+/// ended.
+pub(super) async fn examine(cluster: &Cluster, namespace: &str) -> Vec<Check> {
+    let what = format!("list jobs in namespace {namespace}");
+    let add = |jobs: &mut Vec<Seen>, job: Job| jobs.push(Seen::from(&job));
+    let jobs = cluster.fold(Some(namespace), "", &what, Vec::new, add);
+    let what = format!("list cronjobs in namespace {namespace}");
+    let add = |names: &mut Vec<String>, object: CronJob| names.extend(object.metadata.name);
+    let (jobs, schedules) = futures::join!(
+        jobs,
+        cluster.fold(Some(namespace), "", &what, Vec::new, add)
+    );
+    judge(&jobs, &schedules, namespace)
+}
+
+fn judge(
+    jobs: &Result<Vec<Seen>, ReadError>,
+    schedules: &Result<Vec<String>, ReadError>,
+    namespace: &str,
+) -> Vec<Check> {
+    let object = format!("namespace/{namespace}");
+    let (jobs, schedules) = match (jobs, schedules) {
+        (Ok(jobs), Ok(schedules)) => (jobs, schedules),
+        (Err(error), _) | (_, Err(error)) => return vec![error.check(ID, object)],
+    };
+    if jobs.is_empty() {
+        return vec![Check::skipped(ID, object, "there are no Jobs")];
+    }
+    let mut latest: BTreeMap<&str, &Seen> = BTreeMap::new();
+    let mut counted = Vec::new();
+    for job in jobs {
+        match job
+            .schedule
+            .as_deref()
+            .filter(|name| schedules.iter().any(|schedule| schedule == name))
+        {
+            None => counted.push(job),
+            Some(schedule) if matches!(job.end, End::Complete | End::Failed(_)) => {
+                let last = latest.entry(schedule).or_insert(job);
+                if job.born > last.born {
+                    *last = job;
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    counted.extend(latest.into_values());
+    let mut checks: Vec<Check> = counted
+        .into_iter()
+        .filter_map(|job| {
+            let (status, message) = match &job.end {
+                End::Failed(why) => (Status::Fail, format!("has failed: {why}")),
+                End::Retrying(failed) => (
+                    Status::Warn,
+                    format!("goes on, though {failed} of its pods have failed"),
+                ),
+                End::Complete | End::Open => return None,
+            };
+            let object = match &job.schedule {
+                Some(schedule) => format!("cronjob/{schedule}"),
+                None => format!("job/{}", job.name),
+            };
+            let message = if job.schedule.is_some() {
+                format!("its latest job/{} {message}", job.name)
+            } else {
+                message
+            };
+            Some(
+                Check::new(ID, object, status, message)
+                    .hint(format!("kubectl describe job {} -n {namespace}", job.name)),
+            )
+        })
+        .collect();
+    if !checks.iter().any(Check::is_bad) {
+        let message = format!("none of {} Jobs has failed that counts", jobs.len());
+        checks.insert(0, Check::pass(ID, object, message));
+    }
+    checks
+}

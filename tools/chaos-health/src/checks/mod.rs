@@ -1,0 +1,372 @@
+//! The health checks of the runbook: what `chaos-health` asks before an experiment and
+//! `chaos-verify` asks again after it.
+//!
+//! [`examine`] reads, in parallel; what it reads is judged by pure functions, one file for each
+//! subject. Of objects that there can be very many of, such as pods, only sums and those in trouble
+//! are kept. [`CATALOGUE`] explains every check.
+
+mod catalogue;
+mod certificate;
+mod clock;
+mod events;
+mod jobs;
+mod monitoring;
+mod nodes;
+mod pods;
+mod room;
+mod services;
+mod urls;
+mod volumes;
+mod workloads;
+
+use futures::join;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Resource;
+use kube::api::Api;
+use serde::de::DeserializeOwned;
+
+pub use self::catalogue::{CATALOGUE, Explanation};
+use self::workloads::Controller;
+use chaos_common::cluster::metrics;
+use chaos_common::cluster::probe::HttpProbe;
+use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
+use chaos_common::config::Config;
+use chaos_common::record::{Check, ClusterRef, Health, SystemState, Time};
+
+/// Looks at the application in `namespace`, its nodes and its monitoring. Never fails: what could
+/// not be seen is a check that is unknown.
+pub async fn examine(
+    cluster: &Cluster,
+    asker: &HttpProbe,
+    config: &Config,
+    namespace: &str,
+) -> Health {
+    let mut health = look(cluster, asker, config, namespace, true).await;
+    leave_out(&mut health.checks, config);
+    health
+}
+
+/// Looks at one more namespace of a cluster whose nodes, monitoring and URLs have been looked at.
+pub async fn examine_more(
+    cluster: &Cluster,
+    asker: &HttpProbe,
+    config: &Config,
+    namespace: &str,
+) -> Health {
+    // What the configuration names is the application's, and this is another.
+    let config = Config {
+        limits: config.limits.clone(),
+        health: config.health.clone(),
+        ..Config::default()
+    };
+    let mut health = look(cluster, asker, &config, namespace, false).await;
+    leave_out(&mut health.checks, &config);
+    health
+}
+
+/// Leaves out what the configuration wants left out, and says so.
+fn leave_out(checks: &mut Vec<Check>, config: &Config) {
+    let skipped = |id: &str| config.health.skip.iter().any(|skip| skip == id);
+    checks.retain(|check| !skipped(&check.id));
+    let left_out = CATALOGUE.iter().filter(|check| skipped(check.id));
+    checks.extend(
+        left_out.map(|check| Check::skipped(check.id, "", "left out, as the configuration wants")),
+    );
+}
+
+/// The checks of an id, unless it is left out: then nothing is asked either.
+async fn made(config: &Config, id: &str, checks: impl Future<Output = Vec<Check>>) -> Vec<Check> {
+    if config.health.skip.iter().any(|skip| skip == id) {
+        Vec::new()
+    } else {
+        checks.await
+    }
+}
+
+async fn look(
+    cluster: &Cluster,
+    asker: &HttpProbe,
+    config: &Config,
+    namespace: &str,
+    whole: bool,
+) -> Health {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    let what = format!("read namespace {namespace}");
+    let (identity, found, clock) = join!(
+        cluster.identity(),
+        cluster.read(&what, || namespaces.get_metadata(namespace)),
+        cluster.clock()
+    );
+    let now = clock
+        .as_ref()
+        .map_or_else(|_| Time::now(), |clock| clock.now());
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(error) => {
+            let cluster_ref = ClusterRef {
+                id: format!("server:{}", cluster.server),
+                context: cluster.context.clone(),
+                server: cluster.server.clone(),
+            };
+            let checks = vec![error.check("cluster.reachable", cluster.server.clone())];
+            return health(cluster_ref, namespace, checks, SystemState::default());
+        }
+    };
+    let mut checks = vec![Check::pass(
+        "cluster.reachable",
+        &cluster.server,
+        "the API server answers",
+    )];
+    let object = format!("namespace/{namespace}");
+    match &found {
+        Ok(found) if found.metadata.deletion_timestamp.is_some() => {
+            let check = Check::fail("namespace.exists", object.clone(), "is being deleted");
+            checks.push(check.hint("kubectl get namespaces"));
+        }
+        Ok(_) => checks.push(Check::pass("namespace.exists", object.clone(), "exists")),
+        Err(error) if error.kind == ReadErrorKind::NotFound => {
+            let check = Check::unknown("namespace.exists", object, "there is no such namespace")
+                .hint("kubectl get namespaces lists them; name one with --namespace");
+            checks.push(check);
+            return health(identity, namespace, checks, SystemState::default());
+        }
+        Err(_) => {} // Decided below, by what can be seen in it.
+    }
+
+    if whole {
+        checks.push(clock::judge(&clock, &cluster.server));
+    }
+    let mut state = SystemState::default();
+    let around = async {
+        if whole {
+            Some(Box::pin(around(cluster, asker, config, namespace)).await)
+        } else {
+            None
+        }
+    };
+    let (inside, around) = join!(
+        Box::pin(inside(cluster, asker, config, namespace, now, &mut state)),
+        around
+    );
+    let (mut inside, inhabited) = inside;
+    if let Err(error) = &found {
+        checks.push(if error.kind == ReadErrorKind::Forbidden && inhabited {
+            Check::pass("namespace.exists", object, "exists: it holds pods")
+        } else {
+            error.check("namespace.exists", object)
+        });
+    }
+    if let Some(around) = around {
+        // In the runbook's order: how full the pods are comes after how full the nodes are.
+        let usage = inside
+            .iter()
+            .position(|check| check.id == "pods.usage")
+            .unwrap_or(inside.len());
+        let usage = inside.split_off(usage);
+        checks.extend(around.certificates);
+        checks.extend(inside);
+        checks.extend(around.urls);
+        checks.extend(around.nodes);
+        checks.extend(usage);
+        checks.extend(around.monitoring);
+        state.nodes = around.state.nodes;
+        state.workloads.extend(around.state.workloads);
+    } else {
+        checks.extend(inside);
+    }
+    health(identity, namespace, checks, state)
+}
+
+fn health(cluster: ClusterRef, namespace: &str, checks: Vec<Check>, state: SystemState) -> Health {
+    Health {
+        cluster,
+        namespace: namespace.to_owned(),
+        checks,
+        state,
+        also: Vec::new(),
+    }
+}
+
+/// What is not in the namespace.
+struct Around {
+    certificates: Vec<Check>,
+    urls: Vec<Check>,
+    nodes: Vec<Check>,
+    monitoring: Vec<Check>,
+    state: SystemState,
+}
+
+async fn around(cluster: &Cluster, asker: &HttpProbe, config: &Config, namespace: &str) -> Around {
+    let left = config.health.certificate_left;
+    let (certificates, urls, (nodes, states), (monitoring, workloads)) = join!(
+        made(config, "cluster.certificate", urls::cluster(cluster, left)),
+        urls::examine(config),
+        nodes::examine(cluster, config),
+        monitoring::examine(cluster, asker, config, namespace),
+    );
+    let state = SystemState {
+        nodes: states,
+        workloads,
+        services: Vec::new(),
+    };
+    Around {
+        certificates,
+        urls,
+        nodes,
+        monitoring,
+        state,
+    }
+}
+
+/// Everything in the namespace, and whether there are pods in it.
+async fn inside(
+    cluster: &Cluster,
+    asker: &HttpProbe,
+    config: &Config,
+    namespace: &str,
+    now: Time,
+    state: &mut SystemState,
+) -> (Vec<Check>, bool) {
+    let list = |kind: &str| format!("list {kind} in namespace {namespace}");
+    let of_pods = async {
+        let usage = metrics::pods(cluster, namespace).await;
+        let rules = pods::Rules::new(config, namespace, now, &usage);
+        let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
+        let pods = cluster
+            .fold_many(
+                Some(namespace),
+                "",
+                &list("pods"),
+                pods::Survey::default,
+                add,
+            )
+            .await;
+        (pods, usage)
+    };
+    let (services_what, slices_what, claims_what) = (
+        list("services"),
+        list("endpointslices"),
+        list("persistentvolumeclaims"),
+    );
+    let add_service =
+        |found: &mut Vec<services::Seen>, object: Service| found.push((&object).into());
+    let add_slice =
+        |found: &mut services::Endpoints, object: EndpointSlice| services::add(found, &object);
+    let add_claim = |found: &mut Vec<volumes::Claim>, object: PersistentVolumeClaim| {
+        found.push((&object).into());
+    };
+    let (
+        deployments,
+        stateful_sets,
+        daemon_sets,
+        (pods, usage),
+        services,
+        endpoints,
+        claims,
+        answers,
+        jobs,
+        budgets,
+        autoscalers,
+        quotas,
+        events,
+    ) = join!(
+        controllers::<Deployment>(cluster, namespace, "deployments"),
+        controllers::<StatefulSet>(cluster, namespace, "statefulsets"),
+        controllers::<DaemonSet>(cluster, namespace, "daemonsets"),
+        of_pods,
+        cluster.fold(Some(namespace), "", &services_what, Vec::new, add_service),
+        cluster.fold_many(
+            Some(namespace),
+            "",
+            &slices_what,
+            services::Endpoints::new,
+            add_slice
+        ),
+        cluster.fold(Some(namespace), "", &claims_what, Vec::new, add_claim),
+        made(
+            config,
+            "service.http",
+            services::ask_all(asker, config, namespace)
+        ),
+        made(config, "job.complete", jobs::examine(cluster, namespace)),
+        made(
+            config,
+            "disruption.budget",
+            room::budgets(cluster, namespace)
+        ),
+        made(
+            config,
+            "autoscaler.room",
+            room::autoscalers(cluster, namespace)
+        ),
+        made(
+            config,
+            "quota.room",
+            room::quotas(cluster, namespace, config.health.quota_percent)
+        ),
+        made(
+            config,
+            "events.warning",
+            events::examine(cluster, config, namespace, now)
+        ),
+    );
+    let mut dead = std::collections::BTreeMap::new();
+    if let (Ok(endpoints), Ok(pods)) = (&endpoints, &pods) {
+        dead = services::confirm(
+            cluster,
+            namespace,
+            &services::suspects(endpoints, &pods.alive),
+        )
+        .await;
+    }
+    let by_kind = [
+        ("Deployment", deployments),
+        ("StatefulSet", stateful_sets),
+        ("DaemonSet", daemon_sets),
+    ];
+    let mut checks = workloads::judge(by_kind, &config.workloads, namespace, state);
+    match &pods {
+        Ok(pods) => {
+            checks.extend(pods.judge(namespace));
+            checks.extend(pods.judge_restarts(namespace, config.health.window));
+            pods.add_to(state);
+        }
+        Err(error) => checks.push(error.check("pods.ready", format!("namespace/{namespace}"))),
+    }
+    checks.extend(jobs);
+    let unseen = std::collections::BTreeSet::new();
+    let used = pods.as_ref().map_or(&unseen, |pods| &pods.claims);
+    checks.extend(volumes::judge(&claims, used, namespace));
+    checks.extend([budgets, autoscalers, quotas, events].concat());
+    checks.extend(services::judge(
+        &services,
+        &endpoints,
+        &dead,
+        config,
+        namespace,
+        &mut state.services,
+    ));
+    checks.extend(answers);
+    if let Ok(pods) = &pods {
+        checks.extend(pods.judge_usage(namespace, &usage));
+    }
+    (checks, pods.is_ok_and(|pods| pods.total > 0))
+}
+
+async fn controllers<K>(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: &str,
+) -> Result<Vec<Controller>, ReadError>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + std::fmt::Debug,
+    for<'a> Controller: From<&'a K>,
+{
+    let what = format!("list {kind} in namespace {namespace}");
+    let add = |found: &mut Vec<Controller>, object: K| found.push(Controller::from(&object));
+    cluster
+        .fold(Some(namespace), "", &what, Vec::new, add)
+        .await
+}

@@ -1,0 +1,218 @@
+//! Is there room to lose something: disruption budgets, autoscalers, quotas?
+
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+use chaos_common::cluster::Cluster;
+use chaos_common::cluster::metrics::quantity;
+use chaos_common::record::{Check, Status};
+
+/// Makes a check of every object of a kind that deserves one, and one that counts the others.
+macro_rules! examine {
+    ($kind:ty, $id:literal, $plural:literal, $none:literal, $good:literal, $cluster:expr, $namespace:expr, $judge:expr) => {{
+        let (cluster, namespace): (&Cluster, &str) = ($cluster, $namespace);
+        let object = format!("namespace/{namespace}");
+        let judge = $judge;
+        let what = format!("list {} in namespace {namespace}", $plural);
+        let add = |(number, checks): &mut (usize, Vec<Check>), one: $kind| {
+            *number += 1;
+            checks.extend(judge(&one));
+        };
+        match cluster
+            .fold(Some(namespace), "", &what, Default::default, add)
+            .await
+        {
+            Ok((0, _)) => vec![Check::skipped($id, object, $none)],
+            Ok((number, mut checks)) => {
+                if checks.is_empty() {
+                    checks.push(Check::pass(
+                        $id,
+                        object,
+                        format!(concat!("{} ", $good), number),
+                    ));
+                }
+                checks
+            }
+            Err(error) => vec![error.check($id, object)],
+        }
+    }};
+}
+
+/// `disruption.budget`: each budget that has too few healthy pods, or lets none of them go.
+pub(super) async fn budgets(cluster: &Cluster, namespace: &str) -> Vec<Check> {
+    examine!(
+        PodDisruptionBudget,
+        "disruption.budget",
+        "poddisruptionbudgets",
+        "there are no disruption budgets",
+        "disruption budgets leave room",
+        cluster,
+        namespace,
+        budget
+    )
+}
+
+fn budget(object: &PodDisruptionBudget) -> Option<Check> {
+    let (name, namespace) = (
+        object.metadata.name.as_deref()?,
+        object.metadata.namespace.as_deref().unwrap_or_default(),
+    );
+    let status = object.status.clone().unwrap_or_default();
+    let (healthy, wanted, expected) = (
+        status.current_healthy,
+        status.desired_healthy,
+        status.expected_pods,
+    );
+    let (verdict, message) = if status.observed_generation < object.metadata.generation {
+        (
+            Status::Unknown,
+            "its controller has not acted on the latest change yet".to_owned(),
+        )
+    } else if expected == 0 {
+        (
+            Status::Warn,
+            "its selector matches no pods, so it protects nothing".to_owned(),
+        )
+    } else if healthy < wanted {
+        (
+            Status::Fail,
+            format!("wants {wanted} healthy pods, has {healthy}"),
+        )
+    } else if status.disruptions_allowed == 0 {
+        (
+            Status::Warn,
+            format!("has no room: {healthy} of {expected} pods are healthy, and {wanted} must be"),
+        )
+    } else {
+        return None;
+    };
+    let check = Check::new(
+        "disruption.budget",
+        format!("poddisruptionbudget/{name}"),
+        verdict,
+        message,
+    );
+    Some(check.hint(format!(
+        "kubectl describe poddisruptionbudget {name} -n {namespace}"
+    )))
+}
+
+/// `autoscaler.room`: each autoscaler that is at its maximum, or can't do its work.
+pub(super) async fn autoscalers(cluster: &Cluster, namespace: &str) -> Vec<Check> {
+    examine!(
+        HorizontalPodAutoscaler,
+        "autoscaler.room",
+        "horizontalpodautoscalers",
+        "there are no autoscalers",
+        "autoscalers have room",
+        cluster,
+        namespace,
+        autoscaler
+    )
+}
+
+fn autoscaler(object: &HorizontalPodAutoscaler) -> Option<Check> {
+    let (name, namespace) = (
+        object.metadata.name.as_deref()?,
+        object.metadata.namespace.as_deref().unwrap_or_default(),
+    );
+    let (spec, status) = (
+        object.spec.clone().unwrap_or_default(),
+        object.status.clone().unwrap_or_default(),
+    );
+    let conditions = status.conditions.unwrap_or_default();
+    let is = |kind: &str, value: &str| {
+        conditions
+            .iter()
+            .find(|c| c.type_ == kind && c.status == value)
+    };
+    let said = |condition: &k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerCondition| {
+        let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
+        format!(
+            "{reason}: {}",
+            condition.message.as_deref().unwrap_or_default()
+        )
+    };
+    // Somebody who scaled the target to 0 has switched the autoscaler off.
+    let blind =
+        is("ScalingActive", "False").filter(|c| c.reason.as_deref() != Some("ScalingDisabled"));
+    let (most, now) = (spec.max_replicas, status.current_replicas.unwrap_or(0));
+    let limited =
+        is("ScalingLimited", "True").filter(|c| c.reason.as_deref() == Some("TooManyReplicas"));
+    let (verdict, message) = if let Some(condition) = is("AbleToScale", "False").or(blind) {
+        (Status::Fail, format!("can't scale: {}", said(condition)))
+    } else if limited.is_some() && now >= most {
+        (
+            Status::Fail,
+            format!("is at its maximum of {most} replicas and wants more"),
+        )
+    } else if now >= most && spec.min_replicas.unwrap_or(1) < most {
+        (
+            Status::Warn,
+            format!("is at its maximum of {most} replicas"),
+        )
+    } else {
+        return None;
+    };
+    let check = Check::new(
+        "autoscaler.room",
+        format!("horizontalpodautoscaler/{name}"),
+        verdict,
+        message,
+    );
+    Some(check.hint(format!(
+        "kubectl describe horizontalpodautoscaler {name} -n {namespace}"
+    )))
+}
+
+/// `quota.room`: each resource of a quota that is used up, or nearly.
+pub(super) async fn quotas(cluster: &Cluster, namespace: &str, percent: f64) -> Vec<Check> {
+    examine!(
+        ResourceQuota,
+        "quota.room",
+        "resourcequotas",
+        "there are no quotas",
+        "quotas have room",
+        cluster,
+        namespace,
+        |object: &ResourceQuota| quota(object, percent)
+    )
+}
+
+fn quota(object: &ResourceQuota, percent: f64) -> Vec<Check> {
+    let (Some(name), Some(status)) = (object.metadata.name.as_deref(), object.status.as_ref())
+    else {
+        return Vec::new();
+    };
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let used = |resource: &str| status.used.as_ref()?.get(resource);
+    let each = status.hard.iter().flatten().filter_map(|(resource, hard)| {
+        let used = used(resource)?;
+        let (number, most) = (quantity(&used.0)?, quantity(&hard.0)?);
+        // A quota of nothing forbids something; that is no lack of room.
+        let share = number / most * 100.0;
+        if most <= 0.0 || share < percent {
+            return None;
+        }
+        let verdict = if number >= most {
+            Status::Fail
+        } else {
+            Status::Warn
+        };
+        let message = format!(
+            "{} of {} {resource} are used ({share:.0} %)",
+            used.0, hard.0
+        );
+        let check = Check::new(
+            "quota.room",
+            format!("resourcequota/{name}"),
+            verdict,
+            message,
+        );
+        Some(check.hint(format!(
+            "kubectl describe resourcequota {name} -n {namespace}"
+        )))
+    });
+    each.collect()
+}

@@ -1,0 +1,200 @@
+//! Do the configured URLs answer, and how long are certificates still valid?
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+use reqwest::tls::TlsInfo;
+use reqwest::{Certificate, Client};
+use tokio::time::timeout;
+
+use super::certificate::Validity;
+use super::services::{LIMIT, PARALLEL, judge_answer};
+use chaos_common::cluster::probe::{Answer, MAX_BODY, ProbeError};
+use chaos_common::cluster::{Cluster, error_chain};
+use chaos_common::config::{Config, Span, Url};
+use chaos_common::record::{Check, Status};
+
+const HTTP: &str = "url.http";
+const URL_CERTIFICATE: &str = "url.certificate";
+const CLUSTER_CERTIFICATE: &str = "cluster.certificate";
+
+/// `url.http` and `url.certificate`: every configured URL, several at a time.
+pub(super) async fn examine(config: &Config) -> Vec<Check> {
+    if config.urls.is_empty() {
+        return vec![Check::skipped(HTTP, "", "no URLs are configured")];
+    }
+    let ask = config
+        .urls
+        .iter()
+        .map(|url| one(url, config.health.certificate_left));
+    stream::iter(ask)
+        .buffered(PARALLEL)
+        .collect::<Vec<_>>()
+        .await
+        .concat()
+}
+
+async fn one(url: &Url, left: Span) -> Vec<Check> {
+    let object = &url.url;
+    let client = match url.ca.as_deref().map(roots).transpose().map(client) {
+        Ok(Ok(client)) => client,
+        Ok(Err(why)) | Err(why) => return vec![Check::unknown(HTTP, object, why)],
+    };
+    let start = Instant::now();
+    let mut certificate = None;
+    let answer = match timeout(LIMIT, get(&client, object, &mut certificate)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("no whole answer in {} ms", LIMIT.as_millis())),
+    };
+    let answer = answer
+        .map(|(status, body)| Answer {
+            status,
+            body,
+            elapsed: start.elapsed(),
+        })
+        .map_err(ProbeError::Service);
+    let mut checks = vec![judge_answer(
+        HTTP,
+        object.clone(),
+        answer,
+        &url.expect,
+        |_| Ok(()),
+    )];
+    if let Some(certificate) = certificate {
+        checks.push(judge(
+            URL_CERTIFICATE,
+            object,
+            &certificate,
+            left,
+            Status::Fail,
+        ));
+    }
+    checks
+        .into_iter()
+        .map(|check| check.from_vantage("direct"))
+        .collect()
+}
+
+/// Asks a URL and waits for the whole answer; keeps the server's certificate as soon as it is seen.
+async fn get(
+    client: &Client,
+    url: &str,
+    certificate: &mut Option<Vec<u8>>,
+) -> Result<(u16, Vec<u8>), String> {
+    let failed = |error: reqwest::Error| error_chain(&error.without_url());
+    let mut answer = client.get(url).send().await.map_err(failed)?;
+    *certificate = peer(&answer);
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY {
+            return Err(format!("its answer is longer than {MAX_BODY} bytes"));
+        }
+    }
+    Ok((answer.status().as_u16(), body))
+}
+
+fn peer(answer: &reqwest::Response) -> Option<Vec<u8>> {
+    answer
+        .extensions()
+        .get::<TlsInfo>()
+        .and_then(TlsInfo::peer_certificate)
+        .map(<[u8]>::to_vec)
+}
+
+/// The certificates in a file.
+fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
+    let pem =
+        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    if roots.is_empty() {
+        return Err(format!("{} holds no certificate in PEM", path.display()));
+    }
+    Ok(roots)
+}
+
+fn client(roots: Option<Vec<Certificate>>) -> Result<Client, String> {
+    let mut client = Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_info(true);
+    if let Some(roots) = roots {
+        client = client.tls_certs_only(roots);
+    }
+    client
+        .build()
+        .map_err(|error| format!("cannot make a client: {}", error_chain(&error)))
+}
+
+/// `cluster.certificate`: the API server's certificate and ours. That they end soon is a warning:
+/// that they have ended shows in `cluster.reachable`.
+pub(super) async fn cluster(cluster: &Cluster, left: Span) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let certificates = cluster
+        .roots
+        .iter()
+        .flatten()
+        .filter_map(|der| Certificate::from_der(der).ok())
+        .collect();
+    let client = client(cluster.roots.is_some().then_some(certificates));
+    let answer = async {
+        let answer = client?
+            .get(format!("{}/version", cluster.server))
+            .send()
+            .await;
+        answer.map_err(|error| error_chain(&error.without_url()))
+    };
+    let answer = timeout(LIMIT, answer)
+        .await
+        .unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    checks.push(match answer.map(|answer| peer(&answer)) {
+        Ok(Some(certificate)) => judge(
+            CLUSTER_CERTIFICATE,
+            &cluster.server,
+            &certificate,
+            left,
+            Status::Warn,
+        ),
+        Ok(None) => Check::skipped(
+            CLUSTER_CERTIFICATE,
+            &cluster.server,
+            "the API server is asked without TLS",
+        ),
+        Err(why) => Check::skipped(
+            CLUSTER_CERTIFICATE,
+            &cluster.server,
+            format!("it could not be looked at: {why}"),
+        ),
+    });
+    if let Some(certificate) = &cluster.own_certificate {
+        checks.push(judge(
+            CLUSTER_CERTIFICATE,
+            "our certificate",
+            certificate,
+            left,
+            Status::Warn,
+        ));
+    }
+    checks
+}
+
+fn judge(id: &str, object: &str, certificate: &[u8], left: Span, bad: Status) -> Check {
+    let now = Timestamp::now();
+    match Validity::of(certificate) {
+        Some(validity) if validity.lasts(now, left) => Check::pass(
+            id,
+            object,
+            format!("the certificate is valid {}", validity.text(now)),
+        ),
+        Some(validity) => {
+            let message = format!(
+                "the certificate is valid only {}; {left} more are wanted",
+                validity.text(now)
+            );
+            Check::new(id, object, bad, message).hint("renew it")
+        }
+        None => Check::unknown(id, object, "the certificate can't be read"),
+    }
+}

@@ -1,0 +1,4 @@
+//! The health checks of the runbook: what `chaos-health` asks before an experiment, and what
+//! `chaos-verify` asks again after it.
+
+pub mod checks;

@@ -1,0 +1,4 @@
+//! The subcommands beside `plan` and `run`.
+
+pub mod rollout_undo;
+pub mod runs;

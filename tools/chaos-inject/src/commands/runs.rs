@@ -1,0 +1,410 @@
+//! Seeing and stopping runs from anywhere: `status`, `abort`, `recover`, `lock`, `unlock`. All of
+//! it rests on what the runs wrote into the cluster before they touched anything.
+
+use std::collections::BTreeSet;
+
+use chaos_common::cluster::ReadError;
+use chaos_common::config::Config;
+use chaos_common::exit::Exit;
+use chaos_common::record::{
+    Check, EventKind, HeldRun, Rollback, RollbackCause, Status, Time, Verdict, summarize,
+};
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::context::Context;
+use crate::run::record::executor;
+use crate::safety::intent::{self, Found, Intent, SILENCE, Word};
+use crate::safety::rollback::{Undone, release_of_the_dead, take_back};
+
+/// Between two looks at whether a run has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+const ABORT: &str = "abort.run";
+
+/// The namespaces that runs may hold something in: the configuration's and the flag's.
+fn namespaces(context: &Context) -> Vec<String> {
+    let Config {
+        application,
+        limits,
+        monitoring,
+        ..
+    } = &context.config;
+    let all: BTreeSet<String> = [context.namespace.clone()]
+        .into_iter()
+        .chain(application.namespace.clone())
+        .chain(limits.namespaces.iter().flatten().cloned())
+        .chain(
+            monitoring
+                .as_ref()
+                .map(|monitoring| monitoring.namespace.clone()),
+        )
+        .collect();
+    all.into_iter().collect()
+}
+
+struct Report {
+    cause: RollbackCause,
+    namespaces: Vec<String>,
+    reason: Option<String>,
+    found: Found,
+    runs: Vec<HeldRun>,
+    checks: Vec<Check>,
+}
+
+impl Report {
+    async fn begin(
+        context: &Context,
+        cause: RollbackCause,
+        reason: Option<String>,
+    ) -> Result<Report, ReadError> {
+        let namespaces = namespaces(context);
+        let found = Found::look(&context.cluster, &namespaces).await?;
+        let runs = found.held(|_| None);
+        Ok(Report {
+            cause,
+            namespaces,
+            reason,
+            found,
+            runs,
+            checks: Vec::new(),
+        })
+    }
+
+    /// Finds out which runs live.
+    async fn tell_alive(&mut self, context: &Context) -> Result<(), ReadError> {
+        if !self.runs.is_empty() {
+            let living = intent::alive(&context.cluster, &self.namespaces, &self.found).await?;
+            for run in &mut self.runs {
+                run.alive = Some(living.contains(&run.run));
+            }
+        }
+        Ok(())
+    }
+
+    async fn end(self, context: &mut Context, exit: Option<Exit>) -> Exit {
+        let locks = match Found::look(&context.cluster, &self.namespaces).await {
+            Ok(found) => found.locks(),
+            Err(_) => self.found.locks(),
+        };
+        let verdict = Verdict::of(&self.checks);
+        let summary = match (
+            self.checks.len(),
+            self.checks.iter().find(|check| check.is_bad()),
+        ) {
+            (_, Some(bad)) => format!(
+                "{} {}",
+                bad.object.as_deref().unwrap_or(&bad.id),
+                bad.message
+            ),
+            (0 | 1, None) => self
+                .checks
+                .first()
+                .map(|check| check.message.clone())
+                .unwrap_or_default(),
+            _ => summarize(&self.checks),
+        };
+        let record = Rollback {
+            cause: self.cause,
+            cluster: context.cluster.identity().await.ok(),
+            namespaces: self.namespaces,
+            executor: executor(),
+            reason: self.reason,
+            dry_run: false,
+            runs: self.runs,
+            locks,
+            checks: self.checks,
+            actions: std::mem::take(&mut context.actions),
+            issues: std::mem::take(&mut context.issues),
+        };
+        context
+            .stream
+            .result(verdict, summary, record, exit.unwrap_or(verdict.into()))
+    }
+}
+
+fn cannot(context: &mut Context, cause: RollbackCause, error: &ReadError) -> Exit {
+    let record = Rollback {
+        cause,
+        cluster: None,
+        namespaces: namespaces(context),
+        executor: executor(),
+        reason: None,
+        dry_run: false,
+        runs: Vec::new(),
+        locks: Vec::new(),
+        checks: vec![error.check("runs.readable", "")],
+        actions: Vec::new(),
+        issues: Vec::new(),
+    };
+    context
+        .stream
+        .result(Verdict::Unknown, error.to_string(), record, Exit::Unknown)
+}
+
+/// `status`: what runs there are, whether they live, and what is locked. Something left behind is a
+/// failure.
+pub async fn status(context: &mut Context) -> Exit {
+    const ID: &str = "runs.left-behind";
+    let looked = async {
+        let mut report = Report::begin(context, RollbackCause::Status, None).await?;
+        report.tell_alive(context).await?;
+        Ok(report)
+    };
+    let mut report: Report = match looked.await {
+        Ok(report) => report,
+        Err(error) => return cannot(context, RollbackCause::Status, &error),
+    };
+    for run in &report.runs {
+        let object = format!("run/{}", run.run);
+        report.checks.push(if run.alive == Some(true) {
+            let message = format!(
+                "{} is under way, started by {}",
+                run.experiment, run.executor
+            );
+            Check {
+                status: Status::Warn,
+                ..Check::pass("runs.alive", object, message)
+            }
+            .hint("chaos-inject abort --reason WHY stops it")
+        } else {
+            Check::fail(
+                ID,
+                object,
+                format!("{} was left behind by {}", run.experiment, run.executor),
+            )
+            .hint("chaos-inject recover takes it back")
+        });
+    }
+    if report.runs.is_empty() {
+        report.checks.push(Check::pass(
+            ID,
+            "",
+            "no run is under way, and none left anything behind",
+        ));
+    }
+    report.end(context, None).await
+}
+
+/// `recover`: takes back what killed runs left. A run that lives is left alone.
+pub async fn recover(context: &mut Context) -> Exit {
+    let looked = async {
+        let mut report = Report::begin(context, RollbackCause::Recover, None).await?;
+        report.tell_alive(context).await?;
+        Ok(report)
+    };
+    let mut report: Report = match looked.await {
+        Ok(report) => report,
+        Err(error) => return cannot(context, RollbackCause::Recover, &error),
+    };
+    for n in 0..report.runs.len() {
+        let run = report.runs[n].run.clone();
+        if report.runs[n].alive == Some(true) {
+            let check = Check::skipped(
+                "recover.run",
+                format!("run/{run}"),
+                "is alive, and undoes its fault itself",
+            )
+            .hint("chaos-inject abort --reason WHY stops it");
+            report.checks.push(check);
+            continue;
+        }
+        let intent = report
+            .found
+            .runs()
+            .remove(&run)
+            .and_then(|(intent, _)| intent);
+        let check = undo_left(context, "recover.run", &run, intent).await;
+        report.runs[n].undone = !check.is_bad();
+        report.checks.push(check);
+    }
+    if report.runs.is_empty() {
+        report
+            .checks
+            .push(Check::pass("recover.run", "", "nothing is left behind"));
+    }
+    let exit = report
+        .checks
+        .iter()
+        .any(Check::is_bad)
+        .then_some(Exit::NotRestored);
+    report.end(context, exit).await
+}
+
+/// Undoes what a dead run left, and takes its Leases away.
+async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<Intent>) -> Check {
+    let object = format!("run/{run}");
+    let Some(intent) = intent else {
+        return Check::fail(id, object, "the intent on its Lease can't be read, so nobody knows what to take back")
+            .hint("kubectl get leases -A -l chaos-runbook/run -o yaml shows it; it may be of a newer version");
+    };
+    let Undone {
+        actions,
+        notes,
+        failed,
+    } = take_back(&context.cluster, &intent, true).await;
+    for text in actions {
+        context.action(EventKind::Undo, None, text);
+    }
+    for text in notes {
+        context.issue(EventKind::Observed, None, text);
+    }
+    if !failed.is_empty() {
+        return Check::fail(id, object, format!("NOT RESTORED: {}", failed.join("; ")))
+            .hint("look at these objects with kubectl, then chaos-inject recover again");
+    }
+    match release_of_the_dead(&context.cluster, &intent).await {
+        Ok(()) => Check::pass(id, object, format!("{} is taken back", intent.experiment)),
+        Err(left) => Check::fail(id, object, left),
+    }
+}
+
+/// `abort`: asks every run to stop, waits until each has undone its fault, and undoes it for those
+/// that do not live any more.
+pub async fn abort(context: &mut Context, reason: String) -> Exit {
+    let mut report = match Report::begin(context, RollbackCause::Abort, Some(reason.clone())).await
+    {
+        Ok(report) => report,
+        Err(error) => return cannot(context, RollbackCause::Abort, &error),
+    };
+    report.checks = stop(context, &report.namespaces, &report.found, reason).await;
+    for run in &mut report.runs {
+        let object = format!("run/{}", run.run);
+        run.undone = report
+            .checks
+            .iter()
+            .any(|check| check.object.as_ref() == Some(&object) && !check.is_bad());
+    }
+    let exit = report
+        .checks
+        .iter()
+        .any(Check::is_bad)
+        .then_some(Exit::NotRestored);
+    report.end(context, exit).await
+}
+
+/// Stops all runs, for another command.
+pub async fn stop_all(context: &mut Context, reason: &str) -> Vec<Check> {
+    let namespaces = namespaces(context);
+    match Found::look(&context.cluster, &namespaces).await {
+        Ok(found) => stop(context, &namespaces, &found, reason.to_owned()).await,
+        Err(error) => vec![error.check(ABORT, "")],
+    }
+}
+
+async fn stop(
+    context: &mut Context,
+    namespaces: &[String],
+    found: &Found,
+    reason: String,
+) -> Vec<Check> {
+    let start = Instant::now();
+    let mut checks = Vec::new();
+    let word = Word {
+        executor: executor(),
+        reason,
+        since: Time::now(),
+    };
+    let intents: Vec<(String, Option<Intent>)> = found
+        .runs()
+        .into_iter()
+        .map(|(run, (intent, _))| (run, intent))
+        .collect();
+    for intent in intents.iter().filter_map(|(_, intent)| intent.as_ref()) {
+        if let Err(error) = intent::ask_to_abort(&context.cluster, intent, &word).await {
+            checks.push(error.check(ABORT, format!("run/{}", intent.run)));
+        }
+    }
+    // Those that live end by themselves; of the others, nothing is heard.
+    let mut open: Vec<String> = intents.iter().map(|(run, _)| run.clone()).collect();
+    let (mut heard, mut before) = (Instant::now(), found.clone());
+    let limit = context.config.experiment.undo_limit.0;
+    while !open.is_empty() {
+        if start.elapsed() > limit {
+            checks.extend(open.drain(..).map(|run| {
+                let message = format!("was asked to stop, lives, and has not ended after {} s", limit.as_secs());
+                Check::unknown(ABORT, format!("run/{run}"), message).hint(
+                    "kill its process: its guardian undoes the fault then; chaos-inject status says who runs it where",
+                )
+            }));
+            break;
+        }
+        let now = match Found::look(&context.cluster, namespaces).await {
+            Ok(now) => now,
+            Err(error) => {
+                checks.push(error.check(ABORT, ""));
+                break;
+            }
+        };
+        let there = now.runs();
+        for run in open.iter().filter(|run| !there.contains_key(*run)) {
+            let message = format!(
+                "has undone its fault and ended, after {} ms",
+                start.elapsed().as_millis()
+            );
+            checks.push(Check::pass(ABORT, format!("run/{run}"), message));
+        }
+        open.retain(|run| there.contains_key(run));
+        if now.renewed_since(&before) {
+            (heard, before) = (Instant::now(), now.clone());
+        }
+        if heard.elapsed() > SILENCE {
+            for run in std::mem::take(&mut open) {
+                let intent = intents
+                    .iter()
+                    .find(|(other, _)| *other == run)
+                    .and_then(|(_, intent)| intent.clone());
+                checks.push(undo_left(context, ABORT, &run, intent).await);
+            }
+        }
+        sleep(LOOK).await;
+    }
+    if intents.is_empty() {
+        checks.push(Check::pass(ABORT, "", "no run is under way"));
+    }
+    checks
+}
+
+/// `lock`: forbids new runs in every namespace that the configuration lets them touch.
+pub async fn lock(context: &mut Context, reason: String) -> Exit {
+    let mut report = match Report::begin(context, RollbackCause::Lock, Some(reason.clone())).await {
+        Ok(report) => report,
+        Err(error) => return cannot(context, RollbackCause::Lock, &error),
+    };
+    let word = Word {
+        executor: executor(),
+        reason,
+        since: Time::now(),
+    };
+    for namespace in report.namespaces.clone() {
+        let object = format!("namespace/{namespace}");
+        report.checks.push(
+            match intent::lock(&context.cluster, &namespace, &word).await {
+                Ok(()) => Check::pass(
+                    "lock.namespace",
+                    object,
+                    "new runs are refused until chaos-inject unlock",
+                ),
+                Err(error) => error.check("lock.namespace", object),
+            },
+        );
+    }
+    report.end(context, None).await
+}
+
+/// `unlock`: allows new runs again.
+pub async fn unlock(context: &mut Context) -> Exit {
+    let mut report = match Report::begin(context, RollbackCause::Unlock, None).await {
+        Ok(report) => report,
+        Err(error) => return cannot(context, RollbackCause::Unlock, &error),
+    };
+    for namespace in report.namespaces.clone() {
+        let object = format!("namespace/{namespace}");
+        report
+            .checks
+            .push(match intent::unlock(&context.cluster, &namespace).await {
+                Ok(()) => Check::pass("unlock.namespace", object, "new runs are allowed"),
+                Err(error) => error.check("unlock.namespace", object),
+            });
+    }
+    report.end(context, None).await
+}

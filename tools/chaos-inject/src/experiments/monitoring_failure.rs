@@ -1,0 +1,492 @@
+//! Monitoring failure: Prometheus, Grafana and Alertmanager go to no pods at all and back. While
+//! they are blind the application is measured directly; afterwards the collection of data has to go
+//! on, and the rules have to be those of before.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use chaos_common::cluster::ReadError;
+use chaos_common::cluster::probe::Endpoint;
+use chaos_common::config::{self, Monitoring, MonitoringSystem};
+use chaos_common::exit::Failure;
+use chaos_common::record::{Change, Check, EventKind, Plan, Time};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams, LogParams};
+use serde_json::Value;
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::abort::Abort;
+use crate::change::apply::Made;
+use crate::context::Context;
+use crate::experiments::support::steady_state::Wholeness;
+use crate::observe::pod_watch::{Pods, in_words};
+use crate::observe::{Seen, to_ask};
+use crate::permissions::need;
+use crate::plan::Draft;
+use crate::plan::workload::{self, Workload};
+use crate::run::fault::{End, Fault};
+
+const NAME: &str = "monitoring-failure";
+const LIMIT: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(200);
+/// Log lines that are read of each pod.
+const LOG_BYTES: i64 = 4 << 20;
+
+/// The experiment.
+#[derive(Debug)]
+pub struct MonitoringFailure {
+    settings: config::MonitoringFailure,
+    monitoring: Monitoring,
+    whole: Wholeness,
+    rules: Option<Result<BTreeSet<String>, String>>,
+    rules_after: Option<Result<BTreeSet<String>, String>>,
+    made: Option<(Instant, Time)>,
+    /// Whether Prometheus was silent while its pods were gone.
+    silent: Option<bool>,
+    undone: Option<Time>,
+    /// The scrape gap in seconds, once fresh samples have come.
+    collecting: Option<Result<Gap, String>>,
+    logs: Option<Result<Vec<(String, usize)>, String>>,
+}
+
+/// How long no target was scraped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Gap {
+    /// From the last sample before to the first one after, in seconds.
+    Seconds(f64),
+    /// The samples from before are gone with the pod: at most from the injection to the first one
+    /// after.
+    AtMost(f64),
+}
+
+impl MonitoringFailure {
+    /// The systems of the configuration.
+    ///
+    /// # Errors
+    /// None is configured.
+    pub fn new(config: &config::Config) -> Result<MonitoringFailure, Failure> {
+        let monitoring = config
+            .monitoring
+            .clone()
+            .filter(|monitoring| !systems(monitoring).is_empty());
+        let monitoring = monitoring.ok_or_else(|| {
+            Failure::usage("no monitoring system is configured")
+                .hint("[monitoring.prometheus] in chaos.toml names one")
+        })?;
+        Ok(MonitoringFailure {
+            settings: config.experiment.monitoring_failure.clone(),
+            monitoring,
+            whole: Wholeness::default(),
+            rules: None,
+            rules_after: None,
+            made: None,
+            silent: None,
+            undone: None,
+            collecting: None,
+            logs: None,
+        })
+    }
+
+    fn prometheus(&self) -> Option<Endpoint> {
+        Some(Endpoint::of_monitoring(
+            &self.monitoring,
+            self.monitoring.prometheus.as_ref()?,
+        ))
+    }
+
+    async fn query(&self, context: &Context, path: &str) -> Result<Value, String> {
+        let prometheus = self.prometheus().ok_or("no Prometheus is configured")?;
+        ask(context, &prometheus, path).await
+    }
+
+    async fn rules(&self, context: &Context) -> Result<BTreeSet<String>, String> {
+        let said = self.query(context, "/api/v1/rules").await?;
+        let groups = said["data"]["groups"]
+            .as_array()
+            .ok_or("Prometheus gave no groups of rules")?;
+        let rules = groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().into_iter().flatten());
+        Ok(rules
+            .filter_map(|rule| rule["name"].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    /// Waits for samples from after the undo, and measures the gap that was left.
+    async fn collected(&self, context: &Context, deadline: Instant) -> Result<Gap, String> {
+        let (Some((made, _)), Some(undone)) = (self.made, self.undone) else {
+            return Err("nothing was made".to_owned());
+        };
+        let window = made.elapsed().as_secs() + 60;
+        let path = format!("/api/v1/query?query=up%5B{window}s%5D");
+        loop {
+            let why = match self.query(context, &path).await {
+                Ok(said) => match gap(&said, made_at(self.made), seconds(undone)) {
+                    Some(gap) => return Ok(gap),
+                    None => "no sample of `up` is newer than the undo".to_owned(),
+                },
+                Err(why) => why,
+            };
+            if Instant::now() >= deadline {
+                return Err(why);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// ERROR lines that the configured workloads logged since the injection.
+    async fn errors(&self, context: &Context) -> Result<Vec<(String, usize)>, String> {
+        let Some((_, since)) = self.made else {
+            return Ok(Vec::new());
+        };
+        let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
+        let mut found = Vec::new();
+        for workload in context
+            .config
+            .workloads
+            .iter()
+            .filter(|workload| !workload.logs.is_empty())
+        {
+            let named = format!("{}/{}", workload.kind, workload.name);
+            let target = Workload::read(context, &context.namespace, &named)
+                .await
+                .map_err(|error| error.to_string())?;
+            let params = ListParams::default().labels(&target.selector);
+            let pods = context
+                .cluster
+                .list(&api, &params, "list pods")
+                .await
+                .map_err(|error| error.to_string())?;
+            let mut errors = 0;
+            for pod in pods.iter().filter_map(|pod| pod.metadata.name.as_ref()) {
+                let params = LogParams {
+                    since_time: Some(since.0),
+                    limit_bytes: Some(LOG_BYTES),
+                    ..LogParams::default()
+                };
+                let what = format!("read the log of pod {pod}");
+                let text = context
+                    .cluster
+                    .read(what, || api.logs(pod, &params))
+                    .await
+                    .map_err(|e| e.to_string())?;
+                errors += text
+                    .lines()
+                    .filter(|line| workload.logs.is_match(line.as_bytes()))
+                    .count();
+            }
+            found.push((workload.name.clone(), errors));
+        }
+        Ok(found)
+    }
+}
+
+fn made_at(made: Option<(Instant, Time)>) -> f64 {
+    made.map_or(0.0, |(_, time)| seconds(time))
+}
+
+/// Seconds since 1970.
+fn seconds(time: Time) -> f64 {
+    time.0
+        .duration_since(jiff::Timestamp::UNIX_EPOCH)
+        .as_secs_f64()
+}
+
+fn systems(monitoring: &Monitoring) -> Vec<&MonitoringSystem> {
+    [
+        &monitoring.prometheus,
+        &monitoring.grafana,
+        &monitoring.alertmanager,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+async fn ask(context: &Context, endpoint: &Endpoint, path: &str) -> Result<Value, String> {
+    match context.asker.get(endpoint, path, LIMIT).await {
+        Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
+            .map_err(|error| format!("{} gave no JSON: {error}", endpoint.url(path))),
+        Ok(answer) => Err(format!(
+            "{} answered with status {}",
+            endpoint.url(path),
+            answer.status
+        )),
+        Err(silence) => Err(format!("{}: {}", endpoint.url(path), silence.message())),
+    }
+}
+
+/// The gap around the fault in the raw samples of a range vector, whose series are taken together:
+/// the moments are seconds since 1970. Nothing while no sample is newer than the undo.
+fn gap(said: &Value, made: f64, undone: f64) -> Option<Gap> {
+    let series = said["data"]["result"].as_array()?;
+    let values = series
+        .iter()
+        .flat_map(|one| one["values"].as_array().into_iter().flatten());
+    let mut times: Vec<f64> = values.filter_map(|value| value[0].as_f64()).collect();
+    times.sort_by(f64::total_cmp);
+    let first_after = times.iter().copied().find(|time| *time > undone)?;
+    let last_before = times
+        .iter()
+        .copied()
+        .rev()
+        .find(|time| *time < undone && *time < first_after);
+    Some(match last_before {
+        Some(before) if before >= made - 60.0 => Gap::Seconds(first_after - before),
+        _ => Gap::AtMost(first_after - made),
+    })
+}
+
+#[async_trait(?Send)]
+impl Fault for MonitoringFailure {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn blinds_monitoring(&self) -> bool {
+        true
+    }
+
+    async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
+        let namespace = &self.monitoring.namespace;
+        let (mut targets, mut changes, mut radius) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut checks, mut permissions) = (Vec::new(), Vec::new());
+        for system in systems(&self.monitoring) {
+            let text = format!("deployment/{}", system.deployment);
+            let target = Workload::read(context, namespace, &text).await?;
+            permissions.extend(workload::permissions(namespace, &text));
+            permissions.extend(to_ask(
+                &context.asker,
+                &Endpoint::of_monitoring(&self.monitoring, system),
+            ));
+            checks.extend(target.checks.clone());
+            if target.replicas == 0 {
+                checks.push(Check::fail(
+                    "limit.targets",
+                    &text,
+                    "has no replicas already: there is nothing to take away",
+                ));
+            }
+            changes.push(target.scale_to(0));
+            targets.push(target.target());
+            radius.push(target.radius(target.ready));
+        }
+        checks.extend(workload::whole(context, &radius.iter().collect::<Vec<_>>()).await);
+        let application = &context.namespace;
+        if context
+            .config
+            .workloads
+            .iter()
+            .any(|workload| !workload.logs.is_empty())
+        {
+            permissions.extend([
+                need(application, "list", "", "pods"),
+                need(application, "get", "", "pods/log"),
+            ]);
+            permissions.extend(
+                context
+                    .config
+                    .workloads
+                    .iter()
+                    .filter(|workload| !workload.logs.is_empty())
+                    .flat_map(|workload| {
+                        workload::permissions(
+                            application,
+                            &format!("{}/{}", workload.kind, workload.name),
+                        )
+                    }),
+            );
+        }
+        let draft = Draft {
+            experiment: NAME,
+            targets,
+            changes,
+            blast_radius: radius,
+            hold: self.settings.duration.0,
+            recovery: self.settings.recovery_limit.0,
+            undo: "each goes back to the replicas that it had".to_owned(),
+            affected: Vec::new(),
+            alerts: Vec::new(),
+            permissions,
+            checks,
+        };
+        draft.finish(context).await
+    }
+
+    async fn data_at_stake(&self, _context: &Context, _plan: &Plan) -> Result<bool, ReadError> {
+        // What monitoring collected may go with its pod, which is what the experiment shows.
+        Ok(false)
+    }
+
+    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
+        let mut workloads = Vec::new();
+        for system in systems(&self.monitoring) {
+            let text = format!("deployment/{}", system.deployment);
+            let one = Workload::read(context, &self.monitoring.namespace, &text)
+                .await
+                .map_err(|e| e.to_string())?;
+            workloads.push(one);
+        }
+        self.whole = Wholeness::of(context, plan, &workloads).await?;
+        self.rules = Some(self.rules(context).await);
+        Ok(())
+    }
+
+    fn made(&mut self, _change: &Change, made: Made) {
+        self.made.get_or_insert((made.sent, Time::now()));
+    }
+
+    async fn effect(
+        &mut self,
+        context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
+        let (began, _) = self.made.ok_or("nothing was made")?;
+        let limit = self.settings.stop_limit.0;
+        let mut named = Vec::new();
+        for (workload, watch) in &mut self.whole.pods {
+            watch
+                .until(began + limit, Pods::is_empty)
+                .await
+                .map_err(|pods| {
+                    format!(
+                        "after {} s the pods of {workload} are not gone: {}",
+                        limit.as_secs(),
+                        in_words(&pods)
+                    )
+                })?;
+            named.push(workload.name.clone());
+        }
+        let silent = self.query(context, "/-/ready").await.is_err();
+        self.silent = Some(silent);
+        if !silent {
+            return Err(
+                "Prometheus answers although its pods are gone: is it another one that is asked?"
+                    .to_owned(),
+            );
+        }
+        Ok(Some(format!(
+            "{} have no pods after {} ms, and Prometheus does not answer",
+            named.join(", "),
+            began.elapsed().as_millis()
+        )))
+    }
+
+    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
+        let deadline = Instant::now() + self.settings.recovery_limit.0;
+        self.undone.get_or_insert_with(Time::now);
+        let end = self
+            .whole
+            .wait(context, self.settings.recovery_limit.0)
+            .await;
+        if end != End::Restored || self.collecting.is_some() {
+            return end;
+        }
+        if self.prometheus().is_some() {
+            let gap = self.collected(context, deadline).await;
+            if let Err(why) = &gap {
+                context.issue(
+                    EventKind::Observed,
+                    None,
+                    format!("data collection has not resumed: {why}"),
+                );
+            }
+            self.collecting = Some(gap);
+            self.rules_after = Some(self.rules(context).await);
+        }
+        self.logs = Some(self.errors(context).await);
+        End::Restored
+    }
+
+    fn judge(&self, context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
+        let id = |what: &str| format!("{NAME}.{what}");
+        let mut checks = Vec::new();
+        checks.push(match &self.collecting {
+            Some(Ok(Gap::Seconds(gap))) => Check::pass(
+                &id("collecting"),
+                "prometheus",
+                format!("scrapes again; no target was scraped for {gap:.1} s"),
+            ),
+            Some(Ok(Gap::AtMost(gap))) => {
+                let message = format!(
+                    "scrapes again; no target was scraped for at most {gap:.1} s, and what was collected before is gone"
+                );
+                let check = Check::pass(&id("collecting"), "prometheus", message);
+                Check { status: chaos_common::record::Status::Warn, ..check }
+                    .hint("give Prometheus a persistent volume")
+            }
+            Some(Err(why)) => Check::fail(&id("collecting"), "prometheus", format!("does not scrape again: {why}")),
+            None => Check::unknown(&id("collecting"), "prometheus", "whether it scrapes again was not seen"),
+        });
+        checks.push(match (&self.rules, &self.rules_after) {
+            (Some(Ok(before)), Some(Ok(after))) => {
+                let missing: Vec<&String> = before.difference(after).collect();
+                let message = if missing.is_empty() {
+                    format!("all {} rules are back", before.len())
+                } else {
+                    format!("rules that are not back: {missing:?}")
+                };
+                Check::judge(missing.is_empty(), &id("rules"), "prometheus", message)
+            }
+            (Some(Err(why)), _) | (_, Some(Err(why))) => {
+                Check::unknown(&id("rules"), "prometheus", why.clone())
+            }
+            _ => Check::unknown(&id("rules"), "prometheus", "the rules were not compared"),
+        });
+        match &self.logs {
+            Some(Ok(found)) if found.is_empty() => {
+                checks.push(Check::skipped(
+                    &id("logs"),
+                    "",
+                    "no workload is configured with logs = true",
+                ));
+            }
+            Some(Ok(found)) => checks.extend(found.iter().map(|(name, errors)| {
+                let most = context.config.limits.log_errors;
+                Check::judge(
+                    *errors as u64 <= most,
+                    &id("logs"),
+                    name.clone(),
+                    format!(
+                        "logged {errors} lines of errors while monitoring was blind; {most} may be"
+                    ),
+                )
+            })),
+            Some(Err(why)) => checks.push(Check::unknown(&id("logs"), "", why.clone())),
+            None => checks.push(Check::unknown(
+                &id("logs"),
+                "",
+                "the application's logs were not read",
+            )),
+        }
+        checks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn samples(times: &[f64]) -> Value {
+        let values: Vec<Value> = times.iter().map(|time| json!([time, "1"])).collect();
+        json!({ "data": { "result": [{ "values": values }] } })
+    }
+
+    #[test]
+    fn the_scrape_gap_is_between_the_samples_around_the_fault() {
+        assert_eq!(
+            gap(&samples(&[98.0, 99.0, 100.5, 131.0, 132.0]), 100.0, 130.0),
+            Some(Gap::Seconds(30.5))
+        );
+        assert_eq!(
+            gap(&samples(&[98.0, 99.0]), 100.0, 130.0),
+            None,
+            "nothing new yet"
+        );
+        assert_eq!(
+            gap(&samples(&[131.0]), 100.0, 130.0),
+            Some(Gap::AtMost(31.0))
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! Network partition: a NetworkPolicy that allows nothing cuts a workload's pods off. That it is in
+//! the cluster proves nothing; traffic from a peer pod does, beside a control route that stays
+//! open.
+
+use async_trait::async_trait;
+use chaos_common::cluster::ReadError;
+use chaos_common::cluster::probe::Endpoint;
+use chaos_common::config;
+use chaos_common::exit::Failure;
+use chaos_common::record::{Change, Check, Plan};
+use serde_json::json;
+
+use crate::abort::Abort;
+use crate::change::apply::Made;
+use crate::context::Context;
+use crate::experiments::support::connectivity::{self, Traffic};
+use crate::experiments::support::network_policy::Policy;
+use crate::experiments::support::probe_pod::{Asking, Route};
+use crate::experiments::support::steady_state::Wholeness;
+use crate::observe::{Seen, to_exec};
+use crate::plan::Draft;
+use crate::plan::target::Selection;
+use crate::plan::workload::{self, Workload};
+use crate::run::fault::{End, Fault};
+
+const NAME: &str = "network-partition";
+
+/// The experiment.
+#[derive(Debug)]
+pub struct NetworkPartition {
+    settings: config::NetworkPartition,
+    workload: String,
+    peer: String,
+    whole: Wholeness,
+    traffic: Traffic,
+}
+
+impl NetworkPartition {
+    /// With the workload that the operator names, or else the configuration.
+    ///
+    /// # Errors
+    /// Neither names workload and peer.
+    pub fn new(
+        selection: &Selection,
+        settings: &config::NetworkPartition,
+    ) -> Result<NetworkPartition, Failure> {
+        let workload = selection
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .ok_or_else(|| {
+                Failure::usage("nothing names the workload to cut off").hint(
+                    "give --workload, or set experiment.network_partition.workload in chaos.toml",
+                )
+            })?;
+        let peer = settings.peer.clone().ok_or_else(|| {
+            Failure::usage("nothing names a peer, and only traffic from a peer proves a partition")
+                .hint("set experiment.network_partition.peer in chaos.toml to a workload that calls the one to cut off")
+        })?;
+        Ok(NetworkPartition {
+            settings: settings.clone(),
+            workload,
+            peer,
+            whole: Wholeness::default(),
+            traffic: Traffic::default(),
+        })
+    }
+
+    /// The Service that leads to the workload, and one that does not, with their paths.
+    fn routes(
+        &self,
+        context: &Context,
+        services: &[String],
+    ) -> Result<[(Endpoint, String); 2], String> {
+        let configured = || {
+            context
+                .config
+                .services
+                .iter()
+                .filter(|service| service.health.is_some())
+        };
+        let with_path = |service: &config::Service| {
+            (
+                Endpoint::of_service(service, &context.namespace),
+                service.health.clone().unwrap_or_default(),
+            )
+        };
+        let target = configured()
+            .find(|service| services.contains(&service.name))
+            .map(with_path)
+            .ok_or_else(|| {
+                format!(
+                    "no configured service with a health path leads to {}: nothing could be asked",
+                    self.workload
+                )
+            })?;
+        let control = match &self.settings.control {
+            Some(name) => configured().find(|service| &service.name == name),
+            None => configured().find(|service| !services.contains(&service.name)),
+        };
+        let control = control.map(with_path).ok_or(
+            "no configured service with a health path can serve as control route (experiment.network_partition.control)",
+        )?;
+        if services.contains(&control.0.service) {
+            return Err(format!(
+                "service {} leads to {} itself, so it is no control",
+                control.0.service, self.workload
+            ));
+        }
+        Ok([target, control])
+    }
+
+    fn peer_name(&self) -> Result<&str, String> {
+        match workload::parse(&self.peer)? {
+            ("Deployment", _, name) => Ok(name),
+            _ => Err(format!("the peer {} is no Deployment", self.peer)),
+        }
+    }
+}
+
+/// The policy that allows nothing to or from its pods.
+const DENY_ALL: Policy = Policy {
+    experiment: NAME,
+    rules: || json!({ "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
+    in_the_way: |other| {
+        other.ingress.iter().flatten().next().is_some()
+            || other.egress.iter().flatten().next().is_some()
+    },
+    why: "allows traffic of these pods, which a policy that denies does not take away",
+    hint: "policies only add up; choose a workload that no policy allows anything, or take this one away first",
+    clear: "no other policy allows these pods anything",
+};
+
+#[async_trait(?Send)]
+impl Fault for NetworkPartition {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
+        let namespace = &context.namespace;
+        let target = Workload::read(context, namespace, &self.workload).await?;
+        let mut draft = Draft {
+            affected: [target.services.clone(), self.settings.affected.clone()].concat(),
+            hold: self.settings.duration.0,
+            recovery: self.settings.recovery_limit.0,
+            alerts: self.settings.alerts.clone(),
+            ..DENY_ALL.draft(context, &target).await
+        };
+        match (self.routes(context, &target.services), self.peer_name()) {
+            (Ok(_), Ok(peer)) => draft.permissions.extend(to_exec(namespace, peer)),
+            (Err(why), _) | (_, Err(why)) => {
+                draft.checks.push(Check::fail("limit.observable", "", why));
+            }
+        }
+        draft.finish(context).await
+    }
+
+    async fn data_at_stake(&self, _context: &Context, _plan: &Plan) -> Result<bool, ReadError> {
+        // A partition is what databases have to live with; nothing is written or taken away.
+        Ok(false)
+    }
+
+    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
+        let target = Workload::read(context, &context.namespace, &self.workload)
+            .await
+            .map_err(|e| e.to_string())?;
+        self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
+        let [target, control] = self.routes(context, &target.services)?;
+        let peer = context
+            .cluster
+            .ready_pod(&context.namespace, self.peer_name()?)
+            .await
+            .map_err(|e| e.to_string())?;
+        let most = connectivity::longest(context, plan);
+        let route = Route::start(
+            &context.cluster,
+            &peer,
+            Asking::kept(&target.0.url(&target.1), most),
+        );
+        let control = Route::start(
+            &context.cluster,
+            &peer,
+            Asking::kept(&control.0.url(&control.1), most),
+        );
+        self.traffic = Traffic::start(&self.peer, route, control).await?;
+        Ok(())
+    }
+
+    fn made(&mut self, _change: &Change, made: Made) {
+        self.traffic.made(made.sent);
+    }
+
+    async fn effect(
+        &mut self,
+        _context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
+        self.traffic.cut_off().await.map(Some)
+    }
+
+    async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {
+        self.traffic.still_cut();
+    }
+
+    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
+        self.traffic
+            .restored(context, &mut self.whole, self.settings.recovery_limit.0)
+            .await
+    }
+
+    fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
+        let mut checks = self.traffic.judge(NAME);
+        checks.push(self.traffic.established(NAME));
+        checks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiments::support::network_policy::tests::judged;
+    use chaos_common::record::Status;
+
+    #[test]
+    fn a_policy_that_allows_the_pods_anything_defeats_a_partition() {
+        let judged = |other: &str| judged(&DENY_ALL, other);
+        assert_eq!(
+            judged("{spec: {podSelector: {matchLabels: {app: shop}}, ingress: [{}]}}"),
+            Status::Fail
+        );
+        assert_eq!(
+            judged("{spec: {podSelector: {}, egress: [{ports: [{port: 53}]}]}}"),
+            Status::Fail
+        );
+        assert_eq!(
+            judged("{spec: {podSelector: {matchLabels: {app: other}}, ingress: [{}]}}"),
+            Status::Pass
+        );
+        assert_eq!(
+            judged("{spec: {podSelector: {}, policyTypes: [Ingress]}}"),
+            Status::Pass,
+            "it denies as well"
+        );
+    }
+}

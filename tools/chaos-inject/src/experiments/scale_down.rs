@@ -1,0 +1,242 @@
+//! Scale down: a workload has to do with fewer pods for a while, and then gets back those that it
+//! had. Nothing is expected to suffer: whether the rest carries the load is the question.
+
+use async_trait::async_trait;
+use chaos_common::cluster::ReadError;
+use chaos_common::config;
+use chaos_common::exit::Failure;
+use chaos_common::record::{Change, Check, EventKind, Plan};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, ListParams};
+use tokio::time::Instant;
+
+use crate::abort::Abort;
+use crate::change::apply::Made;
+use crate::context::Context;
+use crate::experiments::support::steady_state::Wholeness;
+use crate::observe::Seen;
+use crate::observe::pod_watch;
+use crate::observe::pod_watch::{in_words, settled};
+use crate::permissions::need;
+use crate::plan::Draft;
+use crate::plan::blast_radius;
+use crate::plan::limits;
+use crate::plan::target::Selection;
+use crate::plan::workload::{self, Workload};
+use crate::run::fault::{End, Fault};
+
+const NAME: &str = "scale-down";
+
+/// The experiment.
+#[derive(Debug)]
+pub struct ScaleDown {
+    settings: config::ScaleDown,
+    workload: String,
+    /// Pods that go, of those that it wants.
+    takes: Takes,
+    left: usize,
+    whole: Wholeness,
+    made: Option<Instant>,
+    /// Whether it still had no more pods than that when the time was over.
+    held: Option<Result<(), String>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Takes {
+    Pods(u32),
+    Percent(u8),
+}
+
+impl Takes {
+    /// Of so many replicas: a share is rounded down, but one at least goes.
+    fn of(self, replicas: i64) -> i64 {
+        match self {
+            Takes::Pods(count) => i64::from(count),
+            Takes::Percent(percent) => (replicas * i64::from(percent) / 100).max(1),
+        }
+    }
+}
+
+impl ScaleDown {
+    /// With what the operator selects, or else the configuration.
+    ///
+    /// # Errors
+    /// Neither names a workload, or something else is selected.
+    pub fn new(selection: &Selection, settings: &config::ScaleDown) -> Result<ScaleDown, Failure> {
+        let named = Selection {
+            count: None,
+            share: None,
+            ..selection.clone()
+        };
+        let workload = named
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .ok_or_else(|| {
+                Failure::usage("nothing names the workload to scale down")
+                    .hint("give --workload, or set experiment.scale_down.workload in chaos.toml")
+            })?;
+        let takes = match (selection.count, selection.share) {
+            (Some(count), _) => Takes::Pods(count),
+            (None, Some(percent)) => Takes::Percent(percent),
+            (None, None) => Takes::Pods(settings.count),
+        };
+        Ok(ScaleDown {
+            settings: settings.clone(),
+            workload,
+            takes,
+            left: 0,
+            whole: Wholeness::default(),
+            made: None,
+            held: None,
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Fault for ScaleDown {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
+        let (cluster, namespace) = (&context.cluster, &context.namespace);
+        let target = Workload::read(context, namespace, &self.workload).await?;
+        let takes = self.takes.of(target.replicas);
+        let radius = target.radius(takes);
+        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+        let budgets: Api<PodDisruptionBudget> = Api::namespaced(cluster.client.clone(), namespace);
+        let of_workload = ListParams::default().labels(&target.selector);
+        let of_workload = cluster
+            .list(&pods, &of_workload, "list the pods of the workload")
+            .await?;
+        let what = format!("list poddisruptionbudgets in namespace {namespace}");
+        let budgets = cluster.list(&budgets, &ListParams::default(), what).await?;
+        let ready = pod_watch::count_ready(cluster, namespace).await?;
+        // Which of them go is the controller's choice; to a budget they are alike.
+        let hit: Vec<&Pod> = of_workload.iter().take(radius.hit).collect();
+        let mut checks = target.checks.clone();
+        checks.extend(limits::blast_radius(
+            std::slice::from_ref(&radius),
+            ready,
+            &context.config.limits,
+        ));
+        checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &hit)));
+        let mut permissions = workload::permissions(namespace, &self.workload);
+        permissions.push(need(namespace, "list", "policy", "poddisruptionbudgets"));
+        let draft = Draft {
+            experiment: NAME,
+            targets: vec![target.target()],
+            changes: vec![target.scale_to((target.replicas - takes).max(0))],
+            blast_radius: vec![radius],
+            hold: self.settings.duration.0,
+            recovery: self.settings.recovery_limit.0,
+            undo: format!("the replicas go back to {}", target.replicas),
+            affected: Vec::new(),
+            alerts: self.settings.alerts.clone(),
+            permissions,
+            checks,
+        };
+        draft.finish(context).await
+    }
+
+    async fn data_at_stake(&self, context: &Context, _plan: &Plan) -> Result<bool, ReadError> {
+        let target = Workload::read(context, &context.namespace, &self.workload).await?;
+        Ok(!target.claims().is_empty())
+    }
+
+    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
+        let target = Workload::read(context, &context.namespace, &self.workload)
+            .await
+            .map_err(|e| e.to_string())?;
+        self.left = usize::try_from(target.replicas - self.takes.of(target.replicas)).unwrap_or(0);
+        self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
+        Ok(())
+    }
+
+    fn made(&mut self, _change: &Change, made: Made) {
+        self.made.get_or_insert(made.sent);
+    }
+
+    async fn effect(
+        &mut self,
+        _context: &mut Context,
+        _plan: &Plan,
+    ) -> Result<Option<String>, String> {
+        let (began, left) = (self.made.ok_or("nothing was made")?, self.left);
+        let limit = self.settings.stop_limit.0;
+        let (workload, watch) = self.whole.pods.first_mut().ok_or("nothing is watched")?;
+        watch
+            .until(began + limit, |pods| settled(pods, left))
+            .await
+            .map_err(|pods| {
+                format!(
+                    "after {} s {workload} has not come down to {left} ready pods: {}",
+                    limit.as_secs(),
+                    in_words(&pods)
+                )
+            })?;
+        Ok(Some(format!(
+            "{workload} has {left} ready pods and no other after {} ms",
+            began.elapsed().as_millis()
+        )))
+    }
+
+    async fn before_undo(&mut self, context: &mut Context, _plan: &Plan) {
+        let Some((_, watch)) = self.whole.pods.first() else {
+            return;
+        };
+        let pods = watch.now();
+        // Fewer are the fault's own doing gone too far; more are somebody's who works against it.
+        self.held = Some(if pods.len() > self.left {
+            Err(in_words(&pods))
+        } else {
+            Ok(())
+        });
+        if let Some(Err(pods)) = &self.held {
+            context.issue(
+                EventKind::Observed,
+                None,
+                format!("it did not stay at {} pods: {pods}", self.left),
+            );
+        }
+    }
+
+    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
+        self.whole
+            .wait(context, self.settings.recovery_limit.0)
+            .await
+    }
+
+    fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
+        let id = format!("{NAME}.held");
+        let left = self.left;
+        vec![match &self.held {
+            Some(Ok(())) => Check::pass(
+                &id,
+                &self.workload,
+                format!("had no more than {left} pods up to the end"),
+            ),
+            Some(Err(pods)) => Check::unknown(
+                &id,
+                &self.workload,
+                format!("did not stay at {left} pods: {pods}"),
+            )
+            .hint("an autoscaler or somebody else worked against the fault"),
+            None => Check::unknown(&id, &self.workload, "was not seen up to the end"),
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_down_and_one_at_least_goes() {
+        assert_eq!(Takes::Percent(50).of(3), 1);
+        assert_eq!(Takes::Percent(10).of(3), 1);
+        assert_eq!(Takes::Percent(50).of(4), 2);
+        assert_eq!(Takes::Pods(2).of(3), 2);
+    }
+}

@@ -1,0 +1,242 @@
+//! The proof of a fault that is about traffic: a route that has to be cut while it is on, and
+//! beside it a control route that has to stay open, both asked from the same pod.
+
+use std::time::Duration;
+
+use chaos_common::record::{Check, Plan, Status};
+use tokio::time::{Instant, sleep};
+
+use crate::context::Context;
+use crate::experiments::support::probe_pod::{self, Cut, Route};
+use crate::experiments::support::steady_state::Wholeness;
+use crate::run::fault::End;
+
+/// Time for the first good answers, before the fault.
+const FIRST_ANSWERS: Duration = Duration::from_secs(15);
+/// Time for a policy to show: it is put into force within seconds, or never.
+const EFFECT: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The longest that routes are asked: through the whole run, and before it.
+pub fn longest(context: &Context, plan: &Plan) -> Duration {
+    FIRST_ANSWERS + context.config.experiment.warm_up.0 + Duration::from_millis(plan.worst_case_ms)
+}
+
+/// Both routes, and what became of them.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Who asks, as `deployment/NAME`.
+    from: String,
+    /// The one that is to be cut, and the one that is not.
+    routes: Option<(Route, Route)>,
+    made: Option<Instant>,
+    undone: Option<Instant>,
+    /// When the route was cut, and whether that cut a connection that was open before; absent if it
+    /// was not cut up to the end.
+    cut: Option<(Instant, Option<bool>)>,
+    /// When the route was open again after the undo, once that was waited for.
+    reached_again: Option<Result<Instant, String>>,
+}
+
+impl Traffic {
+    /// Waits until both routes are open.
+    ///
+    /// # Errors
+    /// One is not; says which, and what curl says.
+    pub async fn start(from: &str, route: Route, control: Route) -> Result<Traffic, String> {
+        let start = Instant::now();
+        route.open(start, start + FIRST_ANSWERS).await?;
+        control.open(start, start + FIRST_ANSWERS).await?;
+        Ok(Traffic {
+            from: from.to_owned(),
+            routes: Some((route, control)),
+            ..Traffic::default()
+        })
+    }
+
+    /// The fault was made, or may have been.
+    pub fn made(&mut self, at: Instant) {
+        self.made.get_or_insert(at);
+    }
+
+    /// Waits until the route is seen to be cut and the control route to be open.
+    ///
+    /// # Errors
+    /// It is not, and what that may mean.
+    pub async fn cut_off(&mut self) -> Result<String, String> {
+        let (since, (cut, open)) = self
+            .made
+            .zip(self.routes.as_ref())
+            .ok_or("nothing was made")?;
+        let deadline = since + EFFECT;
+        let (from, url, control) = (&self.from, &cut.url, &open.url);
+        loop {
+            match probe_pod::judge(&cut.samples(), &open.samples(), since) {
+                Cut::Proven { at, established } => {
+                    self.cut = Some((at, established));
+                    let after = at.duration_since(since).as_millis();
+                    return Ok(format!(
+                        "from {from}, {url} does not answer any more, {after} ms after the policy; {control} still does"
+                    ));
+                }
+                Cut::Blind if Instant::now() >= deadline => {
+                    return Err(format!(
+                        "{from} reaches the control route {control} no more either"
+                    ));
+                }
+                Cut::Open | Cut::NotYet if Instant::now() >= deadline => {
+                    return Err(format!(
+                        "{} s after the policy was made, {url} still answers {from}: does the cluster's network enforce NetworkPolicies?",
+                        EFFECT.as_secs(),
+                    ));
+                }
+                _ => sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// The fault's time is over: was the route cut all the while? Somebody may have taken the
+    /// policy away in between.
+    pub fn still_cut(&mut self) {
+        let (Some(since), Some((at, _)), Some((cut, open))) = (self.made, self.cut, &self.routes)
+        else {
+            return;
+        };
+        let now = probe_pod::judge(&cut.samples(), &open.samples(), since);
+        if !matches!(now, Cut::Proven { at: began, .. } if began == at) {
+            self.cut = None;
+        }
+    }
+
+    /// The policy was deleted: waits until everything is whole, and the route is open again. Asked
+    /// again, it looks whether all is still whole.
+    pub async fn restored(
+        &mut self,
+        context: &Context,
+        whole: &mut Wholeness,
+        limit: Duration,
+    ) -> End {
+        let undone = *self.undone.get_or_insert_with(Instant::now);
+        let end = whole.wait(context, limit).await;
+        let Some((route, _)) = &self.routes else {
+            return end;
+        };
+        if self.reached_again.is_none() {
+            self.reached_again = Some(route.open(undone, undone + limit).await);
+        }
+        match (&self.reached_again, end) {
+            (Some(Err(what)), End::Restored) => {
+                let hint = format!("kubectl get networkpolicies -n {}", context.namespace);
+                End::NotRestored {
+                    what: what.clone(),
+                    hint,
+                }
+            }
+            (_, end) => end,
+        }
+    }
+
+    /// `NAME.cut`, `NAME.control`, `NAME.reconnected`.
+    pub fn judge(&self, name: &str) -> Vec<Check> {
+        let Some((made, (route, control))) = self.made.zip(self.routes.as_ref()) else {
+            return Vec::new();
+        };
+        let id = |what: &str| format!("{name}.{what}");
+        let (object, from) = (format!("service {}", route.url), &self.from);
+        let cut = match self.cut {
+            Some(_) => Check::pass(
+                &id("cut"),
+                &object,
+                format!("did not answer {from} until the policy was deleted"),
+            ),
+            None => Check::unknown(
+                &id("cut"),
+                &object,
+                format!("was not cut off from {from} for the whole time"),
+            ),
+        };
+        let beside: Vec<bool> = control
+            .samples()
+            .iter()
+            .filter(|s| s.at >= made)
+            .map(|s| s.good)
+            .collect();
+        let good = beside.iter().filter(|good| **good).count();
+        let open = Check::new(
+            &id("control"),
+            format!("service {}", control.url),
+            stayed_open(&beside),
+            format!(
+                "answered {good} of {} questions from {from} meanwhile",
+                beside.len()
+            ),
+        );
+        let reconnected = match (&self.reached_again, self.undone) {
+            (Some(Ok(at)), Some(undone)) => {
+                let after = at.saturating_duration_since(undone).as_millis();
+                Check::pass(
+                    &id("reconnected"),
+                    &object,
+                    format!("answered {from} again {after} ms after the undo"),
+                )
+            }
+            (Some(Err(why)), _) => Check::fail(&id("reconnected"), &object, why.clone()),
+            _ => Check::unknown(&id("reconnected"), &object, "was not asked again"),
+        };
+        vec![cut, open, reconnected]
+    }
+
+    /// `NAME.established`: whether a connection that was open before was cut, too.
+    pub fn established(&self, name: &str) -> Check {
+        let url = self
+            .routes
+            .as_ref()
+            .map_or("", |(route, _)| route.url.as_str());
+        let (id, object) = (format!("{name}.established"), format!("service {url}"));
+        match self.cut.and_then(|(_, established)| established) {
+            Some(true) => Check::pass(
+                &id,
+                &object,
+                "a connection that was open before was cut, too",
+            ),
+            Some(false) => {
+                Check::unknown(&id, &object, "no connection was open when the policy came")
+            }
+            None => Check::unknown(
+                &id,
+                &object,
+                "whether open connections are cut was not seen",
+            ),
+        }
+    }
+}
+
+/// Whether a control route stayed open. A question or two may get lost on a busy network: that is
+/// no cut, and no proof that there was none.
+fn stayed_open(good: &[bool]) -> Status {
+    if good
+        .windows(probe_pod::ENOUGH)
+        .any(|row| !row.contains(&true))
+    {
+        Status::Fail
+    } else if good.len() < probe_pod::ENOUGH || good.contains(&false) {
+        Status::Unknown
+    } else {
+        Status::Pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_route_passes_without_a_miss_and_fails_when_it_is_cut() {
+        let judged = |text: &str| stayed_open(&text.chars().map(|c| c == '+').collect::<Vec<_>>());
+        assert_eq!(judged("+++"), Status::Pass);
+        assert_eq!(judged("++"), Status::Unknown);
+        assert_eq!(judged("++-++--+"), Status::Unknown);
+        assert_eq!(judged("++---+++"), Status::Fail);
+        assert_eq!(judged("--"), Status::Unknown);
+    }
+}

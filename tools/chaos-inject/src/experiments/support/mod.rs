@@ -1,0 +1,7 @@
+//! What several experiments need.
+
+pub mod connectivity;
+pub mod database_writer;
+pub mod network_policy;
+pub mod probe_pod;
+pub mod steady_state;

@@ -1,0 +1,130 @@
+//! A NetworkPolicy as a fault. Policies of the same pods only add up: what one of them allows no
+//! other takes away. So whether ours does what it is for depends on those that are there already.
+
+use chaos_common::record::{Change, Check};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use kube::api::{Api, ListParams};
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::permissions::need;
+use crate::plan::Draft;
+use crate::plan::blast_radius;
+use crate::plan::rollback_script::EXPERIMENT_LABEL;
+use crate::plan::workload::{self, Workload};
+
+/// Id of the check that looks at the policies that are there.
+const LIMIT: &str = "limit.policies";
+
+/// What an experiment does by a policy.
+pub struct Policy {
+    /// The experiment's name.
+    pub experiment: &'static str,
+    /// Its rules: a NetworkPolicy's spec without the selector of its pods.
+    pub rules: fn() -> Value,
+    /// Whether another policy of the same pods is in its way.
+    pub in_the_way: fn(&NetworkPolicySpec) -> bool,
+    /// What such a policy does.
+    pub why: &'static str,
+    /// What the operator can do then.
+    pub hint: &'static str,
+    /// What is so when there is none.
+    pub clear: &'static str,
+}
+
+impl Policy {
+    /// The plan of an experiment that puts it over a workload's pods, without what the experiment
+    /// adds.
+    pub async fn draft(&self, context: &Context, target: &Workload) -> Draft {
+        let namespace = &context.namespace;
+        let mut checks = target.checks.clone();
+        let api: Api<NetworkPolicy> = Api::namespaced(context.cluster.client.clone(), namespace);
+        let what = format!("list networkpolicies in namespace {namespace}");
+        match context
+            .cluster
+            .list(&api, &ListParams::default(), what)
+            .await
+        {
+            Ok(others) => checks.extend(self.judge(
+                &others,
+                &target.now["spec"]["template"]["metadata"]["labels"],
+            )),
+            Err(error) => checks.push(error.check(LIMIT, "")),
+        }
+        let radius = target.radius(target.ready);
+        checks.extend(workload::whole(context, &[&radius]).await);
+        let mut permissions = workload::permissions(namespace, &target.which.to_string());
+        permissions.push(need(
+            namespace,
+            "list",
+            "networking.k8s.io",
+            "networkpolicies",
+        ));
+        let name = format!("chaos-{}-{}", self.experiment, target.which.name);
+        let object = context.own_object(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "networkpolicies",
+            name,
+        );
+        let manifest = self.manifest(&object.name, namespace, &target.now["spec"]["selector"]);
+        Draft {
+            experiment: self.experiment,
+            targets: vec![target.target()],
+            changes: vec![Change::Make { object, manifest }],
+            blast_radius: vec![radius],
+            undo: "the policy is deleted".to_owned(),
+            permissions,
+            checks,
+            ..Draft::default()
+        }
+    }
+
+    /// `limit.policies`: one check for each that is in its way.
+    fn judge(&self, others: &[NetworkPolicy], labels: &Value) -> Vec<Check> {
+        let in_the_way = |policy: &&NetworkPolicy| {
+            let Some(spec) = &policy.spec else {
+                return false;
+            };
+            let selector = spec.pod_selector.as_ref();
+            selector.is_none_or(|selector| blast_radius::selects_labels(selector, labels))
+                && (self.in_the_way)(spec)
+        };
+        let check = |policy: &NetworkPolicy| {
+            let object = format!(
+                "networkpolicy/{}",
+                policy.metadata.name.as_deref().unwrap_or_default()
+            );
+            Check::fail(LIMIT, object, self.why).hint(self.hint)
+        };
+        let checks: Vec<Check> = others.iter().filter(in_the_way).map(check).collect();
+        if checks.is_empty() {
+            vec![Check::pass(LIMIT, "", self.clear)]
+        } else {
+            checks
+        }
+    }
+
+    /// The object, for pods of this selector.
+    pub fn manifest(&self, name: &str, namespace: &str, selector: &Value) -> Value {
+        let mut spec = (self.rules)();
+        spec["podSelector"] = selector.clone();
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": { "name": name, "namespace": namespace, "labels": { EXPERIMENT_LABEL: self.experiment } },
+            "spec": spec,
+        })
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use chaos_common::record::Status;
+
+    /// What is said of pods labelled `app: shop` beside another policy, given as YAML.
+    pub fn judged(policy: &Policy, other: &str) -> Status {
+        let other: NetworkPolicy = serde_saphyr::from_str(other).expect("a policy");
+        policy.judge(&[other], &json!({ "app": "shop" }))[0].status
+    }
+}

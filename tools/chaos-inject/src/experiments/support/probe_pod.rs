@@ -1,0 +1,354 @@
+//! Traffic from a peer pod: only where the fault can touch it does traffic prove the fault. curl
+//! runs in the peer for as long as the experiment may take, asks a Service at a fixed rate over one
+//! kept connection, and tells of each answer as it comes; a connection that breaks is opened anew.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chaos_common::cluster::{Cluster, error_chain};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// Questions a second.
+const RATE: u64 = 5;
+/// Pause between two looks at what came.
+const LOOK: Duration = Duration::from_millis(50);
+/// So many answers of one sort in a row are no accident.
+pub const ENOUGH: usize = 3;
+
+/// One answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// When it was told.
+    pub at: Instant,
+    /// It was an answer with a status below 400.
+    pub good: bool,
+    /// No connection was opened for it: it went, or was to go, over one that was there.
+    pub kept: bool,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    samples: Vec<Sample>,
+    /// What curl said that is no answer, or why it ended.
+    complaint: Option<String>,
+}
+
+/// A series of questions from a peer to a Service.
+#[derive(Debug)]
+pub struct Route {
+    /// Where it leads.
+    pub url: String,
+    told: Arc<Mutex<Told>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What is asked, and how.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    url: String,
+    command: Vec<String>,
+}
+
+impl Asking {
+    /// Over one kept connection. It ends by itself after `most`.
+    pub fn kept(url: &str, most: Duration) -> Asking {
+        let words = [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--output",
+            "/dev/null",
+            "--max-time",
+            "1",
+            "--rate",
+            &format!("{RATE}/s"),
+            // To stderr, which is not buffered.
+            "--write-out",
+            "%{stderr}answer %{http_code} %{num_connects}\\n",
+            &format!("{url}?chaos-runbook=[1-{}]", (most.as_secs() + 1) * RATE),
+        ];
+        Asking {
+            url: url.to_owned(),
+            command: words.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// Anew each time, so that the name in the URL is looked up each time; with `address`, it is
+    /// not looked up at all. It ends by itself after `most`.
+    pub fn anew(url: &str, address: Option<&str>, most: Duration) -> Asking {
+        let script = "end=$(($(date +%s)+$2)); while [ \"$(date +%s)\" -lt $end ]; do \
+             curl --silent --show-error --output /dev/null --max-time 1 --write-out '%{stderr}answer %{http_code} %{num_connects}\\n' \
+             ${3:+--resolve \"$3\"} \"$1\"; sleep 0.2; done";
+        let name = url
+            .trim_start_matches("http://")
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        // What curl shall not look up: NAME:PORT:ADDRESS.
+        let known = address
+            .map(|address| format!("{name}:{address}"))
+            .unwrap_or_default();
+        let seconds = most.as_secs().to_string();
+        let words = ["sh", "-c", script, "sh", url, &seconds, &known];
+        let url = address.map_or_else(|| url.to_owned(), |address| format!("{url} at {address}"));
+        Asking {
+            url,
+            command: words.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// Understands a line of curl's: status and newly opened connections.
+fn parse(line: &str) -> Option<(bool, bool)> {
+    let (status, connects) = line.strip_prefix("answer ")?.split_once(' ')?;
+    let status: u16 = status.parse().ok()?;
+    Some(((1..400).contains(&status), connects.trim() == "0"))
+}
+
+impl Route {
+    /// Starts to ask from a pod.
+    pub fn start(cluster: &Cluster, peer: &Pod, asking: Asking) -> Route {
+        let Asking { url, command } = asking;
+        let told = Arc::new(Mutex::new(Told::default()));
+        let (name, namespace) = (
+            peer.metadata.name.clone().unwrap_or_default(),
+            peer.metadata.namespace.clone().unwrap_or_default(),
+        );
+        let container = peer
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.containers.first())
+            .map(|c| c.name.clone());
+        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
+        let task = tokio::spawn(ask(api, name, container, command, Arc::clone(&told)));
+        Route { url, told, task }
+    }
+
+    /// The answers so far.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .samples
+            .clone()
+    }
+
+    /// Why it does not count as open.
+    fn trouble(&self, samples: &[Sample]) -> String {
+        let good = samples.iter().filter(|sample| sample.good).count();
+        let answers = match samples.len() {
+            0 => "curl has told of no question yet".to_owned(),
+            all => {
+                format!("{good} of {all} questions had a good answer, {ENOUGH} in a row are needed")
+            }
+        };
+        match &self
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .complaint
+        {
+            Some(complaint) => format!("{answers}; {complaint}"),
+            None => answers,
+        }
+    }
+
+    /// Waits until the latest answers are good.
+    ///
+    /// # Errors
+    /// They are not, at the deadline; says what curl says.
+    pub async fn open(&self, since: Instant, deadline: Instant) -> Result<Instant, String> {
+        loop {
+            let samples = self.samples();
+            if let Some(first) = latest(&samples, since, true) {
+                return Ok(first);
+            }
+            if Instant::now() >= deadline {
+                return Err(format!(
+                    "the peer does not reach {}: {}",
+                    self.url,
+                    self.trouble(&samples)
+                ));
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+async fn ask(
+    api: Api<Pod>,
+    pod: String,
+    container: Option<String>,
+    command: Vec<String>,
+    told: Arc<Mutex<Told>>,
+) {
+    let tell = |change: &dyn Fn(&mut Told)| {
+        change(&mut told.lock().unwrap_or_else(PoisonError::into_inner));
+    };
+    let mut params = AttachParams::default()
+        .stdin(false)
+        .stdout(false)
+        .stderr(true);
+    params.container = container;
+    let mut process = match api.exec(&pod, command, &params).await {
+        Ok(process) => process,
+        Err(error) => {
+            return tell(&|told| {
+                told.complaint = Some(format!("curl in pod {pod}: {}", error_chain(&error)));
+            });
+        }
+    };
+    let status = process.take_status();
+    let Some(stderr) = process.stderr() else {
+        return;
+    };
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let at = Instant::now();
+        tell(&|told| match parse(&line) {
+            Some((good, kept)) => told.samples.push(Sample { at, good, kept }),
+            None => told.complaint = Some(line.clone()),
+        });
+    }
+    let ended = match status {
+        Some(status) => status.await.and_then(|status| status.message),
+        None => None,
+    };
+    if let Some(why) = ended {
+        tell(&|told| told.complaint = Some(format!("curl in pod {pod} ended: {why}")));
+    }
+}
+
+/// When the latest unbroken row of good (or bad) answers since a moment began, if it is long
+/// enough.
+pub fn latest(samples: &[Sample], since: Instant, good: bool) -> Option<Instant> {
+    let row: Vec<&Sample> = samples
+        .iter()
+        .rev()
+        .take_while(|sample| sample.at >= since && sample.good == good)
+        .collect();
+    (row.len() >= ENOUGH)
+        .then(|| row.last().map(|first| first.at))
+        .flatten()
+}
+
+/// What traffic says of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cut {
+    /// The route is cut and the control route is open. `established`: whether a connection that was
+    /// open before was cut, too; nothing if there was none.
+    Proven {
+        /// When the first question failed.
+        at: Instant,
+        /// See above.
+        established: Option<bool>,
+    },
+    /// The peer does not reach the control route either: nothing is known.
+    Blind,
+    /// The answers still come.
+    Open,
+    /// Too few answers yet.
+    NotYet,
+}
+
+/// Judges a route and a control route since a moment.
+pub fn judge(route: &[Sample], control: &[Sample], since: Instant) -> Cut {
+    let Some(at) = latest(route, since, false) else {
+        return if latest(route, since, true).is_some() {
+            Cut::Open
+        } else {
+            Cut::NotYet
+        };
+    };
+    let beside: Vec<&Sample> = control.iter().filter(|sample| sample.at >= at).collect();
+    if beside.iter().any(|sample| !sample.good) {
+        return Cut::Blind;
+    }
+    if beside.len() < ENOUGH {
+        return Cut::NotYet;
+    }
+    let before = route
+        .iter()
+        .rev()
+        .find(|sample| sample.at < at && sample.good);
+    let first = route.iter().find(|sample| sample.at == at);
+    let established = before.and(first).map(|first| first.kept);
+    Cut::Proven { at, established }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A letter each 200 ms: + and - are answers over a kept connection, p and m over a new one.
+    fn samples(start: Instant, text: &str) -> Vec<Sample> {
+        let one = |(n, c)| Sample {
+            at: start + Duration::from_millis(200) * n,
+            good: matches!(c, '+' | 'p'),
+            kept: matches!(c, '+' | '-'),
+        };
+        (0..).zip(text.chars()).map(one).collect()
+    }
+
+    #[test]
+    fn a_cut_is_proven_by_silence_beside_an_open_control_route() {
+        let start = Instant::now();
+        let since = start + Duration::from_millis(900);
+        let judged = |route: &str, control: &str| {
+            judge(&samples(start, route), &samples(start, control), since)
+        };
+        let at = start + Duration::from_secs(1);
+        assert_eq!(
+            judged("p++++-mmm", "p++++++++"),
+            Cut::Proven {
+                at,
+                established: Some(true)
+            }
+        );
+        assert_eq!(
+            judged("p++++mmmm", "p++++++++"),
+            Cut::Proven {
+                at,
+                established: Some(false)
+            }
+        );
+        assert_eq!(judged("p++++-mmm", "p++++-mmm"), Cut::Blind);
+        assert_eq!(judged("p++++++++", "p++++++++"), Cut::Open);
+        assert_eq!(judged("p++++-m", "p++++++"), Cut::NotYet);
+        assert_eq!(judged("p++++-mmm", "p++++"), Cut::NotYet);
+        assert_eq!(judged("p++++-mmp++", "p++++++++++"), Cut::Open);
+        // Failures from before the fault prove nothing.
+        assert_eq!(judged("mmmmm", "p++++"), Cut::NotYet);
+    }
+
+    #[test]
+    fn curl_is_understood() {
+        assert_eq!(parse("answer 200 0"), Some((true, true)));
+        assert_eq!(parse("answer 000 1"), Some((false, false)));
+        assert_eq!(parse("answer 503 0"), Some((false, true)));
+        assert_eq!(parse("curl: option --rate: is unknown"), None);
+        let asking = Asking::kept("http://s:1/h", Duration::from_secs(9));
+        assert!(
+            asking
+                .command
+                .last()
+                .is_some_and(|url| url.ends_with("=[1-50]"))
+        );
+        let asking = Asking::anew(
+            "http://s.prod:1/h",
+            Some("10.96.0.7"),
+            Duration::from_secs(9),
+        );
+        assert_eq!(asking.command[5..], ["9", "s.prod:1:10.96.0.7"]);
+    }
+}

@@ -1,0 +1,126 @@
+//! Whether everything is whole again after a fault that took workloads as a whole: as many pods
+//! ready as before, none on its way in or out, and the Services answering.
+
+use chaos_common::cluster::probe::Endpoint;
+use chaos_common::record::{ObjectRef, Plan, WorkloadRef};
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::change::apply;
+use crate::context::Context;
+use crate::observe::pod_watch::{PodWatch, in_words, settled};
+use crate::plan::workload::Workload;
+use crate::run::fault::End;
+
+/// Pause between two questions to a Service that does not answer yet.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What must be as it was.
+#[derive(Debug, Default)]
+pub struct Wholeness {
+    /// The workloads' pods.
+    pub pods: Vec<(WorkloadRef, PodWatch)>,
+    workloads: Vec<(ObjectRef, i64)>,
+    services: Vec<(Endpoint, String)>,
+}
+
+impl Wholeness {
+    /// Starts to watch workloads that are whole now, and will look at the configured Services that
+    /// a plan affects.
+    ///
+    /// # Errors
+    /// The pods can't be watched.
+    pub async fn of(
+        context: &Context,
+        plan: &Plan,
+        workloads: &[Workload],
+    ) -> Result<Wholeness, String> {
+        let mut whole = Wholeness::default();
+        for one in workloads {
+            let watch =
+                PodWatch::start(&context.cluster, &one.which.namespace, &one.selector).await?;
+            whole.pods.push((one.which.clone(), watch));
+            whole.workloads.push((one.object.clone(), one.replicas));
+        }
+        let affected = context
+            .config
+            .services
+            .iter()
+            .filter(|service| plan.affected.contains(&service.name));
+        whole.services = affected
+            .filter_map(|s| {
+                Some((
+                    Endpoint::of_service(s, &context.namespace),
+                    s.health.clone()?,
+                ))
+            })
+            .collect();
+        Ok(whole)
+    }
+
+    /// Waits for it.
+    pub async fn wait(&mut self, context: &Context, limit: Duration) -> End {
+        let deadline = Instant::now() + limit;
+        let mut missing = Vec::new();
+        for ((workload, watch), (object, before)) in self.pods.iter_mut().zip(&self.workloads) {
+            // What somebody else set meanwhile stays, and is what has to be there.
+            let now = apply::look(&context.cluster, object).await.ok().flatten();
+            let wanted = now
+                .and_then(|now| now["spec"]["replicas"].as_i64())
+                .unwrap_or(*before);
+            let wanted = usize::try_from(wanted).unwrap_or(0);
+            if let Err(pods) = watch.until(deadline, |pods| settled(pods, wanted)).await {
+                missing.push(format!(
+                    "{workload} wants {wanted} ready pods: {}",
+                    in_words(&pods)
+                ));
+            }
+        }
+        for (endpoint, path) in &self.services {
+            if let Some(why) = silence(context, endpoint, path, deadline).await {
+                missing.push(why);
+            }
+        }
+        if missing.is_empty() {
+            return End::Restored;
+        }
+        let namespace = self
+            .pods
+            .first()
+            .map_or(context.namespace.as_str(), |(workload, _)| {
+                &workload.namespace
+            });
+        End::NotRestored {
+            what: format!("{} after {} s", missing.join("; "), limit.as_secs()),
+            hint: format!("kubectl get pods,events -n {namespace}"),
+        }
+    }
+}
+
+/// Asks until there is a good answer; what there was instead, at the deadline.
+async fn silence(
+    context: &Context,
+    endpoint: &Endpoint,
+    path: &str,
+    deadline: Instant,
+) -> Option<String> {
+    let limit = context.config.experiment.probe_timeout.0;
+    loop {
+        let why = match context.asker.get(endpoint, path, limit).await {
+            Ok(answer) if (200..300).contains(&answer.status) => return None,
+            Ok(answer) => format!(
+                "{} answers with status {}",
+                endpoint.url(path),
+                answer.status
+            ),
+            Err(silence) => format!(
+                "{} does not answer: {}",
+                endpoint.url(path),
+                silence.message()
+            ),
+        };
+        if Instant::now() + PAUSE >= deadline {
+            return Some(why);
+        }
+        sleep(PAUSE).await;
+    }
+}

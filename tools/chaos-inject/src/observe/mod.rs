@@ -1,0 +1,216 @@
+//! What is watched through every experiment, whatever its fault: what callers of the Services see,
+//! which alerts fire, and whether somebody elsewhere wants the run to stop.
+
+pub mod alerts;
+pub mod availability;
+pub mod pod_events;
+pub mod pod_watch;
+pub mod recovery;
+
+use chaos_common::cluster::probe::{Endpoint, HttpProbe};
+use chaos_common::record::Vantage;
+use chaos_common::record::{AlertSeen, Check, Permission, Plan};
+use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
+use kube::runtime::watcher::watch_object;
+use tokio::time::{Duration, Instant, sleep, timeout_at};
+
+use crate::abort::Alarm;
+use crate::context::Context;
+use crate::observe::alerts::Observer;
+use crate::observe::availability::{Guard, Probe};
+use crate::permissions::{need, need_one};
+use crate::safety::intent::{Intent, abort_asked};
+
+/// What runs beside an experiment.
+#[derive(Debug)]
+pub struct Watching {
+    probes: Vec<Probe>,
+    alerts: Option<Observer>,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Of each Service.
+    pub services: Vec<availability::Seen>,
+    /// The alerts, for the record.
+    pub alerts: Vec<AlertSeen>,
+    /// What to say of them.
+    pub alert_checks: Vec<Check>,
+}
+
+/// The Services that are asked, with their paths.
+fn asked(context: &Context) -> impl Iterator<Item = (Endpoint, String)> {
+    let services = context.config.services.iter();
+    services.filter_map(|service| {
+        Some((
+            Endpoint::of_service(service, &context.namespace),
+            service.health.clone()?,
+        ))
+    })
+}
+
+/// What watching needs.
+pub fn permissions(context: &Context) -> Vec<Permission> {
+    let mut needed: Vec<Permission> = asked(context)
+        .flat_map(|(endpoint, _)| to_ask(&context.asker, &endpoint))
+        .collect();
+    if let Some(config) = &context.config.monitoring {
+        let systems = [&config.prometheus, &config.alertmanager]
+            .into_iter()
+            .flatten();
+        needed.extend(
+            systems.flat_map(|system| {
+                to_ask(&context.asker, &Endpoint::of_monitoring(config, system))
+            }),
+        );
+    }
+    needed
+}
+
+/// What asking a Service from its vantage needs.
+pub fn to_ask(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
+    let namespace = endpoint.namespace.as_str();
+    match asker.resolve(&endpoint.vantage) {
+        Vantage::Auto | Vantage::Direct => Vec::new(),
+        Vantage::ApiProxy => {
+            // The name that is asked for holds the port.
+            vec![need_one(
+                namespace,
+                "get",
+                "",
+                "services/proxy",
+                &endpoint.proxied(),
+            )]
+        }
+        Vantage::PortForward => vec![
+            need_one(namespace, "get", "", "services", &endpoint.service),
+            need(namespace, "list", "discovery.k8s.io", "endpointslices"),
+            need(namespace, "get", "", "pods/portforward"),
+            need(namespace, "create", "", "pods/portforward"),
+        ],
+        Vantage::Exec(deployment) => to_exec(namespace, &deployment),
+    }
+}
+
+/// What running a command in a pod of a Deployment needs.
+pub fn to_exec(namespace: &str, deployment: &str) -> Vec<Permission> {
+    vec![
+        need_one(namespace, "get", "apps", "deployments", deployment),
+        need(namespace, "list", "apps", "replicasets"),
+        need(namespace, "list", "", "pods"),
+        // A command's streams are opened by GET, which newer servers count as a creation.
+        need(namespace, "get", "", "pods/exec"),
+        need(namespace, "create", "", "pods/exec"),
+    ]
+}
+
+impl Watching {
+    /// Starts to watch. Services that the plan does not expect to suffer are guarded: `alarm` is
+    /// raised when they do. `blind` leaves the alerts out, for a fault that takes monitoring away.
+    pub fn start(
+        context: &Context,
+        plan: &Plan,
+        intent: &Intent,
+        alarm: &Alarm,
+        blind: bool,
+    ) -> Watching {
+        let settings = &context.config.experiment;
+        let probe = |(endpoint, path): (Endpoint, String)| {
+            let guard = Guard {
+                alarm: alarm.clone(),
+                percent: settings.guard_percent,
+                window: settings.guard_window.0,
+            };
+            let guard = (!plan.affected.contains(&endpoint.service)).then_some(guard);
+            let (interval, limit) = (settings.probe_interval.0, settings.probe_timeout.0);
+            Probe::start(
+                context.asker.clone(),
+                endpoint,
+                path,
+                interval,
+                limit,
+                guard,
+            )
+        };
+        for (namespace, name) in &intent.leases {
+            let api: Api<Lease> = Api::namespaced(context.cluster.client.clone(), namespace);
+            tokio::spawn(hear(api, name.clone(), alarm.clone()));
+        }
+        let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
+        Watching {
+            probes: asked(context).map(probe).collect(),
+            alerts: Observer::start(&context.asker, monitoring),
+        }
+    }
+
+    /// Waits until the expected alerts have fired, or the moment has come.
+    pub async fn alerts(&mut self, expected: &[String], injected: Instant, until: Instant) {
+        if let (Some(alerts), false) = (&mut self.alerts, expected.is_empty()) {
+            // ProbeError is judged later.
+            let _ = timeout_at(until, alerts.fired(expected, injected)).await;
+        }
+    }
+
+    /// Watches no more, and gives what was seen. Without an injection nothing is said of alerts.
+    pub async fn stop(self, plan: &Plan, injected: Option<Instant>) -> Seen {
+        let mut seen = Seen::default();
+        for probe in self.probes {
+            seen.services.push(probe.stop().await);
+        }
+        let id = format!("{}.alerts", plan.experiment);
+        match (self.alerts, injected) {
+            (Some(observer), Some(injected)) => {
+                let what = observer.stop().await;
+                seen.alerts = what.alerts(&plan.alerts, injected);
+                seen.alert_checks = alerts::judge(
+                    &id,
+                    &seen.alerts,
+                    what.blind_since(injected),
+                    what.unheard(),
+                );
+            }
+            (None, Some(_)) if plan.alerts.is_empty() => {
+                seen.alert_checks = vec![Check::skipped(
+                    &id,
+                    "",
+                    "no alerts are watched in this experiment",
+                )];
+            }
+            (None, Some(_)) => {
+                let why = "no Prometheus is configured, so the expected alerts can't be seen";
+                seen.alert_checks = vec![Check::unknown(&id, "", why)];
+            }
+            (_, None) => {}
+        }
+        seen
+    }
+}
+
+/// Listens on a Lease for somebody who wants the run to stop.
+async fn hear(api: Api<Lease>, name: String, alarm: Alarm) {
+    let mut states = std::pin::pin!(watch_object(api, &name));
+    let mut was_there = false;
+    while let Some(state) = states.next().await {
+        match state {
+            Ok(Some(lease)) => {
+                was_there = true;
+                if let Some(word) = abort_asked(&lease) {
+                    alarm.raise(format!("{} aborted it: {}", word.executor, word.reason));
+                }
+            }
+            Ok(None) if was_there => {
+                // Was it our guardian, which took us for dead? Then its own word says so, and comes
+                // first.
+                sleep(Duration::from_millis(200)).await;
+                alarm.raise(format!(
+                    "somebody deleted the lease {name}, which holds the run's intent"
+                ));
+            }
+            // The watch is taken up again by itself.
+            Ok(None) | Err(_) => {}
+        }
+    }
+}

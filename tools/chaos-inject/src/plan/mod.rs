@@ -1,0 +1,151 @@
+//! Makes the plan of an experiment out of what its fault says: calls, undo, permissions, locks and
+//! limits follow from the changes.
+
+pub mod blast_radius;
+pub mod limits;
+pub mod rollback_script;
+pub mod target;
+pub mod workload;
+
+use std::time::Duration;
+
+use chaos_common::cluster::ReadError;
+use chaos_common::record::{ApiCall, BlastRadius, Change, Check, Permission, Plan, Target};
+
+use crate::change::RUN_LABEL;
+use crate::context::Context;
+use crate::permissions;
+use crate::safety::intent::{Found, HELD_HINT, Intent};
+
+/// What a fault says of itself.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// Its name.
+    pub experiment: &'static str,
+    /// The objects it hits.
+    pub targets: Vec<Target>,
+    /// What it changes.
+    pub changes: Vec<Change>,
+    /// What is left of the workloads.
+    pub blast_radius: Vec<BlastRadius>,
+    /// How long it stays.
+    pub hold: Duration,
+    /// How long the system may take to be whole afterwards.
+    pub recovery: Duration,
+    /// How it goes away.
+    pub undo: String,
+    /// Services that are expected to suffer.
+    pub affected: Vec<String>,
+    /// Alerts that are expected.
+    pub alerts: Vec<String>,
+    /// What its observation needs besides.
+    pub permissions: Vec<Permission>,
+    /// Its own limits.
+    pub checks: Vec<Check>,
+}
+
+impl Draft {
+    /// The whole plan.
+    ///
+    /// # Errors
+    /// The API server can't be asked about permissions, or about itself.
+    pub async fn finish(self, context: &Context) -> Result<Plan, ReadError> {
+        let settings = &context.config.experiment;
+        let calls = self.changes.iter().map(call).collect();
+        let mut worst = self.hold + self.recovery + settings.settle.0;
+        if !self.alerts.is_empty() {
+            worst += settings.alert_wait.0;
+        }
+        let mut plan = Plan {
+            experiment: self.experiment.to_owned(),
+            cluster: context.cluster.identity().await?,
+            namespace: context.namespace.clone(),
+            targets: self.targets,
+            undo_commands: rollback_script::undo(&self.changes, &self.blast_radius),
+            changes: self.changes,
+            calls,
+            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
+            hold_ms: self.hold.as_millis() as u64,
+            affected: self.affected,
+            alerts: self.alerts,
+            blast_radius: self.blast_radius,
+            undo: self.undo,
+            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
+            worst_case_ms: worst.as_millis() as u64,
+            permissions: Vec::new(),
+            checks: self.checks,
+        };
+        let leases = Intent::of(&plan, "", "", Duration::ZERO).leases;
+        let needed = [
+            permissions::of_changes(&plan.changes),
+            permissions::of_engine(&leases),
+            crate::observe::permissions(context),
+            self.permissions,
+        ];
+        plan.permissions =
+            permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
+        plan.checks.push(limits::permissions(&plan.permissions));
+        let mut namespaces: Vec<String> =
+            leases.into_iter().map(|(namespace, _)| namespace).collect();
+        namespaces.dedup();
+        for namespace in &namespaces {
+            plan.checks
+                .push(limits::namespace(&context.config, namespace));
+        }
+        match Found::look(&context.cluster, &namespaces).await {
+            Ok(found) => {
+                plan.checks
+                    .extend(found.holders(&plan).into_iter().map(|(lease, who)| {
+                        Check::fail("limit.lock", format!("lease/{lease}"), who).hint(HELD_HINT)
+                    }));
+                plan.checks.extend(found.locks().into_iter().map(|lock| {
+                    let who = format!("{} locked it: {}", lock.executor, lock.reason);
+                    Check::fail("limit.lock", format!("namespace/{}", lock.namespace), who)
+                        .hint("chaos-inject unlock allows runs again")
+                }));
+            }
+            Err(error) => plan.checks.push(error.check("limit.lock", "")),
+        }
+        Ok(plan)
+    }
+}
+
+/// The write that makes a change.
+fn call(change: &Change) -> ApiCall {
+    let object = change.object();
+    let root = if object.api_version.contains('/') {
+        "apis"
+    } else {
+        "api"
+    };
+    let namespace = object
+        .namespace
+        .as_ref()
+        .map(|namespace| format!("/namespaces/{namespace}"))
+        .unwrap_or_default();
+    let all = format!(
+        "/{root}/{}{namespace}/{}",
+        object.api_version, object.resource
+    );
+    let one = format!("{all}/{}", object.name);
+    let uid = object.uid.as_ref().map(|uid| format!("uid {uid}"));
+    let (method, path, precondition) = match change {
+        Change::Set {
+            field, original, ..
+        } => {
+            let still = format!("{} is still {original}", crate::change::name(field));
+            ("PATCH", one, uid.map(|uid| format!("{uid}, {still}")))
+        }
+        Change::Make { .. } => (
+            "POST",
+            all,
+            Some(format!("labelled {RUN_LABEL}, owned by the run's Lease")),
+        ),
+        Change::Take { .. } => ("DELETE", one, uid),
+    };
+    ApiCall {
+        method: method.to_owned(),
+        path,
+        precondition,
+    }
+}

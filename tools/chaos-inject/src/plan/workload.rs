@@ -1,0 +1,398 @@
+//! A Deployment or StatefulSet that a fault takes as a whole, and whoever else has a say in it.
+
+use std::collections::BTreeSet;
+
+use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, label_selector};
+use chaos_common::record::{
+    BlastRadius, Change, Check, ObjectRef, Permission, Target, WorkloadRef,
+};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+
+use crate::change::apply;
+use crate::change::holder;
+use crate::context::Context;
+use crate::observe::pod_watch;
+use crate::permissions::{need, need_one};
+use crate::plan::limits;
+
+/// A workload as it is before the fault.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Which.
+    pub which: WorkloadRef,
+    /// The object.
+    pub object: ObjectRef,
+    /// All of it.
+    pub now: Value,
+    /// Pods that it wants.
+    pub replicas: i64,
+    /// Of these, ready.
+    pub ready: i64,
+    /// Its selector, as a query.
+    pub selector: String,
+    /// Services that select its pods.
+    pub services: Vec<String>,
+    /// Whoever else may change it: limits that must hold before a fault.
+    pub checks: Vec<Check>,
+}
+
+/// The kind and name in `deployment/NAME`; a Deployment if only a name is given.
+pub fn parse(text: &str) -> Result<(&'static str, &'static str, &str), String> {
+    match text.split_once('/') {
+        None if !text.is_empty() => Ok(("Deployment", "deployments", text)),
+        Some((kind, name)) if !name.is_empty() => match kind.to_lowercase().as_str() {
+            "deployment" | "deploy" => Ok(("Deployment", "deployments", name)),
+            "statefulset" | "sts" => Ok(("StatefulSet", "statefulsets", name)),
+            _ => Err(format!(
+                "{text:?}: only deployment/NAME and statefulset/NAME can be taken as a whole"
+            )),
+        },
+        _ => Err(format!("{text:?} is not of the form deployment/NAME")),
+    }
+}
+
+/// What reading one needs.
+pub fn permissions(namespace: &str, text: &str) -> Vec<Permission> {
+    let Ok((_, resource, name)) = parse(text) else {
+        return Vec::new();
+    };
+    vec![
+        need_one(namespace, "get", "apps", resource, name),
+        need(namespace, "list", "", "services"),
+        need(namespace, "list", "", "pods"),
+        need(namespace, "watch", "", "pods"),
+        need(namespace, "list", "autoscaling", "horizontalpodautoscalers"),
+    ]
+}
+
+impl Workload {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is not there, or can't be read.
+    pub async fn read(
+        context: &Context,
+        namespace: &str,
+        text: &str,
+    ) -> Result<Workload, ReadError> {
+        let cluster = &context.cluster;
+        let what = format!("read {text} in namespace {namespace}");
+        let (kind, resource, name) = parse(text).map_err(|why| ReadError::other(&what, why))?;
+        let mut object = ObjectRef {
+            api_version: "apps/v1".to_owned(),
+            kind: kind.to_owned(),
+            resource: resource.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+            uid: None,
+        };
+        let now = cluster
+            .read(&what, || apply::look(cluster, &object))
+            .await?;
+        let Some(now) = now else {
+            return Err(ReadError::other(&what, "there is none").hint(format!(
+                "kubectl get {resource} -n {namespace} shows what is there"
+            )));
+        };
+        object.uid = now["metadata"]["uid"].as_str().map(str::to_owned);
+        let selector: LabelSelector = serde_json::from_value(now["spec"]["selector"].clone())
+            .map_err(|error| {
+                ReadError::other(&what, format!("its selector can't be understood: {error}"))
+            })?;
+        let workload = WorkloadRef {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let mut checks = untouched(&workload, &now);
+        checks.extend(autoscaled(cluster, &workload).await);
+        Ok(Workload {
+            replicas: now["spec"]["replicas"].as_i64().unwrap_or(1),
+            ready: now["status"]["readyReplicas"].as_i64().unwrap_or(0),
+            selector: label_selector(&selector),
+            services: services(
+                cluster,
+                &workload,
+                &now["spec"]["template"]["metadata"]["labels"],
+            )
+            .await?,
+            which: workload,
+            object,
+            now,
+            checks,
+        })
+    }
+
+    /// The fault hits so many of its pods.
+    pub fn radius(&self, hit: i64) -> BlastRadius {
+        let count = |n: i64| usize::try_from(n).unwrap_or(0);
+        BlastRadius {
+            workload: self.which.clone(),
+            ready: count(self.ready),
+            hit: count(hit.min(self.ready)),
+            left: count(self.ready - hit),
+            services: self.services.clone(),
+        }
+    }
+
+    /// Names of the claims that its pods mount.
+    pub fn claims(&self) -> BTreeSet<String> {
+        let mounted = self.now["spec"]["template"]["spec"]["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let named = mounted.filter_map(|volume| {
+            volume["persistentVolumeClaim"]["claimName"]
+                .as_str()
+                .map(str::to_owned)
+        });
+        let templates = self.now["spec"]["volumeClaimTemplates"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let of_set = templates
+            .filter_map(|template| template["metadata"]["name"].as_str())
+            .flat_map(|name| {
+                (0..self.replicas).map(move |n| format!("{name}-{}-{n}", self.which.name))
+            });
+        named.chain(of_set).collect()
+    }
+
+    /// It is to have so many replicas, and after the undo those that it has now.
+    pub fn scale_to(&self, replicas: i64) -> Change {
+        Change::Set {
+            object: self.object.clone(),
+            field: vec!["spec".to_owned(), "replicas".to_owned()],
+            original: self.replicas.into(),
+            faulted: replicas.into(),
+        }
+    }
+
+    /// For the plan's list of targets.
+    pub fn target(&self) -> Target {
+        Target {
+            kind: self.which.kind.clone(),
+            namespace: self.which.namespace.clone(),
+            name: self.which.name.clone(),
+            uid: self.object.uid.clone().unwrap_or_default(),
+            owner: self.which.clone(),
+            node: None,
+        }
+    }
+}
+
+/// `limit.survivors` and `limit.share` for a fault that takes workloads as a whole, which is what
+/// it is for: the first is skipped, the second holds for the application's namespace.
+pub async fn whole(context: &Context, radius: &[&BlastRadius]) -> Vec<Check> {
+    let named: Vec<String> = radius.iter().map(|one| one.workload.to_string()).collect();
+    let why = format!(
+        "this experiment takes the whole of {}: no pod is meant to survive",
+        named.join(", ")
+    );
+    let mut checks = vec![Check::skipped("limit.survivors", "", why)];
+    let here = radius
+        .iter()
+        .filter(|one| one.workload.namespace == context.namespace);
+    let hit: usize = here.map(|one| one.hit).sum();
+    if hit == 0 {
+        return checks;
+    }
+    checks.push(
+        match pod_watch::count_ready(&context.cluster, &context.namespace).await {
+            Ok(ready) => limits::share(hit, ready, &context.config.limits),
+            Err(error) => error.check("limit.share", ""),
+        },
+    );
+    checks
+}
+
+/// `limit.others`: no run holds it, nobody rolls it out, and no GitOps controller is known to.
+fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
+    const ID: &str = "limit.others";
+    let object = workload.to_string();
+    if let Some(run) = holder(now) {
+        return vec![
+            Check::fail(
+                ID,
+                object,
+                format!("carries the label of run {run}, which may have left it changed"),
+            )
+            .hint("chaos-inject status, then chaos-inject recover"),
+        ];
+    }
+    let number = |value: &Value| value.as_i64().unwrap_or(0);
+    let wanted = now["spec"]["replicas"].as_i64().unwrap_or(1);
+    let settled = number(&now["status"]["observedGeneration"])
+        >= number(&now["metadata"]["generation"])
+        && number(&now["status"]["updatedReplicas"]) == wanted
+        && number(&now["status"]["readyReplicas"]) == wanted;
+    let mut checks = vec![if settled {
+        Check::pass(
+            ID,
+            object.clone(),
+            format!("settled at {wanted} replicas, and nobody is changing it"),
+        )
+    } else {
+        let status = &now["status"];
+        let message = format!(
+            "wants {wanted} replicas, {} are updated and {} ready: somebody is changing it, or it is not whole",
+            number(&status["updatedReplicas"]),
+            number(&status["readyReplicas"])
+        );
+        Check::fail(ID, object.clone(), message).hint(format!("kubectl rollout status {object}"))
+    }];
+    // What these two put on the objects that they keep as they are in a repository.
+    let marks = [
+        ("annotations", "argocd.argoproj.io/tracking-id", "Argo CD"),
+        ("labels", "argocd.argoproj.io/instance", "Argo CD"),
+        ("labels", "kustomize.toolkit.fluxcd.io/name", "Flux"),
+        ("labels", "helm.toolkit.fluxcd.io/name", "Flux"),
+    ];
+    if let Some((_, _, who)) = marks
+        .iter()
+        .find(|(map, key, _)| !now["metadata"][map][key].is_null())
+    {
+        let message = format!(
+            "{who} keeps it as it is in a repository, and may take the fault back on its own"
+        );
+        checks.push(warning(ID, &object, message));
+    }
+    checks
+}
+
+/// `limit.others`: whether an autoscaler sets its replicas, too.
+async fn autoscaled(cluster: &Cluster, workload: &WorkloadRef) -> Option<Check> {
+    let api: Api<HorizontalPodAutoscaler> =
+        Api::namespaced(cluster.client.clone(), &workload.namespace);
+    let what = format!(
+        "list horizontalpodautoscalers in namespace {}",
+        workload.namespace
+    );
+    match cluster.list(&api, &ListParams::default(), what).await {
+        Ok(scalers) => {
+            let ours = |scaler: &&HorizontalPodAutoscaler| {
+                let target = scaler.spec.as_ref().map(|spec| &spec.scale_target_ref);
+                target.is_some_and(|target| {
+                    target.kind == workload.kind && target.name == workload.name
+                })
+            };
+            let name = scalers
+                .iter()
+                .find(ours)?
+                .metadata
+                .name
+                .clone()
+                .unwrap_or_default();
+            let message = format!(
+                "the autoscaler {name} sets its replicas, too: what it sets meanwhile stays"
+            );
+            Some(warning("limit.others", &workload.to_string(), message))
+        }
+        // A cluster without autoscaling has none.
+        Err(error) if error.kind == ReadErrorKind::NotFound => None,
+        Err(error) => Some(error.check("limit.others", workload.to_string())),
+    }
+}
+
+fn warning(id: &str, object: &str, message: String) -> Check {
+    Check {
+        status: chaos_common::record::Status::Warn,
+        ..Check::pass(id, object, message)
+    }
+}
+
+/// Services of the namespace that select pods with these labels.
+async fn services(
+    cluster: &Cluster,
+    workload: &WorkloadRef,
+    labels: &Value,
+) -> Result<Vec<String>, ReadError> {
+    let api: Api<Service> = Api::namespaced(cluster.client.clone(), &workload.namespace);
+    let what = format!("list services in namespace {}", workload.namespace);
+    let services = cluster.list(&api, &ListParams::default(), what).await?;
+    let selects = |service: &&Service| {
+        let selector = service
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.selector.as_ref());
+        selector.is_some_and(|selector| {
+            !selector.is_empty()
+                && selector
+                    .iter()
+                    .all(|(key, value)| labels[key].as_str() == Some(value))
+        })
+    };
+    Ok(services
+        .iter()
+        .filter(selects)
+        .filter_map(|service| service.metadata.name.clone())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaos_common::record::{Status, Verdict};
+    use serde_json::json;
+
+    fn verdict(now: &Value) -> Verdict {
+        let workload = WorkloadRef {
+            kind: "Deployment".into(),
+            namespace: "prod".into(),
+            name: "shop".into(),
+        };
+        Verdict::of(&untouched(&workload, now))
+    }
+
+    #[test]
+    fn a_workload_that_somebody_changes_is_not_touched() {
+        let good = json!({
+            "metadata": { "generation": 3 }, "spec": { "replicas": 2 },
+            "status": { "observedGeneration": 3, "updatedReplicas": 2, "readyReplicas": 2 },
+        });
+        assert_eq!(verdict(&good), Verdict::Pass);
+        let with = |pointer: &str, value: Value| {
+            let mut changed = good.clone();
+            *changed.pointer_mut(pointer).expect("it is there") = value;
+            changed
+        };
+        assert_eq!(
+            verdict(&with("/metadata/generation", json!(4))),
+            Verdict::Fail
+        );
+        assert_eq!(
+            verdict(&with("/status/updatedReplicas", json!(1))),
+            Verdict::Fail
+        );
+        assert_eq!(
+            verdict(&with("/status/readyReplicas", json!(1))),
+            Verdict::Fail
+        );
+        let mut held = good.clone();
+        held["metadata"]["labels"] = json!({ crate::change::RUN_LABEL: "r" });
+        assert_eq!(verdict(&held), Verdict::Fail);
+        let mut argo = good.clone();
+        argo["metadata"]["labels"] = json!({ "argocd.argoproj.io/instance": "shop" });
+        let workload = WorkloadRef {
+            kind: "Deployment".into(),
+            namespace: "prod".into(),
+            name: "shop".into(),
+        };
+        assert_eq!(untouched(&workload, &argo)[1].status, Status::Warn);
+    }
+
+    #[test]
+    fn only_what_can_be_scaled_is_named() {
+        assert_eq!(parse("shop"), Ok(("Deployment", "deployments", "shop")));
+        assert_eq!(
+            parse("StatefulSet/db"),
+            Ok(("StatefulSet", "statefulsets", "db"))
+        );
+        assert!(parse("daemonset/x").is_err());
+        assert!(parse("deployment/").is_err());
+    }
+}

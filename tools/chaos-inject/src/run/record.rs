@@ -1,0 +1,182 @@
+//! The record of an experiment while it is being made.
+
+use std::os::unix::fs::MetadataExt;
+
+use chaos_common::exit::Exit;
+use chaos_common::record::{
+    Check, Experiment, Outcome, Plan, PodRecovery, Time, Timings, Verdict, summarize,
+};
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::observe::Seen;
+use crate::safety::replay;
+
+/// An experiment's record so far.
+#[derive(Debug)]
+pub struct Story {
+    name: &'static str,
+    started: Time,
+    clock: Instant,
+    /// What it would do.
+    pub plan: Option<Plan>,
+    /// When the first write was sent.
+    pub injected: Option<Time>,
+    /// When everything that was hit was whole again.
+    pub restored: Option<Time>,
+    /// What was judged.
+    pub checks: Vec<Check>,
+    /// Why a closed gate did not matter.
+    pub overridden: Option<String>,
+    /// How quick the tool was.
+    pub timings: Timings,
+    /// What was watched.
+    pub seen: Seen,
+    /// How each pod came back.
+    pub recoveries: Vec<PodRecovery>,
+}
+
+impl Story {
+    /// The record of an experiment that begins now.
+    pub fn begin(name: &'static str) -> Story {
+        Story {
+            name,
+            started: Time::now(),
+            clock: Instant::now(),
+            plan: None,
+            injected: None,
+            restored: None,
+            checks: Vec::new(),
+            overridden: None,
+            timings: Timings::default(),
+            seen: Seen::default(),
+            recoveries: Vec::new(),
+        }
+    }
+
+    /// Refused by a gate or a limit: nothing was touched. The status says so even where the stream
+    /// holds a failure, since the refusal is the answer to it, and where a limit could not be
+    /// judged, since that closes it; only a stream that can't be read at all is unknown.
+    pub fn refuse(self, context: &mut Context) -> Exit {
+        let closed = self.checks.iter().find(|check| check.is_bad());
+        let reason =
+            closed.map(|check| format!("{} {}: {}", check.id, check.status.word(), check.message));
+        for check in self.checks.iter().filter(|check| check.is_bad()) {
+            context.stream.progress(&format!(
+                "{} {}: {}",
+                check.id,
+                check.status.word(),
+                check.message
+            ));
+            if let Some(hint) = &check.hint {
+                context.stream.progress(&format!("  hint: {hint}"));
+            }
+        }
+        let broken = context.stream.upstream.broken.is_some();
+        let exit = if broken { Exit::Unknown } else { Exit::Refused };
+        self.end(context, Outcome::Refused, reason, exit);
+        exit
+    }
+
+    /// Writes the record.
+    pub fn end(
+        self,
+        context: &mut Context,
+        outcome: Outcome,
+        reason: Option<String>,
+        exit: Exit,
+    ) -> Exit {
+        let verdict = match outcome {
+            Outcome::Completed => Verdict::of(&self.checks),
+            Outcome::NotRestored => Verdict::Fail,
+            // What was not carried through proves nothing, unless it already failed.
+            Outcome::Refused | Outcome::Aborted => Verdict::Unknown,
+        };
+        let summary = match (&reason, outcome) {
+            (_, Outcome::Completed) => {
+                format!("{} completed: {}", self.name, summarize(&self.checks))
+            }
+            (reason, _) => {
+                let word = match outcome {
+                    Outcome::Refused => "refused, nothing was touched",
+                    Outcome::Aborted => "aborted, everything is restored",
+                    _ => "NOT RESTORED",
+                };
+                format!(
+                    "{} {word}: {}",
+                    self.name,
+                    reason.as_deref().unwrap_or("no reason given")
+                )
+            }
+        };
+        let (targets, affected) = self
+            .plan
+            .as_ref()
+            .map(|plan| (plan.targets.clone(), plan.affected.clone()))
+            .unwrap_or_default();
+        let record = Experiment {
+            experiment: self.name.to_owned(),
+            outcome,
+            reason,
+            cluster: self.plan.as_ref().map(|plan| plan.cluster.clone()),
+            namespace: context.namespace.clone(),
+            executor: executor(),
+            targets,
+            affected,
+            started: self.started,
+            injected: self.injected,
+            restored: self.restored.filter(|_| outcome != Outcome::NotRestored),
+            ended: Time::now(),
+            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
+            duration_ms: self.clock.elapsed().as_millis() as u64,
+            checks: self.checks,
+            recoveries: self.recoveries,
+            availability: self
+                .seen
+                .services
+                .into_iter()
+                .map(|seen| seen.availability)
+                .collect(),
+            alerts: self.seen.alerts,
+            timings: self.timings,
+            overridden: self.overridden,
+            actions: std::mem::take(&mut context.actions),
+            issues: std::mem::take(&mut context.issues),
+        };
+        if let Some(Err(error)) = context
+            .journal
+            .as_mut()
+            .map(|journal| journal.write(&replay::last_line(verdict, &record)))
+        {
+            context.stream.progress(&format!(
+                "the record could not be written to the journal: {error}"
+            ));
+        }
+        context.stream.result(
+            verdict,
+            summary,
+            record,
+            outcome.exit().unwrap_or(verdict.into()).worst(exit),
+        )
+    }
+}
+
+/// User and host. Without `$USER`, as under cron, the user is the one that owns this process.
+pub fn executor() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let uid = std::fs::metadata("/proc/self")
+        .map(|process| process.uid().to_string())
+        .unwrap_or_default();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let by_uid = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    let user = std::env::var("USER")
+        .ok()
+        .filter(|user| !user.is_empty())
+        .or(by_uid)
+        .unwrap_or(uid);
+    format!("{user}@{}", host.trim())
+}

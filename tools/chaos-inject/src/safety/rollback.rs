@@ -1,0 +1,88 @@
+//! Takes back all that an intent says, from wherever it is known: the tool itself, its guardian, or
+//! `recover` on another machine.
+
+use std::time::Duration;
+
+use chaos_common::cluster::Cluster;
+use chaos_common::record::Change;
+use futures::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use crate::change::apply;
+use crate::safety::intent::Intent;
+
+/// A call of a process that died may arrive this much later.
+const LATE: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+    Duration::from_millis(1200),
+];
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Undone {
+    /// What was taken back, a sentence each.
+    pub actions: Vec<String>,
+    /// What somebody else did meanwhile, which was left so.
+    pub notes: Vec<String>,
+    /// What is not taken back, and why.
+    pub failed: Vec<String>,
+}
+
+/// Takes every change back, all at the same time, and looks until the cluster shows it. With
+/// `fence`, calls of a process that died and may still be on their way are turned away.
+pub async fn take_back(cluster: &Cluster, intent: &Intent, fence: bool) -> Undone {
+    let deadline = intent.deadline();
+    let to_write = intent
+        .changes
+        .iter()
+        .filter(|change| !matches!(change, Change::Take { .. }));
+    let one = |change| async move {
+        (
+            change,
+            apply::undo(cluster, change, &intent.run, fence, deadline).await,
+        )
+    };
+    let mut undone = Undone::default();
+    for (change, result) in join_all(to_write.map(one)).await {
+        match result {
+            Ok(None) => undone.actions.push(in_words(change)),
+            Ok(Some(note)) => undone.notes.push(note),
+            Err(why) => undone.failed.push(format!("{}: {why}", change.object())),
+        }
+    }
+    undone
+}
+
+/// Takes the Leases of a process that died away, also one that comes late.
+///
+/// # Errors
+/// Some could not be taken away; says which, and what to type.
+pub async fn release_of_the_dead(cluster: &Cluster, intent: &Intent) -> Result<(), String> {
+    let start = Instant::now();
+    for pause in LATE {
+        sleep(pause.saturating_sub(start.elapsed())).await;
+        intent.release(cluster).await?;
+    }
+    Ok(())
+}
+
+/// That a change is taken back.
+fn in_words(change: &Change) -> String {
+    match change {
+        Change::Set {
+            object,
+            field,
+            original,
+            ..
+        } => {
+            format!(
+                "{object} has {} {original} again",
+                crate::change::name(field)
+            )
+        }
+        Change::Make { object, .. } => format!("{object} is gone"),
+        Change::Take { object } => format!("{object} was left to its controller"),
+    }
+}
