@@ -1,29 +1,17 @@
 //! `chaos-backup-check`: would the backups restore?
 
-mod check;
+mod commands;
 mod context;
-mod cron;
 mod digest;
 mod drill;
-mod evidence;
-mod exec;
-mod export;
 mod found;
-mod freshness;
 mod item;
-mod kinds;
-mod live;
-mod manifest;
 mod manifests;
-mod pg_tool;
+mod monitoring;
 mod pgdump;
 mod pipe;
-mod previous;
 mod progress;
-mod seal;
-mod snapshot;
 mod source;
-mod state;
 mod tarball;
 mod trouble;
 mod unpack;
@@ -45,9 +33,11 @@ use chaos_common::stream::{Format, Stream, Tool};
 use chaos_common::{output, tool};
 use clap::{Parser, Subcommand};
 
-use self::check::Deadline;
+use self::commands::check::Deadline;
+use self::commands::{check, export, seal};
 use self::context::Context;
-use self::cron::{CronArgs, Held, Lock, Plugin};
+use self::item::freshness;
+use self::monitoring::{CronArgs, Held, Lock, Plugin};
 use self::progress::Progress;
 
 /// Check that backups are there, recent, and whole to the last byte
@@ -245,7 +235,7 @@ fn textfile(args: &Args, backup: &Backup, start: Instant) -> Exit {
     let Some(path) = &args.cron.textfile else {
         return Exit::Pass;
     };
-    match cron::write_textfile(path, backup, Time::now(), start.elapsed()) {
+    match monitoring::write_textfile(path, backup, Time::now(), start.elapsed()) {
         Ok(()) => Exit::Pass,
         Err(error) => {
             say(&format!(
@@ -298,7 +288,7 @@ fn plugin() -> ExitCode {
                 .unwrap_or_default();
             (
                 Plugin::Unknown,
-                cron::nagios_line(Plugin::Unknown, &format!("{}{hint}", failure.message)),
+                monitoring::nagios_line(Plugin::Unknown, &format!("{}{hint}", failure.message)),
             )
         }),
         Err(error) if !error.use_stderr() => {
@@ -315,7 +305,7 @@ fn plugin() -> ExitCode {
                 .to_owned();
             (
                 Plugin::Unknown,
-                cron::nagios_line(Plugin::Unknown, &format!("usage: {first}")),
+                monitoring::nagios_line(Plugin::Unknown, &format!("usage: {first}")),
             )
         }
     };
@@ -335,7 +325,7 @@ fn plugin_line(args: &Args, start: Instant) -> Result<(Plugin, String), Failure>
             "the metrics could not be written; stderr says why",
         ));
     }
-    Ok(cron::nagios(&backup, start.elapsed()))
+    Ok(monitoring::nagios(&backup, start.elapsed()))
 }
 
 fn say(message: &str) {

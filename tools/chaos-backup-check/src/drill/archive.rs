@@ -11,8 +11,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use super::Restored;
+use super::error::Trouble;
 use super::feed::Feed;
-use super::trouble::Trouble;
 use crate::progress::bytes;
 use crate::trouble::count;
 

@@ -7,7 +7,7 @@ use blake3::Hasher;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::trouble::Trouble;
+use super::error::Trouble;
 use crate::digest;
 use crate::pipe::fill;
 use crate::trouble::Trouble as Unread;

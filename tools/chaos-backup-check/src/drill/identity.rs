@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chaos_common::cluster::Cluster;
 
+use super::error::Trouble;
 use super::server::Server;
-use super::trouble::Trouble;
 use crate::context::Context;
 
 const LIMIT: Duration = Duration::from_secs(15);

@@ -2,17 +2,15 @@
 //! be, and keeps the evidence.
 
 mod archive;
-mod database;
+mod error;
 mod feed;
 mod identity;
 mod objects;
-mod pod;
+mod process;
 mod programs;
+mod restore;
 mod roles;
-mod scratch;
 mod server;
-mod talk;
-mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +21,14 @@ use chaos_common::record::{BackupItem, Check, RestoreDrill, Status, Time, Verdic
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::error::Trouble;
 use self::feed::Feed;
-use self::trouble::Trouble;
-use crate::check::Deadline;
+use crate::commands::check::Deadline;
 use crate::context::Context;
+use crate::item::evidence;
 use crate::progress::Readings;
 use crate::source::Found;
-use crate::{evidence, item, source};
+use crate::{item, source};
 
 pub(crate) const RESTORED: &str = "drill.restored";
 const EVIDENCE: &str = "drill.evidence";
@@ -221,7 +220,7 @@ async fn restore(
     };
     match backup.kind {
         BackupKind::Postgres => {
-            database::drill(context, settings, backup, item, &dump, checks).await
+            restore::drill(context, settings, backup, item, &dump, checks).await
         }
         BackupKind::Tar => archive::drill(dump.feed()).await,
         BackupKind::Kubernetes => objects::drill(context, dump.feed()).await,

@@ -9,11 +9,11 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::Restored;
+use super::error::Trouble;
 use super::feed::Feed;
-use super::trouble::Trouble;
+use crate::commands::export::clean;
 use crate::context::Context;
-use crate::export::clean;
-use crate::kinds::KindOf;
+use crate::item::resource_kinds::KindOf;
 use crate::trouble::count;
 
 /// The name under which the dry run would own what it applies.

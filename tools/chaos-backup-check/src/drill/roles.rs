@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::error::Trouble;
 use super::feed::Feed;
-use super::trouble::Trouble;
 
 /// What stands before the name of a role, in the statements of `pg_dump` that begin with these
 /// words.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use chaos_common::config::BackupKind;
 
+use super::sidecar::{self, Manifest};
 use super::{Absent, Found, Neighbour, Source, State};
-use crate::manifest::{self, Manifest};
 use crate::pgdump::directory::Files;
 use crate::trouble::Trouble;
 
@@ -152,7 +152,7 @@ impl Source for Local {
     }
 
     fn seal(&self, text: &[u8]) -> Result<(), String> {
-        manifest::write(&self.path, text).map_err(|error| error.to_string())
+        sidecar::write(&self.path, text).map_err(|error| error.to_string())
     }
 }
 
@@ -167,7 +167,7 @@ fn read_manifest(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
     let mut text = Vec::new();
     let file =
-        File::open(path).and_then(|file| file.take(manifest::MAX_FILE).read_to_end(&mut text));
+        File::open(path).and_then(|file| file.take(sidecar::MAX_FILE).read_to_end(&mut text));
     file.map(|_| Some(text))
         .map_err(|error| format!("cannot be read: {error}"))
 }

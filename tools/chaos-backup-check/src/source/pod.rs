@@ -18,11 +18,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
 use super::remote::{Taker, stream, wait};
+use super::sidecar;
 use super::{Absent, Found, Neighbour, Source, State, base_name};
 use crate::context::Context;
-use crate::exec::{Container, Output};
-use crate::manifest;
 use crate::pgdump::directory::Files;
+use crate::source::exec::{Container, Output};
 use crate::trouble::Trouble;
 
 /// Time that a look may take.
@@ -426,7 +426,7 @@ impl Source for InPod {
         let (container, path) = (self.container.clone(), self.manifest_path());
         let of = path.clone();
         let ran = wait(async move {
-            let max = usize::try_from(manifest::MAX_FILE).unwrap_or(usize::MAX);
+            let max = usize::try_from(sidecar::MAX_FILE).unwrap_or(usize::MAX);
             match stat(&container, &of, true).await {
                 Err(Look::Said(said)) if said.contains("No such file") => return Ok(None),
                 Err(why) => return Err(why.words()),

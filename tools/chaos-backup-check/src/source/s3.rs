@@ -21,9 +21,9 @@ use object_store::{
 use reqwest::Url;
 
 use super::remote::{Taker, stream, wait};
+use super::sidecar;
 use super::{Absent, Found, Neighbour, Source, State};
 use crate::context::Context;
-use crate::manifest;
 use crate::pgdump::directory::Files;
 use crate::trouble::Trouble;
 
@@ -427,7 +427,7 @@ impl Source for Objects {
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => return Err(format!("cannot be read: {}", told(&error))),
             };
-            if got.meta.size > manifest::MAX_FILE {
+            if got.meta.size > sidecar::MAX_FILE {
                 return Err(format!(
                     "has {} bytes, which no manifest has",
                     got.meta.size

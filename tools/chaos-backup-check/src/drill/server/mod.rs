@@ -1,18 +1,21 @@
 //! A PostgreSQL that a drill restores into, wherever it is.
 
+mod local;
+mod pod;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::feed::Feed;
-use super::pod::PodServer;
-use super::programs::Programs;
-use super::scratch::{SUPERUSER, Scratch};
-use super::talk::{Ran, talk};
-use super::trouble::Trouble;
+use self::local::{SUPERUSER, Scratch};
+use self::pod::PodServer;
 use crate::context::Context;
+use crate::drill::error::Trouble;
+use crate::drill::feed::Feed;
+use crate::drill::process::{Ran, talk};
+use crate::drill::programs::Programs;
 
 /// The way to a server, by PostgreSQL's own programs. Passwords go through the environment.
 pub(crate) struct Server {
@@ -76,7 +79,7 @@ impl Server {
             "PostgreSQL {version} of {image} in {}, made for the drill",
             pod.label()
         );
-        let folder = PathBuf::from(format!("{} of {}", super::pod::FOLDER, pod.label()));
+        let folder = PathBuf::from(format!("{} of {}", pod::FOLDER, pod.label()));
         Ok(Server {
             way: Way::Pod(Box::new(pod)),
             first: "postgres".to_owned(),
@@ -301,12 +304,12 @@ impl Server {
     /// besides.
     pub(crate) fn room(&self) -> Result<(String, Option<tempfile::TempDir>), Trouble> {
         match &self.way {
-            Way::Pod(_) => Ok((format!("{}/dump", super::pod::FOLDER), None)),
+            Way::Pod(_) => Ok((format!("{}/dump", pod::FOLDER), None)),
             Way::Here {
                 own: Some(scratch), ..
             } => Ok((scratch.folder().join("dump").display().to_string(), None)),
             Way::Here { own: None, .. } => {
-                let made = super::scratch::folder()?;
+                let made = local::folder()?;
                 Ok((made.path().display().to_string(), Some(made)))
             }
         }

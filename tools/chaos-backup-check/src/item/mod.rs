@@ -7,15 +7,22 @@ use chaos_common::config::{Backup, BackupKind, Config, Place};
 use chaos_common::record::{BackupItem, Check, Status, Time};
 use jiff::Timestamp;
 
+pub(crate) mod drift;
+pub(crate) mod evidence;
+pub(crate) mod freshness;
+pub(crate) mod pg_dump_program;
+pub(crate) mod resource_kinds;
+mod size_trend;
+
+use self::drift::ID as LIVE;
+use self::freshness::{Due, FRESH, aged};
 use crate::context::Context;
 use crate::found::{COMPLETE, Verified, Want};
-use crate::freshness::{self, Due, FRESH, aged};
-use crate::live::ID as LIVE;
-use crate::manifest::{Manifest, SEALED};
 use crate::manifests::Object;
+use crate::source::sidecar::{Manifest, SEALED};
+use crate::source::volume_snapshot as snapshot;
 use crate::source::{self, Found, PRESENT};
 use crate::trouble::Trouble;
-use crate::{evidence, live, previous, snapshot};
 
 /// A file that was written to so short ago may still be written.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -136,7 +143,7 @@ fn look(backup: &Backup, now: Timestamp, context: &Context) -> (BackupItem, Vec<
     checks.extend(read);
     if !found.folder {
         let neighbours = found.source().neighbours();
-        checks.extend(previous::check(
+        checks.extend(size_trend::check(
             &found.name,
             neighbours,
             size,
@@ -146,7 +153,7 @@ fn look(backup: &Backup, now: Timestamp, context: &Context) -> (BackupItem, Vec<
     }
     if let Some(objects) = objects.filter(|_| backup.kind == BackupKind::Kubernetes) {
         let made = item.made.map(|made| made.0);
-        let live = live::check(
+        let live = drift::check(
             &context.access,
             &context.namespace,
             backup,

@@ -10,7 +10,7 @@ use chaos_common::stream::Tool;
 
 use crate::context::Context;
 use crate::item;
-use crate::manifest::Manifest;
+use crate::source::sidecar::Manifest;
 use crate::source::{self, Found};
 use crate::trouble::Trouble;
 

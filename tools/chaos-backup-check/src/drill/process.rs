@@ -2,8 +2,8 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
+use super::error::Trouble;
 use super::feed::Feed;
-use super::trouble::Trouble;
 
 /// The most that is kept of what a program says.
 const MAX_SAID: u64 = 256 << 10;

@@ -18,12 +18,12 @@ use kube::api::{
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::feed::Feed;
-use super::scratch::SUPERUSER;
-use super::talk::{Ran, talk};
-use super::trouble::Trouble;
+use super::local::SUPERUSER;
 use crate::context::Context;
-use crate::exec::Container;
+use crate::drill::error::Trouble;
+use crate::drill::feed::Feed;
+use crate::drill::process::{Ran, talk};
+use crate::source::exec::Container;
 use crate::source::remote;
 
 /// The folder with data and socket.

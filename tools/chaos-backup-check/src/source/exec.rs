@@ -9,7 +9,7 @@ use kube::api::{Api, AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
-use crate::source::remote::Taker;
+use super::remote::Taker;
 
 /// A program that gives not one byte for so long has stopped.
 const STALL: Duration = Duration::from_secs(120);

@@ -10,10 +10,10 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
 use crate::context::Context;
 use crate::found::COMPLETE;
-use crate::freshness::{self, Due, FRESH, aged};
-use crate::manifest::SEALED;
+use crate::item::freshness::{self, Due, FRESH, aged};
 use crate::progress::bytes;
 use crate::source::PRESENT;
+use crate::source::sidecar::SEALED;
 
 const EXPECTED: &str = "backup.expected";
 

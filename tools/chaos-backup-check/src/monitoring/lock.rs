@@ -29,7 +29,7 @@ pub(crate) enum Held {
 impl Lock {
     /// Takes the lock for runs of `what` on this configuration, without waiting.
     pub(crate) fn take(what: &str, config: Option<&Path>) -> Result<Lock, Held> {
-        let folder = crate::state::folder().map_err(Held::CannotTell)?;
+        let folder = crate::monitoring::state_folder::folder().map_err(Held::CannotTell)?;
         Lock::take_in(&folder, what, config)
     }
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use chaos_common::config::{Backup, DrillSettings};
 use chaos_common::record::{BackupItem, Check, Contents, TableRows};
 
+use super::error::Trouble;
 use super::programs::numbers;
 use super::server::Server;
-use super::trouble::Trouble;
 use super::{Dump, Restored, identity, roles};
 use crate::context::Context;
 use crate::digest;

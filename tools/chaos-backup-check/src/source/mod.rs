@@ -1,9 +1,12 @@
 //! Where a backup is, and the way to its bytes: on this machine, in a pod, in object storage.
 
+pub(crate) mod exec;
 mod local;
 mod pod;
 pub(crate) mod remote;
 mod s3;
+pub(crate) mod sidecar;
+pub(crate) mod volume_snapshot;
 
 use std::io::Read;
 use std::path::Path;
@@ -15,10 +18,10 @@ use chaos_common::record::{Check, Status};
 
 use crate::context::Context;
 use crate::found::{Verified, Want};
-use crate::freshness;
-use crate::manifest::Manifest;
+use crate::item::freshness;
 use crate::pgdump::directory::{self, Files};
 use crate::progress::Readings;
+use crate::source::sidecar::Manifest;
 use crate::trouble::Trouble;
 use crate::verify::verify;
 

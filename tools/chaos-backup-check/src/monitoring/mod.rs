@@ -3,7 +3,8 @@
 
 mod lock;
 mod nagios;
-mod textfile;
+mod prometheus_textfile;
+pub(crate) mod state_folder;
 
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use chaos_common::config::Span;
 
 pub(crate) use self::lock::{Held, Lock};
 pub(crate) use self::nagios::{Plugin, line as nagios_line, of as nagios};
-pub(crate) use self::textfile::write as write_textfile;
+pub(crate) use self::prometheus_textfile::write as write_textfile;
 
 /// How a run is started that no person watches.
 #[derive(clap::Args, Debug)]

@@ -58,7 +58,7 @@ pub(crate) fn folder(config: &Config) -> Result<PathBuf, String> {
         .and_then(|drill| drill.evidence.clone())
     {
         Some(folder) => Ok(folder),
-        None => crate::state::folder().map(|state| state.join("drills")),
+        None => crate::monitoring::state_folder::folder().map(|state| state.join("drills")),
     }
 }
 

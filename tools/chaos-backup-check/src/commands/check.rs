@@ -10,7 +10,8 @@ use chaos_common::record::{Backup, BackupAction, BackupItem, Check};
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::{item, pg_tool};
+use crate::item;
+use crate::item::pg_dump_program;
 
 /// Files that are read at the same time.
 const READERS: usize = 2;
@@ -63,7 +64,7 @@ pub(crate) fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
     let told = send.clone();
     let of = context.clone();
     std::thread::spawn(move || {
-        let _ = told.send(Part::Tool(cli::block_on(pg_tool::check(
+        let _ = told.send(Part::Tool(cli::block_on(pg_dump_program::check(
             &of.access,
             &of.config,
             &of.namespace,

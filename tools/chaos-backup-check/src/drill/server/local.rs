@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::programs::Programs;
-use super::trouble::Trouble;
+use crate::drill::error::Trouble;
+use crate::drill::programs::Programs;
 
 /// Its one user. Scripts of `pg_dumpall` make the users that they know, mostly with one that is
 /// called postgres.

@@ -11,7 +11,7 @@ use chaos_common::record::{Check, Status, Time};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
 
-use crate::kinds::{KindOf, makes_itself};
+use crate::item::resource_kinds::{KindOf, makes_itself};
 use crate::manifests::Object;
 use crate::trouble::count;
 

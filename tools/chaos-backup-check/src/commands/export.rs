@@ -16,9 +16,9 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::kinds::{KindOf, makes_itself};
-use crate::manifest::Manifest;
+use crate::item::resource_kinds::{KindOf, makes_itself};
 use crate::manifests::{self, Object, Objects};
+use crate::source::sidecar::Manifest;
 use crate::trouble::count;
 use crate::{digest, item};
 
