@@ -39,7 +39,9 @@ pub use self::health::{
 };
 pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
 pub use self::notification::{ChannelOutcome, ChannelResult, Contact, Notification, Occasion};
-pub use self::plan::{ApiCall, BlastRadius, Change, ObjectRef, Permission, Plan, Target};
+pub use self::plan::{
+    ApiCall, BlastRadius, Change, ObjectRef, Permission, Plan, PlanLimits, Target,
+};
 pub use self::report::{Report, ReportForm};
 pub use self::rollback::{HeldRun, Lock, Rollback, RollbackCause};
 pub use self::time::Time;

@@ -41,10 +41,28 @@ pub struct Plan {
     pub undo_commands: Vec<String>,
     /// The longest that it may take until all is whole again, in milliseconds.
     pub worst_case_ms: u64,
+    /// The limits that the experiment is judged by, as they were configured when it was planned;
+    /// absent in plans of versions that did not tell them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<PlanLimits>,
     /// Permissions that fault and undo need, and whether they are held.
     pub permissions: Vec<Permission>,
     /// Limits, locks, permissions: each must pass before a run writes anything.
     pub checks: Vec<Check>,
+}
+
+/// What an experiment is judged by, besides what its checks say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanLimits {
+    /// Longest time from the rollback until everything that was hit is at its steady state again,
+    /// in milliseconds. Where pods are deleted, of each pod from its deletion on.
+    pub recovery_ms: u64,
+    /// Share of the availability probes of a Service that must be answered well, in per cent.
+    pub min_availability_percent: f64,
+    /// Longest time from the injection until the expected alerts fire, in milliseconds; absent if
+    /// none is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_wait_ms: Option<u64>,
 }
 
 impl Data for Plan {

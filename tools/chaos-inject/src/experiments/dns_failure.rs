@@ -148,7 +148,7 @@ impl Fault for DnsFailure {
         let mut draft = Draft {
             affected: self.settings.affected.clone(),
             hold: self.settings.duration.0,
-            recovery: self.settings.recovery_limit.0,
+            recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
             ..NO_NAMES.draft(context, &target).await
         };

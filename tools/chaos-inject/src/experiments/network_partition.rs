@@ -142,7 +142,7 @@ impl Fault for NetworkPartition {
         let mut draft = Draft {
             affected: [target.services.clone(), self.settings.affected.clone()].concat(),
             hold: self.settings.duration.0,
-            recovery: self.settings.recovery_limit.0,
+            recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
             ..DENY_ALL.draft(context, &target).await
         };

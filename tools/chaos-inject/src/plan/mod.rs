@@ -10,7 +10,9 @@ pub mod workload;
 use std::time::Duration;
 
 use chaos_common::cluster::ReadError;
-use chaos_common::record::{ApiCall, BlastRadius, Change, Check, Permission, Plan, Target};
+use chaos_common::record::{
+    ApiCall, BlastRadius, Change, Check, Permission, Plan, PlanLimits, Target,
+};
 
 use crate::change::RUN_LABEL;
 use crate::context::Context;
@@ -30,8 +32,10 @@ pub struct Draft {
     pub blast_radius: Vec<BlastRadius>,
     /// How long it stays.
     pub hold: Duration,
-    /// How long the system may take to be whole afterwards.
-    pub recovery: Duration,
+    /// How long the system may take to be at its steady state again after the rollback.
+    pub recovery_limit: Duration,
+    /// How long it may take beyond that until this is known.
+    pub slack: Duration,
     /// How it goes away.
     pub undo: String,
     /// Services that are expected to suffer.
@@ -52,10 +56,15 @@ impl Draft {
     pub async fn finish(self, context: &Context) -> Result<Plan, ReadError> {
         let settings = &context.config.experiment;
         let calls = self.changes.iter().map(call).collect();
-        let mut worst = self.hold + self.recovery + settings.settle.0;
+        let mut worst = self.hold + self.recovery_limit + self.slack + settings.settle.0;
         if !self.alerts.is_empty() {
             worst += settings.alert_wait.0;
         }
+        let limits = PlanLimits {
+            recovery_ms: milliseconds(self.recovery_limit),
+            min_availability_percent: settings.min_availability_percent,
+            alert_wait_ms: (!self.alerts.is_empty()).then(|| milliseconds(settings.alert_wait.0)),
+        };
         let mut plan = Plan {
             experiment: self.experiment.to_owned(),
             cluster: context.cluster.identity().await?,
@@ -64,14 +73,13 @@ impl Draft {
             undo_commands: rollback_script::undo(&self.changes, &self.blast_radius),
             changes: self.changes,
             calls,
-            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
-            hold_ms: self.hold.as_millis() as u64,
+            hold_ms: milliseconds(self.hold),
             affected: self.affected,
             alerts: self.alerts,
             blast_radius: self.blast_radius,
             undo: self.undo,
-            #[expect(clippy::cast_possible_truncation, reason = "minutes")]
-            worst_case_ms: worst.as_millis() as u64,
+            worst_case_ms: milliseconds(worst),
+            limits: Some(limits),
             permissions: Vec::new(),
             checks: self.checks,
         };
@@ -108,6 +116,11 @@ impl Draft {
         }
         Ok(plan)
     }
+}
+
+/// A configured time in whole milliseconds; one that no number holds is as good as for ever.
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The write that makes a change.
