@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Fuzz every parser of chaos-backup-check: MINUTES (60) over all TARGETS. A panic, a hang of ten seconds, or memory
 # beyond the limit ends it with the input that did it. New inputs go to the cache; with KEEP=1 those that
-# reach something new go to the corpus in fuzz/corpus, the smallest of each kind. Needs a nightly compiler.
+# reach something new go to the corpus in tests/fuzz/corpus, the smallest of each kind. Needs a nightly compiler.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-cd "$root/fuzz"
+cd "$root/tests/fuzz"
 read -ra targets <<<"${TARGETS:-dump script folder tar unpack objects sidecar}"
 seconds=$((${MINUTES:-60} * 60 / ${#targets[@]}))
 rustup toolchain list | grep -q nightly || rustup toolchain install nightly --profile minimal

@@ -2,20 +2,11 @@
 
 mod commands;
 mod context;
-mod digest;
 mod drill;
-mod found;
 mod item;
-mod manifests;
 mod monitoring;
-mod pgdump;
-mod pipe;
 mod progress;
 mod source;
-mod tarball;
-mod trouble;
-mod unpack;
-mod verify;
 
 use std::ffi::OsStr;
 use std::io::Write as _;

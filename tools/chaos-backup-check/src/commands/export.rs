@@ -7,6 +7,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use chaos_backup_check::formats::digest;
+use chaos_backup_check::formats::error::count;
+use chaos_backup_check::formats::kubernetes::{self, Object, Objects};
+use chaos_backup_check::formats::manifest::Manifest;
 use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::{Backup, BackupKind, Place};
 use chaos_common::exit::Failure;
@@ -16,11 +20,8 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::item;
 use crate::item::resource_kinds::{KindOf, makes_itself};
-use crate::manifests::{self, Object, Objects};
-use crate::source::sidecar::Manifest;
-use crate::trouble::count;
-use crate::{digest, item};
 
 const ID: &str = "backup.exported";
 
@@ -175,7 +176,7 @@ fn written(live: Vec<DynamicObject>, path: &Path) -> Result<(String, Objects), S
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    let read = manifests::examine(text.as_bytes(), Some(text.len() as u64))
+    let read = kubernetes::examine(text.as_bytes(), Some(text.len() as u64))
         .map_err(|trouble| trouble.to_string())?;
     if read.all != wanted {
         return Err("what was written does not read as what the cluster has".to_owned());

@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::manifest::Manifest;
 use chaos_common::config::{Backup, Config, Place};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Status, Time};
@@ -10,9 +12,7 @@ use chaos_common::stream::Tool;
 
 use crate::context::Context;
 use crate::item;
-use crate::source::sidecar::Manifest;
 use crate::source::{self, Found};
-use crate::trouble::Trouble;
 
 /// Arguments of `seal`.
 #[derive(clap::Args, Debug)]
@@ -45,8 +45,8 @@ pub(crate) fn run(args: &SealArgs, context: &Context, tool: &Tool) -> Result<Exi
             Err(trouble) => {
                 eprintln!("{}: {label} is not sealed: it {trouble}", tool.name);
                 exit = match (exit, trouble) {
-                    (Exit::Fail, _) | (_, Trouble::Damaged(_)) => Exit::Fail,
-                    (_, Trouble::CannotTell(_)) => Exit::Unknown,
+                    (Exit::Fail, _) | (_, FormatError::Damaged(_)) => Exit::Fail,
+                    (_, FormatError::CannotTell(_)) => Exit::Unknown,
                 };
             }
         }
@@ -90,7 +90,7 @@ fn wanted<'b>(named: &[String], config: &'b Config) -> Result<Vec<Sealed<'b>>, F
 }
 
 /// Seals a file of this machine, which may be one that is configured.
-fn seal_file(path: &Path, context: &Context, tool: &Tool) -> Result<Manifest, Trouble> {
+fn seal_file(path: &Path, context: &Context, tool: &Tool) -> Result<Manifest, FormatError> {
     let named = source::resolved(path).unwrap_or_else(|| path.to_owned());
     let same = |backup: &&Backup| match backup.place() {
         Ok(Place::Local(local)) => {
@@ -99,14 +99,18 @@ fn seal_file(path: &Path, context: &Context, tool: &Tool) -> Result<Manifest, Tr
         _ => false,
     };
     let backup = context.config.backups.iter().find(same);
-    let found = source::find_local(path).map_err(|absent| Trouble::Damaged(absent.why))?;
+    let found = source::find_local(path).map_err(|absent| FormatError::Damaged(absent.why))?;
     seal(&found, backup, &path.display().to_string(), context, tool)
 }
 
-fn seal_configured(backup: &Backup, context: &Context, tool: &Tool) -> Result<Manifest, Trouble> {
+fn seal_configured(
+    backup: &Backup,
+    context: &Context,
+    tool: &Tool,
+) -> Result<Manifest, FormatError> {
     let found = source::find(backup, context).map_err(|absent| match absent.status {
-        Status::Fail => Trouble::Damaged(absent.why),
-        _ => Trouble::CannotTell(absent.why),
+        Status::Fail => FormatError::Damaged(absent.why),
+        _ => FormatError::CannotTell(absent.why),
     })?;
     seal(&found, Some(backup), &source::label(backup), context, tool)
 }
@@ -117,7 +121,7 @@ fn seal(
     object: &str,
     context: &Context,
     tool: &Tool,
-) -> Result<Manifest, Trouble> {
+) -> Result<Manifest, FormatError> {
     let want = backup
         .map(|backup| item::want(backup, &context.config))
         .unwrap_or_default();
@@ -128,7 +132,7 @@ fn seal(
         object,
     )?;
     if let Some(change) = found.written_meanwhile() {
-        return Trouble::cannot_tell(format!("is still being written: {change}"));
+        return FormatError::cannot_tell(format!("is still being written: {change}"));
     }
     if let Some(check) = verified
         .found
@@ -136,10 +140,12 @@ fn seal(
         .iter()
         .find(|check| check.status == Status::Fail)
     {
-        return Trouble::damaged(check.message.clone());
+        return FormatError::damaged(check.message.clone());
     }
     let made = found.made().ok_or_else(|| {
-        Trouble::CannotTell("has no modification time, which would say when it was made".to_owned())
+        FormatError::CannotTell(
+            "has no modification time, which would say when it was made".to_owned(),
+        )
     })?;
     let manifest = Manifest::new(
         &format!("{} {}", tool.name, tool.version),
@@ -149,7 +155,7 @@ fn seal(
     );
     found.source().seal(&manifest.text()).map_err(|error| {
         let (name, _) = found.source().manifest();
-        Trouble::CannotTell(format!("is whole, but {name} cannot be written: {error}"))
+        FormatError::CannotTell(format!("is whole, but {name} cannot be written: {error}"))
     })?;
     Ok(manifest)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
+use chaos_backup_check::formats::error::count;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
@@ -14,7 +15,6 @@ use super::Restored;
 use super::error::Trouble;
 use super::feed::Feed;
 use crate::progress::bytes;
-use crate::trouble::count;
 
 /// Unpacks an archive.
 pub(crate) async fn drill(archive: Feed) -> Result<Restored, Trouble> {

@@ -4,14 +4,14 @@ use std::io::{self, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blake3::Hasher;
+use chaos_backup_check::formats::decompress::{self, Unpacked};
+use chaos_backup_check::formats::digest;
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::pipe::fill;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::error::Trouble;
-use crate::digest;
-use crate::pipe::fill;
-use crate::trouble::Trouble as Unread;
-use crate::unpack::{self, Unpacked};
 
 /// Bytes of a piece.
 const PIECE: usize = 256 << 10;
@@ -35,7 +35,7 @@ struct Counted {
 impl Feed {
     /// Opens something, and reads and decompresses it to its end, as far as somebody wants it.
     pub(crate) fn of(
-        open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static,
+        open: impl FnOnce() -> Result<Box<dyn Read + Send>, FormatError> + Send + 'static,
     ) -> Feed {
         Feed::start(open, |reader| {
             Ok(Box::new(Unpacked::sniff(BufReader::with_capacity(
@@ -46,14 +46,14 @@ impl Feed {
 
     /// The same as it is.
     pub(crate) fn raw(
-        open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static,
+        open: impl FnOnce() -> Result<Box<dyn Read + Send>, FormatError> + Send + 'static,
     ) -> Feed {
         Feed::start(open, |reader| Ok(Box::new(reader)))
     }
 
     fn start(
-        open: impl FnOnce() -> Result<Box<dyn Read + Send>, Unread> + Send + 'static,
-        unpacked: impl FnOnce(Counting) -> Result<Box<dyn Read>, Unread> + Send + 'static,
+        open: impl FnOnce() -> Result<Box<dyn Read + Send>, FormatError> + Send + 'static,
+        unpacked: impl FnOnce(Counting) -> Result<Box<dyn Read>, FormatError> + Send + 'static,
     ) -> Feed {
         let (send, pieces) = channel(PIECES);
         let read = Arc::new(Mutex::new(Counted::default()));
@@ -86,7 +86,7 @@ impl Feed {
                     return;
                 }
                 if let Some(error) = error {
-                    give(Err(unpack::trouble(&error, position).to_string()));
+                    give(Err(decompress::trouble(&error, position).to_string()));
                     return;
                 }
                 if end {

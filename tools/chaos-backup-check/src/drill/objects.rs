@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use chaos_backup_check::formats::error::count;
 use chaos_common::cluster::{Cluster, ReadError};
 use kube::api::{Patch, PatchParams};
 use serde::Deserialize as _;
@@ -14,7 +15,6 @@ use super::feed::Feed;
 use crate::commands::export::clean;
 use crate::context::Context;
 use crate::item::resource_kinds::KindOf;
-use crate::trouble::count;
 
 /// The name under which the dry run would own what it applies.
 const MANAGER: &str = "chaos-backup-check";

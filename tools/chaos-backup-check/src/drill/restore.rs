@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use chaos_backup_check::formats::digest;
+use chaos_backup_check::formats::pg_dump::directory::line;
 use chaos_common::config::{Backup, DrillSettings};
 use chaos_common::record::{BackupItem, Check, Contents, TableRows};
 
@@ -12,8 +14,6 @@ use super::programs::numbers;
 use super::server::Server;
 use super::{Dump, Restored, identity, roles};
 use crate::context::Context;
-use crate::digest;
-use crate::pgdump::directory::line;
 
 const ROWS: &str = "drill.rows";
 const QUERY: &str = "drill.query";

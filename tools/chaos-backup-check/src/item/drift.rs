@@ -5,6 +5,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use chaos_backup_check::formats::error::count;
+use chaos_backup_check::formats::kubernetes::Object;
 use chaos_common::cluster::{Access, Cluster, ReadError, ReadErrorKind};
 use chaos_common::config::Backup;
 use chaos_common::record::{Check, Status, Time};
@@ -12,8 +14,6 @@ use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
 
 use crate::item::resource_kinds::{KindOf, makes_itself};
-use crate::manifests::Object;
-use crate::trouble::count;
 
 pub(crate) const ID: &str = "backup.live";
 /// The clocks of the cluster and of the machine that made the backup may differ by so much.

@@ -1,54 +1,19 @@
 //! The evidence of drills: one file for each backup that was restored, named after its digest.
-//!
-//! ```json
-//! {"schema":"chaos.drill/1","tool":"chaos-backup-check 0.1.0","backup":"database","namespace":"shop","verdict":"pass",
-//!  "time":"2026-11-22T16:00:00.123Z","blake3":"9f86d0…","size_bytes":104857600,"restore_ms":1234,
-//!  "into":"PostgreSQL 15.18, started for the drill","rows":395,"summary":"…"}
-//! ```
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use chaos_backup_check::formats::drill_evidence::DrillEvidence;
 use chaos_common::config::{Config, Span};
 use chaos_common::record::{BackupItem, Check, RestoreDrill, Time, Verdict};
-use serde::{Deserialize, Serialize};
 
 pub(crate) const ID: &str = "backup.restore_tested";
-const SCHEMA: &str = "chaos.drill/1";
 /// No evidence is larger.
 const MAX_FILE: u64 = 1 << 20;
 /// Clocks of two machines may differ by this much.
 const SKEW_MS: i64 = 60_000;
-
-/// One drill of one backup.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Evidence {
-    schema: String,
-    tool: String,
-    /// The backup's name in the configuration: those of one name are made the same way.
-    backup: String,
-    /// The application's namespace.
-    namespace: String,
-    #[serde(flatten)]
-    drill: RestoreDrill,
-}
-
-impl Evidence {
-    /// Reads the text of a file of evidence. `Err` says what is wrong with it.
-    pub(crate) fn parse(text: &[u8]) -> Result<Evidence, String> {
-        let evidence: Evidence =
-            serde_json::from_slice(text).map_err(|error| format!("is damaged: {error}"))?;
-        if evidence.schema != SCHEMA {
-            return Err(format!(
-                "is of kind {:?}, and this version reads {SCHEMA}",
-                evidence.schema
-            ));
-        }
-        Ok(evidence)
-    }
-}
 
 /// The folder of the evidence.
 pub(crate) fn folder(config: &Config) -> Result<PathBuf, String> {
@@ -70,13 +35,7 @@ pub(crate) fn keep(
     backup: &str,
     drill: &RestoreDrill,
 ) -> io::Result<PathBuf> {
-    let evidence = Evidence {
-        schema: SCHEMA.to_owned(),
-        tool,
-        backup: backup.to_owned(),
-        namespace: namespace.to_owned(),
-        drill: drill.clone(),
-    };
+    let evidence = DrillEvidence::new(tool, namespace, backup, drill);
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
@@ -157,7 +116,7 @@ fn read(folder: &Path, namespace: &str, backup: &str) -> Result<Vec<RestoreDrill
         let mut text = Vec::new();
         let file = File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
         file.map_err(|error| trouble(format!("cannot be read: {error}")))?;
-        let evidence = Evidence::parse(&text).map_err(trouble)?;
+        let evidence = DrillEvidence::parse(&text).map_err(|error| trouble(error.to_string()))?;
         if evidence.backup == backup && evidence.namespace == namespace {
             drills.push(evidence.drill);
         }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::inspection::{COMPLETE, Expectations, Verified};
+use chaos_backup_check::formats::kubernetes::Object;
+use chaos_backup_check::formats::manifest::{Manifest, SEALED};
 use chaos_common::cli;
 use chaos_common::config::{Backup, BackupKind, Config, Place};
 use chaos_common::record::{BackupItem, Check, Status, Time};
@@ -17,12 +21,8 @@ mod size_trend;
 use self::drift::ID as LIVE;
 use self::freshness::{Due, FRESH, aged};
 use crate::context::Context;
-use crate::found::{COMPLETE, Verified, Want};
-use crate::manifests::Object;
-use crate::source::sidecar::{Manifest, SEALED};
 use crate::source::volume_snapshot as snapshot;
 use crate::source::{self, Found, PRESENT};
-use crate::trouble::Trouble;
 
 /// A file that was written to so short ago may still be written.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -195,7 +195,7 @@ fn complete(
     context: &Context,
     item: &mut BackupItem,
     checks: &mut Vec<Check>,
-    manifest: &Result<Option<Manifest>, Trouble>,
+    manifest: &Result<Option<Manifest>, FormatError>,
 ) -> Option<Vec<Object>> {
     let object = item.path.clone();
     let object = object.as_str();
@@ -215,9 +215,9 @@ fn complete(
             "check again when the backup has ended; write to another name and rename at the end",
         )),
         None => read.map_err(|trouble| match trouble {
-            Trouble::Damaged(why) => Check::fail(COMPLETE, object, why)
+            FormatError::Damaged(why) => Check::fail(COMPLETE, object, why)
                 .hint("do not count on this file: make a new backup, and keep the last good one"),
-            Trouble::CannotTell(why) => Check::unknown(COMPLETE, object, why),
+            FormatError::CannotTell(why) => Check::unknown(COMPLETE, object, why),
         }),
     };
     match read {
@@ -238,13 +238,13 @@ fn complete(
 }
 
 /// What a backup has to hold.
-pub(crate) fn want(backup: &Backup, config: &Config) -> Want {
+pub(crate) fn want(backup: &Backup, config: &Config) -> Expectations {
     let postgres = backup.kind == BackupKind::Postgres;
     let database = backup
         .database
         .clone()
         .or_else(|| Some(config.database.as_ref()?.name.clone()));
-    Want {
+    Expectations {
         database: database.filter(|_| postgres),
         expect: backup.expect.clone(),
     }
@@ -254,7 +254,7 @@ pub(crate) fn want(backup: &Backup, config: &Config) -> Want {
 fn sealed(
     verified: &Verified,
     object: &str,
-    manifest: &Result<Option<Manifest>, Trouble>,
+    manifest: &Result<Option<Manifest>, FormatError>,
 ) -> Check {
     let manifest = match manifest {
         Ok(Some(manifest)) => manifest,

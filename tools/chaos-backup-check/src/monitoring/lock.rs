@@ -6,9 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use chaos_backup_check::formats::digest;
 use jiff::Timestamp;
-
-use crate::digest;
 
 /// A lock that ends with the process, however that ends.
 #[derive(Debug)]

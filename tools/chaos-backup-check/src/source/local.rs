@@ -1,15 +1,16 @@
 //! A backup on this machine.
 
-use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read, Seek as _};
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, ErrorKind, Read, Seek as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::manifest::{self, Manifest};
+use chaos_backup_check::formats::pg_dump::directory::Files;
 use chaos_common::config::BackupKind;
 
-use super::sidecar::{self, Manifest};
 use super::{Absent, Found, Neighbour, Source, State};
-use crate::pgdump::directory::Files;
-use crate::trouble::Trouble;
 
 /// Files of a folder that are looked at.
 const MAX_FILES: usize = 100_000;
@@ -85,25 +86,27 @@ impl Local {
 }
 
 impl Files for Local {
-    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
-        let listing = |error| Trouble::CannotTell(format!("cannot be listed: {error}"));
+    fn list(&self) -> Result<Vec<(String, bool)>, FormatError> {
+        let listing = |error| FormatError::CannotTell(format!("cannot be listed: {error}"));
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(listing)? {
             let entry = entry.map_err(listing)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let metadata = std::fs::metadata(entry.path()).map_err(|error| {
-                Trouble::CannotTell(format!("has a file {name} that could not be read: {error}"))
+                FormatError::CannotTell(format!(
+                    "has a file {name} that could not be read: {error}"
+                ))
             })?;
             names.push((name, metadata.is_file()));
         }
         Ok(names)
     }
 
-    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), FormatError> {
         let opened =
             File::open(self.path.join(name)).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (size, file) =
-            opened.map_err(|error| Trouble::CannotTell(format!("cannot be opened: {error}")))?;
+        let (size, file) = opened
+            .map_err(|error| FormatError::CannotTell(format!("cannot be opened: {error}")))?;
         Ok((Box::new(file), size))
     }
 }
@@ -113,13 +116,14 @@ impl Source for Local {
         self.look().map_err(|error| error.to_string())
     }
 
-    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
+    fn open(&self) -> Result<Box<dyn Read + Send>, FormatError> {
         // The very file that was found, whatever has its name by now.
         let mut file = self
             .file
             .try_clone()
-            .map_err(|error| Trouble::reading(0, &error))?;
-        file.rewind().map_err(|error| Trouble::reading(0, &error))?;
+            .map_err(|error| FormatError::reading(0, &error))?;
+        file.rewind()
+            .map_err(|error| FormatError::reading(0, &error))?;
         Ok(Box::new(file))
     }
 
@@ -152,7 +156,7 @@ impl Source for Local {
     }
 
     fn seal(&self, text: &[u8]) -> Result<(), String> {
-        sidecar::write(&self.path, text).map_err(|error| error.to_string())
+        write_manifest(&self.path, text).map_err(|error| error.to_string())
     }
 }
 
@@ -167,7 +171,7 @@ fn read_manifest(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
     let mut text = Vec::new();
     let file =
-        File::open(path).and_then(|file| file.take(sidecar::MAX_FILE).read_to_end(&mut text));
+        File::open(path).and_then(|file| file.take(manifest::MAX_FILE).read_to_end(&mut text));
     file.map(|_| Some(text))
         .map_err(|error| format!("cannot be read: {error}"))
 }
@@ -214,4 +218,23 @@ fn kind_of(metadata: &Metadata) -> &'static str {
     } else {
         "something else"
     }
+}
+
+/// Writes the manifest of a file of this machine beside it, whole or not at all.
+fn write_manifest(backup: &Path, text: &[u8]) -> io::Result<()> {
+    let path = Manifest::name_for(backup);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".manifest-")
+        .tempfile_in(folder)?;
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    // The one who may read the backup may read its manifest.
+    let mode = std::fs::metadata(backup)?.permissions().mode() & 0o666;
+    std::fs::set_permissions(file.path(), Permissions::from_mode(mode))?;
+    file.persist(&path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
 }

@@ -5,25 +5,24 @@ mod local;
 mod pod;
 pub(crate) mod remote;
 mod s3;
-pub(crate) mod sidecar;
 pub(crate) mod volume_snapshot;
 
 use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::inspection::{Expectations, Verified};
+use chaos_backup_check::formats::manifest::Manifest;
+use chaos_backup_check::formats::pg_dump::directory::{self, Files};
+use chaos_backup_check::formats::verify::verify;
 use chaos_common::config::{Backup, BackupKind, Config, Place};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Status};
 
 use crate::context::Context;
-use crate::found::{Verified, Want};
 use crate::item::freshness;
-use crate::pgdump::directory::{self, Files};
 use crate::progress::Readings;
-use crate::source::sidecar::Manifest;
-use crate::trouble::Trouble;
-use crate::verify::verify;
 
 pub(crate) use self::local::resolved;
 
@@ -76,7 +75,7 @@ pub(crate) trait Source: Files + Send + Sync {
     /// How it is now. `Err` says why that can't be told.
     fn state(&self) -> Result<State, String>;
     /// Its bytes, from the first to the last, or an error where they end before that.
-    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble>;
+    fn open(&self) -> Result<Box<dyn Read + Send>, FormatError>;
     /// Where its manifest would be, for people, and what is there.
     fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>);
     /// Files beside it.
@@ -192,16 +191,16 @@ impl Found {
     pub(crate) fn verify(
         &self,
         kind: Option<BackupKind>,
-        want: &Want,
+        want: &Expectations,
         readings: &Readings,
         object: &str,
-    ) -> Result<Verified, Trouble> {
+    ) -> Result<Verified, FormatError> {
         let size = self.before.size;
         if self.folder {
             return directory::verify(&*self.source, want, object);
         }
         if size == 0 {
-            return Trouble::damaged("is empty (0 bytes)");
+            return FormatError::damaged("is empty (0 bytes)");
         }
         verify(
             readings.watch(object, Some(size), self.source.open()?),
@@ -213,11 +212,12 @@ impl Found {
     }
 
     /// Its manifest; `None` if there is none.
-    pub(crate) fn manifest(&self) -> Result<Option<Manifest>, Trouble> {
+    pub(crate) fn manifest(&self) -> Result<Option<Manifest>, FormatError> {
         let (name, text) = self.source.manifest();
-        let trouble = |why: String| Trouble::CannotTell(format!("its manifest {name} {why}"));
-        text.and_then(|text| text.map(|text| Manifest::parse(&text)).transpose())
-            .map_err(trouble)
+        let trouble = |why: String| FormatError::CannotTell(format!("its manifest {name} {why}"));
+        text.map_err(trouble)?
+            .map(|text| Manifest::parse(&text).map_err(|error| trouble(error.to_string())))
+            .transpose()
     }
 
     /// What changed since it was found.

@@ -9,6 +9,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::manifest;
+use chaos_backup_check::formats::pg_dump::directory::Files;
 use chaos_common::cluster::{
     Cluster, Executed, ReadError, ReadErrorKind, is_ready, label_selector, owner_uid,
 };
@@ -18,12 +21,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
 use super::remote::{Taker, stream, wait};
-use super::sidecar;
 use super::{Absent, Found, Neighbour, Source, State, base_name};
 use crate::context::Context;
-use crate::pgdump::directory::Files;
 use crate::source::exec::{Container, Output};
-use crate::trouble::Trouble;
 
 /// Time that a look may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -391,23 +391,23 @@ async fn cat(container: &Container, path: &str, size: u64, taker: &Taker) -> io:
 }
 
 impl Files for InPod {
-    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
+    fn list(&self) -> Result<Vec<(String, bool)>, FormatError> {
         let (container, path) = (self.container.clone(), self.path.clone());
         let files = wait(async move { list(&container, &path, true).await });
         let files = files
-            .map_err(|why| Trouble::CannotTell(format!("cannot be listed: {}", why.words())))?;
+            .map_err(|why| FormatError::CannotTell(format!("cannot be listed: {}", why.words())))?;
         Ok(files
             .into_iter()
             .map(|file| (file.name.clone(), file.is(FILE)))
             .collect())
     }
 
-    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), FormatError> {
         let path = format!("{}/{name}", self.path.trim_end_matches('/'));
         let (container, of) = (self.container.clone(), path.clone());
         let stat = wait(async move { stat(&container, &of, true).await });
-        let stat =
-            stat.map_err(|why| Trouble::CannotTell(format!("cannot be opened: {}", why.words())))?;
+        let stat = stat
+            .map_err(|why| FormatError::CannotTell(format!("cannot be opened: {}", why.words())))?;
         Ok((self.read(path, stat.size), stat.size))
     }
 }
@@ -418,7 +418,7 @@ impl Source for InPod {
         wait(async move { own.look().await }).map_err(Look::words)
     }
 
-    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
+    fn open(&self) -> Result<Box<dyn Read + Send>, FormatError> {
         Ok(self.read(self.path.clone(), self.size))
     }
 
@@ -426,7 +426,7 @@ impl Source for InPod {
         let (container, path) = (self.container.clone(), self.manifest_path());
         let of = path.clone();
         let ran = wait(async move {
-            let max = usize::try_from(sidecar::MAX_FILE).unwrap_or(usize::MAX);
+            let max = usize::try_from(manifest::MAX_FILE).unwrap_or(usize::MAX);
             match stat(&container, &of, true).await {
                 Err(Look::Said(said)) if said.contains("No such file") => return Ok(None),
                 Err(why) => return Err(why.words()),

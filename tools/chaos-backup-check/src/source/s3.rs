@@ -9,6 +9,9 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::manifest;
+use chaos_backup_check::formats::pg_dump::directory::Files;
 use chaos_common::cluster::error_chain;
 use chaos_common::config::S3;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -21,11 +24,8 @@ use object_store::{
 use reqwest::Url;
 
 use super::remote::{Taker, stream, wait};
-use super::sidecar;
 use super::{Absent, Found, Neighbour, Source, State};
 use crate::context::Context;
-use crate::pgdump::directory::Files;
-use crate::trouble::Trouble;
 
 /// Time that one request about an object may take.
 const REQUEST: Duration = Duration::from_secs(20);
@@ -369,7 +369,7 @@ async fn get(bucket: &Bucket, object: &ObjectMeta, taker: &Taker) -> io::Result<
 }
 
 impl Files for Objects {
-    fn list(&self) -> Result<Vec<(String, bool)>, Trouble> {
+    fn list(&self) -> Result<Vec<(String, bool)>, FormatError> {
         let name = |object: &ObjectMeta| object.location.filename().unwrap_or_default().to_owned();
         Ok(self
             .found
@@ -378,13 +378,14 @@ impl Files for Objects {
             .collect())
     }
 
-    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), Trouble> {
+    fn open_in(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64), FormatError> {
         let found = self
             .found
             .iter()
             .find(|object| object.location.filename() == Some(name))
             .cloned();
-        let found = found.ok_or_else(|| Trouble::CannotTell("is not there any more".to_owned()))?;
+        let found =
+            found.ok_or_else(|| FormatError::CannotTell("is not there any more".to_owned()))?;
         let size = found.size;
         Ok((self.get(found), size))
     }
@@ -414,7 +415,7 @@ impl Source for Objects {
             .map_err(|error| told(&error))
     }
 
-    fn open(&self) -> Result<Box<dyn Read + Send>, Trouble> {
+    fn open(&self) -> Result<Box<dyn Read + Send>, FormatError> {
         Ok(self.get(self.found[0].clone()))
     }
 
@@ -427,7 +428,7 @@ impl Source for Objects {
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => return Err(format!("cannot be read: {}", told(&error))),
             };
-            if got.meta.size > sidecar::MAX_FILE {
+            if got.meta.size > manifest::MAX_FILE {
                 return Err(format!(
                     "has {} bytes, which no manifest has",
                     got.meta.size

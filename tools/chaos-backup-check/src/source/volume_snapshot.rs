@@ -1,6 +1,8 @@
 //! The snapshot of a volume: whether it is there, ready, and young enough, by what its driver says
 //! of it.
 
+use chaos_backup_check::formats::inspection::COMPLETE;
+use chaos_backup_check::formats::manifest::SEALED;
 use chaos_common::cluster::metrics::quantity;
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
 use chaos_common::config::Backup;
@@ -9,11 +11,9 @@ use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
 use crate::context::Context;
-use crate::found::COMPLETE;
 use crate::item::freshness::{self, Due, FRESH, aged};
 use crate::progress::bytes;
 use crate::source::PRESENT;
-use crate::source::sidecar::SEALED;
 
 const EXPECTED: &str = "backup.expected";
 

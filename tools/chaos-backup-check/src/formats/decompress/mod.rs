@@ -1,0 +1,330 @@
+//! Decompression to the last byte: gzip in any number of members, zstd and lz4 in any number of
+//! frames.
+//!
+//! A stream that ends early, goes on behind its end, or fails a checksum that it has is an error
+//! here.
+
+mod deflated;
+mod inflate;
+mod lz4;
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+
+pub(crate) use self::deflated::Inflate;
+use self::deflated::{Deflated, Format};
+use self::lz4::Lz4;
+use crate::formats::error::FormatError;
+use crate::formats::pipe::{self, BUFFER};
+
+/// The largest window of zstd that is decoded, as a power of two: what the zstd program allows by
+/// itself. It is what memory such a stream needs; by default it is 2 to 8 MB.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    None,
+    /// gzip, whose members have a checksum each.
+    Gzip,
+    /// Zstandard; the checksum is optional.
+    Zstd,
+    /// LZ4 frames; checksums are optional.
+    Lz4,
+}
+
+impl Codec {
+    /// The word in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Codec::None => "none",
+            Codec::Gzip => "gzip",
+            Codec::Zstd => "zstd",
+            Codec::Lz4 => "lz4",
+        }
+    }
+
+    /// What begins so.
+    fn of(start: &[u8]) -> Result<Codec, &'static str> {
+        let foreign: [(&[u8], _); 5] = [
+            (b"BZh", "bzip2"),
+            (b"\xfd7zXZ\0", "xz"),
+            (b"LZIP", "lzip"),
+            (&[0x02, 0x21, 0x4c, 0x18], "the old format of lz4"),
+            (&[0x1f, 0x9d], "compress"),
+        ];
+        if let Some((_, name)) = foreign
+            .into_iter()
+            .find(|(magic, _)| start.starts_with(magic))
+        {
+            return Err(name);
+        }
+        Ok(match start {
+            [0x1f, 0x8b, ..] => Codec::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Codec::Zstd,
+            [0x04, 0x22, 0x4d, 0x18, ..] => Codec::Lz4,
+            _ => Codec::None,
+        })
+    }
+}
+
+/// A stream while it is decompressed. Its errors say what is wrong with the stream.
+pub struct Unpacked<'r, R: BufRead> {
+    decoder: Decoder<'r, R>,
+    /// How it is compressed.
+    pub codec: Codec,
+    /// Whether it has a checksum over everything that is in it.
+    pub checksum: bool,
+}
+
+enum Decoder<'r, R: BufRead> {
+    None(R),
+    Deflated(Box<Deflated<R>>),
+    Zstd(BufReader<zstd::Decoder<'r, R>>),
+    Lz4(BufReader<Lz4<R>>),
+}
+
+impl<R: BufRead> Unpacked<'_, R> {
+    /// Decompresses what `reader` gives, as its first bytes say.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is compressed in a way that is not read here.
+    pub fn sniff(mut reader: R) -> Result<Self, FormatError> {
+        // The first bytes come at once: readers here fill their buffers.
+        let start = reader
+            .fill_buf()
+            .map_err(|error| FormatError::reading(0, &error))?;
+        let codec = Codec::of(start).map_err(|codec| {
+            FormatError::CannotTell(format!(
+                "is compressed with {codec}, which this version does not decompress"
+            ))
+        })?;
+        let checksum = match codec {
+            Codec::None => false,
+            Codec::Gzip => true,
+            // The bit of the first frame's descriptor.
+            Codec::Zstd | Codec::Lz4 => start.get(4).is_some_and(|descriptor| descriptor & 4 != 0),
+        };
+        Ok(Unpacked {
+            checksum,
+            ..Unpacked::new(reader, codec)?
+        })
+    }
+
+    /// Decompresses what `reader` gives.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for the decoder.
+    pub fn new(reader: R, codec: Codec) -> Result<Self, FormatError> {
+        Unpacked::streams(reader, codec, false)
+    }
+
+    /// Decompresses the first stream of what `reader` gives, and leaves what is behind it.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for the decoder.
+    pub fn first(reader: R, codec: Codec) -> Result<Self, FormatError> {
+        Unpacked::streams(reader, codec, true)
+    }
+
+    fn streams(reader: R, codec: Codec, first: bool) -> Result<Self, FormatError> {
+        let memory =
+            |error: io::Error| FormatError::CannotTell(format!("cannot be decompressed: {error}"));
+        let decoder = match codec {
+            Codec::None => Decoder::None(reader),
+            Codec::Gzip => {
+                let format = if first {
+                    Format::FirstGzip
+                } else {
+                    Format::Gzip
+                };
+                Decoder::Deflated(Box::new(Deflated::new(reader, format, Inflate::new())))
+            }
+            Codec::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(reader).map_err(memory)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(memory)?;
+                if first {
+                    decoder = decoder.single_frame();
+                }
+                Decoder::Zstd(BufReader::with_capacity(BUFFER, decoder))
+            }
+            Codec::Lz4 => Decoder::Lz4(BufReader::with_capacity(BUFFER, Lz4::new(reader, first))),
+        };
+        Ok(Unpacked {
+            decoder,
+            codec,
+            checksum: false,
+        })
+    }
+
+    /// Decompresses a zlib stream, in the memory of another one.
+    pub(crate) fn zlib(reader: R, inflate: Inflate) -> Self {
+        let decoder = Decoder::Deflated(Box::new(Deflated::new(reader, Format::Zlib, inflate)));
+        Unpacked {
+            decoder,
+            codec: Codec::Gzip,
+            checksum: true,
+        }
+    }
+
+    /// Gives the memory back that inflating took.
+    pub(crate) fn into_inflate(self) -> Option<Inflate> {
+        match self.decoder {
+            Decoder::Deflated(decoder) => Some(decoder.into_inflate()),
+            _ => None,
+        }
+    }
+
+    /// Lets another thread decompress ahead, or half of that, while `judge` takes what comes out:
+    /// where both are work, they share it.
+    pub fn ahead<T>(&mut self, judge: impl FnOnce(&mut (dyn BufRead + Send)) -> T) -> T
+    where
+        R: Send,
+    {
+        match &mut self.decoder {
+            Decoder::Deflated(decoder) => decoder.ahead(judge),
+            Decoder::None(reader) => pipe::ahead(reader, |bytes| judge(bytes)),
+            Decoder::Zstd(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
+            Decoder::Lz4(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
+        }
+    }
+}
+
+impl<R: BufRead> Read for Unpacked<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.decoder {
+            Decoder::None(reader) => reader.read(buffer),
+            Decoder::Deflated(decoder) => decoder.read(buffer),
+            Decoder::Zstd(decoder) => decoder.read(buffer),
+            Decoder::Lz4(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+impl<R: BufRead> BufRead for Unpacked<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &mut self.decoder {
+            Decoder::None(reader) => reader.fill_buf(),
+            Decoder::Deflated(decoder) => decoder.fill_buf(),
+            Decoder::Zstd(decoder) => decoder.fill_buf(),
+            Decoder::Lz4(decoder) => decoder.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        match &mut self.decoder {
+            Decoder::None(reader) => reader.consume(amount),
+            Decoder::Deflated(decoder) => decoder.consume(amount),
+            Decoder::Zstd(decoder) => decoder.consume(amount),
+            Decoder::Lz4(decoder) => decoder.consume(amount),
+        }
+    }
+}
+
+/// What a reader's error means, where `position` bytes have been read: a stream that is damaged, or
+/// a file that cannot be read.
+pub fn trouble(error: &io::Error, position: u64) -> FormatError {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => FormatError::Damaged(format!(
+            "is cut: the compressed stream ends too early, after {position} unpacked bytes"
+        )),
+        // zstd's words for a window beyond the limit.
+        _ if error.to_string().contains("too much memory") => FormatError::CannotTell(format!(
+            "is compressed with a window of more than {} MB (zstd --long)",
+            1 << (ZSTD_WINDOW_LOG - 20)
+        )),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => {
+            FormatError::Damaged(format!(
+                "does not decompress after {position} unpacked bytes: bytes are damaged, a checksum is wrong, or something else follows"
+            ))
+        }
+        _ => FormatError::reading(position, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn text() -> Vec<u8> {
+        (0..40_000_u32)
+            .flat_map(|n| format!("{n}\t{}\n", n.wrapping_mul(2_654_435_761)).into_bytes())
+            .collect()
+    }
+
+    fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
+        let mut unpacked = Unpacked::sniff(packed).map_err(|trouble| trouble.to_string())?;
+        let mut bytes = Vec::new();
+        unpacked
+            .read_to_end(&mut bytes)
+            .map_err(|error| error.to_string())?;
+        Ok(bytes)
+    }
+
+    fn packed(text: &[u8]) -> [(&'static str, Vec<u8>); 3] {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(text).expect("memory");
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(text).expect("memory");
+        [
+            ("gzip", gzip.finish().expect("memory")),
+            ("zstd", zstd::encode_all(text, 3).expect("memory")),
+            ("lz4", lz4.finish().expect("memory")),
+        ]
+    }
+
+    #[test]
+    fn streams_are_decoded_to_the_end_and_any_number_of_them() {
+        let text = text();
+        for (name, packed) in packed(&text) {
+            assert_eq!(unpack(&packed).expect(name), text, "{name}");
+            let twice = [&packed[..], &packed[..]].concat();
+            assert_eq!(unpack(&twice).expect(name).len(), 2 * text.len(), "{name}");
+        }
+        assert_eq!(unpack(&text).expect("not compressed"), text);
+    }
+
+    #[test]
+    fn the_first_stream_can_be_had_alone() {
+        let text = text();
+        for (name, packed) in packed(&text) {
+            let codec = Codec::of(&packed).expect("one of ours");
+            for behind in [&b""[..], &packed] {
+                let twice = [&packed, behind].concat();
+                let (mut rest, mut bytes) = (&twice[..], Vec::new());
+                Unpacked::first(&mut rest, codec)
+                    .expect(name)
+                    .read_to_end(&mut bytes)
+                    .expect(name);
+                assert_eq!((bytes.len(), rest), (text.len(), behind), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_and_everything_behind_the_end_is_found() {
+        for (name, packed) in packed(&text()) {
+            for length in
+                (4..packed.len()).filter(|at| at % 9973 == 0 || *at < 24 || packed.len() - at < 24)
+            {
+                assert!(
+                    unpack(&packed[..length]).is_err(),
+                    "{name} cut to {length} of {}",
+                    packed.len()
+                );
+            }
+            for tail in [&b"x"[..], b"garbage", &[0; 600]] {
+                assert!(
+                    unpack(&[&packed[..], tail].concat()).is_err(),
+                    "{name} and {} bytes",
+                    tail.len()
+                );
+            }
+        }
+    }
+}

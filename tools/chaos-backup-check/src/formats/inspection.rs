@@ -1,0 +1,120 @@
+//! What is wanted of a backup, and what is found in one that is whole.
+
+use chaos_common::record::{Check, Contents, TableRows};
+
+use crate::formats::error::count;
+use crate::formats::kubernetes::Object;
+
+/// Id of the check of whether a backup was read to its end and is whole.
+pub const COMPLETE: &str = "backup.complete";
+
+/// What a backup has to hold, by the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Expectations {
+    /// The database that is dumped.
+    pub database: Option<String>,
+    /// Tables, or members of an archive, that are there and not empty.
+    pub expect: Vec<String>,
+}
+
+/// What a parser found in a backup that is whole.
+#[derive(Debug)]
+pub struct Inspection {
+    /// For the record.
+    pub contents: Contents,
+    /// For people.
+    pub message: String,
+    /// What was found besides, such as whether it makes a database.
+    pub checks: Vec<Check>,
+    /// The objects of a backup of a cluster's configuration.
+    pub objects: Vec<Object>,
+    /// Damage that would go unseen without a manifest.
+    pub limit: &'static str,
+}
+
+/// What a backup is that was read to its end and is whole.
+#[derive(Debug)]
+pub struct Verified {
+    /// What its parser found.
+    pub found: Inspection,
+    /// Bytes read.
+    pub size_bytes: u64,
+    /// Their BLAKE3 digest, in hexadecimal digits.
+    pub blake3: String,
+}
+
+impl Expectations {
+    /// Whether the right database was dumped, if the dump names one.
+    pub fn database(&self, dumped: &[String], object: &str) -> Option<Check> {
+        const ID: &str = "backup.database";
+        let wanted = self.database.as_ref()?;
+        if dumped.is_empty() {
+            return Some(Check::skipped(
+                ID,
+                object,
+                format!("does not say of which database it is: {wanted} is expected"),
+            ));
+        }
+        let found = dumped.contains(wanted);
+        let message = if found {
+            format!("is of {wanted}")
+        } else {
+            format!("is of {}, and not of {wanted}", dumped.join(", "))
+        };
+        Some(
+            Check::judge(found, ID, object, message)
+                .hint("dump the database of the configuration, or correct it there"),
+        )
+    }
+
+    /// Whether all tables that are expected have rows.
+    pub fn tables(&self, tables: &[TableRows], object: &str) -> Option<Check> {
+        let rows = |name: &String| {
+            tables
+                .iter()
+                .filter(|table| is_table(table, name))
+                .map(|table| table.rows)
+                .max()
+        };
+        self.judge(object, "row", |name| rows(name).map(|rows| rows > 0))
+    }
+
+    /// Judges what is expected: `there` says whether it is there, and if so whether it holds
+    /// something.
+    pub fn judge(
+        &self,
+        object: &str,
+        noun: &str,
+        there: impl Fn(&String) -> Option<bool>,
+    ) -> Option<Check> {
+        const ID: &str = "backup.expected";
+        if self.expect.is_empty() {
+            return None;
+        }
+        let wrong = self.expect.iter().find_map(|name| match there(name) {
+            None => Some(format!("lacks {name}")),
+            Some(false) => Some(format!("has no {noun} in {name}")),
+            Some(true) => None,
+        });
+        let message = || {
+            format!(
+                "has {} that it must",
+                count(self.expect.len() as u64, "thing")
+            )
+        };
+        Some(match wrong {
+            None => Check::pass(ID, object, message()),
+            Some(wrong) => Check::fail(ID, object, format!("{wrong}, which it must have"))
+                .hint("see what the job that makes this backup leaves out"),
+        })
+    }
+}
+
+/// Whether a table is the one that is named, with its schema or without.
+pub fn is_table(table: &TableRows, name: &str) -> bool {
+    table.table == name
+        || table
+            .table
+            .rsplit_once('.')
+            .is_some_and(|(_, table)| table == name)
+}

@@ -1,0 +1,358 @@
+//! The blocks of data of a custom-format dump (`_StartData`, `_StartLOs` and their likes in
+//! PostgreSQL's `pg_backup_custom.c`; `compress_gzip.c` and `compress_none.c`).
+//!
+//! A block is a type, the id of its entry, and its data: chunks of a length and so many bytes, up
+//! to a length of 0. Large objects are a block of (oid, chunks) up to an oid of 0. Nothing says how
+//! many blocks there are, so that a dump which is cut between two of them looks whole by itself:
+//! only the table of contents knows.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Read};
+
+use chaos_common::record::TableRows;
+
+use super::input::Input;
+use super::rows::Sink;
+use super::toc::{Entry, Kind, Place, Toc};
+use crate::formats::decompress::{Codec, Inflate, Unpacked};
+use crate::formats::error::{FormatError, count};
+use crate::formats::pipe::read_buffered;
+
+/// `BLK_DATA`: a table's data.
+const TABLE: u8 = 1;
+/// `BLK_BLOBS`: large objects.
+const BLOBS: u8 = 3;
+
+/// What the data blocks hold.
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    /// Rows of each table whose rows can be counted, in the order of the data.
+    pub(super) tables: Vec<TableRows>,
+    /// The oids of the large objects, in the order of the data.
+    pub(super) blobs: Vec<u32>,
+}
+
+/// Reads every block up to the end of the file.
+pub(super) fn read<R: BufRead + Send>(
+    input: &mut Input<R>,
+    codec: Codec,
+    toc: &Toc,
+) -> Result<Data, FormatError> {
+    let index: HashMap<i64, usize> = toc
+        .data
+        .iter()
+        .enumerate()
+        .map(|(at, entry)| (entry.id, at))
+        .collect();
+    let mut seen = vec![false; toc.data.len()];
+    let mut decoder = Decoder::new(codec);
+    let mut data = Data::default();
+    while !input.fill()?.is_empty() {
+        let at = input.position();
+        let kind = input.byte("a block of data")?;
+        if kind != TABLE && kind != BLOBS {
+            return Err(no_block(at, kind));
+        }
+        let id = input.int("a block of data")?;
+        let Some(&number) = index.get(&id) else {
+            return FormatError::damaged(format!(
+                "is damaged: the block of data at byte {at} has the unknown id {id}"
+            ));
+        };
+        let entry = &toc.data[number];
+        expect(entry, kind, at, std::mem::replace(&mut seen[number], true))?;
+        if kind == TABLE {
+            let mut sink = Sink::new(&entry.kind, toc.utf8);
+            decoder.payload(input, &mut sink, &entry.name)?;
+            let rows = sink
+                .finish()
+                .map_err(|why| in_data(&entry.name, at, &why))?;
+            data.tables.extend(rows.map(|rows| TableRows {
+                table: entry.name.clone(),
+                rows,
+            }));
+        } else {
+            blobs(input, &mut decoder, &mut data.blobs)?;
+        }
+    }
+    all_seen(toc, &seen, input.position())?;
+    data.blobs.sort_unstable();
+    same_blobs(&toc.blobs, &data.blobs)?;
+    Ok(data)
+}
+
+/// Says what stands where a block should begin.
+fn no_block(at: u64, kind: u8) -> FormatError {
+    let what = match kind {
+        b'P' => "perhaps a second dump".to_owned(),
+        other => format!("a byte of {other:#04x}"),
+    };
+    FormatError::Damaged(format!(
+        "has something behind its data, or is damaged: no block begins at byte {at}, but {what}"
+    ))
+}
+
+/// Whether a block is what the table of contents says of it.
+fn expect(entry: &Entry, kind: u8, at: u64, seen: bool) -> Result<(), FormatError> {
+    let name = &entry.name;
+    if seen {
+        return FormatError::damaged(format!(
+            "is damaged: a second block with the data of {name} begins at byte {at}"
+        ));
+    }
+    if (kind == BLOBS) != (entry.kind == Kind::Blobs) {
+        return FormatError::damaged(format!(
+            "is damaged: the block of {name} at byte {at} is of the wrong type"
+        ));
+    }
+    match entry.place {
+        Place::Offset(Some(offset)) if offset != at => FormatError::damaged(format!(
+            "is damaged: the data of {name} begins at byte {at}, and should at byte {offset} by the table of contents"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn all_seen(toc: &Toc, seen: &[bool], end: u64) -> Result<(), FormatError> {
+    let missing = seen.iter().filter(|seen| !**seen).count();
+    match toc.data.iter().zip(seen).find(|(_, seen)| !**seen) {
+        None => Ok(()),
+        Some((first, _)) => FormatError::damaged(format!(
+            "is cut: it ends at byte {end} and lacks {missing} of {}, the first of them that of {}",
+            count(seen.len() as u64, "block"),
+            first.name
+        )),
+    }
+}
+
+/// Reads large objects up to the end of their list, and adds their oids.
+fn blobs<R: BufRead + Send>(
+    input: &mut Input<R>,
+    decoder: &mut Decoder,
+    oids: &mut Vec<u32>,
+) -> Result<(), FormatError> {
+    loop {
+        let at = input.position();
+        // An oid is unsigned, and written as if it had a sign.
+        let oid = match input.int("the list of large objects")? {
+            0 => return Ok(()),
+            oid if oid < 0 => oid + (1 << 32),
+            oid => oid,
+        };
+        let oid = u32::try_from(oid).map_err(|_| {
+            FormatError::Damaged(format!(
+                "is damaged at byte {at}: no large object can have the oid {oid}"
+            ))
+        })?;
+        decoder.payload(input, &mut Sink::Blob, &format!("large object {oid}"))?;
+        oids.push(oid);
+    }
+}
+
+/// Whether the large objects are those that the table of contents lists, if it does; both sorted.
+pub(super) fn same_blobs(listed: &[u32], found: &[u32]) -> Result<(), FormatError> {
+    if let Some((twice, _)) = found
+        .iter()
+        .zip(found.iter().skip(1))
+        .find(|(one, next)| one == next)
+    {
+        return FormatError::damaged(format!("is damaged: large object {twice} is there twice"));
+    }
+    if listed.is_empty() || found.is_empty() || listed == found {
+        return Ok(());
+    }
+    let absent = |from: &[u32], of: &[u32]| {
+        of.iter()
+            .find(|oid| from.binary_search(oid).is_err())
+            .copied()
+    };
+    FormatError::damaged(match (absent(listed, found), absent(found, listed)) {
+        (Some(oid), _) => format!("is damaged: large object {oid} is not in the table of contents"),
+        (None, Some(oid)) => format!("is damaged: the data of large object {oid} is missing"),
+        (None, None) => "is damaged: the table of contents lists a large object twice".to_owned(),
+    })
+}
+
+fn in_data(name: &str, at: u64, why: &str) -> FormatError {
+    FormatError::Damaged(format!("is damaged: the data of {name} at byte {at} {why}"))
+}
+
+/// Turns chunks into the bytes that were dumped.
+struct Decoder {
+    codec: Codec,
+    /// What decodes zlib streams, while none is decoded.
+    inflate: Option<Inflate>,
+}
+
+impl Decoder {
+    fn new(codec: Codec) -> Decoder {
+        Decoder {
+            codec,
+            inflate: (codec == Codec::Gzip).then(Inflate::new),
+        }
+    }
+
+    /// Reads the chunks of one table or large object. `name` is what they belong to.
+    fn payload<R: BufRead + Send>(
+        &mut self,
+        input: &mut Input<R>,
+        sink: &mut Sink,
+        name: &str,
+    ) -> Result<(), FormatError> {
+        if self.codec == Codec::None {
+            return plain(input, sink, name);
+        }
+        let at = input.position();
+        let mut chunks = Chunks {
+            input,
+            name,
+            left: 0,
+            ended: false,
+            trouble: None,
+        };
+        // pg_dump writes nothing at all for an empty large object, with lz4.
+        let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty) && self.codec != Codec::Gzip;
+        let unpacked = if empty {
+            Ok(())
+        } else {
+            let mut unpacked = match self.inflate.take() {
+                Some(inflate) => Unpacked::zlib(&mut chunks, inflate),
+                None => Unpacked::new(&mut chunks, self.codec)?,
+            };
+            let judged = unpack(&mut unpacked, sink);
+            self.inflate = unpacked.into_inflate();
+            judged
+        };
+        // What is wrong with the chunks goes before what it does to the stream in them.
+        match chunks.trouble {
+            Some(trouble) => Err(trouble),
+            None => unpacked.map_err(|why| in_data(name, at, &why)),
+        }
+    }
+}
+
+/// Reads the chunks of one table or large object that are not compressed.
+fn plain<R: BufRead>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Result<(), FormatError> {
+    let at = input.position();
+    // Every row is a chunk: this is not made anew for each.
+    let what = format!("the data of {name}");
+    let damaged = |why: String| in_data(name, at, &why);
+    loop {
+        let chunk = input.position();
+        let mut left = match input.int(&what)? {
+            0 => return Ok(()),
+            length => u64::try_from(length)
+                .map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?,
+        };
+        input.room_for(left, chunk, &what)?;
+        while left > 0 {
+            let bytes = input.fill()?;
+            let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+            if bytes.is_empty() {
+                return Err(input.cut(&what));
+            }
+            sink.take(bytes).map_err(damaged)?;
+            let taken = bytes.len();
+            left -= taken as u64;
+            input.consume(taken);
+        }
+    }
+}
+
+/// Judges all that a decoder gives. `Err` says what is wrong with it.
+fn unpack<R: BufRead + Send>(
+    unpacked: &mut Unpacked<'_, R>,
+    sink: &mut Sink,
+) -> Result<(), String> {
+    // Most tables are small: a thread is for those that are more than one buffer.
+    if take(unpacked, sink)? && take(unpacked, sink)? {
+        return unpacked.ahead(|bytes| {
+            while take(bytes, sink)? {}
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+/// Judges what a decoder gives next; false at the end.
+fn take(decoder: &mut (impl BufRead + ?Sized), sink: &mut Sink) -> Result<bool, String> {
+    match decoder.fill_buf() {
+        Ok([]) => Ok(false),
+        Ok(bytes) => {
+            let taken = bytes.len();
+            sink.take(bytes)?;
+            decoder.consume(taken);
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err("stops before its compressed stream does".to_owned())
+        }
+        Err(error) => Err(format!("does not decompress ({error})")),
+    }
+}
+
+/// The chunks of one table or large object, as one stream.
+struct Chunks<'i, R> {
+    input: &'i mut Input<R>,
+    /// What they belong to.
+    name: &'i str,
+    /// Bytes of the current chunk.
+    left: u64,
+    ended: bool,
+    /// What is wrong with the chunks; then the stream ends here.
+    trouble: Option<FormatError>,
+}
+
+impl<R: BufRead> Chunks<'_, R> {
+    /// The bytes at hand of the current or the next chunk; none at the end.
+    fn next(&mut self) -> Result<usize, FormatError> {
+        if self.left == 0 && !self.ended {
+            let at = self.input.position();
+            let what = format!("the data of {}", self.name);
+            let length = self.input.int(&what)?;
+            self.left = u64::try_from(length)
+                .map_err(|_| in_data(self.name, at, &format!("has a chunk of {length} bytes")))?;
+            self.input.room_for(self.left, at, &what)?;
+            self.ended = self.left == 0;
+        }
+        if self.ended {
+            return Ok(0);
+        }
+        let there = self.input.fill()?.len();
+        if there == 0 {
+            return Err(self.input.cut(&format!("the data of {}", self.name)));
+        }
+        Ok(there.min(usize::try_from(self.left).unwrap_or(usize::MAX)))
+    }
+}
+
+impl<R: BufRead> BufRead for Chunks<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.trouble.is_some() {
+            return Ok(&[]);
+        }
+        match self.next() {
+            Ok(0) => Ok(&[]),
+            Ok(there) => match self.input.fill() {
+                Ok(bytes) => Ok(&bytes[..there]),
+                Err(_) => unreachable!("the bytes are at hand"),
+            },
+            Err(trouble) => {
+                self.trouble = Some(trouble);
+                Ok(&[])
+            }
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.input.consume(amount);
+        self.left -= amount as u64;
+    }
+}
+
+impl<R: BufRead> Read for Chunks<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        read_buffered(self, buffer)
+    }
+}

@@ -1,0 +1,279 @@
+//! A dump that is a script of SQL (`pg_dump -Fp`, `pg_dumpall`).
+//!
+//! It has no table of contents. What it has is comments at its beginning and its end, COPY data
+//! with an end mark and as many columns as its statement names, and SQL whose quotes and brackets
+//! must close. So a script that is cut is known by its end, and one that lost something in the
+//! middle only if it lost part of a row or of a quoted text.
+
+mod lexer;
+#[cfg(test)]
+mod tests;
+
+use std::io::BufRead;
+
+use chaos_common::record::TableRows;
+
+use self::lexer::{Lexer, Token};
+use super::input::Input;
+use super::rows::CopyText;
+use super::text::Text;
+use super::toc;
+use crate::formats::error::FormatError;
+
+const DUMP: &str = "PostgreSQL database dump";
+const CLUSTER: &str = "PostgreSQL database cluster dump";
+
+/// What a script holds.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    /// Rows of each table that COPY fills.
+    pub(super) tables: Vec<TableRows>,
+    /// Databases that are connected to.
+    pub(super) databases: Vec<String>,
+    pub(super) server_version: String,
+    /// Whether `pg_dumpall` made it.
+    pub(super) cluster: bool,
+    /// Statements; COPY with its data is one.
+    pub(super) statements: usize,
+    /// Tables that are defined.
+    pub(super) created: u64,
+    /// Statements that insert rows, and large objects.
+    pub(super) inserts: u64,
+    pub(super) blobs: u64,
+    /// Whether text is in UTF-8.
+    utf8: bool,
+    /// The dumps that have begun and not ended.
+    open: Vec<&'static str>,
+    /// How many have ended.
+    ended: usize,
+    /// The key of `\restrict`, which must come again in `\unrestrict`.
+    restricted: Option<String>,
+    /// Comments that announce the data of a table, which may be empty.
+    pub(super) announcements: usize,
+    /// The table whose data a comment announces.
+    announced: Option<String>,
+}
+
+/// Whether a file begins as `pg_dump`'s scripts do.
+pub(super) fn begins(start: &[u8]) -> bool {
+    let text = start.trim_ascii_start();
+    text.starts_with(b"--\n-- PostgreSQL database")
+        || (!text.is_empty() && b"--\n-- PostgreSQL database".starts_with(text))
+}
+
+/// Reads a script to its end.
+pub(super) fn read<R: BufRead>(input: &mut Input<R>) -> Result<Script, FormatError> {
+    let mut script = Script::default();
+    let mut lexer = Lexer::new();
+    let mut text: Option<Text> = None;
+    loop {
+        let at = input.position();
+        let bytes = input.fill()?;
+        if bytes.is_empty() {
+            break;
+        }
+        let (used, token) = lexer.take(bytes);
+        let bytes = &bytes[..used];
+        if script.utf8 && text.is_none() {
+            text = Some(Text::new(true));
+        }
+        let text = text.get_or_insert_with(|| Text::new(false));
+        text.take(bytes).map_err(|why| {
+            FormatError::Damaged(format!("is damaged: the SQL at byte {at} {why}"))
+        })?;
+        input.consume(used);
+        if let Some(token) = token {
+            script.token(token, input)?;
+        }
+    }
+    script.end(&lexer, input.position())?;
+    Ok(script)
+}
+
+impl Script {
+    fn token<R: BufRead>(&mut self, token: Token, input: &mut Input<R>) -> Result<(), FormatError> {
+        let at = input.position();
+        match token {
+            Token::Comment(comment) => self.comment(comment.trim(), at),
+            Token::Meta(line) => self.meta(line.trim(), at),
+            Token::Statement(statement) => self.statement(&statement, input),
+            Token::Wrong(why) => FormatError::damaged(format!("is damaged at byte {at}: {why}")),
+        }
+    }
+
+    fn comment(&mut self, comment: &str, at: u64) -> Result<(), FormatError> {
+        if let Some(version) = comment.strip_prefix("Dumped from database version ") {
+            version.clone_into(&mut self.server_version);
+        } else if let Some(data) = comment.strip_prefix("Data for Name: ") {
+            self.announced_is_there(at)?;
+            self.announced = data
+                .contains("; Type: TABLE DATA;")
+                .then(|| data.to_owned());
+            self.announcements += 1;
+        } else if comment.strip_prefix("Name: ").is_some() {
+            self.announced_is_there(at)?;
+        }
+        for mark in [CLUSTER, DUMP] {
+            let Some(rest) = comment.strip_prefix(mark) else {
+                continue;
+            };
+            match rest {
+                "" if self.ended > 0 && self.open.is_empty() => {
+                    return FormatError::damaged(format!(
+                        "has a second {mark} behind its end, before byte {at}"
+                    ));
+                }
+                "" => {
+                    self.cluster |= mark == CLUSTER;
+                    self.open.push(mark);
+                }
+                " complete" if self.open.last() == Some(&mark) => {
+                    self.announced_is_there(at)?;
+                    self.open.pop();
+                    self.ended += 1;
+                }
+                " complete" => {
+                    return FormatError::damaged(format!(
+                        "is damaged: a {mark} ends before byte {at} that has not begun"
+                    ));
+                }
+                _ => {}
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// The data that a comment announced must have come before the next thing.
+    fn announced_is_there(&mut self, at: u64) -> Result<(), FormatError> {
+        match self.announced.take() {
+            // A table without rows has no INSERT.
+            Some(data) if self.inserts == 0 && !self.tables.is_empty() => {
+                FormatError::damaged(format!(
+                    "is damaged: the data of {} does not come before byte {at}",
+                    data.split(';').next().unwrap_or(&data)
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn meta(&mut self, line: &str, at: u64) -> Result<(), FormatError> {
+        let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+        match command {
+            "\\connect" => {
+                let name = argument
+                    .trim_start_matches("-reuse-previous=on ")
+                    .trim_matches(['"', '\'']);
+                self.databases.push(name.to_owned());
+            }
+            "\\restrict" => self.restricted = Some(argument.to_owned()),
+            "\\unrestrict" if self.restricted.as_deref() == Some(argument) => {
+                self.restricted = None;
+            }
+            "\\unrestrict" => {
+                return FormatError::damaged(format!(
+                    "is damaged before byte {at}: \\unrestrict has another key than \\restrict"
+                ));
+            }
+            "\\encoding" => {}
+            _ => {
+                return FormatError::damaged(format!(
+                    "is damaged before byte {at}: {line:?} is nothing that pg_dump writes"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn statement<R: BufRead>(
+        &mut self,
+        statement: &str,
+        input: &mut Input<R>,
+    ) -> Result<(), FormatError> {
+        self.statements += 1;
+        if statement.starts_with("COPY ") && statement.ends_with("FROM stdin;") {
+            return self.copy(statement, input);
+        }
+        if statement.starts_with("INSERT INTO ") {
+            self.inserts += 1;
+            self.announced = None;
+        } else if statement.starts_with("SET client_encoding = ") {
+            self.utf8 = statement.contains("'UTF8'");
+        } else if statement.starts_with("SELECT pg_catalog.lo_create(")
+            || statement.starts_with("SELECT pg_catalog.lo_open(")
+        {
+            self.blobs += u64::from(statement.contains("lo_create("));
+        } else if let Some(rest) = statement.strip_prefix("CREATE ") {
+            self.created +=
+                u64::from(rest.starts_with("TABLE ") || rest.starts_with("UNLOGGED TABLE "));
+        }
+        Ok(())
+    }
+
+    /// Reads the rows behind a COPY statement.
+    fn copy<R: BufRead>(
+        &mut self,
+        statement: &str,
+        input: &mut Input<R>,
+    ) -> Result<(), FormatError> {
+        let at = input.position();
+        let name = toc::target_of(statement).map_or_else(
+            || "a table".to_owned(),
+            |[schema, table]| toc::qualified(&schema, &table),
+        );
+        let table = match self.databases.last().filter(|_| self.cluster) {
+            Some(database) => format!("{database}.{name}"),
+            None => name,
+        };
+        let damaged = |why: String| {
+            FormatError::Damaged(format!(
+                "is damaged: the data of {table} at byte {at} {why}"
+            ))
+        };
+        if input.byte("a COPY statement")? != b'\n' {
+            return Err(damaged("does not begin on a line of its own".to_owned()));
+        }
+        let mut copy = CopyText::new(toc::columns(statement), self.utf8);
+        loop {
+            let bytes = input.fill()?;
+            if bytes.is_empty() {
+                break;
+            }
+            let used = copy.take_to_end(bytes).map_err(damaged)?;
+            input.consume(used);
+            if copy.has_ended() {
+                break;
+            }
+        }
+        let rows = copy.finish().map_err(damaged)?;
+        self.announced = None;
+        self.tables.push(TableRows { table, rows });
+        Ok(())
+    }
+
+    /// Whether the script is at its end.
+    fn end(&mut self, lexer: &Lexer, at: u64) -> Result<(), FormatError> {
+        let cut =
+            |what: &str| FormatError::damaged(format!("is cut: it ends at byte {at}, {what}"));
+        if let Some(place) = lexer.in_the_middle() {
+            return cut(&format!("in the middle of {place}"));
+        }
+        match self.open.last() {
+            Some(mark) => {
+                return cut(&format!(
+                    "without the comment {:?}",
+                    format!("{mark} complete")
+                ));
+            }
+            None if !lexer.ended_as("complete") => {
+                return cut("or goes on, where pg_dump's last comment should be");
+            }
+            None => {}
+        }
+        if self.restricted.is_some() {
+            return cut("without the \\unrestrict that belongs to its \\restrict");
+        }
+        Ok(())
+    }
+}

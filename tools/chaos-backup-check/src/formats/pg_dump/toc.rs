@@ -1,0 +1,421 @@
+//! The table of contents of a custom-format dump (`ReadToc` in PostgreSQL's
+//! `pg_backup_archiver.c`, `_ReadExtraToc` in `pg_backup_custom.c`).
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::BufRead;
+
+use super::header::{Form, Header};
+use super::input::Input;
+use crate::formats::error::FormatError;
+
+/// Bytes that an entry has at least: its integers, and the lengths of its texts.
+const MIN_ENTRY: u64 = 40;
+/// Bytes of a name that are kept.
+const KEEP_NAME: usize = 256;
+/// Bytes of a list of oids that are kept: it has at most a thousand, of at most ten digits.
+const KEEP_OIDS: usize = 64 << 10;
+/// Bytes of a COPY statement that are kept: a table has at most 1600 columns, with names of at most
+/// 63 bytes.
+pub(super) const KEEP_COPY: usize = 1 << 20;
+
+/// What is needed of the table of contents to judge the data.
+#[derive(Debug, Default)]
+pub(super) struct Toc {
+    /// The entries that have data, in order.
+    pub(super) data: Vec<Entry>,
+    /// Tables that are defined.
+    pub(super) tables: u64,
+    /// Whether anything is defined at all, besides settings of the session.
+    pub(super) defines: bool,
+    /// Whether text is in UTF-8.
+    pub(super) utf8: bool,
+    /// The oids of the large objects, sorted.
+    pub(super) blobs: Vec<u32>,
+    /// Ids of all entries.
+    ids: HashSet<i32>,
+    /// Digests of the names of all tables that are defined.
+    names: HashSet<u64>,
+    /// Whether an extension is among them, which may define tables that have data here.
+    extensions: bool,
+}
+
+impl Toc {
+    /// Tables whose data is in the dump.
+    pub(super) fn tables_with_data(&self) -> usize {
+        self.data
+            .iter()
+            .filter(|entry| entry.kind != Kind::Blobs)
+            .count()
+    }
+}
+
+/// An entry that has data.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: i64,
+    pub(super) kind: Kind,
+    /// The table's name with its schema; `large objects` for those.
+    pub(super) name: String,
+    /// Where the table of contents places the data.
+    pub(super) place: Place,
+    /// The definitions that it needs.
+    dependencies: Vec<i32>,
+    /// The digest of the name of the table that its COPY statement fills.
+    target: Option<u64>,
+}
+
+/// Where data is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// At this byte of the dump; `None` in a dump that was piped.
+    Offset(Option<u64>),
+    /// In this file of the folder.
+    File(String),
+}
+
+/// What an entry's data is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Rows as COPY reads them, with so many columns; `None` if that could not be found out.
+    Copy(Option<usize>),
+    /// INSERT statements (`pg_dump --inserts`).
+    Inserts,
+    /// Large objects.
+    Blobs,
+}
+
+/// Reads the table of contents.
+pub(super) fn read<R: BufRead>(
+    input: &mut Input<R>,
+    header: &Header,
+    form: Form,
+) -> Result<Toc, FormatError> {
+    let entries = header.entries.unsigned_abs();
+    input.room_for(
+        entries * MIN_ENTRY,
+        input.position(),
+        "the table of contents",
+    )?;
+    let mut toc = Toc::default();
+    for number in 1..=entries {
+        let at = input.position();
+        let (id, entry) =
+            read_entry(input, header.minor, form, &mut toc).map_err(|trouble| match trouble {
+                FormatError::Damaged(why) => FormatError::Damaged(format!(
+                    "{why} (entry {number} of {entries} in the table of contents)"
+                )),
+                other @ FormatError::CannotTell(_) => other,
+            })?;
+        if !i32::try_from(id).is_ok_and(|id| toc.ids.insert(id)) {
+            return FormatError::damaged(format!(
+                "is damaged at byte {at}: two entries have the id {id}"
+            ));
+        }
+        toc.data.extend(entry);
+    }
+    toc.blobs.sort_unstable();
+    toc.belongs_together()?;
+    Ok(toc)
+}
+
+/// Reads one entry: its id, and the entry itself if it has data.
+fn read_entry<R: BufRead>(
+    input: &mut Input<R>,
+    minor: u8,
+    form: Form,
+    toc: &mut Toc,
+) -> Result<(i64, Option<Entry>), FormatError> {
+    let at = input.position();
+    let id = input.int_in(1..=i64::from(i32::MAX), "an id")?;
+    let dumped = input.int_in(0..=1, "the mark of data")? == 1;
+    decimal(input, "the oid of a catalogue")?;
+    decimal(input, "an oid")?;
+    let tag = input.text(KEEP_NAME, "a name")?.unwrap_or_default();
+    let desc = input
+        .text(KEEP_NAME, "the kind of an entry")?
+        .unwrap_or_default();
+    let section = input.int_in(1..=4, "a section")?;
+    // From PostgreSQL 17 on, a thousand large objects are one entry, whose definition is their
+    // oids.
+    let keep = if desc == "BLOB METADATA" {
+        KEEP_OIDS
+    } else {
+        KEEP_NAME
+    };
+    let definition = input.text(keep, "a definition")?.unwrap_or_default();
+    input.text(0, "a drop statement")?;
+    let copy = input
+        .text(KEEP_COPY, "a COPY statement")?
+        .filter(|copy| !copy.is_empty());
+    let schema = input
+        .text(KEEP_NAME, "the name of a schema")?
+        .unwrap_or_default();
+    input.text(0, "the name of a tablespace")?;
+    if minor >= 14 {
+        input.text(0, "an access method")?;
+    }
+    if minor >= 16 {
+        input.int_in(0..=127, "the kind of a relation")?;
+    }
+    input.text(0, "an owner")?;
+    with_oids(input)?;
+    let mut dependencies = Vec::new();
+    while let Some(id) = dependency(input)? {
+        if desc == "TABLE DATA" {
+            dependencies.push(id);
+        }
+    }
+    let place = place(input, form)?;
+    let has_data = place.is_some();
+    if has_data != dumped {
+        return FormatError::damaged(format!(
+            "is damaged behind byte {at}: the marks of data contradict each other"
+        ));
+    }
+    match desc.as_str() {
+        "ENCODING" => {
+            toc.utf8 = definition.contains("'UTF8'");
+            input.utf8 = toc.utf8;
+        }
+        "BLOB" => toc.blobs.extend(tag.parse::<u32>()),
+        "BLOB METADATA" => toc.blobs.extend(
+            definition
+                .split_whitespace()
+                .filter_map(|oid| oid.parse::<u32>().ok()),
+        ),
+        "STDSTRINGS" | "SEARCHPATH" | "DATABASE" | "DATABASE PROPERTIES" => {}
+        _ => toc.defines |= section == PRE_DATA,
+    }
+    toc.extensions |= desc == "EXTENSION";
+    if desc.ends_with("TABLE") {
+        toc.tables += u64::from(desc == "TABLE");
+        toc.names.insert(digest(&[&schema, &tag]));
+    }
+    let Some(place) = place else {
+        return Ok((id, None));
+    };
+    let mut target = None;
+    let (kind, name) = match (desc.as_str(), copy) {
+        ("TABLE DATA", Some(copy)) => {
+            let name = target_of(&copy);
+            target = name.map(|name| digest(&name.iter().map(String::as_str).collect::<Vec<_>>()));
+            (Kind::Copy(columns(&copy)), qualified(&schema, &tag))
+        }
+        ("TABLE DATA", None) => (Kind::Inserts, qualified(&schema, &tag)),
+        ("BLOBS", _) => (Kind::Blobs, "large objects".to_owned()),
+        _ => {
+            return FormatError::damaged(format!(
+                "is damaged behind byte {at}: an entry of kind {desc:?} has data, which only tables and large objects have"
+            ));
+        }
+    };
+    Ok((
+        id,
+        Some(Entry {
+            id,
+            kind,
+            name,
+            place,
+            dependencies,
+            target,
+        }),
+    ))
+}
+
+/// `SECTION_PRE_DATA`.
+const PRE_DATA: i64 = 2;
+
+pub(super) fn qualified(schema: &str, table: &str) -> String {
+    if schema.is_empty() {
+        table.to_owned()
+    } else {
+        format!("{schema}.{table}")
+    }
+}
+
+fn decimal<R: BufRead>(input: &mut Input<R>, what: &str) -> Result<(), FormatError> {
+    let at = input.position();
+    match input.text(KEEP_NAME, what)? {
+        Some(text) if is_number(&text) => Ok(()),
+        _ => FormatError::damaged(format!("is damaged at byte {at}: {what} is not a number")),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    (1..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn with_oids<R: BufRead>(input: &mut Input<R>) -> Result<(), FormatError> {
+    let at = input.position();
+    match input.text(KEEP_NAME, "the mark of oids")?.as_deref() {
+        Some("true" | "false") => Ok(()),
+        _ => FormatError::damaged(format!(
+            "is damaged at byte {at}: the mark of oids is neither true nor false"
+        )),
+    }
+}
+
+/// Reads one dependency; `None` at the end of their list. The id need not be in the dump: `pg_dump`
+/// leaves out entries that were not asked for, and not what refers to them.
+fn dependency<R: BufRead>(input: &mut Input<R>) -> Result<Option<i32>, FormatError> {
+    let at = input.position();
+    match input.text(KEEP_NAME, "a dependency")? {
+        None => Ok(None),
+        Some(text) => match text.parse::<i32>() {
+            Ok(id) if id > 0 && is_number(&text) => Ok(Some(id)),
+            _ => FormatError::damaged(format!(
+                "is damaged at byte {at}: a dependency is not a number"
+            )),
+        },
+    }
+}
+
+/// Where an entry's data is, if it has any.
+fn place<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, FormatError> {
+    let at = input.position();
+    if form == Form::Directory {
+        let name = input
+            .text(KEEP_NAME, "the file of its data")?
+            .filter(|name| !name.is_empty());
+        return match name {
+            Some(name) if name.contains('/') || name.starts_with('.') => FormatError::damaged(
+                format!("is damaged at byte {at}: {name:?} is not the name of a file with data"),
+            ),
+            name => Ok(name.map(Place::File)),
+        };
+    }
+    let state = input.byte("the place of its data")?;
+    let offset = input.little_endian(input.off_size, "the place of its data")?;
+    match state {
+        1 => Ok(Some(Place::Offset(None))),
+        2 => Ok(Some(Place::Offset(Some(offset)))),
+        3 => Ok(None),
+        other => FormatError::damaged(format!(
+            "is damaged at byte {at}: the place of data cannot have the mark {other}"
+        )),
+    }
+}
+
+impl Toc {
+    /// Whether the data of each table goes with a definition that is there. That says nothing where
+    /// definitions were left out, or come with an extension.
+    fn belongs_together(&self) -> Result<(), FormatError> {
+        if self.names.is_empty() || self.extensions {
+            return Ok(());
+        }
+        for entry in self.data.iter().filter(|entry| entry.kind != Kind::Blobs) {
+            let name = &entry.name;
+            if !entry.dependencies.iter().any(|id| self.ids.contains(id)) {
+                return FormatError::damaged(format!(
+                    "is damaged: the table of contents has the data of {name}, and not what it depends on"
+                ));
+            }
+            if entry
+                .target
+                .is_some_and(|target| !self.names.contains(&target))
+            {
+                return FormatError::damaged(format!(
+                    "is damaged: the data of {name} goes by its COPY statement into a table that is not defined"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A digest of a name's parts; names are only compared.
+fn digest(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Schema and name of the table in `COPY schema.table (a, b) FROM stdin;`, as they are without
+/// quotes.
+pub(super) fn target_of(copy: &str) -> Option<[String; 2]> {
+    let mut rest = copy.strip_prefix("COPY ")?;
+    let schema = identifier(&mut rest)?;
+    rest = rest.strip_prefix('.')?;
+    let table = identifier(&mut rest)?;
+    Some([schema, table])
+}
+
+/// Takes a name, quoted or not, off the start of `text`.
+fn identifier(text: &mut &str) -> Option<String> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find(['.', ' ', '(']).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        *text = rest;
+        return (!name.is_empty()).then(|| name.to_owned());
+    };
+    let mut name = String::new();
+    loop {
+        let (part, behind) = rest.split_once('"')?;
+        name.push_str(part);
+        let Some(behind) = behind.strip_prefix('"') else {
+            *text = behind;
+            return Some(name);
+        };
+        name.push('"');
+        rest = behind;
+    }
+}
+
+/// The number of columns of `COPY schema.table (a, b) FROM stdin;`. A table without columns has no
+/// list. Names may be quoted and hold anything, quotes doubled.
+pub(super) fn columns(copy: &str) -> Option<usize> {
+    let mut columns = 0;
+    let (mut quoted, mut listed) = (false, false);
+    let mut outside = String::new();
+    for c in copy.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' => (listed, columns) = (true, 1),
+            ',' if listed => columns += 1,
+            _ => outside.push(c),
+        }
+    }
+    let whole = !quoted && copy.starts_with("COPY ") && outside.trim_end().ends_with("FROM stdin;");
+    whole.then_some(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{columns, target_of};
+
+    #[test]
+    fn columns_are_counted_outside_quotes() {
+        assert_eq!(
+            columns("COPY public.users (id, email, name) FROM stdin;\n"),
+            Some(3)
+        );
+        assert_eq!(
+            columns("COPY public.\"we(ird, \"\"table\"\"\" (\"a,b\", \"c)\") FROM stdin;\n"),
+            Some(2)
+        );
+        assert_eq!(columns("COPY public.nothing  FROM stdin;\n"), Some(0));
+        assert_eq!(columns("COPY public.one (a) FROM stdin;\n"), Some(1));
+        assert_eq!(columns("COPY public.cut (a, b"), None);
+    }
+
+    #[test]
+    fn the_table_of_a_copy_statement_is_named_without_quotes() {
+        let target = |copy| target_of(copy).map(|[schema, table]| format!("{schema}|{table}"));
+        assert_eq!(
+            target("COPY public.users (id) FROM stdin;\n").as_deref(),
+            Some("public|users")
+        );
+        let odd = "COPY \"My \"\"Schema\".\"we(ird, \"\"table\"\"\" (a) FROM stdin;\n";
+        assert_eq!(
+            target(odd).as_deref(),
+            Some("My \"Schema|we(ird, \"table\"")
+        );
+        assert_eq!(
+            target("COPY public.nothing  FROM stdin;\n").as_deref(),
+            Some("public|nothing")
+        );
+        assert_eq!(target("COPY \"cut"), None);
+    }
+}

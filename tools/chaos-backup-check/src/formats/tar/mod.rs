@@ -1,0 +1,331 @@
+//! Reads a tar archive, plain or compressed with gzip, from its first byte to its last.
+//!
+//! `tar -t` passes an archive that was cut between two members before it was compressed, an empty
+//! one, and ten kilobytes of zeros: the two blocks of zeros at an archive's end are only looked for
+//! here. gzip's checksum and length of every member are verified by reading the stream to its end.
+//!
+//! What the format can't show: tar has a checksum for headers only. A byte that changes in a file's
+//! data of a plain archive, or before it was compressed, passes.
+
+mod blocks;
+mod header;
+#[cfg(test)]
+mod tests;
+
+use std::io::BufRead;
+
+use chaos_common::record::{Check, Contents, Status};
+
+use self::blocks::Blocks;
+use self::header::{Attributes, BLOCK, Header, Kind};
+use crate::formats::error::{FormatError, count};
+use crate::formats::inspection::{Expectations, Inspection};
+
+/// Bytes of zeros that may follow the end marks: writers fill the last record, of ten kilobytes by
+/// default.
+const MAX_PADDING: u64 = 16 << 20;
+/// Bytes of symbolic links that are remembered.
+const MAX_LINKS: usize = 4 << 20;
+/// Bytes of a name or of attributes that are read; no writer makes more, and memory is bounded.
+const MAX_EXTENSION: u64 = 1 << 20;
+
+/// Reads an archive that is decompressed.
+///
+/// # Errors
+///
+/// It is damaged, or cannot be read to its end.
+pub fn examine(
+    reader: impl BufRead,
+    want: &Expectations,
+    object: &str,
+) -> Result<Inspection, FormatError> {
+    let mut blocks = Blocks::new(reader);
+    let mut seen = Seen {
+        expected: vec![None; want.expect.len()],
+        ..Seen::default()
+    };
+    walk(&mut blocks, want, &mut seen)?;
+    let message = format!(
+        "{} with {} of files, read to the end marks and the end of the file",
+        count(seen.members, "member"),
+        count(seen.bytes, "byte")
+    );
+    let place = |name: &String| {
+        want.expect
+            .iter()
+            .position(|expected| expected == name)
+            .and_then(|at| seen.expected[at])
+    };
+    let mut checks: Vec<Check> = want.judge(object, "byte", place).into_iter().collect();
+    checks.extend(
+        seen.outside
+            .first()
+            .map(|(link, target)| outside(link, target, seen.outside.len(), object)),
+    );
+    Ok(Inspection {
+        contents: Contents::Tar {
+            members: seen.members,
+            unpacked_bytes: seen.bytes,
+        },
+        message,
+        checks,
+        objects: Vec::new(),
+        limit: "changed bytes of files: tar has checksums of headers only",
+    })
+}
+
+/// The check of symbolic links that lead out of the folder that the archive is unpacked in.
+fn outside(link: &str, target: &str, number: usize, object: &str) -> Check {
+    let links = count(number as u64, "symbolic link");
+    let message =
+        format!("{links} to outside of the folder that it is unpacked in: {link:?} to {target:?}");
+    Check::new("backup.links", object, Status::Warn, message)
+        .hint("what they lead to is not in this backup, and is another machine's after a restore")
+}
+
+/// What was seen of an archive so far.
+#[derive(Default)]
+struct Seen {
+    members: u64,
+    bytes: u64,
+    last: String,
+    /// What the next member's header leaves out.
+    next: Attributes,
+    /// Whether each member that is expected was there, and if so whether it holds something.
+    expected: Vec<Option<bool>>,
+    /// Symbolic links that lead out of the archive, and where to.
+    outside: Vec<(String, String)>,
+    outside_bytes: usize,
+}
+
+fn walk(
+    blocks: &mut Blocks<impl BufRead>,
+    want: &Expectations,
+    seen: &mut Seen,
+) -> Result<(), FormatError> {
+    loop {
+        let at = blocks.position();
+        let Some(block) = blocks.block()? else {
+            return no_end(at, seen);
+        };
+        if block == [0; BLOCK] {
+            break;
+        }
+        let header = header::parse(&block).map_err(|why| not_a_member(at, seen, why))?;
+        member(blocks, header, at, want, seen)?;
+    }
+    end(blocks, seen)?;
+    if seen.next != Attributes::default() {
+        return FormatError::damaged(
+            "is damaged: it ends with the attributes of a member that does not follow",
+        );
+    }
+    Ok(())
+}
+
+fn not_a_member(at: u64, seen: &Seen, why: &str) -> FormatError {
+    if at == 0 {
+        return FormatError::Damaged(format!(
+            "is not a tar archive: it does not begin with a member's header ({why})"
+        ));
+    }
+    FormatError::Damaged(format!(
+        "is damaged at byte {at} of the archive, behind member {:?} (number {}): {why}",
+        seen.last, seen.members
+    ))
+}
+
+fn no_end<T>(at: u64, seen: &Seen) -> Result<T, FormatError> {
+    if at == 0 {
+        return FormatError::damaged(
+            "is empty once it is unpacked: what made the archive wrote nothing",
+        );
+    }
+    FormatError::damaged(format!(
+        "is cut: it ends at byte {at} of the archive, behind member {:?} (number {}), without the end marks",
+        seen.last, seen.members
+    ))
+}
+
+/// Reads what belongs to one header.
+fn member(
+    blocks: &mut Blocks<impl BufRead>,
+    header: Header,
+    at: u64,
+    want: &Expectations,
+    seen: &mut Seen,
+) -> Result<(), FormatError> {
+    match header.kind {
+        Kind::LongName => seen.next.path = Some(header::text(&extension(blocks, &header, at)?)),
+        Kind::LongLink => seen.next.link = Some(header::text(&extension(blocks, &header, at)?)),
+        Kind::Pax => {
+            let before = std::mem::take(&mut seen.next);
+            let records = extension(blocks, &header, at)?;
+            let read = Attributes::parse(&records).ok_or_else(|| {
+                not_a_member(
+                    at,
+                    seen,
+                    "attributes are not of the form that pax gives them",
+                )
+            })?;
+            seen.next = Attributes {
+                path: read.path.or(before.path),
+                link: read.link.or(before.link),
+                size: read.size.or(before.size),
+            };
+        }
+        Kind::Global => {
+            extension(blocks, &header, at)?;
+        }
+        _ => file(blocks, header, want, seen)?,
+    }
+    Ok(())
+}
+
+/// Reads a member that is something by itself.
+fn file(
+    blocks: &mut Blocks<impl BufRead>,
+    header: Header,
+    want: &Expectations,
+    seen: &mut Seen,
+) -> Result<(), FormatError> {
+    let next = std::mem::take(&mut seen.next);
+    let name = next.path.unwrap_or(header.name);
+    let link = next.link.unwrap_or(header.link);
+    let size = if matches!(header.kind, Kind::Special | Kind::SymbolicLink) {
+        0
+    } else {
+        next.size.unwrap_or(header.size)
+    };
+    if let Some(why) = header::leads_out(&name) {
+        return FormatError::damaged(format!(
+            "is not safe to unpack: the path of member {name:?} {why}"
+        ));
+    }
+    if let (Kind::HardLink, Some(why)) = (header.kind, header::leads_out(&link)) {
+        return FormatError::damaged(format!(
+            "is not safe to unpack: member {name:?} links to {link:?}, which {why}"
+        ));
+    }
+    if let Some((through, target)) = seen
+        .outside
+        .iter()
+        .find(|(link, _)| is_beneath(&name, link))
+    {
+        return FormatError::damaged(format!(
+            "is not safe to unpack: member {name:?} goes through the link {through:?} to {target:?}"
+        ));
+    }
+    if header.kind == Kind::SymbolicLink && header::points_out(&name, &link) {
+        seen.outside_bytes += name.len() + link.len();
+        if seen.outside_bytes > MAX_LINKS {
+            return FormatError::cannot_tell(
+                "has more symbolic links to outside of itself than are remembered",
+            );
+        }
+        seen.outside.push((name.clone(), link.clone()));
+    }
+    let mut map_goes_on = header.map_goes_on;
+    while map_goes_on {
+        // A block of 21 pieces of the map, then the mark of another one.
+        match blocks.block()? {
+            Some(block) => map_goes_on = block[504] != 0,
+            None => return no_end(blocks.position(), seen),
+        }
+    }
+    blocks.data(size, &name, |_| {})?;
+    seen.members += 1;
+    let holds = size > 0 || matches!(header.kind, Kind::HardLink | Kind::SymbolicLink);
+    for (expected, seen) in want.expect.iter().zip(&mut seen.expected) {
+        if same(&name, expected) || is_beneath(&name, expected) {
+            *seen = Some(holds || *seen == Some(true));
+        }
+    }
+    if matches!(header.kind, Kind::File | Kind::Sparse) {
+        seen.bytes = seen.bytes.saturating_add(size);
+    }
+    seen.last = name;
+    Ok(())
+}
+
+/// A member's name without what makes no difference.
+fn bare(name: &str) -> &str {
+    name.trim_start_matches("./").trim_end_matches('/')
+}
+
+fn same(name: &str, other: &str) -> bool {
+    bare(name) == bare(other)
+}
+
+/// Whether a member is in this folder, or behind this link.
+fn is_beneath(name: &str, folder: &str) -> bool {
+    bare(name)
+        .strip_prefix(bare(folder))
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Reads a name or attributes.
+fn extension(
+    blocks: &mut Blocks<impl BufRead>,
+    header: &Header,
+    at: u64,
+) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = Vec::new();
+    let keep = |part: &[u8]| {
+        if bytes.len() as u64 <= MAX_EXTENSION {
+            bytes.extend_from_slice(part);
+        }
+    };
+    blocks.data(
+        header.size,
+        "the name or attributes of the next member",
+        keep,
+    )?;
+    if bytes.len() as u64 > MAX_EXTENSION {
+        return FormatError::damaged(format!(
+            "is damaged: a name or attributes of {} bytes at byte {at} of the archive",
+            header.size
+        ));
+    }
+    Ok(bytes)
+}
+
+/// One block of zeros was read: the second must follow, and then nothing but zeros.
+fn end(blocks: &mut Blocks<impl BufRead>, seen: &Seen) -> Result<(), FormatError> {
+    let start = blocks.position();
+    let at = start;
+    match blocks.block()? {
+        Some(block) if block == [0; BLOCK] => {}
+        Some(_) => {
+            return FormatError::damaged(format!(
+                "is damaged: a lone block of zeros before byte {at} of the archive, and data behind it"
+            ));
+        }
+        None => {
+            return FormatError::damaged(format!(
+                "is cut: it ends at byte {at} of the archive, after one of two end marks"
+            ));
+        }
+    }
+    // Before the rest is read, of which there may be very much.
+    if seen.members == 0 {
+        return FormatError::damaged("is an archive without any member");
+    }
+    loop {
+        let at = blocks.position();
+        match blocks.block()? {
+            None => return Ok(()),
+            Some(_) if at - start > MAX_PADDING => {
+                return FormatError::damaged(format!(
+                    "goes on for more than {MAX_PADDING} bytes of zeros behind its end marks"
+                ));
+            }
+            Some(block) if block == [0; BLOCK] => {}
+            Some(_) => {
+                return FormatError::damaged(format!(
+                    "has data behind its end marks, at byte {at} of the archive"
+                ));
+            }
+        }
+    }
+}

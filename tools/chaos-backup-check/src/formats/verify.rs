@@ -1,0 +1,181 @@
+//! Reads a backup from its first byte to its last, whatever it comes from.
+//!
+//! One thread reads and makes the digest, another decompresses, and where there is much to judge in
+//! what comes out, a third does that. No more than a few buffers are in memory, however large the
+//! backup is.
+
+use std::io::{BufRead, Cursor, Read};
+
+use chaos_common::config::BackupKind;
+
+use crate::formats::decompress::{self, Codec, Unpacked};
+use crate::formats::digest::read_all;
+use crate::formats::error::FormatError;
+use crate::formats::inspection::{Expectations, Inspection, Verified};
+use crate::formats::{kubernetes, pg_dump, tar};
+
+/// Bytes that show what a file is.
+const START: u64 = 512;
+
+/// Reads all of a backup. `kind` is what it should be, or else what its first bytes say; `size` is
+/// its length if that is known; `object` is its name in checks.
+///
+/// # Errors
+///
+/// It is damaged, or cannot be read to its end.
+pub fn verify(
+    reader: impl Read + Send,
+    kind: Option<BackupKind>,
+    size: Option<u64>,
+    want: &Expectations,
+    object: &str,
+) -> Result<Verified, FormatError> {
+    let read = read_all(reader, size, |bytes| {
+        examine(bytes, kind, size, want, object)
+    })?;
+    let (mut found, checksum) = read.parsed;
+    if checksum {
+        found.limit = "another whole file in its place";
+    }
+    Ok(Verified {
+        found,
+        size_bytes: read.size_bytes,
+        blake3: read.blake3,
+    })
+}
+
+/// Decompresses and judges; gives besides whether a checksum covers all bytes.
+fn examine(
+    reader: &mut (dyn BufRead + Send),
+    kind: Option<BackupKind>,
+    size: Option<u64>,
+    want: &Expectations,
+    object: &str,
+) -> Result<(Inspection, bool), FormatError> {
+    let mut unpacked = Unpacked::sniff(reader)?;
+    let checksum = unpacked.checksum;
+    let size = size.filter(|_| unpacked.codec == Codec::None);
+    let mut start = Vec::new();
+    unpacked
+        .by_ref()
+        .take(START)
+        .read_to_end(&mut start)
+        .map_err(|error| decompress::trouble(&error, 0))?;
+    if kind == Some(BackupKind::Tar) && start.starts_with(b"PGDMP") {
+        return FormatError::damaged(
+            "is not a tar archive, but a PostgreSQL dump in custom format",
+        );
+    }
+    let kind = kind.unwrap_or_else(|| kind_of(&start));
+    if unpacked.codec == Codec::None {
+        return judge(Cursor::new(start).chain(unpacked), kind, size, want, object)
+            .map(|found| (found, false));
+    }
+    let codec = unpacked.codec;
+    let mut found = match kind {
+        // What is in an archive is passed over, which is not worth a thread by itself.
+        BackupKind::Tar if codec != Codec::Gzip => {
+            judge(Cursor::new(start).chain(unpacked), kind, size, want, object)
+        }
+        _ => {
+            unpacked.ahead(|bytes| judge(Cursor::new(start).chain(bytes), kind, size, want, object))
+        }
+    }?;
+    found.message = format!(
+        "{}; {} decompressed as a whole",
+        found.message,
+        codec.word()
+    );
+    Ok((found, checksum))
+}
+
+/// What a file seems to be.
+fn kind_of(start: &[u8]) -> BackupKind {
+    if start.starts_with(b"PGDMP") || pg_dump::is_script(start) {
+        BackupKind::Postgres
+    } else if start.get(257..262) == Some(b"ustar") || start.contains(&0) {
+        BackupKind::Tar
+    } else {
+        BackupKind::Kubernetes
+    }
+}
+
+fn judge(
+    reader: impl BufRead + Send,
+    kind: BackupKind,
+    size: Option<u64>,
+    want: &Expectations,
+    object: &str,
+) -> Result<Inspection, FormatError> {
+    match kind {
+        BackupKind::Postgres => pg_dump::examine(reader, size, want, object),
+        BackupKind::Tar => tar::examine(reader, want, object),
+        BackupKind::VolumeSnapshot => {
+            unreachable!("a volume's snapshot has no bytes that are read")
+        }
+        BackupKind::Kubernetes => kubernetes::examine(reader, size).map(|found| Inspection {
+            checks: vec![kubernetes::restorable_check(&found.all, object)],
+            contents: found.contents,
+            message: found.message,
+            objects: found.all,
+            limit: "changed values; documents that are missing at the end",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::formats::digest;
+
+    /// Gives its bytes, and then an error.
+    struct Breaks<'b>(&'b [u8]);
+
+    impl Read for Breaks<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the connection is gone",
+                )),
+                read => Ok(read),
+            }
+        }
+    }
+
+    #[test]
+    fn the_digest_is_that_of_all_bytes() {
+        let text = b"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+        let verified = verify(&text[..], None, None, &Expectations::default(), "x").expect("whole");
+        assert_eq!(verified.size_bytes, text.len() as u64);
+        assert_eq!(verified.blake3, digest::of(text));
+    }
+
+    #[test]
+    fn a_source_that_breaks_is_unknown_and_not_damage() {
+        let dump = include_bytes!("../../tests/fixtures/pgdump/gzip.dump");
+        let whole = verify(&dump[..], None, None, &Expectations::default(), "x").expect("whole");
+        assert_eq!(whole.size_bytes, dump.len() as u64);
+        for (length, size) in [0, 3, 4000, dump.len()]
+            .into_iter()
+            .flat_map(|length| [(length, None), (length, Some(dump.len() as u64))])
+        {
+            let broken = verify(
+                Breaks(&dump[..length]),
+                Some(BackupKind::Postgres),
+                size,
+                &Expectations::default(),
+                "x",
+            );
+            let Err(FormatError::CannotTell(why)) = broken else {
+                panic!("{broken:?}")
+            };
+            assert!(
+                why.contains(&format!("byte {length}: the connection is gone")),
+                "{why}"
+            );
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The formats that backups come in, for `chaos-backup-check` and for the fuzz targets.
+
+pub mod formats;
