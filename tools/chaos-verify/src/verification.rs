@@ -106,7 +106,8 @@ async fn data(site: &Site<'_>, before: &Before, run: &str, after: &mut Verificat
     // Nodes write times into logs; records have those of the machine that the tools ran on.
     let clock = site.cluster.clock().await;
     let there = |time| clock.as_ref().map_or(time, |clock| clock.there(time));
-    let period = Period::of(before, there);
+    let request = site.config.experiment.probe_timeout.0;
+    let period = Period::of(before, request, there);
     let (kinds, reading, asked, (log_errors, log_checks)) = futures::join!(
         configuration::read(site, key),
         baseline::read_database(site, was),

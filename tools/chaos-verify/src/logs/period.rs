@@ -1,5 +1,7 @@
 //! From when on lines of logs count, and from when they are excused.
 
+use std::time::Duration;
+
 use chaos_common::record::{Experiment, Time};
 
 use crate::before::Before;
@@ -13,13 +15,18 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    /// None if it is not known what was before. `there` gives the time of the nodes, who write
-    /// times into logs, at one of the machine that the tools run on, which stands in records.
-    pub(crate) fn of(before: &Before, there: impl Fn(Time) -> Time) -> Option<Period> {
+    /// None if it is not known what was before. `request` is how long a request may take. `there`
+    /// gives the time of the nodes, who write times into logs, at one of the machine that the tools
+    /// run on, which stands in records.
+    pub(crate) fn of(
+        before: &Before,
+        request: Duration,
+        there: impl Fn(Time) -> Time,
+    ) -> Option<Period> {
         let outages = before
             .experiments
             .iter()
-            .filter_map(|record| outage(&record.data));
+            .filter_map(|record| outage(&record.data, request));
         let outages = outages.map(|(from, to)| (there(from), there(to))).collect();
         Some(Period {
             since: there(before.since()?),
@@ -34,11 +41,13 @@ impl Period {
     }
 }
 
-/// When Services were expected to suffer: from the first write until all was whole again.
-fn outage(one: &Experiment) -> Option<(Time, Time)> {
-    one.injected
-        .filter(|_| !one.affected.is_empty())
-        .map(|from| (from, one.restored.unwrap_or(one.ended)))
+/// When Services were expected to suffer: from the first write until all was whole again, and then
+/// for as long as a request takes that was sent before and is given up only now.
+fn outage(one: &Experiment, request: Duration) -> Option<(Time, Time)> {
+    let from = one.injected.filter(|_| !one.affected.is_empty())?;
+    let whole = one.restored.unwrap_or(one.ended);
+    let end = whole.0.checked_add(request).map_or(whole, Time);
+    Some((from, end))
 }
 
 #[cfg(test)]
@@ -46,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_is_over_when_all_is_whole_again() {
+    fn an_outage_is_over_when_all_is_whole_again_and_no_request_of_it_is_on_its_way() {
         let end = |change: serde_json::Value| {
             let mut one = serde_json::json!({
                 "experiment": "storage-failure", "outcome": "completed", "namespace": "shop", "executor": "ops@laptop",
@@ -57,13 +66,14 @@ mod tests {
             one.as_object_mut()
                 .expect("an object")
                 .extend(change.as_object().expect("an object").clone());
-            outage(&serde_json::from_value(one).expect("an experiment")).map(|(_, to)| to)
+            let one = serde_json::from_value(one).expect("an experiment");
+            outage(&one, Duration::from_secs(2)).map(|(_, to)| to)
         };
         let at = |text: &str| Some(Time(text.parse().expect("a time")));
-        assert_eq!(end(serde_json::json!({})), at("2026-11-22T16:00:20Z"));
+        assert_eq!(end(serde_json::json!({})), at("2026-11-22T16:00:22Z"));
         assert_eq!(
             end(serde_json::json!({"restored": null})),
-            at("2026-11-22T16:00:50Z"),
+            at("2026-11-22T16:00:52Z"),
             "it was not seen"
         );
         assert_eq!(
