@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod error;
+pub mod exec;
 pub mod metrics;
 mod pages;
 pub mod probe;
@@ -16,20 +17,19 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use kube::api::{Api, AttachParams, ListParams};
+use kube::api::{Api, ListParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
-use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::record::ClusterRef;
 
 pub use self::error::{ReadError, ReadErrorKind, error_chain};
+pub use self::exec::{Executed, exit_code};
 pub use self::workload::workload_of;
 
 /// Time that one read may take.
@@ -328,11 +328,10 @@ impl Cluster {
             })
     }
 
-    /// Runs a command in a pod (its first container) and waits for its end.
+    /// Runs a command in the first container of a pod, without an input, to its end.
     ///
     /// # Errors
-    /// The command could not be started, or did not end within `limit`, or wrote more than `max`
-    /// bytes. A command that ends with a status other than 0 is no error here.
+    /// As [`exec::Exec::output`].
     pub async fn exec(
         &self,
         pod: &Pod,
@@ -340,103 +339,10 @@ impl Cluster {
         limit: Duration,
         max: u64,
     ) -> Result<Executed, ReadError> {
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-        let program = command.first().copied().unwrap_or_default();
-        let what = format!("run {program} in pod {name} of namespace {namespace}");
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
-        let container = pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.containers.first())
-            .map(|c| c.name.clone());
-        let mut params = AttachParams::default()
-            .stdin(false)
-            .stdout(true)
-            .stderr(true);
-        params.container = container;
-        let run = async {
-            let mut process = api
-                .exec(&name, command.iter().copied(), &params)
-                .await
-                .map_err(|e| ReadError::from_kube(&what, &e))?;
-            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-            let (mut out, mut err) = match (process.stdout(), process.stderr()) {
-                (Some(out), Some(err)) => (out.take(max + 1), err.take(64 << 10)),
-                _ => {
-                    return Err(ReadError::new(
-                        &what,
-                        ReadErrorKind::Other,
-                        "its output is not connected",
-                    ));
-                }
-            };
-            let status = process.take_status();
-            let read = futures::future::try_join(
-                out.read_to_end(&mut stdout),
-                err.read_to_end(&mut stderr),
-            )
-            .await;
-            read.map_err(|e| ReadError::new(&what, ReadErrorKind::Other, e.to_string()))?;
-            if stdout.len() as u64 > max {
-                return Err(ReadError::new(
-                    &what,
-                    ReadErrorKind::Other,
-                    format!("it wrote more than {max} bytes"),
-                ));
-            }
-            let status = match status {
-                Some(status) => status.await,
-                None => None,
-            };
-            let code = exit_code(status)
-                .map_err(|why| ReadError::new(&what, ReadErrorKind::Other, why))?;
-            Ok(Executed {
-                code,
-                stdout,
-                stderr: String::from_utf8_lossy(&stderr).trim().to_owned(),
-            })
-        };
-        match timeout(limit, run).await {
-            Ok(result) => result,
-            Err(_) => Err(ReadError::new(
-                &what,
-                ReadErrorKind::Timeout,
-                format!("it did not end in {} s", limit.as_secs()),
-            )),
-        }
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let target = exec::ExecTarget::of(self, pod);
+        target.exec(command).output(limit, max).await
     }
-}
-
-/// What a command in a pod did.
-#[derive(Clone, Debug)]
-pub struct Executed {
-    /// Its exit status.
-    pub code: i32,
-    /// What it wrote to standard output.
-    pub stdout: Vec<u8>,
-    /// What it wrote to standard error, without white space at the ends.
-    pub stderr: String,
-}
-
-/// The exit status of a command in a pod, by the last word of the connection.
-///
-/// # Errors
-/// The connection ended before the command did, or the command could not be started; in words.
-pub fn exit_code(status: Option<Status>) -> Result<i32, String> {
-    let status = status.ok_or_else(|| "the connection ended before the command did".to_owned())?;
-    if status.status.as_deref() == Some("Success") {
-        return Ok(0);
-    }
-    let causes = status
-        .details
-        .and_then(|details| details.causes)
-        .unwrap_or_default();
-    let code = causes
-        .into_iter()
-        .find(|cause| cause.reason.as_deref() == Some("ExitCode"));
-    code.and_then(|cause| cause.message?.parse().ok())
-        .ok_or_else(|| status.message.unwrap_or_default())
 }
 
 /// The pod's `Ready` condition is true and it is not on its way out.

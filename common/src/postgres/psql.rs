@@ -3,11 +3,10 @@
 
 use std::fmt::{self, Write as _};
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachParams, AttachedProcess};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
+use crate::cluster::exec::{ExecFailure, ExecProcess, ExecTarget};
 use crate::cluster::{Cluster, ReadError};
 use crate::config::Database;
 use crate::record::new_id;
@@ -15,7 +14,7 @@ use crate::record::new_id;
 /// The most that one answer may have, in bytes.
 const MAX: usize = 16 << 20;
 /// The most of standard error that is kept, in bytes.
-const MAX_SAID: usize = 4 << 10;
+const MAX_STDERR: usize = 4 << 10;
 /// PostgreSQL's usual port.
 const USUAL_PORT: u16 = 5432;
 
@@ -27,8 +26,8 @@ pub(super) type Failed = (Option<String>, String);
 pub(super) struct Psql {
     input: Box<dyn AsyncWrite + Send + Unpin>,
     output: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
-    said: Option<JoinHandle<String>>,
-    process: AttachedProcess,
+    stderr: Option<JoinHandle<String>>,
+    process: ExecProcess,
     /// What no answer can hold, to mark the ends of answers.
     mark: String,
 }
@@ -47,36 +46,21 @@ impl Psql {
         what: &str,
     ) -> Result<Psql, ReadError> {
         let pod = cluster.ready_pod(namespace, &database.deployment).await?;
-        let name = pod.metadata.name.clone().unwrap_or_default();
         let connection = connection(database);
         let command = ["psql", "-X", "-w", "-q", "-A", "-t", "-d", &connection];
-        let mut params = AttachParams::default()
-            .stdin(true)
-            .stdout(true)
-            .stderr(true);
-        params.container = pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.containers.first())
-            .map(|container| container.name.clone());
-        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-        let run = format!("run psql in pod {name} of namespace {namespace}");
-        let mut process = pods
-            .exec(&name, command, &params)
-            .await
-            .map_err(|error| ReadError::from_kube(&run, &error))?;
-        let (Some(input), Some(output), Some(said)) =
-            (process.stdin(), process.stdout(), process.stderr())
-        else {
+        let target = ExecTarget::of(cluster, &pod);
+        let mut process = target.exec(&command).with_stdin().start().await?;
+        let streams = (process.stdin(), process.stdout(), process.stderr());
+        let (Some(input), Some(output), Some(stderr)) = streams else {
             return Err(ReadError::other(
-                &run,
-                "its input and output are not connected",
+                what,
+                "psql's input and output are not connected",
             ));
         };
         let mut psql = Psql {
             input: Box::new(input),
             output: BufReader::new(Box::new(output)),
-            said: Some(tokio::spawn(keep(said))),
+            stderr: Some(tokio::spawn(last_of(stderr))),
             process,
             mark: format!("chaos-{}", new_id()),
         };
@@ -106,7 +90,7 @@ impl Psql {
             Err(_) => Ok(None),
         };
         let Some((rows, outcome, message)) = lines.map_err(|why| (None, why))? else {
-            return Err((None, self.epitaph().await));
+            return Err((None, self.reason_of_end().await));
         };
         match outcome.split_once(' ') {
             Some(("false", _)) => Ok(rows),
@@ -160,39 +144,32 @@ impl Psql {
     }
 
     /// Why psql ended.
-    async fn epitaph(&mut self) -> String {
-        let status = match self.process.take_status() {
-            Some(status) => status.await,
-            None => None,
-        };
-        let said = match self.said.take() {
-            Some(said) => said.await.unwrap_or_default(),
+    async fn reason_of_end(&mut self) -> String {
+        let status = self.process.wait().await;
+        let stderr = match self.stderr.take() {
+            Some(stderr) => stderr.await.unwrap_or_default(),
             None => String::new(),
         };
-        match (said.trim(), status) {
-            ("", Some(status)) => {
-                format!(
-                    "psql ended: {}",
-                    status
-                        .message
-                        .unwrap_or_else(|| "it does not say why".to_owned())
-                )
-            }
-            ("", None) => "the connection to psql broke".to_owned(),
-            (said, _) => said.chars().filter(|c| !c.is_control()).take(300).collect(),
+        let stderr = stderr.trim().chars().filter(|c| !c.is_control());
+        let stderr: String = stderr.take(300).collect();
+        match status {
+            _ if !stderr.is_empty() => stderr,
+            Ok(code) => format!("psql ended with exit status {code}"),
+            Err(ExecFailure::NotStarted(why)) => format!("psql ended: {why}"),
+            Err(ExecFailure::ConnectionLost) => "the connection to psql broke".to_owned(),
         }
     }
 }
 
 /// Reads to the end so that the writer never waits, and keeps the last of it.
-async fn keep(mut input: impl AsyncRead + Unpin) -> String {
+async fn last_of(mut input: impl AsyncRead + Unpin) -> String {
     let (mut kept, mut buffer) = (Vec::new(), [0; 1024]);
     while let Ok(read) = input.read(&mut buffer).await {
         if read == 0 {
             break;
         }
         kept.extend_from_slice(&buffer[..read]);
-        let over = kept.len().saturating_sub(MAX_SAID);
+        let over = kept.len().saturating_sub(MAX_STDERR);
         kept.drain(..over);
     }
     String::from_utf8_lossy(&kept).into_owned()

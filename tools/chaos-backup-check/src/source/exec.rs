@@ -139,7 +139,7 @@ impl Container {
             Some(status) => status.await,
             None => None,
         };
-        let code = exit_code(status).map_err(|why| ReadError::other(&what, why))?;
+        let code = exit_code(status).map_err(|why| ReadError::other(&what, why.to_string()))?;
         Ok((code, said))
     }
 }

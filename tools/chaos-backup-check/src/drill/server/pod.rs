@@ -227,7 +227,7 @@ impl PodServer {
             None => None,
         };
         let read = read?;
-        let code = exit_code(status).map_err(lost)?;
+        let code = exit_code(status).map_err(|why| lost(why.to_string()))?;
         let text = |heard: std::io::Result<String>| heard.map_err(|error| lost(error.to_string()));
         Ok(Ran {
             success: code == 0,
