@@ -230,7 +230,7 @@ def open_loop(tool):
 def judge(repository):
     runs = os.environ.get("CHAOS_JUDGE_RUNS", "200")
     print(f"the judge on {runs} simulated pairs of each case (margin 1.2x, 1 point of errors), and two tests of difference at 2 %:")
-    command = ["cargo", "test", "--release", "--quiet", "-p", "chaos-verify", "--bins", "--", "--nocapture", "judge::simulation::false"]
+    command = ["cargo", "test", "--release", "--quiet", "-p", "chaos-verify", "--test", "significance", "--", "--nocapture", "false_passes"]
     done = subprocess.run(command, cwd=repository, env={**os.environ, "CHAOS_JUDGE_RUNS": runs}, capture_output=True, text=True)
     table = [line for line in done.stdout.splitlines() if re.search(r" a side|^case|^false passes", line)]
     print("\n".join(f"  {line}" for line in table) or done.stderr[-1000:])

@@ -2,247 +2,155 @@
 
 use std::time::Duration;
 
-use chaos_common::config::LoadProfile;
-use chaos_common::record::{ApiAnswer, Baseline, Check, Status, Time, Timing, Verification};
+use chaos_common::cli::{ClusterArgs, Common};
+use chaos_common::config::{LoadProfile, Span};
+use chaos_common::exit::{Exit, Failure};
+use chaos_common::record::{Check, Time, Verdict, Verification, summarize};
 use chaos_common::stream::Stream;
+use chaos_common::tool;
+use clap::Args;
 
-use crate::before::Before;
-use crate::logs::Period;
-use crate::recovery::{self, Settled};
-use crate::site::{Site, timed};
-use crate::timing::Measured;
-use crate::{answers, baseline, changes, configuration, database, logs, speed, timing, usage};
+use crate::data::{self, DataReport};
+use crate::performance::profile::{self, LoadProfileArgs};
+use crate::performance::{PerformanceReport, sequential, under_load};
+use crate::pipeline_input::PipelineInput;
+use crate::recovery::{self, Recovery, drift};
+use crate::target::{Connections, Target};
+
+/// How long recovery is waited for if nothing else is said.
+const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+
+/// Arguments of a verification.
+#[derive(Args, Debug)]
+pub struct VerificationArgs {
+    /// Wait so long for pods and services to recover [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    wait: Option<Span>,
+    #[command(flatten)]
+    load: LoadProfileArgs,
+}
+
+impl VerificationArgs {
+    /// Refuses those that stand before the word baseline, where they have no meaning.
+    ///
+    /// # Errors
+    /// Any is given.
+    pub fn refuse_for_baseline(&self) -> Result<(), Failure> {
+        if !self.load.is_empty() {
+            return Err(Failure::usage(
+                "--load and --duration of a baseline go behind the word baseline",
+            ));
+        }
+        if self.wait.is_some() {
+            return Err(Failure::usage(
+                "a baseline does not wait: --wait is for the check after the experiment",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Verifies the system and writes the record.
+///
+/// # Errors
+/// Bad usage or configuration, or no way to the cluster; nothing was written then.
+pub async fn run(
+    args: &VerificationArgs,
+    common: &Common,
+    cluster: &ClusterArgs,
+) -> Result<Exit, Failure> {
+    let config = common.load()?.config;
+    let profile = args.load.profile(&config.performance)?;
+    let connections = Connections::open(config, cluster).await?;
+    let mut stream = Stream::open(tool!(), common.output)?;
+    let wait = args.wait.map_or(DEFAULT_WAIT, |span| span.0);
+    let mut verification = verify(&connections.target(), &stream, wait, profile).await;
+    verification.checks.extend(stream.upstream.check());
+    let verdict = Verdict::of(&verification.checks);
+    let summary = summarize(&verification.checks);
+    Ok(stream.result(verdict, summary, verification, verdict.into()))
+}
 
 /// Looks at everything and compares. Never fails: what could not be seen, or has nothing to be
 /// compared with, is a check that is unknown.
-pub(crate) async fn verify(
-    site: &Site<'_>,
+async fn verify(
+    target: &Target<'_>,
     stream: &Stream,
     wait: Duration,
     profile: Option<LoadProfile>,
 ) -> Verification {
-    let mut before = Before::of(&stream.upstream);
-    let identity = site.cluster.identity().await.ok();
+    let mut input = PipelineInput::from_upstream(&stream.upstream);
+    let identity = target.cluster.identity().await.ok();
     if let Some(cluster) = &identity {
-        before = before.of_place(cluster, site.namespace);
+        input = input.of_cluster(cluster, target.namespace);
     }
     // A record that is not known to be of this cluster excuses nothing.
-    let health = before
-        .health
-        .as_ref()
-        .map(|record| &record.data)
-        .filter(|_| identity.is_some());
-    let settled = recovery::settle(site, health, wait, |message| stream.progress(message)).await;
-    let visible = settled.visible();
-    if visible.is_ok() {
-        before = before.of_place(&settled.health.cluster, site.namespace);
+    let health = input.health().filter(|_| identity.is_some());
+    let progress = |message: &str| stream.progress(message);
+    let recovery = recovery::wait_for(target, health, wait, progress).await;
+    let unreachable = recovery.unreachable().cloned();
+    if unreachable.is_none() {
+        input = input.of_cluster(&recovery.health.cluster, target.namespace);
     }
-    let mut after = start(site, &before, settled);
-    match visible {
-        Ok(()) => {
-            data(site, &before, &stream.run, &mut after).await;
-            let baseline = before.baseline.as_ref().map(|record| &record.data);
-            if let Some(profile) =
-                profile.or_else(|| speed::as_before(baseline, &site.config.performance))
-            {
-                let (seconds, rate) = (profile.duration.0.as_secs_f64(), profile.rate);
-                stream.progress(&format!(
-                    "measuring response times under load {}: {rate} requests a second to each path for {seconds} s",
-                    profile.name
-                ));
-                under_load(site, &before, &profile, &stream.run, &mut after).await;
-            } else {
-                stream.progress("measuring response times");
-                performance(site, baseline, &mut after).await;
-            }
-        }
-        Err(why) => {
-            for part in ["data", "performance"] {
-                after
-                    .checks
-                    .push(Check::unknown(part, "", format!("not looked at: {why}")));
-            }
-        }
+    let checks = recovery_checks(&input, &recovery);
+    let (data, performance) = match unreachable {
+        None => (
+            data::verify(target, &input, &stream.run).await,
+            measure(target, &input, stream, profile).await,
+        ),
+        Some(check) => (
+            DataReport::not_examined(&check.message),
+            PerformanceReport::not_examined(&check.message),
+        ),
+    };
+    Verification {
+        cluster: recovery.health.cluster,
+        namespace: target.namespace.to_owned(),
+        since: input.since().unwrap_or_else(Time::now),
+        checks: [checks, data.checks, performance.checks].concat(),
+        state: recovery.health.state,
+        database: data.database,
+        configuration: data.configuration,
+        answers: data.answers,
+        log_errors: data.log_errors,
+        timings: performance.timings,
+        usage: performance.usage,
+        judgements: performance.judgements,
     }
-    after
 }
 
-/// The verification with its first part, recovery.
-fn start(site: &Site<'_>, before: &Before, settled: Settled) -> Verification {
-    let health = before.health.as_ref().map(|record| &record.data);
-    let mut checks = settled.checks(health);
-    checks.extend(before.missing.iter().cloned());
-    if let Some(health) = health {
-        checks.extend(changes::compare(health, &settled.health));
+/// What recovery shows, what of the stream can't be used, and what is not as it was.
+fn recovery_checks(input: &PipelineInput, recovery: &Recovery) -> Vec<Check> {
+    let mut checks = recovery.checks(input.health());
+    checks.extend(input.unusable.iter().cloned());
+    if let Some(health) = input.health() {
+        checks.extend(drift::compare(health, &recovery.health));
     } else {
         let message = "there is no chaos.health record from before to compare with";
         checks.push(Check::unknown("recovery.changed", "", message));
     }
-    Verification {
-        cluster: settled.health.cluster,
-        namespace: site.namespace.to_owned(),
-        since: before.since().unwrap_or_else(Time::now),
-        checks,
-        state: settled.health.state,
-        database: None,
-        configuration: Vec::new(),
-        answers: Vec::new(),
-        log_errors: Vec::new(),
-        timings: Vec::new(),
-        usage: Vec::new(),
-        judgements: Vec::new(),
-    }
+    checks
 }
 
-/// Database, configuration, answers and logs, all at the same time.
-async fn data(site: &Site<'_>, before: &Before, run: &str, after: &mut Verification) {
-    // The baseline's own run, should the stream hold several, for digests that compare.
-    let key = before
-        .baseline
-        .as_ref()
-        .map_or(run, |record| record.run.as_str());
-    let baseline = before.baseline.as_ref().map(|record| &record.data);
-    let was = baseline.and_then(|baseline| baseline.database.as_ref());
-    // Nodes write times into logs; records have those of the machine that the tools ran on.
-    let clock = site.cluster.clock().await;
-    let there = |time| clock.as_ref().map_or(time, |clock| clock.there(time));
-    let request = site.config.experiment.probe_timeout.0;
-    let period = Period::of(before, request, there);
-    let (kinds, reading, asked, (log_errors, log_checks)) = futures::join!(
-        configuration::read(site, key),
-        baseline::read_database(site, was),
-        answers::ask_all(site, "data.answer"),
-        logs::search(site, period, &before.experiments),
-    );
-    after
-        .checks
-        .extend(match (&site.config.database, &reading) {
-            (Some(database), Some(reading)) => database::compare(database, was, reading),
-            _ => vec![Check::skipped(
-                "data.database",
-                "",
-                "no database is configured",
-            )],
-        });
-    after.database = reading.and_then(Result::ok).map(|reading| reading.state);
-    let url =
-        |now: &ApiAnswer, was: &&ApiAnswer| (&was.service, &was.path) == (&now.service, &now.path);
-    for asked in asked {
-        let was = asked
-            .answer
-            .as_ref()
-            .and_then(|now| baseline?.answers.iter().find(|was| url(now, was)));
-        after
-            .checks
-            .push(answers::compare(was, baseline.is_some(), &asked));
-        after.answers.extend(asked.answer);
-    }
-    if !site
-        .config
-        .services
-        .iter()
-        .any(|service| !service.data.is_empty())
-    {
-        after.checks.push(Check::skipped(
-            "data.answer",
-            "",
-            "no service is configured with data paths",
-        ));
-    }
-    after.log_errors = log_errors;
-    after.checks.extend(log_checks);
-    after
-        .checks
-        .extend(configuration::compare(baseline, &kinds));
-    after.configuration = kinds
-        .into_iter()
-        .filter_map(|kind| kind.digests.ok())
-        .flatten()
-        .collect();
-}
-
-/// Response times, alone. A URL that is too slow is measured once more at the end: what is still
-/// warming up after its restart has not to be called slow.
-async fn performance(site: &Site<'_>, baseline: Option<&Baseline>, after: &mut Verification) {
-    let settings = &site.config.performance;
-    let was = |now: &Timing| {
-        let same = |was: &&Timing| (&was.service, &was.path) == (&now.service, &now.path);
-        baseline.and_then(|baseline| baseline.timings.iter().find(same))
+/// Measures response times: under the load that is asked for, else under that of the baseline, else
+/// one request after the other.
+async fn measure(
+    target: &Target<'_>,
+    input: &PipelineInput,
+    stream: &Stream,
+    asked_for: Option<LoadProfile>,
+) -> PerformanceReport {
+    let settings = &target.config.performance;
+    let Some(profile) = asked_for.or_else(|| profile::of_baseline(input.baseline(), settings))
+    else {
+        stream.progress("measuring response times");
+        return sequential::verify(target, input.baseline()).await;
     };
-    let mut results: Vec<(Check, Measured)> = Vec::new();
-    for measured in timing::measure_all(site).await {
-        results.push((
-            timing::compare(was(&measured.timing), &measured, settings),
-            measured,
-        ));
-    }
-    let urls = site.urls(timed);
-    for ((check, measured), url) in results.iter_mut().zip(&urls) {
-        if check.status != Status::Fail || was(&measured.timing).is_none() {
-            continue;
-        }
-        let again = timing::measure(site, url).await;
-        let mut second = timing::compare(was(&again.timing), &again, settings);
-        second.message = format!(
-            "{}; measured twice, at first: {}",
-            second.message, check.message
-        );
-        (*check, *measured) = (second, again);
-    }
-    if results.is_empty() {
-        after.checks.push(Check::skipped(
-            "performance.timing",
-            "",
-            "no service is configured with timed paths",
-        ));
-    }
-    for (check, measured) in results {
-        after.checks.push(check);
-        after.timings.push(measured.timing);
-    }
-}
-
-/// Response times under load, alone.
-async fn under_load(
-    site: &Site<'_>,
-    before: &Before,
-    profile: &LoadProfile,
-    run: &str,
-    after: &mut Verification,
-) {
-    let ((timings, checks), usage) = usage::during(
-        site,
-        profile,
-        speed::measure(site, profile, run, "performance.load"),
-    )
-    .await;
-    after.checks.extend(checks);
-    let mut alike = Ok(());
-    for now in &timings {
-        let same = |was: &&Timing| (&was.service, &was.path) == (&now.service, &now.path);
-        let was = before
-            .baseline
-            .as_ref()
-            .and_then(|record| record.data.timings.iter().find(same));
-        let (checks, judgements) = speed::compare(
-            was,
-            now,
-            &site.config.performance,
-            before.experiments.last(),
-        );
-        after.checks.extend(checks);
-        after.judgements.extend(judgements);
-        alike = alike.and(speed::comparable(was, now).map(drop));
-    }
-    if !timings.is_empty() {
-        let was = before
-            .baseline
-            .as_ref()
-            .map(|record| record.data.usage.as_slice());
-        after
-            .checks
-            .extend(usage::compare(was, &usage, alike, &site.config.performance));
-        after.usage = usage.unwrap_or_default();
-    }
-    after.timings = timings;
+    stream.progress(&format!(
+        "measuring response times under load {}: {} requests a second to each path for {} s",
+        profile.name,
+        profile.rate,
+        profile.duration.0.as_secs_f64()
+    ));
+    under_load::verify(target, input, &profile, &stream.run).await
 }

@@ -1,0 +1,297 @@
+//! The open loop: requests leave when they are due, whether or not earlier ones have been answered,
+//! and times count from then. A target that stalls delays no request, and shows in all that were
+//! due.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+
+use super::connection::{Connection, Connector, RequestError};
+use super::counts::Counts;
+use super::plan::LoadPlan;
+use super::request::request;
+use super::timer::Timer;
+use super::url::HttpUrl;
+
+/// Requests to one target that wait for their answer at a time; the rest wait for one of these.
+const MOST: usize = 1000;
+/// Requests that leave in one go before answers are looked at.
+const BATCH: usize = 64;
+
+/// One worker's share of the load: every `of`th request from the `worker`th on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    pub(crate) worker: u32,
+    pub(crate) of: u32,
+}
+
+/// A target, the connections to it, and what was counted.
+struct Lane {
+    url: Arc<HttpUrl>,
+    connector: Arc<Connector>,
+    /// Connections that no request is on, longest rest first: all take their turn, since a Service
+    /// gives each connection another pod.
+    idle: VecDeque<Connection>,
+    busy: usize,
+    /// Requests that are due and can't leave: when each was.
+    waiting: VecDeque<Instant>,
+    next: u64,
+    counts: Counts,
+}
+
+/// A request that is over.
+struct Done {
+    lane: usize,
+    due: Instant,
+    ended: Instant,
+    outcome: Result<(), RequestError>,
+    connection: Option<Connection>,
+}
+
+/// When requests are due.
+#[derive(Clone, Copy, Debug)]
+struct Schedule {
+    start: Instant,
+    /// Requests to each target a second, all workers together.
+    rate: f64,
+    share: Share,
+    lanes: usize,
+}
+
+impl Schedule {
+    /// When this worker's request of that number to a target is due. The targets take turns.
+    fn due(&self, lane: usize, number: u64) -> Instant {
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "2^53 requests take longer than anybody waits"
+        )]
+        let turn = (number * u64::from(self.share.of) + u64::from(self.share.worker)) as f64
+            + lane as f64 / self.lanes.max(1) as f64;
+        self.start + Duration::from_secs_f64(turn / self.rate)
+    }
+}
+
+/// Puts load on targets, warm-up first, and counts.
+pub(crate) async fn run(
+    plan: &LoadPlan,
+    targets: &[(Arc<HttpUrl>, Arc<Connector>)],
+    rate: f64,
+    share: Share,
+) -> Vec<Counts> {
+    let mut lanes: Vec<Lane> = targets
+        .iter()
+        .map(|(url, connector)| Lane::new(plan, url, connector))
+        .collect();
+    for lane in &mut lanes {
+        lane.open(plan.connections.div_ceil(share.of as usize), plan.timeout)
+            .await;
+    }
+    // What the warm-up finds shows again in what counts.
+    drive(&mut lanes, rate, share, plan.warm_up, plan.timeout).await;
+    for lane in &mut lanes {
+        lane.counts = plan.counts();
+        lane.next = 0;
+    }
+    drive(&mut lanes, rate, share, plan.duration, plan.timeout).await;
+    lanes.into_iter().map(|lane| lane.counts).collect()
+}
+
+async fn drive(
+    lanes: &mut [Lane],
+    rate: f64,
+    share: Share,
+    duration: Duration,
+    patience: Duration,
+) {
+    let timer = match Timer::new() {
+        Ok(timer) => timer,
+        Err(error) => {
+            let fault = || {
+                Err(RequestError::Generator(format!(
+                    "cannot make a timer: {error}"
+                )))
+            };
+            for lane in lanes {
+                lane.counts.count(Duration::ZERO, Duration::ZERO, fault());
+            }
+            return;
+        }
+    };
+    let start = Instant::now();
+    let schedule = Schedule {
+        start,
+        rate,
+        share,
+        lanes: lanes.len(),
+    };
+    let mut flying = FuturesUnordered::new();
+    let mut set_for = None;
+    loop {
+        let mut next = None;
+        for _ in 0..BATCH {
+            let due = (0..lanes.len())
+                .map(|lane| (schedule.due(lane, lanes[lane].next), lane))
+                .min();
+            let (due, index) = due.expect("there is a target");
+            next = (due < start + duration).then_some(due);
+            let now = Instant::now();
+            if next.is_none() || due > now {
+                break;
+            }
+            let lane = &mut lanes[index];
+            lane.next += 1;
+            lane.counts.late(now - due);
+            if lane.busy < MOST {
+                flying.push(lane.send(index, due, patience));
+            } else {
+                lane.waiting.push_back(due);
+            }
+        }
+        while let Some(Some(done)) = flying.next().now_or_never() {
+            if let Some((index, due)) = settle(lanes, done, start, patience) {
+                flying.push(lanes[index].send(index, due, patience));
+            }
+        }
+        let done = match next {
+            None if flying.is_empty() => return,
+            None => flying.next().await,
+            Some(due) if due <= Instant::now() => {
+                tokio::task::yield_now().await;
+                None
+            }
+            Some(due) => {
+                if set_for.replace(due) != Some(due) {
+                    timer.set(due);
+                }
+                tokio::select! {
+                    () = timer.expired() => None,
+                    Some(done) = flying.next() => Some(done),
+                }
+            }
+        };
+        if let Some((index, due)) = done.and_then(|done| settle(lanes, done, start, patience)) {
+            flying.push(lanes[index].send(index, due, patience));
+        }
+    }
+}
+
+/// Counts a request that is over, and picks one that waited for it: of which target, and when it
+/// was due.
+fn settle(
+    lanes: &mut [Lane],
+    done: Done,
+    start: Instant,
+    patience: Duration,
+) -> Option<(usize, Instant)> {
+    let (index, lane) = (done.lane, &mut lanes[done.lane]);
+    lane.busy -= 1;
+    match done.connection {
+        // It is shared, and the pool has kept it.
+        Some(Connection::Http2(_)) if !lane.idle.is_empty() => {}
+        Some(connection) => lane.idle.push_back(connection),
+        None => {}
+    }
+    lane.counts
+        .count(done.due - start, done.ended - start, done.outcome);
+    while let Some(due) = lane.waiting.pop_front() {
+        if due.elapsed() < patience {
+            return Some((index, due));
+        }
+        lane.counts.count(
+            due - start,
+            start.elapsed(),
+            Err(super::request::too_slow(patience)),
+        );
+    }
+    None
+}
+
+impl Lane {
+    fn new(plan: &LoadPlan, url: &Arc<HttpUrl>, connector: &Arc<Connector>) -> Lane {
+        Lane {
+            url: url.clone(),
+            connector: connector.clone(),
+            idle: VecDeque::new(),
+            busy: 0,
+            waiting: VecDeque::new(),
+            next: 0,
+            counts: plan.counts(),
+        }
+    }
+
+    /// Opens connections ahead. Why it fails, if it does, the requests will tell.
+    async fn open(&mut self, number: usize, patience: Duration) {
+        for _ in 0..number {
+            let Ok(Ok((connection, _))) =
+                tokio::time::timeout(patience, self.connector.connect()).await
+            else {
+                return;
+            };
+            self.idle.push_back(connection);
+        }
+    }
+
+    /// A request, on the connection that has rested longest, or on a new one.
+    fn send(
+        &mut self,
+        lane: usize,
+        due: Instant,
+        patience: Duration,
+    ) -> impl Future<Output = Done> + use<> {
+        self.busy += 1;
+        let connection = self.take();
+        let (url, connector) = (self.url.clone(), self.connector.clone());
+        async move {
+            let mut connection = connection;
+            let outcome = request(&url, &connector, &mut connection, due, patience).await;
+            Done {
+                lane,
+                due,
+                ended: Instant::now(),
+                outcome,
+                connection,
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Connection> {
+        loop {
+            match self.idle.pop_front()? {
+                Connection::Http2(sender) if sender.is_closed() => {}
+                Connection::Http2(sender) => {
+                    self.idle.push_back(Connection::Http2(sender.clone()));
+                    return Some(Connection::Http2(sender));
+                }
+                connection @ Connection::Http1(_) => return Some(connection),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_and_targets_share_the_schedule_evenly() {
+        let start = Instant::now();
+        let mut all = Vec::new();
+        for worker in 0..3 {
+            let schedule = Schedule {
+                start,
+                rate: 100.0,
+                share: Share { worker, of: 3 },
+                lanes: 2,
+            };
+            for lane in 0..2 {
+                all.extend((0..10).map(|number| (schedule.due(lane, number) - start).as_micros()));
+            }
+        }
+        all.sort_unstable();
+        let even: Vec<u128> = (0..60).map(|i| i * 5000).collect();
+        assert_eq!(all, even);
+    }
+}

@@ -1,0 +1,215 @@
+//! Is the system healthy again, and made of what it was made of?
+
+pub(crate) mod drift;
+
+use std::time::Duration;
+
+use chaos_common::record::{Check, Health, Status};
+use chaos_health::checks;
+use tokio::time::{Instant, sleep};
+
+use crate::target::Target;
+
+/// Time between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The system once it had recovered, or when the time for that was over.
+#[derive(Clone, Debug)]
+pub(crate) struct Recovery {
+    pub(crate) health: Health,
+    /// What was wrong at the first look.
+    first: Option<String>,
+    /// What is still wrong and was not so before.
+    open: Vec<Check>,
+    waited: Duration,
+    looks: u32,
+}
+
+/// Looks at the system until it has recovered or `wait` is over. What was wrong `before` the
+/// experiment is not waited for.
+pub(crate) async fn wait_for(
+    target: &Target<'_>,
+    before: Option<&Health>,
+    wait: Duration,
+    progress: impl Fn(&str),
+) -> Recovery {
+    let start = Instant::now();
+    let mut first = None;
+    let mut looks = 0;
+    loop {
+        // A large future, and one of several on the stack of this thread.
+        let health = Box::pin(checks::examine(
+            target.cluster,
+            target.probe,
+            target.config,
+            target.namespace,
+        ))
+        .await;
+        looks += 1;
+        let open: Vec<_> = open_checks(&health.checks, before).cloned().collect();
+        let waited = start.elapsed();
+        if open.is_empty() || waited >= wait {
+            return Recovery {
+                health,
+                first,
+                open,
+                waited,
+                looks,
+            };
+        }
+        if first.is_none() {
+            let now = text(&open[0]);
+            progress(&format!(
+                "waiting up to {} s for recovery: {now}",
+                wait.as_secs()
+            ));
+            first = Some(now);
+        }
+        sleep(PAUSE.min(wait.saturating_sub(waited))).await;
+    }
+}
+
+/// Checks that are not as they should be and were not so before.
+fn open_checks<'a>(now: &'a [Check], before: Option<&Health>) -> impl Iterator<Item = &'a Check> {
+    let bad = |check: &&Check| matches!(check.status, Status::Fail | Status::Unknown);
+    now.iter()
+        .filter(bad)
+        .filter(move |check| !was_so(before, check))
+}
+
+fn was_so(before: Option<&Health>, now: &Check) -> bool {
+    let same =
+        |was: &Check| was.id == now.id && was.object == now.object && was.status == now.status;
+    before.is_some_and(|before| before.checks.iter().any(same))
+}
+
+fn text(check: &Check) -> String {
+    let object = check.object.as_deref().unwrap_or_default();
+    format!("{} {object}: {}", check.id, check.message)
+}
+
+impl Recovery {
+    /// The check that tells why nothing more can be seen of the cluster and the namespace, if so.
+    pub(crate) fn unreachable(&self) -> Option<&Check> {
+        let failed = |id: &str| {
+            let mut checks = self.health.checks.iter();
+            checks.find(|check| check.id == id && check.status != Status::Pass)
+        };
+        failed("cluster.reachable").or_else(|| failed("namespace.exists"))
+    }
+
+    /// The health checks as `recovery.…`, and `recovery.time`. What failed before still fails,
+    /// since the system is not healthy, but says that the experiment is not the cause.
+    pub(crate) fn checks(&self, before: Option<&Health>) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for check in &self.health.checks {
+            let mut check = check.clone();
+            if matches!(check.status, Status::Fail | Status::Unknown) && was_so(before, &check) {
+                check.message.push_str("; was so before the experiment");
+            }
+            check.id = format!("recovery.{}", check.id);
+            checks.push(check);
+        }
+        checks.push(self.time());
+        checks
+    }
+
+    fn time(&self) -> Check {
+        const ID: &str = "recovery.time";
+        let (seconds, looks) = (self.waited.as_secs_f64(), self.looks);
+        match (self.open.first(), &self.first) {
+            (None, None) => Check::pass(ID, "", "recovered at the first look"),
+            (None, Some(first)) => Check::pass(
+                ID,
+                "",
+                format!(
+                    "recovered after {seconds:.1} s of waiting ({looks} looks); at first {first}"
+                ),
+            ),
+            (Some(_), _) => {
+                let failed = self.open.iter().any(|check| check.status == Status::Fail);
+                let status = if failed {
+                    Status::Fail
+                } else {
+                    Status::Unknown
+                };
+                let number = self.open.len();
+                let message = format!(
+                    "after {seconds:.1} s of waiting ({looks} looks) {number} checks are still open"
+                );
+                Check::new(ID, "", status, message).hint("give it more time with --wait 2m")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline_input::tests::health;
+
+    fn seen(checks: &[Check]) -> Health {
+        Health {
+            checks: checks.to_vec(),
+            ..health()
+        }
+    }
+
+    fn settled(checks: &[Check], before: Option<&Health>) -> Recovery {
+        let open = open_checks(checks, before).cloned().collect();
+        Recovery {
+            health: seen(checks),
+            first: None,
+            open,
+            waited: Duration::ZERO,
+            looks: 1,
+        }
+    }
+
+    #[test]
+    fn what_failed_before_still_fails_but_is_not_blamed_or_waited_for() {
+        let bad = Check::fail("nodes.usage", "node/n", "95 %");
+        let before = seen(std::slice::from_ref(&bad));
+        let settled = settled(&[bad], Some(&before));
+        assert!(settled.open.is_empty());
+        let checks = settled.checks(Some(&before));
+        let check = checks
+            .iter()
+            .find(|check| check.id == "recovery.nodes.usage")
+            .expect("the check");
+        assert_eq!(check.status, Status::Fail);
+        assert!(check.message.contains("was so before"), "{}", check.message);
+    }
+
+    #[test]
+    fn what_passed_before_and_fails_now_is_open() {
+        let before = seen(&[Check::pass("pods.ready", "pod/a", "")]);
+        let settled = settled(
+            &[Check::fail("pods.ready", "pod/a", "not ready")],
+            Some(&before),
+        );
+        let checks = settled.checks(Some(&before));
+        assert!(
+            checks.iter().all(|check| check.status == Status::Fail),
+            "{checks:?}"
+        );
+        assert!(
+            !checks[0].message.contains("before"),
+            "{}",
+            checks[0].message
+        );
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_reached_is_not_visible() {
+        let unreachable = [Check::unknown("cluster.reachable", "https://x", "no route")];
+        assert_eq!(
+            settled(&unreachable, None).unreachable(),
+            Some(&unreachable[0])
+        );
+        assert_eq!(
+            settled(&[Check::pass("cluster.reachable", "https://x", "")], None).unreachable(),
+            None
+        );
+    }
+}
