@@ -3,5 +3,18 @@
 # usage: experiment.sh EXPERIMENT [OPTION OF chaos-inject run]…   (chaos.toml as for every tool)
 set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: experiment.sh EXPERIMENT [OPTION OF chaos-inject run]…" >&2; exit 2; }
-chaos-health | chaos-backup-check | chaos-verify baseline | chaos-notify scheduled --experiment "$1" |
+
+# What is planned is what is run. Only consent and override are the run's alone.
+plan=() value_follows=
+for word in "$@"; do
+  if [ -n "$value_follows" ]; then value_follows=; continue; fi
+  case $word in
+    -y | --yes | --override=*) ;;
+    --override) value_follows=1 ;;
+    *) plan+=("$word") ;;
+  esac
+done
+
+chaos-health | chaos-backup-check | chaos-verify baseline |
+  chaos-inject plan "${plan[@]}" | chaos-notify scheduled |
   chaos-inject run "$@" --yes | chaos-verify | chaos-report | chaos-notify completed

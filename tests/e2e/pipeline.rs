@@ -133,6 +133,7 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
             "chaos.health/1",
             "chaos.backup/1",
             "chaos.baseline/1",
+            "chaos.plan/1",
             "chaos.notification/1",
             "chaos.plan/1",
             "chaos.experiment/1",
@@ -258,6 +259,11 @@ fn everybody_heard(receivers: &Receivers) {
     let scheduled = find("Chaos Engineering Experiment Notification");
     assert!(
         scheduled.contains("+1-555-0126") && scheduled.contains("pod-failure"),
+        "{mails:#?}"
+    );
+    // It comes from the plan, which names the pods that are hit and how long it may take.
+    assert!(
+        scheduled.contains("of deployment/") && !scheduled.contains("not known"),
         "{mails:#?}"
     );
     let completed = find("Chaos Engineering Experiment Results");

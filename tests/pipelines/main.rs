@@ -1,5 +1,7 @@
 //! The tools without a cluster: command lines, broken streams, bad configuration, dead API servers.
 
+mod experiment_script;
+
 use chaos_tests::run::{Place, check};
 
 const TOOLS: [&str; 6] = [

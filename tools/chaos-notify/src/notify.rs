@@ -3,40 +3,33 @@
 use chaos_common::config::Config;
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{
-    ChannelOutcome, ChannelResult, Check, Notification, Occasion, Status, Time, Verdict,
+    ChannelOutcome, ChannelResult, Check, Notification, Occasion, Status, Verdict,
 };
 use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 use futures::future::join_all;
 
-use crate::Command;
 use crate::channels::{self, Channel};
+use crate::delivery::Delivery;
 use crate::facts::Facts;
-use crate::message::{Message, contacts};
-use crate::occasions::{aborted, completed, critical, monthly, scheduled};
-use crate::retry::Delivery;
+use crate::occasions::{Command, NoReport};
+use crate::template::{Message, contacts};
 
 /// Reads the stream, tells everyone, and adds the record of it.
 pub(crate) async fn run(
     config: &Config,
     format: Option<Format>,
     dry_run: bool,
-    occasion: &Command,
+    command: &Command,
 ) -> Result<Exit, Failure> {
     let mut stream = Stream::open(tool!(), format)?;
     let facts = Facts::of(&stream.upstream);
-    let mut checks: Vec<Check> = stream.upstream.check().into_iter().collect();
-    let message = match compose(&facts, config, occasion) {
+    let message = match command.compose(&facts, config) {
         Ok(message) => message,
-        Err(check) => {
-            let summary = format!("nothing was sent: {}", check.message);
-            checks.push(*check);
-            let data = empty(occasion, checks);
-            return Ok(stream.result(Verdict::Unknown, summary, data, Exit::Unknown));
-        }
+        Err(error) => return Ok(nothing_sent(&mut stream, command.occasion(), &error)),
     };
+    let mut checks: Vec<Check> = stream.upstream.check().into_iter().collect();
     let channels = channels::ready(config, &message, &stream.run);
-    checks.extend(message.gaps.iter().cloned());
     checks.extend(left_out(config, &message, &channels));
     let results = if dry_run {
         show(&stream, &channels);
@@ -44,75 +37,52 @@ pub(crate) async fn run(
         Vec::new()
     } else {
         let results = send(&channels).await;
-        checks.extend(results.iter().map(check));
+        checks.extend(results.iter().map(channel_check));
         results
     };
+    checks.extend(message.gaps);
     let verdict = Verdict::of(&checks);
     let summary = summary(&results, dry_run);
+    let named = message.names_contacts.then(|| contacts(config));
     let data = Notification {
         occasion: message.occasion,
         subject: message.subject.to_owned(),
         text: message.text,
-        contacts: if message.names_contacts {
-            contacts(config)
-        } else {
-            Vec::new()
-        },
+        contacts: named.unwrap_or_default(),
         channels: results,
         checks,
     };
     Ok(stream.result(verdict, summary, data, verdict.into()))
 }
 
-fn compose(facts: &Facts, config: &Config, occasion: &Command) -> Result<Message, Box<Check>> {
-    let now = Time::now();
-    Ok(match occasion {
-        Command::Scheduled(args) => scheduled::message(facts, config, args, now),
-        Command::Completed => completed::message(facts),
-        Command::Aborted(args) => aborted::message(facts, config, args, now),
-        Command::Critical(args) => critical::message(facts, config, args, now),
-        Command::Monthly => monthly::message(facts)?,
-    })
-}
-
 /// The record of a message that could not be made.
-fn empty(occasion: &Command, checks: Vec<Check>) -> Notification {
-    let occasion = match occasion {
-        Command::Scheduled(_) => Occasion::Scheduled,
-        Command::Completed => Occasion::Completed,
-        Command::Aborted(_) => Occasion::Aborted,
-        Command::Critical(_) => Occasion::Critical,
-        Command::Monthly => Occasion::Monthly,
-    };
-    let (subject, text) = (String::new(), String::new());
-    Notification {
+fn nothing_sent(stream: &mut Stream, occasion: Occasion, error: &NoReport) -> Exit {
+    let mut checks: Vec<Check> = stream.upstream.check().into_iter().collect();
+    checks.push(error.check());
+    let data = Notification {
         occasion,
-        subject,
-        text,
+        subject: String::new(),
+        text: String::new(),
         contacts: Vec::new(),
         channels: Vec::new(),
         checks,
-    }
+    };
+    let summary = format!("nothing was sent: {error}");
+    stream.result(Verdict::Unknown, summary, data, Exit::Unknown)
 }
 
 /// Checks of what is not told anybody by intent or by lack of configuration.
 fn left_out(config: &Config, message: &Message, channels: &[Channel]) -> Vec<Check> {
     let mut checks = Vec::new();
     if config.notify.status_page.is_some() && message.page.is_none() {
-        checks.push(Check::skipped(
-            "notify.status-page",
-            "",
-            "this occasion changes nothing on a status page",
-        ));
+        let why = "this occasion changes nothing on a status page";
+        checks.push(Check::skipped("notify.status-page", "", why));
     }
     if channels.is_empty() {
-        let check = Check::unknown(
-            "notify.channels",
-            "",
-            "no channel is configured: nobody was told",
-        );
+        let why = "no channel is configured: nobody was told";
         checks.push(
-            check.hint("configure notify.mail, notify.slack or notify.status_page in chaos.toml"),
+            Check::unknown("notify.channels", "", why)
+                .hint("configure notify.mail, notify.slack or notify.status_page in chaos.toml"),
         );
     }
     checks
@@ -123,10 +93,10 @@ async fn send(channels: &[Channel]) -> Vec<ChannelResult> {
     let sends = channels.iter().map(async |channel| {
         let delivery = match &channel.carrier {
             Ok(carrier) => carrier.send().await,
-            Err(why) => Delivery {
+            Err(error) => Delivery {
                 outcome: ChannelOutcome::Failed,
                 attempts: 0,
-                detail: why.clone(),
+                detail: error.to_string(),
             },
         };
         ChannelResult {
@@ -142,10 +112,11 @@ async fn send(channels: &[Channel]) -> Vec<ChannelResult> {
 
 fn show(stream: &Stream, channels: &[Channel]) {
     for channel in channels {
-        match &channel.carrier {
-            Ok(carrier) => stream.progress(&format!("would send: {}", carrier.preview())),
-            Err(why) => stream.progress(&format!("could not send by {}: {why}", channel.name)),
-        }
+        let text = match &channel.carrier {
+            Ok(carrier) => format!("would send: {}", carrier.preview()),
+            Err(error) => format!("could not send by {}: {error}", channel.name),
+        };
+        stream.progress(&text);
     }
 }
 
@@ -154,12 +125,12 @@ fn unsent(channel: &Channel) -> Check {
     let id = format!("notify.{}", channel.name);
     match &channel.carrier {
         Ok(_) => Check::skipped(&id, &channel.to, "dry run: nothing was sent"),
-        Err(why) => Check::fail(&id, &channel.to, why),
+        Err(error) => Check::fail(&id, &channel.to, error.to_string()),
     }
 }
 
 /// The check of a channel that was used.
-fn check(result: &ChannelResult) -> Check {
+fn channel_check(result: &ChannelResult) -> Check {
     let status = match result.outcome {
         ChannelOutcome::Sent => Status::Pass,
         ChannelOutcome::Failed => Status::Fail,
@@ -183,13 +154,9 @@ fn summary(results: &[ChannelResult], dry_run: bool) -> String {
     if dry_run {
         return "dry run: nothing was sent".to_owned();
     }
-    let sent = results
-        .iter()
-        .filter(|result| result.outcome == ChannelOutcome::Sent)
-        .count();
-    let bad = results
-        .iter()
-        .find(|result| result.outcome != ChannelOutcome::Sent);
+    let was_sent = |result: &&ChannelResult| result.outcome == ChannelOutcome::Sent;
+    let sent = results.iter().filter(was_sent).count();
+    let bad = results.iter().find(|result| !was_sent(result));
     let bad = bad
         .map(|result| format!("; {}: {}", result.channel, result.detail))
         .unwrap_or_default();

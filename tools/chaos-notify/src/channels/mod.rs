@@ -1,5 +1,6 @@
 //! The channels: each is made ready, then shown or used.
 
+mod error;
 mod mail;
 mod slack;
 mod status_page;
@@ -7,8 +8,9 @@ mod webhook;
 
 use chaos_common::config::Config;
 
-use crate::message::Message;
-use crate::retry::Delivery;
+use self::error::ChannelError;
+use crate::delivery::Delivery;
+use crate::template::Message;
 
 /// Something that can carry a message.
 pub(crate) enum Carrier {
@@ -41,7 +43,7 @@ pub(crate) struct Channel {
     /// Mail addresses, or the host of a webhook; empty where even that is not known.
     pub(crate) to: String,
     /// The message on its way, or why it can't be sent.
-    pub(crate) carrier: Result<Carrier, String>,
+    pub(crate) carrier: Result<Carrier, ChannelError>,
 }
 
 /// Every configured channel, ready for the message. What one lacks does not stop the others.
@@ -65,7 +67,7 @@ pub(crate) fn ready(config: &Config, message: &Message, run: &str) -> Vec<Channe
     channels
 }
 
-fn of_post(name: &'static str, post: Result<webhook::Post, String>) -> Channel {
+fn of_post(name: &'static str, post: Result<webhook::Post, ChannelError>) -> Channel {
     let to = post
         .as_ref()
         .map(|post| post.host().to_owned())

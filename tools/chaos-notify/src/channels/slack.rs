@@ -3,14 +3,15 @@
 use chaos_common::config::Slack;
 use serde_json::json;
 
+use super::error::ChannelError;
 use super::webhook::Post;
-use crate::message::Message;
+use crate::template::Message;
 
 /// The longest text, in characters after escaping. Slack cuts or refuses longer ones.
 const MAX_TEXT: usize = 3000;
 
-pub(crate) fn post(settings: &Slack, message: &Message) -> Result<Post, String> {
-    let url = settings.webhook.read()?;
+pub(crate) fn post(settings: &Slack, message: &Message) -> Result<Post, ChannelError> {
+    let url = settings.webhook.read().map_err(ChannelError::Secret)?;
     Post::new(&url, None, json!({ "text": escape(&message.short) }))
 }
 

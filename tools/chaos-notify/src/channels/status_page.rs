@@ -1,18 +1,16 @@
 //! A status page, by its API.
 
-use chaos_common::config::StatusPage;
+use chaos_common::config::{Secret, StatusPage};
 use serde_json::json;
 
+use super::error::ChannelError;
 use super::webhook::Post;
-use crate::message::Page;
+use crate::template::Page;
 
-pub(crate) fn post(settings: &StatusPage, page: Page) -> Result<Post, String> {
-    let url = settings.url.read()?;
-    let token = settings
-        .token
-        .as_ref()
-        .map(chaos_common::config::Secret::read)
-        .transpose()?;
+pub(crate) fn post(settings: &StatusPage, page: Page) -> Result<Post, ChannelError> {
+    let url = settings.url.read().map_err(ChannelError::Secret)?;
+    let token = settings.token.as_ref().map(Secret::read).transpose();
+    let token = token.map_err(ChannelError::Secret)?;
     Post::new(
         &url,
         token.as_deref(),

@@ -10,7 +10,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
-use crate::retry::{Delivery, Try, deliver, retry_after};
+use super::error::ChannelError;
+use crate::delivery::{Attempt, Delivery, deliver, retry_after};
 
 /// The longest time to a connection. Shorter than a whole try, so that a time-out of the connection
 /// is known as one: nothing was sent by then.
@@ -29,34 +30,15 @@ impl Post {
     /// A POST of `body`, with `token` as bearer.
     ///
     /// # Errors
-    /// In words without a secret: what is named is no URL or no token, or TLS can't be set up.
-    pub(crate) fn new(url: &str, token: Option<&str>, body: Value) -> Result<Post, String> {
-        let url = Url::parse(url).map_err(|error| format!("the secret is not a URL: {error}"))?;
+    /// What is named is no URL or no token, or TLS can't be set up.
+    pub(crate) fn new(url: &str, token: Option<&str>, body: Value) -> Result<Post, ChannelError> {
+        let url = Url::parse(url).map_err(ChannelError::NotAUrl)?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err("the secret is not a URL of http or https".to_owned());
+            return Err(ChannelError::NotHttp);
         }
         let host = url.host_str().unwrap_or_default().to_owned();
-        let authorization = token
-            .map(|token| HeaderValue::from_str(&format!("Bearer {token}")))
-            .transpose();
-        let mut authorization = authorization
-            .map_err(|_| "the token holds characters that a header can't hold".to_owned())?;
-        if let Some(value) = &mut authorization {
-            value.set_sensitive(true);
-        }
-        // A redirect would take the message, or its token, to who knows where.
-        let client = Client::builder()
-            .connect_timeout(CONNECT)
-            .redirect(Policy::none());
-        // A slim image has no certificates, and without TLS needs none.
-        let client = if url.scheme() == "http" {
-            client.tls_certs_only([])
-        } else {
-            client
-        }
-        .build();
-        let client =
-            client.map_err(|error| format!("cannot set up TLS: {}", root(&error.without_url())))?;
+        let authorization = token.map(bearer).transpose()?;
+        let client = client(&url)?;
         Ok(Post {
             client,
             url,
@@ -66,23 +48,26 @@ impl Post {
         })
     }
 
+    /// The host of the URL, all of it that is no secret.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
+    /// What would be sent, for people, without a secret.
     pub(crate) fn preview(&self) -> String {
         format!("POST to {}: {}", self.host, self.body)
     }
 
+    /// Sends the request.
     pub(crate) async fn send(&self) -> Delivery {
-        deliver(async |patience, _| self.attempt(patience).await).await
+        deliver(async |timeout, _| self.attempt(timeout).await).await
     }
 
-    async fn attempt(&self, patience: Duration) -> Try {
+    async fn attempt(&self, timeout: Duration) -> Attempt {
         let mut request = self
             .client
             .post(self.url.clone())
-            .timeout(patience)
+            .timeout(timeout)
             .json(&self.body);
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value.clone());
@@ -93,7 +78,7 @@ impl Post {
                     .headers()
                     .get(RETRY_AFTER)
                     .and_then(|value| value.to_str().ok());
-                judge(
+                by_status(
                     response.status(),
                     after.and_then(|value| retry_after(value, Timestamp::now())),
                 )
@@ -103,42 +88,66 @@ impl Post {
     }
 
     /// What an error means: whether anything was sent decides.
-    fn broken(&self, error: reqwest::Error) -> Try {
+    fn broken(&self, error: reqwest::Error) -> Attempt {
         let error = error.without_url();
-        let why = root(&error).replace(self.url.as_str(), "the URL");
+        let why = root_cause(&error).replace(self.url.as_str(), "the URL");
         if error.is_connect() {
-            Try::Again(format!("cannot connect: {why}"), None)
+            Attempt::Retry(format!("cannot connect: {why}"), None)
         } else if error.is_builder() {
-            Try::Done(
+            Attempt::Done(
                 ChannelOutcome::Failed,
                 format!("cannot make the request: {why}"),
             )
         } else if error.is_timeout() {
-            let text = "the request was sent and no answer came in time; it may have arrived, so it is not sent again";
-            Try::Done(ChannelOutcome::Unknown, text.to_owned())
+            let text = "the request was sent and no answer came in time; \
+                        it may have arrived, so it is not sent again";
+            Attempt::Done(ChannelOutcome::Unknown, text.to_owned())
         } else {
-            let text = "the connection broke after the request was sent; it may have arrived, so it is not sent again";
-            Try::Done(ChannelOutcome::Unknown, format!("{text}: {why}"))
+            let text = "the connection broke after the request was sent; \
+                        it may have arrived, so it is not sent again";
+            Attempt::Done(ChannelOutcome::Unknown, format!("{text}: {why}"))
         }
     }
 }
 
+fn bearer(token: &str) -> Result<HeaderValue, ChannelError> {
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
+    let mut value = value.map_err(|_| ChannelError::BadToken)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn client(url: &Url) -> Result<Client, ChannelError> {
+    // A redirect would take the message, or its token, to who knows where.
+    let client = Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(Policy::none());
+    // A slim image has no certificates, and without TLS needs none.
+    let client = if url.scheme() == "http" {
+        client.tls_certs_only([])
+    } else {
+        client
+    };
+    let client = client.build();
+    client.map_err(|error| ChannelError::Tls(root_cause(&error.without_url())))
+}
+
 /// What a status means.
-fn judge(status: StatusCode, after: Option<Duration>) -> Try {
+fn by_status(status: StatusCode, after: Option<Duration>) -> Attempt {
     let text = format!("HTTP status {}", status.as_u16());
     match status.as_u16() {
-        200..=299 => Try::Done(ChannelOutcome::Sent, text),
-        300..=399 => Try::Done(
+        200..=299 => Attempt::Done(ChannelOutcome::Sent, text),
+        300..=399 => Attempt::Done(
             ChannelOutcome::Failed,
             format!("{text}: it redirects, which is not followed"),
         ),
-        408 | 429 | 500..=599 => Try::Again(text, after),
-        _ => Try::Done(ChannelOutcome::Failed, text),
+        408 | 429 | 500..=599 => Attempt::Retry(text, after),
+        _ => Attempt::Done(ChannelOutcome::Failed, text),
     }
 }
 
 /// The innermost cause in words.
-fn root(error: &reqwest::Error) -> String {
+fn root_cause(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -154,17 +163,17 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        let of = |status: u16| judge(StatusCode::from_u16(status).expect("a status"), None);
+        let of = |status: u16| by_status(StatusCode::from_u16(status).expect("a status"), None);
         for status in [408, 429, 500, 502, 503] {
-            assert!(matches!(of(status), Try::Again(..)), "{status}");
+            assert!(matches!(of(status), Attempt::Retry(..)), "{status}");
         }
         for status in [301, 400, 401, 403, 404, 410] {
             assert!(
-                matches!(of(status), Try::Done(ChannelOutcome::Failed, _)),
+                matches!(of(status), Attempt::Done(ChannelOutcome::Failed, _)),
                 "{status}"
             );
         }
-        assert!(matches!(of(204), Try::Done(ChannelOutcome::Sent, _)));
+        assert!(matches!(of(204), Attempt::Done(ChannelOutcome::Sent, _)));
     }
 
     #[test]
@@ -177,7 +186,10 @@ mod tests {
             let Err(error) = Post::new(url, token, Value::Null) else {
                 panic!("{url} must be refused")
             };
-            assert!(!error.contains("hunter2"), "{error}");
+            assert!(
+                !format!("{error} {error:?}").contains("hunter2"),
+                "{error:?}"
+            );
         }
     }
 }

@@ -2,20 +2,29 @@
 
 use chaos_common::config::Config;
 use chaos_common::record::{Check, EventKind, Occasion, Outcome, Time};
+use clap::Args as ClapArgs;
 
-use crate::AbortedArgs;
-use crate::facts::{Facts, NOT_KNOWN, field, line};
-use crate::message::{Message, Page, contact_lines};
+use crate::facts::Facts;
+use crate::template::{MOST_ACTIONS, Message, NOT_KNOWN, Page, contact_lines, field, line};
 
-/// The most actions that are listed.
-pub(crate) const MOST_ACTIONS: usize = 15;
+/// What is known of an abort beyond the stream.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Args {
+    /// Give this reason instead of the one in the stream
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Tell of this action instead of those in the stream; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    action: Vec<String>,
+}
 
-pub(crate) fn message(facts: &Facts, config: &Config, args: &AbortedArgs, now: Time) -> Message {
+pub(crate) fn message(facts: &Facts, config: &Config, args: &Args, now: Time) -> Message {
     let reason = args.reason.clone().or_else(|| told_reason(facts));
     let reason = reason.map_or_else(|| NOT_KNOWN.to_owned(), |reason| line(&reason));
     let status = facts.system_status();
     let text = format!(
-        "EMERGENCY: Chaos experiment aborted due to critical issues\n\nTime: {}\nReason: {reason}\n{}\n\n\
+        "EMERGENCY: Chaos experiment aborted due to critical issues\n\n\
+         Time: {}\nReason: {reason}\n{}\n\n\
          System Status: {status}\n\nPlease respond immediately.\n\n{}\n",
         time(facts, now).human(),
         field("Actions Taken", &facts.actions(&args.action), MOST_ACTIONS),
@@ -26,7 +35,8 @@ pub(crate) fn message(facts: &Facts, config: &Config, args: &AbortedArgs, now: T
         subject: "EMERGENCY: Chaos Experiment Aborted",
         text,
         short: format!(
-            "EMERGENCY: Chaos experiment aborted: {}. Reason: {reason}. System status: {status}",
+            "EMERGENCY: Chaos experiment aborted: {}. Reason: {reason}. \
+             System status: {status}",
             facts.name()
         ),
         page: Some(page(facts)),
@@ -64,23 +74,16 @@ fn told_reason(facts: &Facts) -> Option<String> {
 }
 
 fn page(facts: &Facts) -> Page {
-    let left = facts
-        .experiment
-        .as_ref()
-        .is_some_and(|record| record.data.outcome == Outcome::NotRestored);
-    match (left, facts.system_is_well()) {
-        (true, _) => Page::MAJOR_OUTAGE,
-        (false, true) => Page::OPERATIONAL,
-        (false, false) => Page::DEGRADED,
+    match facts.outcome() {
+        Some(Outcome::NotRestored) => Page::MAJOR_OUTAGE,
+        _ if facts.system_is_well() => Page::OPERATIONAL,
+        _ => Page::DEGRADED,
     }
 }
 
 /// An experiment that ran to its end was not aborted.
 fn gaps(facts: &Facts) -> Vec<Check> {
-    let other = facts
-        .experiment
-        .as_ref()
-        .filter(|record| !stopped(record.data.outcome));
+    let other = facts.outcome().filter(|outcome| !stopped(*outcome));
     let gap = |_| {
         Check::unknown(
             "notify.experiment",

@@ -4,8 +4,8 @@ use chaos_common::conclusion::Conclusion;
 use chaos_common::output;
 use chaos_common::record::{Check, Occasion, Status};
 
-use crate::facts::{Facts, NOT_KNOWN, line};
-use crate::message::{Message, Page};
+use crate::facts::Facts;
+use crate::template::{Message, NOT_KNOWN, Page, line, lines};
 
 pub(crate) fn message(facts: &Facts) -> Message {
     let name = facts.name();
@@ -21,7 +21,8 @@ pub(crate) fn message(facts: &Facts) -> Message {
         |record| line(&record.data.location),
     );
     let body = format!(
-        "Chaos Engineering Experiment Completed\n\nExperiment: {name}\nStatus: {status}\nDuration: {duration}\n\n\
+        "Chaos Engineering Experiment Completed\n\n\
+         Experiment: {name}\nStatus: {status}\nDuration: {duration}\n\n\
          Key Findings:\n{}\n\nNext Steps:\n{}\n\nReport: {location}\n",
         list(&found, 3),
         list(&next, 2),
@@ -31,7 +32,8 @@ pub(crate) fn message(facts: &Facts) -> Message {
         subject: "Chaos Engineering Experiment Results",
         text: body,
         short: format!(
-            "Chaos Engineering Experiment Completed: {name}, status {status}, duration {duration}. Report: {location}"
+            "Chaos Engineering Experiment Completed: {name}, status {status}, \
+             duration {duration}. Report: {location}"
         ),
         page: Some(page(facts)),
         names_contacts: false,
@@ -64,23 +66,13 @@ fn status(facts: &Facts) -> String {
 /// Findings and next steps: the report's, else the little that the experiment itself tells.
 fn results(facts: &Facts) -> (Vec<String>, Vec<String>) {
     if let Some(report) = &facts.report {
-        let flat = |texts: &[String]| texts.iter().map(|text| line(text)).collect();
-        return (flat(&report.data.findings), flat(&report.data.next_steps));
+        return (lines(&report.data.findings), lines(&report.data.next_steps));
     }
-    let mut found: Vec<String> = facts
-        .experiment
-        .iter()
-        .flat_map(|r| &r.data.issues)
-        .map(|text| line(text))
-        .collect();
+    let issues = facts.experiment.iter().flat_map(|r| &r.data.issues);
+    let mut found = lines(issues);
     found.extend(facts.checks(Status::Fail));
     if found.is_empty() {
-        found.extend(
-            facts
-                .experiment
-                .as_ref()
-                .map(|record| line(&record.summary)),
-        );
+        found.extend(facts.experiment.iter().map(|r| line(&r.summary)));
     }
     (
         found,

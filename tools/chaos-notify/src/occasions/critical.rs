@@ -1,32 +1,44 @@
 //! The system failed; management is told.
 
 use chaos_common::config::Config;
-use chaos_common::record::{Occasion, Outcome, Status, Time};
+use chaos_common::record::{Availability, Occasion, Outcome, Status, Time};
+use clap::Args as ClapArgs;
 
-use super::aborted::MOST_ACTIONS;
-use crate::CriticalArgs;
-use crate::facts::{Facts, field, line};
-use crate::message::{Message, Page, contact_lines};
+use crate::facts::Facts;
+use crate::template::{MOST_ACTIONS, Message, Page, contact_lines, field, line, lines};
 
 /// The most issues and impacts that are listed: management reads the first few.
 const MOST: usize = 5;
 
-pub(crate) fn message(facts: &Facts, config: &Config, args: &CriticalArgs, now: Time) -> Message {
-    let issues = args
-        .issue
-        .as_ref()
-        .map_or_else(|| told_issues(facts), |text| vec![line(text)]);
-    let impact = args
-        .impact
-        .as_ref()
-        .map_or_else(|| told_impact(facts), |text| vec![line(text)]);
-    let (issues, impact) = (
-        field("Issue", &issues, MOST),
-        field("Impact", &impact, MOST),
-    );
+/// What is known of a failure beyond the stream.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Args {
+    /// Describe the issue so instead of from the stream
+    #[arg(long, value_name = "TEXT")]
+    issue: Option<String>,
+    /// Describe the impact so instead of from the stream
+    #[arg(long, value_name = "TEXT")]
+    impact: Option<String>,
+    /// Tell of this action instead of those in the stream; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    action: Vec<String>,
+}
+
+pub(crate) fn message(facts: &Facts, config: &Config, args: &Args, now: Time) -> Message {
+    let issues = match &args.issue {
+        Some(text) => vec![line(text)],
+        None => recorded_issues(facts),
+    };
+    let impact = match &args.impact {
+        Some(text) => vec![line(text)],
+        None => recorded_impact(facts),
+    };
+    let issues = field("Issue", &issues, MOST);
+    let impact = field("Impact", &impact, MOST);
     let status = facts.system_status();
     let text = format!(
-        "CRITICAL: System failure during chaos experiment\n\nTime: {}\n{issues}\n{impact}\n{}\n\n\
+        "CRITICAL: System failure during chaos experiment\n\n\
+         Time: {}\n{issues}\n{impact}\n{}\n\n\
          System Status: {status}\n\nImmediate response required.\n\n{}\n",
         now.human(),
         field("Actions Taken", &facts.actions(&args.action), MOST_ACTIONS),
@@ -37,7 +49,8 @@ pub(crate) fn message(facts: &Facts, config: &Config, args: &CriticalArgs, now: 
         subject: "CRITICAL: System Failure",
         text,
         short: format!(
-            "CRITICAL: System failure during chaos experiment. {issues}. {impact}. System status: {status}"
+            "CRITICAL: System failure during chaos experiment. {issues}. {impact}. \
+             System status: {status}"
         ),
         page: Some(Page::MAJOR_OUTAGE),
         names_contacts: true,
@@ -45,44 +58,36 @@ pub(crate) fn message(facts: &Facts, config: &Config, args: &CriticalArgs, now: 
     }
 }
 
-/// What the stream says is wrong: a fault that is left, then what failed, the latest look first.
-fn told_issues(facts: &Facts) -> Vec<String> {
+/// What the stream says is wrong: a fault that is left, then what failed, the latest check first.
+fn recorded_issues(facts: &Facts) -> Vec<String> {
     let experiment = facts.experiment.as_ref();
     let left = experiment
         .filter(|record| record.data.outcome == Outcome::NotRestored)
         .map(|record| {
-            let reason = record
-                .data
-                .reason
-                .as_deref()
-                .unwrap_or("no reason is recorded");
+            let reason = record.data.reason.as_deref();
+            let reason = reason.unwrap_or("no reason is recorded");
             line(&format!("a fault may still be in place: {reason}"))
         });
-    let noted = experiment
-        .into_iter()
-        .flat_map(|record| &record.data.issues)
-        .map(|text| line(text));
-    left.into_iter()
-        .chain(noted)
-        .chain(facts.checks(Status::Fail))
-        .collect()
+    let mut issues: Vec<String> = left.into_iter().collect();
+    issues.extend(experiment.map_or_else(Vec::new, |r| lines(&r.data.issues)));
+    issues.extend(facts.checks(Status::Fail));
+    issues
 }
 
-/// What callers of the services saw.
-fn told_impact(facts: &Facts) -> Vec<String> {
-    let seen = facts
-        .experiment
-        .iter()
-        .flat_map(|record| &record.data.availability);
-    let hurt = seen.filter(|a| a.good < a.requests);
-    hurt.map(|a| {
-        line(&format!(
-            "{} answered {:.2} % of {} requests, {:.1} s without an answer at a stretch",
-            a.service,
-            a.percent,
-            a.requests,
-            a.longest_gap_ms / 1000.0
-        ))
-    })
-    .collect()
+/// What callers of the services met.
+fn recorded_impact(facts: &Facts) -> Vec<String> {
+    let records = facts.experiment.iter();
+    let services = records.flat_map(|record| &record.data.availability);
+    let impaired = services.filter(|service| service.good < service.requests);
+    lines(impaired.map(impact))
+}
+
+fn impact(service: &Availability) -> String {
+    format!(
+        "{} answered {:.2} % of {} requests, {:.1} s without an answer at a stretch",
+        service.service,
+        service.percent,
+        service.requests,
+        service.longest_gap_ms / 1000.0
+    )
 }

@@ -1,12 +1,12 @@
 //! The monthly report.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
 use chaos_common::record::{Check, Occasion};
 
-use crate::facts::{Facts, line};
-use crate::message::Message;
+use crate::facts::Facts;
+use crate::template::{Message, line, lines};
 
 /// The largest report that is sent, in bytes.
 const MAX_REPORT: u64 = 1 << 20;
@@ -15,37 +15,61 @@ const MAX_REPORT: u64 = 1 << 20;
 /// have any other file sent.
 const TITLE: &str = "# Chaos Engineering Monthly Report";
 
+/// Why there is no report to send.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoReport {
+    #[error("the stream holds no monthly report")]
+    NotInStream,
+    #[error("{source}")]
+    BadFile { location: String, source: BadReport },
+}
+
+/// Why a file is not sent as the monthly report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadReport {
+    #[error("cannot read the report: {0}")]
+    Unreadable(#[from] io::Error),
+    #[error("it is no file of at most {MAX_REPORT} bytes")]
+    NotAFile,
+    #[error("it is no monthly report")]
+    NotAReport,
+}
+
+impl NoReport {
+    /// The same as a check, which says what to do.
+    pub(crate) fn check(&self) -> Check {
+        let why = self.to_string();
+        match self {
+            NoReport::NotInStream => Check::unknown("notify.report", "", why)
+                .hint("pipe it: chaos-report monthly </dev/null | chaos-notify monthly"),
+            NoReport::BadFile { location, .. } => {
+                Check::unknown("notify.report", line(location), why)
+                    .hint("make it again with chaos-report monthly")
+            }
+        }
+    }
+}
+
 /// The message with the report's text.
 ///
 /// # Errors
-/// A check that says why there is nothing to send.
-pub(crate) fn message(facts: &Facts) -> Result<Message, Box<Check>> {
-    let Some(report) = &facts.monthly else {
-        let check = Check::unknown("notify.report", "", "the stream holds no monthly report");
-        return Err(Box::new(check.hint(
-            "pipe it: chaos-report monthly </dev/null | chaos-notify monthly",
-        )));
-    };
-    let location = &report.data.location;
-    let text = read(location).map_err(|why| {
-        let check = Check::unknown("notify.report", line(location), why);
-        Box::new(check.hint("make it again with chaos-report monthly"))
+/// The stream holds no monthly report, or the file that it names is none.
+pub(crate) fn message(facts: &Facts) -> Result<Message, NoReport> {
+    let report = facts.monthly.as_ref().ok_or(NoReport::NotInStream)?;
+    let report = &report.data;
+    let text = report_text(&report.location).map_err(|source| NoReport::BadFile {
+        location: report.location.clone(),
+        source,
     })?;
-    let month = line(&report.data.subject);
-    let found = report
-        .data
-        .findings
-        .iter()
-        .map(|text| line(text))
-        .collect::<Vec<_>>()
-        .join(". ");
+    let found = lines(&report.findings).join(". ");
     Ok(Message {
         occasion: Occasion::Monthly,
         subject: "Chaos Engineering Monthly Report",
         text,
         short: format!(
-            "Chaos Engineering Monthly Report {month}: {found}. Report: {}",
-            line(location)
+            "Chaos Engineering Monthly Report {}: {found}. Report: {}",
+            line(&report.subject),
+            line(&report.location)
         ),
         page: None,
         names_contacts: false,
@@ -53,22 +77,18 @@ pub(crate) fn message(facts: &Facts) -> Result<Message, Box<Check>> {
     })
 }
 
-fn read(location: &str) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("cannot read the report: {error}");
-    let metadata = std::fs::metadata(location).map_err(cannot)?;
+fn report_text(location: &str) -> Result<String, BadReport> {
+    let metadata = std::fs::metadata(location)?;
     if !metadata.is_file() || metadata.len() > MAX_REPORT {
-        return Err(format!("it is no file of at most {MAX_REPORT} bytes"));
+        return Err(BadReport::NotAFile);
     }
     let mut text = String::new();
-    File::open(location)
-        .map_err(cannot)?
-        .take(MAX_REPORT)
-        .read_to_string(&mut text)
-        .map_err(cannot)?;
+    let file = File::open(location)?;
+    file.take(MAX_REPORT).read_to_string(&mut text)?;
     if text.lines().next() == Some(TITLE) {
         Ok(text)
     } else {
-        Err("it is no monthly report".to_owned())
+        Err(BadReport::NotAReport)
     }
 }
 
@@ -81,15 +101,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("x.md");
         let location = path.to_str().expect("UTF-8");
-        assert!(
-            read(location)
-                .expect_err("missing")
-                .starts_with("cannot read")
-        );
+        let missing = report_text(location).expect_err("missing").to_string();
+        assert!(missing.starts_with("cannot read"), "{missing}");
         std::fs::write(&path, "root:x:0:0\n").expect("writable");
-        assert_eq!(read(location), Err("it is no monthly report".to_owned()));
-        std::fs::write(&path, format!("{TITLE}\n\nx\n")).expect("writable");
-        assert_eq!(read(location), Ok(format!("{TITLE}\n\nx\n")));
-        assert!(read("/dev/zero").is_err());
+        let other = report_text(location).expect_err("another file");
+        assert!(matches!(other, BadReport::NotAReport), "{other}");
+        let report = format!("{TITLE}\n\nx\n");
+        std::fs::write(&path, &report).expect("writable");
+        assert_eq!(report_text(location).expect("a report"), report);
+        assert!(report_text("/dev/zero").is_err());
     }
 }

@@ -1,206 +1,191 @@
 //! An experiment is going to run.
 
-use std::time::Duration;
-
 use chaos_common::config::{Config, Span};
-use chaos_common::record::{Occasion, Time};
+use chaos_common::record::{Check, Occasion, Plan, Target, Time};
+use clap::Args as ClapArgs;
 use jiff::SignedDuration;
 
-use crate::ScheduledArgs;
-use crate::facts::{Facts, NOT_KNOWN, field, line};
-use crate::message::{Message, Page, contact_lines};
+use crate::facts::Facts;
+use crate::template::{Message, NOT_KNOWN, Page, contact_lines, field, line, lines};
 
 /// The most targets that are listed.
 const MOST_TARGETS: usize = 20;
 
-pub(crate) fn message(facts: &Facts, config: &Config, args: &ScheduledArgs, now: Time) -> Message {
-    let plan = facts.plan.as_ref().map(|record| &record.data);
-    let name = line(plan.map_or(args.experiment.as_str(), |plan| plan.experiment.as_str()));
-    let start = args.at.unwrap_or(now);
-    let duration = plan
-        .map(|plan| Span::milliseconds(plan.worst_case_ms))
-        .or(args.duration)
-        .or_else(|| longest(config, &name));
-    let end = duration.and_then(|duration| SignedDuration::try_from(duration.0).ok());
-    let end = end
-        .and_then(|duration| start.0.checked_add(duration).ok())
-        .map(Time);
-    let targets: Vec<String> = match plan {
-        Some(plan) => {
-            let name = |t: &chaos_common::record::Target| {
-                format!("{}/{} of {}", t.kind.to_lowercase(), t.name, t.owner)
-            };
-            plan.targets
-                .iter()
-                .map(|target| line(&name(target)))
-                .collect()
+/// What is announced where the stream holds no plan, and the start.
+#[derive(ClapArgs, Debug, Default)]
+pub(crate) struct Args {
+    /// Announce this experiment, where the stream holds no plan
+    #[arg(long, value_name = "NAME")]
+    experiment: Option<String>,
+    /// Name this as hit, where the stream holds no plan; may be repeated
+    #[arg(long, value_name = "WORKLOAD")]
+    target: Vec<String>,
+    /// Give this as the start, for example 2026-11-22T16:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<Time>,
+    /// Give this as the longest duration, for example 10m, where the stream holds no plan
+    #[arg(long = "for", value_name = "DURATION")]
+    duration: Option<Span>,
+}
+
+/// An argument that is no time.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not a time such as 2026-11-22T16:00:00Z")]
+struct NotATime(#[source] jiff::Error);
+
+fn time(text: &str) -> Result<Time, NotATime> {
+    text.parse().map(Time).map_err(NotATime)
+}
+
+/// What is known of the experiment, from its plan or else from the flags.
+struct Notice {
+    experiment: Option<String>,
+    targets: Vec<String>,
+    duration: Option<Span>,
+}
+
+impl Notice {
+    fn of_plan(plan: &Plan) -> Notice {
+        Notice {
+            experiment: Some(line(&plan.experiment)),
+            targets: lines(plan.targets.iter().map(target)),
+            duration: Some(Span::milliseconds(plan.worst_case_ms)),
         }
-        None if !args.target.is_empty() => args.target.iter().map(|text| line(text)).collect(),
-        None => configured(config, &name)
-            .iter()
-            .map(|text| line(text))
-            .collect(),
+    }
+
+    fn of_flags(args: &Args) -> Notice {
+        Notice {
+            experiment: args.experiment.as_deref().map(line),
+            targets: lines(&args.target),
+            duration: args.duration,
+        }
+    }
+}
+
+fn target(target: &Target) -> String {
+    let kind = target.kind.to_lowercase();
+    format!("{kind}/{} of {}", target.name, target.owner)
+}
+
+pub(crate) fn message(facts: &Facts, config: &Config, args: &Args, now: Time) -> Message {
+    let notice = match &facts.plan {
+        Some(plan) => Notice::of_plan(&plan.data),
+        None => Notice::of_flags(args),
     };
+    let name = notice.experiment.as_deref().unwrap_or(NOT_KNOWN);
+    let start = args.at.unwrap_or(now);
+    let end = notice.duration.and_then(|duration| end(start, duration));
+    let known = |text: Option<String>| text.unwrap_or_else(|| NOT_KNOWN.to_owned());
+    let (start, end) = (start.human(), known(end.map(Time::human)));
+    let duration = known(notice.duration.map(|duration| duration.to_string()));
     let text = format!(
-        "Chaos Engineering Experiment Scheduled\n\nExperiment: {name}\nTime: {} - {}\nDuration: {}\n{}\n\n\
+        "Chaos Engineering Experiment Scheduled\n\n\
+         Experiment: {name}\nTime: {start} - {end}\nDuration: {duration}\n{}\n{}\n\
          Please be available for support if needed.\n\n{}\n",
-        start.human(),
-        end.map_or_else(|| NOT_KNOWN.to_owned(), Time::human),
-        duration.map_or_else(|| NOT_KNOWN.to_owned(), |duration| duration.to_string()),
-        field("Target", &targets, MOST_TARGETS),
+        field("Target", &notice.targets, MOST_TARGETS),
+        missing_plan(facts).map_or_else(String::new, |why| format!("Plan: {why}\n")),
         field("Contact", &contact_lines(config), usize::MAX),
     );
     Message {
         occasion: Occasion::Scheduled,
         subject: "Chaos Engineering Experiment Notification",
         text,
-        short: format!(
-            "Chaos Engineering Experiment Scheduled: {name} at {}",
-            start.human()
-        ),
+        short: format!("Chaos Engineering Experiment Scheduled: {name} at {start}"),
         page: Some(Page::MAINTENANCE),
         names_contacts: true,
-        gaps: Vec::new(),
+        gaps: missing_plan(facts).map(gap).into_iter().collect(),
     }
 }
 
-/// The longest that an experiment may take by the configured limits; nothing for one that has none.
-fn longest(config: &Config, name: &str) -> Option<Span> {
-    let s = &config.experiment;
-    let (hold, recovery) = match name {
-        "pod-failure" => (Span::seconds(0), s.pod_failure.recovery_limit),
-        "network-partition" => (
-            s.network_partition.duration,
-            s.network_partition.recovery_limit,
-        ),
-        "resource-exhaustion" => (
-            s.resource_exhaustion.duration,
-            s.resource_exhaustion.recovery_limit,
-        ),
-        "storage-failure" => (s.storage_failure.duration, s.storage_failure.recovery_limit),
-        "monitoring-failure" => (
-            s.monitoring_failure.duration,
-            s.monitoring_failure.recovery_limit,
-        ),
-        _ => return None,
-    };
-    [s.warm_up, hold, recovery, s.settle]
-        .iter()
-        .try_fold(Duration::ZERO, |sum, part| sum.checked_add(part.0))
-        .map(Span)
+fn end(start: Time, duration: Span) -> Option<Time> {
+    let duration = SignedDuration::try_from(duration.0).ok()?;
+    start.0.checked_add(duration).ok().map(Time)
 }
 
-/// What an experiment hits by the configuration.
-fn configured(config: &Config, name: &str) -> Vec<String> {
-    let s = &config.experiment;
-    match name {
-        "pod-failure" => s.pod_failure.workloads.clone(),
-        "network-partition" => s.network_partition.workload.iter().cloned().collect(),
-        "resource-exhaustion" => config
-            .application
-            .namespace
-            .iter()
-            .map(|name| format!("namespace/{name}"))
-            .collect(),
-        "storage-failure" => {
-            let database = config
-                .database
-                .as_ref()
-                .map(|database| format!("deployment/{}", database.deployment));
-            s.storage_failure
-                .workload
-                .clone()
-                .or(database)
-                .into_iter()
-                .collect()
-        }
-        "monitoring-failure" => {
-            let systems = config
-                .monitoring
-                .iter()
-                .flat_map(|m| [&m.prometheus, &m.grafana, &m.alertmanager]);
-            systems
-                .flatten()
-                .map(|system| format!("deployment/{}", system.deployment))
-                .collect()
-        }
-        _ => Vec::new(),
+/// Why the notice is not made from a plan; `None` where it is.
+fn missing_plan(facts: &Facts) -> Option<String> {
+    if facts.plan.is_some() {
+        return None;
     }
+    Some(match facts.doubts.first() {
+        None => "the stream holds none".to_owned(),
+        Some(doubt) => format!("the stream holds none that can be read: {}", line(doubt)),
+    })
+}
+
+/// A notice from flags is a notice too: the check leaves the verdict as it is.
+fn gap(why: String) -> Check {
+    Check::skipped("notify.plan", "", why)
+        .hint("pipe the plan to it: chaos-inject plan EXPERIMENT | chaos-notify scheduled")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chaos_common::config::Contact;
+    use chaos_common::record::Status;
     use chaos_common::stream::Upstream;
 
-    fn text(args: &ScheduledArgs) -> String {
-        let mut config = Config::default();
-        config.experiment.pod_failure.workloads = vec!["deployment/backend".into()];
-        let contact = |role: &str, phone: &str| chaos_common::config::Contact {
+    fn config() -> Config {
+        let contact = |role: &str, phone: &str| Contact {
             role: role.into(),
             name: "N".into(),
             phone: phone.into(),
         };
-        config.contacts = vec![
-            contact("Primary Contact", "+1"),
-            contact("Emergency Contact", "+2"),
-        ];
-        let facts = Facts::of(&Upstream::default());
-        let now: Time = serde_json::from_str("\"2026-11-22T16:00:00Z\"").expect("RFC 3339");
-        message(&facts, &config, args, now).text
-    }
-
-    #[test]
-    fn every_experiment_of_the_runbook_has_targets_and_a_longest_duration() {
-        let example = "../../scripts/ecommerce.toml";
-        let config = chaos_common::config::load(Some(example.as_ref()))
-            .expect("the example")
-            .config;
-        for name in [
-            "pod-failure",
-            "network-partition",
-            "resource-exhaustion",
-            "storage-failure",
-            "monitoring-failure",
-        ] {
-            assert!(
-                longest(&config, name).is_some_and(|span| span.0 >= Duration::from_secs(120)),
-                "{name}"
-            );
-            assert!(!configured(&config, name).is_empty(), "{name}");
+        Config {
+            contacts: vec![
+                contact("Primary Contact", "+1"),
+                contact("Emergency Contact", "+2"),
+            ],
+            ..Config::default()
         }
-        assert_eq!(longest(&config, "other"), None);
+    }
+
+    fn notice(stream: &str, args: &Args) -> Message {
+        let upstream = match stream {
+            "" => Upstream::default(),
+            text => Upstream::from_reader(text.as_bytes()).expect("memory can be read"),
+        };
+        let now: Time = serde_json::from_str("\"2026-11-22T16:00:00Z\"").expect("RFC 3339");
+        message(&Facts::of(&upstream), &config(), args, now)
     }
 
     #[test]
-    fn what_is_left_out_comes_from_the_configuration() {
-        let args = ScheduledArgs {
-            experiment: "pod-failure".into(),
-            target: vec![],
+    fn without_a_plan_the_notice_is_of_the_flags_and_says_so() {
+        let args = Args {
+            experiment: Some("game-day".into()),
+            target: vec!["deployment/backend".into()],
             at: None,
-            duration: None,
+            duration: Some(Span::seconds(125)),
         };
+        let message = notice("", &args);
         assert_eq!(
-            text(&args),
-            "Chaos Engineering Experiment Scheduled\n\nExperiment: pod-failure\n\
-             Time: 2026-11-22 16:00:00 UTC - 2026-11-22 16:02:05 UTC\nDuration: 2m 5s\nTarget: deployment/backend\n\n\
+            message.text,
+            "Chaos Engineering Experiment Scheduled\n\nExperiment: game-day\n\
+             Time: 2026-11-22 16:00:00 UTC - 2026-11-22 16:02:05 UTC\nDuration: 2m 5s\n\
+             Target: deployment/backend\nPlan: the stream holds none\n\n\
              Please be available for support if needed.\n\n\
              Contact:\n- Primary Contact: N - +1\n- Emergency Contact: N - +2\n"
         );
+        assert_eq!(message.gaps[0].status, Status::Skipped);
     }
 
     #[test]
     fn what_nobody_knows_is_not_known() {
-        let args = ScheduledArgs {
-            experiment: "game-day".into(),
-            target: vec![],
-            at: None,
-            duration: None,
-        };
-        let text = text(&args);
-        assert!(
-            text.contains("16:00:00 UTC - not known\nDuration: not known\nTarget: not known\n"),
-            "{text}"
-        );
+        let text = notice("", &Args::default()).text;
+        let part = "Experiment: not known\nTime: 2026-11-22 16:00:00 UTC - not known\n\
+                    Duration: not known\nTarget: not known\nPlan: the stream holds none\n";
+        assert!(text.contains(part), "{text}");
+    }
+
+    #[test]
+    fn a_plan_that_cannot_be_read_is_no_plan() {
+        let newer = serde_json::json!({
+            "schema": "chaos.plan/2", "id": "1", "run": "r", "time": "2026-11-22T16:00:00.000Z",
+            "tool": "t 1", "verdict": "pass", "summary": "s", "data": {},
+        });
+        let message = notice(&format!("{newer}\n"), &Args::default());
+        let part = "Plan: the stream holds none that can be read: chaos.plan/2 is newer";
+        assert!(message.text.contains(part), "{}", message.text);
     }
 }

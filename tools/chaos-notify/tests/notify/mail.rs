@@ -13,7 +13,8 @@ fn config(port: u16, team: &str) -> String {
 }
 
 fn send(server: &Server) -> Output {
-    Bench::new(&config(server.port, "\"team@company.com\"")).start(&["scheduled"])
+    let bench = Bench::new(&config(server.port, "\"team@company.com\""));
+    bench.start(&["scheduled", "--experiment", "pod-failure"])
 }
 
 #[test]

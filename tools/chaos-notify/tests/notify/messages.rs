@@ -193,25 +193,77 @@ fn critical_tells_issue_and_impact_from_the_stream() {
     assert_eq!(page, "major_outage");
 }
 
-#[test]
-fn scheduled_takes_the_plan_and_flags_fill_in() {
+/// The plan of an experiment, as a stream.
+fn plan(experiment: &str, workload: &str) -> String {
     let plan = json!({
-        "experiment": "network-partition", "cluster": {"id": "c", "server": "s"}, "namespace": "shop",
+        "experiment": experiment, "cluster": {"id": "c", "server": "s"}, "namespace": "shop",
         "targets": [{
             "kind": "Pod", "namespace": "shop", "name": "a", "uid": "u",
-            "owner": {"kind": "Deployment", "namespace": "shop", "name": "backend"}
+            "owner": {"kind": "Deployment", "namespace": "shop", "name": workload}
         }],
         "calls": [], "blast_radius": [], "undo": "", "undo_commands": [], "worst_case_ms": 90000,
         "permissions": [], "checks": [],
     });
-    let stream = line("plan", "16:00:00.000", "pass", "s", &plan);
-    let (text, ..) = message(
-        &["scheduled", "--at", "2026-12-01T10:00:00Z", "--target", "x"],
-        &stream,
+    line("plan", "16:00:00.000", "pass", "s", &plan)
+}
+
+#[test]
+fn every_experiment_has_a_full_notice_from_its_plan() {
+    let experiments = [
+        "pod-failure",
+        "network-partition",
+        "resource-exhaustion",
+        "storage-failure",
+        "monitoring-failure",
+        "scale-down",
+        "dns-failure",
+        "one-that-nobody-has-made-yet",
+    ];
+    for name in experiments {
+        // The workload is one that no configuration names, as with chaos-inject plan --workload.
+        let (text, record, page) = message(
+            &["scheduled", "--at", "2026-12-01T10:00:00Z"],
+            &plan(name, "search"),
+        );
+        let expected = format!(
+            "Chaos Engineering Experiment Scheduled\n\nExperiment: {name}\n\
+             Time: 2026-12-01 10:00:00 UTC - 2026-12-01 10:01:30 UTC\nDuration: 1m 30s\n\
+             Target: pod/a of deployment/search\n\nPlease be available for support if needed.\n"
+        );
+        assert!(text.starts_with(&expected), "{text}");
+        assert_eq!(record["verdict"], "pass", "{record}");
+        assert_eq!(page, "maintenance");
+    }
+}
+
+#[test]
+fn a_plan_in_the_stream_goes_before_the_flags() {
+    let flags = [
+        "scheduled",
+        "--experiment",
+        "game-day",
+        "--target",
+        "x",
+        "--for",
+        "5m",
+    ];
+    let (text, ..) = message(&flags, &plan("scale-down", "backend"));
+    assert!(text.contains("Experiment: scale-down\n"), "{text}");
+    let plan = "Duration: 1m 30s\nTarget: pod/a of deployment/backend\n\n";
+    assert!(text.contains(plan), "{text}");
+}
+
+#[test]
+fn a_notice_without_a_plan_says_so_and_is_sent() {
+    let (text, record, _) = message(
+        &["scheduled", "--experiment", "game-day"],
+        &verification("pass"),
     );
-    let expected = "Experiment: network-partition\nTime: 2026-12-01 10:00:00 UTC - 2026-12-01 10:01:30 UTC\n\
-                    Duration: 1m 30s\nTarget: pod/a of deployment/backend\n";
+    let expected = "Experiment: game-day\n";
     assert!(text.contains(expected), "{text}");
+    let missing = "Duration: not known\nTarget: not known\nPlan: the stream holds none\n";
+    assert!(text.contains(missing), "{text}");
+    assert_eq!(record["verdict"], "pass", "{record}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ const SECRET: &str = "T00000/hunter2-SECRET";
 /// Runs `scheduled` with Slack at this port.
 fn slack(port: u16) -> Output {
     let bench = Bench::new(SLACK);
-    let mut command = bench.command(&["scheduled"]);
+    let mut command = bench.command(&["scheduled", "--experiment", "pod-failure"]);
     command.env(
         "HOOK",
         format!("http://user:pw-SECRET@127.0.0.1:{port}/services/{SECRET}"),

@@ -1,34 +1,38 @@
-//! Trying again, where that can't make a second copy of a message.
+//! Sending until it is known what became of a message; again only where that can't make a second
+//! copy of it.
+
+mod retry_after;
 
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use chaos_common::record::ChannelOutcome;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// The most tries of one message on one channel.
-pub(crate) const MOST_TRIES: u32 = 4;
+pub(crate) use self::retry_after::retry_after;
 
-/// The longest time for all tries together.
+/// The most attempts at one message on one channel.
+const MAX_ATTEMPTS: u32 = 4;
+
+/// The longest time for all attempts together.
 const TOTAL: Duration = Duration::from_secs(30);
 
-/// The longest time that a try waits for the other side.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time that an attempt waits for the other side.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The first pause, which doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// What came of one try.
+/// What came of one attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Try {
+pub(crate) enum Attempt {
     /// Final.
     Done(ChannelOutcome, String),
     /// It did not arrive for certain, and may be tried again, at the earliest after this time.
-    Again(String, Option<Duration>),
+    Retry(String, Option<Duration>),
 }
 
-/// What came of all tries.
+/// What came of all attempts.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) outcome: ChannelOutcome,
@@ -38,28 +42,28 @@ pub(crate) struct Delivery {
 
 /// Tries until the outcome is final, the tries are used up, or the time is. Each try is told how
 /// long it may wait for the other side, and whether it is the last.
-pub(crate) async fn deliver(mut attempt: impl AsyncFnMut(Duration, bool) -> Try) -> Delivery {
+pub(crate) async fn deliver(mut attempt: impl AsyncFnMut(Duration, bool) -> Attempt) -> Delivery {
     let end = Instant::now() + TOTAL;
     let mut attempts = 0;
     loop {
         attempts += 1;
         let left = end.saturating_duration_since(Instant::now());
-        let (detail, after) = match attempt(left.min(PATIENCE), attempts == MOST_TRIES).await {
-            Try::Done(outcome, detail) => {
+        let (detail, after) = match attempt(left.min(TIMEOUT), attempts == MAX_ATTEMPTS).await {
+            Attempt::Done(outcome, detail) => {
                 return Delivery {
                     outcome,
                     attempts,
                     detail,
                 };
             }
-            Try::Again(detail, after) => (detail, after),
+            Attempt::Retry(detail, after) => (detail, after),
         };
         let failed = |detail| Delivery {
             outcome: ChannelOutcome::Failed,
             attempts,
             detail,
         };
-        if attempts == MOST_TRIES {
+        if attempts == MAX_ATTEMPTS {
             return failed(detail);
         }
         let pause = after.unwrap_or_else(|| pause(attempts, random()));
@@ -89,15 +93,6 @@ fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// The value of a `Retry-After` header: seconds, or a date.
-pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,23 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now: Timestamp = "2026-11-22T16:00:00Z".parse().expect("a time");
-        assert_eq!(retry_after(" 7 ", now), Some(Duration::from_secs(7)));
-        assert_eq!(
-            retry_after("Sun, 22 Nov 2026 16:00:05 GMT", now),
-            Some(Duration::from_secs(5))
-        );
-        assert_eq!(
-            retry_after("Sun, 22 Nov 2026 15:00:05 GMT", now),
-            Some(Duration::ZERO)
-        );
-        assert_eq!(retry_after("soon", now), None);
-    }
-
-    #[test]
     fn tries_end_and_a_final_outcome_is_not_tried_again() {
-        let run = |answers: Vec<Try>| {
+        let run = |answers: Vec<Attempt>| {
             let mut answers = answers.into_iter();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
@@ -136,13 +116,13 @@ mod tests {
                 answers.next().expect("no more tries than answers")
             }))
         };
-        let again = || Try::Again("503".into(), Some(Duration::ZERO));
-        let done = |outcome| Try::Done(outcome, "x".into());
+        let again = || Attempt::Retry("503".into(), Some(Duration::ZERO));
+        let done = |outcome| Attempt::Done(outcome, "x".into());
         assert_eq!(run(vec![again(), done(ChannelOutcome::Sent)]).attempts, 2);
         let out = run(vec![again(), again(), again(), again()]);
         assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 4));
         assert_eq!(run(vec![done(ChannelOutcome::Unknown)]).attempts, 1);
-        let out = run(vec![Try::Again(
+        let out = run(vec![Attempt::Retry(
             "429".into(),
             Some(Duration::from_secs(3600)),
         )]);

@@ -1,7 +1,9 @@
 //! A message before it goes to the channels.
 
-use chaos_common::config::Config;
+use chaos_common::config::{self, Config};
 use chaos_common::record::{Check, Contact, Occasion};
+
+use super::line;
 
 /// What is sent.
 pub(crate) struct Message {
@@ -16,7 +18,7 @@ pub(crate) struct Message {
     pub(crate) page: Option<Page>,
     /// Whether the text names the contacts.
     pub(crate) names_contacts: bool,
-    /// What the message should have told and the stream did not.
+    /// What the message should tell and the stream does not hold, as checks.
     pub(crate) gaps: Vec<Check>,
 }
 
@@ -48,7 +50,7 @@ impl Page {
 
 /// The people to call.
 pub(crate) fn contacts(config: &Config) -> Vec<Contact> {
-    let contact = |c: &chaos_common::config::Contact| Contact {
+    let contact = |c: &config::Contact| Contact {
         role: c.role.clone(),
         name: c.name.clone(),
         phone: c.phone.clone(),
@@ -58,6 +60,6 @@ pub(crate) fn contacts(config: &Config) -> Vec<Contact> {
 
 /// The people to call, in the runbook's form.
 pub(crate) fn contact_lines(config: &Config) -> Vec<String> {
-    let text = |c: &Contact| crate::facts::line(&format!("{}: {} - {}", c.role, c.name, c.phone));
+    let text = |c: &Contact| line(&format!("{}: {} - {}", c.role, c.name, c.phone));
     contacts(config).iter().map(text).collect()
 }
