@@ -1,25 +1,17 @@
 //! `chaos-report`: what did we learn, and are we getting better?
 
 mod archive;
-mod experiment;
+mod commands;
 mod findings;
-mod lessons;
-mod markdown;
-mod month;
-mod monthly;
-mod run;
-mod story;
-mod tables;
-mod trend;
+mod render;
+mod review;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chaos_common::cli::{self, Common};
 use chaos_common::exit::{Exit, Failure};
-use clap::{Args, Parser, Subcommand};
-
-use crate::month::Month;
+use clap::{Parser, Subcommand};
 
 /// Write the report of an experiment, or of a month of experiments
 ///
@@ -30,23 +22,17 @@ use crate::month::Month;
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Exit status: 0 saved, 2 usage, 3 could not be saved or made in full; never better than the worst in the stream."
+    after_help = "Exit status: 0 saved, 2 usage, 3 could not be saved or made in full; \
+                  never better than the worst in the stream."
 )]
 struct Cli {
     #[command(flatten)]
     common: Common,
-    #[command(flatten)]
-    target: ArchiveArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-/// Where reports are kept.
-#[derive(Args, Debug)]
-struct ArchiveArgs {
     /// Keep reports in this folder instead of the configured one
     #[arg(long, value_name = "FOLDER", global = true)]
     archive: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -54,11 +40,7 @@ enum Command {
     /// Report on the experiment in the stream on standard input (as without a command)
     Run,
     /// Report on all experiments of a month that are in the archive
-    Monthly {
-        /// Report on this month of UTC, for example 2026-11 [default: the current one]
-        #[arg(long, value_name = "YYYY-MM")]
-        month: Option<Month>,
-    },
+    Monthly(commands::monthly::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,18 +48,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let config = cli.common.load()?.config;
-    let folder = cli
-        .target
-        .archive
-        .unwrap_or_else(|| config.report.archive.clone());
+    let (config, output) = (cli.common.load()?.config, cli.common.output);
+    let folder = cli.archive.unwrap_or(config.report.archive);
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     match cli.command {
-        None | Some(Command::Run) => run::experiment(&config, &folder, cli.common.output),
-        Some(Command::Monthly { month }) => run::monthly(
-            &folder,
-            month.unwrap_or_else(Month::current),
-            cli.common.output,
-        ),
+        None | Some(Command::Run) => commands::experiment::report(&folder, output),
+        Some(Command::Monthly(args)) => commands::monthly::report(&folder, &args, output),
     }
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use chaos_common::record::{Check, Outcome};
 
-use crate::fixture::{Story, availability, recovery};
+use crate::fixture::{Run, availability, recovery};
 use crate::{Bench, check, feed, last, read, stderr};
 
 const DAY: &str = "2026-11-22";
@@ -20,9 +20,9 @@ fn golden(name: &str, text: &str) {
 }
 
 /// A run in which something of everything happened.
-fn eventful() -> Story {
-    let mut story = Story::good(DAY);
-    let e = story.experiment();
+fn eventful() -> Run {
+    let mut run = Run::good(DAY);
+    let e = run.experiment();
     e.recoveries = vec![
         recovery("backend", Some(71_000.0)),
         recovery("frontend", None),
@@ -47,27 +47,55 @@ fn eventful() -> Story {
         Check::unknown("alert.fired", "PodDown", "Alertmanager gave no answer")
             .hint("check its route"),
     ];
-    story
-        .verification()
+    run.verification()
         .checks
         .push(Check::fail("data.rows", "orders", "118 rows, 120 before"));
-    story.verification().state.workloads[0].restarts = 2;
-    story
+    run.verification().state.workloads[0].restarts = 2;
+    run
 }
 
 #[test]
 fn reports_of_a_good_and_an_eventful_run() {
-    for (name, story) in [("good.md", Story::good(DAY)), ("eventful.md", eventful())] {
+    for (name, run) in [("good.md", Run::good(DAY)), ("eventful.md", eventful())] {
         let bench = Bench::new();
-        bench.run(&[], &story.stream());
+        bench.run(&[], &run.stream());
         golden(name, &bench.only(".md"));
+    }
+}
+
+#[test]
+fn a_recovery_is_judged_by_the_limit_in_the_plan_of_any_experiment() {
+    let report = |change: &dyn Fn(&mut Run)| {
+        let mut run = eventful();
+        run.experiment().experiment = "one-that-nobody-has-made-yet".into();
+        change(&mut run);
+        let bench = Bench::new();
+        // Today's configuration says something else, and is not asked.
+        let today = "[experiment.pod_failure]\nrecovery_limit = \"1s\"\n";
+        std::fs::write(bench.home.path().join("chaos.toml"), today).expect("writable");
+        bench.run(&[], &run.stream());
+        bench.only(".md")
+    };
+    let slow = "Make deployment/backend recover faster: 71.0 s of the";
+    let text = report(&|_| {});
+    assert!(text.contains(&format!("{slow} 120.0 s")), "{text}");
+    let text = report(&|run| run.plan().limits.as_mut().expect("limits").recovery_ms = 600_000);
+    assert!(!text.contains(slow), "{text}");
+    assert!(text.contains("; 600000 are allowed by the plan."), "{text}");
+    for unrecorded in [
+        report(&|run| run.plan().limits = None),
+        report(&|run| run.plan = None),
+    ] {
+        assert!(!unrecorded.contains(slow), "{unrecorded}");
+        let note = "; the limit is not recorded.";
+        assert!(unrecorded.contains(note), "{unrecorded}");
     }
 }
 
 #[test]
 fn a_good_run_passes_and_says_where_its_report_is() {
     let bench = Bench::new();
-    let output = bench.run(&[], &Story::good(DAY).stream());
+    let output = bench.run(&[], &Run::good(DAY).stream());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let record = last(&output);
     assert_eq!(record["schema"], "chaos.report/1");
@@ -85,12 +113,12 @@ fn a_good_run_passes_and_says_where_its_report_is() {
 fn the_runbooks_greps_count_each_report_once() {
     let bench = Bench::new();
     let mut second = eventful();
-    second.run = "01981f3e-0000-7000-8000-0000ffffffff".into();
+    second.id = "01981f3e-0000-7000-8000-0000ffffffff".into();
     second
         .experiment()
         .issues
         .push("saw Status: 500 and Duration: long, Issues: many".into());
-    bench.run(&[], &Story::good(DAY).stream());
+    bench.run(&[], &Run::good(DAY).stream());
     bench.run(&[], &second.stream());
     bench.run(&["monthly", "--month", "2026-11"], b"");
     for (word, expected) in [
@@ -146,10 +174,10 @@ fn no_placeholder_is_left_and_every_field_of_the_form_is_there() {
         "- **Process Improvements**:",
         "- **Documentation Updates**:",
     ];
-    let mut empty = Story::good(DAY);
+    let mut empty = Run::good(DAY);
     (empty.health, empty.experiment, empty.verification) = (None, None, None);
     for stream in [
-        Story::good(DAY).stream(),
+        Run::good(DAY).stream(),
         eventful().stream(),
         empty.stream(),
         Vec::new(),
@@ -170,10 +198,10 @@ fn no_placeholder_is_left_and_every_field_of_the_form_is_there() {
 
 #[test]
 fn what_is_missing_or_worse_decides_the_status() {
-    let of = |change: &dyn Fn(&mut Story)| {
-        let mut story = Story::good(DAY);
-        change(&mut story);
-        let output = Bench::new().run(&[], &story.stream());
+    let of = |change: &dyn Fn(&mut Run)| {
+        let mut run = Run::good(DAY);
+        change(&mut run);
+        let output = Bench::new().run(&[], &run.stream());
         (
             last(&output)["data"]["status"]
                 .as_str()
@@ -196,7 +224,7 @@ fn what_is_missing_or_worse_decides_the_status() {
         of(&|s| s.experiment().outcome = Outcome::NotRestored),
         ("NOT RESTORED".into(), Some(5))
     );
-    let fail = |s: &mut Story| {
+    let fail = |s: &mut Run| {
         s.verification()
             .checks
             .push(Check::fail("data.rows", "orders", "2 rows lost"));
@@ -218,7 +246,7 @@ fn the_report_itself_passes_when_the_experiment_failed() {
 
 #[test]
 fn empty_cut_and_foreign_streams_are_reported_as_unknown() {
-    let good = Story::good(DAY).stream();
+    let good = Run::good(DAY).stream();
     for stream in [
         b"".as_slice(),
         b"NAME READY\n",
@@ -236,8 +264,8 @@ fn empty_cut_and_foreign_streams_are_reported_as_unknown() {
 
 #[test]
 fn text_from_the_cluster_does_not_break_the_layout() {
-    let plain = Story::good(DAY);
-    let mut nasty = Story::good(DAY);
+    let plain = Run::good(DAY);
+    let mut nasty = Run::good(DAY);
     let text =
         "x | y\n## Forged\n- **Name**: z `code` <script>alert(1)</script> [a](javascript:b)\r\n|";
     nasty.experiment().experiment = text.into();
@@ -245,9 +273,9 @@ fn text_from_the_cluster_does_not_break_the_layout() {
     nasty.experiment().checks[0].message = text.into();
     nasty.experiment().recoveries[0].deleted.name = text.into();
     nasty.experiment().executor = text.into();
-    let report = |story: &Story| {
+    let report = |run: &Run| {
         let bench = Bench::new();
-        bench.run(&[], &story.stream());
+        bench.run(&[], &run.stream());
         bench.only(".md")
     };
     let (plain, nasty) = (report(&plain), report(&nasty));

@@ -2,18 +2,19 @@
 
 use chaos_common::record::{
     Availability, Backup, BackupAction, Baseline, ChannelOutcome, ChannelResult, Check, ClusterRef,
-    Data, Event, EventKind, Experiment, Health, NodeState, Notification, Occasion, Outcome,
-    PodRecovery, PodRef, Record, RecoveryPhases, SystemState, Target, Time, Verdict, Verification,
-    WorkloadRef, WorkloadState, summarize,
+    Data, Event, EventKind, Experiment, Health, NodeState, Notification, Occasion, Outcome, Plan,
+    PlanLimits, PodRecovery, PodRef, Record, RecoveryPhases, SystemState, Target, Time, Verdict,
+    Verification, WorkloadRef, WorkloadState, summarize,
 };
 
 pub(crate) const RUN: &str = "01981f3e-0000-7000-8000-0123456789ab";
 
 /// A run whose parts a test may change before it becomes a stream.
-pub(crate) struct Story {
+pub(crate) struct Run {
     pub(crate) day: String,
-    pub(crate) run: String,
+    pub(crate) id: String,
     pub(crate) health: Option<Health>,
+    pub(crate) plan: Option<Plan>,
     pub(crate) experiment: Option<Experiment>,
     pub(crate) verification: Option<Verification>,
 }
@@ -62,6 +63,31 @@ fn state(restarts: i64) -> SystemState {
     }
 }
 
+fn plan() -> Plan {
+    Plan {
+        experiment: "pod-failure".into(),
+        cluster: cluster(),
+        namespace: "shop".into(),
+        targets: Vec::new(),
+        changes: Vec::new(),
+        calls: Vec::new(),
+        hold_ms: 0,
+        affected: Vec::new(),
+        alerts: Vec::new(),
+        blast_radius: Vec::new(),
+        undo: "the controller makes other pods".into(),
+        undo_commands: Vec::new(),
+        worst_case_ms: 125_000,
+        limits: Some(PlanLimits {
+            recovery_ms: 120_000,
+            min_availability_percent: 99.0,
+            alert_wait_ms: None,
+        }),
+        permissions: Vec::new(),
+        checks: vec![Check::pass("limit.permissions", "", "all are held")],
+    }
+}
+
 pub(crate) fn recovery(name: &str, ms: Option<f64>) -> PodRecovery {
     PodRecovery {
         deleted: PodRef {
@@ -102,9 +128,9 @@ pub(crate) fn availability(good: u64, longest_gap_ms: f64) -> Availability {
     }
 }
 
-impl Story {
+impl Run {
     /// A run of pod-failure on this day that went well in every part.
-    pub(crate) fn good(day: &str) -> Story {
+    pub(crate) fn good(day: &str) -> Run {
         let at = |clock: &str| time(&format!("{day}T{clock}Z"));
         let health = Health {
             cluster: cluster(),
@@ -183,25 +209,28 @@ impl Story {
             usage: Vec::new(),
             judgements: Vec::new(),
         };
-        Story {
+        Run {
             day: day.into(),
-            run: RUN.into(),
+            id: RUN.into(),
             health: Some(health),
+            plan: Some(plan()),
             experiment: Some(experiment),
             verification: Some(verification),
         }
     }
 
+    pub(crate) fn plan(&mut self) -> &mut Plan {
+        self.plan.as_mut().expect("a run with a plan")
+    }
+
     pub(crate) fn experiment(&mut self) -> &mut Experiment {
-        self.experiment
-            .as_mut()
-            .expect("a story with an experiment")
+        self.experiment.as_mut().expect("a run with an experiment")
     }
 
     pub(crate) fn verification(&mut self) -> &mut Verification {
         self.verification
             .as_mut()
-            .expect("a story with a verification")
+            .expect("a run with a verification")
     }
 
     /// The stream of the run.
@@ -253,6 +282,7 @@ impl Story {
         self.line(&mut out, "16:00:02.000", "chaos-backup-check", Some(backup));
         self.line(&mut out, "16:00:03.000", "chaos-verify", Some(baseline));
         self.line(&mut out, "16:00:04.000", "chaos-notify", Some(notification));
+        self.line(&mut out, "16:00:10.000", "chaos-inject", self.plan.clone());
         self.event(
             &mut out,
             "16:00:12.000",
@@ -297,8 +327,8 @@ impl Story {
     ) {
         let record = Record {
             schema: D::KIND.schema(),
-            id: format!("{}-{}-{clock}", self.run, self.day),
-            run: self.run.clone(),
+            id: format!("{}-{}-{clock}", self.id, self.day),
+            run: self.id.clone(),
             time: time(&format!("{}T{clock}Z", self.day)),
             tool: format!("{tool} 0.1.0"),
             verdict,

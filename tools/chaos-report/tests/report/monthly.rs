@@ -2,14 +2,14 @@
 
 use chaos_common::record::Check;
 
-use crate::fixture::{Story, recovery};
+use crate::fixture::{Run, recovery};
 use crate::{Bench, check, last, read, stderr};
 
-fn archived(bench: &Bench, day: &str, run: &str, change: impl Fn(&mut Story)) {
-    let mut story = Story::good(day);
-    story.run = format!("01981f3e-0000-7000-8000-{run:0>12}");
-    change(&mut story);
-    bench.run(&[], &story.stream());
+fn archived(bench: &Bench, day: &str, id: &str, change: impl Fn(&mut Run)) {
+    let mut run = Run::good(day);
+    run.id = format!("01981f3e-0000-7000-8000-{id:0>12}");
+    change(&mut run);
+    bench.run(&[], &run.stream());
 }
 
 /// Makes the report as cron would, with nothing on standard input.
@@ -28,12 +28,12 @@ fn monthly(bench: &Bench) -> String {
 #[test]
 fn a_month_is_counted_from_the_stored_streams() {
     let bench = Bench::new();
-    let lost = |s: &mut Story| {
+    let lost = |s: &mut Run| {
         s.verification()
             .checks
             .push(Check::fail("data.rows", "users", "2 rows lost"));
     };
-    let kept = |s: &mut Story| {
+    let kept = |s: &mut Run| {
         s.verification()
             .checks
             .push(Check::pass("data.rows", "users", "as before"));
@@ -44,7 +44,9 @@ fn a_month_is_counted_from_the_stored_streams() {
         s.experiment().recoveries = vec![recovery("backend", Some(6200.0))];
     });
     archived(&bench, "2026-11-03", "4", |s| s.verification = None);
-    archived(&bench, "2026-11-04", "5", |s| s.experiment = None);
+    archived(&bench, "2026-11-04", "5", |s| {
+        (s.plan, s.experiment) = (None, None);
+    });
     archived(&bench, "2026-12-01", "6", |_| {});
     for file in bench.files(".md") {
         std::fs::remove_file(file).expect("removable");
@@ -139,13 +141,12 @@ fn a_run_that_was_archived_twice_counts_once() {
 #[test]
 fn a_stream_on_standard_input_is_passed_on_and_its_worst_kept() {
     let bench = Bench::new();
-    let mut story = Story::good("2026-11-01");
-    story
-        .verification()
+    let mut run = Run::good("2026-11-01");
+    run.verification()
         .checks
         .push(Check::fail("data.rows", "users", "2 rows lost"));
-    let output = bench.run(&["monthly", "--month", "2026-11"], &story.stream());
-    assert!(output.stdout.starts_with(&story.stream()));
+    let output = bench.run(&["monthly", "--month", "2026-11"], &run.stream());
+    assert!(output.stdout.starts_with(&run.stream()));
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         bench

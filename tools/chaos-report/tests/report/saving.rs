@@ -2,11 +2,11 @@
 
 use std::process::Stdio;
 
-use crate::fixture::Story;
+use crate::fixture::Run;
 use crate::{Bench, check, feed, last, stderr};
 
 fn good() -> Vec<u8> {
-    Story::good("2026-11-22").stream()
+    Run::good("2026-11-22").stream()
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! The tables behind a report: recoveries, availability, checks, timeline.
 
-use chaos_common::record::{Availability, ChannelOutcome, PodRecovery, Record, Status, Time};
+use std::fmt::Write as _;
 
-use crate::markdown::table;
-use crate::story::Story;
+use chaos_common::record::{Availability, ChannelOutcome, Kind, PodRecovery, Record, Status, Time};
+
+use super::markdown::table;
+use crate::findings::RunRecord;
 
 /// The most rows of a timeline: its beginning and its end.
 const MOST_EVENTS: usize = 200;
 
-/// How each pod came back, phase by phase.
-pub(crate) fn recovery(out: &mut String, recoveries: &[PodRecovery]) {
+/// How each pod came back, phase by phase. `limit_ms` is what the plan allows, where it records it.
+pub(crate) fn recovery(out: &mut String, recoveries: &[PodRecovery], limit_ms: Option<u64>) {
     let ms =
         |value: Option<f64>| value.map_or_else(|| "not seen".to_owned(), |ms| format!("{ms:.0}"));
     let rows: Vec<[String; 11]> = recoveries
@@ -37,7 +39,14 @@ pub(crate) fn recovery(out: &mut String, recoveries: &[PodRecovery]) {
         out.push_str("No recovery was measured.\n");
         return;
     }
-    out.push_str("Milliseconds from the sending of the delete call.\n\n");
+    let limit = match limit_ms {
+        Some(limit) => format!("{limit} are allowed by the plan"),
+        None => "the limit is not recorded".to_owned(),
+    };
+    let _ = write!(
+        out,
+        "Milliseconds from the sending of the delete call; {limit}.\n\n"
+    );
     let head = [
         "Pod",
         "Replacement",
@@ -93,7 +102,7 @@ pub(crate) fn availability(out: &mut String, all: &[Availability]) {
 }
 
 /// Every check, those first that did not pass.
-pub(crate) fn checks(out: &mut String, story: &Story) {
+pub(crate) fn checks(out: &mut String, run: &RunRecord) {
     let rank = |status: Status| match status {
         Status::Fail => 0,
         Status::Unknown => 1,
@@ -101,14 +110,14 @@ pub(crate) fn checks(out: &mut String, story: &Story) {
         Status::Skipped => 3,
         Status::Pass => 4,
     };
-    let mut checks = story.checks();
+    let mut checks = run.checks();
     checks.sort_by_key(|(_, check)| rank(check.status));
     let rows: Vec<[String; 5]> = checks
         .into_iter()
         .map(|(kind, check)| {
             [
                 check.status.word().to_owned(),
-                kind.to_owned(),
+                kind_word(kind).to_owned(),
                 check.id.clone(),
                 check.object.clone().unwrap_or_default(),
                 check.message.clone(),
@@ -122,21 +131,26 @@ pub(crate) fn checks(out: &mut String, story: &Story) {
     }
 }
 
+/// The word for a kind of record in a table.
+fn kind_word(kind: Kind) -> &'static str {
+    kind.name().trim_start_matches("chaos.")
+}
+
 /// What happened when, from the records and events in order of their time.
-pub(crate) fn timeline(out: &mut String, story: &Story) {
+pub(crate) fn timeline(out: &mut String, run: &RunRecord) {
     let mut entries: Vec<(Time, String, String)> = Vec::new();
     macro_rules! add {
         ($($record:expr),*) => { $( entries.extend($record.iter().map(entry)); )* };
     }
     add!(
-        story.health,
-        story.backup,
-        story.baseline,
-        story.plan,
-        story.experiment,
-        story.verification
+        run.health,
+        run.backup,
+        run.baseline,
+        run.plan,
+        run.experiment,
+        run.verification
     );
-    add!(story.notifications, story.events);
+    add!(run.notifications, run.events);
     entries.sort_by_key(|(time, ..)| *time);
     if entries.is_empty() {
         out.push_str("The stream holds no records.\n");
@@ -174,14 +188,14 @@ fn entry<D>(record: &Record<D>) -> (Time, String, String) {
 }
 
 /// Who was told, and whether it arrived.
-pub(crate) fn notifications(out: &mut String, story: &Story) {
+pub(crate) fn notifications(out: &mut String, run: &RunRecord) {
     let word = |outcome| match outcome {
         ChannelOutcome::Sent => "sent",
         ChannelOutcome::Failed => "failed",
         ChannelOutcome::Unknown => "unknown",
     };
     let mut rows = Vec::new();
-    for record in &story.notifications {
+    for record in &run.notifications {
         for channel in &record.data.channels {
             rows.push([
                 record.data.subject.clone(),

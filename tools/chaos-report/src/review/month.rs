@@ -51,10 +51,19 @@ impl Month {
     }
 }
 
+/// A text that is no month.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a month such as 2026-11")]
+pub(crate) struct NotAMonth {
+    text: String,
+}
+
 impl FromStr for Month {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Month, String> {
-        let wrong = || format!("{text:?} is not a month such as 2026-11");
+    type Err = NotAMonth;
+    fn from_str(text: &str) -> Result<Month, NotAMonth> {
+        let wrong = || NotAMonth {
+            text: text.to_owned(),
+        };
         let (year, month) = text.split_once('-').ok_or_else(wrong)?;
         let digits =
             |text: &str, n| text.len() == n && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -3,6 +3,8 @@
 //! Files are written under a hidden name, synced, and only then given their own: a full disk or a
 //! kill leaves no half report behind.
 
+mod stem;
+
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -10,8 +12,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+pub(crate) use self::stem::stem;
+
 /// The largest stored stream that is read, in bytes.
-pub(crate) const MAX_STREAM: u64 = 256 << 20;
+const MAX_STREAM: u64 = 256 << 20;
 
 /// A file of the archive that has no name yet. It vanishes unless it is given one.
 pub(crate) struct Draft(NamedTempFile);
@@ -120,14 +124,10 @@ pub(crate) fn streams(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "ndjson")
-            && !hidden
-        {
+        let name = path.file_name().unwrap_or_default();
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        let stream = path.extension().is_some_and(|ending| ending == "ndjson");
+        if stream && !hidden {
             paths.push(path);
         }
     }
@@ -135,79 +135,38 @@ pub(crate) fn streams(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Why a stored stream is not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("cannot look at it: {0}")]
+    NoMetadata(#[source] io::Error),
+    #[error("it is not a regular file")]
+    NotAFile,
+    #[error("it has {0} bytes, more than the {MAX_STREAM} that are read")]
+    TooLarge(u64),
+    #[error("cannot read it: {0}")]
+    Unreadable(#[source] io::Error),
+}
+
 /// Opens a stored stream.
 ///
 /// # Errors
-/// In words: it is no regular file, too large, or can't be read.
-pub(crate) fn open(path: &Path) -> Result<impl Read, String> {
-    let metadata = fs::metadata(path).map_err(|error| format!("cannot look at it: {error}"))?;
+/// It is no regular file, too large, or can't be read.
+pub(crate) fn open(path: &Path) -> Result<impl Read + use<>, ReadError> {
+    let metadata = fs::metadata(path).map_err(ReadError::NoMetadata)?;
     if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
+        return Err(ReadError::NotAFile);
     }
     if metadata.len() > MAX_STREAM {
-        return Err(format!(
-            "it has {} bytes, more than the {MAX_STREAM} that are read",
-            metadata.len()
-        ));
+        return Err(ReadError::TooLarge(metadata.len()));
     }
-    let file = File::open(path).map_err(|error| format!("cannot read it: {error}"))?;
+    let file = File::open(path).map_err(ReadError::Unreadable)?;
     Ok(file.take(MAX_STREAM))
-}
-
-/// The name of a run's files without the ending: when it began, what it was, and the end of the
-/// run's id, which differs between runs of the same second.
-pub(crate) fn stem(began: chaos_common::record::Time, experiment: &str, run: &str) -> String {
-    let plain = |text: &str| -> String {
-        text.chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_lowercase()
-                } else {
-                    '-'
-                }
-            })
-            .collect()
-    };
-    let experiment: String = plain(experiment)
-        .trim_matches('-')
-        .chars()
-        .take(40)
-        .collect();
-    let run: Vec<char> = run.chars().filter(char::is_ascii_alphanumeric).collect();
-    let short: String = run[run.len().saturating_sub(8)..].iter().collect();
-    let word = |text: String| {
-        if text.is_empty() {
-            "unknown".to_owned()
-        } else {
-            text
-        }
-    };
-    format!(
-        "{}-{}-{}",
-        began.0.strftime("%Y%m%dT%H%M%SZ"),
-        word(experiment),
-        word(short)
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chaos_common::record::Time;
-
-    #[test]
-    fn names_hold_nothing_that_leaves_the_folder() {
-        let began: Time = serde_json::from_str("\"2026-11-22T16:00:05.123Z\"").expect("RFC 3339");
-        assert_eq!(
-            stem(began, "pod-failure", "01981f3e-aaaa-7bbb-8ccc-0123456789ab"),
-            "20261122T160005Z-pod-failure-456789ab"
-        );
-        assert_eq!(
-            stem(began, "../../etc/Passwd", "../"),
-            "20261122T160005Z-etc-passwd-unknown"
-        );
-        assert_eq!(stem(began, "", ""), "20261122T160005Z-unknown-unknown");
-    }
 
     #[test]
     fn a_taken_name_is_never_overwritten_and_a_lost_draft_leaves_nothing() {

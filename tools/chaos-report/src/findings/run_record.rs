@@ -1,14 +1,14 @@
-//! What a stream tells, record by record.
+//! What a stream tells of a run, record by record.
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{
-    Backup, Baseline, Check, Data, Event, Experiment, Health, Notification, Outcome, Plan, Record,
-    Status, Time, Verification,
+    Backup, Baseline, Check, Data, Event, Experiment, Health, Kind, Notification, Outcome, Plan,
+    Record, Status, Time, Verification,
 };
 use chaos_common::stream::Upstream;
 
 /// The latest record of each kind that a report is made of.
-pub(crate) struct Story {
+pub(crate) struct RunRecord {
     pub(crate) run: String,
     /// Why the stream can't be trusted.
     pub(crate) broken: Option<String>,
@@ -28,15 +28,13 @@ pub(crate) struct Story {
     pub(crate) experiments: usize,
 }
 
-impl Story {
-    pub(crate) fn of(upstream: &Upstream, run: &str) -> Story {
+impl RunRecord {
+    pub(crate) fn of(upstream: &Upstream, run: &str) -> RunRecord {
         let mut unreadable = Vec::new();
         let experiment: Option<Record<Experiment>> = latest(upstream, &mut unreadable);
-        let verification =
-            latest(upstream, &mut unreadable).filter(|after: &Record<Verification>| {
-                experiment.as_ref().is_none_or(|e| after.time >= e.time)
-            });
-        Story {
+        let verification: Option<Record<Verification>> = latest(upstream, &mut unreadable);
+        let ended = experiment.as_ref().map(|record| record.time);
+        RunRecord {
             run: run.to_owned(),
             broken: upstream.broken.clone(),
             conclusion: Conclusion::of(upstream),
@@ -45,7 +43,7 @@ impl Story {
             baseline: latest(upstream, &mut unreadable),
             plan: latest(upstream, &mut unreadable),
             experiment,
-            verification,
+            verification: verification.filter(|after| ended.is_none_or(|e| after.time >= e)),
             notifications: upstream.all(),
             events: upstream.all(),
             experiments: upstream.all::<Experiment>().len(),
@@ -53,13 +51,23 @@ impl Story {
         }
     }
 
+    /// The experiment's own data, if there was one.
+    pub(crate) fn experiment_data(&self) -> Option<&Experiment> {
+        self.experiment.as_ref().map(|record| &record.data)
+    }
+
     /// The experiment's name, from its record or its plan.
     pub(crate) fn name(&self) -> Option<&str> {
         let planned = self.plan.as_ref().map(|plan| plan.data.experiment.as_str());
-        self.experiment
-            .as_ref()
-            .map(|record| record.data.experiment.as_str())
-            .or(planned)
+        let run = self.experiment_data().map(|data| data.experiment.as_str());
+        run.or(planned)
+    }
+
+    /// The longest time that a recovery may take by the plan, in milliseconds; `None` where the
+    /// plan does not record it.
+    pub(crate) fn recovery_limit_ms(&self) -> Option<u64> {
+        let limits = self.plan.as_ref()?.data.limits.as_ref()?;
+        Some(limits.recovery_ms)
     }
 
     /// When it began: the experiment, else the first record that there is.
@@ -71,70 +79,54 @@ impl Story {
             self.events.first().map(|record| record.time),
             self.verification.as_ref().map(|record| record.time),
         ];
-        self.experiment
-            .as_ref()
-            .map(|record| record.data.started)
-            .or(first.into_iter().flatten().min())
+        let started = self.experiment_data().map(|data| data.started);
+        started.or(first.into_iter().flatten().min())
     }
 
-    /// Every check in the stream, each behind the name of its kind.
-    pub(crate) fn checks(&self) -> Vec<(&'static str, &Check)> {
-        fn of<'a, D: Data>(
-            name: &'static str,
-            record: Option<&'a Record<D>>,
-        ) -> Vec<(&'static str, &'a Check)> {
-            record
-                .iter()
-                .flat_map(|record| record.data.checks())
-                .map(|check| (name, check))
-                .collect()
+    /// Every check in the stream, each behind the kind of its record.
+    pub(crate) fn checks(&self) -> Vec<(Kind, &Check)> {
+        fn of<D: Data>(record: &Record<D>) -> impl Iterator<Item = (Kind, &Check)> {
+            record.data.checks().iter().map(|check| (D::KIND, check))
         }
-        let mut checks = of("health", self.health.as_ref());
-        checks.extend(of("backup", self.backup.as_ref()));
-        checks.extend(of("baseline", self.baseline.as_ref()));
-        checks.extend(of("plan", self.plan.as_ref()));
-        checks.extend(of("experiment", self.experiment.as_ref()));
-        checks.extend(of("verification", self.verification.as_ref()));
-        checks.extend(
-            self.notifications
-                .iter()
-                .flat_map(|record| of("notification", Some(record))),
-        );
+        let mut checks = Vec::new();
+        checks.extend(self.health.iter().flat_map(of));
+        checks.extend(self.backup.iter().flat_map(of));
+        checks.extend(self.baseline.iter().flat_map(of));
+        checks.extend(self.plan.iter().flat_map(of));
+        checks.extend(self.experiment.iter().flat_map(of));
+        checks.extend(self.verification.iter().flat_map(of));
+        checks.extend(self.notifications.iter().flat_map(of));
         checks
     }
 
     /// The checks of the experiment and of the verification after it.
     pub(crate) fn judged(&self) -> Vec<&Check> {
-        let own = |(kind, check)| matches!(kind, "experiment" | "verification").then_some(check);
-        self.checks().into_iter().filter_map(own).collect()
+        let experiment = self.experiment.iter().flat_map(|r| r.data.checks());
+        let verification = self.verification.iter().flat_map(|r| r.data.checks());
+        experiment.chain(verification).collect()
+    }
+
+    /// The judged checks that have this answer.
+    pub(crate) fn judged_as(&self, status: Status) -> impl Iterator<Item = &Check> {
+        let judged = self.judged().into_iter();
+        judged.filter(move |check| check.status == status)
     }
 
     /// Whether the experiment wrote anything to the cluster.
     pub(crate) fn touched(&self) -> bool {
-        self.experiment
-            .as_ref()
-            .is_some_and(|record| record.data.outcome != Outcome::Refused)
+        self.experiment_data()
+            .is_some_and(|data| data.outcome != Outcome::Refused)
     }
 
     /// What went wrong: the issues that the experiment noted, and the failed checks that none of
     /// them tells of.
     pub(crate) fn issues(&self) -> Vec<String> {
-        let mut issues: Vec<String> = self
-            .experiment
-            .as_ref()
-            .map_or_else(Vec::new, |r| r.data.issues.clone());
-        let failed = self
-            .judged()
-            .into_iter()
-            .filter(|check| check.status == Status::Fail);
-        let untold: Vec<String> = failed
-            .filter(|check| {
-                !issues
-                    .iter()
-                    .any(|issue| issue.contains(check.message.as_str()))
-            })
-            .map(describe)
-            .collect();
+        let noted = self.experiment_data();
+        let mut issues = noted.map_or_else(Vec::new, |data| data.issues.clone());
+        // An issue may repeat a check's message with more around it. It is listed once then.
+        let told = |check: &&Check| issues.iter().any(|issue| issue.contains(&check.message));
+        let failed = self.judged_as(Status::Fail);
+        let untold: Vec<String> = failed.filter(|c| !told(c)).map(describe).collect();
         issues.extend(untold);
         issues
     }
@@ -147,7 +139,7 @@ fn latest<D: Data>(upstream: &Upstream, unreadable: &mut Vec<String>) -> Option<
     })
 }
 
-/// A check in words: what was asked of what, and what was seen.
+/// A check in words: what was asked of what, and the answer.
 pub(crate) fn describe(check: &Check) -> String {
     match &check.object {
         Some(object) => format!("{} {object}: {}", check.id, check.message),

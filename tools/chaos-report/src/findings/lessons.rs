@@ -7,11 +7,11 @@ use chaos_common::record::{
     Availability, ChannelOutcome, Check, Notification, PodRecovery, Record, Status, SystemState,
 };
 
-use crate::markdown::cap;
-use crate::story::{Story, describe};
+use super::run_record::{RunRecord, describe};
+use super::subject::{is_about_alerts, is_condition};
 
 /// The most that one field of the report lists.
-const MOST: usize = 12;
+pub(crate) const MOST: usize = 12;
 
 /// What stands under "Lessons Learned" and "Next Steps".
 pub(crate) struct Lessons {
@@ -25,79 +25,73 @@ pub(crate) struct Lessons {
 }
 
 impl Lessons {
-    /// Applies every rule. `recovery_limit_ms` is the configured limit of this kind of experiment,
-    /// where there is one.
-    pub(crate) fn of(story: &Story, recovery_limit_ms: Option<f64>) -> Lessons {
-        let checks: Vec<&Check> = story.checks().into_iter().map(|(_, check)| check).collect();
-        let judged = story.judged();
-        let mut improvements = Vec::new();
-        let mut process = Vec::new();
-        if let Some(experiment) = &story.experiment {
-            let data = &experiment.data;
-            let limit = recovery_limit_ms.unwrap_or(f64::INFINITY);
-            improvements.extend(
-                data.recoveries
-                    .iter()
-                    .filter_map(|pod| slow_recovery(pod, limit)),
-            );
-            improvements.extend(data.availability.iter().filter_map(gap));
-            process.extend(data.availability.iter().filter_map(missed_probes));
-            process.extend(overridden(data.overridden.as_deref()));
-        }
-        improvements.extend(judged.iter().filter_map(|check| silent_alert(check)));
-        if let (Some(before), Some(after), true) =
-            (&story.health, &story.verification, story.touched())
-        {
-            improvements.extend(restarts(&before.data.state, &after.data.state));
-        }
-        improvements.extend(judged.iter().filter_map(|check| warning(check)));
-        process.extend(checks.iter().filter_map(|check| measurable(check)));
-        process.extend(undelivered(&story.notifications));
-        process.extend(missing(story));
-        let failures: Vec<String> = with_status(&checks, Status::Fail);
+    /// Applies every rule.
+    pub(crate) fn of(run: &RunRecord) -> Lessons {
+        let checks: Vec<&Check> = run.checks().into_iter().map(|(_, check)| check).collect();
+        let judged = run.judged();
+        let failures = with_status(&checks, Status::Fail);
         Lessons {
-            successes: cap(with_status(&learned(&judged), Status::Pass), MOST),
+            successes: with_status(&learned(&judged), Status::Pass),
             documentation: documentation(&failures),
-            follow_up: cap(follow_up(&judged), MOST),
-            failures: cap(failures, MOST),
-            improvements: cap(unique(improvements), MOST),
-            recommendations: recommendations(story.conclusion),
-            process: cap(unique(process), MOST),
+            follow_up: follow_up(&judged),
+            failures,
+            improvements: unique(improvements(run, &judged)),
+            recommendations: recommendations(run.conclusion),
+            process: unique(process(run, &checks)),
         }
     }
 
     /// What to do next, the most pressing first.
     pub(crate) fn next_steps(&self) -> Vec<String> {
-        let steps = [
-            &self.recommendations,
-            &self.follow_up,
-            &self.improvements,
-            &self.process,
+        let first = |steps: &[String]| steps.iter().take(MOST).cloned().collect();
+        let steps: [Vec<String>; 4] = [
+            first(&self.recommendations),
+            first(&self.follow_up),
+            first(&self.improvements),
+            first(&self.process),
         ];
-        unique(
-            steps
-                .into_iter()
-                .flatten()
-                .filter(|step| !step.starts_with("and "))
-                .cloned()
-                .collect(),
-        )
+        unique(steps.concat())
     }
+}
+
+/// What could be better in the system.
+fn improvements(run: &RunRecord, judged: &[&Check]) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(data) = run.experiment_data() {
+        if let Some(limit) = run.recovery_limit_ms() {
+            let slow = data.recoveries.iter();
+            found.extend(slow.filter_map(|pod| slow_recovery(pod, limit)));
+        }
+        found.extend(data.availability.iter().filter_map(gap));
+    }
+    found.extend(judged.iter().filter_map(|check| silent_alert(check)));
+    if let (Some(before), Some(after)) = (&run.health, &run.verification)
+        && run.touched()
+    {
+        found.extend(restarts(&before.data.state, &after.data.state));
+    }
+    found.extend(judged.iter().filter_map(|check| warning(check)));
+    found
+}
+
+/// What could be better in the way the experiment was run.
+fn process(run: &RunRecord, checks: &[&Check]) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(data) = run.experiment_data() {
+        found.extend(data.availability.iter().filter_map(missed_probes));
+        found.extend(overridden(data.overridden.as_deref()));
+    }
+    found.extend(checks.iter().filter_map(|check| measurable(check)));
+    found.extend(undelivered(&run.notifications));
+    found.extend(missing(run));
+    found
 }
 
 /// The checks that say something of the system. That a gate was open or a limit kept is a condition
 /// of the experiment and no finding.
 fn learned<'a>(checks: &[&'a Check]) -> Vec<&'a Check> {
-    let condition = |check: &Check| {
-        ["limit.", "gate.", "intent."]
-            .iter()
-            .any(|part| check.id.starts_with(part))
-    };
-    checks
-        .iter()
-        .copied()
-        .filter(|check| !condition(check))
-        .collect()
+    let all = checks.iter().copied();
+    all.filter(|check| !is_condition(check)).collect()
 }
 
 fn with_status(checks: &[&Check], status: Status) -> Vec<String> {
@@ -117,7 +111,9 @@ fn unique(values: Vec<String>) -> Vec<String> {
 }
 
 /// A recovery that took more than half of what is allowed leaves little room.
-fn slow_recovery(pod: &PodRecovery, limit_ms: f64) -> Option<String> {
+#[allow(clippy::cast_precision_loss, reason = "no limit has 2^52 milliseconds")]
+fn slow_recovery(pod: &PodRecovery, limit_ms: u64) -> Option<String> {
+    let limit_ms = limit_ms as f64;
     let took = pod.recovery_ms.filter(|took| *took > limit_ms / 2.0)?;
     Some(format!(
         "Make {} recover faster: {} of the {} that are allowed",
@@ -131,7 +127,8 @@ fn slow_recovery(pod: &PodRecovery, limit_ms: f64) -> Option<String> {
 fn gap(a: &Availability) -> Option<String> {
     (a.longest_gap_ms > 0.0 || a.good < a.requests).then(|| {
         format!(
-            "Close the gap that callers of {} saw: {} of {} requests without a good answer, {} at a stretch",
+            "Close the gap that callers of {} saw: \
+             {} of {} requests without a good answer, {} at a stretch",
             a.service,
             a.requests.saturating_sub(a.good),
             a.requests,
@@ -159,12 +156,8 @@ fn overridden(reason: Option<&str>) -> Option<String> {
 
 /// An alert that should have fired and was not seen to.
 fn silent_alert(check: &Check) -> Option<String> {
-    let about_alerts = check
-        .id
-        .split(['.', '-', '_'])
-        .any(|part| part == "alert" || part == "alerts");
     let silent = matches!(check.status, Status::Fail | Status::Unknown | Status::Warn);
-    (about_alerts && silent).then(|| format!("Make the alert heard: {}", describe(check)))
+    (silent && is_about_alerts(check)).then(|| format!("Make the alert heard: {}", describe(check)))
 }
 
 /// A check that could not tell.
@@ -208,33 +201,33 @@ fn undelivered(notifications: &[Record<Notification>]) -> Vec<String> {
 }
 
 /// Steps of the runbook that left no record.
-fn missing(story: &Story) -> Vec<String> {
+fn missing(run: &RunRecord) -> Vec<String> {
     let steps = [
-        ("the health check (chaos-health)", story.health.is_none()),
+        (run.health.is_none(), "the health check (chaos-health)"),
         (
+            run.backup.is_none(),
             "the backup check (chaos-backup-check)",
-            story.backup.is_none(),
         ),
         (
+            run.baseline.is_none(),
             "the baseline (chaos-verify baseline)",
-            story.baseline.is_none(),
         ),
         (
+            run.notifications.is_empty(),
             "the notification of the team (chaos-notify scheduled)",
-            story.notifications.is_empty(),
         ),
         (
+            run.experiment.is_none(),
             "the experiment (chaos-inject run)",
-            story.experiment.is_none(),
         ),
         (
+            run.verification.is_none() && run.touched(),
             "the verification (chaos-verify)",
-            story.verification.is_none() && story.touched(),
         ),
     ];
-    let missing = steps.into_iter().filter(|(_, missing)| *missing);
+    let missing = steps.into_iter().filter(|(missing, _)| *missing);
     missing
-        .map(|(step, _)| format!("Have {step} in the pipeline: the stream holds no record of it"))
+        .map(|(_, step)| format!("Have {step} in the pipeline: the stream holds no record of it"))
         .collect()
 }
 
@@ -256,7 +249,8 @@ fn recommendations(conclusion: Conclusion) -> Vec<String> {
             "Resolve what failed, then run the same experiment again before a larger one"
         }
         Conclusion::Unknown => {
-            "Run the experiment again once everything in it can be measured: this run proves nothing"
+            "Run the experiment again once everything in it can be measured: \
+             this run proves nothing"
         }
         Conclusion::Refused => "Clear what the experiment was refused for, then run it",
         Conclusion::Aborted => "Find out what made the experiment stop before it is run again",
@@ -321,10 +315,10 @@ mod tests {
 
     #[test]
     fn slower_than_half_the_limit_is_worth_improving() {
-        assert_eq!(slow_recovery(&pod(Some(50_000.0)), 120_000.0), None);
-        assert_eq!(slow_recovery(&pod(None), 120_000.0), None);
-        assert_eq!(slow_recovery(&pod(Some(70_000.0)), f64::INFINITY), None);
-        let text = slow_recovery(&pod(Some(70_000.0)), 120_000.0).expect("slow");
+        assert_eq!(slow_recovery(&pod(Some(50_000.0)), 120_000), None);
+        assert_eq!(slow_recovery(&pod(None), 120_000), None);
+        assert_eq!(slow_recovery(&pod(Some(70_000.0)), 7_200_000), None);
+        let text = slow_recovery(&pod(Some(70_000.0)), 120_000).expect("slow");
         assert_eq!(
             text,
             "Make deployment/a recover faster: 70.0 s of the 120.0 s that are allowed"

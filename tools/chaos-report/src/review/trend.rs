@@ -114,7 +114,8 @@ fn moved(was: f64, is: f64, up: &'static str, down: &'static str) -> &'static st
 
 fn not_enough(what: &str, before: usize, now: usize, needed: usize) -> String {
     format!(
-        "not enough data: {now} {what} this month and {before} in the one before, of {needed} needed in each"
+        "not enough data: {now} {what} this month and {before} in the one before, \
+         of {needed} needed in each"
     )
 }
 

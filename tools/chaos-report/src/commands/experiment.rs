@@ -1,0 +1,111 @@
+//! The report of the experiment in the stream.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chaos_common::exit::{Exit, Failure};
+use chaos_common::record::{Check, Report, ReportForm, Status, Time};
+use chaos_common::stream::{Format, Stream};
+use chaos_common::tool;
+
+use super::{finish, location, saved_check};
+use crate::archive::{self, Draft};
+use crate::findings::{Lessons, RunRecord, findings};
+use crate::render;
+
+const STREAM: &str = "standard input";
+
+/// Reports on the experiment in the stream.
+///
+/// # Errors
+/// There is no stream on standard input.
+pub(crate) fn report(folder: &Path, format: Option<Format>) -> Result<Exit, Failure> {
+    // Without a place for the report the stream still has to reach the next tool.
+    let mut draft = Draft::create(folder);
+    let (mut stream, copied) = match &mut draft {
+        Ok(draft) => Stream::open_with_copy(tool!(), format, draft)?,
+        Err(_) => (Stream::open(tool!(), format)?, Ok(())),
+    };
+    if !stream.upstream.present {
+        return Err(
+            Failure::usage("there is no stream on standard input to report on").hint(
+                "end a pipeline with chaos-report, \
+                 give it a stored stream (chaos-report < FILE.ndjson), or run chaos-report monthly",
+            ),
+        );
+    }
+    let run = RunRecord::of(&stream.upstream, &stream.run);
+    let lessons = Lessons::of(&run);
+    let saved = draft.and_then(|draft| copied.and_then(|()| save(folder, draft, &run, &lessons)));
+    let saved_check = saved_check(folder, saved.as_ref().map(|(report, _)| report.as_path()));
+    let mut checks = parts(&run);
+    checks.push(saved_check.clone());
+    let (report, stored) = saved.ok().unzip();
+    let data = Report {
+        form: ReportForm::Experiment,
+        subject: run.name().unwrap_or("unknown").to_owned(),
+        status: run.conclusion.word().to_owned(),
+        location: location(report.as_ref()),
+        stream: stored.map(|path| path.display().to_string()),
+        findings: findings(&run),
+        next_steps: lessons.next_steps(),
+        checks,
+    };
+    Ok(finish(&mut stream, data, &saved_check))
+}
+
+/// Gives report and stream their names; the paths of both.
+fn save(
+    folder: &Path,
+    stream: Draft,
+    run: &RunRecord,
+    lessons: &Lessons,
+) -> io::Result<(PathBuf, PathBuf)> {
+    let began = run.began().unwrap_or_else(Time::now);
+    let stem = archive::stem(began, run.name().unwrap_or_default(), &run.run);
+    archive::save(folder, &stem, stream, |stream| {
+        render::experiment(run, lessons, stream)
+    })
+}
+
+/// Whether the stream holds what a report needs.
+fn parts(run: &RunRecord) -> Vec<Check> {
+    vec![whole(run), experiment(run), verification(run)]
+}
+
+fn whole(run: &RunRecord) -> Check {
+    const ID: &str = "report.stream";
+    match run.broken.iter().chain(&run.unreadable).next() {
+        None => Check::pass(ID, STREAM, "the stream is whole"),
+        Some(why) => Check::unknown(ID, STREAM, why.clone())
+            .hint("see what the tool before this one said on stderr"),
+    }
+}
+
+fn experiment(run: &RunRecord) -> Check {
+    const ID: &str = "report.experiment";
+    match run.experiments {
+        0 => Check::unknown(ID, "", "the stream holds no experiment")
+            .hint("have chaos-inject run in the pipeline before this tool"),
+        1 => Check::pass(ID, "", "the stream holds the experiment"),
+        n => {
+            let why = format!("{n} experiments; the report is on the last");
+            Check::new(ID, "", Status::Warn, why)
+        }
+    }
+}
+
+fn verification(run: &RunRecord) -> Check {
+    const ID: &str = "report.verification";
+    if run.verification.is_some() {
+        let text = "the stream holds a verification after the experiment";
+        Check::pass(ID, "", text)
+    } else if run.experiment.is_some() && !run.touched() {
+        let text = "the experiment was refused and touched nothing";
+        Check::skipped(ID, "", text)
+    } else {
+        let text = "the stream holds no verification after the experiment";
+        Check::unknown(ID, "", text)
+            .hint("have chaos-verify in the pipeline between chaos-inject and this tool")
+    }
+}
