@@ -9,5 +9,7 @@ pub mod exit;
 pub mod output;
 pub mod picture;
 pub mod postgres;
+pub mod prometheus;
 pub mod record;
+pub mod retry;
 pub mod stream;

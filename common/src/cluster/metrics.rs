@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
-use super::{Cluster, ReadError, ReadErrorKind, workload_of};
+use super::{Cluster, ListRequest, ReadError, ReadErrorKind, workload_of};
 use crate::record::WorkloadRef;
 
 /// Use by name of the pod or node.
@@ -110,10 +110,8 @@ pub async fn workloads(
             *sum = (sum.0 + 1, sum.1 + *sample);
         }
     };
-    let what = format!("list pods in namespace {namespace}");
-    cluster
-        .fold_many(Some(namespace), "", &what, BTreeMap::new, add)
-        .await
+    let pods = ListRequest::namespaced(namespace).protobuf();
+    cluster.fold(pods, BTreeMap::new, add).await
 }
 
 async fn get(cluster: &Cluster, path: &str, what: &str) -> Result<Usage, ReadError> {

@@ -1,13 +1,15 @@
 //! The way to a cluster: kubectl's own kubeconfig, or the service account inside one.
 
 pub mod clock;
+pub mod desired_state;
 mod error;
 pub mod exec;
 pub mod metrics;
 mod pages;
+pub mod pod_trouble;
 pub mod probe;
 pub mod protobuf;
-mod workload;
+pub mod workload;
 
 use std::fmt::{self, Debug, Display};
 use std::path::PathBuf;
@@ -22,31 +24,32 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::record::ClusterRef;
+use crate::retry::{Again, Policy};
 
 pub use self::error::{ReadError, ReadErrorKind, error_chain};
 pub use self::exec::{Executed, exit_code};
+pub use self::pages::ListRequest;
 pub use self::workload::workload_of;
 
 /// Time that one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time that a read and its repetitions may take together.
-const READ_DEADLINE: Duration = Duration::from_secs(20);
-/// How often a read is repeated after a failure that may pass.
-const READ_RETRIES: u32 = 4;
-/// Time that a read and its repetitions may take together while the API server asks for patience
-/// (429).
-const THROTTLED_DEADLINE: Duration = Duration::from_secs(60);
+/// How a read is repeated after a failure that may pass. While the API server asks for patience
+/// (429), it may take longer.
+const READS: Policy = Policy {
+    pause: Duration::from_millis(100),
+    longest: Duration::from_millis(800),
+    repeats: 4,
+    within: Duration::from_secs(20),
+    within_throttled: Duration::from_secs(60),
+};
 /// Pause after a 429 that does not say for how long.
 const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 /// Requests that one tool has under way at a time.
 const PARALLEL: usize = 8;
-/// Objects a page of a list.
-const PAGE: u32 = 500;
 
 /// Which cluster, in kubectl's words.
 #[derive(Clone, Debug, Default)]
@@ -201,72 +204,28 @@ impl Cluster {
         F: Future<Output = kube::Result<T>>,
     {
         let start = Instant::now();
-        let mut end = start + READ_DEADLINE;
-        let mut pause = Duration::from_millis(100);
-        let mut retries = 0;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let mut wait = pause;
-            let error = match timeout(READ_TIMEOUT.min(left), call()).await {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => {
-                    let failed = ReadError::from_kube(&what, &error);
-                    if let Some(asked) = throttled(&error) {
-                        // It is there and will answer: to be asked later is no failure.
-                        end = start + THROTTLED_DEADLINE;
-                        wait = asked;
-                    } else if !may_pass(&error) {
-                        return Err(failed);
-                    } else {
-                        retries += 1;
-                        pause *= 2;
-                    }
-                    failed
-                }
-                Err(_) => {
-                    retries += 1;
-                    pause *= 2;
-                    ReadError::new(
-                        &what,
-                        ReadErrorKind::Timeout,
-                        format!(
-                            "no answer from {} in {} s",
-                            self.server,
-                            READ_TIMEOUT.as_secs()
-                        ),
-                    )
-                }
-            };
-            if retries > READ_RETRIES || Instant::now() + wait >= end {
-                return Err(error);
+        let mut read = || {
+            let elapsed = start.elapsed();
+            let phases = [READS.within, READS.within_throttled];
+            let left = phases.iter().filter_map(|phase| phase.checked_sub(elapsed));
+            let limit = left.fold(READ_TIMEOUT, Duration::min);
+            let call = timeout(limit, call());
+            async {
+                call.await
+                    .map_err(|_| None)
+                    .and_then(|read| read.map_err(Some))
             }
-            sleep(wait).await;
-        }
-    }
-
-    /// Lists all objects of a kind, a page at a time. `what` names the attempt in errors.
-    ///
-    /// # Errors
-    /// As [`Cluster::read`].
-    pub async fn list<K>(
-        &self,
-        api: &Api<K>,
-        params: &ListParams,
-        what: impl Display,
-    ) -> Result<Vec<K>, ReadError>
-    where
-        K: Clone + DeserializeOwned + Debug,
-    {
-        let mut objects = Vec::new();
-        let mut params = params.clone().limit(PAGE);
-        loop {
-            let page = self.read(&what, || api.list(&params)).await?;
-            objects.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(objects),
+        };
+        let again = |error: &Option<kube::Error>| error.as_ref().map_or(Again::Soon, again);
+        let read = READS.run(&mut read, again).await;
+        read.map_err(|error| match error {
+            Some(error) => ReadError::from_kube(&what, &error),
+            None => {
+                let seconds = READ_TIMEOUT.as_secs();
+                let why = format!("no answer from {} in {seconds} s", self.server);
+                ReadError::timeout(&what, why)
             }
-        }
+        })
     }
 
     /// Which cluster this is. Being forbidden to read the namespace `kube-system` is no failure.
@@ -409,33 +368,31 @@ fn own_certificate(user: &AuthInfo) -> Option<Vec<u8>> {
         .map(|certificate| certificate.to_vec())
 }
 
-/// For how long the API server asks to be left alone, if it does.
-fn throttled(error: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(status) = error else {
-        return None;
-    };
-    let seconds = status
-        .details
-        .as_ref()
-        .map_or(0, |details| details.retry_after_seconds);
-    (status.code == 429).then(|| match seconds {
-        0 => THROTTLED_PAUSE,
-        seconds => Duration::from_secs(u64::from(seconds)),
-    })
+/// Whether a call that failed so may succeed when it is made again.
+pub fn again(error: &kube::Error) -> Again {
+    match error {
+        kube::Error::Api(status) if status.code == 429 => {
+            let seconds = status
+                .details
+                .as_ref()
+                .map_or(0, |details| details.retry_after_seconds);
+            Again::After(match seconds {
+                0 => THROTTLED_PAUSE,
+                seconds => Duration::from_secs(u64::from(seconds)),
+            })
+        }
+        kube::Error::Api(status) if matches!(status.code, 500 | 502 | 503 | 504) => Again::Soon,
+        // A certificate that is not trusted now will not be trusted in a second either.
+        kube::Error::Service(_) | kube::Error::HyperError(_)
+            if !error_chain(error).contains("certificate") =>
+        {
+            Again::Soon
+        }
+        _ => Again::Never,
+    }
 }
 
 /// Whether a call that failed so may succeed when it is made again later.
 pub fn may_succeed_later(error: &kube::Error) -> bool {
-    throttled(error).is_some() || may_pass(error)
-}
-
-fn may_pass(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::Api(status) => matches!(status.code, 500 | 502 | 503 | 504),
-        // A certificate that is not trusted now will not be trusted in a second either.
-        kube::Error::Service(_) | kube::Error::HyperError(_) => {
-            !error_chain(error).contains("certificate")
-        }
-        _ => false,
-    }
+    again(error) != Again::Never
 }

@@ -1,15 +1,17 @@
 //! Lists of any length in memory that does not grow with them: a page at a time, an object at a
 //! time.
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::Display;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
 use kube::Resource;
+use kube::api::{Api, ListParams};
 use kube::client::Body;
 use kube::core::{ListMeta, Status};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -27,9 +29,134 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const RESTARTS: u32 = 3;
 /// The most that is read of an error, and of a page of JSON.
 const MAX_ERROR: usize = 64 << 10;
-const MAX_JSON: usize = 64 << 20;
+const MAX_JSON: usize = 512 << 20;
+/// What protobuf's content type begins with.
+const PROTOBUF: &[u8] = b"application/vnd.kubernetes.protobuf";
+/// What may stand as it is in the value of a query.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// Which objects are listed, and how. `K` is their kind.
+///
+/// ```no_run
+/// # async fn example(cluster: &chaos_common::cluster::Cluster)
+/// # -> Result<(), chaos_common::cluster::ReadError> {
+/// use chaos_common::cluster::ListRequest;
+/// use k8s_openapi::api::core::v1::Pod;
+///
+/// let pods = ListRequest::<Pod>::namespaced("shop").labels("app=web").protobuf();
+/// let number = cluster.fold(pods, || 0, |number, _pod| *number += 1).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ListRequest<K> {
+    path: String,
+    labels: Option<String>,
+    fields: Option<String>,
+    page: u32,
+    attempt: String,
+    decode: Option<Decode<K>>,
+}
+
+impl<K> ListRequest<K> {
+    fn new(path: String, attempt: String) -> ListRequest<K> {
+        ListRequest {
+            path,
+            labels: None,
+            fields: None,
+            page: PAGE,
+            attempt,
+            decode: None,
+        }
+    }
+
+    /// All objects of the kind.
+    pub fn everywhere() -> ListRequest<K>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        ListRequest::new(K::url_path(&(), None), format!("list {}", K::plural(&())))
+    }
+
+    /// Those of a namespace.
+    pub fn namespaced(namespace: &str) -> ListRequest<K>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let attempt = format!("list {} in namespace {namespace}", K::plural(&()));
+        ListRequest::new(K::url_path(&(), Some(namespace)), attempt)
+    }
+
+    /// Only those that a label selector selects.
+    #[must_use]
+    pub fn labels(mut self, selector: &str) -> ListRequest<K> {
+        self.labels = Some(selector.to_owned());
+        self
+    }
+
+    /// Only those that a field selector selects.
+    #[must_use]
+    pub fn fields(mut self, selector: &str) -> ListRequest<K> {
+        self.fields = Some(selector.to_owned());
+        self
+    }
+
+    /// So many objects a page, where they are large; 500 if not told.
+    #[must_use]
+    pub fn page(mut self, objects: u32) -> ListRequest<K> {
+        self.page = objects;
+        self
+    }
+
+    /// The attempt, as errors name it; `list KIND in namespace NAMESPACE` if not told.
+    #[must_use]
+    pub fn attempt(mut self, what: impl Display) -> ListRequest<K> {
+        self.attempt = what.to_string();
+        self
+    }
+
+    /// In protobuf, for kinds that there can be very many of: only the fields that
+    /// [`protobuf`] reads are filled, and no more than one object is in memory at a time.
+    #[must_use]
+    pub fn protobuf(mut self) -> ListRequest<K>
+    where
+        K: Message,
+    {
+        self.decode = Some(K::read);
+        self
+    }
+
+    fn accept(&self) -> &'static str {
+        match self.decode {
+            Some(_) => protobuf::ACCEPT,
+            None => "application/json",
+        }
+    }
+
+    /// The address of a page.
+    fn address(&self, next: Option<&str>) -> String {
+        let mut address = format!("{}?limit={}", self.path, self.page);
+        let selectors = [
+            ("labelSelector", self.labels.as_deref()),
+            ("fieldSelector", self.fields.as_deref()),
+            ("continue", next),
+        ];
+        for (name, value) in selectors {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                let value = utf8_percent_encode(value, UNRESERVED);
+                address.extend(["&", name, "=", &value.to_string()]);
+            }
+        }
+        address
+    }
+}
 
 /// How a page ended.
+#[derive(Debug)]
 enum Page {
     /// Well; where the next one begins, if there is one.
     Read(Option<String>),
@@ -42,164 +169,119 @@ enum Page {
 struct JsonPage<K> {
     #[serde(default)]
     metadata: ListMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<K>,
+    items: Option<Vec<K>>,
 }
 
 /// How a kind is read from its bytes in protobuf.
 type Decode<K> = fn(&[u8]) -> Result<K, protobuf::Malformed>;
 
 impl Cluster {
-    /// Takes in every object of a kind, in one namespace or in all, without holding more than one
-    /// page of them. `query` is added to the address: `fieldSelector=type%3DWarning`.
+    /// Lists all objects of a kind, a page at a time. `what` names the attempt in errors.
+    ///
+    /// # Errors
+    /// As [`Cluster::fold`].
+    pub async fn list<K>(
+        &self,
+        api: &Api<K>,
+        params: &ListParams,
+        what: impl Display,
+    ) -> Result<Vec<K>, ReadError>
+    where
+        K: Resource + DeserializeOwned,
+    {
+        let mut request = ListRequest::new(api.resource_url().to_owned(), what.to_string());
+        request.labels.clone_from(&params.label_selector);
+        request.fields.clone_from(&params.field_selector);
+        self.fold(request, Vec::new, Vec::push).await
+    }
+
+    /// Takes in every object of a list without holding more than one page of them. A list whose
+    /// pages expire or break off is begun anew, from `empty`.
     ///
     /// # Errors
     /// As [`Cluster::read`]; or the list broke off or expired again and again.
     pub async fn fold<K, S>(
         &self,
-        namespace: Option<&str>,
-        query: &str,
-        what: &str,
-        empty: impl Fn() -> S,
-        add: impl FnMut(&mut S, K),
-    ) -> Result<S, ReadError>
-    where
-        K: Resource<DynamicType = ()> + DeserializeOwned + Debug,
-    {
-        self.fold_with(None, namespace, query, what, empty, add)
-            .await
-    }
-
-    /// [`Cluster::fold`] in protobuf, for kinds that there can be very many of.
-    ///
-    /// # Errors
-    /// As [`Cluster::fold`].
-    pub async fn fold_many<K, S>(
-        &self,
-        namespace: Option<&str>,
-        query: &str,
-        what: &str,
-        empty: impl Fn() -> S,
-        add: impl FnMut(&mut S, K),
-    ) -> Result<S, ReadError>
-    where
-        K: Resource<DynamicType = ()> + Message + DeserializeOwned + Debug,
-    {
-        self.fold_with(Some(K::read), namespace, query, what, empty, add)
-            .await
-    }
-
-    async fn fold_with<K, S>(
-        &self,
-        decode: Option<Decode<K>>,
-        namespace: Option<&str>,
-        query: &str,
-        what: &str,
+        request: ListRequest<K>,
         empty: impl Fn() -> S,
         mut add: impl FnMut(&mut S, K),
     ) -> Result<S, ReadError>
     where
-        K: Resource<DynamicType = ()> + DeserializeOwned + Debug,
+        K: DeserializeOwned,
     {
         let start = Instant::now();
-        let path = K::url_path(&(), namespace);
-        let mut restarts = 0;
-        'list: loop {
-            let mut state = empty();
-            let mut next = None;
-            loop {
-                let uri = address(&path, query, next.as_deref());
-                match self
-                    .page(&uri, decode, what, next.is_some(), &mut state, &mut add)
-                    .await?
-                {
-                    Page::Read(None) => return Ok(state),
-                    Page::Read(token) => next = token,
-                    Page::Broken(error) if restarts == RESTARTS => return Err(error),
-                    Page::Broken(_) => {
-                        restarts += 1;
-                        continue 'list;
-                    }
+        let (mut state, mut next, mut restarts) = (empty(), None::<String>, 0);
+        loop {
+            let add = |object| add(&mut state, object);
+            match self.page(&request, next.as_deref(), add).await? {
+                Page::Read(None) => return Ok(state),
+                Page::Read(token) => next = token,
+                Page::Broken(error) if restarts == RESTARTS => return Err(error),
+                Page::Broken(_) => {
+                    restarts += 1;
+                    (state, next) = (empty(), None);
                 }
-                if start.elapsed() > DEADLINE {
-                    return Err(ReadError::timeout(
-                        what,
-                        format!("the list did not end in {} s", DEADLINE.as_secs()),
-                    ));
-                }
+            }
+            if start.elapsed() > DEADLINE {
+                let why = format!("the list did not end in {} s", DEADLINE.as_secs());
+                return Err(ReadError::timeout(&request.attempt, why));
             }
         }
     }
 
-    async fn page<K: DeserializeOwned, S>(
+    async fn page<K: DeserializeOwned>(
         &self,
-        uri: &str,
-        decode: Option<Decode<K>>,
-        what: &str,
-        later: bool,
-        state: &mut S,
-        add: &mut impl FnMut(&mut S, K),
+        request: &ListRequest<K>,
+        next: Option<&str>,
+        mut add: impl FnMut(K),
     ) -> Result<Page, ReadError> {
-        let accept = if decode.is_some() {
-            protobuf::ACCEPT
-        } else {
-            "application/json"
-        };
+        let what = request.attempt.as_str();
+        let uri = request.address(next);
         let _slot = self.slot().await;
         let opened = self
             .insist(what, || async {
-                let request = Request::get(uri).header(ACCEPT, accept).body(Body::empty());
-                let answer = self
-                    .client
-                    .send(request.expect("the address is made of valid parts"))
-                    .await?;
-                let answer = refusal(answer).await?;
-                Ok::<_, kube::Error>(answer)
+                let request = Request::get(&uri).header(ACCEPT, request.accept());
+                let request = request.body(Body::empty());
+                let request = request.expect("the address is made of valid parts");
+                refusal(self.client.send(request).await?).await
             })
             .await;
         let answer = match opened {
             Ok(answer) => answer,
             // 410: the pages were kept for some minutes only.
-            Err(error) if later && error.kind == ReadErrorKind::Gone => {
+            Err(error) if next.is_some() && error.kind == ReadErrorKind::Gone => {
                 return Ok(Page::Broken(error));
             }
             Err(error) => return Err(error),
         };
-        let kind = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|kind| kind.to_str().ok())
-            .unwrap_or_default();
-        match decode {
-            Some(decode) if kind.starts_with("application/vnd.kubernetes.protobuf") => {
-                stream(answer, what, |item| {
-                    decode(item).map(|object| add(state, object))
-                })
-                .await
+        let kind = answer.headers().get(CONTENT_TYPE);
+        let is_protobuf = kind.is_some_and(|kind| kind.as_bytes().starts_with(PROTOBUF));
+        match request.decode {
+            Some(decode) if is_protobuf => {
+                stream(answer, what, |item| decode(item).map(&mut add)).await
             }
-            _ => {
-                let body = Limited::new(answer.into_body(), MAX_JSON).collect();
-                let body = match timeout(SILENCE, body).await {
-                    Ok(Ok(body)) => body.to_bytes(),
-                    Ok(Err(error)) => return Ok(broken(what, &error.to_string())),
-                    Err(_) => return Ok(silent(what)),
-                };
-                let page: JsonPage<K> = match serde_json::from_slice(&body) {
-                    Ok(page) => page,
-                    Err(error) => {
-                        return Err(ReadError::other(
-                            what,
-                            format!("the answer is no list: {error}"),
-                        ));
-                    }
-                };
-                page.items.into_iter().for_each(|object| add(state, object));
-                Ok(Page::Read(
-                    page.metadata.continue_.filter(|token| !token.is_empty()),
-                ))
-            }
+            _ => json(answer, what, add).await,
         }
     }
+}
+
+/// A page in JSON, which is in memory as a whole.
+async fn json<K: DeserializeOwned>(
+    answer: Response<Body>,
+    what: &str,
+    add: impl FnMut(K),
+) -> Result<Page, ReadError> {
+    let body = Limited::new(answer.into_body(), MAX_JSON).collect();
+    let body = match timeout(SILENCE, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => return Ok(broken(what, &error.to_string())),
+        Err(_) => return Ok(silent(what)),
+    };
+    let page: JsonPage<K> = serde_json::from_slice(&body)
+        .map_err(|error| ReadError::other(what, format!("the answer is no list: {error}")))?;
+    page.items.into_iter().flatten().for_each(add);
+    let next = page.metadata.continue_.filter(|token| !token.is_empty());
+    Ok(Page::Read(next))
 }
 
 /// The answer, unless it is a refusal.
@@ -274,20 +356,21 @@ fn silent(what: &str) -> Page {
     ))
 }
 
-fn address(path: &str, query: &str, next: Option<&str>) -> String {
-    let mut address = format!("{path}?limit={PAGE}");
-    if !query.is_empty() {
-        address.extend(["&", query]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::{Node, Pod};
+
+    #[test]
+    fn selectors_and_tokens_are_encoded() {
+        let pods = ListRequest::<Pod>::namespaced("shop").labels("app in (a,b),!x");
+        let address =
+            "/api/v1/namespaces/shop/pods?limit=500&labelSelector=app%20in%20%28a%2Cb%29%2C%21x";
+        assert_eq!(pods.address(None), address);
+        assert_eq!(pods.attempt, "list pods in namespace shop");
+        let nodes = ListRequest::<Node>::everywhere().page(10);
+        let address = "/api/v1/nodes?limit=10&continue=a%3D%2Fb";
+        assert_eq!(nodes.address(Some("a=/b")), address);
+        assert_eq!(nodes.attempt, "list nodes");
     }
-    if let Some(token) = next {
-        address.push_str("&continue=");
-        for byte in token.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-                address.push(char::from(byte));
-            } else {
-                let _ = write!(address, "%{byte:02X}"); // To a text: it can't fail.
-            }
-        }
-    }
-    address
 }

@@ -14,7 +14,7 @@ use kube::client::Body;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
-use crate::config::{self, Monitoring, MonitoringSystem};
+use crate::config::{self, Deviation, Expectation, Monitoring, MonitoringSystem};
 use crate::record::Vantage;
 
 /// The most of an answer's body that is read, in bytes.
@@ -88,22 +88,28 @@ pub struct Answer {
     pub elapsed: Duration,
 }
 
+impl Answer {
+    /// How it differs from what is expected; `None` for a good one.
+    pub fn deviation(&self, expectation: &Expectation) -> Option<Deviation> {
+        expectation.deviation(self.status, &self.body, self.elapsed)
+    }
+}
+
 /// Why there was no answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The way was open, and the Service did not answer: refused, timed out, nobody there.
+    #[error("{0}")]
     Service(String),
     /// The way itself was not open, so that nothing is known of the Service.
+    #[error(transparent)]
     Vantage(ReadError),
 }
 
 impl ProbeError {
     /// What happened, in words.
     pub fn message(&self) -> String {
-        match self {
-            ProbeError::Service(why) => why.clone(),
-            ProbeError::Vantage(error) => error.to_string(),
-        }
+        self.to_string()
     }
 }
 

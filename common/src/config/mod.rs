@@ -7,6 +7,7 @@
 
 mod backup;
 mod data;
+mod expectation;
 mod experiment;
 mod load;
 mod logs;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub use self::backup::{Backup, BackupKind, DrillQuery, DrillSettings, Place, S3};
 pub use self::data::DataPath;
+pub use self::expectation::{Deviation, Expectation};
 pub use self::experiment::{
     DnsFailure, ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure,
     ResourceExhaustion, ScaleDown, StorageFailure,
@@ -127,19 +129,6 @@ pub struct Service {
     /// Paths whose response times are measured before and after.
     #[serde(default)]
     pub timed: Vec<String>,
-}
-
-/// What an answer to an HTTP request must be: `expect = { status = 204, body = "ok", within =
-/// "500ms" }`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Expectation {
-    /// Its status; any in the 200s if left out.
-    pub status: Option<u16>,
-    /// Text that its body must hold.
-    pub body: Option<String>,
-    /// Longest time that it may take, from the request to the end of the body.
-    pub within: Option<Span>,
 }
 
 /// `[[url]]`

@@ -151,7 +151,7 @@ impl Facts {
 
 fn latest<D: Data>(upstream: &Upstream, doubts: &mut Vec<String>) -> Option<Record<D>> {
     upstream.latest().unwrap_or_else(|why| {
-        doubts.push(why);
+        doubts.push(why.to_string());
         None
     })
 }

@@ -133,7 +133,7 @@ fn pick<D: Data>(upstream: &Upstream, start: Option<Time>) -> Result<Record<D>, 
     // Tells of a version that this tool can't read.
     upstream
         .latest::<D>()
-        .map_err(|why| Box::new(Check::unknown(&id, "standard input", why)))?;
+        .map_err(|why| Box::new(Check::unknown(&id, "standard input", why.to_string())))?;
     let early = |record: &Record<D>| start.is_none_or(|start| record.time <= start);
     upstream.all::<D>().into_iter().rfind(early).ok_or_else(|| {
         let which = if start.is_some() {

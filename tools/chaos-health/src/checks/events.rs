@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Event;
 
-use chaos_common::cluster::Cluster;
+use chaos_common::cluster::{Cluster, ListRequest};
 use chaos_common::config::Config;
 use chaos_common::record::{Check, Status, Time};
 
@@ -33,17 +33,13 @@ pub(super) async fn examine(
 ) -> Vec<Check> {
     let window = config.health.window;
     let window_ms = super::pods::window_ms(config);
-    let what = format!("list events in namespace {namespace}");
     let add = |groups: &mut BTreeMap<String, Group>, event: Event| {
         if time(&event).is_some_and(|time| now.since_ms(time) < window_ms) {
             count(groups, &event);
         }
     };
-    let query = "fieldSelector=type%3DWarning";
-    let groups = match cluster
-        .fold_many(Some(namespace), query, &what, BTreeMap::new, add)
-        .await
-    {
+    let request = ListRequest::namespaced(namespace).fields("type=Warning");
+    let groups = match cluster.fold(request.protobuf(), BTreeMap::new, add).await {
         Ok(groups) => groups,
         Err(error) => return vec![error.check(ID, format!("namespace/{namespace}"))],
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 
-use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::record::{Check, Status, Time};
 
 const ID: &str = "job.complete";
@@ -76,14 +76,12 @@ impl From<&Job> for Seen {
 /// `job.complete`: every Job that has failed or fails, but of a CronJob's only the latest that has
 /// ended.
 pub(super) async fn examine(cluster: &Cluster, namespace: &str) -> Vec<Check> {
-    let what = format!("list jobs in namespace {namespace}");
     let add = |jobs: &mut Vec<Seen>, job: Job| jobs.push(Seen::from(&job));
-    let jobs = cluster.fold(Some(namespace), "", &what, Vec::new, add);
-    let what = format!("list cronjobs in namespace {namespace}");
+    let jobs = cluster.fold(ListRequest::namespaced(namespace), Vec::new, add);
     let add = |names: &mut Vec<String>, object: CronJob| names.extend(object.metadata.name);
     let (jobs, schedules) = futures::join!(
         jobs,
-        cluster.fold(Some(namespace), "", &what, Vec::new, add)
+        cluster.fold(ListRequest::namespaced(namespace), Vec::new, add)
     );
     judge(&jobs, &schedules, namespace)
 }

@@ -31,7 +31,7 @@ pub use self::catalogue::{CATALOGUE, Explanation};
 use self::workloads::Controller;
 use chaos_common::cluster::metrics;
 use chaos_common::cluster::probe::HttpProbe;
-use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
+use chaos_common::cluster::{Cluster, ListRequest, ReadError, ReadErrorKind};
 use chaos_common::config::Config;
 use chaos_common::record::{Check, ClusterRef, Health, SystemState, Time};
 
@@ -229,27 +229,14 @@ async fn inside(
     now: Time,
     state: &mut SystemState,
 ) -> (Vec<Check>, bool) {
-    let list = |kind: &str| format!("list {kind} in namespace {namespace}");
     let of_pods = async {
         let usage = metrics::pods(cluster, namespace).await;
         let rules = pods::Rules::new(config, namespace, now, &usage);
         let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
-        let pods = cluster
-            .fold_many(
-                Some(namespace),
-                "",
-                &list("pods"),
-                pods::Survey::default,
-                add,
-            )
-            .await;
+        let request = ListRequest::namespaced(namespace).protobuf();
+        let pods = cluster.fold(request, pods::Survey::default, add).await;
         (pods, usage)
     };
-    let (services_what, slices_what, claims_what) = (
-        list("services"),
-        list("endpointslices"),
-        list("persistentvolumeclaims"),
-    );
     let add_service =
         |found: &mut Vec<services::Seen>, object: Service| found.push((&object).into());
     let add_slice =
@@ -272,19 +259,17 @@ async fn inside(
         quotas,
         events,
     ) = join!(
-        controllers::<Deployment>(cluster, namespace, "deployments"),
-        controllers::<StatefulSet>(cluster, namespace, "statefulsets"),
-        controllers::<DaemonSet>(cluster, namespace, "daemonsets"),
+        controllers::<Deployment>(cluster, namespace),
+        controllers::<StatefulSet>(cluster, namespace),
+        controllers::<DaemonSet>(cluster, namespace),
         of_pods,
-        cluster.fold(Some(namespace), "", &services_what, Vec::new, add_service),
-        cluster.fold_many(
-            Some(namespace),
-            "",
-            &slices_what,
+        cluster.fold(ListRequest::namespaced(namespace), Vec::new, add_service),
+        cluster.fold(
+            ListRequest::namespaced(namespace).protobuf(),
             services::Endpoints::new,
             add_slice
         ),
-        cluster.fold(Some(namespace), "", &claims_what, Vec::new, add_claim),
+        cluster.fold(ListRequest::namespaced(namespace), Vec::new, add_claim),
         made(
             config,
             "service.http",
@@ -355,18 +340,12 @@ async fn inside(
     (checks, pods.is_ok_and(|pods| pods.total > 0))
 }
 
-async fn controllers<K>(
-    cluster: &Cluster,
-    namespace: &str,
-    kind: &str,
-) -> Result<Vec<Controller>, ReadError>
+async fn controllers<K>(cluster: &Cluster, namespace: &str) -> Result<Vec<Controller>, ReadError>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + std::fmt::Debug,
     for<'a> Controller: From<&'a K>,
 {
-    let what = format!("list {kind} in namespace {namespace}");
     let add = |found: &mut Vec<Controller>, object: K| found.push(Controller::from(&object));
-    cluster
-        .fold(Some(namespace), "", &what, Vec::new, add)
-        .await
+    let request = ListRequest::namespaced(namespace);
+    cluster.fold(request, Vec::new, add).await
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::workloads::{self, Controller};
 use super::{made, services};
-use chaos_common::cluster::Cluster;
 use chaos_common::cluster::probe::{Answer, Endpoint, HttpProbe, ProbeError};
+use chaos_common::cluster::{Cluster, ListRequest};
 use chaos_common::config::{Config, Monitoring, MonitoringSystem};
 use chaos_common::record::{Check, Status, WorkloadState};
 
@@ -77,11 +77,11 @@ pub(super) async fn examine(
             .await
         }))
     });
-    let what = format!("list deployments in namespace {}", monitoring.namespace);
+    let request = ListRequest::namespaced(&monitoring.namespace);
     let add =
         |found: &mut Vec<Controller>, object: Deployment| found.push(Controller::from(&object));
     let (deployments, answers, targets, alerts) = futures::join!(
-        cluster.fold(Some(&monitoring.namespace), "", &what, Vec::new, add),
+        cluster.fold(request, Vec::new, add),
         stream::iter(questions.flatten())
             .buffered(services::PARALLEL)
             .collect::<Vec<_>>(),

@@ -4,7 +4,7 @@ use futures::join;
 use k8s_openapi::api::core::v1::Node;
 
 use chaos_common::cluster::metrics::{self, Usage, quantity};
-use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::config::{Config, Limits};
 use chaos_common::record::{Check, NodeState, Status};
 
@@ -25,7 +25,7 @@ pub(super) async fn examine(cluster: &Cluster, config: &Config) -> (Vec<Check>, 
         });
     };
     let (nodes, usage) = join!(
-        cluster.fold_many(None, "", "list nodes", Vec::new, add),
+        cluster.fold(ListRequest::everywhere().protobuf(), Vec::new, add),
         metrics::nodes(cluster)
     );
     judge(nodes, &usage, &config.limits)

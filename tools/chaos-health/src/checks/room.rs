@@ -4,8 +4,8 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use chaos_common::cluster::Cluster;
 use chaos_common::cluster::metrics::quantity;
+use chaos_common::cluster::{Cluster, ListRequest};
 use chaos_common::record::{Check, Status};
 
 /// Makes a check of every object of a kind that deserves one, and one that counts the others.
@@ -14,13 +14,12 @@ macro_rules! examine {
         let (cluster, namespace): (&Cluster, &str) = ($cluster, $namespace);
         let object = format!("namespace/{namespace}");
         let judge = $judge;
-        let what = format!("list {} in namespace {namespace}", $plural);
         let add = |(number, checks): &mut (usize, Vec<Check>), one: $kind| {
             *number += 1;
             checks.extend(judge(&one));
         };
         match cluster
-            .fold(Some(namespace), "", &what, Default::default, add)
+            .fold(ListRequest::namespaced(namespace), Default::default, add)
             .await
         {
             Ok((0, _)) => vec![Check::skipped($id, object, $none)],

@@ -330,44 +330,16 @@ pub(super) fn judge_answer(
         }
         Err(ProbeError::Vantage(error)) => return error.check(id, url),
     };
+    if let Some(deviation) = answer.deviation(expect) {
+        return Check::fail(id, url, deviation.to_string());
+    }
     let status = answer.status;
-    let good = expect
-        .status
-        .map_or((200..300).contains(&status), |wanted| wanted == status);
-    if !good {
-        let wanted = expect
-            .status
-            .map(|wanted| format!("; {wanted} is wanted"))
-            .unwrap_or_default();
-        return Check::fail(id, url, format!("answers {status}{wanted}"));
-    }
-    let lacks = |text: &&String| memmem(&answer.body, text.as_bytes()).is_none();
-    if let Some(text) = expect.body.as_ref().filter(lacks) {
-        return Check::fail(
-            id,
-            url,
-            format!("answers {status}, but its body does not hold {text:?}"),
-        );
-    }
-    if let Err(why) = judge(&answer.body) {
-        return Check::fail(id, url, format!("answers {status}, but {why}"));
-    }
-    let taken = answer.elapsed.as_millis();
-    match expect.within.filter(|within| answer.elapsed > within.0) {
-        Some(within) => Check::fail(
-            id,
-            url,
-            format!("answers {status}, but in {taken} ms; at most {within} is wanted"),
-        ),
-        None => Check::pass(id, url, format!("answers {status} in {taken} ms")),
-    }
-}
-
-fn memmem(body: &[u8], text: &[u8]) -> Option<usize> {
-    if text.is_empty() {
-        Some(0)
-    } else {
-        body.windows(text.len()).position(|window| window == text)
+    match judge(&answer.body) {
+        Ok(()) => {
+            let taken = answer.elapsed.as_millis();
+            Check::pass(id, url, format!("answers {status} in {taken} ms"))
+        }
+        Err(why) => Check::fail(id, url, format!("answers {status}, but {why}")),
     }
 }
 

@@ -39,9 +39,20 @@ pub fn judge(
                 .hint("see what the tool before this one said on stderr"),
         );
     }
-    checks.push(health(upstream.latest(), cluster, namespace, limits, now));
+    checks.push(health(
+        upstream.latest().map_err(|why| why.to_string()),
+        cluster,
+        namespace,
+        limits,
+        now,
+    ));
     checks.push(if data_at_stake {
-        backup(upstream.latest(), namespace, limits, now)
+        backup(
+            upstream.latest().map_err(|why| why.to_string()),
+            namespace,
+            limits,
+            now,
+        )
     } else {
         Check::skipped(
             "gate.backup",

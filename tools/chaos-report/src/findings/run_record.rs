@@ -134,7 +134,7 @@ impl RunRecord {
 
 fn latest<D: Data>(upstream: &Upstream, unreadable: &mut Vec<String>) -> Option<Record<D>> {
     upstream.latest().unwrap_or_else(|why| {
-        unreadable.push(why);
+        unreadable.push(why.to_string());
         None
     })
 }

@@ -1,0 +1,485 @@
+//! Why is a pod stuck? One answer for health checks, Jobs, drills and experiments, decided on the
+//! pod alone.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,
+    PodCondition, PodStatus,
+};
+
+use super::is_ready;
+use crate::record::Time;
+
+/// So many restarts, the last one recent, are a crash loop even while the container runs.
+const CRASHES: i32 = 3;
+/// Conditions that are false or true on a pod that is well, so that they explain nothing.
+const NO_GATES: [&str; 5] = [
+    "Ready",
+    "ContainersReady",
+    "DisruptionTarget",
+    "PodResizePending",
+    "PodResizeInProgress",
+];
+
+/// Why a pod neither is running and ready nor has done its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodTrouble {
+    /// It is being deleted.
+    Terminating {
+        /// Milliseconds since the end of its grace period; negative before.
+        overdue_ms: i64,
+    },
+    /// It has ended, badly: failed or evicted.
+    Failed {
+        /// The pod's own reason and message, such as `Evicted: …`.
+        reason: Option<String>,
+        /// The container that ended badly.
+        exit: Option<ContainerExit>,
+    },
+    /// One of its containers does not run.
+    Container {
+        /// The container.
+        name: String,
+        /// What is wrong with it.
+        trouble: ContainerTrouble,
+    },
+    /// No node takes it; in the scheduler's words.
+    Unschedulable(String),
+    /// It has not started yet, and nothing is wrong so far.
+    Starting(Option<Startup>),
+    /// Its node does not report, so that its phase is not known.
+    NodeSilent {
+        /// As the API server has it, usually `Unknown`.
+        phase: String,
+    },
+    /// It runs, and is not ready.
+    NotReady(Option<Unready>),
+}
+
+/// What is wrong with a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerTrouble {
+    /// Its image can't be had.
+    Image {
+        /// `ErrImagePull`, `ImagePullBackOff`, `InvalidImageName` and so on.
+        reason: String,
+        /// The container runtime's words.
+        message: Option<String>,
+    },
+    /// It can't be made or started as it is specified: a Secret that is not there, a command that
+    /// the image does not have.
+    Start {
+        /// `CreateContainerConfigError`, `RunContainerError` and so on.
+        reason: String,
+        /// The container runtime's words.
+        message: Option<String>,
+    },
+    /// It ends again and again.
+    CrashLoop {
+        /// So often it was started anew.
+        restarts: i32,
+        /// How it ended last.
+        last: Option<ContainerExit>,
+    },
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerExit {
+    /// The container.
+    pub container: String,
+    /// `OOMKilled`, `Error` and so on.
+    pub reason: Option<String>,
+    /// Its exit status.
+    pub code: i32,
+}
+
+/// What a pod that has not started is busy with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Startup {
+    /// This init container runs.
+    Init(String),
+    /// A container waits: `ContainerCreating`, `PodInitializing`.
+    Waiting(String),
+}
+
+/// Why a running pod is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unready {
+    /// This container ended.
+    Ended(ContainerExit),
+    /// This container's readiness probe fails, or has not passed yet.
+    Container(String),
+    /// A readiness gate is closed.
+    Gate {
+        /// The condition's type.
+        condition: String,
+        /// Its status, such as `False`.
+        status: String,
+    },
+}
+
+/// Why a pod is stuck; `None` if it is running and ready, or has done its work. Crashes from before
+/// `window_ms` milliseconds ago don't count.
+pub fn pod_trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<PodTrouble> {
+    if let Some(deletion) = &pod.metadata.deletion_timestamp {
+        // The timestamp holds the grace period already.
+        let overdue_ms = now.since_ms(Time(deletion.0));
+        return Some(PodTrouble::Terminating { overdue_ms });
+    }
+    let none = PodStatus::default();
+    let status = pod.status.as_ref().unwrap_or(&none);
+    let phase = status.phase.as_deref().unwrap_or("Unknown");
+    match phase {
+        "Succeeded" => return None,
+        "Failed" => {
+            let exit = containers(status).find_map(bad_exit);
+            let reason = said(status.reason.as_deref(), status.message.as_deref());
+            return Some(PodTrouble::Failed { reason, exit });
+        }
+        _ => {}
+    }
+    let troubled = containers(status).find_map(|container| {
+        Some(PodTrouble::Container {
+            name: container.name.clone(),
+            trouble: container_trouble(container, now, window_ms)?,
+        })
+    });
+    if troubled.is_some() {
+        return troubled;
+    }
+    match phase {
+        "Pending" => Some(pending(status)),
+        "Running" if is_ready(pod) => None,
+        "Running" => Some(PodTrouble::NotReady(unready(status))),
+        other => Some(PodTrouble::NodeSilent {
+            phase: other.to_owned(),
+        }),
+    }
+}
+
+/// What is wrong with a container, if anything is; crashes from before the window don't count.
+fn container_trouble(
+    container: &ContainerStatus,
+    now: Time,
+    window_ms: i64,
+) -> Option<ContainerTrouble> {
+    let restarts = container.restart_count;
+    let last_state = container.last_state.as_ref();
+    let last = last_state.and_then(|state| state.terminated.as_ref());
+    let crash_loop = || ContainerTrouble::CrashLoop {
+        restarts,
+        last: last.map(|last| exit_of(container, last)),
+    };
+    if let Some(ContainerStateWaiting { reason, message }) = waiting(container) {
+        let (reason, message) = (reason.clone(), message.clone());
+        let reason = reason.unwrap_or_else(|| "waiting".to_owned());
+        match reason.as_str() {
+            "CrashLoopBackOff" => return Some(crash_loop()),
+            "ContainerCreating" | "PodInitializing" => {}
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "ErrImageNeverPull"
+            | "InvalidImageName"
+            | "ImageInspectError"
+            | "RegistryUnavailable" => {
+                return Some(ContainerTrouble::Image { reason, message });
+            }
+            _ => return Some(ContainerTrouble::Start { reason, message }),
+        }
+    }
+    let last = last.filter(|last| last.exit_code != 0)?;
+    let end = Time(last.finished_at.as_ref()?.0);
+    (restarts >= CRASHES && now.since_ms(end) < window_ms).then(crash_loop)
+}
+
+fn pending(status: &PodStatus) -> PodTrouble {
+    let unscheduled = |c: &&PodCondition| c.type_ == "PodScheduled" && c.status == "False";
+    if let Some(condition) = status.conditions.iter().flatten().find(unscheduled) {
+        return PodTrouble::Unschedulable(condition.message.clone().unwrap_or_default());
+    }
+    let runs = |c: &&ContainerStatus| state(c).is_some_and(|state| state.running.is_some());
+    let init = containers(status).find(runs);
+    let init = init.map(|container| Startup::Init(container.name.clone()));
+    let waits = || {
+        let mut reasons = containers(status).filter_map(|c| waiting(c)?.reason.clone());
+        reasons.next().map(Startup::Waiting)
+    };
+    PodTrouble::Starting(init.or_else(waits))
+}
+
+fn unready(status: &PodStatus) -> Option<Unready> {
+    if let Some(container) = containers(status).find(|container| !container.ready) {
+        let exit = bad_exit(container).map(Unready::Ended);
+        return exit.or_else(|| Some(Unready::Container(container.name.clone())));
+    }
+    let mut conditions = status.conditions.iter().flatten();
+    let gate = conditions.find(|c| c.status != "True" && !NO_GATES.contains(&c.type_.as_str()))?;
+    Some(Unready::Gate {
+        condition: gate.type_.clone(),
+        status: gate.status.clone(),
+    })
+}
+
+/// Its containers, then its init containers.
+fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    let init = status.init_container_statuses.iter().flatten();
+    status.container_statuses.iter().flatten().chain(init)
+}
+
+fn state(container: &ContainerStatus) -> Option<&ContainerState> {
+    container.state.as_ref()
+}
+
+fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWaiting> {
+    state(container)?.waiting.as_ref()
+}
+
+fn bad_exit(container: &ContainerStatus) -> Option<ContainerExit> {
+    let end = state(container)?.terminated.as_ref()?;
+    (end.exit_code != 0).then(|| exit_of(container, end))
+}
+
+fn exit_of(container: &ContainerStatus, end: &ContainerStateTerminated) -> ContainerExit {
+    ContainerExit {
+        container: container.name.clone(),
+        reason: end.reason.clone(),
+        code: end.exit_code,
+    }
+}
+
+fn said(reason: Option<&str>, message: Option<&str>) -> Option<String> {
+    match (reason, message) {
+        (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
+        (one, other) => one.or(other).map(str::to_owned),
+    }
+}
+
+impl PodTrouble {
+    /// A container was killed because it used more memory than its limit.
+    pub fn is_out_of_memory(&self) -> bool {
+        let exit = match self {
+            PodTrouble::Failed { exit, .. } => exit.as_ref(),
+            PodTrouble::Container {
+                trouble: ContainerTrouble::CrashLoop { last, .. },
+                ..
+            } => last.as_ref(),
+            PodTrouble::NotReady(Some(Unready::Ended(exit))) => Some(exit),
+            _ => None,
+        };
+        exit.is_some_and(|exit| exit.reason.as_deref() == Some("OOMKilled"))
+    }
+}
+
+impl fmt::Display for PodTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PodTrouble::Terminating { overdue_ms } if *overdue_ms > 0 => {
+                let seconds = overdue_ms / 1000;
+                write!(
+                    f,
+                    "stuck in Terminating for {seconds} s after its grace period"
+                )
+            }
+            PodTrouble::Terminating { .. } => f.write_str("is terminating"),
+            PodTrouble::Failed {
+                reason: Some(reason),
+                ..
+            } => write!(f, "has failed: {reason}"),
+            PodTrouble::Failed {
+                exit: Some(exit), ..
+            } => write!(f, "has failed: {exit}"),
+            PodTrouble::Failed { .. } => f.write_str("has failed: no reason given"),
+            PodTrouble::Container { name, trouble } => write!(f, "container {name}: {trouble}"),
+            PodTrouble::Unschedulable(why) if why.is_empty() => f.write_str("is Pending"),
+            PodTrouble::Unschedulable(why) => write!(f, "is Pending: {why}"),
+            PodTrouble::Starting(None) => f.write_str("is Pending"),
+            PodTrouble::Starting(Some(Startup::Init(container))) => {
+                write!(f, "is Pending: container {container} prepares it")
+            }
+            PodTrouble::Starting(Some(Startup::Waiting(reason))) => {
+                write!(f, "is Pending: {reason}")
+            }
+            PodTrouble::NodeSilent { phase } => {
+                write!(f, "is in phase {phase}: its node does not report")
+            }
+            PodTrouble::NotReady(None) => f.write_str("is Running but not ready"),
+            PodTrouble::NotReady(Some(why)) => write!(f, "is Running but not ready: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unready::Ended(exit) => exit.fmt(f),
+            Unready::Container(name) => write!(f, "container {name} is not ready"),
+            Unready::Gate { condition, status } => {
+                write!(f, "its condition {condition} is {status}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for ContainerTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ContainerTrouble::Image { reason, message }
+            | ContainerTrouble::Start { reason, message } => {
+                f.write_str(&said(Some(reason), message.as_deref()).unwrap_or_default())
+            }
+            ContainerTrouble::CrashLoop { restarts, last } => {
+                write!(f, "crash loop, {restarts} restarts")?;
+                let Some(last) = last else { return Ok(()) };
+                f.write_str(", the last with ")?;
+                if let Some(reason) = last.reason.as_deref().filter(|reason| *reason != "Error") {
+                    write!(f, "{reason}, ")?;
+                }
+                write!(f, "exit status {}", last.code)
+            }
+        }
+    }
+}
+
+impl fmt::Display for ContainerExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = self.reason.as_deref().unwrap_or("ended");
+        write!(
+            f,
+            "container {}: {reason}, exit status {}",
+            self.container, self.code
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(yaml: &str) -> Option<PodTrouble> {
+        let pod = serde_saphyr::from_str(yaml).expect("a pod");
+        let now = serde_json::from_str("\"2026-11-22T16:00:00Z\"").expect("a time");
+        pod_trouble(&pod, now, 600_000)
+    }
+
+    fn text(yaml: &str) -> String {
+        trouble(yaml).map_or_else(String::new, |trouble| trouble.to_string())
+    }
+
+    /// A pod of one container `a` in this phase and state, which is not ready.
+    fn pod(phase: &str, container: &str) -> String {
+        format!(
+            "{{status: {{phase: {phase}, containerStatuses: [\
+             {{name: a, image: i, imageID: i, ready: false, {container}}}]}}}}"
+        )
+    }
+
+    #[test]
+    fn a_ready_pod_and_one_that_is_done_have_no_trouble() {
+        let ready = "{status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}}";
+        assert_eq!(trouble(ready), None);
+        assert_eq!(trouble("{status: {phase: Succeeded}}"), None);
+    }
+
+    #[test]
+    fn terminating_is_counted_from_the_end_of_the_grace_period() {
+        let at = |time: &str| {
+            trouble(&format!(
+                "{{metadata: {{deletionTimestamp: '{time}'}}, status: {{phase: Running}}}}"
+            ))
+        };
+        let overdue_ms = 60_000;
+        let stuck = Some(PodTrouble::Terminating { overdue_ms });
+        assert_eq!(at("2026-11-22T15:59:00Z"), stuck);
+        let overdue_ms = -20_000;
+        let grace = Some(PodTrouble::Terminating { overdue_ms });
+        assert_eq!(at("2026-11-22T16:00:20Z"), grace);
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_had_and_a_container_that_cannot_start_are_told_apart() {
+        let waiting = |reason: &str| {
+            let state = format!("restartCount: 0, state: {{waiting: {{reason: {reason}}}}}");
+            match trouble(&pod("Pending", &state)) {
+                Some(PodTrouble::Container { trouble, .. }) => Some(trouble),
+                _ => None,
+            }
+        };
+        let message = None;
+        let reason = "ErrImagePull".to_owned();
+        let image = ContainerTrouble::Image { reason, message };
+        assert_eq!(waiting("ErrImagePull"), Some(image));
+        let (reason, message) = ("CreateContainerConfigError".to_owned(), None);
+        let start = ContainerTrouble::Start { reason, message };
+        assert_eq!(waiting("CreateContainerConfigError"), Some(start));
+        assert_eq!(waiting("ContainerCreating"), None);
+    }
+
+    #[test]
+    fn a_pod_that_no_node_takes_gives_the_schedulers_words() {
+        let yaml = "{status: {phase: Pending, conditions: [\
+                    {type: PodScheduled, status: 'False', message: no room}]}}";
+        let trouble = trouble(yaml);
+        assert_eq!(trouble, Some(PodTrouble::Unschedulable("no room".into())));
+        assert_eq!(text(yaml), "is Pending: no room");
+    }
+
+    #[test]
+    fn a_pod_that_starts_is_not_stuck_yet() {
+        let creating = pod(
+            "Pending",
+            "restartCount: 0, state: {waiting: {reason: ContainerCreating}}",
+        );
+        let startup = Startup::Waiting("ContainerCreating".to_owned());
+        assert_eq!(
+            trouble(&creating),
+            Some(PodTrouble::Starting(Some(startup)))
+        );
+        let running = pod("Pending", "restartCount: 0, state: {running: {}}");
+        assert_eq!(text(&running), "is Pending: container a prepares it");
+    }
+
+    #[test]
+    fn a_crash_loop_counts_while_the_container_runs_and_only_if_it_is_recent() {
+        let crashed = |finished: &str, restarts: u8| {
+            let last = format!("{{terminated: {{exitCode: 1, finishedAt: '{finished}'}}}}");
+            text(&pod(
+                "Running",
+                &format!("restartCount: {restarts}, state: {{running: {{}}}}, lastState: {last}"),
+            ))
+        };
+        let not_ready = "is Running but not ready: container a is not ready";
+        let looping = "container a: crash loop, 4 restarts, the last with exit status 1";
+        assert_eq!(crashed("2026-11-22T15:58:00Z", 4), looping);
+        assert_eq!(crashed("2026-11-20T15:58:00Z", 4), not_ready);
+        assert_eq!(crashed("2026-11-22T15:58:00Z", 1), not_ready);
+    }
+
+    #[test]
+    fn a_container_that_was_killed_for_its_memory_is_known_as_such() {
+        let killed = "{terminated: {exitCode: 137, reason: OOMKilled}}";
+        let failed = pod("Failed", &format!("restartCount: 0, state: {killed}"));
+        assert!(trouble(&failed).is_some_and(|trouble| trouble.is_out_of_memory()));
+        let words = "has failed: container a: OOMKilled, exit status 137";
+        assert_eq!(text(&failed), words);
+        let waiting = "{waiting: {reason: CrashLoopBackOff}}";
+        let states = format!("restartCount: 2, state: {waiting}, lastState: {killed}");
+        let looping = trouble(&pod("Running", &states));
+        assert!(looping.is_some_and(|trouble| trouble.is_out_of_memory()));
+    }
+
+    #[test]
+    fn a_pod_of_a_silent_node_is_not_known() {
+        let silent = trouble("{status: {phase: Unknown}}");
+        assert!(matches!(silent, Some(PodTrouble::NodeSilent { .. })));
+    }
+
+    #[test]
+    fn a_closed_readiness_gate_is_named() {
+        let yaml = "{status: {phase: Running, conditions: [\
+                    {type: Ready, status: 'False'}, {type: acme/gate, status: 'False'}]}}";
+        let words = "is Running but not ready: its condition acme/gate is False";
+        assert_eq!(text(yaml), words);
+    }
+}

@@ -1,0 +1,380 @@
+//! The one client for Prometheus and Alertmanager: queries, rules, alerts and what is silenced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::cluster::probe::{Endpoint, HttpProbe, ProbeError};
+use crate::config::Monitoring;
+use crate::record::Vantage;
+
+/// Labels of a series or an alert.
+pub type Labels = BTreeMap<String, String>;
+
+/// Path of the alerts that Prometheus has.
+pub const ALERTS_PATH: &str = "/api/v1/alerts";
+/// Path of the alerts that Alertmanager has.
+const ALERTMANAGER_PATH: &str = "/api/v2/alerts";
+
+/// Why Prometheus or Alertmanager gave no answer that can be used. The address is not named: see
+/// [`Prometheus::url`].
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ApiError {
+    /// It did not answer.
+    #[error("does not answer: {0}")]
+    NoAnswer(String),
+    /// The way to it is not open, so that nothing is known of it.
+    #[error("{0}")]
+    Vantage(crate::cluster::ReadError),
+    /// It refused; with its own words, if it gave any.
+    #[error("answers {status}{}", .error.as_ref().map(|e| format!(": {e}")).unwrap_or_default())]
+    Status {
+        /// The answer's status.
+        status: u16,
+        /// What it says is wrong.
+        error: Option<String>,
+    },
+    /// It answered something else than the API promises.
+    #[error("the answer is not the JSON that was expected")]
+    Malformed,
+}
+
+impl From<ProbeError> for ApiError {
+    fn from(error: ProbeError) -> ApiError {
+        match error {
+            ProbeError::Service(why) => ApiError::NoAnswer(why),
+            ProbeError::Vantage(error) => ApiError::Vantage(error),
+        }
+    }
+}
+
+/// How one of the two is reached. Cloning shares the connections.
+#[derive(Clone, Debug)]
+struct Client {
+    probe: HttpProbe,
+    endpoint: Endpoint,
+    limit: Duration,
+}
+
+/// The body of every answer of Prometheus.
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct Envelope<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+impl Client {
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        let answer = self.probe.get(&self.endpoint, path, self.limit).await?;
+        parse(answer.status, &answer.body)
+    }
+}
+
+/// Reads an answer; pure.
+fn parse<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, ApiError> {
+    if status != 200 {
+        let refusal = serde_json::from_slice::<Refusal>(body).ok();
+        let error = refusal.map(|refusal| refusal.error);
+        return Err(ApiError::Status { status, error });
+    }
+    serde_json::from_slice(body).map_err(|_| ApiError::Malformed)
+}
+
+/// One series of a query's result.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "RawSeries")]
+pub struct Series {
+    /// Its labels.
+    pub labels: Labels,
+    /// Samples: seconds since 1970, and the value as Prometheus writes it. An instant query gives
+    /// one, a range selector any number, in order.
+    pub samples: Vec<(f64, String)>,
+}
+
+#[derive(Deserialize)]
+struct RawSeries {
+    #[serde(default)]
+    metric: Labels,
+    value: Option<(f64, String)>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+}
+
+impl From<RawSeries> for Series {
+    fn from(raw: RawSeries) -> Series {
+        let samples = raw.value.into_iter().chain(raw.values).collect();
+        Series {
+            labels: raw.metric,
+            samples,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct QueryResult {
+    result: Vec<Series>,
+}
+
+/// An alert as Prometheus has it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Alert {
+    /// Its labels, `alertname` among them.
+    pub labels: Labels,
+    /// Its annotations, such as `summary`.
+    #[serde(default)]
+    pub annotations: Labels,
+    /// Whether it fires.
+    pub state: AlertState,
+}
+
+/// The states of an alert in Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// Its condition holds.
+    Firing,
+    /// Its condition holds, but not long enough yet.
+    Pending,
+    /// Another.
+    #[serde(other)]
+    Inactive,
+}
+
+impl Alert {
+    /// It fires now.
+    pub fn is_firing(&self) -> bool {
+        self.state == AlertState::Firing
+    }
+
+    /// A label's value; empty without it.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Deserialize)]
+struct AlertList {
+    alerts: Vec<Alert>,
+}
+
+#[derive(Deserialize)]
+struct RuleGroups {
+    groups: Vec<RuleGroup>,
+}
+
+#[derive(Deserialize)]
+struct RuleGroup {
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    name: String,
+}
+
+/// Prometheus.
+#[derive(Clone, Debug)]
+pub struct Prometheus(Client);
+
+impl Prometheus {
+    /// The configured one, if there is one. An answer may take `limit`.
+    pub fn of(probe: &HttpProbe, monitoring: &Monitoring, limit: Duration) -> Option<Prometheus> {
+        let endpoint = Endpoint::of_monitoring(monitoring, monitoring.prometheus.as_ref()?);
+        Some(Prometheus(Client {
+            probe: probe.clone(),
+            endpoint,
+            limit,
+        }))
+    }
+
+    /// A path of it, as a person would call it.
+    pub fn url(&self, path: &str) -> String {
+        self.0.endpoint.url(path)
+    }
+
+    /// From where it is asked.
+    pub fn vantage(&self) -> Vantage {
+        self.0.probe.resolve(&self.0.endpoint.vantage)
+    }
+
+    /// The path of a query, for [`Prometheus::url`].
+    pub fn query_path(query: &str) -> String {
+        let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
+        format!("/api/v1/query?query={query}")
+    }
+
+    /// Evaluates a query now: a vector, or a matrix where the query ends with a range.
+    ///
+    /// # Errors
+    /// There is no answer that can be used.
+    pub async fn query(&self, query: &str) -> Result<Vec<Series>, ApiError> {
+        let answer: Envelope<QueryResult> = self.0.get(&Prometheus::query_path(query)).await?;
+        Ok(answer.data.result)
+    }
+
+    /// The alerts that fire or are about to.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub async fn alerts(&self) -> Result<Vec<Alert>, ApiError> {
+        let answer: Envelope<AlertList> = self.0.get(ALERTS_PATH).await?;
+        Ok(answer.data.alerts)
+    }
+
+    /// Names of all rules that it evaluates.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub async fn rule_names(&self) -> Result<BTreeSet<String>, ApiError> {
+        let answer: Envelope<RuleGroups> = self.0.get("/api/v1/rules").await?;
+        let groups = answer.data.groups.into_iter();
+        Ok(groups
+            .flat_map(|group| group.rules)
+            .map(|rule| rule.name)
+            .collect())
+    }
+}
+
+/// An alert as Alertmanager has it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RoutedAlert {
+    /// Its labels; Alertmanager may have added some.
+    pub labels: Labels,
+    /// What becomes of it.
+    pub status: RoutedStatus,
+}
+
+/// What becomes of an alert in Alertmanager.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RoutedStatus {
+    /// `active`, `suppressed` (silenced or inhibited) or `unprocessed`.
+    pub state: String,
+}
+
+impl RoutedAlert {
+    /// A silence or another alert keeps it from being notified.
+    pub fn is_suppressed(&self) -> bool {
+        self.status.state == "suppressed"
+    }
+
+    /// It is this alert of Prometheus.
+    pub fn is(&self, alert: &Alert) -> bool {
+        let mut labels = alert.labels.iter();
+        labels.all(|(name, value)| self.labels.get(name) == Some(value))
+    }
+}
+
+/// Alertmanager.
+#[derive(Clone, Debug)]
+pub struct Alertmanager(Client);
+
+impl Alertmanager {
+    /// The configured one, if there is one. An answer may take `limit`.
+    pub fn of(probe: &HttpProbe, monitoring: &Monitoring, limit: Duration) -> Option<Alertmanager> {
+        let endpoint = Endpoint::of_monitoring(monitoring, monitoring.alertmanager.as_ref()?);
+        Some(Alertmanager(Client {
+            probe: probe.clone(),
+            endpoint,
+            limit,
+        }))
+    }
+
+    /// The path of all its alerts, as a person would call it.
+    pub fn url(&self) -> String {
+        self.0.endpoint.url(ALERTMANAGER_PATH)
+    }
+
+    /// All alerts that it has.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub async fn alerts(&self) -> Result<Vec<RoutedAlert>, ApiError> {
+        self.0.get(ALERTMANAGER_PATH).await
+    }
+
+    /// The alerts that are silenced or inhibited.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub async fn suppressed(&self) -> Result<Vec<RoutedAlert>, ApiError> {
+        let path = format!("{ALERTMANAGER_PATH}?active=false");
+        let mut alerts: Vec<RoutedAlert> = self.0.get(&path).await?;
+        alerts.retain(RoutedAlert::is_suppressed);
+        Ok(alerts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_and_a_matrix_are_series_with_samples() {
+        let vector = br#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"job":"a"},"value":[1.5,"1"]}]}}"#;
+        let answer: Envelope<QueryResult> = parse(200, vector).expect("a vector");
+        let series = &answer.data.result[0];
+        assert_eq!(series.labels["job"], "a");
+        assert_eq!(series.samples, [(1.5, "1".to_owned())]);
+        let matrix = br#"{"data":{"result":[{"metric":{},"values":[[1,"1"],[2,"0"]]}]}}"#;
+        let answer: Envelope<QueryResult> = parse(200, matrix).expect("a matrix");
+        assert_eq!(answer.data.result[0].samples.len(), 2);
+    }
+
+    #[test]
+    fn refusals_and_other_pages_are_errors() {
+        let refusal = br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
+        let said = parse::<Envelope<QueryResult>>(400, refusal).err();
+        let words = said.map(|error| error.to_string());
+        assert_eq!(words.as_deref(), Some("answers 400: parse error"));
+        let page = parse::<Envelope<AlertList>>(200, b"<html>");
+        assert!(matches!(page, Err(ApiError::Malformed)));
+        let page = parse::<Envelope<AlertList>>(200, b"{}");
+        assert!(matches!(page, Err(ApiError::Malformed)));
+    }
+
+    #[test]
+    fn only_firing_alerts_fire() {
+        let body = br#"{"data":{"alerts":[{"labels":{"alertname":"A"},"state":"firing"},
+            {"labels":{"alertname":"B"},"state":"pending"}]}}"#;
+        let answer: Envelope<AlertList> = parse(200, body).expect("alerts");
+        let alerts = answer.data.alerts;
+        assert_eq!(alerts[0].label("alertname"), "A");
+        assert_eq!(
+            (alerts[0].is_firing(), alerts[1].is_firing()),
+            (true, false)
+        );
+    }
+
+    #[test]
+    fn alertmanager_knows_an_alert_with_labels_of_its_own_besides() {
+        let body = br#"[{"labels":{"alertname":"A","cluster":"c"},
+            "status":{"state":"suppressed","silencedBy":["1"]}}]"#;
+        let routed: Vec<RoutedAlert> = parse(200, body).expect("alerts");
+        let alert = |name: &str| Alert {
+            labels: [("alertname".to_owned(), name.to_owned())].into(),
+            annotations: Labels::new(),
+            state: AlertState::Firing,
+        };
+        assert!(routed[0].is_suppressed());
+        assert_eq!(
+            (routed[0].is(&alert("A")), routed[0].is(&alert("B"))),
+            (true, false)
+        );
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        let path = Prometheus::query_path("up[60s]");
+        assert_eq!(path, "/api/v1/query?query=up%5B60s%5D");
+    }
+}
