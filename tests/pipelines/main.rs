@@ -1,5 +1,6 @@
 //! The tools without a cluster: command lines, broken streams, bad configuration, dead API servers.
 
+mod docs;
 mod experiment_script;
 
 use chaos_tests::run::{Place, check};
