@@ -162,12 +162,13 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// One thing that a fault changes, as data: enough for anybody, on any machine, to take it back.
+/// One thing that a fault changes, as data: enough for anybody, on any machine, to undo it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
     /// A field of an object gets another value, and the object the run's label in the same write.
-    Set {
+    #[serde(rename = "set")]
+    Patch {
         /// The object.
         object: ObjectRef,
         /// Way to the field. A part in brackets is the element of that `name` in a list:
@@ -178,16 +179,17 @@ pub enum Change {
         /// Its value while the fault is on.
         faulted: Value,
     },
-    /// An object is made. It carries the run's label and belongs to the run's Lease.
-    Make {
+    /// An object is created. It carries the run's label and belongs to the run's Lease.
+    #[serde(rename = "make")]
+    Create {
         /// The object, without a UID.
         object: ObjectRef,
         /// All of it but label and owner.
         manifest: Value,
     },
-    /// A pod is taken away, and its controller makes another: nothing has to be written to take it
-    /// back.
-    Take {
+    /// A pod is deleted, and its controller creates another: nothing has to be written to undo it.
+    #[serde(rename = "take")]
+    Delete {
         /// The pod.
         object: ObjectRef,
     },
@@ -197,9 +199,9 @@ impl Change {
     /// The object that is changed.
     pub fn object(&self) -> &ObjectRef {
         match self {
-            Change::Set { object, .. } | Change::Make { object, .. } | Change::Take { object } => {
-                object
-            }
+            Change::Patch { object, .. }
+            | Change::Create { object, .. }
+            | Change::Delete { object } => object,
         }
     }
 }

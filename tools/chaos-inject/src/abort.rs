@@ -9,13 +9,13 @@ pub type Abort = watch::Receiver<Option<String>>;
 
 /// The other end: whoever holds it can stop the experiment.
 #[derive(Clone, Debug)]
-pub struct Alarm(watch::Sender<Option<String>>);
+pub struct AbortSignal(watch::Sender<Option<String>>);
 
-impl Alarm {
+impl AbortSignal {
     /// An alarm, and what hears it.
-    pub fn new() -> (Alarm, Abort) {
+    pub fn new() -> (AbortSignal, Abort) {
         let (sender, receiver) = watch::channel(None);
-        (Alarm(sender), receiver)
+        (AbortSignal(sender), receiver)
     }
 
     /// Stops the experiment, if nothing has stopped it yet.

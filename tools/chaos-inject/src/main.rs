@@ -5,6 +5,7 @@ mod change;
 mod commands;
 mod context;
 mod experiments;
+mod labels;
 mod observe;
 mod permissions;
 mod plan;

@@ -50,16 +50,18 @@ pub fn of_changes(changes: &[Change]) -> Vec<Permission> {
         let namespace = object.namespace.as_deref().unwrap_or_default();
         let one = |verb: &str| need_one(namespace, verb, group, &object.resource, &object.name);
         match change {
-            Change::Set { .. } => needed.extend([one("get"), one("patch")]),
+            Change::Patch { .. } => needed.extend([one("get"), one("patch")]),
             // The right to make something can't be tied to a name.
-            Change::Make { .. } => {
+            Change::Create { .. } => {
                 needed.extend([
                     need(namespace, "create", group, &object.resource),
                     one("get"),
                     one("delete"),
                 ]);
             }
-            Change::Take { .. } => needed.push(need(namespace, "delete", group, &object.resource)),
+            Change::Delete { .. } => {
+                needed.push(need(namespace, "delete", group, &object.resource));
+            }
         }
     }
     needed
@@ -214,7 +216,7 @@ mod tests {
             name: "shop".into(),
             uid: Some("u".into()),
         };
-        let set = Change::Set {
+        let set = Change::Patch {
             object,
             field: vec![],
             original: json!(1),

@@ -1,4 +1,4 @@
-//! Makes changes and takes them back: looks, lets [`crate::change`] decide, writes, and looks
+//! Applies changes and undoes them: looks, lets [`crate::change::decide`] decide, writes, and looks
 //! again, through whatever the API server does meanwhile, until a deadline.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::change::{self, Owner, Step};
+use crate::change::decide::{Owner, Step, next_to_apply, next_to_undo};
 
 /// Time that one call may take before it is made again.
 const CALL: Duration = Duration::from_secs(5);
@@ -19,9 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A change that was made.
+/// A change that was applied.
 #[derive(Clone, Copy, Debug)]
-pub struct Made {
+pub struct Applied {
     /// When the call was sent.
     pub sent: Instant,
     /// When its answer came.
@@ -30,13 +30,13 @@ pub struct Made {
     pub uncertain: bool,
 }
 
-/// A change that was not made, or perhaps was.
+/// A change that was not applied, or perhaps was.
 #[derive(Clone, Debug)]
-pub struct NotMade {
+pub struct NotApplied {
     /// Why.
     pub why: String,
-    /// When a call was sent that may have arrived.
-    pub perhaps: Option<Instant>,
+    /// When a call was sent that may have been carried out, though its answer does not say so.
+    pub maybe_applied: Option<Instant>,
 }
 
 /// How to reach objects of the kind of this one.
@@ -57,7 +57,7 @@ pub fn api(cluster: &Cluster, object: &ObjectRef) -> Api<DynamicObject> {
 ///
 /// # Errors
 /// As the API server's; no answer in time is one, too.
-pub async fn look(cluster: &Cluster, object: &ObjectRef) -> kube::Result<Option<Value>> {
+pub async fn read_object(cluster: &Cluster, object: &ObjectRef) -> kube::Result<Option<Value>> {
     let api = api(cluster, object);
     let found = in_time(api.get_opt(&object.name)).await?;
     Ok(found.map(|found| serde_json::to_value(found).expect("an object is JSON")))
@@ -110,14 +110,14 @@ fn is_stale(error: &kube::Error) -> bool {
 }
 
 /// Pauses that double, up to a deadline.
-struct Patience {
+struct Pauses {
     pause: Duration,
     end: Instant,
 }
 
-impl Patience {
-    fn until(end: Instant) -> Patience {
-        Patience {
+impl Pauses {
+    fn until(end: Instant) -> Pauses {
+        Pauses {
             pause: FIRST_PAUSE,
             end,
         }
@@ -134,125 +134,136 @@ impl Patience {
     }
 }
 
-/// Makes a change.
+/// Applies a change: nothing is written twice, and nothing is written on an object that has changed
+/// since it was looked at.
 ///
 /// # Errors
 /// Somebody else stands in the way, the API server does not accept it, or the deadline passed.
-pub async fn inject(
+pub async fn apply(
     cluster: &Cluster,
     change: &Change,
     run: &str,
     owner: &Owner,
     deadline: Instant,
-) -> Result<Made, NotMade> {
+) -> Result<Applied, NotApplied> {
     let object = change.object();
-    let mut patience = Patience::until(deadline);
-    let (mut perhaps, mut last) = (None, String::new());
+    let mut pauses = Pauses::until(deadline);
+    let (mut maybe_applied, mut last) = (None, String::new());
     // A pod is deleted by its UID: there is nothing to look at before.
     let mut next = match (change, &object.uid) {
-        (Change::Take { .. }, Some(uid)) => Some(Step::Delete(uid.clone())),
+        (Change::Delete { .. }, Some(uid)) => Some(Step::Delete(uid.clone())),
         _ => None,
     };
     loop {
         let step = match next.take() {
             Some(step) => Ok(step),
-            None => look(cluster, object)
+            None => read_object(cluster, object)
                 .await
-                .map(|now| change::inject(change, now.as_ref(), run, owner)),
+                .map(|now| next_to_apply(change, now.as_ref(), run, owner)),
         };
-        match step {
+        let error = match step {
+            // Not written by this attempt: an earlier one, which was not answered, has arrived.
             Ok(Step::Done(_)) => {
                 let now = Instant::now();
-                return Ok(Made {
-                    sent: perhaps.unwrap_or(now),
+                return Ok(Applied {
+                    sent: maybe_applied.unwrap_or(now),
                     accepted: now,
                     uncertain: false,
                 });
             }
-            Ok(Step::Refuse(why)) => return Err(NotMade { why, perhaps }),
-            Ok(Step::Wait) => {}
+            Ok(Step::Refuse(why)) => return Err(NotApplied { why, maybe_applied }),
+            Ok(Step::Wait) => None,
             Ok(step) => {
                 let sent = Instant::now();
                 match write(cluster, object, &step).await {
                     Ok(()) => {
-                        let uncertain = perhaps.is_some();
-                        return Ok(Made {
-                            sent: perhaps.unwrap_or(sent),
+                        return Ok(Applied {
+                            sent: maybe_applied.unwrap_or(sent),
                             accepted: Instant::now(),
-                            uncertain,
+                            uncertain: maybe_applied.is_some(),
                         });
                     }
+                    // Refused, and so surely not applied.
                     Err(error) if is_stale(&error) => last = error_chain(&error),
+                    // Not answered, or with an error after which it may have been carried out.
                     Err(error) if may_succeed_later(&error) => {
-                        perhaps.get_or_insert(sent);
+                        maybe_applied.get_or_insert(sent);
                         last = error_chain(&error);
                     }
-                    Err(error) => {
-                        return Err(NotMade {
-                            why: said(object, &error),
-                            perhaps,
-                        });
-                    }
+                    Err(error) => return Err(not_applied(object, &error, maybe_applied)),
                 }
+                None
             }
-            Err(error) if may_succeed_later(&error) => last = error_chain(&error),
-            Err(error) => {
-                return Err(NotMade {
-                    why: said(object, &error),
-                    perhaps,
-                });
-            }
+            Err(error) => Some(error),
+        };
+        match error {
+            Some(error) if may_succeed_later(&error) => last = error_chain(&error),
+            Some(error) => return Err(not_applied(object, &error, maybe_applied)),
+            None => {}
         }
-        if !patience.wait().await {
-            return Err(NotMade {
+        if !pauses.wait().await {
+            return Err(NotApplied {
                 why: format!("{object}: {last}"),
-                perhaps,
+                maybe_applied,
             });
         }
     }
 }
 
-fn said(object: &ObjectRef, error: &kube::Error) -> String {
+fn not_applied(object: &ObjectRef, error: &kube::Error, maybe: Option<Instant>) -> NotApplied {
+    NotApplied {
+        why: describe(object, error),
+        maybe_applied: maybe,
+    }
+}
+
+fn describe(object: &ObjectRef, error: &kube::Error) -> String {
     ReadError::from_kube(format!("change {object}"), error).to_string()
 }
 
-/// Takes a change back and looks until the cluster shows it. A note says what somebody else did to
-/// the object. For `fence` see [`change::undo`].
+/// What stands in the way of an undo that is not done at its deadline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotUndone(String);
+
+/// Undoes a change and looks until the cluster shows it. A note says what somebody else did to the
+/// object. For `fence` see [`next_to_undo`].
 ///
 /// # Errors
-/// It is not taken back at the deadline; says what stands in the way.
+/// It is not undone at the deadline; says what stands in the way.
 pub async fn undo(
     cluster: &Cluster,
     change: &Change,
     run: &str,
     mut fence: bool,
     deadline: Instant,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, NotUndone> {
     let object = change.object();
-    let mut patience = Patience::until(deadline);
+    let mut pauses = Pauses::until(deadline);
     loop {
-        // Whatever the API server says: only a look that shows the state before ends this early.
-        let last = match look(cluster, object).await {
-            Err(error) => said(object, &error),
-            Ok(now) => match change::undo(change, now.as_ref(), run, fence) {
+        // Whatever the API server answers to a write: only a look that shows the state before ends
+        // this early. An undo is done when the system shows it, not when a call returned.
+        let last = match read_object(cluster, object).await {
+            Err(error) => describe(object, &error),
+            Ok(now) => match next_to_undo(change, now.as_ref(), run, fence) {
                 Step::Done(note) => return Ok(note),
-                Step::Wait => {
-                    format!(
-                        "{object} is on its way out, and stays: something holds it (a finalizer, or its node)"
-                    )
-                }
+                Step::Wait => format!(
+                    "{object} is being deleted, and does not go: something holds it \
+                     (a finalizer, or its node)"
+                ),
                 Step::Refuse(why) => why,
                 step => match write(cluster, object, &step).await {
                     Ok(()) => {
+                        // One write is enough to outdate a call that is still on its way.
                         fence = false;
                         continue;
                     }
-                    Err(error) => said(object, &error),
+                    Err(error) => describe(object, &error),
                 },
             },
         };
-        if !patience.wait().await {
-            return Err(last);
+        if !pauses.wait().await {
+            return Err(NotUndone(last));
         }
     }
 }

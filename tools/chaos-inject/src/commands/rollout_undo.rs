@@ -164,7 +164,7 @@ async fn whole(cluster: &Cluster, which: &WorkloadRef) -> Result<(), String> {
     };
     let end = Instant::now() + LIMIT;
     loop {
-        let missing = match apply::look(cluster, &object).await {
+        let missing = match apply::read_object(cluster, &object).await {
             Ok(Some(now)) => {
                 let number = |pointer: &str| {
                     now.pointer(pointer)

@@ -13,8 +13,11 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::context::Context;
 use crate::run::record::executor;
-use crate::safety::intent::{self, Found, Intent, SILENCE, Word};
-use crate::safety::rollback::{Undone, release_of_the_dead, take_back};
+use crate::safety::active_runs::{self, ActiveRuns};
+use crate::safety::intent::Intent;
+use crate::safety::leases::{Attribution, EXPIRY};
+use crate::safety::lock;
+use crate::safety::rollback::{RolledBack, release_after_crash, roll_back};
 
 /// Between two looks at whether a run has ended.
 const LOOK: Duration = Duration::from_millis(50);
@@ -46,7 +49,7 @@ struct Report {
     cause: RollbackCause,
     namespaces: Vec<String>,
     reason: Option<String>,
-    found: Found,
+    found: ActiveRuns,
     runs: Vec<HeldRun>,
     checks: Vec<Check>,
 }
@@ -58,8 +61,8 @@ impl Report {
         reason: Option<String>,
     ) -> Result<Report, ReadError> {
         let namespaces = namespaces(context);
-        let found = Found::look(&context.cluster, &namespaces).await?;
-        let runs = found.held(|_| None);
+        let found = ActiveRuns::list(&context.cluster, &namespaces).await?;
+        let runs = found.to_record(|_| None);
         Ok(Report {
             cause,
             namespaces,
@@ -73,7 +76,8 @@ impl Report {
     /// Finds out which runs live.
     async fn tell_alive(&mut self, context: &Context) -> Result<(), ReadError> {
         if !self.runs.is_empty() {
-            let living = intent::alive(&context.cluster, &self.namespaces, &self.found).await?;
+            let living =
+                active_runs::alive(&context.cluster, &self.namespaces, &self.found).await?;
             for run in &mut self.runs {
                 run.alive = Some(living.contains(&run.run));
             }
@@ -82,7 +86,7 @@ impl Report {
     }
 
     async fn end(self, context: &mut Context, exit: Option<Exit>) -> Exit {
-        let locks = match Found::look(&context.cluster, &self.namespaces).await {
+        let locks = match ActiveRuns::list(&context.cluster, &self.namespaces).await {
             Ok(found) => found.locks(),
             Err(_) => self.found.locks(),
         };
@@ -212,7 +216,7 @@ pub async fn recover(context: &mut Context) -> Exit {
             .found
             .runs()
             .remove(&run)
-            .and_then(|(intent, _)| intent);
+            .and_then(|found| found.intent);
         let check = undo_left(context, "recover.run", &run, intent).await;
         report.runs[n].undone = !check.is_bad();
         report.checks.push(check);
@@ -237,11 +241,11 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
         return Check::fail(id, object, "the intent on its Lease can't be read, so nobody knows what to take back")
             .hint("kubectl get leases -A -l chaos-runbook/run -o yaml shows it; it may be of a newer version");
     };
-    let Undone {
+    let RolledBack {
         actions,
         notes,
         failed,
-    } = take_back(&context.cluster, &intent, true).await;
+    } = roll_back(&context.cluster, &intent, true).await;
     for text in actions {
         context.action(EventKind::Undo, None, text);
     }
@@ -252,9 +256,9 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
         return Check::fail(id, object, format!("NOT RESTORED: {}", failed.join("; ")))
             .hint("look at these objects with kubectl, then chaos-inject recover again");
     }
-    match release_of_the_dead(&context.cluster, &intent).await {
+    match release_after_crash(&context.cluster, &intent).await {
         Ok(()) => Check::pass(id, object, format!("{} is taken back", intent.experiment)),
-        Err(left) => Check::fail(id, object, left),
+        Err(left) => Check::fail(id, object, left.to_string()),
     }
 }
 
@@ -285,7 +289,7 @@ pub async fn abort(context: &mut Context, reason: String) -> Exit {
 /// Stops all runs, for another command.
 pub async fn stop_all(context: &mut Context, reason: &str) -> Vec<Check> {
     let namespaces = namespaces(context);
-    match Found::look(&context.cluster, &namespaces).await {
+    match ActiveRuns::list(&context.cluster, &namespaces).await {
         Ok(found) => stop(context, &namespaces, &found, reason.to_owned()).await,
         Err(error) => vec![error.check(ABORT, "")],
     }
@@ -294,12 +298,12 @@ pub async fn stop_all(context: &mut Context, reason: &str) -> Vec<Check> {
 async fn stop(
     context: &mut Context,
     namespaces: &[String],
-    found: &Found,
+    found: &ActiveRuns,
     reason: String,
 ) -> Vec<Check> {
     let start = Instant::now();
     let mut checks = Vec::new();
-    let word = Word {
+    let word = Attribution {
         executor: executor(),
         reason,
         since: Time::now(),
@@ -307,10 +311,10 @@ async fn stop(
     let intents: Vec<(String, Option<Intent>)> = found
         .runs()
         .into_iter()
-        .map(|(run, (intent, _))| (run, intent))
+        .map(|(run, found)| (run, found.intent))
         .collect();
     for intent in intents.iter().filter_map(|(_, intent)| intent.as_ref()) {
-        if let Err(error) = intent::ask_to_abort(&context.cluster, intent, &word).await {
+        if let Err(error) = active_runs::request_abort(&context.cluster, intent, &word).await {
             checks.push(error.check(ABORT, format!("run/{}", intent.run)));
         }
     }
@@ -328,7 +332,7 @@ async fn stop(
             }));
             break;
         }
-        let now = match Found::look(&context.cluster, namespaces).await {
+        let now = match ActiveRuns::list(&context.cluster, namespaces).await {
             Ok(now) => now,
             Err(error) => {
                 checks.push(error.check(ABORT, ""));
@@ -347,7 +351,7 @@ async fn stop(
         if now.renewed_since(&before) {
             (heard, before) = (Instant::now(), now.clone());
         }
-        if heard.elapsed() > SILENCE {
+        if heard.elapsed() > EXPIRY {
             for run in std::mem::take(&mut open) {
                 let intent = intents
                     .iter()
@@ -370,7 +374,7 @@ pub async fn lock(context: &mut Context, reason: String) -> Exit {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Lock, &error),
     };
-    let word = Word {
+    let word = Attribution {
         executor: executor(),
         reason,
         since: Time::now(),
@@ -378,7 +382,7 @@ pub async fn lock(context: &mut Context, reason: String) -> Exit {
     for namespace in report.namespaces.clone() {
         let object = format!("namespace/{namespace}");
         report.checks.push(
-            match intent::lock(&context.cluster, &namespace, &word).await {
+            match lock::lock(&context.cluster, &namespace, &word).await {
                 Ok(()) => Check::pass(
                     "lock.namespace",
                     object,
@@ -401,7 +405,7 @@ pub async fn unlock(context: &mut Context) -> Exit {
         let object = format!("namespace/{namespace}");
         report
             .checks
-            .push(match intent::unlock(&context.cluster, &namespace).await {
+            .push(match lock::unlock(&context.cluster, &namespace).await {
                 Ok(()) => Check::pass("unlock.namespace", object, "new runs are allowed"),
                 Err(error) => error.check("unlock.namespace", object),
             });

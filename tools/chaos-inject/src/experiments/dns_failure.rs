@@ -13,7 +13,7 @@ use kube::api::Api;
 use serde_json::{Value, json};
 
 use crate::abort::Abort;
-use crate::change::apply::Made;
+use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::support::connectivity::{self, Traffic};
 use crate::experiments::support::network_policy::Policy;
@@ -215,7 +215,7 @@ impl Fault for DnsFailure {
         Ok(())
     }
 
-    fn made(&mut self, _change: &Change, made: Made) {
+    fn made(&mut self, _change: &Change, made: Applied) {
         self.traffic.made(made.sent);
     }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::abort::Abort;
-use crate::change::apply::Made;
+use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::support::steady_state::Wholeness;
 use crate::observe::pod_watch::{Pods, in_words};
@@ -333,7 +333,7 @@ impl Fault for MonitoringFailure {
         Ok(())
     }
 
-    fn made(&mut self, _change: &Change, made: Made) {
+    fn made(&mut self, _change: &Change, made: Applied) {
         self.made.get_or_insert((made.sent, Time::now()));
     }
 

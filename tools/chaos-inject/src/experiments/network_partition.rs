@@ -11,7 +11,7 @@ use chaos_common::record::{Change, Check, Plan};
 use serde_json::json;
 
 use crate::abort::Abort;
-use crate::change::apply::Made;
+use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::support::connectivity::{self, Traffic};
 use crate::experiments::support::network_policy::Policy;
@@ -186,7 +186,7 @@ impl Fault for NetworkPartition {
         Ok(())
     }
 
-    fn made(&mut self, _change: &Change, made: Made) {
+    fn made(&mut self, _change: &Change, made: Applied) {
         self.traffic.made(made.sent);
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::abort::Abort;
-use crate::change::apply::Made;
+use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::observe::Seen;
 use crate::observe::pod_events::{Seen as Sight, Sighting, watch};
@@ -201,7 +201,7 @@ impl Fault for PodFailure {
             experiment: NAME,
             changes: targets
                 .iter()
-                .map(|target| Change::Take {
+                .map(|target| Change::Delete {
                     object: pod_object(target),
                 })
                 .collect(),
@@ -319,7 +319,7 @@ impl Fault for PodFailure {
         Ok(())
     }
 
-    fn made(&mut self, change: &Change, made: Made) {
+    fn made(&mut self, change: &Change, made: Applied) {
         let uid = change.object().uid.as_deref().unwrap_or_default();
         self.tracker.deleted(uid, made.sent, made.accepted);
         self.hit += 1;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::abort::Abort;
-use crate::change::apply::Made;
+use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::observe::Seen;
 use crate::observe::pod_watch::{Brief, PodWatch};
@@ -299,7 +299,7 @@ impl Fault for ResourceExhaustion {
                 need(namespace, "list", "metrics.k8s.io", "pods"),
                 need(namespace, "list", "autoscaling", "horizontalpodautoscalers"),
             ],
-            changes: vec![Change::Make { object, manifest }],
+            changes: vec![Change::Create { object, manifest }],
             blast_radius: Vec::new(),
             hold: s.duration.0,
             recovery_limit: s.recovery_limit.0,
@@ -319,7 +319,7 @@ impl Fault for ResourceExhaustion {
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
         let selector = format!(
             "{}={},{EXPERIMENT_LABEL}={NAME}",
-            crate::change::RUN_LABEL,
+            crate::labels::RUN_LABEL,
             context.run
         );
         self.pods = Some(PodWatch::start(&context.cluster, &context.namespace, &selector).await?);
@@ -331,7 +331,7 @@ impl Fault for ResourceExhaustion {
         Ok(())
     }
 
-    fn made(&mut self, _change: &Change, made: Made) {
+    fn made(&mut self, _change: &Change, made: Applied) {
         self.made.get_or_insert(made.sent);
     }
 

@@ -12,7 +12,7 @@ use kube::api::{Api, ListParams};
 use tokio::time::Instant;
 
 use crate::abort::Abort;
-use crate::change::apply::Made;
+use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::support::steady_state::Wholeness;
 use crate::observe::Seen;
@@ -155,7 +155,7 @@ impl Fault for ScaleDown {
         Ok(())
     }
 
-    fn made(&mut self, _change: &Change, made: Made) {
+    fn made(&mut self, _change: &Change, made: Applied) {
         self.made.get_or_insert(made.sent);
     }
 

@@ -355,7 +355,7 @@ impl Fault for StorageFailure {
         Ok(())
     }
 
-    fn made(&mut self, _change: &Change, made: crate::change::apply::Made) {
+    fn made(&mut self, _change: &Change, made: crate::change::apply::Applied) {
         self.began.get_or_insert(made.sent);
     }
 

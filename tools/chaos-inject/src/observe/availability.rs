@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::abort::Alarm;
+use crate::abort::AbortSignal;
 
 /// Questions that may be open at the same time; more are not asked.
 const OPEN: usize = 64;
@@ -42,7 +42,7 @@ enum Answer {
 #[derive(Clone, Debug)]
 pub struct Guard {
     /// What it raises.
-    pub alarm: Alarm,
+    pub alarm: AbortSignal,
     /// The least share, in per cent.
     pub percent: f64,
     /// See above.

@@ -16,12 +16,13 @@ use kube::api::Api;
 use kube::runtime::watcher::watch_object;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
-use crate::abort::Alarm;
+use crate::abort::AbortSignal;
 use crate::context::Context;
 use crate::observe::alerts::Observer;
 use crate::observe::availability::{Guard, Probe};
 use crate::permissions::{need, need_one};
-use crate::safety::intent::{Intent, abort_asked};
+use crate::safety::intent::Intent;
+use crate::safety::leases::abort_requested;
 
 /// What runs beside an experiment.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl Watching {
         context: &Context,
         plan: &Plan,
         intent: &Intent,
-        alarm: &Alarm,
+        alarm: &AbortSignal,
         blind: bool,
     ) -> Watching {
         let settings = &context.config.experiment;
@@ -190,14 +191,14 @@ impl Watching {
 }
 
 /// Listens on a Lease for somebody who wants the run to stop.
-async fn hear(api: Api<Lease>, name: String, alarm: Alarm) {
+async fn hear(api: Api<Lease>, name: String, alarm: AbortSignal) {
     let mut states = std::pin::pin!(watch_object(api, &name));
     let mut was_there = false;
     while let Some(state) = states.next().await {
         match state {
             Ok(Some(lease)) => {
                 was_there = true;
-                if let Some(word) = abort_asked(&lease) {
+                if let Some(word) = abort_requested(&lease) {
                     alarm.raise(format!("{} aborted it: {}", word.executor, word.reason));
                 }
             }

@@ -14,10 +14,12 @@ use chaos_common::record::{
     ApiCall, BlastRadius, Change, Check, Permission, Plan, PlanLimits, Target,
 };
 
-use crate::change::RUN_LABEL;
 use crate::context::Context;
+use crate::labels::RUN_LABEL;
 use crate::permissions;
-use crate::safety::intent::{Found, HELD_HINT, Intent};
+use crate::safety::active_runs::ActiveRuns;
+use crate::safety::intent::Intent;
+use crate::safety::leases::HELD_HINT;
 
 /// What a fault says of itself.
 #[derive(Debug, Default)]
@@ -100,7 +102,7 @@ impl Draft {
             plan.checks
                 .push(limits::namespace(&context.config, namespace));
         }
-        match Found::look(&context.cluster, &namespaces).await {
+        match ActiveRuns::list(&context.cluster, &namespaces).await {
             Ok(found) => {
                 plan.checks
                     .extend(found.holders(&plan).into_iter().map(|(lease, who)| {
@@ -143,18 +145,18 @@ fn call(change: &Change) -> ApiCall {
     let one = format!("{all}/{}", object.name);
     let uid = object.uid.as_ref().map(|uid| format!("uid {uid}"));
     let (method, path, precondition) = match change {
-        Change::Set {
+        Change::Patch {
             field, original, ..
         } => {
-            let still = format!("{} is still {original}", crate::change::name(field));
+            let still = format!("{} is still {original}", crate::change::fields::path(field));
             ("PATCH", one, uid.map(|uid| format!("{uid}, {still}")))
         }
-        Change::Make { .. } => (
+        Change::Create { .. } => (
             "POST",
             all,
             Some(format!("labelled {RUN_LABEL}, owned by the run's Lease")),
         ),
-        Change::Take { .. } => ("DELETE", one, uid),
+        Change::Delete { .. } => ("DELETE", one, uid),
     };
     ApiCall {
         method: method.to_owned(),

@@ -8,8 +8,9 @@ use chaos_common::config::Contact;
 use chaos_common::record::{BlastRadius, Change, ObjectRef, Plan, WorkloadRef};
 use serde_json::{Value, json};
 
-use crate::change::{RUN_LABEL, nest};
-use crate::safety::intent::lease_name;
+use crate::change::fields::nest;
+use crate::labels::RUN_LABEL;
+use crate::safety::leases::lease_name;
 
 /// Label of the objects that an experiment makes: its name.
 pub const EXPERIMENT_LABEL: &str = "chaos-runbook/experiment";
@@ -17,7 +18,7 @@ pub const EXPERIMENT_LABEL: &str = "chaos-runbook/experiment";
 /// Commands that take changes back and wait for the workloads.
 pub fn undo(changes: &[Change], radius: &[BlastRadius]) -> Vec<String> {
     let back = changes.iter().filter_map(|change| match change {
-        Change::Set {
+        Change::Patch {
             object,
             field,
             original,
@@ -27,11 +28,11 @@ pub fn undo(changes: &[Change], radius: &[BlastRadius]) -> Vec<String> {
             in_namespace(object),
             quoted(&patch_back(field, original))
         )),
-        Change::Make { object, .. } => Some(format!(
+        Change::Create { object, .. } => Some(format!(
             "kubectl delete {object}{} --ignore-not-found",
             in_namespace(object)
         )),
-        Change::Take { .. } => None,
+        Change::Delete { .. } => None,
     });
     back.chain(radius.iter().filter_map(|one| wait(&one.workload)))
         .collect()
@@ -76,7 +77,7 @@ pub fn rollback(plan: &Plan, contacts: &[Contact]) -> String {
     let mut made = BTreeSet::new();
     for change in &plan.changes {
         match change {
-            Change::Set {
+            Change::Patch {
                 object,
                 field,
                 original,
@@ -90,13 +91,13 @@ pub fn rollback(plan: &Plan, contacts: &[Contact]) -> String {
                     quoted(&patch_back(field, original))
                 );
             }
-            Change::Make { object, .. } => {
+            Change::Create { object, .. } => {
                 made.insert((
                     object.resource.clone(),
                     object.namespace.clone().unwrap_or_default(),
                 ));
             }
-            Change::Take { .. } => {}
+            Change::Delete { .. } => {}
         }
     }
     for (resource, namespace) in made {

@@ -13,8 +13,8 @@ use kube::api::{Api, ListParams};
 use serde_json::Value;
 
 use crate::change::apply;
-use crate::change::holder;
 use crate::context::Context;
+use crate::labels::run_of;
 use crate::observe::pod_watch;
 use crate::permissions::{need, need_one};
 use crate::plan::limits;
@@ -91,7 +91,7 @@ impl Workload {
             uid: None,
         };
         let now = cluster
-            .read(&what, || apply::look(cluster, &object))
+            .read(&what, || apply::read_object(cluster, &object))
             .await?;
         let Some(now) = now else {
             return Err(ReadError::other(&what, "there is none").hint(format!(
@@ -164,7 +164,7 @@ impl Workload {
 
     /// It is to have so many replicas, and after the undo those that it has now.
     pub fn scale_to(&self, replicas: i64) -> Change {
-        Change::Set {
+        Change::Patch {
             object: self.object.clone(),
             field: vec!["spec".to_owned(), "replicas".to_owned()],
             original: self.replicas.into(),
@@ -214,7 +214,7 @@ pub async fn whole(context: &Context, radius: &[&BlastRadius]) -> Vec<Check> {
 fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
     const ID: &str = "limit.others";
     let object = workload.to_string();
-    if let Some(run) = holder(now) {
+    if let Some(run) = run_of(now) {
         return vec![
             Check::fail(
                 ID,
@@ -373,7 +373,7 @@ mod tests {
             Verdict::Fail
         );
         let mut held = good.clone();
-        held["metadata"]["labels"] = json!({ crate::change::RUN_LABEL: "r" });
+        held["metadata"]["labels"] = json!({ crate::labels::RUN_LABEL: "r" });
         assert_eq!(verdict(&held), Verdict::Fail);
         let mut argo = good.clone();
         argo["metadata"]["labels"] = json!({ "argocd.argoproj.io/instance": "shop" });

@@ -6,7 +6,7 @@ use chaos_common::cluster::ReadError;
 use chaos_common::record::{Change, Check, Plan, PodRecovery};
 
 use crate::abort::Abort;
-use crate::change::apply::Made;
+use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::observe::Seen;
 
@@ -45,7 +45,7 @@ pub trait Fault {
     async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String>;
 
     /// One of the plan's changes was made, or may have been.
-    fn made(&mut self, _change: &Change, _made: Made) {}
+    fn made(&mut self, _change: &Change, _made: Applied) {}
 
     /// The remaining changes, from this one on, were not made.
     fn spared(&mut self, _change: &Change) {}

@@ -12,9 +12,9 @@ use chaos_common::exit::Exit;
 use chaos_common::record::{Change, Check, EventKind, Outcome, Plan, Status, Time, Verdict};
 use tokio::time::{Instant, sleep};
 
-use crate::abort::{self, Abort, Alarm};
-use crate::change::Owner;
-use crate::change::apply::{self, NotMade};
+use crate::abort::{self, Abort, AbortSignal};
+use crate::change::apply::{self, NotApplied};
+use crate::change::decide::Owner;
 use crate::context::Context;
 use crate::observe::Watching;
 use crate::observe::availability;
@@ -22,9 +22,9 @@ use crate::run::fault::{End, Fault};
 use crate::run::gates::Consent;
 use crate::run::record::{Story, executor};
 use crate::safety::guardian::Guardian;
-use crate::safety::intent::{Intent, NoIntent};
+use crate::safety::intent::{DeclareError, Intent};
 use crate::safety::journal::{self, Journal};
-use crate::safety::rollback::take_back;
+use crate::safety::rollback::roll_back;
 
 /// How long a write of the fault is tried. A fault that comes late is not worth much.
 const INJECT: Duration = Duration::from_secs(15);
@@ -133,7 +133,7 @@ pub async fn run(context: &mut Context, mut fault: Box<dyn Fault>, given: &Conse
     }
     let consented = Instant::now();
     // From here on, a signal asks for an orderly end.
-    let (alarm, abort) = Alarm::new();
+    let (alarm, abort) = AbortSignal::new();
     alarm.on_signals();
     match Guarded::declare(context, &plan, &alarm).await {
         Ok(guarded) => {
@@ -175,7 +175,11 @@ struct Guarded {
 impl Guarded {
     /// Makes the intent durable, in the local journal and in the cluster, and starts the guardian
     /// between the two: what is written to the cluster from then on does not stay.
-    async fn declare(context: &mut Context, plan: &Plan, alarm: &Alarm) -> Result<Guarded, Check> {
+    async fn declare(
+        context: &mut Context,
+        plan: &Plan,
+        alarm: &AbortSignal,
+    ) -> Result<Guarded, Check> {
         let advice = "what will be undone must be on the disk before anything is broken; make room, or set XDG_STATE_HOME";
         let intent = Intent::of(
             plan,
@@ -212,10 +216,13 @@ impl Guarded {
             }
             Err(why) => {
                 guardian.dismiss().await;
-                Err(match why {
-                    NoIntent::Held(why) => Check::fail("limit.lock", "", why),
-                    NoIntent::Failed(why) => Check::fail("intent.cluster", "", why),
-                })
+                let id = match why {
+                    DeclareError::Conflict { .. } => "limit.lock",
+                    DeclareError::Write { .. } | DeclareError::LeftLeases { .. } => {
+                        "intent.cluster"
+                    }
+                };
+                Err(Check::fail(id, "", why.to_string()))
             }
         }
     }
@@ -248,7 +255,7 @@ struct Run<'a> {
     fault: &'a mut dyn Fault,
     plan: &'a Plan,
     guarded: Guarded,
-    alarm: Alarm,
+    alarm: AbortSignal,
     abort: Abort,
     story: Story,
     /// Every change is taken back, though perhaps not everything is whole.
@@ -360,7 +367,7 @@ impl Run<'_> {
                 .and_then(|namespace| self.guarded.owners.get(namespace));
             let deadline = Instant::now() + INJECT;
             let cluster = self.context.cluster.clone();
-            let making = apply::inject(
+            let making = apply::apply(
                 &cluster,
                 change,
                 &intent.run,
@@ -381,11 +388,11 @@ impl Run<'_> {
                         );
                         None
                     }
-                    Err(NotMade { why, perhaps }) => {
-                        if let Some(sent) = perhaps {
+                    Err(NotApplied { why, maybe_applied }) => {
+                        if let Some(sent) = maybe_applied {
                             uncertain = true;
                             self.context.injected.get_or_insert(sent);
-                            let made = apply::Made {
+                            let made = apply::Applied {
                                 sent,
                                 accepted: Instant::now(),
                                 uncertain,
@@ -454,7 +461,7 @@ impl Run<'_> {
             );
         }
         let start = Instant::now();
-        let undone = take_back(&self.context.cluster, &self.guarded.intent, uncertain).await;
+        let undone = roll_back(&self.context.cluster, &self.guarded.intent, uncertain).await;
         self.story.timings.undo_ms = Some(ms(start.elapsed()));
         for text in undone.actions {
             self.context.action(EventKind::Undo, None, text);
@@ -543,7 +550,7 @@ impl Run<'_> {
 fn in_words(change: &Change) -> String {
     let object = change.object();
     match change {
-        Change::Set {
+        Change::Patch {
             field,
             original,
             faulted,
@@ -551,11 +558,11 @@ fn in_words(change: &Change) -> String {
         } => {
             format!(
                 "set {} of {object} from {original} to {faulted}",
-                crate::change::name(field)
+                crate::change::fields::path(field)
             )
         }
-        Change::Make { .. } => format!("made {object}"),
-        Change::Take { .. } => {
+        Change::Create { .. } => format!("made {object}"),
+        Change::Delete { .. } => {
             format!(
                 "deleted {object} (uid {})",
                 object.uid.as_deref().unwrap_or_default()

@@ -19,10 +19,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, interval, interval_at, sleep_until, timeout};
 
-use crate::abort::Alarm;
-use crate::safety::intent::{Intent, RENEWAL};
+use crate::abort::AbortSignal;
+use crate::safety::intent::Intent;
 use crate::safety::journal::Journal;
-use crate::safety::rollback::{Undone, release_of_the_dead, take_back};
+use crate::safety::leases::RENEWAL;
+use crate::safety::rollback::{RolledBack, release_after_crash, roll_back};
 
 /// The hidden subcommand by which the tool starts itself once more.
 pub const COMMAND: &str = "guardian";
@@ -68,7 +69,7 @@ impl Guardian {
         intent: &Intent,
         journal: &Path,
         access: &Access,
-        alarm: &Alarm,
+        alarm: &AbortSignal,
     ) -> Result<Guardian, String> {
         let failed = |why: String| {
             format!("the guardian, which undoes the fault if this process dies, {why}")
@@ -250,11 +251,11 @@ async fn take_over(cluster: &Cluster, orders: &Orders, why: &str) -> Exit {
     let words = Apart::start(|text: String| say(&text));
     journal.tell(json!({ "guardian": "takes over" }));
     words.tell(format!("run {} {why}; undoing it now", intent.run));
-    let Undone {
+    let RolledBack {
         actions,
         notes,
         failed,
-    } = take_back(cluster, intent, true).await;
+    } = roll_back(cluster, intent, true).await;
     let undone_ms = start.elapsed().as_millis();
     for text in actions.iter().chain(&notes) {
         words.tell(text.clone());
@@ -265,7 +266,7 @@ async fn take_over(cluster: &Cluster, orders: &Orders, why: &str) -> Exit {
     let exit = if failed.is_empty() {
         // Mostly nobody is left to read it.
         let _ = writeln!(std::io::stdout(), "{UNDONE}");
-        match release_of_the_dead(cluster, intent).await {
+        match release_after_crash(cluster, intent).await {
             Ok(()) => {
                 let run = &intent.run;
                 words.tell(format!(

@@ -1,7 +1,10 @@
-//! What keeps a fault from outliving its run: intent, journal, guardian, rollback, replay.
+//! What keeps a fault from outliving its run.
 
+pub mod active_runs;
 pub mod guardian;
 pub mod intent;
 pub mod journal;
+pub mod leases;
+pub mod lock;
 pub mod replay;
 pub mod rollback;

@@ -138,7 +138,7 @@ impl Retold {
         let to_undo = intent
             .changes
             .iter()
-            .any(|change| !matches!(change, Change::Take { .. }));
+            .any(|change| !matches!(change, Change::Delete { .. }));
         Retold {
             record,
             ended: None,

@@ -8,8 +8,8 @@ use chaos_common::record::Change;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::change::apply;
-use crate::safety::intent::Intent;
+use crate::change::{apply, fields};
+use crate::safety::intent::{Intent, ReleaseError};
 
 /// A call of a process that died may arrive this much later.
 const LATE: [Duration; 4] = [
@@ -21,7 +21,7 @@ const LATE: [Duration; 4] = [
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
-pub struct Undone {
+pub struct RolledBack {
     /// What was taken back, a sentence each.
     pub actions: Vec<String>,
     /// What somebody else did meanwhile, which was left so.
@@ -32,19 +32,19 @@ pub struct Undone {
 
 /// Takes every change back, all at the same time, and looks until the cluster shows it. With
 /// `fence`, calls of a process that died and may still be on their way are turned away.
-pub async fn take_back(cluster: &Cluster, intent: &Intent, fence: bool) -> Undone {
+pub async fn roll_back(cluster: &Cluster, intent: &Intent, fence: bool) -> RolledBack {
     let deadline = intent.deadline();
     let to_write = intent
         .changes
         .iter()
-        .filter(|change| !matches!(change, Change::Take { .. }));
+        .filter(|change| !matches!(change, Change::Delete { .. }));
     let one = |change| async move {
         (
             change,
             apply::undo(cluster, change, &intent.run, fence, deadline).await,
         )
     };
-    let mut undone = Undone::default();
+    let mut undone = RolledBack::default();
     for (change, result) in join_all(to_write.map(one)).await {
         match result {
             Ok(None) => undone.actions.push(in_words(change)),
@@ -59,7 +59,7 @@ pub async fn take_back(cluster: &Cluster, intent: &Intent, fence: bool) -> Undon
 ///
 /// # Errors
 /// Some could not be taken away; says which, and what to type.
-pub async fn release_of_the_dead(cluster: &Cluster, intent: &Intent) -> Result<(), String> {
+pub async fn release_after_crash(cluster: &Cluster, intent: &Intent) -> Result<(), ReleaseError> {
     let start = Instant::now();
     for pause in LATE {
         sleep(pause.saturating_sub(start.elapsed())).await;
@@ -71,18 +71,15 @@ pub async fn release_of_the_dead(cluster: &Cluster, intent: &Intent) -> Result<(
 /// That a change is taken back.
 fn in_words(change: &Change) -> String {
     match change {
-        Change::Set {
+        Change::Patch {
             object,
             field,
             original,
             ..
         } => {
-            format!(
-                "{object} has {} {original} again",
-                crate::change::name(field)
-            )
+            format!("{object} has {} {original} again", fields::path(field))
         }
-        Change::Make { object, .. } => format!("{object} is gone"),
-        Change::Take { object } => format!("{object} was left to its controller"),
+        Change::Create { object, .. } => format!("{object} is gone"),
+        Change::Delete { object } => format!("{object} was left to its controller"),
     }
 }

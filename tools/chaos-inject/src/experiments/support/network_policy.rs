@@ -71,7 +71,7 @@ impl Policy {
         Draft {
             experiment: self.experiment,
             targets: vec![target.target()],
-            changes: vec![Change::Make { object, manifest }],
+            changes: vec![Change::Create { object, manifest }],
             blast_radius: vec![radius],
             undo: "the policy is deleted".to_owned(),
             permissions,

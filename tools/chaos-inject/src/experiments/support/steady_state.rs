@@ -63,7 +63,10 @@ impl Wholeness {
         let mut missing = Vec::new();
         for ((workload, watch), (object, before)) in self.pods.iter_mut().zip(&self.workloads) {
             // What somebody else set meanwhile stays, and is what has to be there.
-            let now = apply::look(&context.cluster, object).await.ok().flatten();
+            let now = apply::read_object(&context.cluster, object)
+                .await
+                .ok()
+                .flatten();
             let wanted = now
                 .and_then(|now| now["spec"]["replicas"].as_i64())
                 .unwrap_or(*before);

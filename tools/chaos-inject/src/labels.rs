@@ -1,0 +1,11 @@
+//! The label that ties an object to the run that makes or changes it.
+
+use serde_json::Value;
+
+/// Label of all that a run makes or touches: the run's id.
+pub const RUN_LABEL: &str = "chaos-runbook/run";
+
+/// The run whose label an object carries.
+pub fn run_of(object: &Value) -> Option<&str> {
+    object["metadata"]["labels"][RUN_LABEL].as_str()
+}

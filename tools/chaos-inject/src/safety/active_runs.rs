@@ -1,0 +1,198 @@
+//! The runs that hold something in the cluster: which there are, which of them live, and how one is
+//! asked to stop.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
+use chaos_common::record::{HeldRun, Lock, Plan, Time};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::safety::intent::Intent;
+use crate::safety::leases::{
+    ABORT_ANNOTATION, Attribution, EXPIRY, INTENT_ANNOTATION, annotation, describe_holder,
+    lease_run,
+};
+use crate::safety::lock;
+
+/// Between two looks at whether the runs live.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The Leases of runs, and locks, in some namespaces.
+#[derive(Clone, Debug, Default)]
+pub struct ActiveRuns {
+    leases: Vec<Lease>,
+    locks: Vec<Lease>,
+}
+
+/// A run in the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ActiveRun<'a> {
+    /// Its intent; `None` if none of its Leases has a readable one.
+    pub intent: Option<Intent>,
+    /// Its Leases.
+    pub leases: Vec<&'a Lease>,
+}
+
+impl ActiveRuns {
+    /// Lists them.
+    ///
+    /// # Errors
+    /// The Leases of a namespace can't be listed.
+    pub async fn list(cluster: &Cluster, namespaces: &[String]) -> Result<ActiveRuns, ReadError> {
+        let mut found = ActiveRuns::default();
+        for namespace in namespaces {
+            let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
+            let what = format!("list leases in namespace {namespace}");
+            let leases = cluster.list(&api, &ListParams::default(), what).await?;
+            for lease in leases {
+                if lease_run(&lease).is_some() {
+                    found.leases.push(lease);
+                } else if lock::is_lock(&lease) {
+                    found.locks.push(lease);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The runs by id.
+    pub fn runs(&self) -> BTreeMap<String, ActiveRun<'_>> {
+        let mut runs: BTreeMap<String, ActiveRun<'_>> = BTreeMap::new();
+        for lease in &self.leases {
+            let run = runs
+                .entry(lease_run(lease).cloned().unwrap_or_default())
+                .or_default();
+            run.intent = run
+                .intent
+                .take()
+                .or_else(|| annotation(lease, INTENT_ANNOTATION));
+            run.leases.push(lease);
+        }
+        runs
+    }
+
+    /// The runs as a record shows them. `alive` gives what is known of each.
+    pub fn to_record(&self, alive: impl Fn(&str) -> Option<bool>) -> Vec<HeldRun> {
+        let held = |(run, found): (String, ActiveRun<'_>)| {
+            let acquired = found
+                .leases
+                .iter()
+                .find_map(|lease| lease.spec.as_ref()?.acquire_time.clone());
+            let (experiment, executor, changes) = found.intent.map_or_else(
+                || (String::new(), String::new(), Vec::new()),
+                |intent| (intent.experiment, intent.executor, intent.changes),
+            );
+            HeldRun {
+                experiment,
+                executor,
+                since: acquired.map(|time| Time(time.0)),
+                alive: alive(&run),
+                changes,
+                undone: false,
+                run,
+            }
+        };
+        self.runs().into_iter().map(held).collect()
+    }
+
+    /// The locks.
+    pub fn locks(&self) -> Vec<Lock> {
+        self.locks.iter().map(lock::to_record).collect()
+    }
+
+    /// When each run last showed that it lives.
+    fn renewals(&self) -> BTreeMap<String, Vec<Option<MicroTime>>> {
+        let mut renewals: BTreeMap<String, Vec<Option<MicroTime>>> = BTreeMap::new();
+        for lease in &self.leases {
+            let time = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
+            renewals
+                .entry(lease_run(lease).cloned().unwrap_or_default())
+                .or_default()
+                .push(time);
+        }
+        renewals
+    }
+
+    /// Some run has renewed its Leases since.
+    pub fn renewed_since(&self, before: &ActiveRuns) -> bool {
+        self.renewals() != before.renewals()
+    }
+
+    /// The targets of a plan that are held already: name of the Lease, and who holds it.
+    pub fn holders(&self, plan: &Plan) -> Vec<(String, String)> {
+        let wanted = Intent::of(plan, "", "", Duration::ZERO).leases;
+        let is_wanted = |lease: &&Lease| {
+            wanted.iter().any(|(namespace, name)| {
+                lease.metadata.namespace.as_ref() == Some(namespace)
+                    && lease.metadata.name.as_ref() == Some(name)
+            })
+        };
+        let held = self.leases.iter().filter(is_wanted);
+        held.map(|lease| {
+            let name = lease.metadata.name.clone().unwrap_or_default();
+            (name, describe_holder(lease))
+        })
+        .collect()
+    }
+}
+
+/// The ids of the runs that live: their Leases are renewed while we look, which needs no clock that
+/// two machines agree on. It takes as long as [`EXPIRY`] if there is a run, and ends early once all
+/// are known to live.
+///
+/// # Errors
+/// The Leases can't be listed.
+pub async fn alive(
+    cluster: &Cluster,
+    namespaces: &[String],
+    before: &ActiveRuns,
+) -> Result<Vec<String>, ReadError> {
+    let end = Instant::now() + EXPIRY;
+    let then = before.renewals();
+    let mut living = Vec::new();
+    while living.len() < then.len() && Instant::now() < end {
+        sleep(LOOK).await;
+        let now = ActiveRuns::list(cluster, namespaces).await?.renewals();
+        living = then
+            .iter()
+            // One that is gone by now has ended by itself.
+            .filter(|(run, times)| now.get(*run).is_none_or(|now| now != *times))
+            .map(|(run, _)| run.clone())
+            .collect();
+    }
+    Ok(living)
+}
+
+/// Asks a run to stop: writes who and why on its Leases, which it watches.
+///
+/// # Errors
+/// They can't be written. A run that has ended meanwhile is no error.
+pub async fn request_abort(
+    cluster: &Cluster,
+    intent: &Intent,
+    by: &Attribution,
+) -> Result<(), ReadError> {
+    let value = serde_json::to_string(by).expect("an attribution is JSON");
+    for (namespace, name) in &intent.leases {
+        let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
+        let patch = json!({ "metadata": { "annotations": { ABORT_ANNOTATION: value } } });
+        let what = format!(
+            "ask run {} to abort (annotate lease {name} in namespace {namespace})",
+            intent.run
+        );
+        let written = cluster.read(what, || async {
+            api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+        });
+        match written.await {
+            Err(error) if error.kind != ReadErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
