@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
+
+use super::experiment::ExperimentTables;
+use super::source::Source;
 use super::{Config, Secret};
 use crate::exit::Failure;
 
@@ -44,14 +49,10 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
             path.display()
         ))
     })?;
-    let mut config = parse(&text).map_err(|error| {
-        let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
-        Failure::usage(format!(
-            "{}:{line}:{column}: {}",
-            path.display(),
-            error.message()
-        ))
-        .hint("scripts/ecommerce.toml shows every key with its meaning")
+    let source = Source::new(&path, &text);
+    let mut config = parse(&source).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        source.error(start, error.message())
     })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     anchor(&mut config, &folder);
@@ -61,15 +62,12 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
     })
 }
 
-fn parse(text: &str) -> Result<Config, toml::de::Error> {
-    toml::from_str(text)
-}
-
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..offset.min(text.len())];
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    (line, column)
+fn parse(source: &Source) -> Result<Config, toml::de::Error> {
+    let mut root = DeTable::parse(source.text())?;
+    let tables = ExperimentTables::split_off(root.get_mut(), source.clone());
+    let mut config = Config::deserialize(Deserializer::from(root))?;
+    config.experiment.tables = tables;
+    Ok(config)
 }
 
 /// Makes relative paths count from the configuration's folder.
@@ -124,8 +122,12 @@ fn anchor(config: &mut Config, folder: &Path) {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str) -> Result<Config, toml::de::Error> {
+        parse(&Source::new(Path::new("chaos.toml"), text))
+    }
+
     fn error(text: &str) -> String {
-        parse(text)
+        parsed(text)
             .expect_err("must be refused")
             .message()
             .to_owned()
@@ -148,16 +150,52 @@ mod tests {
         assert!(!message.contains("hunter2"), "{message}");
     }
 
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Flood {
+        count: u32,
+    }
+
     #[test]
-    fn positions_count_from_one() {
-        assert_eq!(position("a\nbc\nd", 3), (2, 2));
-        assert_eq!(position("a", 0), (1, 1));
+    fn the_table_of_an_experiment_is_read_by_whoever_knows_it() {
+        let text = "[experiment]\nsettle = \"1s\"\n[experiment.flood]\ncount = 3\n";
+        let tables = parsed(text).expect("good").experiment.tables;
+        assert_eq!(tables.names().collect::<Vec<_>>(), ["flood"]);
+        let settings = |name| tables.settings::<Flood>(name).expect("good");
+        assert_eq!(settings("flood"), Flood { count: 3 });
+        assert_eq!(settings("drought"), Flood::default());
+        assert_eq!(
+            tables.error("flood", "is unknown").message,
+            "chaos.toml:3:13: is unknown"
+        );
+    }
+
+    #[test]
+    fn a_wrong_key_of_an_experiment_is_refused_with_its_line() {
+        let refused = |text: &str| {
+            let tables = parsed(text).expect("good so far").experiment.tables;
+            tables
+                .settings::<Flood>("flood")
+                .expect_err("wrong")
+                .message
+        };
+        let unknown = refused("[experiment.flood]\ncuont = 3\n");
+        assert_eq!(
+            unknown,
+            "chaos.toml:2:1: unknown field `cuont`, expected `count`"
+        );
+        let wrong = refused("[experiment]\nflood = { count = \"many\" }\n");
+        assert!(
+            wrong.starts_with("chaos.toml:2:19: invalid type"),
+            "{wrong}"
+        );
+        assert!(error("[experiment]\nsetle = \"1s\"\n").contains("unknown field `setle`"));
     }
 
     #[test]
     fn relative_paths_count_from_the_file() {
         let mut config =
-            parse("[[backup]]\nname='d'\nkind='tar'\npath='b/x.tar'\n[[backup]]\nname='s'\nkind='tar'\npath='s3://b/k'\n[report]\narchive='/abs'\n").expect("good");
+            parsed("[[backup]]\nname='d'\nkind='tar'\npath='b/x.tar'\n[[backup]]\nname='s'\nkind='tar'\npath='s3://b/k'\n[report]\narchive='/abs'\n").expect("good");
         anchor(&mut config, Path::new("/etc/chaos"));
         assert_eq!(config.backups[0].path, Path::new("/etc/chaos/b/x.tar"));
         assert_eq!(

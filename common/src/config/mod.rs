@@ -12,6 +12,7 @@ mod experiment;
 mod load;
 mod logs;
 mod secret;
+mod source;
 mod span;
 mod table;
 
@@ -23,10 +24,7 @@ use serde::Deserialize;
 pub use self::backup::{Backup, BackupKind, DrillQuery, DrillSettings, Place, S3};
 pub use self::data::DataPath;
 pub use self::expectation::{Deviation, Expectation};
-pub use self::experiment::{
-    DnsFailure, ExperimentSettings, MonitoringFailure, NetworkPartition, PodFailure,
-    ResourceExhaustion, ScaleDown, StorageFailure,
-};
+pub use self::experiment::{ExperimentSettings, ExperimentTables};
 pub use self::load::{Loaded, load};
 pub use self::logs::LogPatterns;
 pub use self::secret::Secret;

@@ -5,16 +5,19 @@
 use async_trait::async_trait;
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::cluster::{ReadError, ReadErrorKind};
-use chaos_common::config;
+use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, Plan};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::Api;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::abort::Abort;
 use crate::change::apply::Applied;
 use crate::context::Context;
+use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, Traffic};
 use crate::experiments::support::network_policy::Policy;
 use crate::experiments::support::probe_pod::{Asking, Route};
@@ -30,39 +33,49 @@ const NAME: &str = "dns-failure";
 /// Ports that name servers listen on: 53, and behind a Service also 5353 (CoreDNS of OpenShift).
 const NAME_SERVERS: [u16; 2] = [53, 5353];
 
+/// `[experiment.dns_failure]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The workload whose pods find no names, as `deployment/NAME`, when no flag names one. The
+    /// proof is made in one of its pods, which needs `sh` and `curl`.
+    pub workload: Option<String>,
+    /// A configured Service with a health path, which is asked by its name and by its address; the
+    /// first one if left out.
+    pub service: Option<String>,
+    /// How long it lasts.
+    pub duration: Span,
+    /// Longest time from its end until all is whole again.
+    pub recovery_limit: Span,
+    /// Services that are expected to suffer.
+    pub affected: Vec<String>,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            workload: None,
+            service: None,
+            duration: Span::seconds(60),
+            recovery_limit: Span::seconds(120),
+            affected: Vec::new(),
+            alerts: Vec::new(),
+        }
+    }
+}
+
 /// The experiment.
 #[derive(Debug)]
 pub struct DnsFailure {
-    settings: config::DnsFailure,
+    settings: Settings,
     workload: String,
     whole: Wholeness,
     traffic: Traffic,
 }
 
 impl DnsFailure {
-    /// With the workload that the operator names, or else the configuration.
-    ///
-    /// # Errors
-    /// Neither names one.
-    pub fn new(
-        selection: &Selection,
-        settings: &config::DnsFailure,
-    ) -> Result<DnsFailure, Failure> {
-        let workload = selection
-            .one_workload()?
-            .or_else(|| settings.workload.clone())
-            .ok_or_else(|| {
-                Failure::usage("nothing names the workload whose pods shall find no names")
-                    .hint("give --workload, or set experiment.dns_failure.workload in chaos.toml")
-            })?;
-        Ok(DnsFailure {
-            settings: settings.clone(),
-            workload,
-            whole: Wholeness::default(),
-            traffic: Traffic::default(),
-        })
-    }
-
     /// The Service whose name is looked up, with the path that is asked.
     fn asked(&self, context: &Context) -> Result<(Endpoint, String), String> {
         let mut configured = context
@@ -135,6 +148,28 @@ const NO_NAMES: Policy = Policy {
     hint: "choose a workload whose egress no policy governs",
     clear: "no other policy governs what these pods reach",
 };
+
+impl Definition for DnsFailure {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Let a workload's pods find no names";
+    type Settings = Settings;
+
+    fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
+        let workload = selection
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .ok_or_else(|| {
+                Failure::usage("nothing names the workload whose pods shall find no names")
+                    .hint("give --workload, or set experiment.dns_failure.workload in chaos.toml")
+            })?;
+        Ok(DnsFailure {
+            settings,
+            workload,
+            whole: Wholeness::default(),
+            traffic: Traffic::default(),
+        })
+    }
+}
 
 #[async_trait(?Send)]
 impl Fault for DnsFailure {

@@ -7,22 +7,26 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
-use chaos_common::config::{self, Monitoring, MonitoringSystem};
+use chaos_common::config::{Config, Monitoring, MonitoringSystem, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, EventKind, Plan, Time};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::abort::Abort;
 use crate::change::apply::Applied;
 use crate::context::Context;
+use crate::experiments::Definition;
 use crate::experiments::support::steady_state::Wholeness;
 use crate::observe::pod_watch::{Pods, in_words};
 use crate::observe::{Seen, to_ask};
 use crate::permissions::need;
 use crate::plan::Draft;
+use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
 use crate::run::fault::{End, Fault};
 
@@ -32,10 +36,32 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Log lines that are read of each pod.
 const LOG_BYTES: i64 = 4 << 20;
 
+/// `[experiment.monitoring_failure]`: the systems of `[monitoring]` go.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long monitoring is blind.
+    pub duration: Span,
+    /// Longest time for its pods to be gone.
+    pub stop_limit: Span,
+    /// Longest time for it to be ready and collecting again.
+    pub recovery_limit: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            duration: Span::seconds(30),
+            stop_limit: Span::seconds(60),
+            recovery_limit: Span::seconds(120),
+        }
+    }
+}
+
 /// The experiment.
 #[derive(Debug)]
 pub struct MonitoringFailure {
-    settings: config::MonitoringFailure,
+    settings: Settings,
     monitoring: Monitoring,
     whole: Wholeness,
     rules: Option<Result<BTreeSet<String>, String>>,
@@ -60,33 +86,6 @@ enum Gap {
 }
 
 impl MonitoringFailure {
-    /// The systems of the configuration.
-    ///
-    /// # Errors
-    /// None is configured.
-    pub fn new(config: &config::Config) -> Result<MonitoringFailure, Failure> {
-        let monitoring = config
-            .monitoring
-            .clone()
-            .filter(|monitoring| !systems(monitoring).is_empty());
-        let monitoring = monitoring.ok_or_else(|| {
-            Failure::usage("no monitoring system is configured")
-                .hint("[monitoring.prometheus] in chaos.toml names one")
-        })?;
-        Ok(MonitoringFailure {
-            settings: config.experiment.monitoring_failure.clone(),
-            monitoring,
-            whole: Wholeness::default(),
-            rules: None,
-            rules_after: None,
-            made: None,
-            silent: None,
-            undone: None,
-            collecting: None,
-            logs: None,
-        })
-    }
-
     fn prometheus(&self) -> Option<Endpoint> {
         Some(Endpoint::of_monitoring(
             &self.monitoring,
@@ -235,6 +234,35 @@ fn gap(said: &Value, made: f64, undone: f64) -> Option<Gap> {
         Some(before) if before >= made - 60.0 => Gap::Seconds(first_after - before),
         _ => Gap::AtMost(first_after - made),
     })
+}
+
+impl Definition for MonitoringFailure {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Take Prometheus, Grafana and Alertmanager away";
+    type Settings = Settings;
+
+    fn new(_selection: &Selection, settings: Settings, config: &Config) -> Result<Self, Failure> {
+        let monitoring = config
+            .monitoring
+            .clone()
+            .filter(|monitoring| !systems(monitoring).is_empty());
+        let monitoring = monitoring.ok_or_else(|| {
+            Failure::usage("no monitoring system is configured")
+                .hint("[monitoring.prometheus] in chaos.toml names one")
+        })?;
+        Ok(MonitoringFailure {
+            settings,
+            monitoring,
+            whole: Wholeness::default(),
+            rules: None,
+            rules_after: None,
+            made: None,
+            silent: None,
+            undone: None,
+            collecting: None,
+            logs: None,
+        })
+    }
 }
 
 #[async_trait(?Send)]

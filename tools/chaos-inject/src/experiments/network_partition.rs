@@ -5,14 +5,17 @@
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
-use chaos_common::config;
+use chaos_common::config::{self, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, Plan};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::abort::Abort;
 use crate::change::apply::Applied;
 use crate::context::Context;
+use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, Traffic};
 use crate::experiments::support::network_policy::Policy;
 use crate::experiments::support::probe_pod::{Asking, Route};
@@ -25,10 +28,47 @@ use crate::run::fault::{End, Fault};
 
 const NAME: &str = "network-partition";
 
+/// `[experiment.network_partition]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The workload that is cut off, as `deployment/NAME`, when no flag names one.
+    pub workload: Option<String>,
+    /// A workload that calls it, as `deployment/NAME`. The traffic that proves the partition starts
+    /// in one of its pods, which needs curl 7.84 or later.
+    pub peer: Option<String>,
+    /// A configured Service that the peer can reach all the time, to tell a partition from a peer
+    /// that is cut off itself. The first one with a health path that the partition does not touch
+    /// if left out.
+    pub control: Option<String>,
+    /// How long it lasts.
+    pub duration: Span,
+    /// Longest time from its end until all is whole again.
+    pub recovery_limit: Span,
+    /// Further Services that are expected to suffer, besides those of the workload itself.
+    pub affected: Vec<String>,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            workload: None,
+            peer: None,
+            control: None,
+            duration: Span::seconds(30),
+            recovery_limit: Span::seconds(120),
+            affected: Vec::new(),
+            alerts: Vec::new(),
+        }
+    }
+}
+
 /// The experiment.
 #[derive(Debug)]
 pub struct NetworkPartition {
-    settings: config::NetworkPartition,
+    settings: Settings,
     workload: String,
     peer: String,
     whole: Wholeness,
@@ -36,35 +76,6 @@ pub struct NetworkPartition {
 }
 
 impl NetworkPartition {
-    /// With the workload that the operator names, or else the configuration.
-    ///
-    /// # Errors
-    /// Neither names workload and peer.
-    pub fn new(
-        selection: &Selection,
-        settings: &config::NetworkPartition,
-    ) -> Result<NetworkPartition, Failure> {
-        let workload = selection
-            .one_workload()?
-            .or_else(|| settings.workload.clone())
-            .ok_or_else(|| {
-                Failure::usage("nothing names the workload to cut off").hint(
-                    "give --workload, or set experiment.network_partition.workload in chaos.toml",
-                )
-            })?;
-        let peer = settings.peer.clone().ok_or_else(|| {
-            Failure::usage("nothing names a peer, and only traffic from a peer proves a partition")
-                .hint("set experiment.network_partition.peer in chaos.toml to a workload that calls the one to cut off")
-        })?;
-        Ok(NetworkPartition {
-            settings: settings.clone(),
-            workload,
-            peer,
-            whole: Wholeness::default(),
-            traffic: Traffic::default(),
-        })
-    }
-
     /// The Service that leads to the workload, and one that does not, with their paths.
     fn routes(
         &self,
@@ -129,6 +140,34 @@ const DENY_ALL: Policy = Policy {
     hint: "policies only add up; choose a workload that no policy allows anything, or take this one away first",
     clear: "no other policy allows these pods anything",
 };
+
+impl Definition for NetworkPartition {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Cut a workload's pods off from the network";
+    type Settings = Settings;
+
+    fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
+        let workload = selection
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .ok_or_else(|| {
+                Failure::usage("nothing names the workload to cut off").hint(
+                    "give --workload, or set experiment.network_partition.workload in chaos.toml",
+                )
+            })?;
+        let peer = settings.peer.clone().ok_or_else(|| {
+            Failure::usage("nothing names a peer, and only traffic from a peer proves a partition")
+                .hint("set experiment.network_partition.peer in chaos.toml to a workload that calls the one to cut off")
+        })?;
+        Ok(NetworkPartition {
+            settings,
+            workload,
+            peer,
+            whole: Wholeness::default(),
+            traffic: Traffic::default(),
+        })
+    }
+}
 
 #[async_trait(?Send)]
 impl Fault for NetworkPartition {

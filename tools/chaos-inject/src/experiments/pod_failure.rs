@@ -8,18 +8,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, owner_uid};
-use chaos_common::config;
+use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, EventKind, ObjectRef, Plan, PodRecovery, Target};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::abort::Abort;
 use crate::change::apply::Applied;
 use crate::context::Context;
+use crate::experiments::Definition;
 use crate::observe::Seen;
 use crate::observe::pod_events::{Seen as Sight, Sighting, watch};
 use crate::observe::pod_watch;
@@ -40,11 +43,36 @@ const FIRST_LOOK: Duration = Duration::from_secs(15);
 /// Added to the limit for the worst case: the answers to what is under way.
 const SLACK: Duration = Duration::from_secs(5);
 
+/// `[experiment.pod_failure]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Workloads that pods are taken from, as `deployment/NAME`, when no flag selects any.
+    pub workloads: Vec<String>,
+    /// How many pods of each.
+    pub count: usize,
+    /// Longest time that a pod may take to come back.
+    pub recovery_limit: Span,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            workloads: Vec::new(),
+            count: 1,
+            recovery_limit: Span::seconds(120),
+            alerts: Vec::new(),
+        }
+    }
+}
+
 /// The experiment.
 #[derive(Debug)]
 pub struct PodFailure {
     selection: Selection,
-    settings: config::PodFailure,
+    settings: Settings,
     tracker: Tracker,
     sightings: Option<mpsc::Receiver<Sighting>>,
     /// Where the pods behind a Service can be asked themselves: port and path.
@@ -54,14 +82,30 @@ pub struct PodFailure {
 }
 
 impl PodFailure {
-    /// With what the operator selects, or else the configuration.
-    ///
-    /// # Errors
-    /// Neither selects anything.
-    pub fn new(
-        mut selection: Selection,
-        settings: &config::PodFailure,
-    ) -> Result<PodFailure, Failure> {
+    /// Takes in what waits in the channel, or what comes until `end`; `false` if nothing more
+    /// comes.
+    async fn look(&mut self, end: Instant) -> bool {
+        let Some(sightings) = &mut self.sightings else {
+            return false;
+        };
+        tokio::select! {
+            sighting = sightings.recv() => {
+                let Some(Sighting { at, seen }) = sighting else { return false };
+                self.tracker.see(at, &seen);
+                true
+            }
+            () = sleep_until(end) => false,
+        }
+    }
+}
+
+impl Definition for PodFailure {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Delete pods and measure how they come back";
+    type Settings = Settings;
+
+    fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
+        let mut selection = selection.clone();
         if selection.pods.is_empty()
             && selection.selector.is_none()
             && selection.workloads.is_empty()
@@ -77,29 +121,13 @@ impl PodFailure {
         }
         Ok(PodFailure {
             selection,
-            settings: settings.clone(),
+            settings,
             tracker: Tracker::default(),
             sightings: None,
             doors: BTreeMap::new(),
             hit: 0,
             story: Story::default(),
         })
-    }
-
-    /// Takes in what waits in the channel, or what comes until `end`; `false` if nothing more
-    /// comes.
-    async fn look(&mut self, end: Instant) -> bool {
-        let Some(sightings) = &mut self.sightings else {
-            return false;
-        };
-        tokio::select! {
-            sighting = sightings.recv() => {
-                let Some(Sighting { at, seen }) = sighting else { return false };
-                self.tracker.see(at, &seen);
-                true
-            }
-            () = sleep_until(end) => false,
-        }
     }
 }
 

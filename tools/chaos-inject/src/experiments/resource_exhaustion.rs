@@ -7,22 +7,27 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chaos_common::cluster::metrics::{self, quantity};
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config;
+use chaos_common::config::{Config, Span};
+use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, EventKind, Plan, Target, WorkloadRef};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::abort::Abort;
 use crate::change::apply::Applied;
 use crate::context::Context;
+use crate::experiments::Definition;
 use crate::observe::Seen;
 use crate::observe::pod_watch::{Brief, PodWatch};
 use crate::permissions::{need, need_one};
 use crate::plan::Draft;
 use crate::plan::rollback_script::EXPERIMENT_LABEL;
+use crate::plan::target::Selection;
 use crate::run::fault::{End, Fault};
 
 const NAME: &str = "resource-exhaustion";
@@ -46,10 +51,62 @@ struct Reading {
     memory_bytes: f64,
 }
 
+/// `[experiment.resource_exhaustion]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Image whose entry point understands `stress`'s arguments, or in which `command` names it.
+    pub image: String,
+    /// Program that is run in it; the image's entry point if left out.
+    pub command: Vec<String>,
+    /// Processes that burn processor time.
+    pub cpu_workers: u32,
+    /// Processes that hold memory.
+    pub memory_workers: u32,
+    /// Memory that each of them holds, in MiB.
+    pub memory_mib: u32,
+    /// The pod's request for processor time, in Kubernetes' notation.
+    pub cpu_request: String,
+    /// Its limit.
+    pub cpu_limit: String,
+    /// The pod's request for memory.
+    pub memory_request: String,
+    /// Its limit.
+    pub memory_limit: String,
+    /// How long it lasts. The pod has this as a deadline of its own.
+    pub duration: Span,
+    /// How many times the median answer of a Service may take while the stress is on.
+    pub max_slowdown: f64,
+    /// Longest time from its end until all is whole again.
+    pub recovery_limit: Span,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            image: "stress:latest".to_owned(),
+            command: Vec::new(),
+            cpu_workers: 4,
+            memory_workers: 2,
+            memory_mib: 256,
+            cpu_request: "2".to_owned(),
+            cpu_limit: "4".to_owned(),
+            memory_request: "2Gi".to_owned(),
+            memory_limit: "4Gi".to_owned(),
+            duration: Span::seconds(60),
+            max_slowdown: 10.0,
+            recovery_limit: Span::seconds(120),
+            alerts: Vec::new(),
+        }
+    }
+}
+
 /// The experiment.
 #[derive(Debug)]
 pub struct ResourceExhaustion {
-    settings: config::ResourceExhaustion,
+    settings: Settings,
     pods: Option<PodWatch>,
     pod: Option<String>,
     made: Option<Instant>,
@@ -64,22 +121,6 @@ pub struct ResourceExhaustion {
 }
 
 impl ResourceExhaustion {
-    /// With the configuration's settings.
-    pub fn new(settings: &config::ResourceExhaustion) -> ResourceExhaustion {
-        ResourceExhaustion {
-            settings: settings.clone(),
-            pods: None,
-            pod: None,
-            made: None,
-            undone: None,
-            first: None,
-            used: None,
-            metrics: None,
-            scalers_before: Vec::new(),
-            scalers_after: Vec::new(),
-        }
-    }
-
     fn manifest(&self, name: &str, namespace: &str) -> Value {
         let s = &self.settings;
         let (cpu, memory) = (s.cpu_workers.to_string(), s.memory_workers.to_string());
@@ -237,6 +278,27 @@ async fn scalers(context: &Context) -> Vec<(String, i32)> {
         )
     };
     found.into_iter().map(wanted).collect()
+}
+
+impl Definition for ResourceExhaustion {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Burn processor time and hold memory beside the application";
+    type Settings = Settings;
+
+    fn new(_selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
+        Ok(ResourceExhaustion {
+            settings,
+            pods: None,
+            pod: None,
+            made: None,
+            undone: None,
+            first: None,
+            used: None,
+            metrics: None,
+            scalers_before: Vec::new(),
+            scalers_after: Vec::new(),
+        })
+    }
 }
 
 #[async_trait(?Send)]
@@ -575,7 +637,9 @@ mod tests {
 
     #[test]
     fn the_pod_has_limits_a_deadline_and_no_rights() {
-        let fault = ResourceExhaustion::new(&config::ResourceExhaustion::default());
+        let (nothing, config) = (Selection::default(), Config::default());
+        let fault = ResourceExhaustion::new(&nothing, Settings::default(), &config)
+            .expect("it needs no selection");
         let pod: Pod = serde_json::from_value(fault.manifest("x", "prod")).expect("a pod");
         let spec = pod.spec.expect("a spec");
         assert_eq!(spec.active_deadline_seconds, Some(150));

@@ -3,17 +3,20 @@
 
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
-use chaos_common::config;
+use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, EventKind, Plan};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::abort::Abort;
 use crate::change::apply::Applied;
 use crate::context::Context;
+use crate::experiments::Definition;
 use crate::experiments::support::steady_state::Wholeness;
 use crate::observe::Seen;
 use crate::observe::pod_watch;
@@ -28,10 +31,42 @@ use crate::run::fault::{End, Fault};
 
 const NAME: &str = "scale-down";
 
+/// `[experiment.scale_down]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The workload that has to do with fewer pods, as `deployment/NAME` or `statefulset/NAME`,
+    /// when no flag names one.
+    pub workload: Option<String>,
+    /// How many of its pods go.
+    pub count: u32,
+    /// How long they stay away.
+    pub duration: Span,
+    /// Longest time for them to be gone.
+    pub stop_limit: Span,
+    /// Longest time for all to be ready again.
+    pub recovery_limit: Span,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            workload: None,
+            count: 1,
+            duration: Span::seconds(60),
+            stop_limit: Span::seconds(60),
+            recovery_limit: Span::seconds(120),
+            alerts: Vec::new(),
+        }
+    }
+}
+
 /// The experiment.
 #[derive(Debug)]
 pub struct ScaleDown {
-    settings: config::ScaleDown,
+    settings: Settings,
     workload: String,
     /// Pods that go, of those that it wants.
     takes: Takes,
@@ -58,12 +93,14 @@ impl Takes {
     }
 }
 
-impl ScaleDown {
-    /// With what the operator selects, or else the configuration.
-    ///
-    /// # Errors
-    /// Neither names a workload, or something else is selected.
-    pub fn new(selection: &Selection, settings: &config::ScaleDown) -> Result<ScaleDown, Failure> {
+impl ScaleDown {}
+
+impl Definition for ScaleDown {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Let a workload do with fewer pods for a while";
+    type Settings = Settings;
+
+    fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
         let named = Selection {
             count: None,
             share: None,
@@ -82,7 +119,7 @@ impl ScaleDown {
             (None, None) => Takes::Pods(settings.count),
         };
         Ok(ScaleDown {
-            settings: settings.clone(),
+            settings,
             workload,
             takes,
             left: 0,

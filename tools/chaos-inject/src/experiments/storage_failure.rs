@@ -6,16 +6,19 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
-use chaos_common::config::{self, Table};
+use chaos_common::config::{self, Config, Span, Table};
 use chaos_common::exit::Failure;
 use chaos_common::postgres::{Before, Comparison, Session, Snapshot, Untaken, compare};
 use chaos_common::record::{Change, Check, DatabaseMoment, EventKind, Plan, TableFingerprint};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::Api;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::abort::Abort;
 use crate::context::Context;
+use crate::experiments::Definition;
 use crate::experiments::support::database_writer::{Ack, Database, INTERVAL, Writer, longest_gap};
 use crate::experiments::support::steady_state::Wholeness;
 use crate::observe::pod_watch::{Pods, in_words};
@@ -30,10 +33,42 @@ const NAME: &str = "storage-failure";
 /// Time for the writer to be acknowledged again once the pods are ready.
 const WRITES_AGAIN: Duration = Duration::from_secs(10);
 
+/// `[experiment.storage_failure]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The workload that loses its storage, as `deployment/NAME` or `statefulset/NAME`; the
+    /// database's if left out.
+    pub workload: Option<String>,
+    /// How long it is without storage.
+    pub duration: Span,
+    /// Longest time for its pods to be gone.
+    pub stop_limit: Span,
+    /// Longest time for its pods to be ready again.
+    pub recovery_limit: Span,
+    /// Services that are expected to suffer.
+    pub affected: Vec<String>,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            workload: None,
+            duration: Span::seconds(10),
+            stop_limit: Span::seconds(60),
+            recovery_limit: Span::seconds(120),
+            affected: Vec::new(),
+            alerts: Vec::new(),
+        }
+    }
+}
+
 /// The experiment.
 #[derive(Debug)]
 pub struct StorageFailure {
-    settings: config::StorageFailure,
+    settings: Settings,
     workload: String,
     whole: Wholeness,
     claims: BTreeSet<String>,
@@ -76,40 +111,6 @@ struct Volume {
 }
 
 impl StorageFailure {
-    /// With the workload that the operator names, or the configuration, or else the database's.
-    ///
-    /// # Errors
-    /// None of them names one.
-    pub fn new(selection: &Selection, config: &config::Config) -> Result<StorageFailure, Failure> {
-        let settings = config.experiment.storage_failure.clone();
-        let database = config
-            .database
-            .as_ref()
-            .map(|database| format!("deployment/{}", database.deployment));
-        let workload = selection
-            .one_workload()?
-            .or_else(|| settings.workload.clone())
-            .or(database);
-        let workload = workload.ok_or_else(|| {
-            Failure::usage("nothing names the workload that loses its storage").hint(
-                "give --workload, or set experiment.storage_failure.workload or database.deployment in chaos.toml",
-            )
-        })?;
-        Ok(StorageFailure {
-            settings,
-            workload,
-            whole: Wholeness::default(),
-            claims: BTreeSet::new(),
-            writer: None,
-            written: None,
-            tables: None,
-            compared: Vec::new(),
-            gone: None,
-            began: None,
-            phases: Vec::new(),
-        })
-    }
-
     /// The database, if it is what loses its storage.
     fn database(&self, context: &Context) -> Option<Database> {
         let settings = context.config.database.as_ref()?;
@@ -290,6 +291,41 @@ fn storage(found: &Result<Vec<Volume>, String>) -> Check {
         ),
         Err(why) => Check::fail(ID, "", why.clone())
             .hint("kubectl get persistentvolumeclaims shows what is there"),
+    }
+}
+
+impl Definition for StorageFailure {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Take the pods away that have the database's volume mounted";
+    type Settings = Settings;
+
+    fn new(selection: &Selection, settings: Settings, config: &Config) -> Result<Self, Failure> {
+        let database = config
+            .database
+            .as_ref()
+            .map(|database| format!("deployment/{}", database.deployment));
+        let workload = selection
+            .one_workload()?
+            .or_else(|| settings.workload.clone())
+            .or(database);
+        let workload = workload.ok_or_else(|| {
+            Failure::usage("nothing names the workload that loses its storage").hint(
+                "give --workload, or set experiment.storage_failure.workload or database.deployment in chaos.toml",
+            )
+        })?;
+        Ok(StorageFailure {
+            settings,
+            workload,
+            whole: Wholeness::default(),
+            claims: BTreeSet::new(),
+            writer: None,
+            written: None,
+            tables: None,
+            compared: Vec::new(),
+            gone: None,
+            began: None,
+            phases: Vec::new(),
+        })
     }
 }
 
