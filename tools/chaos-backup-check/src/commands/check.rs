@@ -5,47 +5,104 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
 use chaos_common::cli;
-use chaos_common::config::Span;
-use chaos_common::record::{Backup, BackupAction, BackupItem, Check};
-use jiff::Timestamp;
+use chaos_common::config::Loaded;
+use chaos_common::exit::{Exit, Failure};
+use chaos_common::record::{Backup, BackupAction, Check, Time, Verdict};
 
+use super::deadline::Deadline;
+use super::reporter::{Reporter, backup_of};
+use super::{Args, setup};
 use crate::context::Context;
-use crate::item;
-use crate::item::pg_dump_program;
+use crate::item::{self, ItemReport, Scope, pg_dump_program};
+use crate::monitoring::{say, write_textfile};
+use crate::progress::Progress;
 
 /// Files that are read at the same time.
 const READERS: usize = 2;
 
-/// The end that a run is given.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
-    pub(crate) end: Instant,
-    pub(crate) limit: Span,
+/// What one part of the work found.
+enum Part {
+    Item(usize, Box<ItemReport>),
+    Program(Option<Check>),
 }
 
-impl Deadline {
-    /// So long after `start`.
-    pub(crate) fn after(start: Instant, limit: Span) -> Option<Deadline> {
-        start
-            .checked_add(limit.0)
-            .map(|end| Deadline { end, limit })
+/// Checks all backups.
+pub(super) fn run(args: &Args, loaded: &Loaded, start: Instant) -> Result<Exit, Failure> {
+    let context = setup::context(args, loaded)?;
+    let reporter = Reporter::open(args)?;
+    let _lock = setup::lock(args, "check", loaded)?;
+    let mut backup = examine(args, &context, start);
+    backup.checks.extend(reporter.upstream_check());
+    let told = write_metrics(args, &backup, start);
+    let own = told.worst(Verdict::of(&backup.checks).into());
+    Ok(reporter.finish(backup, own))
+}
+
+/// Looks at all backups, and shows how far it is.
+pub(super) fn examine(args: &Args, context: &Context, start: Instant) -> Backup {
+    let progress = Progress::start(!args.cron.alone());
+    let context = Context {
+        readings: progress.readings(),
+        ..context.clone()
+    };
+    all(&context, Deadline::after(start, args.cron.deadline))
+}
+
+/// Writes the metrics, if they are wanted. Monitoring that is not told must not go unseen.
+pub(super) fn write_metrics(args: &Args, backup: &Backup, start: Instant) -> Exit {
+    let Some(path) = &args.cron.textfile else {
+        return Exit::Pass;
+    };
+    match write_textfile(path, backup, Time::now(), start.elapsed()) {
+        Ok(()) => Exit::Pass,
+        Err(error) => {
+            let path = path.display();
+            say(&format!("cannot write the metrics to {path}: {error}"));
+            Exit::Unknown
+        }
     }
 }
 
-/// What one part of the work found.
-enum Part {
-    Item(usize, Box<BackupItem>, Vec<Check>),
-    Tool(Option<Check>),
+/// Looks at all backups, some at a time, and at the program that makes them; what has not ended at
+/// the deadline is unknown, and left alone: a read that hangs can't be stopped.
+fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
+    let backups = &context.config.backups;
+    let parts = start_parts(context);
+    let mut examined: Vec<Option<ItemReport>> = backups.iter().map(|_| None).collect();
+    let mut program = None;
+    while let Some(part) = next(&parts, deadline) {
+        match part {
+            Part::Item(number, report) => examined[number] = Some(*report),
+            Part::Program(check) => program = Some(check),
+        }
+    }
+    let unfinished = |(backup, examined): (_, Option<ItemReport>)| {
+        examined.unwrap_or_else(|| {
+            let item = item::unseen(backup);
+            let checks = vec![late(&item.path, deadline)];
+            ItemReport { item, checks }
+        })
+    };
+    let reports: Vec<_> = backups.iter().zip(examined).map(unfinished).collect();
+    let mut backup = backup_of(reports, BackupAction::Check, context);
+    if backup.items.is_empty() {
+        backup.checks.push(
+            Check::unknown("backup.configured", "", "no backup is configured")
+                .hint("name each in chaos.toml as [[backup]]; scripts/ecommerce.toml shows how"),
+        );
+    }
+    let program = program.unwrap_or_else(|| Some(late("pg_dump --version", deadline)));
+    backup.checks.extend(program);
+    backup
 }
 
-/// Looks at all backups, some at a time, and at the tool that makes them; what has not ended at the
-/// deadline is unknown, and left alone: a read that hangs can't be stopped.
-pub(crate) fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
-    let backups = &context.config.backups;
+/// Starts the threads that look; they end when there is nothing more to look at.
+fn start_parts(context: &Context) -> mpsc::Receiver<Part> {
+    let number = context.config.backups.len();
     let (send, parts) = mpsc::channel();
-    let queue: VecDeque<usize> = (0..backups.len()).collect();
+    let queue: VecDeque<usize> = (0..number).collect();
     let queue = Arc::new(Mutex::new(queue));
-    for _ in 0..READERS.min(backups.len()) {
+    for _ in 0..READERS.min(number) {
         let (context, queue, send) = (context.clone(), queue.clone(), send.clone());
         std::thread::spawn(move || {
             loop {
@@ -54,57 +111,20 @@ pub(crate) fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
                     .unwrap_or_else(PoisonError::into_inner)
                     .pop_front();
                 let Some(number) = next else { break };
-                let (item, checks) =
-                    item::examine(&context.config.backups[number], Timestamp::now(), &context);
+                let backup = &context.config.backups[number];
+                let report = item::check(backup, Scope::Everything, &context);
                 // Nobody waits any more after the deadline.
-                let _ = send.send(Part::Item(number, Box::new(item), checks));
+                let _ = send.send(Part::Item(number, Box::new(report)));
             }
         });
     }
-    let told = send.clone();
     let of = context.clone();
     std::thread::spawn(move || {
-        let _ = told.send(Part::Tool(cli::block_on(pg_dump_program::check(
-            &of.access,
-            &of.config,
-            &of.namespace,
-        ))));
+        let check = pg_dump_program::check(&of.access, &of.config, &of.namespace);
+        // As above.
+        let _ = send.send(Part::Program(cli::block_on(check)));
     });
-    drop(send);
-    let mut examined: Vec<Option<(BackupItem, Vec<Check>)>> =
-        backups.iter().map(|_| None).collect();
-    let mut tool = None;
-    while let Some(part) = next(&parts, deadline) {
-        match part {
-            Part::Item(number, item, checks) => examined[number] = Some((*item, checks)),
-            Part::Tool(check) => tool = Some(check),
-        }
-    }
-    let late = |object: String| late(&object, deadline);
-    let mut checks = Vec::new();
-    let mut items = Vec::new();
-    for (backup, examined) in backups.iter().zip(examined) {
-        let (item, own) = examined.unwrap_or_else(|| {
-            let item = item::unseen(backup);
-            let check = late(item.path.clone());
-            (item, vec![check])
-        });
-        items.push(item);
-        checks.extend(own);
-    }
-    if items.is_empty() {
-        checks.push(
-            Check::unknown("backup.configured", "", "no backup is configured")
-                .hint("name each in chaos.toml as [[backup]]; scripts/ecommerce.toml shows how"),
-        );
-    }
-    checks.extend(tool.unwrap_or_else(|| Some(late("pg_dump --version".to_owned()))));
-    Backup {
-        namespace: context.namespace.clone(),
-        action: BackupAction::Check,
-        checks,
-        items,
-    }
+    parts
 }
 
 /// The next part; `None` when all have come or the deadline has.
@@ -126,6 +146,9 @@ fn late(object: &str, deadline: Option<Deadline>) -> Check {
         .filter(|deadline| Instant::now() >= deadline.end)
         .map(|deadline| deadline.limit);
     let limit = limit.expect("a part without result has panicked, or the deadline has passed");
-    Check::unknown("backup.deadline", object, format!("was not finished in {limit}"))
-        .hint("give it a longer --deadline, or look at what holds it up: a slow disk, a file system over the network")
+    let message = format!("was not finished in {limit}");
+    Check::unknown("backup.deadline", object, message).hint(
+        "give it a longer --deadline, or look at what holds it up: \
+         a slow disk, a file system over the network",
+    )
 }

@@ -7,51 +7,65 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use anyhow::{anyhow, bail};
 use chaos_backup_check::formats::digest;
-use chaos_backup_check::formats::error::count;
+use chaos_backup_check::formats::error::{FormatError, count};
 use chaos_backup_check::formats::kubernetes::{self, Object, Objects};
 use chaos_backup_check::formats::manifest::Manifest;
+use chaos_common::cli;
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config::{Backup, BackupKind, Place};
-use chaos_common::exit::Failure;
-use chaos_common::record::{BackupItem, Check, Time};
+use chaos_common::config::{Backup, BackupKind, Loaded, Place};
+use chaos_common::exit::{Exit, Failure};
+use chaos_common::record::{BackupAction, BackupItem, Check, Time, Verdict};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use super::reporter::{Reporter, backup_of};
+use super::{Args, setup};
 use crate::context::Context;
-use crate::item;
-use crate::item::resource_kinds::{KindOf, makes_itself};
+use crate::item::resource_kinds::{KindOf, clean, makes_itself};
+use crate::item::{self, ItemReport};
+use crate::source;
 
 const ID: &str = "backup.exported";
 
 /// Arguments of `export`.
 #[derive(clap::Args, Debug)]
-pub(crate) struct ExportArgs {
+pub(super) struct ExportArgs {
     /// Backups to make [default: all with resources]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
 
 /// Makes the named backups, or all that say what they are made of.
-pub(crate) async fn run(
-    args: &ExportArgs,
-    context: &Context,
-) -> Result<Vec<(BackupItem, Vec<Check>)>, Failure> {
-    let mut exported = Vec::new();
-    let backups = wanted(&context.config.backups, &args.names)?;
+pub(super) fn run(own: &ExportArgs, args: &Args, loaded: &Loaded) -> Result<Exit, Failure> {
+    let context = setup::context(args, loaded)?;
+    let _lock = setup::lock(args, "export", loaded)?;
+    let reporter = Reporter::open(args)?;
+    let reports = cli::block_on(all(own, &context))?;
+    let mut backup = backup_of(reports, BackupAction::Export, &context);
+    backup.checks.extend(reporter.upstream_check());
+    let end = Verdict::of(&backup.checks).into();
+    Ok(reporter.finish(backup, end))
+}
+
+async fn all(own: &ExportArgs, context: &Context) -> Result<Vec<ItemReport>, Failure> {
+    let mut reports = Vec::new();
+    let backups = wanted(&context.config.backups, &own.names)?;
     let cluster = Cluster::connect(&context.access)
         .await
         .map_err(ReadError::usage)?;
     for backup in backups {
-        let mut item = item::unseen(backup);
-        let check = match export(&cluster, &context.namespace, backup, &mut item).await {
-            Ok(message) => Check::pass(ID, &item.path, message),
-            Err(check) => *check,
-        };
-        exported.push((item, vec![check]));
+        reports.push(match export(&cluster, &context.namespace, backup).await {
+            Ok(report) => report,
+            Err(check) => ItemReport {
+                item: item::unseen(backup),
+                checks: vec![*check],
+            },
+        });
     }
-    Ok(exported)
+    Ok(reports)
 }
 
 fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>, Failure> {
@@ -88,127 +102,122 @@ async fn export(
     cluster: &Cluster,
     namespace: &str,
     backup: &Backup,
-    item: &mut BackupItem,
-) -> Result<String, Box<Check>> {
-    let object = item.path.clone();
-    let mut live = Vec::new();
-    for name in &backup.resources {
-        let unread = |error: ReadError| Box::new(error.check(ID, &object));
-        let kind = KindOf::named(cluster, name).await.map_err(unread)?;
-        let found: Vec<DynamicObject> = kind.list(cluster, namespace).await.map_err(unread)?;
-        let found: Vec<DynamicObject> = found
-            .into_iter()
-            .filter(|object| !makes_itself(object))
-            .collect();
-        if found.is_empty() {
-            // A namespace that does not exist is empty as well.
-            return Err(Box::new(
-                Check::fail(ID, &object, format!("there are no {name} in namespace {namespace}; nothing was written"))
-                    .hint("is it the right namespace and cluster? take the kind out of resources if there is nothing to back up"),
-            ));
-        }
-        live.extend(found);
-    }
-    let secret = live.iter().any(|object| {
-        object
-            .types
-            .as_ref()
-            .is_some_and(|types| types.kind == "Secret")
-    });
+) -> Result<ItemReport, Box<Check>> {
+    let object = source::label(backup);
+    let live = objects_of(cluster, namespace, backup).await?;
+    let is_secret = |live: &DynamicObject| {
+        let types = live.types.as_ref();
+        types.is_some_and(|types| types.kind == "Secret")
+    };
+    let permissions = if live.iter().any(is_secret) {
+        0o600
+    } else {
+        0o644
+    };
     let made = Timestamp::now();
     let failed = |why: String| {
-        Box::new(Check::unknown(
-            ID,
-            &object,
-            format!("was not written: {why}"),
-        ))
+        let message = format!("was not written: {why}");
+        Box::new(Check::unknown(ID, &object, message))
     };
-    let (text, objects) = written(live, &backup.path).map_err(failed)?;
-    let permissions = if secret { 0o600 } else { 0o644 };
+    let (text, objects) =
+        written(live, &backup.path).map_err(|error| failed(format!("{error:#}")))?;
     replace(&backup.path, text.as_bytes(), permissions).map_err(|error| {
-        Box::new(
-            Check::unknown(ID, &object, format!("was not written: {error}"))
-                .hint("is the folder there, writable, and on a disk with room? what was there before is untouched"),
-        )
+        Box::new(failed(error.to_string()).hint(
+            "is the folder there, writable, and on a disk with room? \
+             what was there before is untouched",
+        ))
     })?;
-    // A manifest of what stood here before would call the new file damaged.
-    let stale = Manifest::name_for(&backup.path);
-    match std::fs::remove_file(&stale) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(failed(format!(
-                "it is, but its old manifest {} cannot be removed: {error}",
-                stale.display()
-            )));
-        }
-    }
-    item.size_bytes = Some(text.len() as u64);
-    item.blake3 = Some(digest::of(text.as_bytes()));
-    item.made = Some(Time(made));
-    item.age_s = Some(0);
-    item.contents = Some(objects.contents);
-    Ok(format!(
+    remove_stale_manifest(&backup.path).map_err(failed)?;
+    let message = format!(
         "wrote {} of namespace {namespace}, {} bytes, mode {permissions:04o}",
         count(objects.all.len() as u64, "object"),
         text.len()
-    ))
+    );
+    let item = BackupItem {
+        size_bytes: Some(text.len() as u64),
+        blake3: Some(digest::of(text.as_bytes())),
+        made: Some(Time(made)),
+        age_s: Some(0),
+        contents: Some(objects.contents),
+        ..item::unseen(backup)
+    };
+    Ok(ItemReport {
+        item,
+        checks: vec![Check::pass(ID, &object, message)],
+    })
+}
+
+/// The objects of the kinds that belong into a backup, of each kind at least one.
+async fn objects_of(
+    cluster: &Cluster,
+    namespace: &str,
+    backup: &Backup,
+) -> Result<Vec<DynamicObject>, Box<Check>> {
+    let object = source::label(backup);
+    let unread = |error: ReadError| Box::new(error.check(ID, &object));
+    let mut live = Vec::new();
+    for name in &backup.resources {
+        let kind = KindOf::named(cluster, name).await.map_err(unread)?;
+        let mut found = kind.list(cluster, namespace).await.map_err(unread)?;
+        found.retain(|object| !makes_itself(object));
+        if found.is_empty() {
+            // A namespace that does not exist is empty as well.
+            let message =
+                format!("there are no {name} in namespace {namespace}; nothing was written");
+            return Err(Box::new(Check::fail(ID, &object, message).hint(
+                "is it the right namespace and cluster? \
+                 take the kind out of resources if there is nothing to back up",
+            )));
+        }
+        live.extend(found);
+    }
+    Ok(live)
+}
+
+/// A manifest of what stood here before would call the new file damaged.
+fn remove_stale_manifest(path: &Path) -> Result<(), String> {
+    let stale = Manifest::name_for(path);
+    match std::fs::remove_file(&stale) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!(
+            "it is, but its old manifest {} cannot be removed: {error}",
+            stale.display()
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The file's text, and what it holds when it is read again: the same as the cluster.
-fn written(live: Vec<DynamicObject>, path: &Path) -> Result<(String, Objects), String> {
+fn written(live: Vec<DynamicObject>, path: &Path) -> anyhow::Result<(String, Objects)> {
     let items: Vec<Value> = live.into_iter().map(clean).collect::<Result<_, _>>()?;
-    let wanted = items
-        .iter()
-        .map(|item| Object::of_json(item.clone()).map_err(|trouble| trouble.to_string()));
-    let wanted: Vec<Object> = wanted.collect::<Result<_, _>>()?;
+    let wanted = items.iter().map(|item| Object::of_json(item.clone()));
+    let wanted: Vec<Object> = wanted
+        .collect::<Result<_, _>>()
+        .map_err(|error| unreadable(&error))?;
     let list = json!({"apiVersion": "v1", "items": items, "kind": "List"});
     let json = path
         .extension()
         .is_some_and(|extension| extension == "json");
     let mut text = if json {
-        serde_json::to_string_pretty(&list).map_err(|error| error.to_string())?
+        serde_json::to_string_pretty(&list)?
     } else {
         // Quotes leave no doubt of what is text, whichever YAML a reader speaks.
         let options = serde_saphyr::ser_options! { quote_all: true };
-        serde_saphyr::to_string_with_options(&list, options).map_err(|error| error.to_string())?
+        serde_saphyr::to_string_with_options(&list, options)?
     };
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    let read = kubernetes::examine(text.as_bytes(), Some(text.len() as u64))
-        .map_err(|trouble| trouble.to_string())?;
+    let size = text.len() as u64;
+    let read =
+        kubernetes::examine(text.as_bytes(), Some(size)).map_err(|error| unreadable(&error))?;
     if read.all != wanted {
-        return Err("what was written does not read as what the cluster has".to_owned());
+        bail!("what was written does not read as what the cluster has");
     }
     Ok((text, read))
 }
 
-/// An object without what only a server makes.
-pub(crate) fn clean(object: DynamicObject) -> Result<Value, String> {
-    let mut json = serde_json::to_value(object).map_err(|error| error.to_string())?;
-    let fields = json
-        .as_object_mut()
-        .ok_or("an object of the cluster is none")?;
-    fields.remove("status");
-    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in [
-            "uid",
-            "resourceVersion",
-            "creationTimestamp",
-            "generation",
-            "managedFields",
-            "selfLink",
-            // It names its owner by UID; restored beside another owner of that name, it would be
-            // deleted at once.
-            "ownerReferences",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-        ] {
-            metadata.remove(field);
-        }
-    }
-    Ok(json)
+fn unreadable(error: &FormatError) -> anyhow::Error {
+    anyhow!(error.to_string())
 }
 
 /// Puts a file in the place of another in one step.

@@ -12,11 +12,12 @@ use chaos_common::stream::Tool;
 
 use crate::context::Context;
 use crate::item;
-use crate::source::{self, Found};
+use crate::item::freshness;
+use crate::source::{self, Absent, StoredBackup};
 
 /// Arguments of `seal`.
 #[derive(clap::Args, Debug)]
-pub(crate) struct SealArgs {
+pub(super) struct SealArgs {
     /// Backups to seal: files, or names of configured ones [default: all that are configured and
     /// can be sealed]
     #[arg(value_name = "BACKUP")]
@@ -24,7 +25,7 @@ pub(crate) struct SealArgs {
 }
 
 /// Seals each backup; one that is not whole is not sealed. Prints the manifests.
-pub(crate) fn run(args: &SealArgs, context: &Context, tool: &Tool) -> Result<Exit, Failure> {
+pub(super) fn run(args: &SealArgs, context: &Context, tool: &Tool) -> Result<Exit, Failure> {
     let config = &context.config;
     let mut exit = Exit::Pass;
     for sealed in wanted(&args.backups, config)? {
@@ -99,7 +100,7 @@ fn seal_file(path: &Path, context: &Context, tool: &Tool) -> Result<Manifest, Fo
         _ => false,
     };
     let backup = context.config.backups.iter().find(same);
-    let found = source::find_local(path).map_err(|absent| FormatError::Damaged(absent.why))?;
+    let found = source::open_local(path).map_err(|absent| FormatError::Damaged(absent.why))?;
     seal(&found, backup, &path.display().to_string(), context, tool)
 }
 
@@ -108,22 +109,19 @@ fn seal_configured(
     context: &Context,
     tool: &Tool,
 ) -> Result<Manifest, FormatError> {
-    let found = source::find(backup, context).map_err(|absent| match absent.status {
-        Status::Fail => FormatError::Damaged(absent.why),
-        _ => FormatError::CannotTell(absent.why),
-    })?;
+    let found = source::open_stored(backup, context).map_err(Absent::into_format_error)?;
     seal(&found, Some(backup), &source::label(backup), context, tool)
 }
 
 fn seal(
-    found: &Found,
+    found: &StoredBackup,
     backup: Option<&Backup>,
     object: &str,
     context: &Context,
     tool: &Tool,
 ) -> Result<Manifest, FormatError> {
     let want = backup
-        .map(|backup| item::want(backup, &context.config))
+        .map(|backup| item::expectations(backup, &context.config))
         .unwrap_or_default();
     let verified = found.verify(
         backup.map(|backup| backup.kind),
@@ -142,11 +140,12 @@ fn seal(
     {
         return FormatError::damaged(check.message.clone());
     }
-    let made = found.made().ok_or_else(|| {
+    let modified = found.modified().ok_or_else(|| {
         FormatError::CannotTell(
             "has no modification time, which would say when it was made".to_owned(),
         )
     })?;
+    let (made, _) = freshness::made(modified, found.stamp());
     let manifest = Manifest::new(
         &format!("{} {}", tool.name, tool.version),
         &found.name,
@@ -154,7 +153,7 @@ fn seal(
         &verified,
     );
     found.source().seal(&manifest.text()).map_err(|error| {
-        let (name, _) = found.source().manifest();
+        let name = found.source().manifest_name();
         FormatError::CannotTell(format!("is whole, but {name} cannot be written: {error}"))
     })?;
     Ok(manifest)

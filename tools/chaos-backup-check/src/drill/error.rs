@@ -1,127 +1,158 @@
 //! Why a drill did not come to a good end: because of the backup, or because of something else.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use chaos_common::record::{Check, Status};
 
-/// What went wrong.
+use crate::program_messages::{self, Meaning};
+
+/// What went wrong, for people and for who decides.
 #[derive(Debug)]
-pub(crate) struct Trouble {
-    /// `fail` where the backup does not restore, `unknown` where that could not be tried.
-    pub(crate) status: Status,
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
-    /// It was not let to happen.
-    pub(crate) refused: bool,
-    /// A role is missing that the backup names.
-    pub(crate) lacks_role: bool,
+pub(crate) struct DrillError {
+    pub(super) kind: DrillErrorKind,
+    pub(super) message: String,
+    hint: Option<String>,
 }
 
-impl Trouble {
+/// What went wrong, for who decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DrillErrorKind {
     /// The backup does not restore.
-    pub(crate) fn fail(message: impl Into<String>) -> Trouble {
-        Trouble {
-            status: Status::Fail,
+    DoesNotRestore,
+    /// It could not be tried.
+    NotTried,
+    /// It may not be done here; nothing was touched.
+    Refused,
+    /// It could not be tried: a role is missing that the backup names.
+    LacksRole,
+}
+
+impl DrillError {
+    fn new(kind: DrillErrorKind, message: impl Into<String>) -> DrillError {
+        DrillError {
+            kind,
             message: message.into(),
             hint: None,
-            refused: false,
-            lacks_role: false,
         }
+    }
+
+    /// The backup does not restore.
+    pub(super) fn fail(message: impl Into<String>) -> DrillError {
+        DrillError::new(DrillErrorKind::DoesNotRestore, message)
     }
 
     /// It could not be tried.
-    pub(crate) fn unknown(message: impl Into<String>) -> Trouble {
-        Trouble {
-            status: Status::Unknown,
-            message: message.into(),
-            hint: None,
-            refused: false,
-            lacks_role: false,
-        }
+    pub(super) fn unknown(message: impl Into<String>) -> DrillError {
+        DrillError::new(DrillErrorKind::NotTried, message)
     }
 
     /// It may not be done here; nothing was touched.
-    pub(crate) fn refused(message: impl Into<String>) -> Trouble {
-        Trouble {
-            refused: true,
-            ..Trouble::unknown(message)
-        }
+    pub(super) fn refused(message: impl Into<String>) -> DrillError {
+        DrillError::new(DrillErrorKind::Refused, message)
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Trouble {
+    /// The same with a next step for a person.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> DrillError {
         self.hint = Some(hint.into());
         self
     }
 
-    /// What a program of PostgreSQL means by its last words. `folder` is where the scratch data is.
-    pub(crate) fn of_postgres(what: &str, said: &str, folder: &Path) -> Trouble {
+    /// What a program of PostgreSQL means by what it said. `folder` is where the scratch data is.
+    pub(super) fn of_postgres(what: &str, said: &str, folder: &Path) -> DrillError {
         let first = first_error(said);
-        let told = format!("{what}: {first}");
-        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
-            return Trouble::unknown(format!("{what}: the disk under {} is full ({first})", folder.display()))
-                .hint("make room there, or name another place with TMPDIR; nothing of the drill is left there");
+        match program_messages::of_postgres(said) {
+            Some(meaning) => DrillError::of_meaning(meaning, what, &first, folder),
+            None => DrillError::fail(format!("{what}: {first}")),
         }
-        let newer = "unrecognized configuration parameter";
-        if said.contains("unsupported version (") || said.contains(newer) {
-            return Trouble::unknown(format!(
-                "{what}: the dump is of a newer PostgreSQL than this one ({first})"
+    }
+
+    /// What an error of this machine's file system means; the backup is not to blame for any.
+    pub(super) fn of_io(what: &str, error: &std::io::Error, folder: &Path) -> DrillError {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                DrillError::of_meaning(Meaning::DiskFull, what, &error.to_string(), folder)
+            }
+            _ => DrillError::unknown(format!("{what}: {error}")),
+        }
+    }
+
+    /// What it means for a drill that a program, or a server, means this.
+    pub(super) fn of_meaning(
+        meaning: Meaning,
+        what: &str,
+        said: &str,
+        folder: &Path,
+    ) -> DrillError {
+        let told = format!("{what}: {said}");
+        match meaning {
+            Meaning::DiskFull => {
+                let folder = folder.display();
+                DrillError::unknown(format!("{what}: the disk under {folder} is full ({said})"))
+                    .hint(
+                        "make room there, or name another place with TMPDIR; \
+                         nothing of the drill is left there",
+                    )
+            }
+            Meaning::NewerDump => DrillError::unknown(format!(
+                "{what}: the dump is of a newer PostgreSQL than this one ({said})"
             ))
-            .hint("install the version of PostgreSQL that made the dump, or a newer one");
-        }
-        if said.contains("invalid command \\restrict") {
-            return Trouble::unknown(format!(
-                "{what}: psql is older than the pg_dump that wrote it ({first})"
+            .hint("install the version of PostgreSQL that made the dump, or a newer one"),
+            Meaning::OlderPsql => DrillError::unknown(format!(
+                "{what}: psql is older than the pg_dump that wrote it ({said})"
             ))
-            .hint("update PostgreSQL's client programs where the drill restores to");
+            .hint("update PostgreSQL's client programs where the drill restores to"),
+            Meaning::NoLocale => DrillError::unknown(told).hint(
+                "the dump's databases want a locale that is not installed where the drill \
+                 restores to; install it (Debian: dpkg-reconfigure locales), or name an image \
+                 that has it as drill.image",
+            ),
+            Meaning::NoExtension => {
+                DrillError::unknown(told).hint("install the extension where the drill restores to")
+            }
+            Meaning::NoRole => DrillError::new(DrillErrorKind::LacksRole, told).hint(
+                "the dump names a role that it does not hold (pg_dumpall --globals-only does); \
+                 make it in a scratch PostgreSQL, and name that as drill.url",
+            ),
+            Meaning::NoServer | Meaning::StartingUp => DrillError::unknown(told)
+                .hint("is the scratch PostgreSQL up, and the way to it open?"),
+            Meaning::NoSuchFile | Meaning::LinkLoop | Meaning::NoSuchProgram | Meaning::GaveUp => {
+                DrillError::unknown(told)
+            }
         }
-        if said.contains("invalid locale name")
-            || said.contains("invalid LC_")
-            || said.contains("could not find the locale")
-        {
-            return Trouble::unknown(told)
-                .hint("the dump's databases want a locale that is not installed where the drill restores to; install it (Debian: dpkg-reconfigure locales), or name an image that has it as drill.image");
-        }
-        if said.contains("could not open extension control file") || said.contains("extension \"") {
-            return Trouble::unknown(told)
-                .hint("install the extension where the drill restores to");
-        }
-        if said.contains("role \"") && said.contains("does not exist") {
-            return Trouble { lacks_role: true, ..Trouble::unknown(told) }
-                .hint("the dump names a role that it does not hold (pg_dumpall --globals-only does); make it in a scratch PostgreSQL, and name that as drill.url");
-        }
-        if said.contains("server closed the connection")
-            || said.contains("could not connect")
-            || said.contains("connection to server")
-            || said.contains("shutting down")
-        {
-            return Trouble::unknown(told)
-                .hint("is the scratch PostgreSQL up, and the way to it open?");
-        }
-        Trouble::fail(told)
     }
 
     /// The same where the backup can't be to blame.
-    pub(crate) fn not_its_fault(mut self) -> Trouble {
-        self.status = Status::Unknown;
+    pub(super) fn not_its_fault(mut self) -> DrillError {
+        if self.kind == DrillErrorKind::DoesNotRestore {
+            self.kind = DrillErrorKind::NotTried;
+        }
         self
     }
 
+    /// `fail` where the backup does not restore, `unknown` where that could not be tried.
+    pub(super) fn status(&self) -> Status {
+        match self.kind {
+            DrillErrorKind::DoesNotRestore => Status::Fail,
+            _ => Status::Unknown,
+        }
+    }
+
     /// As a check.
-    pub(crate) fn check(self, id: &str, object: &str) -> Check {
-        let mut check = Check::new(id, object, self.status, self.message);
-        check.hint = self.hint;
+    pub(super) fn check(&self, id: &str, object: &str) -> Check {
+        let mut check = Check::new(id, object, self.status(), &self.message);
+        check.hint.clone_from(&self.hint);
         check
     }
 }
 
 /// The line that says what is wrong: the first that calls itself an error, else the first.
 fn first_error(said: &str) -> String {
+    const MARKS: [&str; 4] = ["error:", "ERROR:", "FATAL:", "PANIC:"];
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked = said.lines().find(|line| {
-        ["error:", "ERROR:", "FATAL:", "PANIC:"]
-            .iter()
-            .any(|word| line.contains(word))
-    });
+    let marked = said
+        .lines()
+        .find(|line| MARKS.iter().any(|mark| line.contains(mark)));
     let line = marked.or_else(|| lines.next()).unwrap_or("it says nothing");
     line.trim().chars().take(400).collect()
 }
@@ -132,21 +163,23 @@ mod tests {
 
     #[test]
     fn the_backup_s_fault_is_told_from_its_surroundings() {
-        let of = |said: &str| Trouble::of_postgres("restoring", said, Path::new("/scratch"));
+        let of = |said: &str| DrillError::of_postgres("restoring", said, Path::new("/scratch"));
         for said in [
-            "pg_restore: error: could not execute query: ERROR:  could not extend file \"base/5/1\": No space left on device",
+            "pg_restore: error: could not execute query: \
+             ERROR:  could not extend file \"base/5/1\": No space left on device",
             "pg_restore: error: unsupported version (1.16) in file header",
-            "pg_restore: error: could not execute query: ERROR:  extension \"postgis\" is not available",
+            "pg_restore: error: could not execute query: \
+             ERROR:  extension \"postgis\" is not available",
             "pg_restore: error: could not execute query: ERROR:  role \"app\" does not exist",
-            "pg_restore: error: could not execute query: server closed the connection unexpectedly",
+            "pg_restore: error: could not execute query: \
+             server closed the connection unexpectedly",
         ] {
-            assert_eq!(of(said).status, Status::Unknown, "{said}");
+            assert_eq!(of(said).status(), Status::Unknown, "{said}");
             assert!(of(said).hint.is_some(), "{said}");
         }
-        let bad = of(
-            "some talk\npg_restore: error: could not execute query: ERROR:  duplicate key value\nmore",
-        );
-        assert_eq!(bad.status, Status::Fail);
+        let bad = of("some talk\npg_restore: error: could not execute query: \
+             ERROR:  duplicate key value\nmore");
+        assert_eq!(bad.status(), Status::Fail);
         assert!(
             bad.message.ends_with("ERROR:  duplicate key value"),
             "{}",

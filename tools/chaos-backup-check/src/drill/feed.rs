@@ -11,7 +11,7 @@ use chaos_backup_check::formats::pipe::fill;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::error::Trouble;
+use super::error::DrillError;
 
 /// Bytes of a piece.
 const PIECE: usize = 256 << 10;
@@ -103,13 +103,13 @@ impl Feed {
     }
 
     /// The next piece; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, DrillError> {
         match self.pieces.recv().await {
-            None => Err(Trouble::unknown(
+            None => Err(DrillError::unknown(
                 "the backup cannot be read: what read it ended without a word",
             )),
             Some(Ok(piece)) => Ok(Some(piece).filter(|piece| !piece.is_empty())),
-            Some(Err(why)) => Err(Trouble::unknown(format!("the backup {why}"))),
+            Some(Err(why)) => Err(DrillError::unknown(format!("the backup {why}"))),
         }
     }
 
@@ -124,7 +124,7 @@ impl Feed {
     pub(crate) async fn into(
         mut self,
         mut writer: impl AsyncWrite + Unpin,
-    ) -> Result<(u64, String), Trouble> {
+    ) -> Result<(u64, String), DrillError> {
         let mut open = true;
         while let Some(piece) = self.next().await? {
             open = open && writer.write_all(&piece).await.is_ok();

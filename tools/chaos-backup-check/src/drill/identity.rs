@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chaos_common::cluster::Cluster;
 
-use super::error::Trouble;
+use super::error::DrillError;
 use super::server::Server;
 use crate::context::Context;
 
@@ -14,18 +14,18 @@ const MAX_ANSWER: u64 = 4096;
 const IDENTITY: &str = "SELECT system_identifier FROM pg_control_system()";
 
 /// Refuses a server that is the live database, and one that can't be told from it.
-pub(crate) async fn is_not_live(context: &Context, server: &Server) -> Result<(), Trouble> {
-    let theirs = identifier(
-        &server
-            .ask(None, IDENTITY)
-            .await
-            .map_err(Trouble::not_its_fault)?,
-    );
+pub(crate) async fn is_not_live(context: &Context, server: &Server) -> Result<(), DrillError> {
+    let asked = server.query(None, IDENTITY).await;
+    let asked = asked.map_err(DrillError::not_its_fault)?;
+    let theirs = match &asked[..] {
+        [row] => row.first().and_then(|answer| identifier(answer)),
+        _ => None,
+    };
     let theirs = theirs
         .ok_or_else(|| refused("the scratch PostgreSQL does not tell its system identifier"))?;
     let ours = live(context).await?;
     if ours == theirs {
-        return Err(Trouble::refused(format!(
+        return Err(DrillError::refused(format!(
             "refused: {} is the live database or a copy of its files (system identifier {ours}); nothing was done to it",
             server.name
         ))
@@ -34,15 +34,15 @@ pub(crate) async fn is_not_live(context: &Context, server: &Server) -> Result<()
     Ok(())
 }
 
-fn refused(why: &str) -> Trouble {
-    Trouble::refused(format!(
+fn refused(why: &str) -> DrillError {
+    DrillError::refused(format!(
         "refused: {why}, so that it cannot be told from the live database; nothing was done to it"
     ))
     .hint("leave drill.url out: then one is started for the drill, which is nobody's live database")
 }
 
 /// The live database's system identifier.
-async fn live(context: &Context) -> Result<u64, Trouble> {
+async fn live(context: &Context) -> Result<u64, DrillError> {
     let Some(database) = &context.config.database else {
         return Err(refused("there is no [database] in the configuration"));
     };

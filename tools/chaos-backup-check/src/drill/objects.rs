@@ -10,11 +10,10 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::Restored;
-use super::error::Trouble;
+use super::error::DrillError;
 use super::feed::Feed;
-use crate::commands::export::clean;
 use crate::context::Context;
-use crate::item::resource_kinds::KindOf;
+use crate::item::resource_kinds::{KindOf, clean};
 
 /// The name under which the dry run would own what it applies.
 const MANAGER: &str = "chaos-backup-check";
@@ -22,7 +21,7 @@ const MANAGER: &str = "chaos-backup-check";
 const TOLD: usize = 3;
 
 /// Applies every object, for a trial.
-pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored, Trouble> {
+pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored, DrillError> {
     let mut text = Vec::new();
     while let Some(piece) = file.next().await? {
         text.extend(piece);
@@ -31,9 +30,11 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
     let objects = objects(&text)?;
     drop(text);
     let unknown = |error: ReadError| {
-        let mut trouble = Trouble::unknown(error.to_string());
-        trouble.hint = error.next_step().map(str::to_owned);
-        trouble
+        let unknown = DrillError::unknown(error.to_string());
+        match error.next_step() {
+            Some(hint) => unknown.hint(hint),
+            None => unknown,
+        }
     };
     let cluster = Cluster::connect(&context.access).await.map_err(unknown)?;
     let params = PatchParams::apply(MANAGER).dry_run().force();
@@ -82,7 +83,7 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
         };
         let told = refused[..refused.len().min(TOLD)].join(", ");
         return Err(
-            Trouble::fail(format!("the API server would not take {told}{more}"))
+            DrillError::fail(format!("the API server would not take {told}{more}"))
                 .hint("kubectl apply --server-side --dry-run=server -f FILE says why"),
         );
     }
@@ -102,9 +103,9 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
 }
 
 /// The objects of a file, without what only a server makes. The file was read and judged before.
-fn objects(text: &[u8]) -> Result<Vec<Value>, Trouble> {
+fn objects(text: &[u8]) -> Result<Vec<Value>, DrillError> {
     // An error's own words may repeat a value.
-    let wrong = || Trouble::fail("is not YAML or JSON any more");
+    let wrong = || DrillError::fail("is not YAML or JSON any more");
     let json = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let documents: Vec<Value> = if json {
         serde_json::Deserializer::from_slice(text)

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use super::error::Trouble;
+use super::error::DrillError;
 use super::feed::Feed;
 
 /// The most that is kept of what a program says.
@@ -20,7 +20,7 @@ pub(super) struct Ran {
 }
 
 /// What came of feeding a program.
-type Fed = Result<(u64, String), Trouble>;
+type Fed = Result<(u64, String), DrillError>;
 type Heard = std::io::Result<String>;
 
 /// Feeds a program, and hears what it answers and says, all at the same time.

@@ -13,10 +13,15 @@ pub(crate) struct Programs {
     pub(crate) version: String,
 }
 
+/// These programs are not there, of one version.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} are not installed: neither in PATH nor in /usr/lib/postgresql/*/bin")]
+pub(super) struct NotInstalled(String);
+
 impl Programs {
     /// The newest that are installed, with those named in `wanted`: in PATH, or where Debian and
     /// others put them.
-    pub(crate) async fn find(wanted: &[&str]) -> Result<Programs, String> {
+    pub(crate) async fn find(wanted: &[&str]) -> Result<Programs, NotInstalled> {
         let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
             .map(|path| std::env::split_paths(&path).collect())
             .unwrap_or_default();
@@ -55,12 +60,7 @@ impl Programs {
         found
             .into_iter()
             .max_by_key(|programs| numbers(&programs.version))
-            .ok_or_else(|| {
-                format!(
-                    "{} are not installed: neither in PATH nor in /usr/lib/postgresql/*/bin",
-                    wanted.join(", ")
-                )
-            })
+            .ok_or_else(|| NotInstalled(wanted.join(", ")))
     }
 
     /// One of them.

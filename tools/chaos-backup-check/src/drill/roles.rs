@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::error::Trouble;
+use super::error::DrillError;
 use super::feed::Feed;
 
 /// What stands before the name of a role, in the statements of `pg_dump` that begin with these
@@ -27,7 +27,7 @@ const MAX_LINE: usize = 64 << 10;
 
 /// Reads a script to its end. A name too many does no harm where the roles are made to be thrown
 /// away.
-pub(crate) async fn named(mut script: Feed) -> Result<BTreeSet<String>, Trouble> {
+pub(crate) async fn named(mut script: Feed) -> Result<BTreeSet<String>, DrillError> {
     let (mut roles, mut line, mut rows) = (BTreeSet::new(), Vec::new(), false);
     while let Some(piece) = script.next().await? {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {

@@ -7,22 +7,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_backup_check::formats::error::count;
 use chaos_backup_check::formats::kubernetes::Object;
-use chaos_common::cluster::{Access, Cluster, ReadError, ReadErrorKind};
+use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
 use chaos_common::config::Backup;
 use chaos_common::record::{Check, Status, Time};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
 
-use crate::item::resource_kinds::{KindOf, makes_itself};
+use super::resource_kinds::{KindOf, makes_itself};
+use crate::context::Context;
 
-pub(crate) const ID: &str = "backup.live";
+const ID: &str = "backup.live";
 /// The clocks of the cluster and of the machine that made the backup may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// So many differences are told one by one.
 const TOLD: usize = 5;
 
 /// An object of the cluster.
-struct Live {
+pub(super) struct LiveObject {
     object: Object,
     created: Option<Timestamp>,
     /// When it was last written, as far as it says.
@@ -31,47 +32,73 @@ struct Live {
     needed: bool,
 }
 
-/// Holds the objects of a backup that was `made` then against the cluster.
-pub(crate) async fn check(
-    access: &Access,
-    namespace: &str,
-    backup: &Backup,
+/// What the cluster has of the kinds that a backup holds.
+pub(super) enum ClusterView {
+    /// The configuration says `live = false`.
+    NotWanted,
+    /// Nobody named a cluster, and there is no way to one.
+    NoCluster(ReadError),
+    /// It could not be read.
+    Unreadable(ReadError),
+    /// Its objects, and the namespace of those that name none.
+    Read {
+        live: Vec<LiveObject>,
+        namespace: String,
+    },
+}
+
+/// Looks at what the cluster has.
+pub(super) async fn look(context: &Context, backup: &Backup, objects: &[Object]) -> ClusterView {
+    if !backup.live {
+        return ClusterView::NotWanted;
+    }
+    let access = &context.access;
+    let cluster = match Cluster::connect(access).await {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            let named = access.context.is_some() || access.kubeconfig.is_some();
+            return if error.kind == ReadErrorKind::Access && !named {
+                ClusterView::NoCluster(error)
+            } else {
+                ClusterView::Unreadable(error)
+            };
+        }
+    };
+    match read(&cluster, &context.namespace, backup, objects).await {
+        Ok(live) => ClusterView::Read {
+            live,
+            namespace: context.namespace.clone(),
+        },
+        Err(error) => ClusterView::Unreadable(error),
+    }
+}
+
+/// Whether the objects of a backup that was `made` then are those of the cluster.
+pub(super) fn check(
+    view: &ClusterView,
     objects: &[Object],
     made: Option<Timestamp>,
     object: &str,
 ) -> Check {
-    if !backup.live {
-        return Check::skipped(
-            ID,
-            object,
-            "is not to be held against the cluster (live = false)",
-        );
-    }
-    let cluster = match Cluster::connect(access).await {
-        Ok(cluster) => cluster,
-        Err(error)
-            if error.kind == ReadErrorKind::Access
-                && access.context.is_none()
-                && access.kubeconfig.is_none() =>
-        {
-            return Check::skipped(
-                ID,
-                object,
-                format!("is not held against the cluster: {error}"),
-            );
+    let skipped = |why: String| Check::skipped(ID, object, why);
+    let (live, namespace) = match view {
+        ClusterView::NotWanted => {
+            return skipped("is not to be held against the cluster (live = false)".to_owned());
         }
-        Err(error) => return error.check(ID, object),
+        ClusterView::NoCluster(error) => {
+            return skipped(format!("is not held against the cluster: {error}"));
+        }
+        ClusterView::Unreadable(error) => return error.check(ID, object),
+        ClusterView::Read { live, namespace } => (live, namespace),
     };
-    match read(&cluster, namespace, backup, objects).await {
-        Ok(live) => {
-            let (status, message) = judge(objects, &live, namespace, made);
-            Check::new(ID, object, status, message).hint(match status {
-                Status::Fail => "see what the backup was made of; make one now: chaos-backup-check export",
-                _ => "make a backup now, so that it holds the configuration that runs: chaos-backup-check export",
-            })
+    let (status, message) = judge(objects, live, namespace, made);
+    Check::new(ID, object, status, message).hint(match status {
+        Status::Fail => "see what the backup was made of; make one now: chaos-backup-check export",
+        _ => {
+            "make a backup now, so that it holds the configuration that runs: \
+             chaos-backup-check export"
         }
-        Err(error) => error.check(ID, object),
-    }
+    })
 }
 
 /// The objects of the cluster of the kinds that the backup holds or should hold.
@@ -80,7 +107,7 @@ async fn read(
     namespace: &str,
     backup: &Backup,
     objects: &[Object],
-) -> Result<Vec<Live>, ReadError> {
+) -> Result<Vec<LiveObject>, ReadError> {
     let mut wanted: BTreeMap<(String, String), KindOf> = BTreeMap::new();
     for name in &backup.resources {
         let kind = KindOf::named(cluster, name).await?;
@@ -110,16 +137,19 @@ async fn read(
         }
         for from in namespaces {
             for object in kind.list(cluster, from).await? {
-                live.push(Live::of(object, kind.namespaced && from == namespace)?);
+                live.push(LiveObject::of(
+                    object,
+                    kind.namespaced && from == namespace,
+                )?);
             }
         }
     }
     Ok(live)
 }
 
-impl Live {
+impl LiveObject {
     /// `ours` says that the whole of its namespace belongs into the backup.
-    fn of(object: DynamicObject, ours: bool) -> Result<Live, ReadError> {
+    fn of(object: DynamicObject, ours: bool) -> Result<LiveObject, ReadError> {
         let created = object
             .metadata
             .creation_timestamp
@@ -149,7 +179,7 @@ impl Live {
             .map_err(|error| ReadError::other(what, error.to_string()))?;
         let object =
             Object::of_json(json).map_err(|trouble| ReadError::other(what, trouble.to_string()))?;
-        Ok(Live {
+        Ok(LiveObject {
             object,
             created,
             changed,
@@ -158,86 +188,106 @@ impl Live {
     }
 }
 
-/// What the differences mean. One that the cluster had before the backup was made is a fault of the
-/// backup; one that came later, or of which that can't be told, is a change since.
+/// How a backup differs from the cluster.
+#[derive(Default)]
+struct Differences {
+    /// What the cluster had before the backup was made, and the backup has not.
+    faults: Vec<String>,
+    /// What came later, or of which that can't be told.
+    changes: Vec<String>,
+    /// Objects that are the same.
+    same: u64,
+}
+
+/// What the differences mean: a fault of the backup, or a change since.
 fn judge(
     objects: &[Object],
-    live: &[Live],
+    live: &[LiveObject],
     namespace: &str,
     made: Option<Timestamp>,
 ) -> (Status, String) {
-    let key = |object: &Object| {
-        let of = object
-            .namespace
-            .clone()
-            .unwrap_or_else(|| namespace.to_owned());
-        (
-            object.group().to_owned(),
-            object.kind.clone(),
-            of,
-            object.name.clone(),
-        )
+    let Differences {
+        faults,
+        changes,
+        same,
+    } = differences(objects, live, namespace, made);
+    let status = match (faults.is_empty(), changes.is_empty()) {
+        (false, _) => Status::Fail,
+        (true, false) => Status::Warn,
+        (true, true) => Status::Pass,
     };
-    let named = |object: &Object| format!("{} {}", object.kind, object.name);
+    let same = format!("{} as in the cluster", count(same, "object"));
+    if status == Status::Pass {
+        return (status, same);
+    }
+    let when = made.map_or(String::new(), |made| {
+        format!(" (made at {})", Time(made).human())
+    });
+    let all: Vec<String> = faults.into_iter().chain(changes).collect();
+    let told = told(&all, ", and ");
+    (
+        status,
+        format!("{same}; held against the backup{when}: {told}"),
+    )
+}
+
+fn differences(
+    objects: &[Object],
+    live: &[LiveObject],
+    namespace: &str,
+    made: Option<Timestamp>,
+) -> Differences {
+    let key = |object: &Object| {
+        let of = object.namespace.as_deref().unwrap_or(namespace);
+        let (group, name) = (object.group().to_owned(), object.name.clone());
+        (group, object.kind.clone(), of.to_owned(), name)
+    };
     let before = |time: Option<Timestamp>| {
         let made = made.and_then(|made| made.checked_sub(SKEW).ok());
         matches!((time, made), (Some(time), Some(made)) if time < made)
     };
     let kept: BTreeMap<_, _> = objects.iter().map(|object| (key(object), object)).collect();
     let there: BTreeSet<_> = live.iter().map(|live| key(&live.object)).collect();
-    let (mut faults, mut changes, mut same) = (Vec::new(), Vec::new(), 0);
+    let mut found = Differences::default();
     for one in live {
+        let named = named(&one.object);
         match kept.get(&key(&one.object)) {
             None if !one.needed => {}
             None if before(one.created) => {
-                faults.push(format!(
-                    "{} is not in it, and was there before",
-                    named(&one.object)
-                ));
+                let fault = format!("{named} is not in it, and was there before");
+                found.faults.push(fault);
             }
-            None => changes.push(format!("{} is new since", named(&one.object))),
+            None => found.changes.push(format!("{named} is new since")),
             Some(kept) => match keys(kept, &one.object) {
-                None => same += 1,
+                None => found.same += 1,
                 Some(keys) if before(one.changed) => {
-                    faults.push(format!(
-                        "{} differs ({keys}), and has not changed since",
-                        named(&one.object)
-                    ));
+                    let fault = format!("{named} differs ({keys}), and has not changed since");
+                    found.faults.push(fault);
                 }
-                Some(keys) => changes.push(format!("{} has changed ({keys})", named(&one.object))),
+                Some(keys) => found.changes.push(format!("{named} has changed ({keys})")),
             },
         }
     }
     let gone = objects
         .iter()
         .filter(|object| !there.contains(&key(object)) && !recreated(object));
-    changes.extend(gone.map(|object| format!("{} is no more in the cluster", named(object))));
-    let status = match (faults.is_empty(), changes.is_empty()) {
-        (false, _) => Status::Fail,
-        (true, false) => Status::Warn,
-        (true, true) => Status::Pass,
+    let gone = gone.map(|object| format!("{} is no more in the cluster", named(object)));
+    found.changes.extend(gone);
+    found
+}
+
+fn named(object: &Object) -> String {
+    format!("{} {}", object.kind, object.name)
+}
+
+/// The first few in words, and how many more there are.
+fn told(all: &[String], and: &str) -> String {
+    let (first, rest) = all.split_at(all.len().min(TOLD));
+    let more = match rest.len() {
+        0 => String::new(),
+        more => format!("{and}{more} more"),
     };
-    let when = made.map_or(String::new(), |made| {
-        format!(" (made at {})", Time(made).human())
-    });
-    let same = count(same, "object");
-    if status == Status::Pass {
-        return (status, format!("{same} as in the cluster"));
-    }
-    let all: Vec<String> = faults.into_iter().chain(changes).collect();
-    let more = all.len().saturating_sub(TOLD);
-    let more = if more > 0 {
-        format!(", and {more} more")
-    } else {
-        String::new()
-    };
-    (
-        status,
-        format!(
-            "{same} as in the cluster; held against the backup{when}: {}{more}",
-            all[..all.len().min(TOLD)].join(", ")
-        ),
-    )
+    format!("{}{more}", first.join(", "))
 }
 
 /// Objects that every namespace has, so that losing one says nothing.
@@ -255,13 +305,7 @@ fn keys(kept: &Object, live: &Object) -> Option<String> {
         (_, None) => Some(format!("key {key:?} is only in the backup")),
     };
     let words: Vec<String> = all.iter().filter_map(word).collect();
-    let more = words.len().saturating_sub(TOLD);
-    let more = if more > 0 {
-        format!(", {more} more")
-    } else {
-        String::new()
-    };
-    (!words.is_empty()).then(|| format!("{}{more}", words[..words.len().min(TOLD)].join(", ")))
+    (!words.is_empty()).then(|| told(&words, ", "))
 }
 
 #[cfg(test)]
@@ -286,8 +330,8 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn live(object: Object, created: &str, changed: &str) -> Live {
-        Live {
+    fn live(object: Object, created: &str, changed: &str) -> LiveObject {
+        LiveObject {
             object,
             created: Some(at(created)),
             changed: Some(at(changed)),
@@ -299,7 +343,7 @@ mod tests {
     const MADE: &str = "2026-11-21T00:00:00Z";
     const NEW: &str = "2026-11-22T00:00:00Z";
 
-    fn judged(objects: &[Object], live: &[Live]) -> (Status, String) {
+    fn judged(objects: &[Object], live: &[LiveObject]) -> (Status, String) {
         judge(objects, live, "shop", Some(at(MADE)))
     }
 
@@ -332,7 +376,7 @@ mod tests {
             Status::Warn,
             "clocks differ a little"
         );
-        let not_needed = Live {
+        let not_needed = LiveObject {
             needed: false,
             ..live(object("a", &[]), OLD, OLD)
         };

@@ -6,8 +6,12 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use chaos_backup_check::formats::drill_evidence::DrillEvidence;
+use chaos_backup_check::formats::error::SidecarError;
 use chaos_common::config::{Config, Span};
-use chaos_common::record::{BackupItem, Check, RestoreDrill, Time, Verdict};
+use chaos_common::record::{RestoreDrill, Status, Time, Verdict};
+use etcetera::HomeDirError;
+
+use crate::monitoring::state_folder;
 
 pub(crate) const ID: &str = "backup.restore_tested";
 /// No evidence is larger.
@@ -15,15 +19,43 @@ const MAX_FILE: u64 = 1 << 20;
 /// Clocks of two machines may differ by this much.
 const SKEW_MS: i64 = 60_000;
 
+/// Why the evidence of drills can't be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EvidenceError {
+    #[error("the evidence of drills has no folder: {0}")]
+    NoFolder(#[from] HomeDirError),
+    #[error("the evidence of drills in {} cannot be read: {error}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("the evidence {} {error}", path.display())]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        error: SidecarError,
+    },
+}
+
+impl EvidenceError {
+    fn unreadable(path: &Path, error: io::Error) -> EvidenceError {
+        EvidenceError::Unreadable {
+            path: path.to_owned(),
+            error,
+        }
+    }
+}
+
 /// The folder of the evidence.
-pub(crate) fn folder(config: &Config) -> Result<PathBuf, String> {
-    match config
+pub(crate) fn folder(config: &Config) -> Result<PathBuf, EvidenceError> {
+    let named = config
         .drill
         .as_ref()
-        .and_then(|drill| drill.evidence.clone())
-    {
+        .and_then(|drill| drill.evidence.clone());
+    match named {
         Some(folder) => Ok(folder),
-        None => crate::monitoring::state_folder::folder().map(|state| state.join("drills")),
+        None => Ok(state_folder::folder()?.join("drills")),
     }
 }
 
@@ -59,64 +91,26 @@ pub(crate) fn keep(
     Ok(path)
 }
 
-/// Whether drills prove that a backup restores, if that is asked.
-pub(crate) fn check(config: &Config, namespace: &str, item: &mut BackupItem, now: Time) -> Check {
-    let Some(drill) = &config.drill else {
-        return Check::skipped(
-            ID,
-            &item.path,
-            "is not asked: there is no [drill] in the configuration",
-        );
-    };
-    let read = folder(config).and_then(|folder| read(&folder, namespace, &item.name));
-    let advice = format!(
-        "chaos-backup-check drill {} restores it for a trial, into a place of its own",
-        item.name
-    );
-    let check = match read {
-        Err(why) => Check::unknown(ID, &item.path, why),
-        Ok(drills) => {
-            let (check, latest) = judge(&drills, item, drill.max_age, now);
-            item.drill = latest;
-            check
-        }
-    };
-    check.hint(advice)
-}
-
 /// All drills of the backups of this name.
-fn read(folder: &Path, namespace: &str, backup: &str) -> Result<Vec<RestoreDrill>, String> {
+pub(super) fn read(
+    folder: &Path,
+    namespace: &str,
+    backup: &str,
+) -> Result<Vec<RestoreDrill>, EvidenceError> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            return Err(format!(
-                "the evidence of drills in {} cannot be read: {error}",
-                folder.display()
-            ));
-        }
+        Err(error) => return Err(EvidenceError::unreadable(folder, error)),
     };
     let mut drills = Vec::new();
     for entry in entries {
-        let path = entry
-            .map_err(|error| {
-                format!(
-                    "the evidence in {} cannot be read: {error}",
-                    folder.display()
-                )
-            })?
-            .path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let entry = entry.map_err(|error| EvidenceError::unreadable(folder, error))?;
+        let path = entry.path();
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
         if hidden || path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
-        let trouble = |why: String| format!("the evidence {} {why}", path.display());
-        let mut text = Vec::new();
-        let file = File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
-        file.map_err(|error| trouble(format!("cannot be read: {error}")))?;
-        let evidence = DrillEvidence::parse(&text).map_err(|error| trouble(error.to_string()))?;
+        let evidence = read_one(&path)?;
         if evidence.backup == backup && evidence.namespace == namespace {
             drills.push(evidence.drill);
         }
@@ -124,79 +118,79 @@ fn read(folder: &Path, namespace: &str, backup: &str) -> Result<Vec<RestoreDrill
     Ok(drills)
 }
 
-/// What the drills prove: one of this very file says the most, else the latest one of that name.
-fn judge(
-    drills: &[RestoreDrill],
-    item: &BackupItem,
-    max_age: Span,
-    now: Time,
-) -> (Check, Option<RestoreDrill>) {
-    let own = drills
-        .iter()
-        .find(|drill| item.blake3.as_ref() == Some(&drill.blake3));
-    let latest = drills.iter().max_by_key(|drill| drill.time);
+fn read_one(path: &Path) -> Result<DrillEvidence, EvidenceError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut text))
+        .map_err(|error| EvidenceError::unreadable(path, error))?;
+    DrillEvidence::parse(&text).map_err(|error| EvidenceError::Damaged {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// The drill that says the most of a backup.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TellingDrill<'d> {
+    pub(super) drill: &'d RestoreDrill,
+    /// Whether it was of this very file.
+    own: bool,
+}
+
+/// One of this very file says the most, else the latest one of that name.
+pub(super) fn telling<'d>(
+    drills: &'d [RestoreDrill],
+    blake3: Option<&str>,
+) -> Option<TellingDrill<'d>> {
+    let own = drills.iter().find(|drill| blake3 == Some(&drill.blake3));
+    let latest = drills.iter().max_by_key(|drill| drill.time)?;
     // A later drill of another file that failed shows that something is wrong with how they are
     // made.
-    let told = match (own, latest) {
-        (Some(own), Some(latest))
-            if latest.verdict == Verdict::Pass && own.verdict == Verdict::Fail =>
-        {
-            own
-        }
-        (_, Some(latest)) => latest,
-        (_, None) => {
-            return (
-                Check::unknown(ID, &item.path, "no drill has restored it"),
-                None,
-            );
-        }
+    let drill = match own {
+        Some(own) if latest.verdict == Verdict::Pass && own.verdict == Verdict::Fail => own,
+        _ => latest,
     };
-    let this = if own == Some(told) {
+    Some(TellingDrill {
+        drill,
+        own: own == Some(drill),
+    })
+}
+
+/// What a drill proves.
+pub(super) fn judge(told: &TellingDrill, max_age: Span, now: Time) -> (Status, String) {
+    let drill = told.drill;
+    let this = if told.own {
         "this very file"
     } else {
         "an earlier backup of this name"
     };
-    let age = now.since_ms(told.time);
+    let age = now.since_ms(drill.time);
     let ago = Span::seconds(u64::try_from(age / 1000).unwrap_or(0));
-    let when = told.time.human();
-    let check = if told.verdict != Verdict::Pass {
-        Check::fail(
-            ID,
-            &item.path,
-            format!(
-                "the drill at {when} could not restore {this}: {}",
-                told.summary
-            ),
-        )
-    } else if age < -SKEW_MS {
-        Check::unknown(
-            ID,
-            &item.path,
-            format!("its drill is from the future ({when}): a clock is wrong"),
-        )
-    } else if u128::try_from(age).is_ok_and(|age| age > max_age.0.as_millis()) {
-        Check::fail(
-            ID,
-            &item.path,
-            format!("the last drill was at {when}, {ago} ago, and {max_age} is the limit"),
-        )
-    } else {
-        let took = told
-            .restore_ms
-            .map_or(String::new(), |ms| format!(" in {ms} ms"));
-        let message = format!(
-            "{this} was restored{took} at {when}, {ago} ago, into {}",
-            told.into
-        );
-        Check::pass(ID, &item.path, message)
-    };
-    (check, Some(told.clone()))
+    let when = drill.time.human();
+    if drill.verdict != Verdict::Pass {
+        let why = &drill.summary;
+        let message = format!("the drill at {when} could not restore {this}: {why}");
+        return (Status::Fail, message);
+    }
+    if age < -SKEW_MS {
+        let message = format!("its drill is from the future ({when}): a clock is wrong");
+        return (Status::Unknown, message);
+    }
+    if u128::try_from(age).is_ok_and(|age| age > max_age.0.as_millis()) {
+        let message =
+            format!("the last drill was at {when}, {ago} ago, and {max_age} is the limit");
+        return (Status::Fail, message);
+    }
+    let took = drill
+        .restore_ms
+        .map_or(String::new(), |ms| format!(" in {ms} ms"));
+    let into = &drill.into;
+    let message = format!("{this} was restored{took} at {when}, {ago} ago, into {into}");
+    (Status::Pass, message)
 }
 
 #[cfg(test)]
 mod tests {
-    use chaos_common::record::Status;
-
     use super::*;
 
     fn at(text: &str) -> Time {
@@ -216,16 +210,12 @@ mod tests {
         }
     }
 
-    fn item(blake3: &str) -> BackupItem {
-        let json =
-            serde_json::json!({"name": "db", "path": "/b/db", "max_age_s": 1, "blake3": blake3});
-        serde_json::from_value(json).expect("an item")
-    }
-
     fn judged(drills: &[RestoreDrill]) -> (Status, String) {
         let month = Span::seconds(30 * 86_400);
-        let (check, _) = judge(drills, &item("aa"), month, at("2026-11-22T16:00:00Z"));
-        (check.status, check.message)
+        match telling(drills, Some("aa")) {
+            Some(told) => judge(&told, month, at("2026-11-22T16:00:00Z")),
+            None => (Status::Unknown, "no drill has restored it".to_owned()),
+        }
     }
 
     #[test]
@@ -306,9 +296,10 @@ mod tests {
             "{path:?}"
         );
         let all = |namespace, backup| read(&folder.path().join("x"), namespace, backup);
-        assert_eq!(all("shop", "../db"), Ok(vec![one.clone()]));
-        assert_eq!(all("shop", "other"), Ok(Vec::new()));
-        assert_eq!(all("test", "../db"), Ok(Vec::new()));
+        let found = |namespace, backup| all(namespace, backup).expect("readable");
+        assert_eq!(found("shop", "../db"), std::slice::from_ref(&one));
+        assert_eq!(found("shop", "other"), []);
+        assert_eq!(found("test", "../db"), []);
         kept(
             "../db",
             &RestoreDrill {
@@ -317,7 +308,7 @@ mod tests {
             },
         );
         assert_eq!(
-            all("shop", "../db").expect("read")[0].verdict,
+            found("shop", "../db")[0].verdict,
             Verdict::Fail,
             "the later one counts"
         );
@@ -325,11 +316,10 @@ mod tests {
         assert!(
             all("shop", "other")
                 .expect_err("damaged")
+                .to_string()
                 .contains("is damaged")
         );
-        assert_eq!(
-            read(&folder.path().join("absent"), "shop", "x"),
-            Ok(Vec::new())
-        );
+        let absent = read(&folder.path().join("absent"), "shop", "x");
+        assert_eq!(absent.expect("no folder is no evidence"), []);
     }
 }

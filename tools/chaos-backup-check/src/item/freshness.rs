@@ -7,13 +7,14 @@
 
 use chaos_common::config::{Backup, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{BackupItem, Check, Status, Time};
+use chaos_common::record::{Check, Status, Time};
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds};
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
+
+use crate::source::name_stamp::Stamp;
 
 /// Id of the check of whether a backup is young enough.
 pub(crate) const FRESH: &str = "backup.fresh";
@@ -22,28 +23,20 @@ const LATE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Clocks of two machines may differ by so much.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
-/// Local time is at most so far ahead of UTC (Kiribati).
-const AHEAD: SignedDuration = SignedDuration::from_hours(14);
-/// Local time is at most so far behind UTC (Baker Island).
-const BEHIND: SignedDuration = SignedDuration::from_hours(12);
-/// A stamp without a time of day means some moment in so long.
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a file's name says of when it was made: some moment between these two. They are the same
-/// where the name has date, time and zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    earliest: Timestamp,
-    latest: Timestamp,
+/// How old a backup is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Age {
+    /// The time that the age is counted from.
+    pub(crate) made: Time,
+    /// The age in seconds.
+    pub(crate) age_s: i64,
 }
 
 /// A backup's age and what it means.
 #[derive(Debug)]
 pub(crate) struct Freshness {
-    /// The time that the age is counted from.
-    pub(crate) made: Time,
-    /// The age in seconds.
-    pub(crate) age_s: i64,
+    pub(crate) age: Age,
     /// Young enough (pass), too old (fail), or made in the future (unknown).
     pub(crate) status: Status,
     /// The same for people.
@@ -136,8 +129,10 @@ fn judged(
         )
     };
     Freshness {
-        made: Time(made),
-        age_s,
+        age: Age {
+            made: Time(made),
+            age_s,
+        },
         status,
         message,
     }
@@ -214,110 +209,22 @@ fn last(cron: &Cron, now: &Zoned) -> Option<Zoned> {
     cron.find_previous_occurrence(&late, true).ok()
 }
 
-/// Finds the stamp in a file's name, such as `20261122T160000Z`, `2026-11-22_16-00-00`,
-/// `20261122-1600` or `2026-11-22`; the last one if there are several.
-pub(crate) fn stamp(name: &str) -> Option<Stamp> {
-    let bytes = name.as_bytes();
-    let starts = (0..bytes.len()).rev();
-    starts
-        .filter(|at| bytes[*at].is_ascii_digit() && (*at == 0 || !bytes[at - 1].is_ascii_digit()))
-        .find_map(|at| stamp_at(&bytes[at..]))
-}
-
-fn stamp_at(text: &[u8]) -> Option<Stamp> {
-    let (year, rest) = digits(text, 4)?;
-    let (separator, rest) = separator(rest, b"-_.");
-    let (month, rest) = two_digits(rest)?;
-    let rest = if separator { rest.get(1..)? } else { rest };
-    let (day, rest) = two_digits(rest)?;
-    if !(1990..2200).contains(&year) {
-        return None;
-    }
-    let date = |hour, minute, second| DateTime::new(year, month, day, hour, minute, second, 0).ok();
-    let midnight = date(0, 0, 0)?;
-    if let Some((hour, minute, second, zulu)) = time_of_day(rest) {
-        let moment = utc(date(hour, minute, second)?)?;
-        if zulu {
-            return Some(Stamp {
-                earliest: moment,
-                latest: moment,
-            });
+impl Freshness {
+    /// As a check.
+    pub(crate) fn check(&self, object: &str) -> Check {
+        let check = Check::new(FRESH, object, self.status, &self.message);
+        if self.status == Status::Fail {
+            return check
+                .hint("see why the job that makes this backup has not run, and make one now");
         }
-        return Some(Stamp {
-            earliest: moment - AHEAD,
-            latest: moment + BEHIND,
-        });
+        check
     }
-    if rest.first().is_some_and(u8::is_ascii_digit) {
-        return None;
-    }
-    let start = utc(midnight)?;
-    Some(Stamp {
-        earliest: start - AHEAD,
-        latest: start + DAY + BEHIND,
-    })
-}
-
-/// Hour, minute, second, and whether the zone is UTC.
-fn time_of_day(text: &[u8]) -> Option<(i8, i8, i8, bool)> {
-    let (_, text) = separator(text, b"Tt_-. @");
-    let (hour, rest) = two_digits(text)?;
-    let (separated, rest) = separator(rest, b":-_.");
-    let (minute, rest) = two_digits(rest)?;
-    let with_second = if separated {
-        separator(rest, b":-_.").1
-    } else {
-        rest
-    };
-    let (second, rest) = two_digits(with_second).unwrap_or((0, rest));
-    if rest.first().is_some_and(u8::is_ascii_digit) || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let zulu = rest.starts_with(b"Z") || rest.starts_with(b"z") || rest.starts_with(b"UTC");
-    Some((hour, minute, second, zulu))
-}
-
-fn utc(time: DateTime) -> Option<Timestamp> {
-    time.to_zoned(TimeZone::UTC)
-        .ok()
-        .map(|zoned| zoned.timestamp())
-}
-
-fn digits(text: &[u8], number: usize) -> Option<(i16, &[u8])> {
-    let (digits, rest) = text.split_at_checked(number)?;
-    let all = digits.iter().all(u8::is_ascii_digit);
-    let value = digits.iter().fold(0_i16, |value, digit| {
-        value * 10 + i16::from(digit.wrapping_sub(b'0') & 15)
-    });
-    all.then_some((value, rest))
-}
-
-fn two_digits(text: &[u8]) -> Option<(i8, &[u8])> {
-    let (value, rest) = digits(text, 2)?;
-    Some((i8::try_from(value).ok()?, rest))
-}
-
-fn separator<'t>(text: &'t [u8], any: &[u8]) -> (bool, &'t [u8]) {
-    match text.split_first() {
-        Some((first, rest)) if any.contains(first) => (true, rest),
-        _ => (false, text),
-    }
-}
-
-/// Says how old it is.
-pub(crate) fn aged(judged: Freshness, item: &mut BackupItem) -> Check {
-    let mut check = Check::new(FRESH, &item.path, judged.status, judged.message);
-    if judged.status == Status::Fail {
-        check = check.hint("see why the job that makes this backup has not run, and make one now");
-    }
-    item.made = Some(judged.made);
-    item.age_s = Some(judged.age_s);
-    check
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::name_stamp::stamp;
 
     fn time(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -377,66 +284,12 @@ mod tests {
         }
     }
 
-    fn exact(name: &str) -> Option<String> {
-        stamp(name)
-            .filter(|stamp| stamp.earliest == stamp.latest)
-            .map(|stamp| stamp.latest.to_string())
-    }
-
-    #[test]
-    fn stamps_with_a_zone_are_exact() {
-        for name in [
-            "ecommerce-20261122T160000Z.dump",
-            "ecommerce-2026-11-22T16:00:00Z.dump",
-            "2026-11-22_16-00-00Z",
-            "v20240101-20261122160000Z.tar.gz",
-            "x.20261122-160000UTC.dump",
-            "x-20261122T1600Z",
-        ] {
-            assert_eq!(
-                exact(name).as_deref(),
-                Some("2026-11-22T16:00:00Z"),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn stamps_without_a_zone_or_time_allow_for_every_zone() {
-        let local = stamp("db_2026-11-22_16-00-00.dump").expect("a stamp");
-        assert_eq!(local.earliest, time("2026-11-22T02:00:00Z"));
-        assert_eq!(local.latest, time("2026-11-23T04:00:00Z"));
-        let day = stamp("db-20261122.dump").expect("a stamp");
-        assert_eq!(day.earliest, time("2026-11-21T10:00:00Z"));
-        assert_eq!(day.latest, time("2026-11-23T12:00:00Z"));
-        assert_eq!(stamp("db-2026-11-22.dump"), Some(day));
-        assert_eq!(
-            stamp("db-2026-11-22.10.dump").map(|s| s.latest),
-            Some(day.latest),
-            "10 is no time of day"
-        );
-    }
-
-    #[test]
-    fn numbers_that_are_no_date_are_no_stamp() {
-        for name in [
-            "latest.dump",
-            "db-20261322.dump",
-            "db-123456789.dump",
-            "app-1.2.3.tar",
-            "2026-02-30.dump",
-            "1-2",
-        ] {
-            assert_eq!(stamp(name), None, "{name}");
-        }
-    }
-
     #[test]
     fn age_counts_from_the_older_of_name_and_modification_time() {
         let now = time("2026-11-22T16:00:00Z");
         let judge = |modified, name| judge(now, time(modified), stamp(name), &limit());
         let fresh = judge("2026-11-22T15:00:00Z", "db-20261122T145900Z.dump");
-        assert_eq!((fresh.status, fresh.age_s), (Status::Pass, 3660));
+        assert_eq!((fresh.status, fresh.age.age_s), (Status::Pass, 3660));
         let touched = judge("2026-11-22T15:59:00Z", "db-20261120T000000Z.dump");
         assert_eq!(touched.status, Status::Fail);
         assert!(
@@ -445,7 +298,7 @@ mod tests {
             touched.message
         );
         let old = judge("2026-11-21T15:59:59Z", "db.dump");
-        assert_eq!((old.status, old.age_s), (Status::Fail, 86_401));
+        assert_eq!((old.status, old.age.age_s), (Status::Fail, 86_401));
         assert_eq!(
             judge("2026-11-21T16:00:00Z", "db.dump").status,
             Status::Pass,

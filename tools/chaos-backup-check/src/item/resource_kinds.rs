@@ -5,6 +5,7 @@ use chaos_common::cluster::{Cluster, ReadError};
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::{self, ApiResource, Scope};
+use serde_json::Value;
 
 /// A kind that the cluster has.
 #[derive(Clone, Debug)]
@@ -97,6 +98,32 @@ pub(crate) fn makes_itself(object: &DynamicObject) -> bool {
         "Secret" => object.data["type"] == "kubernetes.io/service-account-token",
         _ => false,
     }
+}
+
+/// An object without what only a server makes.
+pub(crate) fn clean(object: DynamicObject) -> serde_json::Result<Value> {
+    let mut json = serde_json::to_value(object)?;
+    if let Some(fields) = json.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = json.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "generation",
+            "managedFields",
+            "selfLink",
+            // It names its owner by UID; restored beside another owner of that name, it would be
+            // deleted at once.
+            "ownerReferences",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ] {
+            metadata.remove(field);
+        }
+    }
+    Ok(json)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use chaos_common::record::{Check, Status};
 
-use crate::source::Neighbour;
+use super::inspect::StoredFacts;
 
 const ID: &str = "backup.size";
 /// So many of the previous ones are looked at.
@@ -13,25 +13,21 @@ const PREVIOUS: usize = 7;
 
 /// Whether a backup is much smaller than the ones before it, which stand beside it with other
 /// numbers in their names; `None` if there are none.
-pub(crate) fn check(
-    name: &str,
-    neighbours: Vec<Neighbour>,
-    size: u64,
-    modified: Option<SystemTime>,
-    object: &str,
-) -> Option<Check> {
-    let shape = shape(name);
-    let others = neighbours
-        .into_iter()
-        .filter(|other| other.name != name && self::shape(&other.name) == shape);
+pub(super) fn check(stored: &StoredFacts, object: &str) -> Option<Check> {
+    let shape = shape(&stored.name);
+    let others = stored
+        .neighbours
+        .iter()
+        .filter(|other| other.name != stored.name && self::shape(&other.name) == shape);
+    let before = |modified: SystemTime| stored.modified.is_none_or(|own| modified <= own);
     let mut others: Vec<(SystemTime, u64)> = others
-        .filter(|other| modified.is_none_or(|modified| other.modified <= modified))
+        .filter(|other| before(other.modified))
         .map(|other| (other.modified, other.size))
         .collect();
     others.sort_unstable_by(|one, other| other.cmp(one));
     others.truncate(PREVIOUS);
     let sizes = others.into_iter().map(|(_, size)| size).collect();
-    judge(size, sizes, object)
+    judge(stored.size, sizes, object)
 }
 
 fn judge(size: u64, mut previous: Vec<u64>, object: &str) -> Option<Check> {

@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use chaos_backup_check::formats::digest;
 use jiff::Timestamp;
+
+use chaos_backup_check::formats::digest;
 
 /// A lock that ends with the process, however that ends.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ pub(crate) enum Held {
 impl Lock {
     /// Takes the lock for runs of `what` on this configuration, without waiting.
     pub(crate) fn take(what: &str, config: Option<&Path>) -> Result<Lock, Held> {
-        let folder = crate::monitoring::state_folder::folder().map_err(Held::CannotTell)?;
+        let folder =
+            super::state_folder::folder().map_err(|error| Held::CannotTell(error.to_string()))?;
         Lock::take_in(&folder, what, config)
     }
 

@@ -6,6 +6,7 @@ mod nagios;
 mod prometheus_textfile;
 pub(crate) mod state_folder;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use chaos_common::config::Span;
@@ -34,6 +35,12 @@ pub(crate) struct CronArgs {
         help_heading = "For cron and monitoring"
     )]
     pub(crate) deadline: Option<Span>,
+}
+
+/// Says something on stderr that is no result.
+pub(crate) fn say(message: &str) {
+    // Nobody may be listening on stderr.
+    let _ = writeln!(std::io::stderr(), "{}: {message}", env!("CARGO_PKG_NAME"));
 }
 
 impl CronArgs {

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
+use etcetera::HomeDirError;
+use etcetera::base_strategy::{BaseStrategy as _, Xdg};
+
 /// `chaos` in `$XDG_STATE_HOME`, else in `~/.local/state`.
-pub(crate) fn folder() -> Result<PathBuf, String> {
-    let env = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let state = env("XDG_STATE_HOME").or_else(|| env("HOME").map(|home| home.join(".local/state")));
-    state
-        .map(|state| state.join("chaos"))
-        .ok_or_else(|| "neither $XDG_STATE_HOME nor $HOME is set".to_owned())
+pub(crate) fn folder() -> Result<PathBuf, HomeDirError> {
+    let xdg = Xdg::new()?;
+    let state = xdg
+        .state_dir()
+        .unwrap_or_else(|| xdg.home_dir().join(".local/state"));
+    Ok(state.join("chaos"))
 }

@@ -1,16 +1,16 @@
 //! A backup on this machine.
 
-use std::fs::{File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Read, Seek as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 use chaos_backup_check::formats::error::FormatError;
-use chaos_backup_check::formats::manifest::{self, Manifest};
+use chaos_backup_check::formats::manifest::Manifest;
 use chaos_backup_check::formats::pg_dump::directory::Files;
 use chaos_common::config::BackupKind;
 
-use super::{Absent, Found, Neighbour, Source, State};
+use super::sidecar;
+use super::{Absent, Neighbour, Source, SourceError, StoredBackup, StoredState};
 
 /// Files of a folder that are looked at.
 const MAX_FILES: usize = 100_000;
@@ -25,7 +25,7 @@ struct Local {
 
 /// Opens the file, or the folder where that can be such a backup. A FIFO or a device is never
 /// opened: that could wait forever.
-pub(super) fn find(path: &Path, kind: Option<BackupKind>) -> Result<Found, Absent> {
+pub(super) fn open(path: &Path, kind: Option<BackupKind>) -> Result<StoredBackup, Absent> {
     let link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     let metadata = std::fs::metadata(path).map_err(|error| absent(path, link, &error))?;
     let folder = metadata.is_dir() && kind.is_none_or(|kind| kind == BackupKind::Postgres);
@@ -51,7 +51,7 @@ pub(super) fn find(path: &Path, kind: Option<BackupKind>) -> Result<Found, Absen
         .unwrap_or_default();
     let resolved = resolved.map(|path| path.display().to_string());
     let noun = if folder { "a folder" } else { "a file" };
-    Ok(Found {
+    Ok(StoredBackup {
         source: Box::new(local),
         noun,
         folder,
@@ -62,24 +62,20 @@ pub(super) fn find(path: &Path, kind: Option<BackupKind>) -> Result<Found, Absen
 }
 
 impl Local {
-    fn look(&self) -> std::io::Result<State> {
+    fn look(&self) -> std::io::Result<StoredState> {
         let metadata = self.file.metadata()?;
-        let mut state = State {
-            size: metadata.len(),
-            modified: metadata.modified().ok(),
-            version: String::new(),
-        };
-        if self.folder {
-            state = State {
-                size: 0,
-                modified: None,
+        if !self.folder {
+            return Ok(StoredState {
+                size: metadata.len(),
+                modified: metadata.modified().ok(),
                 version: String::new(),
-            };
-            for entry in std::fs::read_dir(&self.path)? {
-                let metadata = std::fs::metadata(entry?.path())?;
-                state.size += metadata.len();
-                state.modified = state.modified.max(metadata.modified().ok());
-            }
+            });
+        }
+        let mut state = StoredState::default();
+        for entry in std::fs::read_dir(&self.path)? {
+            let metadata = std::fs::metadata(entry?.path())?;
+            state.size += metadata.len();
+            state.modified = state.modified.max(metadata.modified().ok());
         }
         Ok(state)
     }
@@ -112,8 +108,8 @@ impl Files for Local {
 }
 
 impl Source for Local {
-    fn state(&self) -> Result<State, String> {
-        self.look().map_err(|error| error.to_string())
+    fn state(&self) -> Result<StoredState, SourceError> {
+        Ok(self.look()?)
     }
 
     fn open(&self) -> Result<Box<dyn Read + Send>, FormatError> {
@@ -127,9 +123,12 @@ impl Source for Local {
         Ok(Box::new(file))
     }
 
-    fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {
-        let path = Manifest::name_for(&self.path);
-        (path.display().to_string(), read_manifest(&path))
+    fn manifest_name(&self) -> String {
+        Manifest::name_for(&self.path).display().to_string()
+    }
+
+    fn manifest(&self) -> Result<Option<Vec<u8>>, SourceError> {
+        sidecar::read(&Manifest::name_for(&self.path))
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {
@@ -155,25 +154,9 @@ impl Source for Local {
         entries.filter_map(neighbour).collect()
     }
 
-    fn seal(&self, text: &[u8]) -> Result<(), String> {
-        write_manifest(&self.path, text).map_err(|error| error.to_string())
+    fn seal(&self, text: &[u8]) -> Result<(), SourceError> {
+        Ok(sidecar::write(&self.path, text)?)
     }
-}
-
-/// What is in the file of a manifest; `None` if there is none.
-fn read_manifest(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    // A FIFO would be waited for.
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Err("is not a file".to_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot be looked at: {error}")),
-    }
-    let mut text = Vec::new();
-    let file =
-        File::open(path).and_then(|file| file.take(manifest::MAX_FILE).read_to_end(&mut text));
-    file.map(|_| Some(text))
-        .map_err(|error| format!("cannot be read: {error}"))
 }
 
 /// Where a symbolic link leads; `None` if it is none, or leads nowhere.
@@ -218,23 +201,4 @@ fn kind_of(metadata: &Metadata) -> &'static str {
     } else {
         "something else"
     }
-}
-
-/// Writes the manifest of a file of this machine beside it, whole or not at all.
-fn write_manifest(backup: &Path, text: &[u8]) -> io::Result<()> {
-    let path = Manifest::name_for(backup);
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".manifest-")
-        .tempfile_in(folder)?;
-    file.write_all(text)?;
-    file.as_file().sync_all()?;
-    // The one who may read the backup may read its manifest.
-    let mode = std::fs::metadata(backup)?.permissions().mode() & 0o666;
-    std::fs::set_permissions(file.path(), Permissions::from_mode(mode))?;
-    file.persist(&path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }

@@ -1,43 +1,67 @@
-//! Where a backup is, and the way to its bytes: on this machine, in a pod, in object storage.
+//! Where a backup is, and the way to its bytes: on this machine, in a pod, in object storage, or in
+//! the cluster as the snapshot of a volume.
 
-pub(crate) mod exec;
+mod error;
 mod local;
+pub(crate) mod name_stamp;
 mod pod;
 pub(crate) mod remote;
 mod s3;
+mod sidecar;
+mod stat;
 pub(crate) mod volume_snapshot;
 
 use std::io::Read;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::inspection::{Expectations, Verified};
 use chaos_backup_check::formats::manifest::Manifest;
 use chaos_backup_check::formats::pg_dump::directory::{self, Files};
 use chaos_backup_check::formats::verify::verify;
+use chaos_common::cli;
 use chaos_common::config::{Backup, BackupKind, Config, Place};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Status};
 
+use self::name_stamp::Stamp;
+use self::volume_snapshot::VolumeSnapshot;
 use crate::context::Context;
-use crate::item::freshness;
 use crate::progress::Readings;
 
+pub(crate) use self::error::SourceError;
 pub(crate) use self::local::resolved;
 
 /// Id of the check of whether it is there.
 pub(crate) const PRESENT: &str = "backup.present";
+/// A file that was written to so short ago may still be written.
+const YOUNG: Duration = Duration::from_secs(60);
 
-/// A backup that was found.
-pub(crate) struct Found {
+/// A backup whose place is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Located<'b> {
+    backup: &'b Backup,
+    place: Place<'b>,
+}
+
+/// What is at the place of a backup.
+pub(crate) enum Opened {
+    /// Bytes that can be read.
+    Stored(StoredBackup),
+    /// A snapshot, of which only its driver's account can be read.
+    Snapshot(VolumeSnapshot),
+}
+
+/// A backup with bytes, as it was when it was opened.
+pub(crate) struct StoredBackup {
     source: Box<dyn Source>,
     /// For people: `a file`, `a folder`, `an object`.
     pub(crate) noun: &'static str,
     /// Whether it is a folder of files.
     pub(crate) folder: bool,
     /// How it was then.
-    pub(crate) before: State,
+    pub(crate) before: StoredState,
     /// Where it really is, if that is not where it is configured.
     pub(crate) resolved: Option<String>,
     /// The last part of its real path.
@@ -45,8 +69,8 @@ pub(crate) struct Found {
 }
 
 /// What a file system or an object storage says of a backup; of the files of a folder together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct State {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoredState {
     pub(crate) size: u64,
     pub(crate) modified: Option<SystemTime>,
     /// What is another where the bytes may be others, if there is such a thing.
@@ -70,18 +94,20 @@ pub(crate) struct Neighbour {
     pub(crate) size: u64,
 }
 
-/// The way to one backup. Its calls wait, and are made on threads that may.
+/// The way to the bytes of one backup. Its calls wait, and are made on threads that may.
 pub(crate) trait Source: Files + Send + Sync {
-    /// How it is now. `Err` says why that can't be told.
-    fn state(&self) -> Result<State, String>;
+    /// How it is now.
+    fn state(&self) -> Result<StoredState, SourceError>;
     /// Its bytes, from the first to the last, or an error where they end before that.
     fn open(&self) -> Result<Box<dyn Read + Send>, FormatError>;
-    /// Where its manifest would be, for people, and what is there.
-    fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>);
+    /// Where its manifest would be, for people.
+    fn manifest_name(&self) -> String;
+    /// The text of its manifest; `None` if there is none.
+    fn manifest(&self) -> Result<Option<Vec<u8>>, SourceError>;
     /// Files beside it.
     fn neighbours(&self) -> Vec<Neighbour>;
-    /// Writes its manifest beside it, whole or not at all. `Err` says why not.
-    fn seal(&self, manifest: &[u8]) -> Result<(), String>;
+    /// Writes its manifest beside it, whole or not at all.
+    fn seal(&self, manifest: &[u8]) -> Result<(), SourceError>;
 }
 
 impl Absent {
@@ -107,10 +133,18 @@ impl Absent {
     }
 
     /// As a check.
-    pub(crate) fn check(self, id: &str, object: &str) -> Check {
-        let mut check = Check::new(id, object, self.status, self.why);
-        check.hint = self.hint;
+    pub(crate) fn check(&self, id: &str, object: &str) -> Check {
+        let mut check = Check::new(id, object, self.status, &self.why);
+        check.hint.clone_from(&self.hint);
         check
+    }
+
+    /// For who reads its bytes: a backup that is not there is as bad as a damaged one.
+    pub(crate) fn into_format_error(self) -> FormatError {
+        match self.status {
+            Status::Fail => FormatError::Damaged(self.why),
+            _ => FormatError::CannotTell(self.why),
+        }
     }
 }
 
@@ -141,47 +175,65 @@ pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
                 .hint("scripts/ecommerce.toml shows the places that a [[backup]] can have")
         })?;
     }
-    if config
-        .backups
-        .iter()
-        .any(|backup| matches!(backup.place(), Ok(Place::S3 { .. })))
-    {
-        s3::endpoint(&config.s3).map_err(Failure::usage)?;
+    let in_s3 = |backup: &Backup| matches!(backup.place(), Ok(Place::S3 { .. }));
+    if config.backups.iter().any(in_s3) {
+        s3::endpoint(&config.s3).map_err(|error| Failure::usage(error.to_string()))?;
     }
     Ok(())
 }
 
-/// Finds a backup, and opens it where that can be done beforehand.
-pub(crate) fn find(backup: &Backup, context: &Context) -> Result<Found, Absent> {
+/// Finds out where a backup is.
+pub(crate) fn locate(backup: &Backup) -> Result<Located<'_>, Absent> {
     match backup.place() {
-        Ok(Place::Local(path)) => local::find(path, Some(backup.kind)),
-        Ok(Place::Pod {
-            kind,
-            name,
-            container,
-            path,
-        }) => {
-            let at = pod::At {
-                kind: kind.to_owned(),
-                name: name.to_owned(),
-                container: container.map(str::to_owned),
-            };
-            pod::find(at, path, backup.kind, context)
-        }
-        Ok(Place::S3 { bucket, key }) => s3::find(bucket, key, context),
-        Ok(Place::Snapshot) => Err(Absent::unknown(
-            "is a snapshot of a volume, which is not read",
-        )),
+        Ok(place) => Ok(Located { backup, place }),
         Err(why) => Err(Absent::unknown(why)),
     }
 }
 
-/// Finds a backup on this machine that need not be in the configuration.
-pub(crate) fn find_local(path: &Path) -> Result<Found, Absent> {
-    local::find(path, None)
+impl Located<'_> {
+    /// Opens what is there, where that can be done beforehand.
+    pub(crate) fn open(&self, context: &Context) -> Result<Opened, Absent> {
+        let opened = match self.place {
+            Place::Local(path) => local::open(path, Some(self.backup.kind)),
+            Place::Pod {
+                kind,
+                name,
+                container,
+                path,
+            } => {
+                let target = pod::PodTarget {
+                    kind: kind.to_owned(),
+                    name: name.to_owned(),
+                    container: container.map(str::to_owned),
+                };
+                pod::open(target, path, self.backup.kind, context)
+            }
+            Place::S3 { bucket, key } => s3::open(bucket, key, context),
+            Place::Snapshot => {
+                return cli::block_on(volume_snapshot::find(self.backup, context))
+                    .map(Opened::Snapshot);
+            }
+        };
+        opened.map(Opened::Stored)
+    }
 }
 
-impl Found {
+/// Opens a backup that has bytes.
+pub(crate) fn open_stored(backup: &Backup, context: &Context) -> Result<StoredBackup, Absent> {
+    match locate(backup)?.open(context)? {
+        Opened::Stored(stored) => Ok(stored),
+        Opened::Snapshot(_) => Err(Absent::unknown(
+            "is a snapshot of a volume, which is not read",
+        )),
+    }
+}
+
+/// Opens a backup on this machine that need not be in the configuration.
+pub(crate) fn open_local(path: &Path) -> Result<StoredBackup, Absent> {
+    local::open(path, None)
+}
+
+impl StoredBackup {
     /// What is at its place.
     pub(crate) fn source(&self) -> &dyn Source {
         &*self.source
@@ -191,36 +243,42 @@ impl Found {
     pub(crate) fn verify(
         &self,
         kind: Option<BackupKind>,
-        want: &Expectations,
+        expected: &Expectations,
         readings: &Readings,
         object: &str,
     ) -> Result<Verified, FormatError> {
         let size = self.before.size;
         if self.folder {
-            return directory::verify(&*self.source, want, object);
+            return directory::verify(&*self.source, expected, object);
         }
         if size == 0 {
             return FormatError::damaged("is empty (0 bytes)");
         }
-        verify(
-            readings.watch(object, Some(size), self.source.open()?),
-            kind,
-            Some(size),
-            want,
-            object,
-        )
+        let bytes = readings.watch(object, Some(size), self.source.open()?);
+        verify(bytes, kind, Some(size), expected, object)
     }
 
     /// Its manifest; `None` if there is none.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>, FormatError> {
-        let (name, text) = self.source.manifest();
-        let trouble = |why: String| FormatError::CannotTell(format!("its manifest {name} {why}"));
-        text.map_err(trouble)?
-            .map(|text| Manifest::parse(&text).map_err(|error| trouble(error.to_string())))
-            .transpose()
+        let name = self.source.manifest_name();
+        let unreadable = |error: SourceError| {
+            FormatError::CannotTell(match error {
+                SourceError::NotAFile | SourceError::TooLarge(_) => {
+                    format!("its manifest {name} {error}")
+                }
+                _ => format!("its manifest {name} cannot be read: {error}"),
+            })
+        };
+        let Some(text) = self.source.manifest().map_err(unreadable)? else {
+            return Ok(None);
+        };
+        match Manifest::parse(&text) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(error) => FormatError::cannot_tell(format!("its manifest {name} {error}")),
+        }
     }
 
-    /// What changed since it was found.
+    /// What changed since it was opened.
     pub(crate) fn written_meanwhile(&self) -> Option<String> {
         let after = match self.source.state() {
             Ok(after) => after,
@@ -236,8 +294,8 @@ impl Found {
     }
 
     /// What its name says of when it was made.
-    pub(crate) fn stamp(&self) -> Option<freshness::Stamp> {
-        freshness::stamp(&self.name)
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        name_stamp::stamp(&self.name)
     }
 
     /// When it was last written to.
@@ -247,9 +305,11 @@ impl Found {
             .and_then(|time| jiff::Timestamp::try_from(time).ok())
     }
 
-    /// When it was made, as far as it and its name tell; `None` if they don't.
-    pub(crate) fn made(&self) -> Option<jiff::Timestamp> {
-        Some(freshness::made(self.modified()?, self.stamp()).0)
+    /// Whether it was written to just now.
+    pub(crate) fn is_young(&self) -> bool {
+        let modified = self.before.modified;
+        let age = modified.and_then(|modified| modified.elapsed().ok());
+        age.is_some_and(|age| age < YOUNG)
     }
 }
 

@@ -7,34 +7,43 @@
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chaos_backup_check::formats::error::FormatError;
-use chaos_backup_check::formats::manifest;
+use chaos_backup_check::formats::manifest::MAX_FILE;
 use chaos_backup_check::formats::pg_dump::directory::Files;
+use chaos_common::cluster::exec::{ExecTarget, read_capped};
 use chaos_common::cluster::{
     Cluster, Executed, ReadError, ReadErrorKind, is_ready, label_selector, owner_uid,
 };
 use chaos_common::config::BackupKind;
+use futures::future::try_join;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time::timeout;
 
 use super::remote::{Taker, stream, wait};
-use super::{Absent, Found, Neighbour, Source, State, base_name};
+use super::stat::{FILE, FOLDER, FORMAT, LINK, Stat};
+use super::{Absent, Neighbour, Source, SourceError, StoredBackup, StoredState, base_name};
 use crate::context::Context;
-use crate::source::exec::{Container, Output};
+use crate::program_messages::{self, Meaning};
 
 /// Time that a look may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// A file that gives not one byte for so long has stopped.
+const STALL: Duration = Duration::from_secs(120);
+/// Bytes of a piece that is handed on.
+const PIECE: usize = 256 << 10;
+/// The most that is kept of what `cat` says besides, in bytes.
+const MAX_SAID: usize = 64 << 10;
 /// Bytes that a list of files may have.
 const MAX_LIST: usize = 16 << 20;
-/// What `stat` is asked for: mode, size, and what is another where the bytes may be others.
-const FORMAT: &str = "%f %s %Y %Z %i %n";
 
 /// Which container.
 #[derive(Clone, Debug)]
-pub(super) struct At {
+pub(super) struct PodTarget {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) container: Option<String>,
@@ -43,7 +52,7 @@ pub(super) struct At {
 /// A file or folder in a pod.
 #[derive(Clone)]
 struct InPod {
-    container: Container,
+    container: ExecTarget,
     /// Without symbolic links.
     path: String,
     folder: bool,
@@ -51,30 +60,13 @@ struct InPod {
     size: u64,
 }
 
-/// What `stat` says of one file.
-#[derive(Clone, Debug, PartialEq)]
-struct Stat {
-    mode: u32,
-    size: u64,
-    modified: SystemTime,
-    version: String,
-    name: String,
-}
-
-/// What keeps a look from being made: the place, or the file.
-#[derive(Debug)]
-enum Look {
-    Cannot(ReadError),
-    Said(String),
-}
-
 /// Finds a pod and the file in it.
-pub(super) fn find(
-    at: At,
+pub(super) fn open(
+    target: PodTarget,
     path: &Path,
     kind: BackupKind,
     context: &Context,
-) -> Result<Found, Absent> {
+) -> Result<StoredBackup, Absent> {
     let Some(path) = path.to_str().map(str::to_owned) else {
         return Err(Absent::unknown(
             "is a path that is not UTF-8, which no pod can be asked for",
@@ -84,29 +76,37 @@ pub(super) fn find(
     wait(async move {
         let found = async {
             let cluster = Cluster::connect(&access).await?;
-            let pod = pod(&cluster, &namespace, &at).await?;
-            Ok(Container::of(cluster, &pod, at.container.as_deref()))
+            let pod = pod(&cluster, &namespace, &target).await?;
+            let first = ExecTarget::of(&cluster, &pod);
+            Ok(match target.container {
+                Some(name) => first.container(name),
+                None => first,
+            })
         };
         let container = found.await.map_err(|error: ReadError| cannot(&error))?;
         look(container, path, kind).await
     })
 }
 
-async fn look(container: Container, path: String, kind: BackupKind) -> Result<Found, Absent> {
+async fn look(
+    container: ExecTarget,
+    path: String,
+    kind: BackupKind,
+) -> Result<StoredBackup, Absent> {
     let own = stat(&container, &path, false)
         .await
-        .map_err(|why| absent(why, None))?;
+        .map_err(|why| absent(&why, None))?;
     let (mut real, mut stat_of, mut resolved) = (path.clone(), own.clone(), None);
     if own.is(LINK) {
         let target = run(&container, &["readlink", "--", &path])
             .await
-            .map_err(|why| absent(why, None))?;
+            .map_err(|why| absent(&why, None))?;
         stat_of = stat(&container, &path, true)
             .await
-            .map_err(|why| absent(why, Some(&target)))?;
+            .map_err(|why| absent(&why, Some(&target)))?;
         real = run(&container, &["readlink", "-f", "--", &path])
             .await
-            .map_err(|why| absent(why, Some(&target)))?;
+            .map_err(|why| absent(&why, Some(&target)))?;
         resolved = Some(real.clone());
     }
     let folder = stat_of.is(FOLDER) && kind == BackupKind::Postgres;
@@ -121,13 +121,13 @@ async fn look(container: Container, path: String, kind: BackupKind) -> Result<Fo
         size: stat_of.size,
     };
     let before = if folder {
-        in_pod.look().await.map_err(|why| absent(why, None))?
+        in_pod.look().await.map_err(|why| absent(&why, None))?
     } else {
         stat_of.state()
     };
     in_pod.size = before.size;
     let noun = if folder { "a folder" } else { "a file" };
-    Ok(Found {
+    Ok(StoredBackup {
         source: Box::new(in_pod),
         noun,
         folder,
@@ -138,9 +138,9 @@ async fn look(container: Container, path: String, kind: BackupKind) -> Result<Fo
 }
 
 /// A pod that can be asked: ready where there is a choice, running where it is named.
-async fn pod(cluster: &Cluster, namespace: &str, at: &At) -> Result<Pod, ReadError> {
+async fn pod(cluster: &Cluster, namespace: &str, target: &PodTarget) -> Result<Pod, ReadError> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let At { kind, name, .. } = at;
+    let PodTarget { kind, name, .. } = target;
     let what = format!("find a pod of {kind}/{name} in namespace {namespace}");
     match kind.as_str() {
         "deployment" => cluster.ready_pod(namespace, name).await,
@@ -195,17 +195,18 @@ fn cannot(error: &ReadError) -> Absent {
 
 /// What it means that there was nothing to look at. `link` is what the path's symbolic link says,
 /// if it is one.
-fn absent(why: Look, link: Option<&str>) -> Absent {
-    let said = match why {
-        Look::Cannot(error) => return no_program(&error).unwrap_or_else(|| cannot(&error)),
-        Look::Said(said) => said,
-    };
-    let gone = said.contains("No such file") || said.contains("Not a directory");
+fn absent(why: &SourceError, link: Option<&str>) -> Absent {
+    if let SourceError::Cluster(error) = why {
+        return no_program(error).unwrap_or_else(|| cannot(error));
+    }
+    let said = why.to_string();
+    let meaning = program_messages::of_file_program(&said);
+    let gone = meaning == Some(Meaning::NoSuchFile);
     match link {
         Some(link) if gone => {
             Absent::fail(format!("is a symbolic link to {link} that leads nowhere"))
         }
-        Some(link) if said.contains("oo many") => Absent::fail(format!(
+        Some(link) if meaning == Some(Meaning::LinkLoop) => Absent::fail(format!(
             "is a symbolic link to {link} that cannot be followed: {said}"
         )),
         None if gone => Absent::fail("does not exist in the pod"),
@@ -213,106 +214,55 @@ fn absent(why: Look, link: Option<&str>) -> Absent {
     }
 }
 
-/// A container without the programs that are needed. Container runtimes have no status for that,
+/// A container without the programs that are needed. ExecTarget runtimes have no status for that,
 /// only words.
 fn no_program(error: &ReadError) -> Option<Absent> {
     let text = error.to_string();
-    let missing =
-        text.contains("executable file not found") || text.contains("no such file or directory");
-    missing.then(|| {
+    program_messages::of_container_runtime(&text).map(|_| {
         Absent::unknown(format!("cannot be read there: {text}"))
             .hint("the container needs stat, readlink, find and cat; mount the volume into a pod that has them, and name that one")
     })
 }
 
-const FILE: u32 = 0o100_000;
-const FOLDER: u32 = 0o040_000;
-const LINK: u32 = 0o120_000;
-
-impl Stat {
-    fn parse(line: &str) -> Option<Stat> {
-        let mut fields = line.splitn(6, ' ');
-        let mode = u32::from_str_radix(fields.next()?, 16).ok()?;
-        let size = fields.next()?.parse().ok()?;
-        let (modified, changed, inode) = (fields.next()?, fields.next()?, fields.next()?);
-        // busybox may print a fraction.
-        let seconds: i64 = modified.split('.').next()?.parse().ok()?;
-        let since = Duration::from_secs(seconds.unsigned_abs());
-        let epoch = SystemTime::UNIX_EPOCH;
-        let modified = if seconds < 0 {
-            epoch.checked_sub(since)?
-        } else {
-            epoch.checked_add(since)?
-        };
-        Some(Stat {
-            mode,
-            size,
-            modified,
-            version: format!("{changed} {inode}"),
-            name: fields.next()?.to_owned(),
-        })
-    }
-
-    fn is(&self, kind: u32) -> bool {
-        self.mode & 0o170_000 == kind
-    }
-
-    fn word(&self) -> &'static str {
-        match self.mode & 0o170_000 {
-            FOLDER => "a folder",
-            0o010_000 => "a FIFO",
-            0o020_000 | 0o060_000 => "a device",
-            0o140_000 => "a socket",
-            _ => "something else",
-        }
-    }
-
-    fn state(&self) -> State {
-        State {
-            size: self.size,
-            modified: Some(self.modified),
-            version: self.version.clone(),
-        }
-    }
-}
-
 /// Runs a program and gives its one answer.
-async fn run(container: &Container, command: &[&str]) -> Result<String, Look> {
-    let ran = container
-        .run(command, LIMIT, MAX_LIST)
-        .await
-        .map_err(Look::Cannot)?;
+async fn run(container: &ExecTarget, command: &[&str]) -> Result<String, SourceError> {
+    let ran = container.exec(command).output(LIMIT, MAX_LIST).await?;
     said(ran, command[0])
 }
 
-fn said(ran: Executed, program: &str) -> Result<String, Look> {
+fn said(ran: Executed, program: &str) -> Result<String, SourceError> {
     let text = |bytes: Vec<u8>| {
-        String::from_utf8(bytes).map_err(|_| Look::Said(format!("{program} does not say UTF-8")))
+        String::from_utf8(bytes)
+            .map_err(|_| SourceError::Program(format!("{program} does not say UTF-8")))
     };
     match ran.code {
         0 => text(ran.stdout).map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned()),
-        126 | 127 => Err(Look::Said(format!(
+        126 | 127 => Err(SourceError::Program(format!(
             "the container has no {program}: {}",
             ran.stderr
         ))),
-        code if ran.stderr.is_empty() => {
-            Err(Look::Said(format!("{program} ends with status {code}")))
-        }
-        _ => Err(Look::Said(
+        code if ran.stderr.is_empty() => Err(SourceError::Program(format!(
+            "{program} ends with status {code}"
+        ))),
+        _ => Err(SourceError::Program(
             ran.stderr.lines().next().unwrap_or_default().to_owned(),
         )),
     }
 }
 
-async fn stat(container: &Container, path: &str, follow: bool) -> Result<Stat, Look> {
+async fn stat(container: &ExecTarget, path: &str, follow: bool) -> Result<Stat, SourceError> {
     let follow: &[&str] = if follow { &["-L"] } else { &[] };
     let command = [&["stat"], follow, &["-c", FORMAT, "--", path]].concat();
     let line = run(container, &command).await?;
-    Stat::parse(&line).ok_or_else(|| Look::Said(format!("stat says {line:?}")))
+    Stat::parse(&line).ok_or_else(|| SourceError::Program(format!("stat says {line:?}")))
 }
 
 /// What is in a folder. `follow` says whether links in it are followed.
-async fn list(container: &Container, folder: &str, follow: bool) -> Result<Vec<Stat>, Look> {
+async fn list(
+    container: &ExecTarget,
+    folder: &str,
+    follow: bool,
+) -> Result<Vec<Stat>, SourceError> {
     // A path that ends in a slash leads into a folder, be it a link or not.
     let folder = format!("{}/", folder.trim_end_matches('/'));
     let follow: &[&str] = if follow { &["-L"] } else { &[] };
@@ -332,23 +282,19 @@ async fn list(container: &Container, folder: &str, follow: bool) -> Result<Vec<S
     };
     let lines = lines
         .lines()
-        .map(|line| name(line).ok_or_else(|| Look::Said(format!("stat says {line:?}"))));
+        .map(|line| name(line).ok_or_else(|| SourceError::Program(format!("stat says {line:?}"))));
     lines.collect()
 }
 
 impl InPod {
     /// How it is now.
-    async fn look(&self) -> Result<State, Look> {
+    async fn look(&self) -> Result<StoredState, SourceError> {
         if !self.folder {
             return stat(&self.container, &self.path, true)
                 .await
                 .map(|stat| stat.state());
         }
-        let mut state = State {
-            size: 0,
-            modified: None,
-            version: String::new(),
-        };
+        let mut state = StoredState::default();
         let mut files = list(&self.container, &self.path, true).await?;
         files.sort_by(|one, other| one.name.cmp(&other.name));
         for file in files {
@@ -373,20 +319,76 @@ impl InPod {
 }
 
 /// Streams a file of `size` bytes.
-async fn cat(container: &Container, path: &str, size: u64, taker: &Taker) -> io::Result<()> {
-    let mut read = 0;
-    let fed = container
-        .take(&["cat", "--", path], Output::Given(taker, &mut read))
-        .await;
-    let (code, said) =
-        fed.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error.to_string()))?;
-    let whole = |why: String| Err(io::Error::other(why));
-    match code {
+async fn cat(container: &ExecTarget, path: &str, size: u64, taker: &Taker) -> io::Result<()> {
+    let exec = container.exec(&["cat", "--", path]);
+    let attempt = exec.attempt();
+    let lost = |why: &dyn std::fmt::Display| {
+        let why = format!("cannot {attempt}: {why}");
+        io::Error::new(io::ErrorKind::ConnectionAborted, why)
+    };
+    let started = exec.start().await;
+    let mut process = started
+        .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error.to_string()))?;
+    let (Some(stdout), Some(stderr)) = (process.stdout(), process.stderr()) else {
+        return Err(lost(&"its output is not connected"));
+    };
+    let said = async { Ok(read_capped(stderr, MAX_SAID).await) };
+    // A read that fails is the end: what cat says besides may never end then.
+    let (read, said) = try_join(give(stdout, taker), said)
+        .await
+        .map_err(|error: io::Error| lost(&error))?;
+    match process.wait().await.map_err(|error| lost(&error))? {
         0 if read == size => Ok(()),
-        0 => whole(format!(
-            "cat gave {read} bytes of a file of {size}: it was changed, or the connection lost some"
-        )),
-        code => whole(format!("cat ended with status {code}: {said}")),
+        0 => Err(io::Error::other(format!(
+            "cat gave {read} bytes of a file of {size}: \
+             it was changed, or the connection lost some"
+        ))),
+        code => Err(io::Error::other(format!(
+            "cat ended with status {code}: {said}"
+        ))),
+    }
+}
+
+/// Hands on what comes, and counts it.
+async fn give(mut stdout: impl AsyncRead + Unpin, taker: &Taker) -> io::Result<u64> {
+    let (mut buffer, mut count) = (vec![0; PIECE], 0);
+    loop {
+        let Ok(read) = timeout(STALL, stdout.read(&mut buffer)).await else {
+            let why = format!("it gave no byte for {} s", STALL.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        };
+        let bytes = &buffer[..read?];
+        if bytes.is_empty() {
+            return Ok(count);
+        }
+        count += bytes.len() as u64;
+        if !taker.give(bytes.to_vec()).await {
+            return Err(io::Error::other("nobody reads it any more"));
+        }
+    }
+}
+
+/// The text of a manifest; `None` if there is none.
+async fn read_manifest(container: &ExecTarget, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+    match stat(container, path, true).await {
+        Err(SourceError::Program(said))
+            if program_messages::of_file_program(&said) == Some(Meaning::NoSuchFile) =>
+        {
+            return Ok(None);
+        }
+        Err(why) => return Err(why),
+        Ok(stat) if !stat.is(FILE) => return Err(SourceError::NotAFile),
+        Ok(_) => {}
+    }
+    let max = usize::try_from(MAX_FILE).unwrap_or(usize::MAX);
+    let ran = container
+        .exec(&["cat", "--", path])
+        .output(LIMIT, max)
+        .await?;
+    if ran.code == 0 {
+        Ok(Some(ran.stdout))
+    } else {
+        Err(SourceError::Program(ran.stderr))
     }
 }
 
@@ -394,8 +396,8 @@ impl Files for InPod {
     fn list(&self) -> Result<Vec<(String, bool)>, FormatError> {
         let (container, path) = (self.container.clone(), self.path.clone());
         let files = wait(async move { list(&container, &path, true).await });
-        let files = files
-            .map_err(|why| FormatError::CannotTell(format!("cannot be listed: {}", why.words())))?;
+        let files =
+            files.map_err(|why| FormatError::CannotTell(format!("cannot be listed: {why}")))?;
         Ok(files
             .into_iter()
             .map(|file| (file.name.clone(), file.is(FILE)))
@@ -406,49 +408,29 @@ impl Files for InPod {
         let path = format!("{}/{name}", self.path.trim_end_matches('/'));
         let (container, of) = (self.container.clone(), path.clone());
         let stat = wait(async move { stat(&container, &of, true).await });
-        let stat = stat
-            .map_err(|why| FormatError::CannotTell(format!("cannot be opened: {}", why.words())))?;
+        let stat =
+            stat.map_err(|why| FormatError::CannotTell(format!("cannot be opened: {why}")))?;
         Ok((self.read(path, stat.size), stat.size))
     }
 }
 
 impl Source for InPod {
-    fn state(&self) -> Result<State, String> {
+    fn state(&self) -> Result<StoredState, SourceError> {
         let own = self.clone();
-        wait(async move { own.look().await }).map_err(Look::words)
+        wait(async move { own.look().await })
     }
 
     fn open(&self) -> Result<Box<dyn Read + Send>, FormatError> {
         Ok(self.read(self.path.clone(), self.size))
     }
 
-    fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {
+    fn manifest_name(&self) -> String {
+        self.manifest_path()
+    }
+
+    fn manifest(&self) -> Result<Option<Vec<u8>>, SourceError> {
         let (container, path) = (self.container.clone(), self.manifest_path());
-        let of = path.clone();
-        let ran = wait(async move {
-            let max = usize::try_from(manifest::MAX_FILE).unwrap_or(usize::MAX);
-            match stat(&container, &of, true).await {
-                Err(Look::Said(said)) if said.contains("No such file") => return Ok(None),
-                Err(why) => return Err(why.words()),
-                Ok(stat) if !stat.is(FILE) => return Err("is not a file".to_owned()),
-                Ok(_) => {}
-            }
-            let ran = container
-                .run(&["cat", "--", &of], LIMIT, max)
-                .await
-                .map_err(|error| error.to_string())?;
-            let Executed {
-                code,
-                stdout,
-                stderr,
-            } = ran;
-            if code == 0 {
-                Ok(Some(stdout))
-            } else {
-                Err(format!("cannot be read: {stderr}"))
-            }
-        });
-        (path, ran)
+        wait(async move { read_manifest(&container, &path).await })
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {
@@ -473,17 +455,8 @@ impl Source for InPod {
             .collect()
     }
 
-    fn seal(&self, _: &[u8]) -> Result<(), String> {
-        Err("nothing is written into a pod".to_owned())
-    }
-}
-
-impl Look {
-    fn words(self) -> String {
-        match self {
-            Look::Cannot(error) => error.to_string(),
-            Look::Said(said) => said,
-        }
+    fn seal(&self, _: &[u8]) -> Result<(), SourceError> {
+        Err(SourceError::PodIsReadOnly)
     }
 }
 
@@ -494,31 +467,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stat_says_is_read() {
-        let stat =
-            Stat::parse("81a4 18833 1795363200 1795363201 42 /backup/a b.dump").expect("a line");
-        assert!(
-            stat.is(FILE) && stat.size == 18_833 && stat.name == "/backup/a b.dump",
-            "{stat:?}"
-        );
-        assert_eq!(
-            stat.modified,
-            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_363_200)
-        );
-        assert_eq!(stat.version, "1795363201 42");
-        assert!(Stat::parse("a1ff 9 1 1 7 x").expect("a line").is(LINK));
-        assert_eq!(
-            Stat::parse("11a4 0 1 1 7 x").expect("a line").word(),
-            "a FIFO"
-        );
-        for wrong in ["", "81a4", "zz 1 1 1 1 x", "81a4 1 1 1 1"] {
-            assert_eq!(Stat::parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn what_is_not_there_is_told_from_what_cannot_be_seen() {
-        let of = |said: &str, link| absent(Look::Said(said.to_owned()), link).status;
+        let of = |said: &str, link| absent(&SourceError::Program(said.to_owned()), link).status;
         let none = "stat: cannot statx '/b/x': No such file or directory";
         assert_eq!(of(none, None), Status::Fail);
         assert_eq!(of(none, Some("gone.dump")), Status::Fail);

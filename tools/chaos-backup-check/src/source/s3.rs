@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_backup_check::formats::error::FormatError;
-use chaos_backup_check::formats::manifest;
+use chaos_backup_check::formats::manifest::MAX_FILE;
 use chaos_backup_check::formats::pg_dump::directory::Files;
-use chaos_common::cluster::error_chain;
 use chaos_common::config::S3;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
@@ -23,8 +22,9 @@ use object_store::{
 };
 use reqwest::Url;
 
+use super::error::storage_words;
 use super::remote::{Taker, stream, wait};
-use super::{Absent, Found, Neighbour, Source, State};
+use super::{Absent, Neighbour, Source, SourceError, StoredBackup, StoredState};
 use crate::context::Context;
 
 /// Time that one request about an object may take.
@@ -62,9 +62,23 @@ struct Bucket {
     read: Arc<AmazonS3>,
 }
 
+/// Why the address of the object storage, which the named setting gives, is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EndpointError {
+    #[error("{0} is no address")]
+    NoAddress(&'static str),
+    #[error(
+        "{0} is http://, where backups and what opens them can be read on the way: \
+         use https://, or say s3.allow_http = true"
+    )]
+    NotEncrypted(&'static str),
+    #[error("{0} begins with neither https:// nor http://")]
+    Scheme(&'static str),
+}
+
 /// The address of the object storage, if there is one. Without encryption only this very machine is
 /// talked to, unless the configuration says otherwise.
-pub(super) fn endpoint(settings: &S3) -> Result<Option<Url>, String> {
+pub(super) fn endpoint(settings: &S3) -> Result<Option<Url>, EndpointError> {
     let builder = AmazonS3Builder::from_env();
     let of_env = |key| builder.get_config_value(key);
     let of_env =
@@ -74,9 +88,7 @@ pub(super) fn endpoint(settings: &S3) -> Result<Option<Url>, String> {
         None => (of_env(), "$AWS_ENDPOINT_URL"),
     };
     let Some(named) = named else { return Ok(None) };
-    let url: Url = named
-        .parse()
-        .map_err(|error| format!("{by} is no address: {error}"))?;
+    let url = Url::parse(&named).map_err(|_| EndpointError::NoAddress(by))?;
     let local = match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
         "localhost" => true,
         host => host
@@ -86,15 +98,13 @@ pub(super) fn endpoint(settings: &S3) -> Result<Option<Url>, String> {
     match url.scheme() {
         "https" => Ok(Some(url)),
         "http" if local || settings.allow_http => Ok(Some(url)),
-        "http" => Err(format!(
-            "{by} is http://, where backups and what opens them can be read on the way: use https://, or say s3.allow_http = true"
-        )),
-        _ => Err(format!("{by} begins with neither https:// nor http://")),
+        "http" => Err(EndpointError::NotEncrypted(by)),
+        _ => Err(EndpointError::Scheme(by)),
     }
 }
 
 impl Bucket {
-    fn open(name: &str, settings: &S3) -> Result<Bucket, String> {
+    fn open(name: &str, settings: &S3) -> anyhow::Result<Bucket> {
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(name);
         let endpoint = endpoint(settings)?;
         let plain = endpoint.as_ref().is_some_and(|url| url.scheme() == "http");
@@ -112,10 +122,10 @@ impl Bucket {
             builder = builder.with_region(region);
         }
         if let Some(key) = &settings.access_key {
-            builder = builder.with_access_key_id(key.read()?);
+            builder = builder.with_access_key_id(key.read().map_err(anyhow::Error::msg)?);
         }
         if let Some(key) = &settings.secret_key {
-            builder = builder.with_secret_access_key(key.read()?);
+            builder = builder.with_secret_access_key(key.read().map_err(anyhow::Error::msg)?);
         }
         let options = ClientOptions::new()
             .with_allow_http(plain)
@@ -128,12 +138,7 @@ impl Bucket {
             max_retries: times,
             retry_timeout: together,
         };
-        let built = |builder: AmazonS3Builder| {
-            builder
-                .build()
-                .map(Arc::new)
-                .map_err(|error| error.to_string())
-        };
+        let built = |builder: AmazonS3Builder| builder.build().map(Arc::new);
         Ok(Bucket {
             ask: built(
                 builder
@@ -161,7 +166,7 @@ impl Bucket {
 }
 
 /// Finds an object, or the newest one under a prefix.
-pub(super) fn find(bucket: &str, key: &str, context: &Context) -> Result<Found, Absent> {
+pub(super) fn open(bucket: &str, key: &str, context: &Context) -> Result<StoredBackup, Absent> {
     let (named, settings) = (bucket.to_owned(), context.config.s3.clone());
     let opened = wait(async move { Bucket::open(&named, &settings) }).map_err(|why| {
         Absent::unknown(format!("cannot be asked for: {why}"))
@@ -196,7 +201,7 @@ pub(super) fn find(bucket: &str, key: &str, context: &Context) -> Result<Found, 
     };
     let resolved = prefix.then(|| format!("{label}/{}", objects.key));
     let folder = objects.folder;
-    Ok(Found {
+    Ok(StoredBackup {
         source: Box::new(objects),
         noun,
         folder,
@@ -257,7 +262,7 @@ fn folder_of(key: &Path) -> Path {
 
 /// Why an object can't be looked at.
 fn absent(error: &object_store::Error) -> Absent {
-    let told = told(error);
+    let told = storage_words(error);
     match error {
         object_store::Error::NotFound { .. } => Absent::fail(format!("does not exist: {told}")),
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
@@ -268,33 +273,8 @@ fn absent(error: &object_store::Error) -> Absent {
     }
 }
 
-/// What an object storage says is XML, of which two elements are for people.
-fn told(error: &object_store::Error) -> String {
-    let chain = error_chain(error);
-    let element = |name: &str| {
-        let rest = chain.split_once(&format!("<{name}>"))?.1;
-        rest.split_once(&format!("</{name}>"))
-            .map(|(text, _)| text.to_owned())
-    };
-    match (element("Code"), element("Message")) {
-        (Some(code), Some(message)) => format!("{message} ({code})"),
-        (Some(code), None) => code,
-        _ => chain
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(300)
-            .collect(),
-    }
-}
-
-fn state(objects: &[ObjectMeta]) -> State {
-    let mut state = State {
-        size: 0,
-        modified: None,
-        version: String::new(),
-    };
+fn state(objects: &[ObjectMeta]) -> StoredState {
+    let mut state = StoredState::default();
     for object in objects {
         state.size += object.size;
         state.modified = state.modified.max(Some(object.last_modified.into()));
@@ -310,7 +290,7 @@ fn state(objects: &[ObjectMeta]) -> State {
 }
 
 impl Objects {
-    fn before(&self) -> State {
+    fn before(&self) -> StoredState {
         state(&self.found)
     }
 
@@ -334,7 +314,7 @@ async fn get(bucket: &Bucket, object: &ObjectMeta, taker: &Taker) -> io::Result<
                 "it was replaced by another while it was read".to_owned()
             }
             object_store::Error::NotFound { .. } => "it was deleted while it was read".to_owned(),
-            _ => told(&error),
+            _ => storage_words(&error),
         })
     };
     let options = GetOptions {
@@ -392,7 +372,7 @@ impl Files for Objects {
 }
 
 impl Source for Objects {
-    fn state(&self) -> Result<State, String> {
+    fn state(&self) -> Result<StoredState, SourceError> {
         let own = self.clone();
         let found = wait(async move {
             if !own.folder {
@@ -410,37 +390,30 @@ impl Source for Objects {
             });
             Ok(all)
         });
-        found
-            .map(|found| state(&found))
-            .map_err(|error| told(&error))
+        Ok(state(&found?))
     }
 
     fn open(&self) -> Result<Box<dyn Read + Send>, FormatError> {
         Ok(self.get(self.found[0].clone()))
     }
 
-    fn manifest(&self) -> (String, Result<Option<Vec<u8>>, String>) {
+    fn manifest_name(&self) -> String {
+        self.manifest_key().to_string()
+    }
+
+    fn manifest(&self) -> Result<Option<Vec<u8>>, SourceError> {
         let (bucket, key) = (self.bucket.clone(), self.manifest_key());
-        let named = key.to_string();
-        let read = wait(async move {
+        wait(async move {
             let got = match bucket.ask.get(&key).await {
                 Ok(got) => got,
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(format!("cannot be read: {}", told(&error))),
+                Err(error) => return Err(error.into()),
             };
-            if got.meta.size > manifest::MAX_FILE {
-                return Err(format!(
-                    "has {} bytes, which no manifest has",
-                    got.meta.size
-                ));
+            if got.meta.size > MAX_FILE {
+                return Err(SourceError::TooLarge(got.meta.size));
             }
-            let text = got
-                .bytes()
-                .await
-                .map_err(|error| format!("cannot be read: {}", told(&error)))?;
-            Ok(Some(text.into()))
-        });
-        (named, read)
+            Ok(Some(got.bytes().await?.into()))
+        })
     }
 
     fn neighbours(&self) -> Vec<Neighbour> {
@@ -464,11 +437,10 @@ impl Source for Objects {
         own.filter_map(neighbour).collect()
     }
 
-    fn seal(&self, text: &[u8]) -> Result<(), String> {
+    fn seal(&self, text: &[u8]) -> Result<(), SourceError> {
         let (bucket, key, text) = (self.bucket.clone(), self.manifest_key(), text.to_vec());
-        wait(async move { bucket.ask.put(&key, text.into()).await })
-            .map(drop)
-            .map_err(|error| told(&error))
+        wait(async move { bucket.ask.put(&key, text.into()).await })?;
+        Ok(())
     }
 }
 

@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::drill::error::Trouble;
+use super::direct;
+use crate::drill::error::DrillError;
 use crate::drill::programs::Programs;
+use crate::program_messages::{self, Meaning};
 
 /// Its one user. Scripts of `pg_dumpall` make the users that they know, mostly with one that is
 /// called postgres.
@@ -34,6 +36,22 @@ wait "$server"
 rm -rf "$folder"
 "#;
 
+/// A server that listens on its socket alone, and whose data nobody needs after a crash.
+const SETTINGS: [&str; 9] = [
+    "listen_addresses=",
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "autovacuum=off",
+    "max_wal_senders=0",
+    "wal_level=minimal",
+    "max_connections=10",
+    "logging_collector=off",
+];
+
+/// User and group, if it is somebody else than us.
+type Owner = Option<(u32, u32)>;
+
 /// The server; gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -45,87 +63,16 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Makes a cluster and starts it.
-    pub(crate) async fn start(programs: &Programs) -> Result<Scratch, Trouble> {
+    pub(super) async fn start(programs: &Programs) -> Result<Scratch, DrillError> {
         let folder = folder()?;
-        let data = folder.path().join("data");
         let owner = owner(folder.path()).map_err(|error| {
-            Trouble::unknown(format!(
-                "cannot prepare {}: {error}",
-                folder.path().display()
-            ))
+            let path = folder.path().display();
+            DrillError::unknown(format!("cannot prepare {path}: {error}"))
         })?;
-        let mut initdb = tokio::process::Command::new(programs.path("initdb"));
-        initdb.args([
-            "--username",
-            SUPERUSER,
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-locale",
-            "--no-sync",
-            "--no-instructions",
-            "--wal-segsize=16",
-            "-D",
-        ]);
-        initdb
-            .arg(&data)
-            .env_clear()
-            .env("LC_ALL", "C")
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir("/");
-        initdb.stdin(Stdio::null()).kill_on_drop(true);
-        if let Some((user, group)) = owner {
-            initdb.uid(user).gid(group);
-        }
-        let made = initdb
-            .output()
-            .await
-            .map_err(|error| Trouble::unknown(format!("cannot run initdb: {error}")))?;
-        if !made.status.success() {
-            return Err(Trouble::of_postgres(
-                "initdb cannot make a scratch database",
-                &String::from_utf8_lossy(&made.stderr),
-                folder.path(),
-            )
-            .not_its_fault());
-        }
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .args(["-c", SHELL, "chaos-drill"])
-            .arg(folder.path())
-            .arg(programs.path("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(folder.path());
-        for setting in [
-            "listen_addresses=",
-            "fsync=off",
-            "full_page_writes=off",
-            "synchronous_commit=off",
-            "autovacuum=off",
-            "max_wal_senders=0",
-            "wal_level=minimal",
-            "max_connections=10",
-            "logging_collector=off",
-        ] {
-            shell.args(["-c", setting]);
-        }
-        // Ctrl-C is for us; the shell ends when we do.
-        shell
-            .process_group(0)
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("LC_ALL", "C")
-            .current_dir("/");
-        shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if let Some((user, group)) = owner {
-            shell.uid(user).gid(group);
-        }
-        let shell = shell.spawn().map_err(|error| {
-            Trouble::unknown(format!("cannot start a scratch database: {error}"))
+        initdb(programs, folder.path(), owner).await?;
+        let shell = shell(programs, folder.path(), owner).spawn();
+        let shell = shell.map_err(|error| {
+            DrillError::unknown(format!("cannot start a scratch database: {error}"))
         })?;
         // From here on the shell removes the folder.
         let scratch = Scratch {
@@ -133,43 +80,87 @@ impl Scratch {
             shell,
             version: format!("PostgreSQL {}", programs.version),
         };
-        scratch.answers(programs).await?;
+        scratch.answers().await?;
         Ok(scratch)
     }
 
     /// The folder with its socket.
-    pub(crate) fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    async fn answers(&self, programs: &Programs) -> Result<(), Trouble> {
+    async fn answers(&self) -> Result<(), DrillError> {
         let start = Instant::now();
         loop {
-            let mut ask = tokio::process::Command::new(programs.path("psql"));
-            ask.args([
-                "-XAtq", "-U", SUPERUSER, "-d", "postgres", "-c", "SELECT 1", "-h",
-            ])
-            .arg(&self.folder);
-            ask.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-            let asked = ask
-                .output()
-                .await
-                .map_err(|error| Trouble::unknown(format!("cannot run psql: {error}")))?;
-            if asked.status.success() {
+            let asked = direct::query(&self.folder, SUPERUSER, "postgres", "SELECT 1").await;
+            if asked.is_ok() {
                 return Ok(());
             }
             let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            if log.lines().any(is_the_end) || start.elapsed() > START {
-                return Err(Trouble::of_postgres(
-                    "the scratch database does not start",
-                    &log,
-                    &self.folder,
-                )
-                .not_its_fault());
+            if log.lines().any(gave_up) || start.elapsed() > START {
+                let what = "the scratch database does not start";
+                return Err(DrillError::of_postgres(what, &log, &self.folder).not_its_fault());
             }
             sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// Makes the files of a cluster.
+async fn initdb(programs: &Programs, folder: &Path, owner: Owner) -> Result<(), DrillError> {
+    let mut initdb = tokio::process::Command::new(programs.path("initdb"));
+    initdb
+        .args(["--username", SUPERUSER, "--auth=trust", "--encoding=UTF8"])
+        .args(["--no-locale", "--no-sync", "--no-instructions"])
+        .args(["--wal-segsize=16", "-D"])
+        .arg(folder.join("data"))
+        .env_clear()
+        .env("LC_ALL", "C")
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    if let Some((user, group)) = owner {
+        initdb.uid(user).gid(group);
+    }
+    let made = initdb.output().await;
+    let made = made.map_err(|error| DrillError::unknown(format!("cannot run initdb: {error}")))?;
+    if made.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&made.stderr);
+    let what = "initdb cannot make a scratch database";
+    Err(DrillError::of_postgres(what, &said, folder).not_its_fault())
+}
+
+/// The shell that runs the server as long as we live.
+fn shell(programs: &Programs, folder: &Path, owner: Owner) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", SHELL, "chaos-drill"])
+        .arg(folder)
+        .arg(programs.path("postgres"))
+        .arg("-D")
+        .arg(folder.join("data"))
+        .arg("-k")
+        .arg(folder);
+    for setting in SETTINGS {
+        shell.args(["-c", setting]);
+    }
+    // Ctrl-C is for us; the shell ends when we do.
+    shell
+        .process_group(0)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if let Some((user, group)) = owner {
+        shell.uid(user).gid(group);
+    }
+    shell
 }
 
 impl Drop for Scratch {
@@ -182,21 +173,19 @@ impl Drop for Scratch {
     }
 }
 
-/// Whether a line of the log says that the server has given up. That it is not ready yet is fatal
-/// for who asked, and for nobody else.
-fn is_the_end(line: &str) -> bool {
-    (line.contains("FATAL:") && !line.contains("starting up")) || line.contains("PANIC:")
+fn gave_up(line: &str) -> bool {
+    program_messages::of_server_log(line) == Some(Meaning::GaveUp)
 }
 
 /// A folder that nobody else can look into.
-pub(super) fn folder() -> Result<tempfile::TempDir, Trouble> {
+pub(super) fn folder() -> Result<tempfile::TempDir, DrillError> {
     let place = std::env::temp_dir();
     let made = tempfile::Builder::new()
         .prefix("chaos-drill-")
         .permissions(Permissions::from_mode(0o700))
         .tempdir();
     made.map_err(|error| {
-        Trouble::unknown(format!(
+        DrillError::unknown(format!(
             "cannot make a scratch folder in {}: {error}",
             place.display()
         ))
@@ -205,7 +194,7 @@ pub(super) fn folder() -> Result<tempfile::TempDir, Trouble> {
 }
 
 /// PostgreSQL does not run as root: the folder is given to somebody who may nothing else.
-fn owner(folder: &Path) -> std::io::Result<Option<(u32, u32)>> {
+fn owner(folder: &Path) -> std::io::Result<Owner> {
     if std::fs::metadata(folder)?.uid() != 0 {
         return Ok(None);
     }
@@ -223,22 +212,4 @@ fn owner(folder: &Path) -> std::io::Result<Option<(u32, u32)>> {
         .unwrap_or((65_534, 65_534));
     chown(folder, Some(user), Some(group))?;
     Ok(Some((user, group)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_the_end;
-
-    #[test]
-    fn a_server_that_is_not_ready_yet_has_not_given_up() {
-        assert!(!is_the_end(
-            "2026-11-22 23:24:26 UTC [1] FATAL:  the database system is starting up"
-        ));
-        assert!(!is_the_end(
-            "2026-11-22 23:24:26 UTC [1] LOG:  database system is ready to accept connections"
-        ));
-        assert!(is_the_end(
-            "2026-11-22 23:24:26 UTC [1] FATAL:  could not write lock file: No space left on device"
-        ));
-    }
 }

@@ -8,22 +8,20 @@
 
 use std::time::{Duration, Instant};
 
-use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, exit_code};
+use chaos_common::cluster::exec::{ExecProcess, ExecTarget};
+use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
 use chaos_common::record::new_id;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{
-    Api, AttachedProcess, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams,
-};
+use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::time::sleep;
 
 use super::local::SUPERUSER;
 use crate::context::Context;
-use crate::drill::error::Trouble;
+use crate::drill::error::DrillError;
 use crate::drill::feed::Feed;
 use crate::drill::process::{Ran, talk};
-use crate::source::exec::Container;
 use crate::source::remote;
 
 /// The folder with data and socket.
@@ -52,10 +50,10 @@ exec postgres -D "$F/data" -k "$F" -c listen_addresses= -c fsync=off -c full_pag
 
 /// The server; gone when this is dropped.
 pub(super) struct PodServer {
-    container: Container,
+    container: ExecTarget,
     job: Made,
     /// The connection whose end is the server's.
-    _leash: AttachedProcess,
+    _leash: ExecProcess,
 }
 
 /// A Job, or the name of one that is about to be made; deleted when this is dropped.
@@ -82,9 +80,9 @@ impl Made {
 }
 
 impl PodServer {
-    pub(super) async fn start(image: &str, context: &Context) -> Result<PodServer, Trouble> {
+    pub(super) async fn start(image: &str, context: &Context) -> Result<PodServer, DrillError> {
         let access = context.access.clone();
-        let cluster = there(async move { Cluster::connect(&access).await })
+        let cluster = on_the_talker(async move { Cluster::connect(&access).await })
             .await
             .map_err(|error| unknown(&error))?;
         // No other has this name, and its end is seen to before it begins.
@@ -96,7 +94,8 @@ impl PodServer {
         };
         let (jobs, image, namespace) = (job.jobs(), image.to_owned(), context.namespace.clone());
         let (container, leash) =
-            there(async move { make(&cluster, &jobs, &namespace, &name, &image).await }).await?;
+            on_the_talker(async move { make(&cluster, &jobs, &namespace, &name, &image).await })
+                .await?;
         let server = PodServer {
             container,
             job,
@@ -111,7 +110,7 @@ impl PodServer {
         format!("job/{}", self.job.name)
     }
 
-    async fn answers(&self) -> Result<(), Trouble> {
+    async fn answers(&self) -> Result<(), DrillError> {
         let start = Instant::now();
         loop {
             let asked = self
@@ -129,7 +128,7 @@ impl PodServer {
             };
             if start.elapsed() > Duration::from_secs(60) {
                 let log = self.log().await;
-                return Err(Trouble::unknown(format!(
+                return Err(DrillError::unknown(format!(
                     "the PostgreSQL in {} does not answer: {}; its log ends with: {log}",
                     self.label(),
                     why.trim()
@@ -148,15 +147,10 @@ impl PodServer {
         .await
     }
 
-    pub(super) async fn version(&self) -> Result<String, Trouble> {
-        let ran = self
-            .container
-            .run(
-                &["sh", "-c", &format!("{PATH} exec pg_restore --version")],
-                LIMIT,
-                MAX_ANSWER,
-            )
-            .await;
+    pub(super) async fn version(&self) -> Result<String, DrillError> {
+        let line = format!("{PATH} exec pg_restore --version");
+        let exec = self.container.exec(&["sh", "-c", &line]);
+        let ran = exec.output(LIMIT, MAX_ANSWER).await;
         let ran = ran.map_err(|error| unknown(&error))?;
         let said = String::from_utf8_lossy(&ran.stdout).into_owned();
         let version = said
@@ -164,7 +158,7 @@ impl PodServer {
             .skip_while(|word| *word != "(PostgreSQL)")
             .nth(1);
         version.filter(|_| ran.code == 0).map(str::to_owned).ok_or_else(|| {
-            Trouble::unknown(format!("the image has no pg_restore: {said}{}", ran.stderr))
+            DrillError::unknown(format!("the image has no pg_restore: {said}{}", ran.stderr))
                 .hint("name an image with PostgreSQL's server and client as drill.image, such as postgres:17")
         })
     }
@@ -176,7 +170,7 @@ impl PodServer {
         database: &str,
         args: &[&str],
         feed: Feed,
-    ) -> Result<Ran, Trouble> {
+    ) -> Result<Ran, DrillError> {
         let line = format!(
             "{PATH} export PGHOST={FOLDER} PGUSER={SUPERUSER} PGDATABASE=\"$1\"; shift; exec \"$@\""
         );
@@ -190,7 +184,7 @@ impl PodServer {
         folder: &str,
         name: &str,
         file: Feed,
-    ) -> Result<(u64, String), Trouble> {
+    ) -> Result<(u64, String), DrillError> {
         let line = "mkdir -p \"$1\" && cat >\"$1/$2\"";
         let ran = self
             .fed(&["sh", "-c", line, "sh", folder, name], file)
@@ -200,34 +194,27 @@ impl PodServer {
         }
         let place = std::path::PathBuf::from(format!("{folder} of {}", self.label()));
         Err(
-            Trouble::of_postgres("the dump cannot be put into the pod", &ran.said, &place)
+            DrillError::of_postgres("the dump cannot be put into the pod", &ran.said, &place)
                 .not_its_fault(),
         )
     }
 
-    async fn fed(&self, command: &[&str], feed: Feed) -> Result<Ran, Trouble> {
-        let mut process = self
-            .container
-            .start(command, true)
-            .await
-            .map_err(|error| unknown(&error))?;
-        let status = process.take_status();
+    async fn fed(&self, command: &[&str], feed: Feed) -> Result<Ran, DrillError> {
+        let started = self.container.exec(command).with_stdin().start().await;
+        let mut process = started.map_err(|error| unknown(&error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (process.stdin(), process.stdout(), process.stderr())
         else {
-            return Err(Trouble::unknown("the pod is not connected"));
+            return Err(DrillError::unknown("the pod is not connected"));
         };
         let lost = |why: String| {
-            Trouble::unknown(format!("the connection to {} is lost: {why}", self.label()))
+            DrillError::unknown(format!("the connection to {} is lost: {why}", self.label()))
                 .hint("was its pod evicted, or out of memory? Kubernetes before 1.30 cannot be told where what it is fed ends")
         };
         let (read, answer, said) = talk(feed, stdin, stdout, stderr).await;
-        let status = match status {
-            Some(status) => status.await,
-            None => None,
-        };
+        let status = process.wait().await;
         let read = read?;
-        let code = exit_code(status).map_err(|why| lost(why.to_string()))?;
+        let code = status.map_err(|why| lost(why.to_string()))?;
         let text = |heard: std::io::Result<String>| heard.map_err(|error| lost(error.to_string()));
         Ok(Ran {
             success: code == 0,
@@ -240,7 +227,7 @@ impl PodServer {
 
 /// Does something where connections live as long as the process, and stops when nobody waits for
 /// it.
-async fn there<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+async fn on_the_talker<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let (mut send, done) = tokio::sync::oneshot::channel();
     remote::spawn(async move {
         tokio::select! {
@@ -260,22 +247,20 @@ async fn make(
     namespace: &str,
     name: &str,
     image: &str,
-) -> Result<(Container, AttachedProcess), Trouble> {
+) -> Result<(ExecTarget, ExecProcess), DrillError> {
     let job: Job = serde_json::from_value(job(name, image)).expect("a Job has these fields");
     let made = jobs.create(&PostParams::default(), &job).await;
     let what = format!("make the Job {name} in namespace {namespace}");
     made.map_err(|error| unknown(&ReadError::from_kube(what, &error)))?;
     let pod = running(cluster, namespace, name, image).await?;
-    let container = Container::of(cluster.clone(), &pod, None);
+    let container = ExecTarget::of(cluster, &pod);
     // It starts when we hold it, and from then on does not outlive us. A container's first process
     // minds no signal that it has no handler for, so this must be said until the server is there to
     // hear it.
     let hold =
         format!("touch {FOLDER}/held; cat >/dev/null; while :; do kill -QUIT 1; sleep 1; done");
-    let leash = container
-        .start(&["sh", "-c", &hold], true)
-        .await
-        .map_err(|error| unknown(&error))?;
+    let holding = container.exec(&["sh", "-c", &hold]).with_stdin().start();
+    let leash = holding.await.map_err(|error| unknown(&error))?;
     let longer = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": DEADLINE_S}}));
     let given = jobs.patch(name, &PatchParams::default(), &longer).await;
     given.map_err(|error| {
@@ -324,7 +309,7 @@ async fn running(
     namespace: &str,
     job: &str,
     image: &str,
-) -> Result<Pod, Trouble> {
+) -> Result<Pod, DrillError> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let of = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
     let start = Instant::now();
@@ -339,7 +324,7 @@ async fn running(
             "Failed" | "Succeeded" => {
                 let pod = found[0].metadata.name.clone().unwrap_or_default();
                 let log = log(cluster, namespace, &pod).await;
-                return Err(Trouble::unknown(format!("the scratch PostgreSQL of {image} does not start: {log}"))
+                return Err(DrillError::unknown(format!("the scratch PostgreSQL of {image} does not start: {log}"))
                     .hint("name an image with PostgreSQL's server and client as drill.image, such as postgres:17"));
             }
             _ => {}
@@ -351,7 +336,7 @@ async fn running(
         });
         if final_word && start.elapsed() > Duration::from_secs(5) || start.elapsed() > START {
             let why = why.unwrap_or_else(|| "it is not even made".to_owned());
-            return Err(Trouble::unknown(format!("the pod of job/{job} with {image} does not run: {why}")).hint(
+            return Err(DrillError::unknown(format!("the pod of job/{job} with {image} does not run: {why}")).hint(
                 "can the nodes get the image, and is there room for one more pod? kubectl get events says more",
             ));
         }
@@ -401,13 +386,14 @@ async fn log(cluster: &Cluster, namespace: &str, pod: &str) -> String {
     log.trim().replace('\n', "; ").chars().take(500).collect()
 }
 
-fn unknown(error: &ReadError) -> Trouble {
-    let mut trouble = Trouble::unknown(error.to_string());
-    trouble.hint = match error.kind {
-        ReadErrorKind::Forbidden => Some(
-            "the Role needs create, patch and delete on jobs, list on pods, get on pods/log, and get and create on pods/exec; test it with kubectl auth can-i".to_owned(),
+fn unknown(error: &ReadError) -> DrillError {
+    let unknown = DrillError::unknown(error.to_string());
+    match (error.kind, error.next_step()) {
+        (ReadErrorKind::Forbidden, _) => unknown.hint(
+            "the Role needs create, patch and delete on jobs, list on pods, get on pods/log, \
+             and get and create on pods/exec; test it with kubectl auth can-i",
         ),
-        _ => error.next_step().map(str::to_owned),
-    };
-    trouble
+        (_, Some(hint)) => unknown.hint(hint),
+        (_, None) => unknown,
+    }
 }

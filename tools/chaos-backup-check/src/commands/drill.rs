@@ -1,0 +1,166 @@
+//! `chaos-backup-check drill`: restores backups for a trial, one after the other.
+
+use std::time::Instant;
+
+use chaos_common::cli;
+use chaos_common::config::{Backup, BackupKind, Loaded};
+use chaos_common::exit::{Exit, Failure};
+use chaos_common::record::{BackupAction, Check, Verdict};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::deadline::Deadline;
+use super::reporter::{Reporter, backup_of};
+use super::{Args, setup};
+use crate::context::Context;
+use crate::drill::{self, RESTORED};
+use crate::item::{self, ItemReport};
+use crate::progress::Progress;
+
+/// Arguments of `drill`.
+#[derive(clap::Args, Debug)]
+pub(super) struct DrillArgs {
+    /// Backups to restore for a trial [default: all that are configured]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Drills the named backups, or all.
+pub(super) fn run(
+    own: &DrillArgs,
+    args: &Args,
+    loaded: &Loaded,
+    start: Instant,
+) -> Result<Exit, Failure> {
+    let context = setup::context(args, loaded)?;
+    let _lock = setup::lock(args, "drill", loaded)?;
+    let progress = Progress::start(!args.cron.alone());
+    let context = Context {
+        readings: progress.readings(),
+        ..context
+    };
+    let reporter = Reporter::open(args)?;
+    let deadline = Deadline::after(start, args.cron.deadline);
+    let drilled = cli::block_on(all(own, &context, deadline))?;
+    drop(progress);
+    let mut backup = backup_of(drilled.reports, BackupAction::Drill, &context);
+    backup.checks.extend(reporter.upstream_check());
+    let verdict = Verdict::of(&backup.checks);
+    // What was refused is an outcome of its own, unless something worse is known.
+    let end = if drilled.refused && verdict == Verdict::Unknown {
+        Exit::Refused
+    } else {
+        verdict.into()
+    };
+    Ok(reporter.finish(backup, end))
+}
+
+/// What came of all drills.
+struct Drilled {
+    reports: Vec<ItemReport>,
+    /// Whether one was refused.
+    refused: bool,
+}
+
+/// Restores each backup in turn, until done, told to stop, or out of time.
+async fn all(
+    own: &DrillArgs,
+    context: &Context,
+    deadline: Option<Deadline>,
+) -> Result<Drilled, Failure> {
+    let backups = wanted(&context.config.backups, &own.names)?;
+    let mut stops = StopSignals::new()
+        .map_err(|error| Failure::unknown(format!("cannot wait for signals: {error}")))?;
+    let (mut reports, mut refused) = (Vec::new(), false);
+    for backup in backups {
+        // What is not finished is dropped, and all that was made for it goes with it.
+        tokio::select! {
+            drilled = drill::run(context, backup) => {
+                refused |= drilled.refused;
+                reports.push(drilled.report);
+            }
+            by = stops.next() => return Err(stopped(by, backup)),
+            report = late(backup, deadline) => reports.push(report),
+        }
+    }
+    Ok(Drilled { reports, refused })
+}
+
+fn stopped(by: &str, backup: &Backup) -> Failure {
+    let name = &backup.name;
+    Failure {
+        exit: Exit::Aborted,
+        message: format!("stopped by {by} in the drill of {name}; what was made for it is gone"),
+        hint: None,
+    }
+}
+
+/// Waits for the deadline; what a backup is then that was not finished.
+async fn late(backup: &Backup, deadline: Option<Deadline>) -> ItemReport {
+    let Some(deadline) = deadline else {
+        return std::future::pending().await;
+    };
+    tokio::time::sleep_until(deadline.end.into()).await;
+    let item = item::unseen(backup);
+    let message = format!(
+        "was not finished in {}; what was made for it is gone",
+        deadline.limit
+    );
+    let check = Check::unknown(RESTORED, &item.path, message).hint("give it a longer --deadline");
+    ItemReport {
+        item,
+        checks: vec![check],
+    }
+}
+
+/// The signals that stop a drill.
+struct StopSignals {
+    term: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl StopSignals {
+    fn new() -> std::io::Result<StopSignals> {
+        Ok(StopSignals {
+            term: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The name of the next one that comes.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}
+
+fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>, Failure> {
+    if names.is_empty() {
+        let can = |backup: &&Backup| backup.kind != BackupKind::VolumeSnapshot;
+        let all: Vec<_> = backups.iter().filter(can).collect();
+        if all.is_empty() {
+            let none = Failure::usage("no backup that can be restored is configured");
+            let hint = "name each in chaos.toml as [[backup]]; scripts/ecommerce.toml shows how";
+            return Err(none.hint(hint));
+        }
+        return Ok(all);
+    }
+    let find = |name: &String| {
+        let found = backups.iter().find(|backup| backup.name == *name);
+        let found = found.ok_or_else(|| {
+            Failure::usage(format!("no backup is called {name:?} in the configuration"))
+        })?;
+        if found.kind == BackupKind::VolumeSnapshot {
+            let why = format!("{name:?} is a volume's snapshot, which no drill restores");
+            return Err(Failure::usage(why).hint(
+                "make a claim of it in a namespace for trials, and start the database on that",
+            ));
+        }
+        Ok(found)
+    };
+    names.iter().map(find).collect()
+}

@@ -1,0 +1,181 @@
+//! What can be found out about a backup, without a judgement: all that takes time is done here.
+
+use std::time::{Duration, SystemTime};
+
+use chaos_backup_check::formats::error::FormatError;
+use chaos_backup_check::formats::inspection::{Expectations, Verified};
+use chaos_backup_check::formats::manifest::Manifest;
+use chaos_common::cli;
+use chaos_common::config::{Backup, BackupKind, Config, Place, Span};
+use chaos_common::record::RestoreDrill;
+use jiff::Timestamp;
+
+use super::criteria::{Criteria, Scope};
+use super::drift::{self, ClusterView};
+use super::evidence::{self, EvidenceError};
+use crate::context::Context;
+use crate::source::name_stamp::Stamp;
+use crate::source::volume_snapshot::VolumeSnapshot;
+use crate::source::{Absent, Neighbour, Opened, StoredBackup};
+
+/// How long it is waited for whether more of a young file is written.
+const SETTLE: Duration = Duration::from_millis(1500);
+
+/// All that was found out about a backup.
+pub(super) struct Facts {
+    pub(super) found: Found,
+    pub(super) drills: Drills,
+}
+
+/// What is at its place.
+pub(super) enum Found {
+    Absent(Absent),
+    Snapshot(VolumeSnapshot),
+    Stored(Box<StoredFacts>),
+}
+
+/// What is known of a backup with bytes.
+pub(super) struct StoredFacts {
+    pub(super) noun: &'static str,
+    pub(super) resolved: Option<String>,
+    /// Whether it is the newest of several, and not the one that the configuration names.
+    pub(super) newest: bool,
+    pub(super) name: String,
+    /// In bytes, when it was opened.
+    pub(super) size: u64,
+    pub(super) modified: Option<SystemTime>,
+    pub(super) stamp: Option<Stamp>,
+    pub(super) manifest: Result<Option<Manifest>, FormatError>,
+    pub(super) content: Result<Verified, NotWhole>,
+    /// Files beside it; none if it is a folder.
+    pub(super) neighbours: Vec<Neighbour>,
+    /// What the cluster has, where the backup is one of the cluster's configuration.
+    pub(super) cluster: Option<ClusterView>,
+}
+
+/// Why a backup is not known to be whole.
+pub(super) enum NotWhole {
+    /// It changed while it was read: what changed.
+    BeingWritten(String),
+    /// It was read as it is.
+    Unsound(FormatError),
+}
+
+/// The drills of backups of this name.
+pub(super) enum Drills {
+    /// Nobody wants to know.
+    NotAsked,
+    /// The configuration has no `[drill]`.
+    NotConfigured,
+    /// A snapshot of a volume, which no drill restores.
+    NotPossible,
+    /// Those that were kept, and the oldest age at which one proves something.
+    Kept(Result<Vec<RestoreDrill>, EvidenceError>, Span),
+}
+
+/// Finds out all that is wanted.
+pub(super) fn inspect(
+    opened: Result<Opened, Absent>,
+    criteria: &Criteria,
+    context: &Context,
+) -> Facts {
+    let found = match opened {
+        Err(absent) => Found::Absent(absent),
+        Ok(Opened::Snapshot(snapshot)) => Found::Snapshot(snapshot),
+        Ok(Opened::Stored(stored)) => {
+            Found::Stored(Box::new(stored_facts(&stored, criteria, context)))
+        }
+    };
+    Facts {
+        found,
+        drills: drills(criteria, context),
+    }
+}
+
+fn stored_facts(stored: &StoredBackup, criteria: &Criteria, context: &Context) -> StoredFacts {
+    let backup = criteria.backup;
+    let manifest = stored.manifest();
+    let read = read_content(stored, criteria, context);
+    let neighbours = if stored.folder {
+        Vec::new()
+    } else {
+        stored.source().neighbours()
+    };
+    let wanted = criteria.scope == Scope::Everything && backup.kind == BackupKind::Kubernetes;
+    let cluster = match &read {
+        Ok(verified) if wanted => {
+            let objects = &verified.found.objects;
+            Some(cli::block_on(drift::look(context, backup, objects)))
+        }
+        _ => None,
+    };
+    StoredFacts {
+        noun: stored.noun,
+        resolved: stored.resolved.clone(),
+        newest: matches!(backup.place(), Ok(Place::S3 { .. })),
+        name: stored.name.clone(),
+        size: stored.before.size,
+        modified: stored.before.modified,
+        stamp: stored.stamp(),
+        manifest,
+        content: read,
+        neighbours,
+        cluster,
+    }
+}
+
+/// Reads it in full.
+fn read_content(
+    stored: &StoredBackup,
+    criteria: &Criteria,
+    context: &Context,
+) -> Result<Verified, NotWhole> {
+    let backup = criteria.backup;
+    let expected = expectations(backup, &context.config);
+    let object = &criteria.object;
+    let read = stored.verify(Some(backup.kind), &expected, &context.readings, object);
+    // A backup that is being made looks cut, and may stand still for a moment.
+    if read.is_err() && stored.is_young() && stored.written_meanwhile().is_none() {
+        std::thread::sleep(SETTLE);
+    }
+    match stored.written_meanwhile() {
+        Some(change) => Err(NotWhole::BeingWritten(change)),
+        None => read.map_err(NotWhole::Unsound),
+    }
+}
+
+/// What a backup has to hold.
+pub(crate) fn expectations(backup: &Backup, config: &Config) -> Expectations {
+    let postgres = backup.kind == BackupKind::Postgres;
+    let database = backup
+        .database
+        .clone()
+        .or_else(|| Some(config.database.as_ref()?.name.clone()));
+    Expectations {
+        database: database.filter(|_| postgres),
+        expect: backup.expect.clone(),
+    }
+}
+
+fn drills(criteria: &Criteria, context: &Context) -> Drills {
+    if criteria.scope == Scope::Content {
+        return Drills::NotAsked;
+    }
+    if criteria.is_snapshot() {
+        return Drills::NotPossible;
+    }
+    let Some(drill) = &context.config.drill else {
+        return Drills::NotConfigured;
+    };
+    let kept = evidence::folder(&context.config)
+        .and_then(|folder| evidence::read(&folder, &context.namespace, &criteria.backup.name));
+    Drills::Kept(kept, drill.max_age)
+}
+
+impl StoredFacts {
+    /// When it was last written to, as far as the file system tells.
+    pub(super) fn modified_at(&self) -> Option<Timestamp> {
+        self.modified
+            .and_then(|modified| Timestamp::try_from(modified).ok())
+    }
+}
