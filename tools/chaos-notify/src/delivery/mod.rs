@@ -3,10 +3,11 @@
 
 mod retry_after;
 
-use std::hash::{BuildHasher, Hasher};
+use std::cell::Cell;
 use std::time::Duration;
 
 use chaos_common::record::ChannelOutcome;
+use chaos_common::retry::{Again, Policy};
 use tokio::time::Instant;
 
 pub(crate) use self::retry_after::retry_after;
@@ -20,8 +21,14 @@ const TOTAL: Duration = Duration::from_secs(30);
 /// The longest time that an attempt waits for the other side.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The first pause, which doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How a message is tried again.
+const POLICY: Policy = Policy {
+    pause: Duration::from_millis(400),
+    longest: Duration::from_secs(5),
+    repeats: MAX_ATTEMPTS as usize - 1,
+    within: TOTAL,
+    within_throttled: TOTAL,
+};
 
 /// What came of one attempt.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,92 +47,109 @@ pub(crate) struct Delivery {
     pub(crate) detail: String,
 }
 
-/// Tries until the outcome is final, the tries are used up, or the time is. Each try is told how
-/// long it may wait for the other side, and whether it is the last.
-pub(crate) async fn deliver(mut attempt: impl AsyncFnMut(Duration, bool) -> Attempt) -> Delivery {
+/// An attempt that may be repeated.
+struct Undelivered {
+    why: String,
+    retry_after: Option<Duration>,
+}
+
+/// Tries until the outcome is final, or attempts or time are used up. Each attempt is told how long
+/// it may wait for the other side, and whether it is the last.
+pub(crate) async fn deliver(attempt: impl AsyncFn(Duration, bool) -> Attempt) -> Delivery {
     let end = Instant::now() + TOTAL;
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
+    let (attempt, attempts) = (&attempt, &Cell::new(0));
+    let call = || async move {
+        attempts.set(attempts.get() + 1);
         let left = end.saturating_duration_since(Instant::now());
-        let (detail, after) = match attempt(left.min(TIMEOUT), attempts == MAX_ATTEMPTS).await {
-            Attempt::Done(outcome, detail) => {
-                return Delivery {
-                    outcome,
-                    attempts,
-                    detail,
-                };
-            }
-            Attempt::Retry(detail, after) => (detail, after),
-        };
-        let failed = |detail| Delivery {
-            outcome: ChannelOutcome::Failed,
-            attempts,
-            detail,
-        };
-        if attempts == MAX_ATTEMPTS {
-            return failed(detail);
+        match attempt(left.min(TIMEOUT), attempts.get() == MAX_ATTEMPTS).await {
+            Attempt::Done(outcome, detail) => Ok((outcome, detail)),
+            Attempt::Retry(why, retry_after) => Err(Undelivered { why, retry_after }),
         }
-        let pause = after.unwrap_or_else(|| pause(attempts, random()));
-        if Instant::now() + pause >= end {
-            return failed(match after {
-                Some(_) => format!(
-                    "{detail}; it asks to wait {} s, which is too long",
-                    pause.as_secs()
-                ),
-                None => format!("{detail}; there was no time for another try"),
-            });
-        }
-        tokio::time::sleep(pause).await;
+    };
+    // The policy does not count pauses that the other side asks for. A message is not sent forever.
+    let again = |error: &Undelivered| match error.retry_after {
+        _ if attempts.get() == MAX_ATTEMPTS => Again::Never,
+        Some(pause) => Again::After(pause),
+        None => Again::Soon,
+    };
+    let (outcome, detail) = match POLICY.run(call, again).await {
+        Ok(done) => done,
+        Err(error) => (ChannelOutcome::Failed, why_given_up(error, attempts.get())),
+    };
+    Delivery {
+        outcome,
+        attempts: attempts.get(),
+        detail,
     }
 }
 
-/// The pause after this try: doubling, and somewhere between half and all of it, so that many
-/// senders do not come back at the same moment.
-fn pause(attempt: u32, random: u64) -> Duration {
-    let whole = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-    let half = u64::try_from(whole.as_millis() / 2).unwrap_or(u64::MAX);
-    Duration::from_millis(half + random % (half + 1))
-}
-
-/// A number that differs from call to call; its only use is to spread pauses.
-fn random() -> u64 {
-    std::hash::RandomState::new().build_hasher().finish()
+/// Why the last attempt failed, and why there was none after it.
+fn why_given_up(error: Undelivered, attempts: u32) -> String {
+    let why = error.why;
+    match error.retry_after {
+        _ if attempts == MAX_ATTEMPTS => why,
+        Some(pause) => format!(
+            "{why}; it asks to wait {} s, which is too long",
+            pause.as_secs()
+        ),
+        None => format!("{why}; there was no time for another try"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
-    #[test]
-    fn pauses_double_and_are_spread() {
-        assert_eq!(pause(1, 0), Duration::from_millis(250));
-        assert_eq!(pause(1, 250), Duration::from_millis(500));
-        assert_eq!(pause(3, 0), Duration::from_secs(1));
+    fn run(answers: Vec<Attempt>) -> Delivery {
+        let answers = RefCell::new(answers.into_iter());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a timer");
+        runtime.block_on(deliver(async |_, _| {
+            let next = answers.borrow_mut().next();
+            next.expect("no more attempts than answers")
+        }))
+    }
+
+    fn again(after: Option<u64>) -> Attempt {
+        Attempt::Retry("503".into(), after.map(Duration::from_secs))
+    }
+
+    fn done(outcome: ChannelOutcome) -> Attempt {
+        Attempt::Done(outcome, "x".into())
     }
 
     #[test]
-    fn tries_end_and_a_final_outcome_is_not_tried_again() {
-        let run = |answers: Vec<Attempt>| {
-            let mut answers = answers.into_iter();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .expect("a timer");
-            runtime.block_on(deliver(async |_, _| {
-                answers.next().expect("no more tries than answers")
-            }))
-        };
-        let again = || Attempt::Retry("503".into(), Some(Duration::ZERO));
-        let done = |outcome| Attempt::Done(outcome, "x".into());
-        assert_eq!(run(vec![again(), done(ChannelOutcome::Sent)]).attempts, 2);
-        let out = run(vec![again(), again(), again(), again()]);
-        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 4));
+    fn a_final_outcome_is_not_tried_again() {
+        let out = run(vec![again(Some(0)), done(ChannelOutcome::Sent)]);
+        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Sent, 2));
         assert_eq!(run(vec![done(ChannelOutcome::Unknown)]).attempts, 1);
-        let out = run(vec![Attempt::Retry(
-            "429".into(),
-            Some(Duration::from_secs(3600)),
-        )]);
+    }
+
+    #[test]
+    fn attempts_end_also_where_the_other_side_asks_for_more() {
+        let out = run((0..4).map(|_| again(Some(0))).collect());
+        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 4));
+        assert_eq!(out.detail, "503");
+        let out = run((0..4).map(|_| again(None)).collect());
+        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 4));
+    }
+
+    #[test]
+    fn a_pause_that_is_too_long_is_not_waited_for() {
+        let out = run(vec![again(Some(3600))]);
         assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 1));
+        assert_eq!(out.detail, "503; it asks to wait 3600 s, which is too long");
+    }
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_kept() {
+        let start = std::time::Instant::now();
+        let out = run(vec![again(Some(1)), done(ChannelOutcome::Sent)]);
+        assert_eq!(out.outcome, ChannelOutcome::Sent);
+        assert!(start.elapsed() >= Duration::from_secs(1));
     }
 }

@@ -5,7 +5,7 @@ use chaos_common::record::{
     Backup, Baseline, Check, Data, Event, Experiment, Health, Kind, Notification, Outcome, Plan,
     Record, Status, Time, Verification,
 };
-use chaos_common::stream::Upstream;
+use chaos_common::stream::{Records, Upstream};
 
 /// The latest record of each kind that a report is made of.
 pub(crate) struct RunRecord {
@@ -31,19 +31,20 @@ pub(crate) struct RunRecord {
 impl RunRecord {
     pub(crate) fn of(upstream: &Upstream, run: &str) -> RunRecord {
         let mut unreadable = Vec::new();
-        let experiment: Option<Record<Experiment>> = latest(upstream, &mut unreadable);
-        let verification: Option<Record<Verification>> = latest(upstream, &mut unreadable);
+        let experiment: Option<Record<Experiment>> = latest(upstream.records(), &mut unreadable);
         let ended = experiment.as_ref().map(|record| record.time);
+        let verifications = upstream.records();
+        let verifications = ended.map_or(verifications, |ended| verifications.since(ended));
         RunRecord {
             run: run.to_owned(),
             broken: upstream.broken.clone(),
             conclusion: Conclusion::of(upstream),
-            health: latest(upstream, &mut unreadable),
-            backup: latest(upstream, &mut unreadable),
-            baseline: latest(upstream, &mut unreadable),
-            plan: latest(upstream, &mut unreadable),
+            health: latest(upstream.records(), &mut unreadable),
+            backup: latest(upstream.records(), &mut unreadable),
+            baseline: latest(upstream.records(), &mut unreadable),
+            plan: latest(upstream.records(), &mut unreadable),
             experiment,
-            verification: verification.filter(|after| ended.is_none_or(|e| after.time >= e)),
+            verification: latest(verifications, &mut unreadable),
             notifications: upstream.all(),
             events: upstream.all(),
             experiments: upstream.all::<Experiment>().len(),
@@ -132,9 +133,9 @@ impl RunRecord {
     }
 }
 
-fn latest<D: Data>(upstream: &Upstream, unreadable: &mut Vec<String>) -> Option<Record<D>> {
-    upstream.latest().unwrap_or_else(|why| {
-        unreadable.push(why.to_string());
+fn latest<D: Data>(records: Records<D>, unreadable: &mut Vec<String>) -> Option<Record<D>> {
+    records.latest().unwrap_or_else(|error| {
+        unreadable.push(error.to_string());
         None
     })
 }
