@@ -4,14 +4,12 @@
 //! A stream that ends early, goes on behind its end, or fails a checksum that it has is an error
 //! here.
 
-mod deflated;
-mod inflate;
+mod deflate;
 mod lz4;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-pub(crate) use self::deflated::Inflate;
-use self::deflated::{Deflated, Format};
+use self::deflate::{Format, Inflated};
 use self::lz4::Lz4;
 use crate::formats::error::FormatError;
 use crate::formats::pipe::{self, BUFFER};
@@ -79,7 +77,7 @@ pub struct Unpacked<'r, R: BufRead> {
 
 enum Decoder<'r, R: BufRead> {
     None(R),
-    Deflated(Box<Deflated<R>>),
+    Deflate(BufReader<Inflated<R>>),
     Zstd(BufReader<zstd::Decoder<'r, R>>),
     Lz4(BufReader<Lz4<R>>),
 }
@@ -141,7 +139,7 @@ impl<R: BufRead> Unpacked<'_, R> {
                 } else {
                     Format::Gzip
                 };
-                Decoder::Deflated(Box::new(Deflated::new(reader, format, Inflate::new())))
+                Decoder::Deflate(buffered(Inflated::new(reader, format)))
             }
             Codec::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(reader).map_err(memory)?;
@@ -149,9 +147,9 @@ impl<R: BufRead> Unpacked<'_, R> {
                 if first {
                     decoder = decoder.single_frame();
                 }
-                Decoder::Zstd(BufReader::with_capacity(BUFFER, decoder))
+                Decoder::Zstd(buffered(decoder))
             }
-            Codec::Lz4 => Decoder::Lz4(BufReader::with_capacity(BUFFER, Lz4::new(reader, first))),
+            Codec::Lz4 => Decoder::Lz4(buffered(Lz4::new(reader, first))),
         };
         Ok(Unpacked {
             decoder,
@@ -160,32 +158,23 @@ impl<R: BufRead> Unpacked<'_, R> {
         })
     }
 
-    /// Decompresses a zlib stream, in the memory of another one.
-    pub(crate) fn zlib(reader: R, inflate: Inflate) -> Self {
-        let decoder = Decoder::Deflated(Box::new(Deflated::new(reader, Format::Zlib, inflate)));
+    /// Decompresses a zlib stream.
+    pub(crate) fn zlib(reader: R) -> Self {
         Unpacked {
-            decoder,
+            decoder: Decoder::Deflate(buffered(Inflated::new(reader, Format::Zlib))),
             codec: Codec::Gzip,
             checksum: true,
         }
     }
 
-    /// Gives the memory back that inflating took.
-    pub(crate) fn into_inflate(self) -> Option<Inflate> {
-        match self.decoder {
-            Decoder::Deflated(decoder) => Some(decoder.into_inflate()),
-            _ => None,
-        }
-    }
-
-    /// Lets another thread decompress ahead, or half of that, while `judge` takes what comes out:
-    /// where both are work, they share it.
+    /// Lets another thread decompress ahead while `judge` takes what comes out: where both are
+    /// work, they share it.
     pub fn ahead<T>(&mut self, judge: impl FnOnce(&mut (dyn BufRead + Send)) -> T) -> T
     where
         R: Send,
     {
         match &mut self.decoder {
-            Decoder::Deflated(decoder) => decoder.ahead(judge),
+            Decoder::Deflate(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
             Decoder::None(reader) => pipe::ahead(reader, |bytes| judge(bytes)),
             Decoder::Zstd(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
             Decoder::Lz4(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
@@ -197,7 +186,7 @@ impl<R: BufRead> Read for Unpacked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.decoder {
             Decoder::None(reader) => reader.read(buffer),
-            Decoder::Deflated(decoder) => decoder.read(buffer),
+            Decoder::Deflate(decoder) => decoder.read(buffer),
             Decoder::Zstd(decoder) => decoder.read(buffer),
             Decoder::Lz4(decoder) => decoder.read(buffer),
         }
@@ -208,7 +197,7 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         match &mut self.decoder {
             Decoder::None(reader) => reader.fill_buf(),
-            Decoder::Deflated(decoder) => decoder.fill_buf(),
+            Decoder::Deflate(decoder) => decoder.fill_buf(),
             Decoder::Zstd(decoder) => decoder.fill_buf(),
             Decoder::Lz4(decoder) => decoder.fill_buf(),
         }
@@ -217,11 +206,15 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
     fn consume(&mut self, amount: usize) {
         match &mut self.decoder {
             Decoder::None(reader) => reader.consume(amount),
-            Decoder::Deflated(decoder) => decoder.consume(amount),
+            Decoder::Deflate(decoder) => decoder.consume(amount),
             Decoder::Zstd(decoder) => decoder.consume(amount),
             Decoder::Lz4(decoder) => decoder.consume(amount),
         }
     }
+}
+
+fn buffered<D: Read>(decoder: D) -> BufReader<D> {
+    BufReader::with_capacity(BUFFER, decoder)
 }
 
 /// What a reader's error means, where `position` bytes have been read: a stream that is damaged, or

@@ -14,7 +14,7 @@ use chaos_common::record::TableRows;
 use super::input::Input;
 use super::rows::Sink;
 use super::toc::{Entry, Kind, Place, Toc};
-use crate::formats::decompress::{Codec, Inflate, Unpacked};
+use crate::formats::decompress::{Codec, Unpacked};
 use crate::formats::error::{FormatError, count};
 use crate::formats::pipe::read_buffered;
 
@@ -45,7 +45,6 @@ pub(super) fn read<R: BufRead + Send>(
         .map(|(at, entry)| (entry.id, at))
         .collect();
     let mut seen = vec![false; toc.data.len()];
-    let mut decoder = Decoder::new(codec);
     let mut data = Data::default();
     while !input.fill()?.is_empty() {
         let at = input.position();
@@ -63,7 +62,7 @@ pub(super) fn read<R: BufRead + Send>(
         expect(entry, kind, at, std::mem::replace(&mut seen[number], true))?;
         if kind == TABLE {
             let mut sink = Sink::new(&entry.kind, toc.utf8);
-            decoder.payload(input, &mut sink, &entry.name)?;
+            payload(input, codec, &mut sink, &entry.name)?;
             let rows = sink
                 .finish()
                 .map_err(|why| in_data(&entry.name, at, &why))?;
@@ -72,7 +71,7 @@ pub(super) fn read<R: BufRead + Send>(
                 rows,
             }));
         } else {
-            blobs(input, &mut decoder, &mut data.blobs)?;
+            data.blobs.extend(blobs(input, codec)?);
         }
     }
     all_seen(toc, &seen, input.position())?;
@@ -125,17 +124,14 @@ fn all_seen(toc: &Toc, seen: &[bool], end: u64) -> Result<(), FormatError> {
     }
 }
 
-/// Reads large objects up to the end of their list, and adds their oids.
-fn blobs<R: BufRead + Send>(
-    input: &mut Input<R>,
-    decoder: &mut Decoder,
-    oids: &mut Vec<u32>,
-) -> Result<(), FormatError> {
+/// Reads large objects up to the end of their list, and gives their oids.
+fn blobs<R: BufRead + Send>(input: &mut Input<R>, codec: Codec) -> Result<Vec<u32>, FormatError> {
+    let mut oids = Vec::new();
     loop {
         let at = input.position();
         // An oid is unsigned, and written as if it had a sign.
         let oid = match input.int("the list of large objects")? {
-            0 => return Ok(()),
+            0 => return Ok(oids),
             oid if oid < 0 => oid + (1 << 32),
             oid => oid,
         };
@@ -144,7 +140,12 @@ fn blobs<R: BufRead + Send>(
                 "is damaged at byte {at}: no large object can have the oid {oid}"
             ))
         })?;
-        decoder.payload(input, &mut Sink::Blob, &format!("large object {oid}"))?;
+        payload(
+            input,
+            codec,
+            &mut Sink::Blob,
+            &format!("large object {oid}"),
+        )?;
         oids.push(oid);
     }
 }
@@ -177,57 +178,39 @@ fn in_data(name: &str, at: u64, why: &str) -> FormatError {
     FormatError::Damaged(format!("is damaged: the data of {name} at byte {at} {why}"))
 }
 
-/// Turns chunks into the bytes that were dumped.
-struct Decoder {
+/// Reads the chunks of one table or large object. `name` is what they belong to.
+fn payload<R: BufRead + Send>(
+    input: &mut Input<R>,
     codec: Codec,
-    /// What decodes zlib streams, while none is decoded.
-    inflate: Option<Inflate>,
-}
-
-impl Decoder {
-    fn new(codec: Codec) -> Decoder {
-        Decoder {
-            codec,
-            inflate: (codec == Codec::Gzip).then(Inflate::new),
-        }
+    sink: &mut Sink,
+    name: &str,
+) -> Result<(), FormatError> {
+    if codec == Codec::None {
+        return plain(input, sink, name);
     }
-
-    /// Reads the chunks of one table or large object. `name` is what they belong to.
-    fn payload<R: BufRead + Send>(
-        &mut self,
-        input: &mut Input<R>,
-        sink: &mut Sink,
-        name: &str,
-    ) -> Result<(), FormatError> {
-        if self.codec == Codec::None {
-            return plain(input, sink, name);
-        }
-        let at = input.position();
-        let mut chunks = Chunks {
-            input,
-            name,
-            left: 0,
-            ended: false,
-            trouble: None,
+    let at = input.position();
+    let mut chunks = Chunks {
+        input,
+        name,
+        left: 0,
+        ended: false,
+        trouble: None,
+    };
+    // pg_dump writes nothing at all for an empty large object, with lz4.
+    let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty) && codec != Codec::Gzip;
+    let unpacked = if empty {
+        Ok(())
+    } else {
+        let mut unpacked = match codec {
+            Codec::Gzip => Unpacked::zlib(&mut chunks),
+            _ => Unpacked::new(&mut chunks, codec)?,
         };
-        // pg_dump writes nothing at all for an empty large object, with lz4.
-        let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty) && self.codec != Codec::Gzip;
-        let unpacked = if empty {
-            Ok(())
-        } else {
-            let mut unpacked = match self.inflate.take() {
-                Some(inflate) => Unpacked::zlib(&mut chunks, inflate),
-                None => Unpacked::new(&mut chunks, self.codec)?,
-            };
-            let judged = unpack(&mut unpacked, sink);
-            self.inflate = unpacked.into_inflate();
-            judged
-        };
-        // What is wrong with the chunks goes before what it does to the stream in them.
-        match chunks.trouble {
-            Some(trouble) => Err(trouble),
-            None => unpacked.map_err(|why| in_data(name, at, &why)),
-        }
+        unpack(&mut unpacked, sink)
+    };
+    // What is wrong with the chunks goes before what it does to the stream in them.
+    match chunks.trouble {
+        Some(trouble) => Err(trouble),
+        None => unpacked.map_err(|why| in_data(name, at, &why)),
     }
 }
 

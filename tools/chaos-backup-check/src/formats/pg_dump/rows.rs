@@ -94,52 +94,11 @@ impl CopyText {
                 self.rows + 1
             ));
         }
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2")
-            && std::arch::is_x86_feature_detected!("popcnt")
-        {
-            #[expect(
-                unsafe_code,
-                reason = "what is compiled for some processors may only run on them"
-            )]
-            // SAFETY: this processor has the instructions that the function is compiled for.
-            return unsafe { self.count_avx2(bytes) };
-        }
-        self.count(bytes, marks)
+        self.count(bytes)
     }
 
-    /// The same with instructions that some processors lack, in a third of the time.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,popcnt")]
-    fn count_avx2(&mut self, bytes: &[u8]) -> Result<(), String> {
-        use std::arch::x86_64::{
-            _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8,
-        };
-        self.count(bytes, |block, byte| {
-            let half = |start: usize| {
-                let word = |at: usize| {
-                    i64::from_le_bytes(block[start + at..][..8].try_into().expect("eight"))
-                };
-                let words = _mm256_set_epi64x(word(24), word(16), word(8), word(0));
-                let same = _mm256_cmpeq_epi8(words, _mm256_set1_epi8(byte.cast_signed()));
-                u64::from(_mm256_movemask_epi8(same).cast_unsigned())
-            };
-            half(0) | half(32) << 32
-        })
-    }
-
-    /// Counts rows and columns; `marks` gives a bit for each byte of a block that is the one it is
-    /// asked for.
-    #[expect(
-        clippy::inline_always,
-        reason = "what is compiled for two kinds of processors must be compiled into each"
-    )]
-    #[inline(always)]
-    fn count(
-        &mut self,
-        bytes: &[u8],
-        marks: impl Fn(&[u8; BLOCK], u8) -> u64,
-    ) -> Result<(), String> {
+    /// Counts rows and columns.
+    fn count(&mut self, bytes: &[u8]) -> Result<(), String> {
         // Rows are short: a look at many bytes at a time is quicker than a search for each line's
         // end and each tab in it.
         let mut start = 0;
@@ -283,20 +242,6 @@ mod tests {
         let mut results = (1..=text.len()).map(|size| {
             let mut copy = CopyText::new(Some(columns), true);
             text.chunks(size).try_for_each(|piece| copy.take(piece))?;
-            let mut plain = CopyText::new(Some(columns), true);
-            let told = text.chunks(size).try_for_each(|piece| {
-                plain
-                    .text
-                    .take(piece)
-                    .and_then(|()| plain.count(piece, marks))
-            });
-            if !text.contains(&b'\r') {
-                assert_eq!(
-                    told.and_then(|()| plain.finish()).ok(),
-                    copy.finish().ok(),
-                    "without special instructions"
-                );
-            }
             copy.finish()
         });
         let first = results.next().expect("text is not empty");
