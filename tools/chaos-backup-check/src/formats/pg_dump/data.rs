@@ -11,6 +11,7 @@ use std::io::{self, BufRead, Read};
 
 use chaos_common::record::TableRows;
 
+use super::data_error::DataError;
 use super::input::Input;
 use super::rows::Sink;
 use super::toc::{Entry, Kind, Place, Toc};
@@ -174,7 +175,7 @@ pub(super) fn same_blobs(listed: &[u32], found: &[u32]) -> Result<(), FormatErro
     })
 }
 
-fn in_data(name: &str, at: u64, why: &str) -> FormatError {
+fn in_data(name: &str, at: u64, why: &DataError) -> FormatError {
     FormatError::Damaged(format!("is damaged: the data of {name} at byte {at} {why}"))
 }
 
@@ -219,13 +220,13 @@ fn plain<R: BufRead>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Resul
     let at = input.position();
     // Every row is a chunk: this is not made anew for each.
     let what = format!("the data of {name}");
-    let damaged = |why: String| in_data(name, at, &why);
+    let damaged = |why: DataError| in_data(name, at, &why);
     loop {
         let chunk = input.position();
         let mut left = match input.int(&what)? {
             0 => return Ok(()),
             length => u64::try_from(length)
-                .map_err(|_| damaged(format!("has a chunk of {length} bytes at byte {chunk}")))?,
+                .map_err(|_| damaged(DataError::ChunkLength { length, at: chunk }))?,
         };
         input.room_for(left, chunk, &what)?;
         while left > 0 {
@@ -246,7 +247,7 @@ fn plain<R: BufRead>(input: &mut Input<R>, sink: &mut Sink, name: &str) -> Resul
 fn unpack<R: BufRead + Send>(
     unpacked: &mut Unpacked<'_, R>,
     sink: &mut Sink,
-) -> Result<(), String> {
+) -> Result<(), DataError> {
     // Most tables are small: a thread is for those that are more than one buffer.
     if take(unpacked, sink)? && take(unpacked, sink)? {
         return unpacked.ahead(|bytes| {
@@ -258,7 +259,7 @@ fn unpack<R: BufRead + Send>(
 }
 
 /// Judges what a decoder gives next; false at the end.
-fn take(decoder: &mut (impl BufRead + ?Sized), sink: &mut Sink) -> Result<bool, String> {
+fn take(decoder: &mut (impl BufRead + ?Sized), sink: &mut Sink) -> Result<bool, DataError> {
     match decoder.fill_buf() {
         Ok([]) => Ok(false),
         Ok(bytes) => {
@@ -268,10 +269,8 @@ fn take(decoder: &mut (impl BufRead + ?Sized), sink: &mut Sink) -> Result<bool, 
             Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err("stops before its compressed stream does".to_owned())
-        }
-        Err(error) => Err(format!("does not decompress ({error})")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(DataError::StreamIsCut),
+        Err(error) => Err(DataError::Decompress(error)),
     }
 }
 
@@ -295,7 +294,7 @@ impl<R: BufRead> Chunks<'_, R> {
             let what = format!("the data of {}", self.name);
             let length = self.input.int(&what)?;
             self.left = u64::try_from(length)
-                .map_err(|_| in_data(self.name, at, &format!("has a chunk of {length} bytes")))?;
+                .map_err(|_| in_data(self.name, at, &DataError::ChunkLength { length, at }))?;
             self.input.room_for(self.left, at, &what)?;
             self.ended = self.left == 0;
         }

@@ -8,6 +8,7 @@ use std::path::Path;
 use chaos_common::record::TableRows;
 
 use super::data::{Data, same_blobs};
+use super::data_error::DataError;
 use super::found;
 use super::header::{self, Form};
 use super::input::Input;
@@ -240,6 +241,7 @@ impl Folder<'_> {
                 ));
             }
         };
+        let damaged = |why: DataError| FormatError::Damaged(why.to_string());
         let mut output = std::mem::take(&mut self.output);
         let read = self.read(&found, |reader| {
             // An empty large object is an empty file, with lz4 and zstd.
@@ -257,7 +259,7 @@ impl Folder<'_> {
                 match unpacked.read(&mut output) {
                     Ok(0) => break,
                     Ok(read) => {
-                        sink.take(&output[..read]).map_err(FormatError::Damaged)?;
+                        sink.take(&output[..read]).map_err(damaged)?;
                         position += read as u64;
                     }
                     Err(error) => return Err(decompress::trouble(&error, position)),
@@ -272,7 +274,7 @@ impl Folder<'_> {
                 return FormatError::damaged("has something behind its compressed stream");
             }
             if codec == Codec::None {
-                sink.ends_as_written().map_err(FormatError::Damaged)
+                sink.ends_as_written().map_err(damaged)
             } else {
                 Ok(())
             }
@@ -312,6 +314,6 @@ fn in_file(name: &str, why: &str) -> FormatError {
     FormatError::CannotTell(format!("has a file {name} that could not be read: {why}"))
 }
 
-fn in_data(name: &str, file: &str, why: &str) -> FormatError {
+fn in_data(name: &str, file: &str, why: &DataError) -> FormatError {
     FormatError::Damaged(format!("is damaged: the data of {name} in {file} {why}"))
 }

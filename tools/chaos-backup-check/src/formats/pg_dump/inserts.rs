@@ -3,6 +3,7 @@
 //!
 //! They have no end mark, but two empty lines stand at their end, and none before it but in quotes.
 
+use super::data_error::DataError;
 use super::text::Text;
 
 /// INSERT statements, as they come.
@@ -28,7 +29,7 @@ impl Inserts {
     }
 
     /// Takes some bytes.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         self.text.take(bytes)?;
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -40,7 +41,7 @@ impl Inserts {
             let empty = self.blank && before == 0;
             let line_end = self.quote.is_none() && found.is_some_and(|at| rest[at] == b'\n');
             if self.ended && !(line_end && empty) {
-                return Err("goes on behind its end, two empty lines".to_owned());
+                return Err(DataError::BehindEmptyLines);
             }
             self.ended |= line_end && empty;
             self.blank = line_end;
@@ -57,9 +58,9 @@ impl Inserts {
     }
 
     /// The data is at its end.
-    pub(super) fn finish(&self) -> Result<(), String> {
+    pub(super) fn finish(&self) -> Result<(), DataError> {
         if self.quote.is_some() {
-            return Err("ends in the middle of a value".to_owned());
+            return Err(DataError::InValue);
         }
         self.text.finish()
     }
@@ -75,8 +76,9 @@ mod tests {
             let mut inserts = Inserts::new(true);
             text.as_bytes()
                 .chunks(size)
-                .try_for_each(|piece| inserts.take(piece))?;
-            inserts.finish()
+                .try_for_each(|piece| inserts.take(piece))
+                .and_then(|()| inserts.finish())
+                .map_err(|why| why.to_string())
         };
         let whole = of_size(text.len());
         for size in 1..text.len() {

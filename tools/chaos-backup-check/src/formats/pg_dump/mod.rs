@@ -14,6 +14,7 @@
 //! can.
 
 mod data;
+mod data_error;
 pub mod directory;
 mod header;
 mod input;

@@ -3,6 +3,7 @@
 //! Where data is not compressed nothing guards its bytes. So everything that this text can't hold
 //! is looked for: zero bytes, carriage returns, bytes that are no UTF-8, rows with too few columns.
 
+use super::data_error::DataError;
 use super::inserts::Inserts;
 use super::text::Text;
 use super::toc::Kind;
@@ -29,7 +30,7 @@ impl Sink {
     }
 
     /// Takes some bytes.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         match self {
             Sink::Copy(copy) => copy.take(bytes),
             Sink::Inserts(inserts) => inserts.take(bytes),
@@ -38,7 +39,7 @@ impl Sink {
     }
 
     /// The data is at its end, which nothing else shows.
-    pub(super) fn ends_as_written(&self) -> Result<(), String> {
+    pub(super) fn ends_as_written(&self) -> Result<(), DataError> {
         match self {
             Sink::Copy(copy) => copy.text.ends_as_written(),
             Sink::Inserts(inserts) => inserts.text.ends_as_written(),
@@ -47,7 +48,7 @@ impl Sink {
     }
 
     /// The data is at its end. Gives the number of rows where they can be counted.
-    pub(super) fn finish(self) -> Result<Option<u64>, String> {
+    pub(super) fn finish(self) -> Result<Option<u64>, DataError> {
         match self {
             Sink::Copy(copy) => copy.finish().map(Some),
             Sink::Inserts(inserts) => inserts.finish().map(|()| None),
@@ -84,21 +85,19 @@ impl CopyText {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.text
-            .take(bytes)
-            .map_err(|why| format!("{why}, near row {}", self.rows + 1))?;
+    fn take(&mut self, bytes: &[u8]) -> Result<(), DataError> {
+        self.text.take(bytes).map_err(|source| DataError::NearRow {
+            row: self.rows + 1,
+            source: Box::new(source),
+        })?;
         if memchr::memchr(b'\r', bytes).is_some() {
-            return Err(format!(
-                "holds a carriage return that is not escaped, near row {}",
-                self.rows + 1
-            ));
+            return Err(DataError::CarriageReturn { row: self.rows + 1 });
         }
         self.count(bytes)
     }
 
     /// Counts rows and columns.
-    fn count(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn count(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         // Rows are short: a look at many bytes at a time is quicker than a search for each line's
         // end and each tab in it.
         let mut start = 0;
@@ -124,7 +123,7 @@ impl CopyText {
     }
 
     /// Takes bytes up to the end mark and its line's end; gives how many.
-    pub(super) fn take_to_end(&mut self, bytes: &[u8]) -> Result<usize, String> {
+    pub(super) fn take_to_end(&mut self, bytes: &[u8]) -> Result<usize, DataError> {
         let mut line = (self.length, self.head);
         let mut start = 0;
         let end = memchr::memchr_iter(b'\n', bytes).find(|end| {
@@ -157,7 +156,7 @@ impl CopyText {
     }
 
     /// Judges the line that has come to its end.
-    fn line(&mut self) -> Result<(), String> {
+    fn line(&mut self) -> Result<(), DataError> {
         let (length, tabs) = (
             std::mem::take(&mut self.length),
             std::mem::take(&mut self.tabs),
@@ -166,7 +165,7 @@ impl CopyText {
             return if length == 0 {
                 Ok(())
             } else {
-                Err("goes on behind its end mark".to_owned())
+                Err(DataError::BehindEndMark)
             };
         }
         if length == 2 && self.head == *b"\\." {
@@ -180,21 +179,19 @@ impl CopyText {
             tabs + 1
         };
         match self.columns {
-            Some(columns) if columns != found => Err(format!(
-                "row {} has {found} columns, and the table {columns}",
-                self.rows
-            )),
+            Some(columns) if columns != found => Err(DataError::Columns {
+                row: self.rows,
+                found,
+                columns,
+            }),
             _ => Ok(()),
         }
     }
 
     /// The text is at its end. Gives the number of rows.
-    pub(super) fn finish(&self) -> Result<u64, String> {
+    pub(super) fn finish(&self) -> Result<u64, DataError> {
         if !self.ended {
-            return Err(format!(
-                "has no end mark (\\.): it is cut behind row {}",
-                self.rows
-            ));
+            return Err(DataError::NoEndMark { rows: self.rows });
         }
         self.text.finish()?;
         Ok(self.rows)
@@ -241,8 +238,10 @@ mod tests {
     fn rows(columns: usize, text: &[u8]) -> Result<u64, String> {
         let mut results = (1..=text.len()).map(|size| {
             let mut copy = CopyText::new(Some(columns), true);
-            text.chunks(size).try_for_each(|piece| copy.take(piece))?;
-            copy.finish()
+            text.chunks(size)
+                .try_for_each(|piece| copy.take(piece))
+                .and_then(|()| copy.finish())
+                .map_err(|why| why.to_string())
         });
         let first = results.next().expect("text is not empty");
         for other in results {
@@ -285,7 +284,7 @@ mod tests {
     #[test]
     fn other_encodings_may_hold_any_byte_but_zero() {
         let mut copy = CopyText::new(Some(1), false);
-        assert_eq!(copy.take(b"\xe4\xff\n\\.\n\n\n"), Ok(()));
-        assert_eq!(copy.finish(), Ok(1));
+        copy.take(b"\xe4\xff\n\\.\n\n\n").expect("any bytes");
+        assert_eq!(copy.finish().expect("an end mark"), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! Text that comes in pieces.
 
+use super::data_error::DataError;
+
 /// Text in one encoding.
 #[derive(Debug)]
 pub(super) struct Text {
@@ -20,9 +22,9 @@ impl Text {
     }
 
     /// Takes some bytes.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         if memchr::memchr(0, bytes).is_some() {
-            return Err("holds a zero byte, which text can't".to_owned());
+            return Err(DataError::ZeroByte);
         }
         let ends = bytes
             .iter()
@@ -35,7 +37,7 @@ impl Text {
             ends
         };
         if self.utf8 && !self.decode(bytes) {
-            return Err("holds bytes that are not UTF-8".to_owned());
+            return Err(DataError::NotUtf8);
         }
         Ok(())
     }
@@ -70,20 +72,20 @@ impl Text {
 
     /// At the end: whether there are two empty lines, with which `pg_dump` ends the data of every
     /// table. Where neither compression nor a length shows a cut, only they do.
-    pub(super) fn ends_as_written(&self) -> Result<(), String> {
+    pub(super) fn ends_as_written(&self) -> Result<(), DataError> {
         if self.line_ends < 3 {
-            return Err("does not end with two empty lines: its last bytes are cut".to_owned());
+            return Err(DataError::NoEmptyLines);
         }
         Ok(())
     }
 
     /// At the end: whether it ends with a whole line.
-    pub(super) fn finish(&self) -> Result<(), String> {
+    pub(super) fn finish(&self) -> Result<(), DataError> {
         if self.in_a_character() {
-            return Err("ends in the middle of a character".to_owned());
+            return Err(DataError::InCharacter);
         }
         if self.line_ends == 0 {
-            return Err("ends in the middle of a line".to_owned());
+            return Err(DataError::InLine);
         }
         Ok(())
     }

@@ -100,13 +100,17 @@ pub(super) fn read<R: BufRead>(
     let mut toc = Toc::default();
     for number in 1..=entries {
         let at = input.position();
-        let (id, entry) =
-            read_entry(input, header.minor, form, &mut toc).map_err(|trouble| match trouble {
-                FormatError::Damaged(why) => FormatError::Damaged(format!(
-                    "{why} (entry {number} of {entries} in the table of contents)"
-                )),
-                other @ FormatError::CannotTell(_) => other,
-            })?;
+        let in_entry = |error| match error {
+            FormatError::Damaged(why) => FormatError::Damaged(format!(
+                "{why} (entry {number} of {entries} in the table of contents)"
+            )),
+            other @ FormatError::CannotTell(_) => other,
+        };
+        let fields = read_fields(input, header.minor, form).map_err(in_entry)?;
+        toc.note(&fields);
+        input.utf8 = toc.utf8;
+        let id = fields.id;
+        let entry = fields.into_entry(at).map_err(in_entry)?;
         if !i32::try_from(id).is_ok_and(|id| toc.ids.insert(id)) {
             return FormatError::damaged(format!(
                 "is damaged at byte {at}: two entries have the id {id}"
@@ -119,22 +123,33 @@ pub(super) fn read<R: BufRead>(
     Ok(toc)
 }
 
-/// Reads one entry: its id, and the entry itself if it has data.
-fn read_entry<R: BufRead>(
+/// What is kept of the fields of one entry.
+struct Fields {
+    id: i64,
+    tag: String,
+    desc: String,
+    section: i64,
+    definition: String,
+    copy: Option<String>,
+    schema: String,
+    /// Of an entry with a table's data.
+    dependencies: Vec<i32>,
+    place: Option<Place>,
+}
+
+/// Reads the fields of one entry.
+fn read_fields<R: BufRead>(
     input: &mut Input<R>,
     minor: u8,
     form: Form,
-    toc: &mut Toc,
-) -> Result<(i64, Option<Entry>), FormatError> {
+) -> Result<Fields, FormatError> {
     let at = input.position();
     let id = input.int_in(1..=i64::from(i32::MAX), "an id")?;
     let dumped = input.int_in(0..=1, "the mark of data")? == 1;
     decimal(input, "the oid of a catalogue")?;
     decimal(input, "an oid")?;
-    let tag = input.text(KEEP_NAME, "a name")?.unwrap_or_default();
-    let desc = input
-        .text(KEEP_NAME, "the kind of an entry")?
-        .unwrap_or_default();
+    let tag = name(input, "a name")?;
+    let desc = name(input, "the kind of an entry")?;
     let section = input.int_in(1..=4, "a section")?;
     // From PostgreSQL 17 on, a thousand large objects are one entry, whose definition is their
     // oids.
@@ -148,9 +163,7 @@ fn read_entry<R: BufRead>(
     let copy = input
         .text(KEEP_COPY, "a COPY statement")?
         .filter(|copy| !copy.is_empty());
-    let schema = input
-        .text(KEEP_NAME, "the name of a schema")?
-        .unwrap_or_default();
+    let schema = name(input, "the name of a schema")?;
     input.text(0, "the name of a tablespace")?;
     if minor >= 14 {
         input.text(0, "an access method")?;
@@ -167,60 +180,55 @@ fn read_entry<R: BufRead>(
         }
     }
     let place = place(input, form)?;
-    let has_data = place.is_some();
-    if has_data != dumped {
+    if place.is_some() != dumped {
         return FormatError::damaged(format!(
             "is damaged behind byte {at}: the marks of data contradict each other"
         ));
     }
-    match desc.as_str() {
-        "ENCODING" => {
-            toc.utf8 = definition.contains("'UTF8'");
-            input.utf8 = toc.utf8;
-        }
-        "BLOB" => toc.blobs.extend(tag.parse::<u32>()),
-        "BLOB METADATA" => toc.blobs.extend(
-            definition
-                .split_whitespace()
-                .filter_map(|oid| oid.parse::<u32>().ok()),
-        ),
-        "STDSTRINGS" | "SEARCHPATH" | "DATABASE" | "DATABASE PROPERTIES" => {}
-        _ => toc.defines |= section == PRE_DATA,
-    }
-    toc.extensions |= desc == "EXTENSION";
-    if desc.ends_with("TABLE") {
-        toc.tables += u64::from(desc == "TABLE");
-        toc.names.insert(digest(&[&schema, &tag]));
-    }
-    let Some(place) = place else {
-        return Ok((id, None));
-    };
-    let mut target = None;
-    let (kind, name) = match (desc.as_str(), copy) {
-        ("TABLE DATA", Some(copy)) => {
-            let name = target_of(&copy);
-            target = name.map(|name| digest(&name.iter().map(String::as_str).collect::<Vec<_>>()));
-            (Kind::Copy(columns(&copy)), qualified(&schema, &tag))
-        }
-        ("TABLE DATA", None) => (Kind::Inserts, qualified(&schema, &tag)),
-        ("BLOBS", _) => (Kind::Blobs, "large objects".to_owned()),
-        _ => {
-            return FormatError::damaged(format!(
-                "is damaged behind byte {at}: an entry of kind {desc:?} has data, which only tables and large objects have"
-            ));
-        }
-    };
-    Ok((
+    Ok(Fields {
         id,
-        Some(Entry {
-            id,
+        tag,
+        desc,
+        section,
+        definition,
+        copy,
+        schema,
+        dependencies,
+        place,
+    })
+}
+
+impl Fields {
+    /// The entry, if it has data. `at` is where its fields begin.
+    fn into_entry(self, at: u64) -> Result<Option<Entry>, FormatError> {
+        let Some(place) = self.place else {
+            return Ok(None);
+        };
+        let mut target = None;
+        let (kind, name) = match (self.desc.as_str(), self.copy) {
+            ("TABLE DATA", Some(copy)) => {
+                target = target_of(&copy).map(|[schema, table]| digest(&[&schema, &table]));
+                let name = qualified(&self.schema, &self.tag);
+                (Kind::Copy(columns(&copy)), name)
+            }
+            ("TABLE DATA", None) => (Kind::Inserts, qualified(&self.schema, &self.tag)),
+            ("BLOBS", _) => (Kind::Blobs, "large objects".to_owned()),
+            (desc, _) => {
+                return FormatError::damaged(format!(
+                    "is damaged behind byte {at}: an entry of kind {desc:?} has data, \
+                     which only tables and large objects have"
+                ));
+            }
+        };
+        Ok(Some(Entry {
+            id: self.id,
             kind,
             name,
             place,
-            dependencies,
+            dependencies: self.dependencies,
             target,
-        }),
-    ))
+        }))
+    }
 }
 
 /// `SECTION_PRE_DATA`.
@@ -232,6 +240,10 @@ pub(super) fn qualified(schema: &str, table: &str) -> String {
     } else {
         format!("{schema}.{table}")
     }
+}
+
+fn name<R: BufRead>(input: &mut Input<R>, what: &str) -> Result<String, FormatError> {
+    Ok(input.text(KEEP_NAME, what)?.unwrap_or_default())
 }
 
 fn decimal<R: BufRead>(input: &mut Input<R>, what: &str) -> Result<(), FormatError> {
@@ -298,6 +310,27 @@ fn place<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, 
 }
 
 impl Toc {
+    /// Adds what an entry says of the whole.
+    fn note(&mut self, fields: &Fields) {
+        match fields.desc.as_str() {
+            "ENCODING" => self.utf8 = fields.definition.contains("'UTF8'"),
+            "BLOB" => self.blobs.extend(fields.tag.parse::<u32>()),
+            "BLOB METADATA" => self.blobs.extend(
+                fields
+                    .definition
+                    .split_whitespace()
+                    .filter_map(|oid| oid.parse::<u32>().ok()),
+            ),
+            "STDSTRINGS" | "SEARCHPATH" | "DATABASE" | "DATABASE PROPERTIES" => {}
+            _ => self.defines |= fields.section == PRE_DATA,
+        }
+        self.extensions |= fields.desc == "EXTENSION";
+        if fields.desc.ends_with("TABLE") {
+            self.tables += u64::from(fields.desc == "TABLE");
+            self.names.insert(digest(&[&fields.schema, &fields.tag]));
+        }
+    }
+
     /// Whether the data of each table goes with a definition that is there. That says nothing where
     /// definitions were left out, or come with an extension.
     fn belongs_together(&self) -> Result<(), FormatError> {

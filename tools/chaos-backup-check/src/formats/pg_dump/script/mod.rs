@@ -14,6 +14,7 @@ use std::io::BufRead;
 use chaos_common::record::TableRows;
 
 use self::lexer::{Lexer, Token};
+use super::data_error::DataError;
 use super::input::Input;
 use super::rows::CopyText;
 use super::text::Text;
@@ -226,13 +227,13 @@ impl Script {
             Some(database) => format!("{database}.{name}"),
             None => name,
         };
-        let damaged = |why: String| {
+        let damaged = |why: DataError| {
             FormatError::Damaged(format!(
                 "is damaged: the data of {table} at byte {at} {why}"
             ))
         };
         if input.byte("a COPY statement")? != b'\n' {
-            return Err(damaged("does not begin on a line of its own".to_owned()));
+            return Err(damaged(DataError::NoLineOfItsOwn));
         }
         let mut copy = CopyText::new(toc::columns(statement), self.utf8);
         loop {
