@@ -1,9 +1,12 @@
-//! The label that ties an object to the run that makes or changes it.
+//! The labels that tie an object to the run that creates or changes it.
 
 use serde_json::Value;
 
 /// Label of all that a run makes or touches: the run's id.
 pub const RUN_LABEL: &str = "chaos-runbook/run";
+
+/// Label of the objects that an experiment creates: its name.
+pub const EXPERIMENT_LABEL: &str = "chaos-runbook/experiment";
 
 /// The run whose label an object carries.
 pub fn run_of(object: &Value) -> Option<&str> {

@@ -11,7 +11,7 @@ use chaos_common::exit::Failure;
 
 use crate::experiments::Entry;
 use crate::plan::target::Selection;
-use crate::run::fault::Fault;
+use crate::run::experiment::Experiment;
 
 /// Which experiment, and what it hits.
 #[derive(clap::Args, Debug)]
@@ -28,7 +28,7 @@ impl ExperimentArgs {
     ///
     /// # Errors
     /// Neither arguments nor configuration say what it is to hit.
-    pub fn experiment(&self, config: &Config) -> Result<Box<dyn Fault>, Failure> {
+    pub fn experiment(&self, config: &Config) -> Result<Box<dyn Experiment>, Failure> {
         self.experiment.experiment(&self.selection, config)
     }
 }

@@ -2,32 +2,31 @@
 //! Names have to fail in one of these pods while the same Service, asked by its address, goes on
 //! answering.
 
+use anyhow::Context as _;
 use async_trait::async_trait;
+use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
-use chaos_common::cluster::{ReadError, ReadErrorKind};
 use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Change, Check, Plan};
+use chaos_common::record::{Check, Plan};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::Api;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::abort::Abort;
-use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::Definition;
-use crate::experiments::support::connectivity::{self, Traffic};
-use crate::experiments::support::network_policy::Policy;
+use crate::experiments::support::connectivity::{self, ConnectivityProof};
+use crate::experiments::support::network_policy::{Policy, RunningPolicy};
 use crate::experiments::support::probe_pod::{Asking, Route};
-use crate::experiments::support::steady_state::Wholeness;
-use crate::observe::{Seen, to_exec};
+use crate::experiments::support::steady_state::SteadyState;
+use crate::observe::to_exec;
 use crate::permissions::need_one;
 use crate::plan::Draft;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
-use crate::run::fault::{End, Fault};
+use crate::run::experiment::{Experiment, RunningExperiment};
 
 const NAME: &str = "dns-failure";
 /// Ports that name servers listen on: 53, and behind a Service also 5353 (CoreDNS of OpenShift).
@@ -71,8 +70,6 @@ impl Default for Settings {
 pub struct DnsFailure {
     settings: Settings,
     workload: String,
-    whole: Wholeness,
-    traffic: Traffic,
 }
 
 impl DnsFailure {
@@ -162,17 +159,12 @@ impl Definition for DnsFailure {
                 Failure::usage("nothing names the workload whose pods shall find no names")
                     .hint("give --workload, or set experiment.dns_failure.workload in chaos.toml")
             })?;
-        Ok(DnsFailure {
-            settings,
-            workload,
-            whole: Wholeness::default(),
-            traffic: Traffic::default(),
-        })
+        Ok(DnsFailure { settings, workload })
     }
 }
 
 #[async_trait(?Send)]
-impl Fault for DnsFailure {
+impl Experiment for DnsFailure {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -209,72 +201,53 @@ impl Fault for DnsFailure {
         Ok(false)
     }
 
-    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let cluster = &context.cluster;
-        let target = Workload::read(context, &context.namespace, &self.workload)
-            .await
-            .map_err(|e| e.to_string())?;
-        self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
-        let (asked, path) = self.asked(context)?;
-        let services: Api<Service> = Api::namespaced(cluster.client.clone(), &asked.namespace);
-        let what = format!(
-            "read service {} in namespace {}",
-            asked.service, asked.namespace
-        );
-        let service = cluster
-            .read(&what, || services.get(&asked.service))
-            .await
-            .map_err(|error| match error.kind {
-                ReadErrorKind::NotFound => format!("there is no service {} to ask", asked.service),
-                _ => error.to_string(),
-            })?;
-        let address = service
-            .spec
-            .and_then(|spec| spec.cluster_ip)
-            .filter(|address| address != "None")
-            .ok_or_else(|| {
-                format!(
-                    "service {} has no address of its own, so names can't be told from traffic",
-                    asked.service
-                )
-            })?;
-        let pod = cluster
-            .ready_pod(&context.namespace, self.deployment()?)
-            .await
-            .map_err(|error| error.to_string())?;
+    async fn prepare(
+        &self,
+        context: &mut Context,
+        plan: &Plan,
+    ) -> anyhow::Result<Box<dyn RunningExperiment>> {
+        let target = Workload::read(context, &context.namespace, &self.workload).await?;
+        let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
+        let (asked, path) = self.asked(context).map_err(anyhow::Error::msg)?;
+        let address = cluster_ip(context, &asked).await?;
+        let deployment = self.deployment().map_err(anyhow::Error::msg)?;
+        let pod = context
+            .cluster
+            .ready_pod(&context.namespace, deployment)
+            .await?;
         let most = connectivity::longest(context, plan);
         let url = asked.url(&path);
-        let route = Route::start(cluster, &pod, Asking::anew(&url, None, most));
-        let control = Route::start(cluster, &pod, Asking::anew(&url, Some(&address), most));
-        self.traffic = Traffic::start(&self.workload, route, control).await?;
-        Ok(())
+        let start = |asking| Route::start(&context.cluster, &pod, asking);
+        let route = start(Asking::anew(&url, None, most));
+        let control = start(Asking::anew(&url, Some(&address), most));
+        Ok(Box::new(RunningPolicy {
+            name: NAME,
+            proof: ConnectivityProof::start(&self.workload, route, control).await?,
+            steady,
+            recovery_limit: self.settings.recovery_limit.0,
+            cuts_established: false,
+        }))
     }
+}
 
-    fn made(&mut self, _change: &Change, made: Applied) {
-        self.traffic.made(made.sent);
-    }
-
-    async fn effect(
-        &mut self,
-        _context: &mut Context,
-        _plan: &Plan,
-    ) -> Result<Option<String>, String> {
-        self.traffic.cut_off().await.map(Some)
-    }
-
-    async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {
-        self.traffic.still_cut();
-    }
-
-    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        self.traffic
-            .restored(context, &mut self.whole, self.settings.recovery_limit.0)
-            .await
-    }
-
-    fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
-        self.traffic.judge(NAME)
-    }
+/// The address of a Service, by which it is asked without its name.
+async fn cluster_ip(context: &Context, asked: &Endpoint) -> anyhow::Result<String> {
+    let Endpoint {
+        namespace, service, ..
+    } = asked;
+    let api: Api<Service> = Api::namespaced(context.cluster.client.clone(), namespace);
+    let what = format!("read service {service} in namespace {namespace}");
+    let found = context.cluster.read(&what, || api.get_opt(service)).await?;
+    let found = found.with_context(|| format!("there is no service {service} to ask"))?;
+    found
+        .spec
+        .and_then(|spec| spec.cluster_ip)
+        .filter(|address| address != "None")
+        .with_context(|| {
+            format!(
+                "service {service} has no address of its own, so names can't be told from traffic"
+            )
+        })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::de::DeserializeOwned;
 
 use crate::plan::target::Selection;
-use crate::run::fault::Fault;
+use crate::run::experiment::Experiment;
 
 /// All experiments, in the order in which they are shown.
 static REGISTRY: [Entry; 7] = [
@@ -33,7 +33,7 @@ static REGISTRY: [Entry; 7] = [
 ];
 
 /// What an experiment's file says for the registry.
-pub trait Definition: Fault + Sized + 'static {
+pub trait Definition: Experiment + Sized + 'static {
     /// Its name, as people type it. Its table in `chaos.toml` has the same, with underscores.
     const NAME: &'static str;
     /// What it does, in a line.
@@ -60,7 +60,7 @@ pub struct Entry {
     /// What it does, in a line.
     pub about: &'static str,
     check: fn(&Config) -> Result<(), Failure>,
-    make: fn(&Selection, &Config) -> Result<Box<dyn Fault>, Failure>,
+    make: fn(&Selection, &Config) -> Result<Box<dyn Experiment>, Failure>,
     schema: fn() -> Schema,
 }
 
@@ -86,7 +86,7 @@ impl Entry {
         &self,
         selection: &Selection,
         config: &Config,
-    ) -> Result<Box<dyn Fault>, Failure> {
+    ) -> Result<Box<dyn Experiment>, Failure> {
         (self.make)(selection, config)
     }
 

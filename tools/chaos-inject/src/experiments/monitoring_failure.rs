@@ -4,12 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::{Context as _, anyhow, bail};
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::config::{Config, Monitoring, MonitoringSystem, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Change, Check, EventKind, Plan, Time};
+use chaos_common::record::{Check, EventKind, Plan, Status, Time};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use schemars::JsonSchema;
@@ -18,17 +19,16 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::abort::Abort;
-use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::Definition;
-use crate::experiments::support::steady_state::Wholeness;
+use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::pod_watch::{Pods, in_words};
 use crate::observe::{Seen, to_ask};
 use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
-use crate::run::fault::{End, Fault};
+use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
 
 const NAME: &str = "monitoring-failure";
 const LIMIT: Duration = Duration::from_secs(5);
@@ -63,16 +63,26 @@ impl Default for Settings {
 pub struct MonitoringFailure {
     settings: Settings,
     monitoring: Monitoring,
-    whole: Wholeness,
-    rules: Option<Result<BTreeSet<String>, String>>,
-    rules_after: Option<Result<BTreeSet<String>, String>>,
-    made: Option<(Instant, Time)>,
-    /// Whether Prometheus was silent while its pods were gone.
-    silent: Option<bool>,
-    undone: Option<Time>,
-    /// The scrape gap in seconds, once fresh samples have come.
-    collecting: Option<Result<Gap, String>>,
-    logs: Option<Result<Vec<(String, usize)>, String>>,
+}
+
+/// It runs.
+#[derive(Debug)]
+struct Running {
+    settings: Settings,
+    monitoring: Monitoring,
+    steady: SteadyState,
+    rules_before: anyhow::Result<BTreeSet<String>>,
+    /// What was measured once the systems were back.
+    afterwards: Option<Afterwards>,
+}
+
+/// What the systems show when they are back.
+#[derive(Debug)]
+struct Afterwards {
+    /// The scrape gap and the rules, where a Prometheus is configured.
+    prometheus: Option<(anyhow::Result<Gap>, anyhow::Result<BTreeSet<String>>)>,
+    /// Lines of errors of each workload since the injection.
+    logs: anyhow::Result<Vec<(String, usize)>>,
 }
 
 /// How long no target was scraped.
@@ -85,7 +95,7 @@ enum Gap {
     AtMost(f64),
 }
 
-impl MonitoringFailure {
+impl Running {
     fn prometheus(&self) -> Option<Endpoint> {
         Some(Endpoint::of_monitoring(
             &self.monitoring,
@@ -93,16 +103,16 @@ impl MonitoringFailure {
         ))
     }
 
-    async fn query(&self, context: &Context, path: &str) -> Result<Value, String> {
-        let prometheus = self.prometheus().ok_or("no Prometheus is configured")?;
+    async fn query(&self, context: &Context, path: &str) -> anyhow::Result<Value> {
+        let prometheus = self.prometheus().context("no Prometheus is configured")?;
         ask(context, &prometheus, path).await
     }
 
-    async fn rules(&self, context: &Context) -> Result<BTreeSet<String>, String> {
+    async fn rules(&self, context: &Context) -> anyhow::Result<BTreeSet<String>> {
         let said = self.query(context, "/api/v1/rules").await?;
         let groups = said["data"]["groups"]
             .as_array()
-            .ok_or("Prometheus gave no groups of rules")?;
+            .context("Prometheus gave no groups of rules")?;
         let rules = groups
             .iter()
             .flat_map(|group| group["rules"].as_array().into_iter().flatten());
@@ -112,17 +122,19 @@ impl MonitoringFailure {
     }
 
     /// Waits for samples from after the undo, and measures the gap that was left.
-    async fn collected(&self, context: &Context, deadline: Instant) -> Result<Gap, String> {
-        let (Some((made, _)), Some(undone)) = (self.made, self.undone) else {
-            return Err("nothing was made".to_owned());
-        };
-        let window = made.elapsed().as_secs() + 60;
+    async fn gap(
+        &self,
+        context: &Context,
+        injection: &Injection,
+        (undone, deadline): (Time, Instant),
+    ) -> anyhow::Result<Gap> {
+        let window = injection.began.elapsed().as_secs() + 60;
         let path = format!("/api/v1/query?query=up%5B{window}s%5D");
         loop {
             let why = match self.query(context, &path).await {
-                Ok(said) => match gap(&said, made_at(self.made), seconds(undone)) {
+                Ok(said) => match gap(&said, seconds(injection.began_at), seconds(undone)) {
                     Some(gap) => return Ok(gap),
-                    None => "no sample of `up` is newer than the undo".to_owned(),
+                    None => anyhow!("no sample of `up` is newer than the undo"),
                 },
                 Err(why) => why,
             };
@@ -134,10 +146,7 @@ impl MonitoringFailure {
     }
 
     /// ERROR lines that the configured workloads logged since the injection.
-    async fn errors(&self, context: &Context) -> Result<Vec<(String, usize)>, String> {
-        let Some((_, since)) = self.made else {
-            return Ok(Vec::new());
-        };
+    async fn errors(&self, context: &Context, since: Time) -> anyhow::Result<Vec<(String, usize)>> {
         let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
         let mut found = Vec::new();
         for workload in context
@@ -147,15 +156,9 @@ impl MonitoringFailure {
             .filter(|workload| !workload.logs.is_empty())
         {
             let named = format!("{}/{}", workload.kind, workload.name);
-            let target = Workload::read(context, &context.namespace, &named)
-                .await
-                .map_err(|error| error.to_string())?;
+            let target = Workload::read(context, &context.namespace, &named).await?;
             let params = ListParams::default().labels(&target.selector);
-            let pods = context
-                .cluster
-                .list(&api, &params, "list pods")
-                .await
-                .map_err(|error| error.to_string())?;
+            let pods = context.cluster.list(&api, &params, "list pods").await?;
             let mut errors = 0;
             for pod in pods.iter().filter_map(|pod| pod.metadata.name.as_ref()) {
                 let params = LogParams {
@@ -167,8 +170,7 @@ impl MonitoringFailure {
                 let text = context
                     .cluster
                     .read(what, || api.logs(pod, &params))
-                    .await
-                    .map_err(|e| e.to_string())?;
+                    .await?;
                 errors += text
                     .lines()
                     .filter(|line| workload.logs.is_match(line.as_bytes()))
@@ -178,10 +180,6 @@ impl MonitoringFailure {
         }
         Ok(found)
     }
-}
-
-fn made_at(made: Option<(Instant, Time)>) -> f64 {
-    made.map_or(0.0, |(_, time)| seconds(time))
 }
 
 /// Seconds since 1970.
@@ -202,16 +200,16 @@ fn systems(monitoring: &Monitoring) -> Vec<&MonitoringSystem> {
     .collect()
 }
 
-async fn ask(context: &Context, endpoint: &Endpoint, path: &str) -> Result<Value, String> {
+async fn ask(context: &Context, endpoint: &Endpoint, path: &str) -> anyhow::Result<Value> {
     match context.asker.get(endpoint, path, LIMIT).await {
         Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
-            .map_err(|error| format!("{} gave no JSON: {error}", endpoint.url(path))),
-        Ok(answer) => Err(format!(
+            .map_err(|error| anyhow!("{} gave no JSON: {error}", endpoint.url(path))),
+        Ok(answer) => bail!(
             "{} answered with status {}",
             endpoint.url(path),
             answer.status
-        )),
-        Err(silence) => Err(format!("{}: {}", endpoint.url(path), silence.message())),
+        ),
+        Err(error) => bail!("{}: {}", endpoint.url(path), error.message()),
     }
 }
 
@@ -253,20 +251,12 @@ impl Definition for MonitoringFailure {
         Ok(MonitoringFailure {
             settings,
             monitoring,
-            whole: Wholeness::default(),
-            rules: None,
-            rules_after: None,
-            made: None,
-            silent: None,
-            undone: None,
-            collecting: None,
-            logs: None,
         })
     }
 }
 
 #[async_trait(?Send)]
-impl Fault for MonitoringFailure {
+impl Experiment for MonitoringFailure {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -347,148 +337,172 @@ impl Fault for MonitoringFailure {
         Ok(false)
     }
 
-    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
+    async fn prepare(
+        &self,
+        context: &mut Context,
+        plan: &Plan,
+    ) -> anyhow::Result<Box<dyn RunningExperiment>> {
         let mut workloads = Vec::new();
         for system in systems(&self.monitoring) {
             let text = format!("deployment/{}", system.deployment);
-            let one = Workload::read(context, &self.monitoring.namespace, &text)
-                .await
-                .map_err(|e| e.to_string())?;
+            let one = Workload::read(context, &self.monitoring.namespace, &text).await?;
             workloads.push(one);
         }
-        self.whole = Wholeness::of(context, plan, &workloads).await?;
-        self.rules = Some(self.rules(context).await);
-        Ok(())
+        let mut running = Running {
+            settings: self.settings.clone(),
+            monitoring: self.monitoring.clone(),
+            steady: SteadyState::watch(context, plan, &workloads).await?,
+            rules_before: Ok(BTreeSet::new()),
+            afterwards: None,
+        };
+        running.rules_before = running.rules(context).await;
+        Ok(Box::new(running))
     }
+}
 
-    fn made(&mut self, _change: &Change, made: Applied) {
-        self.made.get_or_insert((made.sent, Time::now()));
-    }
-
-    async fn effect(
-        &mut self,
-        context: &mut Context,
-        _plan: &Plan,
-    ) -> Result<Option<String>, String> {
-        let (began, _) = self.made.ok_or("nothing was made")?;
+#[async_trait(?Send)]
+impl RunningExperiment for Running {
+    async fn prove_effect(&mut self, context: &mut Context, injection: &Injection) -> Effect {
+        let began = injection.began;
         let limit = self.settings.stop_limit.0;
         let mut named = Vec::new();
-        for (workload, watch) in &mut self.whole.pods {
-            watch
-                .until(began + limit, Pods::is_empty)
-                .await
-                .map_err(|pods| {
-                    format!(
-                        "after {} s the pods of {workload} are not gone: {}",
-                        limit.as_secs(),
-                        in_words(&pods)
-                    )
-                })?;
+        for (workload, watch) in &mut self.steady.pods {
+            if let Err(pods) = watch.until(began + limit, Pods::is_empty).await {
+                return Effect::NotSeen(format!(
+                    "after {} s the pods of {workload} are not gone: {}",
+                    limit.as_secs(),
+                    in_words(&pods)
+                ));
+            }
             named.push(workload.name.clone());
         }
-        let silent = self.query(context, "/-/ready").await.is_err();
-        self.silent = Some(silent);
-        if !silent {
-            return Err(
+        if self.query(context, "/-/ready").await.is_ok() {
+            return Effect::NotSeen(
                 "Prometheus answers although its pods are gone: is it another one that is asked?"
                     .to_owned(),
             );
         }
-        Ok(Some(format!(
+        Effect::Proven(format!(
             "{} have no pods after {} ms, and Prometheus does not answer",
             named.join(", "),
             began.elapsed().as_millis()
-        )))
+        ))
     }
 
-    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        let deadline = Instant::now() + self.settings.recovery_limit.0;
-        self.undone.get_or_insert_with(Time::now);
-        let end = self
-            .whole
-            .wait(context, self.settings.recovery_limit.0)
-            .await;
-        if end != End::Restored || self.collecting.is_some() {
-            return end;
+    async fn await_steady_state(
+        &mut self,
+        context: &mut Context,
+        injection: &Injection,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        let limit = self.settings.recovery_limit.0;
+        let (undone, deadline) = (Time::now(), Instant::now() + limit);
+        let recovery = self.steady.wait(context, limit).await;
+        if recovery != Recovery::SteadyState {
+            return recovery;
         }
-        if self.prometheus().is_some() {
-            let gap = self.collected(context, deadline).await;
+        let prometheus = if self.prometheus().is_some() {
+            let gap = self.gap(context, injection, (undone, deadline)).await;
             if let Err(why) = &gap {
-                context.issue(
-                    EventKind::Observed,
-                    None,
-                    format!("data collection has not resumed: {why}"),
-                );
+                let summary = format!("data collection has not resumed: {why}");
+                context.issue(EventKind::Observed, None, summary);
             }
-            self.collecting = Some(gap);
-            self.rules_after = Some(self.rules(context).await);
-        }
-        self.logs = Some(self.errors(context).await);
-        End::Restored
+            Some((gap, self.rules(context).await))
+        } else {
+            None
+        };
+        self.afterwards = Some(Afterwards {
+            prometheus,
+            logs: self.errors(context, injection.began_at).await,
+        });
+        Recovery::SteadyState
     }
 
-    fn judge(&self, context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
-        let id = |what: &str| format!("{NAME}.{what}");
-        let mut checks = Vec::new();
-        checks.push(match &self.collecting {
-            Some(Ok(Gap::Seconds(gap))) => Check::pass(
-                &id("collecting"),
-                "prometheus",
-                format!("scrapes again; no target was scraped for {gap:.1} s"),
-            ),
-            Some(Ok(Gap::AtMost(gap))) => {
-                let message = format!(
-                    "scrapes again; no target was scraped for at most {gap:.1} s, and what was collected before is gone"
-                );
-                let check = Check::pass(&id("collecting"), "prometheus", message);
-                Check { status: chaos_common::record::Status::Warn, ..check }
-                    .hint("give Prometheus a persistent volume")
-            }
-            Some(Err(why)) => Check::fail(&id("collecting"), "prometheus", format!("does not scrape again: {why}")),
-            None => Check::unknown(&id("collecting"), "prometheus", "whether it scrapes again was not seen"),
-        });
-        checks.push(match (&self.rules, &self.rules_after) {
-            (Some(Ok(before)), Some(Ok(after))) => {
-                let missing: Vec<&String> = before.difference(after).collect();
-                let message = if missing.is_empty() {
-                    format!("all {} rules are back", before.len())
-                } else {
-                    format!("rules that are not back: {missing:?}")
-                };
-                Check::judge(missing.is_empty(), &id("rules"), "prometheus", message)
-            }
-            (Some(Err(why)), _) | (_, Some(Err(why))) => {
-                Check::unknown(&id("rules"), "prometheus", why.clone())
-            }
-            _ => Check::unknown(&id("rules"), "prometheus", "the rules were not compared"),
-        });
-        match &self.logs {
-            Some(Ok(found)) if found.is_empty() => {
-                checks.push(Check::skipped(
-                    &id("logs"),
-                    "",
-                    "no workload is configured with logs = true",
-                ));
-            }
-            Some(Ok(found)) => checks.extend(found.iter().map(|(name, errors)| {
-                let most = context.config.limits.log_errors;
-                Check::judge(
-                    *errors as u64 <= most,
-                    &id("logs"),
-                    name.clone(),
-                    format!(
-                        "logged {errors} lines of errors while monitoring was blind; {most} may be"
-                    ),
-                )
-            })),
-            Some(Err(why)) => checks.push(Check::unknown(&id("logs"), "", why.clone())),
-            None => checks.push(Check::unknown(
-                &id("logs"),
-                "",
-                "the application's logs were not read",
-            )),
-        }
+    async fn confirm_steady_state(
+        &mut self,
+        context: &mut Context,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        let limit = self.settings.recovery_limit.0;
+        self.steady.wait(context, limit).await
+    }
+
+    fn judge(&self, context: &Context, _injection: &Injection, _seen: &Seen) -> Vec<Check> {
+        let afterwards = self.afterwards.as_ref();
+        let prometheus = afterwards.and_then(|after| after.prometheus.as_ref());
+        let mut checks = vec![
+            collecting(prometheus.map(|(gap, _)| gap)),
+            rules(&self.rules_before, prometheus.map(|(_, rules)| rules)),
+        ];
+        let most = context.config.limits.log_errors;
+        checks.extend(logs(afterwards.map(|after| &after.logs), most));
         checks
+    }
+}
+
+/// `collecting`: whether Prometheus scrapes again.
+fn collecting(gap: Option<&anyhow::Result<Gap>>) -> Check {
+    let (id, object) = (format!("{NAME}.collecting"), "prometheus");
+    match gap {
+        Some(Ok(Gap::Seconds(gap))) => Check::pass(
+            &id,
+            object,
+            format!("scrapes again; no target was scraped for {gap:.1} s"),
+        ),
+        Some(Ok(Gap::AtMost(gap))) => {
+            let message = format!(
+                "scrapes again; no target was scraped for at most {gap:.1} s, \
+                 and what was collected before is gone"
+            );
+            Check::new(&id, object, Status::Warn, message)
+                .hint("give Prometheus a persistent volume")
+        }
+        Some(Err(why)) => Check::fail(&id, object, format!("does not scrape again: {why}")),
+        None => Check::unknown(&id, object, "whether it scrapes again was not seen"),
+    }
+}
+
+/// `rules`: whether all rules of before are there again.
+fn rules(
+    before: &anyhow::Result<BTreeSet<String>>,
+    after: Option<&anyhow::Result<BTreeSet<String>>>,
+) -> Check {
+    let (id, object) = (format!("{NAME}.rules"), "prometheus");
+    match (before, after) {
+        (Ok(before), Some(Ok(after))) => {
+            let missing: Vec<&String> = before.difference(after).collect();
+            let message = if missing.is_empty() {
+                format!("all {} rules are back", before.len())
+            } else {
+                format!("rules that are not back: {missing:?}")
+            };
+            Check::judge(missing.is_empty(), &id, object, message)
+        }
+        (Err(why), _) | (_, Some(Err(why))) => Check::unknown(&id, object, why.to_string()),
+        (Ok(_), None) => Check::unknown(&id, object, "the rules were not compared"),
+    }
+}
+
+/// `logs`: what each workload logged while monitoring was blind; `most` lines of errors may be.
+fn logs(found: Option<&anyhow::Result<Vec<(String, usize)>>>, most: u64) -> Vec<Check> {
+    let id = format!("{NAME}.logs");
+    let one = |(name, errors): &(String, usize)| {
+        let message =
+            format!("logged {errors} lines of errors while monitoring was blind; {most} may be");
+        Check::judge(*errors as u64 <= most, &id, name.clone(), message)
+    };
+    match found {
+        Some(Ok(found)) if found.is_empty() => {
+            let why = "no workload is configured with logs = true";
+            vec![Check::skipped(&id, "", why)]
+        }
+        Some(Ok(found)) => found.iter().map(one).collect(),
+        Some(Err(why)) => vec![Check::unknown(&id, "", why.to_string())],
+        None => vec![Check::unknown(
+            &id,
+            "",
+            "the application's logs were not read",
+        )],
     }
 }
 

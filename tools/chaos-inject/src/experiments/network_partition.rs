@@ -7,24 +7,22 @@ use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::config::{self, Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Change, Check, Plan};
+use chaos_common::record::{Check, Plan};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::abort::Abort;
-use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::Definition;
-use crate::experiments::support::connectivity::{self, Traffic};
-use crate::experiments::support::network_policy::Policy;
+use crate::experiments::support::connectivity::{self, ConnectivityProof};
+use crate::experiments::support::network_policy::{Policy, RunningPolicy};
 use crate::experiments::support::probe_pod::{Asking, Route};
-use crate::experiments::support::steady_state::Wholeness;
-use crate::observe::{Seen, to_exec};
+use crate::experiments::support::steady_state::SteadyState;
+use crate::observe::to_exec;
 use crate::plan::Draft;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
-use crate::run::fault::{End, Fault};
+use crate::run::experiment::{Experiment, RunningExperiment};
 
 const NAME: &str = "network-partition";
 
@@ -71,8 +69,6 @@ pub struct NetworkPartition {
     settings: Settings,
     workload: String,
     peer: String,
-    whole: Wholeness,
-    traffic: Traffic,
 }
 
 impl NetworkPartition {
@@ -163,14 +159,12 @@ impl Definition for NetworkPartition {
             settings,
             workload,
             peer,
-            whole: Wholeness::default(),
-            traffic: Traffic::default(),
         })
     }
 }
 
 #[async_trait(?Send)]
-impl Fault for NetworkPartition {
+impl Experiment for NetworkPartition {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -199,58 +193,30 @@ impl Fault for NetworkPartition {
         Ok(false)
     }
 
-    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let target = Workload::read(context, &context.namespace, &self.workload)
-            .await
-            .map_err(|e| e.to_string())?;
-        self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
-        let [target, control] = self.routes(context, &target.services)?;
-        let peer = context
-            .cluster
-            .ready_pod(&context.namespace, self.peer_name()?)
-            .await
-            .map_err(|e| e.to_string())?;
+    async fn prepare(
+        &self,
+        context: &mut Context,
+        plan: &Plan,
+    ) -> anyhow::Result<Box<dyn RunningExperiment>> {
+        let target = Workload::read(context, &context.namespace, &self.workload).await?;
+        let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
+        let routes = self.routes(context, &target.services);
+        let [target, control] = routes.map_err(anyhow::Error::msg)?;
+        let peer = self.peer_name().map_err(anyhow::Error::msg)?;
+        let peer = context.cluster.ready_pod(&context.namespace, peer).await?;
         let most = connectivity::longest(context, plan);
-        let route = Route::start(
-            &context.cluster,
-            &peer,
-            Asking::kept(&target.0.url(&target.1), most),
-        );
-        let control = Route::start(
-            &context.cluster,
-            &peer,
-            Asking::kept(&control.0.url(&control.1), most),
-        );
-        self.traffic = Traffic::start(&self.peer, route, control).await?;
-        Ok(())
-    }
-
-    fn made(&mut self, _change: &Change, made: Applied) {
-        self.traffic.made(made.sent);
-    }
-
-    async fn effect(
-        &mut self,
-        _context: &mut Context,
-        _plan: &Plan,
-    ) -> Result<Option<String>, String> {
-        self.traffic.cut_off().await.map(Some)
-    }
-
-    async fn before_undo(&mut self, _context: &mut Context, _plan: &Plan) {
-        self.traffic.still_cut();
-    }
-
-    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        self.traffic
-            .restored(context, &mut self.whole, self.settings.recovery_limit.0)
-            .await
-    }
-
-    fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
-        let mut checks = self.traffic.judge(NAME);
-        checks.push(self.traffic.established(NAME));
-        checks
+        let start = |(endpoint, path): (Endpoint, String)| {
+            let asking = Asking::kept(&endpoint.url(&path), most);
+            Route::start(&context.cluster, &peer, asking)
+        };
+        let (route, control) = (start(target), start(control));
+        Ok(Box::new(RunningPolicy {
+            name: NAME,
+            proof: ConnectivityProof::start(&self.peer, route, control).await?,
+            steady,
+            recovery_limit: self.settings.recovery_limit.0,
+            cuts_established: true,
+        }))
     }
 }
 

@@ -5,19 +5,17 @@ use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Change, Check, EventKind, Plan};
+use chaos_common::record::{Check, EventKind, Plan};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use crate::abort::Abort;
-use crate::change::apply::Applied;
 use crate::context::Context;
 use crate::experiments::Definition;
-use crate::experiments::support::steady_state::Wholeness;
+use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::Seen;
 use crate::observe::pod_watch;
 use crate::observe::pod_watch::{in_words, settled};
@@ -27,7 +25,7 @@ use crate::plan::blast_radius;
 use crate::plan::limits;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
-use crate::run::fault::{End, Fault};
+use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
 
 const NAME: &str = "scale-down";
 
@@ -70,11 +68,26 @@ pub struct ScaleDown {
     workload: String,
     /// Pods that go, of those that it wants.
     takes: Takes,
+}
+
+/// It runs.
+#[derive(Debug)]
+struct Running {
+    settings: Settings,
+    workload: String,
+    /// Ready pods that are left.
     left: usize,
-    whole: Wholeness,
-    made: Option<Instant>,
-    /// Whether it still had no more pods than that when the time was over.
-    held: Option<Result<(), String>>,
+    steady: SteadyState,
+    /// Whether it still had no more pods than that when the time was over; not known before.
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// It had no more pods.
+    UpToTheEnd,
+    /// Somebody works against the fault: these pods were there.
+    Not(String),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,16 +135,12 @@ impl Definition for ScaleDown {
             settings,
             workload,
             takes,
-            left: 0,
-            whole: Wholeness::default(),
-            made: None,
-            held: None,
         })
     }
 }
 
 #[async_trait(?Send)]
-impl Fault for ScaleDown {
+impl Experiment for ScaleDown {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -183,79 +192,85 @@ impl Fault for ScaleDown {
         Ok(!target.claims().is_empty())
     }
 
-    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let target = Workload::read(context, &context.namespace, &self.workload)
-            .await
-            .map_err(|e| e.to_string())?;
-        self.left = usize::try_from(target.replicas - self.takes.of(target.replicas)).unwrap_or(0);
-        self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
-        Ok(())
+    async fn prepare(
+        &self,
+        context: &mut Context,
+        plan: &Plan,
+    ) -> anyhow::Result<Box<dyn RunningExperiment>> {
+        let target = Workload::read(context, &context.namespace, &self.workload).await?;
+        let left = target.replicas - self.takes.of(target.replicas);
+        Ok(Box::new(Running {
+            settings: self.settings.clone(),
+            workload: self.workload.clone(),
+            left: usize::try_from(left).unwrap_or(0),
+            steady: SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?,
+            held: None,
+        }))
     }
+}
 
-    fn made(&mut self, _change: &Change, made: Applied) {
-        self.made.get_or_insert(made.sent);
-    }
-
-    async fn effect(
-        &mut self,
-        _context: &mut Context,
-        _plan: &Plan,
-    ) -> Result<Option<String>, String> {
-        let (began, left) = (self.made.ok_or("nothing was made")?, self.left);
+#[async_trait(?Send)]
+impl RunningExperiment for Running {
+    async fn prove_effect(&mut self, _context: &mut Context, injection: &Injection) -> Effect {
+        let (began, left) = (injection.began, self.left);
         let limit = self.settings.stop_limit.0;
-        let (workload, watch) = self.whole.pods.first_mut().ok_or("nothing is watched")?;
-        watch
-            .until(began + limit, |pods| settled(pods, left))
-            .await
-            .map_err(|pods| {
-                format!(
-                    "after {} s {workload} has not come down to {left} ready pods: {}",
-                    limit.as_secs(),
-                    in_words(&pods)
-                )
-            })?;
-        Ok(Some(format!(
-            "{workload} has {left} ready pods and no other after {} ms",
-            began.elapsed().as_millis()
-        )))
-    }
-
-    async fn before_undo(&mut self, context: &mut Context, _plan: &Plan) {
-        let Some((_, watch)) = self.whole.pods.first() else {
-            return;
-        };
-        let pods = watch.now();
-        // Fewer are the fault's own doing gone too far; more are somebody's who works against it.
-        self.held = Some(if pods.len() > self.left {
-            Err(in_words(&pods))
-        } else {
-            Ok(())
-        });
-        if let Some(Err(pods)) = &self.held {
-            context.issue(
-                EventKind::Observed,
-                None,
-                format!("it did not stay at {} pods: {pods}", self.left),
-            );
+        let (workload, watch) = self.steady.first();
+        match watch.until(began + limit, |pods| settled(pods, left)).await {
+            Ok(_) => Effect::Proven(format!(
+                "{workload} has {left} ready pods and no other after {} ms",
+                began.elapsed().as_millis()
+            )),
+            Err(pods) => Effect::NotSeen(format!(
+                "after {} s {workload} has not come down to {left} ready pods: {}",
+                limit.as_secs(),
+                in_words(&pods)
+            )),
         }
     }
 
-    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        self.whole
-            .wait(context, self.settings.recovery_limit.0)
-            .await
+    async fn before_rollback(&mut self, context: &mut Context, _injection: &Injection) {
+        let (_, watch) = self.steady.first();
+        let pods = watch.now();
+        // Fewer are the fault's own doing gone too far; more are somebody's who works against it.
+        self.held = Some(if pods.len() > self.left {
+            let pods = in_words(&pods);
+            let summary = format!("it did not stay at {} pods: {pods}", self.left);
+            context.issue(EventKind::Observed, None, summary);
+            Held::Not(pods)
+        } else {
+            Held::UpToTheEnd
+        });
     }
 
-    fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
+    async fn await_steady_state(
+        &mut self,
+        context: &mut Context,
+        _injection: &Injection,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        let limit = self.settings.recovery_limit.0;
+        self.steady.wait(context, limit).await
+    }
+
+    async fn confirm_steady_state(
+        &mut self,
+        context: &mut Context,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        let limit = self.settings.recovery_limit.0;
+        self.steady.wait(context, limit).await
+    }
+
+    fn judge(&self, _context: &Context, _injection: &Injection, _seen: &Seen) -> Vec<Check> {
         let id = format!("{NAME}.held");
         let left = self.left;
         vec![match &self.held {
-            Some(Ok(())) => Check::pass(
+            Some(Held::UpToTheEnd) => Check::pass(
                 &id,
                 &self.workload,
                 format!("had no more than {left} pods up to the end"),
             ),
-            Some(Err(pods)) => Check::unknown(
+            Some(Held::Not(pods)) => Check::unknown(
                 &id,
                 &self.workload,
                 format!("did not stay at {left} pods: {pods}"),

@@ -9,7 +9,7 @@ use chaos_common::cluster::ReadError;
 use chaos_common::config::{self, Config, Span, Table};
 use chaos_common::exit::Failure;
 use chaos_common::postgres::{Before, Comparison, Session, Snapshot, Untaken, compare};
-use chaos_common::record::{Change, Check, DatabaseMoment, EventKind, Plan, TableFingerprint};
+use chaos_common::record::{Check, DatabaseMoment, EventKind, Plan, TableFingerprint};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::Api;
 use schemars::JsonSchema;
@@ -20,14 +20,14 @@ use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::database_writer::{Ack, Database, INTERVAL, Writer, longest_gap};
-use crate::experiments::support::steady_state::Wholeness;
+use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::pod_watch::{Pods, in_words};
 use crate::observe::{Seen, to_exec};
 use crate::permissions::need_one;
 use crate::plan::Draft;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
-use crate::run::fault::{End, Fault};
+use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
 
 const NAME: &str = "storage-failure";
 /// Time for the writer to be acknowledged again once the pods are ready.
@@ -70,17 +70,42 @@ impl Default for Settings {
 pub struct StorageFailure {
     settings: Settings,
     workload: String,
-    whole: Wholeness,
+}
+
+/// It runs.
+#[derive(Debug)]
+struct Running {
+    settings: Settings,
+    workload: String,
+    steady: SteadyState,
     claims: BTreeSet<String>,
-    writer: Option<Writer>,
-    written: Option<Written>,
-    /// The tables before, and what became of them.
-    tables: Option<Result<Tables, String>>,
-    compared: Vec<Check>,
+    /// Where the workload is the configured database.
+    data: Option<Data>,
+    /// When its pods were seen to be gone.
     gone: Option<Instant>,
-    began: Option<Instant>,
     /// The claims' and volumes' phases: before, while it is gone, afterwards.
-    phases: Vec<(&'static str, Result<Vec<Volume>, String>)>,
+    phases: Vec<(&'static str, anyhow::Result<Vec<Volume>>)>,
+}
+
+/// The database's data, while it can be lost.
+#[derive(Debug)]
+struct Data {
+    database: Database,
+    settings: config::Database,
+    /// The tables before.
+    tables: anyhow::Result<Tables>,
+    state: Writing,
+}
+
+/// Whether the writer still writes.
+#[derive(Debug)]
+enum Writing {
+    /// It does.
+    Running(Writer),
+    /// It was stopped: what it was told, and what became of the tables.
+    Stopped(Written, Vec<Check>),
+    /// It is being stopped.
+    Stopping,
 }
 
 /// What the writer was told.
@@ -90,7 +115,7 @@ struct Written {
     /// The last refusal.
     refusal: Option<String>,
     /// How many acknowledged writes the database does not know.
-    lost: Result<usize, String>,
+    lost: anyhow::Result<usize>,
 }
 
 /// Fingerprints of the configured tables, in one snapshot.
@@ -118,28 +143,9 @@ impl StorageFailure {
             workload::parse(&self.workload).is_ok_and(|(_, _, name)| name == settings.deployment);
         ours.then(|| Database::new(&context.cluster, &context.namespace, settings))
     }
+}
 
-    /// Holds the tables against what they were: growth is fine, loss and change are not.
-    async fn compare(&mut self, context: &Context) {
-        let id = format!("{NAME}.data");
-        let Some(settings) = &context.config.database else {
-            return;
-        };
-        let before = match &self.tables {
-            Some(Ok(before)) => before,
-            Some(Err(why)) => {
-                return self
-                    .compared
-                    .push(Check::unknown(&id, "database", why.clone()));
-            }
-            None => return,
-        };
-        match fingerprints(context, settings, Some(before)).await {
-            Ok((_, checks)) => self.compared.extend(checks),
-            Err(why) => self.compared.push(Check::unknown(&id, "database", why)),
-        }
-    }
-
+impl Running {
     async fn look_at_volumes(&mut self, context: &mut Context, when: &'static str) {
         let found = volumes(context, &self.claims).await;
         match &found {
@@ -154,20 +160,71 @@ impl StorageFailure {
     }
 }
 
+impl Data {
+    async fn start(
+        context: &Context,
+        database: Database,
+        settings: &config::Database,
+    ) -> anyhow::Result<Data> {
+        let tables = fingerprints(context, settings, None).await;
+        Ok(Data {
+            tables: tables.map(|(tables, _)| tables),
+            state: Writing::Running(Writer::start(database.clone(), &context.run).await?),
+            database,
+            settings: settings.clone(),
+        })
+    }
+
+    /// Stops the writer once it is acknowledged again, and asks what became of its writes and of
+    /// the tables.
+    async fn stop(&mut self, context: &Context) {
+        let Writing::Running(writer) = std::mem::replace(&mut self.state, Writing::Stopping) else {
+            return;
+        };
+        // The writer itself needs a moment to be acknowledged again.
+        sleep(INTERVAL * 4).await;
+        let (acknowledged, refusal) = writer.stop().await;
+        let deadline = Instant::now() + WRITES_AGAIN;
+        let lost = loop {
+            match self.database.lost(&acknowledged).await {
+                Err(_) if Instant::now() < deadline => sleep(INTERVAL).await,
+                lost => break lost.map_err(anyhow::Error::from),
+            }
+        };
+        let written = Written {
+            acknowledged,
+            refusal,
+            lost,
+        };
+        self.state = Writing::Stopped(written, self.compare(context).await);
+    }
+
+    /// Holds the tables against what they were: growth is fine, loss and change are not.
+    async fn compare(&self, context: &Context) -> Vec<Check> {
+        let unknown = |why: &anyhow::Error| {
+            let id = format!("{NAME}.data");
+            vec![Check::unknown(&id, "database", why.to_string())]
+        };
+        match &self.tables {
+            Ok(before) => match fingerprints(context, &self.settings, Some(before)).await {
+                Ok((_, checks)) => checks,
+                Err(why) => unknown(&why),
+            },
+            Err(why) => unknown(why),
+        }
+    }
+}
+
 /// Fingerprints of the configured tables, and, where there are earlier ones, what they say beside
 /// them.
 async fn fingerprints(
     context: &Context,
     settings: &config::Database,
     before: Option<&Tables>,
-) -> Result<(Tables, Vec<Check>), String> {
+) -> anyhow::Result<(Tables, Vec<Check>)> {
     let id = format!("{NAME}.data");
-    let mut session = Session::open(&context.cluster, &context.namespace, settings)
-        .await
-        .map_err(|error| error.to_string())?;
-    let snapshot = Snapshot::begin(&mut session)
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut session = Session::open(&context.cluster, &context.namespace, settings).await?;
+    let snapshot = Snapshot::begin(&mut session).await?;
     let mut tables = Tables {
         moment: snapshot.moment.clone(),
         fingerprints: Vec::new(),
@@ -215,14 +272,11 @@ async fn fingerprints(
             .map_err(|why| why.to_string());
         tables.fingerprints.push((table.clone(), fingerprint));
     }
-    snapshot
-        .end(&mut session)
-        .await
-        .map_err(|error| error.to_string())?;
+    snapshot.end(&mut session).await?;
     Ok((tables, checks))
 }
 
-async fn volumes(context: &Context, claims: &BTreeSet<String>) -> Result<Vec<Volume>, String> {
+async fn volumes(context: &Context, claims: &BTreeSet<String>) -> anyhow::Result<Vec<Volume>> {
     let api: Api<PersistentVolumeClaim> =
         Api::namespaced(context.cluster.client.clone(), &context.namespace);
     let all: Api<PersistentVolume> = Api::all(context.cluster.client.clone());
@@ -232,11 +286,7 @@ async fn volumes(context: &Context, claims: &BTreeSet<String>) -> Result<Vec<Vol
             "read persistentvolumeclaim {name} in namespace {}",
             context.namespace
         );
-        let claim = context
-            .cluster
-            .read(what, || api.get(name))
-            .await
-            .map_err(|error| error.to_string())?;
+        let claim = context.cluster.read(what, || api.get(name)).await?;
         let volume = claim.spec.and_then(|spec| spec.volume_name);
         let volume = match volume {
             Some(name) => {
@@ -274,7 +324,7 @@ fn words(volumes: &[Volume]) -> String {
 }
 
 /// `limit.volumes`: there is storage to lose, and it is whole.
-fn storage(found: &Result<Vec<Volume>, String>) -> Check {
+fn storage(found: &anyhow::Result<Vec<Volume>>) -> Check {
     const ID: &str = "limit.volumes";
     match found {
         Ok(volumes) if volumes.is_empty() => Check::fail(
@@ -289,7 +339,7 @@ fn storage(found: &Result<Vec<Volume>, String>) -> Check {
             "",
             words(volumes),
         ),
-        Err(why) => Check::fail(ID, "", why.clone())
+        Err(why) => Check::fail(ID, "", why.to_string())
             .hint("kubectl get persistentvolumeclaims shows what is there"),
     }
 }
@@ -313,24 +363,12 @@ impl Definition for StorageFailure {
                 "give --workload, or set experiment.storage_failure.workload or database.deployment in chaos.toml",
             )
         })?;
-        Ok(StorageFailure {
-            settings,
-            workload,
-            whole: Wholeness::default(),
-            claims: BTreeSet::new(),
-            writer: None,
-            written: None,
-            tables: None,
-            compared: Vec::new(),
-            gone: None,
-            began: None,
-            phases: Vec::new(),
-        })
+        Ok(StorageFailure { settings, workload })
     }
 }
 
 #[async_trait(?Send)]
-impl Fault for StorageFailure {
+impl Experiment for StorageFailure {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -374,108 +412,89 @@ impl Fault for StorageFailure {
         Ok(true)
     }
 
-    async fn prepare(&mut self, context: &mut Context, plan: &Plan) -> Result<(), String> {
-        let target = Workload::read(context, &context.namespace, &self.workload)
-            .await
-            .map_err(|e| e.to_string())?;
-        self.claims = target.claims();
-        self.whole = Wholeness::of(context, plan, std::slice::from_ref(&target)).await?;
-        self.look_at_volumes(context, "before").await;
-        if let Some(database) = self.database(context) {
-            if let Some(settings) = &context.config.database {
-                let before = fingerprints(context, settings, None).await;
-                self.tables = Some(before.map(|(tables, _)| tables));
-            }
-            self.writer = Some(Writer::start(database, &context.run).await?);
-        }
-        Ok(())
-    }
-
-    fn made(&mut self, _change: &Change, made: crate::change::apply::Applied) {
-        self.began.get_or_insert(made.sent);
-    }
-
-    async fn effect(
-        &mut self,
+    async fn prepare(
+        &self,
         context: &mut Context,
-        _plan: &Plan,
-    ) -> Result<Option<String>, String> {
-        let began = self.began.ok_or("nothing was made")?;
-        let limit = self.settings.stop_limit.0;
-        let Some((workload, watch)) = self.whole.pods.first_mut() else {
-            return Err("nothing is watched".to_owned());
+        plan: &Plan,
+    ) -> anyhow::Result<Box<dyn RunningExperiment>> {
+        let target = Workload::read(context, &context.namespace, &self.workload).await?;
+        let mut running = Running {
+            settings: self.settings.clone(),
+            workload: self.workload.clone(),
+            steady: SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?,
+            claims: target.claims(),
+            data: None,
+            gone: None,
+            phases: Vec::new(),
         };
+        running.look_at_volumes(context, "before").await;
+        if let (Some(database), Some(settings)) = (self.database(context), &context.config.database)
+        {
+            running.data = Some(Data::start(context, database, settings).await?);
+        }
+        Ok(Box::new(running))
+    }
+}
+
+#[async_trait(?Send)]
+impl RunningExperiment for Running {
+    async fn prove_effect(&mut self, context: &mut Context, injection: &Injection) -> Effect {
+        let began = injection.began;
+        let limit = self.settings.stop_limit.0;
+        let (workload, watch) = self.steady.first();
         let workload = workload.clone();
-        watch
-            .until(began + limit, Pods::is_empty)
-            .await
-            .map_err(|pods| {
-                format!(
-                    "after {} s the pods of {workload} are not gone: {}",
-                    limit.as_secs(),
-                    in_words(&pods)
-                )
-            })?;
+        if let Err(pods) = watch.until(began + limit, Pods::is_empty).await {
+            return Effect::NotSeen(format!(
+                "after {} s the pods of {workload} are not gone: {}",
+                limit.as_secs(),
+                in_words(&pods)
+            ));
+        }
         self.gone = Some(Instant::now());
         let after = began.elapsed().as_millis();
         self.look_at_volumes(context, "while no pod has it mounted")
             .await;
-        Ok(Some(format!(
+        Effect::Proven(format!(
             "{workload} has no pod any more after {after} ms, and its storage is unmounted"
-        )))
+        ))
     }
 
-    async fn restored(&mut self, context: &mut Context, _plan: &Plan, _abort: &mut Abort) -> End {
-        let end = self
-            .whole
-            .wait(context, self.settings.recovery_limit.0)
-            .await;
-        if end != End::Restored {
-            return end;
-        }
-        if let Some(writer) = self.writer.take() {
-            let database = self.database(context);
-            // The writer itself needs a moment to be acknowledged again.
-            sleep(INTERVAL * 4).await;
-            let (acknowledged, refusal) = writer.stop().await;
-            let lost = match &database {
-                Some(database) => {
-                    let deadline = Instant::now() + WRITES_AGAIN;
-                    loop {
-                        match database.lost(&acknowledged).await {
-                            Ok(lost) => break Ok(lost),
-                            Err(error) if Instant::now() >= deadline => {
-                                break Err(error.to_string());
-                            }
-                            Err(_) => sleep(INTERVAL).await,
-                        }
-                    }
-                }
-                None => Err("no database is configured".to_owned()),
-            };
-            self.written = Some(Written {
-                acknowledged,
-                refusal,
-                lost,
-            });
-            self.compare(context).await;
+    async fn await_steady_state(
+        &mut self,
+        context: &mut Context,
+        _injection: &Injection,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        let limit = self.settings.recovery_limit.0;
+        let recovery = self.steady.wait(context, limit).await;
+        if let (Recovery::SteadyState, Some(data)) = (&recovery, &mut self.data) {
+            data.stop(context).await;
             self.look_at_volumes(context, "afterwards").await;
         }
-        End::Restored
+        recovery
     }
 
-    fn judge(&self, _context: &Context, _plan: &Plan, _seen: &Seen) -> Vec<Check> {
+    async fn confirm_steady_state(
+        &mut self,
+        context: &mut Context,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        let limit = self.settings.recovery_limit.0;
+        self.steady.wait(context, limit).await
+    }
+
+    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Seen) -> Vec<Check> {
         let id = |what: &str| format!("{NAME}.{what}");
         let mut checks = Vec::new();
-        if let (Some(began), Some(gone)) = (self.began, self.gone) {
-            let limit = self.settings.stop_limit;
+        if let Some(gone) = self.gone {
+            let (limit, after) = (self.settings.stop_limit, gone - injection.began);
             checks.push(Check::judge(
-                gone.duration_since(began) <= limit.0,
+                after <= limit.0,
                 &id("unmounted"),
                 &self.workload,
                 format!(
                     "its pods were gone after {} ms; limit {limit}",
-                    gone.duration_since(began).as_millis()
+                    after.as_millis()
                 ),
             ));
         }
@@ -488,43 +507,58 @@ impl Fault for StorageFailure {
                     object,
                     words(volumes),
                 ),
-                Err(why) => Check::unknown(&id("volumes"), object, why.clone()),
+                Err(why) => Check::unknown(&id("volumes"), object, why.to_string()),
             });
         }
-        checks.extend(self.compared.iter().cloned());
-        match &self.written {
-            Some(Written { acknowledged, refusal, lost }) => {
-                let count = acknowledged.len();
-                checks.push(match lost {
-                    Ok(lost) => Check::judge(
-                        *lost == 0,
-                        &id("writes"),
-                        "database",
-                        format!("{lost} of {count} acknowledged writes are lost"),
-                    ),
-                    Err(why) => Check::unknown(&id("writes"), "database", why.clone()),
-                });
-                let gap = longest_gap(acknowledged).unwrap_or_default();
-                let again = self.gone.is_some_and(|gone| acknowledged.iter().any(|ack| ack.at > gone));
-                let refused = refusal.as_ref().map(|why| format!("; refused with: {why}")).unwrap_or_default();
-                checks.push(if again {
-                    let message = format!(
-                        "no write was acknowledged for {} ms (true to {} ms){refused}",
-                        gap.as_millis(),
-                        2 * INTERVAL.as_millis()
-                    );
-                    Check::pass(&id("outage"), "database", message)
-                } else {
-                    Check::fail(&id("outage"), "database", format!("no write was acknowledged afterwards{refused}"))
-                });
+        match self.data.as_ref().map(|data| &data.state) {
+            Some(Writing::Stopped(written, compared)) => {
+                checks.extend(compared.iter().cloned());
+                checks.extend(written.judge(self.gone));
             }
+            Some(Writing::Running(_) | Writing::Stopping) => checks.push(Check::unknown(
+                &id("writes"),
+                "database",
+                "what became of the writes was not asked: the database did not come back",
+            )),
             None => checks.push(Check::skipped(
                 &id("writes"),
                 "",
-                "the workload is not the configured database: nothing was written, and nothing is known of its data",
+                "the workload is not the configured database: nothing was written, \
+                 and nothing is known of its data",
             )),
         }
         checks
+    }
+}
+
+impl Written {
+    /// `writes` and `outage`; `gone` is when the pods were seen to be gone.
+    fn judge(&self, gone: Option<Instant>) -> [Check; 2] {
+        let (writes, outage) = (format!("{NAME}.writes"), format!("{NAME}.outage"));
+        let count = self.acknowledged.len();
+        let writes = match &self.lost {
+            Ok(lost) => Check::judge(
+                *lost == 0,
+                &writes,
+                "database",
+                format!("{lost} of {count} acknowledged writes are lost"),
+            ),
+            Err(why) => Check::unknown(&writes, "database", why.to_string()),
+        };
+        let gap = longest_gap(&self.acknowledged).unwrap_or_default();
+        let again = gone.is_some_and(|gone| self.acknowledged.iter().any(|ack| ack.at > gone));
+        let refused = self.refusal.as_ref();
+        let refused = refused.map_or_else(String::new, |why| format!("; refused with: {why}"));
+        let message = if again {
+            format!(
+                "no write was acknowledged for {} ms (true to {} ms){refused}",
+                gap.as_millis(),
+                2 * INTERVAL.as_millis()
+            )
+        } else {
+            format!("no write was acknowledged afterwards{refused}")
+        };
+        [writes, Check::judge(again, &outage, "database", message)]
     }
 }
 
@@ -549,6 +583,9 @@ mod tests {
             Status::Fail
         );
         assert_eq!(storage(&Ok(vec![])).status, Status::Fail);
-        assert_eq!(storage(&Err("no claim data".into())).status, Status::Fail);
+        assert_eq!(
+            storage(&Err(anyhow::anyhow!("no claim data"))).status,
+            Status::Fail
+        );
     }
 }

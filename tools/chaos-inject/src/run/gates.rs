@@ -21,17 +21,32 @@ pub struct Consent {
     pub reason: Option<String>,
 }
 
-/// Judges the gates: `gate.stream`, `gate.health`, `gate.backup`. A gate that is closed and
-/// overridden is a warning.
-pub fn judge(
-    upstream: &Upstream,
-    cluster: &ClusterRef,
-    namespace: &str,
-    data_at_stake: bool,
-    limits: &Limits,
-    overridden: bool,
-    now: Time,
-) -> Vec<Check> {
+/// What the records of the run must be about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The cluster that is touched.
+    pub cluster: &'a ClusterRef,
+    /// The application's namespace.
+    pub namespace: &'a str,
+    /// Data could be lost, so that a good backup is a condition.
+    pub data_at_stake: bool,
+    /// How old they may be.
+    pub limits: &'a Limits,
+    /// When they are judged.
+    pub now: Time,
+}
+
+/// The gates, judged.
+#[derive(Clone, Debug)]
+pub struct Gates {
+    /// `gate.stream`, `gate.health`, `gate.backup`.
+    pub checks: Vec<Check>,
+    /// One of them was closed, and is overridden.
+    pub overridden: bool,
+}
+
+/// Judges the gates. With `overriding`, a gate that is closed is a warning.
+pub fn judge(upstream: &Upstream, subject: Subject<'_>, overriding: bool) -> Gates {
     let mut checks = Vec::new();
     if let Some(why) = &upstream.broken {
         checks.push(
@@ -39,20 +54,10 @@ pub fn judge(
                 .hint("see what the tool before this one said on stderr"),
         );
     }
-    checks.push(health(
-        upstream.latest().map_err(|why| why.to_string()),
-        cluster,
-        namespace,
-        limits,
-        now,
-    ));
-    checks.push(if data_at_stake {
-        backup(
-            upstream.latest().map_err(|why| why.to_string()),
-            namespace,
-            limits,
-            now,
-        )
+    let record = upstream.latest().map_err(|why| why.to_string());
+    checks.push(health(record, subject));
+    checks.push(if subject.data_at_stake {
+        backup(upstream.latest().map_err(|why| why.to_string()), subject)
     } else {
         Check::skipped(
             "gate.backup",
@@ -60,23 +65,27 @@ pub fn judge(
             "no data is at stake: no target holds any",
         )
     });
-    if overridden {
-        for check in &mut checks {
-            if matches!(check.status, Status::Fail | Status::Unknown) {
-                check.status = Status::Warn;
-                check.message.insert_str(0, "overridden: ");
-            }
+    let closed = |check: &&mut Check| matches!(check.status, Status::Fail | Status::Unknown);
+    let mut overridden = false;
+    if overriding {
+        for check in checks.iter_mut().filter(closed) {
+            check.status = Status::Warn;
+            check.message.insert_str(0, "overridden: ");
+            overridden = true;
         }
     }
-    checks
+    Gates { checks, overridden }
 }
 
 fn health(
     record: Result<Option<Record<Health>>, String>,
-    cluster: &ClusterRef,
-    namespace: &str,
-    limits: &Limits,
-    now: Time,
+    Subject {
+        cluster,
+        namespace,
+        limits,
+        now,
+        ..
+    }: Subject<'_>,
 ) -> Check {
     const ID: &str = "gate.health";
     let check = match record {
@@ -105,9 +114,12 @@ fn health(
 
 fn backup(
     record: Result<Option<Record<Backup>>, String>,
-    namespace: &str,
-    limits: &Limits,
-    now: Time,
+    Subject {
+        namespace,
+        limits,
+        now,
+        ..
+    }: Subject<'_>,
 ) -> Check {
     const ID: &str = "gate.backup";
     let check = match record {
@@ -203,6 +215,17 @@ mod tests {
         }
     }
 
+    /// What is judged of a subject whose data is at stake.
+    fn subject<T>(id: &str, namespace: &str, judged: impl FnOnce(Subject<'_>) -> T) -> T {
+        judged(Subject {
+            cluster: &cluster(id),
+            namespace,
+            data_at_stake: true,
+            limits: &Limits::default(),
+            now: at(0),
+        })
+    }
+
     fn at(seconds: i64) -> Time {
         let time: Time = serde_json::from_str("\"2026-11-22T16:00:00Z\"").expect("a time");
         Time(time.0 + jiff::SignedDuration::from_secs(seconds))
@@ -231,7 +254,7 @@ mod tests {
     }
 
     fn status(record: Result<Option<Record<Health>>, String>) -> Status {
-        health(record, &cluster("c"), "prod", &Limits::default(), at(0)).status
+        subject("c", "prod", |subject| health(record, subject)).status
     }
 
     #[test]
@@ -247,21 +270,13 @@ mod tests {
 
     #[test]
     fn another_cluster_or_namespace_does_not_open_it() {
-        let other = health(
-            record(Verdict::Pass, -1),
-            &cluster("d"),
-            "prod",
-            &Limits::default(),
-            at(0),
-        );
+        let other = subject("d", "prod", |subject| {
+            health(record(Verdict::Pass, -1), subject)
+        });
         assert_eq!(other.status, Status::Fail);
-        let other = health(
-            record(Verdict::Pass, -1),
-            &cluster("c"),
-            "test",
-            &Limits::default(),
-            at(0),
-        );
+        let other = subject("c", "test", |subject| {
+            health(record(Verdict::Pass, -1), subject)
+        });
         assert_eq!(other.status, Status::Fail);
     }
 
@@ -275,16 +290,9 @@ mod tests {
                 at(-1)
             );
             let upstream = Upstream::from_reader(line.as_bytes()).expect("memory can be read");
-            let checks = judge(
-                &upstream,
-                &cluster("c"),
-                "prod",
-                true,
-                &Limits::default(),
-                false,
-                at(0),
-            );
+            let checks = subject("c", "prod", |subject| judge(&upstream, subject, false));
             checks
+                .checks
                 .into_iter()
                 .find(|check| check.id == "gate.backup")
                 .expect("the gate")
@@ -298,32 +306,21 @@ mod tests {
     #[test]
     fn data_at_stake_wants_a_backup_and_an_override_is_shown() {
         let upstream = Upstream::default();
-        let closed = judge(
-            &upstream,
-            &cluster("c"),
-            "prod",
-            true,
-            &Limits::default(),
-            false,
-            at(0),
-        );
+        let closed = subject("c", "prod", |subject| judge(&upstream, subject, false));
         assert!(
-            closed
-                .iter()
-                .any(|c| c.id == "gate.backup" && c.status == Status::Unknown)
+            !closed.overridden
+                && closed
+                    .checks
+                    .iter()
+                    .any(|c| c.id == "gate.backup" && c.status == Status::Unknown)
         );
-        let open = judge(
-            &upstream,
-            &cluster("c"),
-            "prod",
-            true,
-            &Limits::default(),
-            true,
-            at(0),
-        );
+        let open = subject("c", "prod", |subject| judge(&upstream, subject, true));
         assert!(
-            open.iter()
-                .all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")),
+            open.overridden
+                && open
+                    .checks
+                    .iter()
+                    .all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")),
             "{open:?}"
         );
     }

@@ -8,8 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
 use crate::experiments::support::probe_pod::{self, Cut, Route};
-use crate::experiments::support::steady_state::Wholeness;
-use crate::run::fault::End;
+use crate::run::experiment::{Effect, Recovery};
 
 /// Time for the first good answers, before the fault.
 const FIRST_ANSWERS: Duration = Duration::from_secs(15);
@@ -23,13 +22,14 @@ pub fn longest(context: &Context, plan: &Plan) -> Duration {
 }
 
 /// Both routes, and what became of them.
-#[derive(Debug, Default)]
-pub struct Traffic {
+#[derive(Debug)]
+pub struct ConnectivityProof {
     /// Who asks, as `deployment/NAME`.
     from: String,
-    /// The one that is to be cut, and the one that is not.
-    routes: Option<(Route, Route)>,
-    made: Option<Instant>,
+    /// The one that is to be cut.
+    route: Route,
+    /// The one that is not.
+    control: Route,
     undone: Option<Instant>,
     /// When the route was cut, and whether that cut a connection that was open before; absent if it
     /// was not cut up to the end.
@@ -38,36 +38,35 @@ pub struct Traffic {
     reached_again: Option<Result<Instant, String>>,
 }
 
-impl Traffic {
+impl ConnectivityProof {
     /// Waits until both routes are open.
     ///
     /// # Errors
     /// One is not; says which, and what curl says.
-    pub async fn start(from: &str, route: Route, control: Route) -> Result<Traffic, String> {
+    pub async fn start(
+        from: &str,
+        route: Route,
+        control: Route,
+    ) -> anyhow::Result<ConnectivityProof> {
         let start = Instant::now();
-        route.open(start, start + FIRST_ANSWERS).await?;
-        control.open(start, start + FIRST_ANSWERS).await?;
-        Ok(Traffic {
+        for route in [&route, &control] {
+            let open = route.open(start, start + FIRST_ANSWERS).await;
+            open.map_err(anyhow::Error::msg)?;
+        }
+        Ok(ConnectivityProof {
             from: from.to_owned(),
-            routes: Some((route, control)),
-            ..Traffic::default()
+            route,
+            control,
+            undone: None,
+            cut: None,
+            reached_again: None,
         })
     }
 
-    /// The fault was made, or may have been.
-    pub fn made(&mut self, at: Instant) {
-        self.made.get_or_insert(at);
-    }
-
-    /// Waits until the route is seen to be cut and the control route to be open.
-    ///
-    /// # Errors
-    /// It is not, and what that may mean.
-    pub async fn cut_off(&mut self) -> Result<String, String> {
-        let (since, (cut, open)) = self
-            .made
-            .zip(self.routes.as_ref())
-            .ok_or("nothing was made")?;
+    /// Waits until the route is seen to be cut and the control route to be open. `since` is when
+    /// the fault was injected.
+    pub async fn await_cut(&mut self, since: Instant) -> Effect {
+        let (cut, open) = (&self.route, &self.control);
         let deadline = since + EFFECT;
         let (from, url, control) = (&self.from, &cut.url, &open.url);
         loop {
@@ -75,17 +74,17 @@ impl Traffic {
                 Cut::Proven { at, established } => {
                     self.cut = Some((at, established));
                     let after = at.duration_since(since).as_millis();
-                    return Ok(format!(
+                    return Effect::Proven(format!(
                         "from {from}, {url} does not answer any more, {after} ms after the policy; {control} still does"
                     ));
                 }
                 Cut::Blind if Instant::now() >= deadline => {
-                    return Err(format!(
+                    return Effect::NotSeen(format!(
                         "{from} reaches the control route {control} no more either"
                     ));
                 }
                 Cut::Open | Cut::NotYet if Instant::now() >= deadline => {
-                    return Err(format!(
+                    return Effect::NotSeen(format!(
                         "{} s after the policy was made, {url} still answers {from}: does the cluster's network enforce NetworkPolicies?",
                         EFFECT.as_secs(),
                     ));
@@ -97,50 +96,39 @@ impl Traffic {
 
     /// The fault's time is over: was the route cut all the while? Somebody may have taken the
     /// policy away in between.
-    pub fn still_cut(&mut self) {
-        let (Some(since), Some((at, _)), Some((cut, open))) = (self.made, self.cut, &self.routes)
-        else {
+    pub fn check_still_cut(&mut self, since: Instant) {
+        let Some((at, _)) = self.cut else {
             return;
         };
-        let now = probe_pod::judge(&cut.samples(), &open.samples(), since);
+        let now = probe_pod::judge(&self.route.samples(), &self.control.samples(), since);
         if !matches!(now, Cut::Proven { at: began, .. } if began == at) {
             self.cut = None;
         }
     }
 
-    /// The policy was deleted: waits until everything is whole, and the route is open again. Asked
-    /// again, it looks whether all is still whole.
-    pub async fn restored(
+    /// The policy was deleted: waits until the route is open again.
+    pub async fn await_open(
         &mut self,
         context: &Context,
-        whole: &mut Wholeness,
+        undone: Instant,
         limit: Duration,
-    ) -> End {
-        let undone = *self.undone.get_or_insert_with(Instant::now);
-        let end = whole.wait(context, limit).await;
-        let Some((route, _)) = &self.routes else {
-            return end;
-        };
-        if self.reached_again.is_none() {
-            self.reached_again = Some(route.open(undone, undone + limit).await);
-        }
-        match (&self.reached_again, end) {
-            (Some(Err(what)), End::Restored) => {
-                let hint = format!("kubectl get networkpolicies -n {}", context.namespace);
-                End::NotRestored {
-                    what: what.clone(),
-                    hint,
-                }
-            }
-            (_, end) => end,
+    ) -> Recovery {
+        self.undone = Some(undone);
+        let reached = self.route.open(undone, undone + limit).await;
+        let reached = reached.map_err(|why| why.to_string());
+        self.reached_again = Some(reached.clone());
+        match reached {
+            Ok(_) => Recovery::SteadyState,
+            Err(what) => Recovery::NotRecovered {
+                what,
+                hint: format!("kubectl get networkpolicies -n {}", context.namespace),
+            },
         }
     }
 
     /// `NAME.cut`, `NAME.control`, `NAME.reconnected`.
-    pub fn judge(&self, name: &str) -> Vec<Check> {
-        let Some((made, (route, control))) = self.made.zip(self.routes.as_ref()) else {
-            return Vec::new();
-        };
+    pub fn judge(&self, name: &str, since: Instant) -> Vec<Check> {
+        let (route, control) = (&self.route, &self.control);
         let id = |what: &str| format!("{name}.{what}");
         let (object, from) = (format!("service {}", route.url), &self.from);
         let cut = match self.cut {
@@ -158,7 +146,7 @@ impl Traffic {
         let beside: Vec<bool> = control
             .samples()
             .iter()
-            .filter(|s| s.at >= made)
+            .filter(|s| s.at >= since)
             .map(|s| s.good)
             .collect();
         let good = beside.iter().filter(|good| **good).count();
@@ -188,10 +176,7 @@ impl Traffic {
 
     /// `NAME.established`: whether a connection that was open before was cut, too.
     pub fn established(&self, name: &str) -> Check {
-        let url = self
-            .routes
-            .as_ref()
-            .map_or("", |(route, _)| route.url.as_str());
+        let url = &self.route.url;
         let (id, object) = (format!("{name}.established"), format!("service {url}"));
         match self.cut.and_then(|(_, established)| established) {
             Some(true) => Check::pass(

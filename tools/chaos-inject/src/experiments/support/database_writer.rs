@@ -149,11 +149,8 @@ impl Writer {
     ///
     /// # Errors
     /// The first write fails.
-    pub async fn start(database: Database, run: &str) -> Result<Writer, String> {
-        let first = database
-            .write(run)
-            .await
-            .map_err(|error| error.to_string())?;
+    pub async fn start(database: Database, run: &str) -> Result<Writer, ReadError> {
+        let first = database.write(run).await?;
         let first = Ack {
             at: Instant::now(),
             id: first,

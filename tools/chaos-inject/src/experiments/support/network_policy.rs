@@ -1,17 +1,26 @@
 //! A NetworkPolicy as a fault. Policies of the same pods only add up: what one of them allows no
 //! other takes away. So whether ours does what it is for depends on those that are there already.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 use chaos_common::record::{Change, Check};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::abort::Abort;
 use crate::context::Context;
+use crate::experiments::support::connectivity::ConnectivityProof;
+use crate::experiments::support::steady_state::SteadyState;
+use crate::labels::EXPERIMENT_LABEL;
+use crate::observe::Seen;
 use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::blast_radius;
-use crate::plan::rollback_script::EXPERIMENT_LABEL;
 use crate::plan::workload::{self, Workload};
+use crate::run::experiment::{Effect, Injection, Recovery, RunningExperiment};
 
 /// Id of the check that looks at the policies that are there.
 const LIMIT: &str = "limit.policies";
@@ -114,6 +123,67 @@ impl Policy {
             "metadata": { "name": name, "namespace": namespace, "labels": { EXPERIMENT_LABEL: self.experiment } },
             "spec": spec,
         })
+    }
+}
+
+/// An experiment whose policy is about to be created: what proves that it works, and what has to be
+/// at its steady state afterwards.
+#[derive(Debug)]
+pub struct RunningPolicy {
+    /// The experiment's name.
+    pub name: &'static str,
+    /// The routes that are asked.
+    pub proof: ConnectivityProof,
+    /// The workload and the Services.
+    pub steady: SteadyState,
+    /// Longest time from the rollback to the steady state.
+    pub recovery_limit: Duration,
+    /// Whether connections that are open before have to be cut, too.
+    pub cuts_established: bool,
+}
+
+#[async_trait(?Send)]
+impl RunningExperiment for RunningPolicy {
+    async fn prove_effect(&mut self, _context: &mut Context, injection: &Injection) -> Effect {
+        self.proof.await_cut(injection.began).await
+    }
+
+    async fn before_rollback(&mut self, _context: &mut Context, injection: &Injection) {
+        self.proof.check_still_cut(injection.began);
+    }
+
+    async fn await_steady_state(
+        &mut self,
+        context: &mut Context,
+        _injection: &Injection,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        let undone = Instant::now();
+        let steady = self.steady.wait(context, self.recovery_limit).await;
+        let open = self
+            .proof
+            .await_open(context, undone, self.recovery_limit)
+            .await;
+        match steady {
+            Recovery::SteadyState => open,
+            missing @ Recovery::NotRecovered { .. } => missing,
+        }
+    }
+
+    async fn confirm_steady_state(
+        &mut self,
+        context: &mut Context,
+        _abort: &mut Abort,
+    ) -> Recovery {
+        self.steady.wait(context, self.recovery_limit).await
+    }
+
+    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Seen) -> Vec<Check> {
+        let mut checks = self.proof.judge(self.name, injection.began);
+        if self.cuts_established {
+            checks.push(self.proof.established(self.name));
+        }
+        checks
     }
 }
 

@@ -1,5 +1,5 @@
-//! Whether everything is whole again after a fault that took workloads as a whole: as many pods
-//! ready as before, none on its way in or out, and the Services answering.
+//! Whether everything is at its steady state again after a fault that took workloads as a whole: as
+//! many pods ready as before, none starting or terminating, and the Services answering.
 
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::record::{ObjectRef, Plan, WorkloadRef};
@@ -9,44 +9,45 @@ use crate::change::apply;
 use crate::context::Context;
 use crate::observe::pod_watch::{PodWatch, in_words, settled};
 use crate::plan::workload::Workload;
-use crate::run::fault::End;
+use crate::run::experiment::Recovery;
 
 /// Pause between two questions to a Service that does not answer yet.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What must be as it was.
 #[derive(Debug, Default)]
-pub struct Wholeness {
+pub struct SteadyState {
     /// The workloads' pods.
     pub pods: Vec<(WorkloadRef, PodWatch)>,
     workloads: Vec<(ObjectRef, i64)>,
     services: Vec<(Endpoint, String)>,
 }
 
-impl Wholeness {
+impl SteadyState {
     /// Starts to watch workloads that are whole now, and will look at the configured Services that
     /// a plan affects.
     ///
     /// # Errors
     /// The pods can't be watched.
-    pub async fn of(
+    pub async fn watch(
         context: &Context,
         plan: &Plan,
         workloads: &[Workload],
-    ) -> Result<Wholeness, String> {
-        let mut whole = Wholeness::default();
+    ) -> anyhow::Result<SteadyState> {
+        let mut steady = SteadyState::default();
         for one in workloads {
-            let watch =
-                PodWatch::start(&context.cluster, &one.which.namespace, &one.selector).await?;
-            whole.pods.push((one.which.clone(), watch));
-            whole.workloads.push((one.object.clone(), one.replicas));
+            let watch = PodWatch::start(&context.cluster, &one.which.namespace, &one.selector)
+                .await
+                .map_err(anyhow::Error::msg)?;
+            steady.pods.push((one.which.clone(), watch));
+            steady.workloads.push((one.object.clone(), one.replicas));
         }
         let affected = context
             .config
             .services
             .iter()
             .filter(|service| plan.affected.contains(&service.name));
-        whole.services = affected
+        steady.services = affected
             .filter_map(|s| {
                 Some((
                     Endpoint::of_service(s, &context.namespace),
@@ -54,11 +55,20 @@ impl Wholeness {
                 ))
             })
             .collect();
-        Ok(whole)
+        Ok(steady)
+    }
+
+    /// The pods of the first workload, of an experiment that hits one.
+    ///
+    /// # Panics
+    /// If no workload is watched.
+    pub fn first(&mut self) -> (&WorkloadRef, &mut PodWatch) {
+        let (workload, watch) = self.pods.first_mut().expect("a workload is watched");
+        (workload, watch)
     }
 
     /// Waits for it.
-    pub async fn wait(&mut self, context: &Context, limit: Duration) -> End {
+    pub async fn wait(&mut self, context: &Context, limit: Duration) -> Recovery {
         let deadline = Instant::now() + limit;
         let mut missing = Vec::new();
         for ((workload, watch), (object, before)) in self.pods.iter_mut().zip(&self.workloads) {
@@ -73,18 +83,18 @@ impl Wholeness {
             let wanted = usize::try_from(wanted).unwrap_or(0);
             if let Err(pods) = watch.until(deadline, |pods| settled(pods, wanted)).await {
                 missing.push(format!(
-                    "{workload} wants {wanted} ready pods: {}",
+                    "{workload} has not {wanted} ready pods and no other: {}",
                     in_words(&pods)
                 ));
             }
         }
         for (endpoint, path) in &self.services {
-            if let Some(why) = silence(context, endpoint, path, deadline).await {
+            if let Some(why) = bad_answer(context, endpoint, path, deadline).await {
                 missing.push(why);
             }
         }
         if missing.is_empty() {
-            return End::Restored;
+            return Recovery::SteadyState;
         }
         let namespace = self
             .pods
@@ -92,7 +102,7 @@ impl Wholeness {
             .map_or(context.namespace.as_str(), |(workload, _)| {
                 &workload.namespace
             });
-        End::NotRestored {
+        Recovery::NotRecovered {
             what: format!("{} after {} s", missing.join("; "), limit.as_secs()),
             hint: format!("kubectl get pods,events -n {namespace}"),
         }
@@ -100,7 +110,7 @@ impl Wholeness {
 }
 
 /// Asks until there is a good answer; what there was instead, at the deadline.
-async fn silence(
+async fn bad_answer(
     context: &Context,
     endpoint: &Endpoint,
     path: &str,

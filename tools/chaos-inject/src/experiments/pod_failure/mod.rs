@@ -1,0 +1,279 @@
+//! Pod failure: pods are deleted, and their controllers have to bring them back. There is nothing
+//! to write for the undo; it is proven by the replacements being ready, in the endpoints, and
+//! answering.
+
+mod running;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chaos_common::cluster::workload_of;
+use chaos_common::cluster::{ReadError, owner_uid};
+use chaos_common::config::{Config, Span};
+use chaos_common::exit::Failure;
+use chaos_common::record::{Change, Check, ObjectRef, Plan, Target};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, ListParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::running::Running;
+use crate::context::Context;
+use crate::experiments::Definition;
+use crate::observe::pod_watch;
+use crate::permissions::need;
+use crate::plan::Draft;
+use crate::plan::blast_radius::{self, Census};
+use crate::plan::limits;
+use crate::plan::target::{Selection, select};
+use crate::run::experiment::{Experiment, RunningExperiment};
+
+/// Its name.
+const NAME: &str = "pod-failure";
+/// Added to the limit for the worst case: the answers to what is under way.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// `[experiment.pod_failure]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Workloads that pods are taken from, as `deployment/NAME`, when no flag selects any.
+    pub workloads: Vec<String>,
+    /// How many pods of each.
+    pub count: usize,
+    /// Longest time that a pod may take to come back.
+    pub recovery_limit: Span,
+    /// Alerts that must fire.
+    pub alerts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            workloads: Vec::new(),
+            count: 1,
+            recovery_limit: Span::seconds(120),
+            alerts: Vec::new(),
+        }
+    }
+}
+
+/// The experiment.
+#[derive(Debug)]
+pub struct PodFailure {
+    selection: Selection,
+    settings: Settings,
+}
+
+impl Definition for PodFailure {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Delete pods and measure how they come back";
+    type Settings = Settings;
+
+    fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
+        let mut selection = selection.clone();
+        if selection.pods.is_empty()
+            && selection.selector.is_none()
+            && selection.workloads.is_empty()
+        {
+            selection.workloads.clone_from(&settings.workloads);
+        }
+        if selection.pods.is_empty()
+            && selection.selector.is_none()
+            && selection.workloads.is_empty()
+        {
+            return Err(Failure::usage("nothing selects the pods to delete")
+                .hint("give --pod, --selector or --workload, or set experiment.pod_failure.workloads in chaos.toml"));
+        }
+        Ok(PodFailure {
+            selection,
+            settings,
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Experiment for PodFailure {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
+        let (cluster, namespace) = (&context.cluster, &context.namespace);
+        let what = format!("list pods in namespace {namespace}");
+        // A namespace may have thousands of pods: all are counted, and only those that may be hit
+        // are kept.
+        let (mut census, mut candidates) = (Census::default(), Vec::new());
+        let by_labels = self.selection.selector.as_deref();
+        pod_watch::each(cluster, namespace, &ListParams::default(), &what, |pod| {
+            census.count(&pod);
+            if by_labels.is_none() && self.selection.names(&pod) {
+                candidates.push(pod);
+            }
+        })
+        .await?;
+        if let Some(labels) = by_labels {
+            let params = ListParams::default().labels(labels);
+            pod_watch::each(
+                cluster,
+                namespace,
+                &params,
+                &format!("{what} by the labels {labels}"),
+                |pod| {
+                    candidates.push(pod);
+                },
+            )
+            .await?;
+        }
+        let (services, budgets) = futures::try_join!(
+            async {
+                let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
+                cluster
+                    .list(
+                        &api,
+                        &ListParams::default(),
+                        format!("list services in namespace {namespace}"),
+                    )
+                    .await
+            },
+            async {
+                let api: Api<PodDisruptionBudget> =
+                    Api::namespaced(cluster.client.clone(), namespace);
+                cluster
+                    .list(
+                        &api,
+                        &ListParams::default(),
+                        format!("list poddisruptionbudgets in namespace {namespace}"),
+                    )
+                    .await
+            },
+        )?;
+        let mut checks = Vec::new();
+        let chosen =
+            select(&self.selection, self.settings.count, &candidates).unwrap_or_else(|why| {
+                checks.push(Check::fail("limit.targets", "", why).hint(format!(
+                    "kubectl get pods -n {namespace} shows what is there"
+                )));
+                Vec::new()
+            });
+        let mut targets = Vec::new();
+        for pod in &chosen {
+            match target(pod) {
+                Some(target) => targets.push(target),
+                None => checks.push(Check::fail(
+                    "limit.owner",
+                    format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default()),
+                    "no controller owns it, so nothing would bring it back",
+                )),
+            }
+        }
+        let blast_radius = blast_radius::of(&census, &chosen, &targets, &services);
+        checks.extend(limits::blast_radius(
+            &blast_radius,
+            census.ready,
+            &context.config.limits,
+        ));
+        checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
+        let mut needed = vec![
+            need(namespace, "list", "", "services"),
+            need(namespace, "list", "policy", "poddisruptionbudgets"),
+            need(namespace, "get", "", "pods"),
+            need(namespace, "list", "", "pods"),
+            need(namespace, "watch", "", "pods"),
+            need(namespace, "list", "discovery.k8s.io", "endpointslices"),
+            need(namespace, "watch", "discovery.k8s.io", "endpointslices"),
+        ];
+        if blast_radius.iter().any(|one| !one.services.is_empty()) {
+            needed.push(need(namespace, "get", "", "pods/proxy"));
+        }
+        let draft = Draft {
+            experiment: NAME,
+            changes: targets
+                .iter()
+                .map(|target| Change::Delete {
+                    object: pod_object(target),
+                })
+                .collect(),
+            targets,
+            blast_radius,
+            hold: Duration::ZERO,
+            recovery_limit: self.settings.recovery_limit.0,
+            slack: SLACK,
+            undo: "the pods' controllers make new ones; nothing has to be written".to_owned(),
+            affected: Vec::new(),
+            alerts: self.settings.alerts.clone(),
+            permissions: needed,
+            checks,
+        };
+        draft.finish(context).await
+    }
+
+    async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError> {
+        let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
+        let database = context
+            .config
+            .database
+            .as_ref()
+            .map(|database| &database.deployment);
+        let roles = &context.config.workloads;
+        for target in &plan.targets {
+            let is_database = database == Some(&target.owner.name)
+                || roles.iter().any(|workload| {
+                    workload.role == "database" && workload.name == target.owner.name
+                });
+            if is_database {
+                return Ok(true);
+            }
+            let pod = context
+                .cluster
+                .read(format!("read pod {}", target.name), || {
+                    api.get_opt(&target.name)
+                })
+                .await?;
+            let volumes = pod
+                .and_then(|pod| pod.spec)
+                .and_then(|spec| spec.volumes)
+                .unwrap_or_default();
+            if volumes
+                .iter()
+                .any(|volume| volume.persistent_volume_claim.is_some())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn prepare(
+        &self,
+        context: &mut Context,
+        plan: &Plan,
+    ) -> anyhow::Result<Box<dyn RunningExperiment>> {
+        let running = Running::start(context, plan, &self.settings).await?;
+        Ok(Box::new(running))
+    }
+}
+
+fn pod_object(target: &Target) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        resource: "pods".to_owned(),
+        namespace: Some(target.namespace.clone()),
+        name: target.name.clone(),
+        uid: Some(target.uid.clone()),
+    }
+}
+
+fn target(pod: &Pod) -> Option<Target> {
+    owner_uid(pod)?;
+    Some(Target {
+        kind: "Pod".to_owned(),
+        namespace: pod.metadata.namespace.clone()?,
+        name: pod.metadata.name.clone()?,
+        uid: pod.metadata.uid.clone()?,
+        owner: workload_of(pod)?,
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+    })
+}
