@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::record::Verdict;
+use crate::record::{Outcome, Verdict};
 
 /// How a tool ends. The number is what the shell sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,18 @@ impl From<Verdict> for Exit {
             Verdict::Pass => Exit::Pass,
             Verdict::Fail => Exit::Fail,
             Verdict::Unknown => Exit::Unknown,
+        }
+    }
+}
+
+impl Outcome {
+    /// The exit status that this outcome demands whatever the verdict; `None` leaves it to that.
+    pub fn exit(self) -> Option<Exit> {
+        match self {
+            Outcome::Completed => None,
+            Outcome::Refused => Some(Exit::Refused),
+            Outcome::Aborted => Some(Exit::Aborted),
+            Outcome::NotRestored => Some(Exit::NotRestored),
         }
     }
 }

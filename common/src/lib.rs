@@ -1,5 +1,16 @@
 //! What two or more of the chaos tools need: the records that they pass to each other, the stream
-//! that carries them, exit statuses, configuration, and the ways to a cluster and a database.
+//! that carries them, exit statuses, configuration, and the ways to a cluster, to Prometheus and to
+//! a database.
+//!
+//! Each room knows only rooms above it in this list:
+//!
+//! 1. [`record`] and [`retry`] know nothing else.
+//! 2. [`exit`], [`output`], [`config`]: statuses, text for a terminal, one file a table of
+//!    chaos.toml.
+//! 3. [`stream`] and [`conclusion`]: reading records and passing them on.
+//! 4. [`cluster`]: client, exec, lists, workloads, pods, HTTP probes.
+//! 5. [`prometheus`] and [`postgres`], which are reached through a cluster.
+//! 6. [`cli`]: arguments that all tools share.
 
 pub mod cli;
 pub mod cluster;
@@ -7,7 +18,6 @@ pub mod conclusion;
 pub mod config;
 pub mod exit;
 pub mod output;
-pub mod picture;
 pub mod postgres;
 pub mod prometheus;
 pub mod record;

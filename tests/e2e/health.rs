@@ -85,7 +85,7 @@ fn health_while_a_pod_is_down_fails() {
         "deployment/ecommerce-backend-deployment",
     );
     assert_eq!(backend["status"], "fail", "{}", ran.show());
-    assert_eq!(backend["message"], "wants 3 ready pods, has 2");
+    assert_eq!(backend["message"], "has 2 of 3 ready pods");
     cluster.until("health", || {
         let ran = cluster.place.tool("chaos-health", &[]);
         ran.stdout().contains("\"verdict\":\"pass\"").then_some(ran)

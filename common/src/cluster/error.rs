@@ -2,8 +2,17 @@
 
 use std::fmt::Display;
 
+use super::cause::{CertificateProblem, certificate_problem};
 use crate::exit::{Exit, Failure};
 use crate::record::Check;
+
+const EXPIRED: &str = "a certificate has expired; look at its dates with \
+    openssl x509 -noout -dates, and at this machine's clock";
+const NOT_TRUSTED: &str = "the API server's certificate is not trusted; compare \
+    certificate-authority in the kubeconfig with the cluster's";
+const LOGIN_FAILED: &str = "the kubeconfig's way to log in failed; try kubectl auth whoami";
+const UNREACHABLE: &str = "is the API server up and the kubeconfig's address right? \
+    try kubectl cluster-info";
 
 /// Why something could not be read or reached.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -121,30 +130,16 @@ impl ReadError {
             };
         }
         let chain = error_chain(error);
-        let failed = |kind, hint: &str| ReadError::new(&what, kind, chain.clone()).hint(hint);
-        if chain.contains("Expired") || chain.contains("expired") {
-            failed(
-                Kind::Unreachable,
-                "a certificate has expired; look at its dates with openssl x509 -noout -dates, and at this machine's clock",
-            )
-        } else if chain.contains("certificate") {
-            failed(
-                Kind::Unreachable,
-                "the API server's certificate is not trusted; compare certificate-authority in the kubeconfig with the cluster's",
-            )
-        } else if matches!(error, kube::Error::Auth(_)) {
-            failed(
-                Kind::Unauthorized,
-                "the kubeconfig's way to log in failed; try kubectl auth whoami",
-            )
-        } else if matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)) {
-            failed(
-                Kind::Unreachable,
-                "is the API server up and the kubeconfig's address right? try kubectl cluster-info",
-            )
-        } else {
-            ReadError::new(&what, Kind::Other, chain)
-        }
+        let (kind, hint) = match (certificate_problem(error), error) {
+            (Some(CertificateProblem::Expired), _) => (Kind::Unreachable, EXPIRED),
+            (Some(_), _) => (Kind::Unreachable, NOT_TRUSTED),
+            (None, kube::Error::Auth(_)) => (Kind::Unauthorized, LOGIN_FAILED),
+            (None, kube::Error::Service(_) | kube::Error::HyperError(_)) => {
+                (Kind::Unreachable, UNREACHABLE)
+            }
+            _ => return ReadError::new(&what, Kind::Other, chain),
+        };
+        ReadError::new(&what, kind, chain).hint(hint)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The way to a cluster: kubectl's own kubeconfig, or the service account inside one.
 
+pub(crate) mod cause;
 pub mod clock;
 pub mod desired_state;
 mod error;
@@ -9,6 +10,7 @@ mod pages;
 pub mod pod_trouble;
 pub mod probe;
 pub mod protobuf;
+mod resolver;
 pub mod workload;
 
 use std::fmt::{self, Debug, Display};
@@ -384,7 +386,7 @@ pub fn again(error: &kube::Error) -> Again {
         kube::Error::Api(status) if matches!(status.code, 500 | 502 | 503 | 504) => Again::Soon,
         // A certificate that is not trusted now will not be trusted in a second either.
         kube::Error::Service(_) | kube::Error::HyperError(_)
-            if !error_chain(error).contains("certificate") =>
+            if cause::certificate_problem(error).is_none() =>
         {
             Again::Soon
         }

@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::{
 use super::is_ready;
 use crate::record::Time;
 
+/// A pod that stays longer than this after its grace period is stuck.
+const STUCK_AFTER_MS: i64 = 10_000;
 /// So many restarts, the last one recent, are a crash loop even while the container runs.
 const CRASHES: i32 = 3;
 /// Conditions that are false or true on a pod that is well, so that they explain nothing.
@@ -25,9 +27,11 @@ const NO_GATES: [&str; 5] = [
 /// Why a pod neither is running and ready nor has done its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodTrouble {
-    /// It is being deleted.
-    Terminating {
-        /// Milliseconds since the end of its grace period; negative before.
+    /// It is being deleted, within its grace period.
+    Terminating,
+    /// It is being deleted, and its grace period is over.
+    StuckTerminating {
+        /// Milliseconds since the end of its grace period.
         overdue_ms: i64,
     },
     /// It has ended, badly: failed or evicted.
@@ -126,7 +130,11 @@ pub fn pod_trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<PodTrouble> {
     if let Some(deletion) = &pod.metadata.deletion_timestamp {
         // The timestamp holds the grace period already.
         let overdue_ms = now.since_ms(Time(deletion.0));
-        return Some(PodTrouble::Terminating { overdue_ms });
+        return Some(if overdue_ms > STUCK_AFTER_MS {
+            PodTrouble::StuckTerminating { overdue_ms }
+        } else {
+            PodTrouble::Terminating
+        });
     }
     let none = PodStatus::default();
     let status = pod.status.as_ref().unwrap_or(&none);
@@ -275,14 +283,14 @@ impl PodTrouble {
 impl fmt::Display for PodTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PodTrouble::Terminating { overdue_ms } if *overdue_ms > 0 => {
+            PodTrouble::StuckTerminating { overdue_ms } => {
                 let seconds = overdue_ms / 1000;
                 write!(
                     f,
                     "stuck in Terminating for {seconds} s after its grace period"
                 )
             }
-            PodTrouble::Terminating { .. } => f.write_str("is terminating"),
+            PodTrouble::Terminating => f.write_str("is terminating"),
             PodTrouble::Failed {
                 reason: Some(reason),
                 ..
@@ -390,11 +398,10 @@ mod tests {
             ))
         };
         let overdue_ms = 60_000;
-        let stuck = Some(PodTrouble::Terminating { overdue_ms });
+        let stuck = Some(PodTrouble::StuckTerminating { overdue_ms });
         assert_eq!(at("2026-11-22T15:59:00Z"), stuck);
-        let overdue_ms = -20_000;
-        let grace = Some(PodTrouble::Terminating { overdue_ms });
-        assert_eq!(at("2026-11-22T16:00:20Z"), grace);
+        assert_eq!(at("2026-11-22T15:59:55Z"), Some(PodTrouble::Terminating));
+        assert_eq!(at("2026-11-22T16:00:20Z"), Some(PodTrouble::Terminating));
     }
 
     #[test]

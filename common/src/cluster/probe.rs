@@ -13,6 +13,8 @@ use kube::api::{Api, ListParams};
 use kube::client::Body;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cluster::cause::cause;
+use crate::cluster::resolver::{NameNotResolved, SystemResolver};
 use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
 use crate::config::{self, Deviation, Expectation, Monitoring, MonitoringSystem};
 use crate::record::Vantage;
@@ -130,6 +132,7 @@ impl HttpProbe {
             .connect_timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(SystemResolver)
             .build()
             .expect("a client with these settings can be made");
         HttpProbe {
@@ -232,9 +235,9 @@ impl HttpProbe {
 
     async fn direct(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Vec<u8>), ProbeError> {
         let failed = |error: reqwest::Error| {
-            let why = error_chain(&error.without_url());
-            // A name that does not resolve says more of where we stand than of the Service.
-            if why.contains("dns") || why.contains("resolve") || why.contains("lookup") {
+            let error = error.without_url();
+            let why = error_chain(&error);
+            if cause::<NameNotResolved>(&error).is_some() {
                 let what = format!("resolve {}", endpoint.service);
                 return ProbeError::Vantage(
                     ReadError::other(what, why)

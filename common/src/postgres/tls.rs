@@ -1,27 +1,37 @@
 //! TLS for PostgreSQL's protocol, by rustls.
 
-use std::future::Future;
-use std::io;
-use std::path::Path;
-use std::pin::Pin;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::cluster::cause::CertificateProblem;
 use crate::config::DatabaseTls;
 
-/// Makes one connection.
-pub(super) struct Connector {
-    tls: tokio_rustls::TlsConnector,
-    name: ServerName<'static>,
+/// Why no encrypted connection can be tried.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TlsSetupError {
+    /// The server's name can't be in a certificate.
+    #[error("{0:?} is no name that a server can have")]
+    Name(String),
+    /// The file of the authorities can't be used.
+    #[error("database.ca {}: {why}", .path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no authority to trust.
+    #[error("no certificate is trusted: {0}")]
+    Roots(#[from] VerifierBuilderError),
 }
 
 /// A connector for the server `name`, trusting the certificates in the file `ca`, or those that the
@@ -30,37 +40,34 @@ pub(super) fn connector(
     name: &str,
     mode: DatabaseTls,
     ca: Option<&Path>,
-) -> Result<Connector, String> {
-    let server = ServerName::try_from(name.to_owned())
-        .map_err(|_| format!("{name:?} is no name that a server can have"))?;
+) -> Result<MakeRustlsConnect, TlsSetupError> {
+    ServerName::try_from(name).map_err(|_| TlsSetupError::Name(name.to_owned()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = if mode == DatabaseTls::Require {
         Arc::new(Unverified(Arc::clone(&provider)))
     } else {
         let roots = Arc::new(roots(ca)?);
-        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-            .build()
-            .map_err(|error| format!("no certificate is trusted: {error}"))?
+        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?
     };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .expect("ring has what the protocol versions need")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    Ok(Connector {
-        tls: tokio_rustls::TlsConnector::from(Arc::new(config)),
-        name: server,
-    })
+    Ok(MakeRustlsConnect::new(config))
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
+fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsSetupError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = ca else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
-    let unreadable = |why: &dyn std::fmt::Display| format!("database.ca {}: {why}", path.display());
+    let unreadable = |why: &dyn Display| TlsSetupError::Ca {
+        path: path.to_owned(),
+        why: why.to_string(),
+    };
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| unreadable(&error))?;
@@ -74,71 +81,27 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
 }
 
 /// What to do about a certificate that was not accepted.
-pub(super) fn hint(why: &str) -> Option<&'static str> {
-    if !why.contains("certificate") {
-        return None;
-    }
-    Some(if why.contains("expired") || why.contains("Expired") {
-        "the server's certificate has expired: look at its dates with openssl s_client -starttls postgres, and at this machine's clock"
-    } else if why.contains("not valid yet") || why.contains("NotValidYet") {
-        "the server's certificate is not valid yet: look at this machine's clock"
-    } else if why.contains("name") || why.contains("Name") {
-        "the server's certificate is of another name: set database.host to the name that it was made for"
-    } else if why.contains("UnknownIssuer") || why.contains("CaUsedAsEndEntity") {
-        "nobody who is trusted signed the server's certificate: name the certificate of its authority as database.ca, \
-         or set database.tls = \"require\" to encrypt without knowing the server"
-    } else {
-        "look at the server's certificate with openssl s_client -starttls postgres"
-    })
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Connector {
-    type Stream = Encrypted<S>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
-
-    fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move {
-            self.tls
-                .connect(self.name, stream)
-                .await
-                .map(|stream| Encrypted(Box::new(stream)))
-        })
-    }
-}
-
-/// An encrypted stream.
-pub(super) struct Encrypted<S>(Box<tokio_rustls::client::TlsStream<S>>);
-
-impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
-    fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+pub(super) fn hint(problem: CertificateProblem) -> &'static str {
+    match problem {
+        CertificateProblem::Expired => {
+            "the server's certificate has expired: look at its dates with \
+             openssl s_client -starttls postgres, and at this machine's clock"
+        }
+        CertificateProblem::NotYetValid => {
+            "the server's certificate is not valid yet: look at this machine's clock"
+        }
+        CertificateProblem::Name => {
+            "the server's certificate is of another name: \
+             set database.host to the name that it was made for"
+        }
+        CertificateProblem::Issuer => {
+            "nobody who is trusted signed the server's certificate: name the certificate of its \
+             authority as database.ca, or set database.tls = \"require\" to encrypt without \
+             knowing the server"
+        }
+        CertificateProblem::Other => {
+            "look at the server's certificate with openssl s_client -starttls postgres"
+        }
     }
 }
 

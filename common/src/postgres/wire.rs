@@ -6,10 +6,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use super::psql::Failed;
 use super::tls;
+use crate::cluster::cause::certificate_problem;
 use crate::cluster::{Cluster, ReadError, error_chain};
 use crate::config::{Database, DatabaseTls, DatabaseVantage};
 
@@ -147,8 +149,9 @@ where
         return Ok(Wire { client, task });
     }
     let name = database.host.as_deref().unwrap_or(&database.deployment);
-    let tls = tls::connector(name, tls_of(database), database.ca.as_deref())
-        .map_err(|why| ReadError::other(what, why))?;
+    let mut connector = tls::connector(name, tls_of(database), database.ca.as_deref())
+        .map_err(|error| ReadError::other(what, error.to_string()))?;
+    let Ok(tls) = MakeTlsConnect::<S>::make_tls_connect(&mut connector, name);
     let (client, connection) = config.connect_raw(stream, tls).await.map_err(failed)?;
     let task = tokio::spawn(async move { connection.await.err().map(|error| error_chain(&error)) });
     Ok(Wire { client, task })
@@ -192,8 +195,8 @@ fn failed(what: &str, error: &tokio_postgres::Error, database: &Database) -> Rea
     let refused = error
         .code()
         .is_some_and(|code| code.code().starts_with("28"));
-    if let Some(hint) = tls::hint(&why) {
-        return ReadError::other(what, why).hint(hint);
+    if let Some(problem) = certificate_problem(error) {
+        return ReadError::other(what, why).hint(tls::hint(problem));
     }
     let hint = if why.contains("no encryption") || why.contains("SSL off") {
         "this server wants TLS: set database.tls to \"verify\""

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     Bar, Check, ClusterRef, Data, DatabaseState, Kind, LoadFigures, Steps, Window, WorkloadUsage,
 };
-use crate::picture;
 
 /// Data, configuration and speed at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,9 +34,6 @@ impl Data for Baseline {
     const KIND: Kind = Kind::Baseline;
     fn checks(&self) -> &[Check] {
         &self.checks
-    }
-    fn lines(&self) -> Vec<String> {
-        self.timings.iter().flat_map(picture::timing).collect()
     }
 }
 

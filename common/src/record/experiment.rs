@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Check, ClusterRef, Data, Kind, Target, Time, WorkloadRef};
-use crate::exit::Exit;
 
 /// What an experiment did, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,40 +66,6 @@ impl Data for Experiment {
     fn checks(&self) -> &[Check] {
         &self.checks
     }
-    fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for r in &self.recoveries {
-            lines.push(match r.recovery_ms {
-                Some(ms) => format!(
-                    "recovery      {} -> {} in {ms:.0} ms (at most {:.0} ms less)",
-                    r.deleted.name,
-                    r.replacement.as_ref().map_or("?", |p| p.name.as_str()),
-                    r.error_bound_ms
-                ),
-                None => format!("recovery      {}: not seen to recover", r.deleted.name),
-            });
-        }
-        for a in &self.availability {
-            lines.push(format!(
-                "availability  {} {:.2} % of {} requests, longest gap {:.0} ms (by {})",
-                a.service, a.percent, a.requests, a.longest_gap_ms, a.vantage
-            ));
-        }
-        for alert in &self.alerts {
-            let when = match alert.fired_ms {
-                Some(ms) => format!("fired {:.1} s after the injection", ms / 1000.0),
-                None if alert.before => "was firing before".to_owned(),
-                None => "stayed silent".to_owned(),
-            };
-            let expected = if alert.expected {
-                "expected"
-            } else {
-                "not expected"
-            };
-            lines.push(format!("alert         {} {when} ({expected})", alert.name));
-        }
-        lines
-    }
 }
 
 /// An alert, seen in Prometheus through the experiment.
@@ -153,18 +118,6 @@ pub enum Outcome {
     Aborted,
     /// A fault may still be in place.
     NotRestored,
-}
-
-impl Outcome {
-    /// The exit status that this outcome demands whatever the verdict; `None` leaves it to that.
-    pub fn exit(self) -> Option<Exit> {
-        match self {
-            Outcome::Completed => None,
-            Outcome::Refused => Some(Exit::Refused),
-            Outcome::Aborted => Some(Exit::Aborted),
-            Outcome::NotRestored => Some(Exit::NotRestored),
-        }
-    }
 }
 
 /// A pod by identity.

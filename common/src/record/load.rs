@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Check, Data, Kind, Time, Timing, WorkloadRef};
-use crate::picture;
 
 /// Load on URLs, and how they answered under it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,9 +18,6 @@ impl Data for Load {
     const KIND: Kind = Kind::Load;
     fn checks(&self) -> &[Check] {
         &self.checks
-    }
-    fn lines(&self) -> Vec<String> {
-        self.timings.iter().flat_map(picture::timing).collect()
     }
 }
 

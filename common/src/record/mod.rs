@@ -83,10 +83,6 @@ pub trait Data: Serialize + for<'de> Deserialize<'de> + JsonSchema {
     fn checks(&self) -> &[Check] {
         &[]
     }
-    /// Further lines for a person at a terminal.
-    fn lines(&self) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 /// The kinds of records. Each is at major version 1.
@@ -244,7 +240,7 @@ impl Status {
 /// One question that a tool asked, and its answer.
 ///
 /// ```json
-/// {"id":"workload.ready","object":"deployment/shop","status":"fail","message":"wants 3 ready pods, has 2"}
+/// {"id":"workload.ready","object":"deployment/shop","status":"fail","message":"has 2 of 3 ready pods"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
@@ -260,7 +256,7 @@ pub struct Check {
     /// What to do next, where there is something to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// From where it was looked at (see [`crate::cluster::probe`]); absent where that makes no difference.
+    /// From where it was looked at (see [`Vantage`]); absent where that makes no difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vantage: Option<String>,
 }

@@ -70,53 +70,6 @@ impl Data for Plan {
     fn checks(&self) -> &[Check] {
         &self.checks
     }
-    fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!(
-            "experiment    {} in namespace {} of {}",
-            self.experiment, self.namespace, self.cluster.server
-        )];
-        lines.extend(self.targets.iter().map(|t| {
-            format!(
-                "target        {}/{} (uid {}, {})",
-                t.kind.to_lowercase(),
-                t.name,
-                t.uid,
-                t.owner
-            )
-        }));
-        lines.extend(
-            self.calls
-                .iter()
-                .map(|c| format!("call          {} {}", c.method, c.path)),
-        );
-        lines.extend(self.blast_radius.iter().map(|b| {
-            format!(
-                "blast radius  {}: {} of {} ready pods hit, {} left",
-                b.workload, b.hit, b.ready, b.left
-            )
-        }));
-        if self.hold_ms > 0 {
-            lines.push(format!(
-                "duration      the fault stays for {} s",
-                self.hold_ms / 1000
-            ));
-        }
-        lines.push(format!("undo          {}", self.undo));
-        lines.extend(
-            self.undo_commands
-                .iter()
-                .map(|c| format!("              {c}")),
-        );
-        lines.push(format!(
-            "worst case    whole again after {} s",
-            self.worst_case_ms / 1000
-        ));
-        lines.extend(self.permissions.iter().map(|p| {
-            let held = if p.allowed { "held" } else { "MISSING" };
-            format!("permission    {} {} ({held})", p.verb, p.resource)
-        }));
-        lines
-    }
 }
 
 /// An object that the fault hits, by identity.

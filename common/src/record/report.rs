@@ -32,9 +32,6 @@ impl Data for Report {
     fn checks(&self) -> &[Check] {
         &self.checks
     }
-    fn lines(&self) -> Vec<String> {
-        vec![format!("report        {}", self.location)]
-    }
 }
 
 /// The forms of reports.

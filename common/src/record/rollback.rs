@@ -40,50 +40,6 @@ impl Data for Rollback {
     fn checks(&self) -> &[Check] {
         &self.checks
     }
-    fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for run in &self.runs {
-            let state = match run.alive {
-                Some(true) => "under way",
-                Some(false) => "left behind",
-                None => "not known to be alive",
-            };
-            let since = run
-                .since
-                .map(|time| format!(" since {}", time.human()))
-                .unwrap_or_default();
-            lines.push(format!(
-                "run           {} {} by {}{since}: {state}",
-                run.run, run.experiment, run.executor
-            ));
-            lines.extend(
-                run.changes
-                    .iter()
-                    .map(|change| format!("  holds       {}", change.object())),
-            );
-        }
-        for lock in &self.locks {
-            let since = lock
-                .since
-                .map(|time| format!(" since {}", time.human()))
-                .unwrap_or_default();
-            lines.push(format!(
-                "lock          namespace {} by {}{since}: {}",
-                lock.namespace, lock.executor, lock.reason
-            ));
-        }
-        lines.extend(
-            self.actions
-                .iter()
-                .map(|action| format!("action        {action}")),
-        );
-        lines.extend(
-            self.issues
-                .iter()
-                .map(|issue| format!("issue         {issue}")),
-        );
-        lines
-    }
 }
 
 /// What was asked for.

@@ -7,7 +7,6 @@ use super::{
     ApiAnswer, Check, ClusterRef, Data, DatabaseState, Kind, ObjectDigest, Status, SystemState,
     Time, Timing, WorkloadUsage,
 };
-use crate::picture;
 
 /// The system after the experiment, held against the records from before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,9 +46,6 @@ impl Data for Verification {
     const KIND: Kind = Kind::Verification;
     fn checks(&self) -> &[Check] {
         &self.checks
-    }
-    fn lines(&self) -> Vec<String> {
-        self.timings.iter().flat_map(picture::timing).collect()
     }
 }
 

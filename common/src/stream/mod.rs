@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::output::{self, Lines};
 use crate::record::{Data, Event, EventKind, Record, Time, Verdict, new_id};
 
 pub use self::records::{RecordError, Records};
@@ -196,7 +196,7 @@ impl Stream {
     }
 
     /// Adds a record with a verdict that is not the tool's last, such as the plan of a run.
-    pub fn add<D: Data>(&mut self, verdict: Verdict, summary: impl Into<String>, data: D) {
+    pub fn add<D: Lines>(&mut self, verdict: Verdict, summary: impl Into<String>, data: D) {
         let record = self.record(Some(verdict), summary.into(), data);
         self.write(Vec::new(), &record);
         if self.format == Format::Text {
@@ -206,7 +206,7 @@ impl Stream {
 
     /// Adds the tool's result and gives the exit status: `own`, or what the stream makes worse.
     /// Where the record goes to the next tool, its summary is told on stderr.
-    pub fn result<D: Data>(
+    pub fn result<D: Lines>(
         &mut self,
         verdict: Verdict,
         summary: impl Into<String>,

@@ -1,147 +1,19 @@
 //! `chaos-health`: is the system healthy enough to hurt?
 
+mod args;
+mod command;
 mod explain;
 mod places;
 mod watch;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use chaos_common::cli::{self, Common};
-use chaos_common::config::{Config, Span};
-use chaos_common::exit::{Exit, Failure};
-use chaos_common::record::{Health, Verdict, summarize};
-use chaos_common::stream::Stream;
-use chaos_common::tool;
-use chaos_health::checks::Explanation;
-use clap::{Parser, Subcommand};
-use places::Places;
-use tokio::time::{Instant, sleep};
-
-/// Time between two looks while it waits.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// Check pods, services, resource usage and monitoring of an application
-///
-/// Looks at what the runbook's chapter on health verification looks at, and passes only if all of
-/// it could be seen and is as it should be. Starts a run, or adds to the stream on standard input.
-#[derive(Parser, Debug)]
-#[command(version, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Exit status: 0 healthy, 1 not healthy, 2 usage, 3 could not tell.")]
-struct Args {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    places: places::Where,
-    /// Leave this check out; may be given again
-    #[arg(long, value_name = "CHECK")]
-    skip: Vec<String>,
-    /// Wait so long for the system to become healthy
-    #[arg(long, value_name = "DURATION")]
-    wait: Option<Span>,
-    /// Keep looking, and show it on the terminal
-    #[arg(long, conflicts_with = "wait")]
-    watch: bool,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand, Debug)]
-enum Command {
-    /// Say what a check asks, when it fails, and what to do then
-    Explain {
-        /// The check, for example pods.ready; all of them if left out
-        check: Option<String>,
-    },
-}
+use args::{Args, Command};
+use chaos_common::cli;
 
 fn main() -> ExitCode {
     cli::main("chaos-health", |args: Args| match args.command {
         Some(Command::Explain { check }) => explain::explain(check.as_deref()),
-        None => cli::block_on(run(args)),
+        None => cli::block_on(command::run(args)),
     })
-}
-
-async fn run(args: Args) -> Result<Exit, Failure> {
-    let mut config = args.common.load()?.config;
-    config.health.skip.extend(args.skip);
-    may_be_skipped(&config)?;
-    let places = Places::connect(&args.places, &config).await?;
-    if args.watch {
-        return watch::watch(&places, &config).await;
-    }
-    let mut stream = Stream::open(tool!(), args.common.output)?;
-    let mut health = match args.wait {
-        Some(wait) => waited(&places, &config, wait, |text| stream.progress(text)).await,
-        None => places.examine(&config).await,
-    };
-    health.checks.extend(stream.upstream.check());
-    let verdict = Verdict::of(&health.checks);
-    Ok(stream.result(verdict, summarize(&health.checks), health, verdict.into()))
-}
-
-/// Looks until the system is healthy or the time is over.
-async fn waited(places: &Places, config: &Config, wait: Span, say: impl Fn(&str)) -> Health {
-    let end = Instant::now() + wait.0;
-    let mut said = String::new();
-    loop {
-        let health = places.examine(config).await;
-        let Some(worst) = health.checks.iter().find(|check| check.is_bad()) else {
-            return health;
-        };
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return health;
-        }
-        let now = format!(
-            "{} {}: {}",
-            worst.id,
-            worst.object.as_deref().unwrap_or_default(),
-            worst.message
-        );
-        if now != said {
-            say(&format!("waiting up to {wait}: {now}"));
-            said = now;
-        }
-        sleep(PAUSE.min(left)).await;
-    }
-}
-
-/// A check that is to be left out must exist, or somebody believes that it is left out.
-fn may_be_skipped(config: &Config) -> Result<(), Failure> {
-    for id in &config.health.skip {
-        match Explanation::of(id) {
-            Some(check) if check.may_be_skipped() => {}
-            Some(_) => return Err(Failure::usage(format!("the check {id} can't be left out"))),
-            None => {
-                return Err(
-                    Failure::usage(format!("there is no check {id:?} to leave out"))
-                        .hint("chaos-health explain lists them"),
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_arguments_fit_together() {
-        <Args as clap::CommandFactory>::command().debug_assert();
-    }
-
-    #[test]
-    fn only_a_check_that_there_is_can_be_left_out() {
-        let of = |id: &str| {
-            let mut config = Config::default();
-            config.health.skip.push(id.to_owned());
-            may_be_skipped(&config).map_err(|failure| failure.exit)
-        };
-        assert_eq!(of("pods.usage"), Ok(()));
-        assert_eq!(of("pods.useage"), Err(Exit::Usage));
-        assert_eq!(of("cluster.reachable"), Err(Exit::Usage));
-    }
 }

@@ -10,6 +10,7 @@ use chaos_common::exit::{Exit, Failure};
 use chaos_common::output;
 use chaos_common::record::{Check, Status, Time, Verdict};
 use tokio::time::sleep;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::places::Places;
 
@@ -202,14 +203,16 @@ fn lasted(now: Time, start: Time) -> String {
 /// A line of text that fits.
 fn cut(text: &str, width: usize) -> String {
     let text = output::printable(text);
-    if text.chars().count() <= width {
-        text
-    } else {
-        text.chars()
-            .take(width.saturating_sub(1))
-            .chain(['…'])
-            .collect()
+    if text.width() <= width {
+        return text;
     }
+    let mut left = width.saturating_sub(1);
+    let fits = |c: &char| {
+        let fits = c.width().unwrap_or(0) <= left;
+        left = left.saturating_sub(c.width().unwrap_or(0));
+        fits
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -227,6 +230,14 @@ mod tests {
             status,
             "some message that is rather long",
         )
+    }
+
+    #[test]
+    fn a_line_is_cut_by_the_columns_that_it_takes() {
+        assert_eq!(cut("four", 4), "four");
+        assert_eq!(cut("seven more", 6), "seven…");
+        assert_eq!(cut("漢字漢字", 8), "漢字漢字");
+        assert_eq!(cut("漢字漢字", 6), "漢字…");
     }
 
     #[test]

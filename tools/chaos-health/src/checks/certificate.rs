@@ -1,10 +1,10 @@
 //! From when to when a certificate is valid.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-
 use chaos_common::config::Span;
+use jiff::Timestamp;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use x509_cert::time::Time;
 
 /// The time in which a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,22 +16,15 @@ pub(crate) struct Validity {
 impl Validity {
     /// Reads a certificate (X.509, DER); `None` if it is none.
     pub(crate) fn of(der: &[u8]) -> Option<Validity> {
-        let certificate = expect(&mut &*der, SEQUENCE)?;
-        let mut body = expect(&mut &*certificate, SEQUENCE)?;
-        // The version, which may be left out, then serial number, algorithm, issuer.
-        let (mut tag, _) = element(&mut body)?;
-        if tag == VERSION {
-            (tag, _) = element(&mut body)?;
-        }
-        if tag != INTEGER {
-            return None;
-        }
-        expect(&mut body, SEQUENCE)?;
-        expect(&mut body, SEQUENCE)?;
-        let mut validity = expect(&mut body, SEQUENCE)?;
+        let certificate = Certificate::from_der(der).ok()?;
+        let validity = certificate.tbs_certificate.validity;
+        let timestamp = |time: Time| {
+            let seconds = i64::try_from(time.to_unix_duration().as_secs()).ok()?;
+            Timestamp::from_second(seconds).ok()
+        };
         Some(Validity {
-            from: time(&mut validity)?,
-            to: time(&mut validity)?,
+            from: timestamp(validity.not_before)?,
+            to: timestamp(validity.not_after)?,
         })
     }
 
@@ -57,110 +50,50 @@ impl Validity {
     }
 }
 
-const INTEGER: u8 = 0x02;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
-
-/// Takes an element from the front: its tag and contents.
-fn element<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
-    let (&tag, after) = rest.split_first()?;
-    let (&first, mut after) = after.split_first()?;
-    let mut length = usize::from(first);
-    if first & 0x80 != 0 {
-        let (digits, behind) = after.split_at_checked(usize::from(first & 0x7f))?;
-        if digits.len() > 4 {
-            return None;
-        }
-        length = digits
-            .iter()
-            .fold(0, |sum, digit| sum << 8 | usize::from(*digit));
-        after = behind;
-    }
-    let (contents, behind) = after.split_at_checked(length)?;
-    *rest = behind;
-    Some((tag, contents))
-}
-
-fn expect<'a>(rest: &mut &'a [u8], wanted: u8) -> Option<&'a [u8]> {
-    element(rest).and_then(|(tag, contents)| (tag == wanted).then_some(contents))
-}
-
-fn time(rest: &mut &[u8]) -> Option<Timestamp> {
-    let (tag, text) = element(rest)?;
-    let text = std::str::from_utf8(text).ok()?;
-    let text = match tag {
-        // Two digits of the year: 50 to 99 are of the last century (RFC 5280).
-        UTC_TIME if text.get(..2)? >= "50" => format!("19{text}"),
-        UTC_TIME => format!("20{text}"),
-        GENERALIZED_TIME => text.to_owned(),
-        _ => return None,
-    };
-    let time = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
-    time.to_zoned(TimeZone::UTC)
-        .ok()
-        .map(|time| time.timestamp())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
 
     fn stamp(text: &str) -> Timestamp {
         text.parse().expect("a time")
     }
 
-    /// A certificate as far as it is read.
-    fn certificate(version: bool, from: &[u8], to: &[u8]) -> Vec<u8> {
-        fn field(tag: u8, contents: &[u8]) -> Vec<u8> {
-            let mut field = vec![tag, 0x82, 0, 0];
-            field[2..]
-                .copy_from_slice(&u16::try_from(contents.len()).expect("short").to_be_bytes());
-            field.extend(contents);
-            field
-        }
-        let tag = |text: &[u8]| {
-            if text.len() == 13 {
-                UTC_TIME
-            } else {
-                GENERALIZED_TIME
-            }
-        };
-        let mut body = if version {
-            field(VERSION, &[2, 1, 2])
-        } else {
-            Vec::new()
-        };
-        body.extend(field(INTEGER, &[7; 20]));
-        body.extend(field(SEQUENCE, &[6, 1, 1]));
-        body.extend(field(SEQUENCE, &[0; 300]));
-        body.extend(field(
-            SEQUENCE,
-            &[field(tag(from), from), field(tag(to), to)].concat(),
-        ));
-        body.extend(field(SEQUENCE, b"subject and key"));
-        field(SEQUENCE, &field(SEQUENCE, &body))
+    /// Valid from a time in the form `UTCTime` to one in the form `GeneralizedTime`.
+    const CERTIFICATE: &[u8] = b"\
+-----BEGIN CERTIFICATE-----
+MIIBbzCCARWgAwIBAgIUb17gHICV2x00qYIoM4sDUy2gSqowCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBYTAgFw0yNjExMjkwMjE0NDdaGA8yMDU3MDExMDAyMTQ0N1ow
+DDEKMAgGA1UEAwwBYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABHox4XzjNOyk
+KFOeGcJu22BrzO5CGVOgfDDUxijOW/8fSBE0j4SJ4u+vVjiBWvw0E9GViXl2eZwg
+l3jxkssNb4SjUzBRMB0GA1UdDgQWBBTq9m5ztUjql5OybxW2ZiYhtsCEWjAfBgNV
+HSMEGDAWgBTq9m5ztUjql5OybxW2ZiYhtsCEWjAPBgNVHRMBAf8EBTADAQH/MAoG
+CCqGSM49BAMCA0gAMEUCICXH3coHbw1UqwMZQVX73pUr3mocgi46Xw/ib3MouJkA
+AiEAsHHUeTmQU6bkIOfljorvcMWUUZSI/UW0F1UJFaH4D5E=
+-----END CERTIFICATE-----
+";
+
+    fn certificate() -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(CERTIFICATE).expect("a certificate")
     }
 
     #[test]
     fn validity_is_read_in_both_forms() {
-        let read = Validity::of(&certificate(true, b"251122100000Z", b"20561122100000Z"));
         let wanted = Validity {
-            from: stamp("2025-11-22T10:00:00Z"),
-            to: stamp("2056-11-22T10:00:00Z"),
+            from: stamp("2026-11-29T02:14:47Z"),
+            to: stamp("2057-01-10T02:14:47Z"),
         };
-        assert_eq!(read, Some(wanted));
-        assert!(Validity::of(&certificate(false, b"990101000000Z", b"490101000000Z")).is_some());
+        assert_eq!(Validity::of(&certificate()), Some(wanted));
     }
 
     #[test]
     fn what_is_cut_or_no_certificate_is_none() {
-        let whole = certificate(true, b"251122100000Z", b"261122100000Z");
+        let whole = certificate();
         for cut in 0..whole.len() {
             assert_eq!(Validity::of(&whole[..cut]), None, "{cut}");
         }
-        assert_eq!(Validity::of(b"-----BEGIN CERTIFICATE-----"), None);
+        assert_eq!(Validity::of(CERTIFICATE), None);
     }
 
     #[test]

@@ -4,11 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Event;
 
+use super::catalogue::Explanation;
 use chaos_common::cluster::{Cluster, ListRequest};
 use chaos_common::config::Config;
 use chaos_common::record::{Check, Status, Time};
 
-const ID: &str = "events.warning";
+/// `events.warning`
+pub(super) const WARNING: Explanation = Explanation {
+    id: "events.warning",
+    asks: "What has the cluster warned of lately?",
+    judges: "Warns once for each reason within health.window, with number, objects and the \
+             latest message.",
+    reads: "list events",
+    remedy: "kubectl get events",
+};
+
+const ID: &str = WARNING.id;
 /// So many reasons are told apart; an event more than these is counted with the last.
 const REASONS: usize = 30;
 /// So many objects of a reason are told apart.

@@ -4,14 +4,25 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 
+use super::catalogue::Explanation;
 use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::record::{Check, Status, Time};
 
-const ID: &str = "job.complete";
+/// `job.complete`
+pub(super) const COMPLETE: Explanation = Explanation {
+    id: "job.complete",
+    asks: "Did the Jobs do their work?",
+    judges: "Fails for a Job that has failed; of a CronJob's Jobs only the latest that ended \
+             counts. Warns of one that goes on though pods of it have failed.",
+    reads: "list jobs, cronjobs",
+    remedy: "kubectl describe job; delete a failed Job once it is understood",
+};
+
+const ID: &str = COMPLETE.id;
 
 /// What is kept of a Job.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct JobSummary {
     name: String,
     /// The CronJob that made it.
     schedule: Option<String>,
@@ -29,8 +40,8 @@ enum End {
     Retrying(i32),
 }
 
-impl From<&Job> for Seen {
-    fn from(job: &Job) -> Seen {
+impl From<&Job> for JobSummary {
+    fn from(job: &Job) -> JobSummary {
         let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
         let status = job.status.as_ref();
         let conditions = status
@@ -57,7 +68,7 @@ impl From<&Job> for Seen {
         } else {
             End::Open
         };
-        Seen {
+        JobSummary {
             name: job.metadata.name.clone().unwrap_or_default(),
             schedule: owners
                 .iter()
@@ -76,7 +87,7 @@ impl From<&Job> for Seen {
 /// `job.complete`: every Job that has failed or fails, but of a CronJob's only the latest that has
 /// ended.
 pub(super) async fn examine(cluster: &Cluster, namespace: &str) -> Vec<Check> {
-    let add = |jobs: &mut Vec<Seen>, job: Job| jobs.push(Seen::from(&job));
+    let add = |jobs: &mut Vec<JobSummary>, job: Job| jobs.push(JobSummary::from(&job));
     let jobs = cluster.fold(ListRequest::namespaced(namespace), Vec::new, add);
     let add = |names: &mut Vec<String>, object: CronJob| names.extend(object.metadata.name);
     let (jobs, schedules) = futures::join!(
@@ -87,7 +98,7 @@ pub(super) async fn examine(cluster: &Cluster, namespace: &str) -> Vec<Check> {
 }
 
 fn judge(
-    jobs: &Result<Vec<Seen>, ReadError>,
+    jobs: &Result<Vec<JobSummary>, ReadError>,
     schedules: &Result<Vec<String>, ReadError>,
     namespace: &str,
 ) -> Vec<Check> {
@@ -99,7 +110,7 @@ fn judge(
     if jobs.is_empty() {
         return vec![Check::skipped(ID, object, "there are no Jobs")];
     }
-    let mut latest: BTreeMap<&str, &Seen> = BTreeMap::new();
+    let mut latest: BTreeMap<&str, &JobSummary> = BTreeMap::new();
     let mut counted = Vec::new();
     for job in jobs {
         match job

@@ -5,15 +5,16 @@
 //! subject. Of objects that there can be very many of, such as pods, only sums and those in trouble
 //! are kept. [`CATALOGUE`] explains every check.
 
+mod api_server;
 mod catalogue;
 mod certificate;
 mod clock;
 mod events;
+mod headroom;
 mod jobs;
 mod monitoring;
 mod nodes;
 mod pods;
-mod room;
 mod services;
 mod urls;
 mod volumes;
@@ -39,11 +40,11 @@ use chaos_common::record::{Check, ClusterRef, Health, SystemState, Time};
 /// not be seen is a check that is unknown.
 pub async fn examine(
     cluster: &Cluster,
-    asker: &HttpProbe,
+    probe: &HttpProbe,
     config: &Config,
     namespace: &str,
 ) -> Health {
-    let mut health = look(cluster, asker, config, namespace, true).await;
+    let mut health = look(cluster, probe, config, namespace, true).await;
     leave_out(&mut health.checks, config);
     health
 }
@@ -51,7 +52,7 @@ pub async fn examine(
 /// Looks at one more namespace of a cluster whose nodes, monitoring and URLs have been looked at.
 pub async fn examine_more(
     cluster: &Cluster,
-    asker: &HttpProbe,
+    probe: &HttpProbe,
     config: &Config,
     namespace: &str,
 ) -> Health {
@@ -61,7 +62,7 @@ pub async fn examine_more(
         health: config.health.clone(),
         ..Config::default()
     };
-    let mut health = look(cluster, asker, &config, namespace, false).await;
+    let mut health = look(cluster, probe, &config, namespace, false).await;
     leave_out(&mut health.checks, &config);
     health
 }
@@ -77,7 +78,11 @@ fn leave_out(checks: &mut Vec<Check>, config: &Config) {
 }
 
 /// The checks of an id, unless it is left out: then nothing is asked either.
-async fn made(config: &Config, id: &str, checks: impl Future<Output = Vec<Check>>) -> Vec<Check> {
+async fn unless_skipped(
+    config: &Config,
+    id: &str,
+    checks: impl Future<Output = Vec<Check>>,
+) -> Vec<Check> {
     if config.health.skip.iter().any(|skip| skip == id) {
         Vec::new()
     } else {
@@ -87,7 +92,7 @@ async fn made(config: &Config, id: &str, checks: impl Future<Output = Vec<Check>
 
 async fn look(
     cluster: &Cluster,
-    asker: &HttpProbe,
+    probe: &HttpProbe,
     config: &Config,
     namespace: &str,
     whole: bool,
@@ -110,25 +115,33 @@ async fn look(
                 context: cluster.context.clone(),
                 server: cluster.server.clone(),
             };
-            let checks = vec![error.check("cluster.reachable", cluster.server.clone())];
+            let checks = vec![error.check(api_server::REACHABLE.id, cluster.server.clone())];
             return health(cluster_ref, namespace, checks, SystemState::default());
         }
     };
     let mut checks = vec![Check::pass(
-        "cluster.reachable",
+        api_server::REACHABLE.id,
         &cluster.server,
         "the API server answers",
     )];
     let object = format!("namespace/{namespace}");
     match &found {
         Ok(found) if found.metadata.deletion_timestamp.is_some() => {
-            let check = Check::fail("namespace.exists", object.clone(), "is being deleted");
+            let check = Check::fail(api_server::NAMESPACE.id, object.clone(), "is being deleted");
             checks.push(check.hint("kubectl get namespaces"));
         }
-        Ok(_) => checks.push(Check::pass("namespace.exists", object.clone(), "exists")),
+        Ok(_) => checks.push(Check::pass(
+            api_server::NAMESPACE.id,
+            object.clone(),
+            "exists",
+        )),
         Err(error) if error.kind == ReadErrorKind::NotFound => {
-            let check = Check::unknown("namespace.exists", object, "there is no such namespace")
-                .hint("kubectl get namespaces lists them; name one with --namespace");
+            let check = Check::unknown(
+                api_server::NAMESPACE.id,
+                object,
+                "there is no such namespace",
+            )
+            .hint("kubectl get namespaces lists them; name one with --namespace");
             checks.push(check);
             return health(identity, namespace, checks, SystemState::default());
         }
@@ -141,28 +154,28 @@ async fn look(
     let mut state = SystemState::default();
     let around = async {
         if whole {
-            Some(Box::pin(around(cluster, asker, config, namespace)).await)
+            Some(Box::pin(around(cluster, probe, config, namespace)).await)
         } else {
             None
         }
     };
     let (inside, around) = join!(
-        Box::pin(inside(cluster, asker, config, namespace, now, &mut state)),
+        Box::pin(inside(cluster, probe, config, namespace, now, &mut state)),
         around
     );
     let (mut inside, inhabited) = inside;
     if let Err(error) = &found {
         checks.push(if error.kind == ReadErrorKind::Forbidden && inhabited {
-            Check::pass("namespace.exists", object, "exists: it holds pods")
+            Check::pass(api_server::NAMESPACE.id, object, "exists: it holds pods")
         } else {
-            error.check("namespace.exists", object)
+            error.check(api_server::NAMESPACE.id, object)
         });
     }
     if let Some(around) = around {
         // In the runbook's order: how full the pods are comes after how full the nodes are.
         let usage = inside
             .iter()
-            .position(|check| check.id == "pods.usage")
+            .position(|check| check.id == pods::USAGE.id)
             .unwrap_or(inside.len());
         let usage = inside.split_off(usage);
         checks.extend(around.certificates);
@@ -198,13 +211,17 @@ struct Around {
     state: SystemState,
 }
 
-async fn around(cluster: &Cluster, asker: &HttpProbe, config: &Config, namespace: &str) -> Around {
+async fn around(cluster: &Cluster, probe: &HttpProbe, config: &Config, namespace: &str) -> Around {
     let left = config.health.certificate_left;
     let (certificates, urls, (nodes, states), (monitoring, workloads)) = join!(
-        made(config, "cluster.certificate", urls::cluster(cluster, left)),
+        unless_skipped(
+            config,
+            urls::CLUSTER_CERTIFICATE.id,
+            urls::cluster(cluster, left)
+        ),
         urls::examine(config),
         nodes::examine(cluster, config),
-        monitoring::examine(cluster, asker, config, namespace),
+        monitoring::examine(cluster, probe, config, namespace),
     );
     let state = SystemState {
         nodes: states,
@@ -223,7 +240,7 @@ async fn around(cluster: &Cluster, asker: &HttpProbe, config: &Config, namespace
 /// Everything in the namespace, and whether there are pods in it.
 async fn inside(
     cluster: &Cluster,
-    asker: &HttpProbe,
+    probe: &HttpProbe,
     config: &Config,
     namespace: &str,
     now: Time,
@@ -238,7 +255,7 @@ async fn inside(
         (pods, usage)
     };
     let add_service =
-        |found: &mut Vec<services::Seen>, object: Service| found.push((&object).into());
+        |found: &mut Vec<services::ServiceSummary>, object: Service| found.push((&object).into());
     let add_slice =
         |found: &mut services::Endpoints, object: EndpointSlice| services::add(found, &object);
     let add_claim = |found: &mut Vec<volumes::Claim>, object: PersistentVolumeClaim| {
@@ -270,30 +287,30 @@ async fn inside(
             add_slice
         ),
         cluster.fold(ListRequest::namespaced(namespace), Vec::new, add_claim),
-        made(
+        unless_skipped(
             config,
-            "service.http",
-            services::ask_all(asker, config, namespace)
+            services::HTTP.id,
+            services::ask_all(probe, config, namespace)
         ),
-        made(config, "job.complete", jobs::examine(cluster, namespace)),
-        made(
+        unless_skipped(config, jobs::COMPLETE.id, jobs::examine(cluster, namespace)),
+        unless_skipped(
             config,
-            "disruption.budget",
-            room::budgets(cluster, namespace)
+            headroom::BUDGET.id,
+            headroom::budgets(cluster, namespace)
         ),
-        made(
+        unless_skipped(
             config,
-            "autoscaler.room",
-            room::autoscalers(cluster, namespace)
+            headroom::AUTOSCALER.id,
+            headroom::autoscalers(cluster, namespace)
         ),
-        made(
+        unless_skipped(
             config,
-            "quota.room",
-            room::quotas(cluster, namespace, config.health.quota_percent)
+            headroom::QUOTA.id,
+            headroom::quotas(cluster, namespace, config.health.quota_percent)
         ),
-        made(
+        unless_skipped(
             config,
-            "events.warning",
+            events::WARNING.id,
             events::examine(cluster, config, namespace, now)
         ),
     );
@@ -318,7 +335,7 @@ async fn inside(
             checks.extend(pods.judge_restarts(namespace, config.health.window));
             pods.add_to(state);
         }
-        Err(error) => checks.push(error.check("pods.ready", format!("namespace/{namespace}"))),
+        Err(error) => checks.push(error.check(pods::READY.id, format!("namespace/{namespace}"))),
     }
     checks.extend(jobs);
     let unseen = std::collections::BTreeSet::new();
@@ -335,7 +352,7 @@ async fn inside(
     ));
     checks.extend(answers);
     if let Ok(pods) = &pods {
-        checks.extend(pods.judge_usage(namespace, &usage));
+        checks.extend(pods.usage.judge(namespace, &usage));
     }
     (checks, pods.is_ok_and(|pods| pods.total > 0))
 }

@@ -1,18 +1,76 @@
 //! Are Prometheus, Grafana and Alertmanager running and answering, and what do they say?
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
-use serde::Deserialize;
 use serde_json::Value;
 
+use super::catalogue::Explanation;
 use super::workloads::{self, Controller};
-use super::{made, services};
-use chaos_common::cluster::probe::{Answer, Endpoint, HttpProbe, ProbeError};
+use super::{services, unless_skipped};
+use chaos_common::cluster::probe::{Endpoint, HttpProbe};
 use chaos_common::cluster::{Cluster, ListRequest};
 use chaos_common::config::{Config, Monitoring, MonitoringSystem};
+use chaos_common::prometheus::{ALERTS_PATH, Alert, Alertmanager, Prometheus, RoutedAlert, Series};
 use chaos_common::record::{Check, Status, WorkloadState};
+
+/// `monitoring`
+pub(super) const CONFIGURED: Explanation = Explanation {
+    id: "monitoring",
+    asks: "Is any monitoring configured?",
+    judges: "Skipped if there is no [monitoring].",
+    reads: "the configuration",
+    remedy: "name Prometheus, Grafana and Alertmanager under [monitoring]",
+};
+
+/// `monitoring.prometheus`
+pub(super) const PROMETHEUS: Explanation = Explanation {
+    id: "monitoring.prometheus",
+    asks: "Does Prometheus run, answer, and scrape anything?",
+    judges: "Fails if its Deployment lacks pods, /-/ready does not answer, or the query up has \
+             no result.",
+    reads: "list deployments of monitoring.namespace; GETs from the configured vantage",
+    remedy: "kubectl logs of its pod",
+};
+
+/// `monitoring.grafana`
+pub(super) const GRAFANA: Explanation = Explanation {
+    id: "monitoring.grafana",
+    asks: "Does Grafana run and reach its database?",
+    judges: "Fails if its Deployment lacks pods or /api/health is not ok.",
+    reads: "list deployments of monitoring.namespace; a GET from the configured vantage",
+    remedy: "kubectl logs of its pod",
+};
+
+/// `monitoring.alertmanager`
+pub(super) const ALERTMANAGER: Explanation = Explanation {
+    id: "monitoring.alertmanager",
+    asks: "Does Alertmanager run and answer?",
+    judges: "Fails if its Deployment lacks pods or /-/ready does not answer.",
+    reads: "list deployments of monitoring.namespace; a GET from the configured vantage",
+    remedy: "kubectl logs of its pod",
+};
+
+/// `monitoring.targets`
+pub(super) const TARGETS: Explanation = Explanation {
+    id: "monitoring.targets",
+    asks: "Can Prometheus scrape its targets?",
+    judges: "Fails for a target that is down with all of its job, warns if only a part is, or \
+             if it is of another namespace.",
+    reads: "the query up",
+    remedy: "the reason stands on Prometheus's page /targets",
+};
+
+/// `monitoring.alerts`
+pub(super) const ALERTS: Explanation = Explanation {
+    id: "monitoring.alerts",
+    asks: "Do alerts fire now?",
+    judges: "Fails for an alert that fires, warns if its severity is warning or Alertmanager \
+             has it silenced; severities none and info don't count.",
+    reads: "/api/v1/alerts of Prometheus, /api/v2/alerts of Alertmanager",
+    remedy: "the runbook that the alert names",
+};
 
 /// A judgement of an answer's body.
 type Judge = fn(&[u8]) -> Result<(), String>;
@@ -24,8 +82,17 @@ type System<'a> = (
     &'static [(&'static str, Judge)],
 );
 
-const TARGETS: &str = "monitoring.targets";
-const ALERTS: &str = "monitoring.alerts";
+/// The query that gives every target, and whether it could be scraped.
+const UP: &str = "up";
+/// Labels that say what an alert is about; the first two that it has are shown.
+const SUBJECTS: [&str; 6] = [
+    "namespace",
+    "pod",
+    "deployment",
+    "service",
+    "job",
+    "instance",
+];
 /// So many targets and alerts are named.
 const NAMED: usize = 50;
 
@@ -33,14 +100,14 @@ const NAMED: usize = 50;
 /// then the targets that are down and the alerts that fire.
 pub(super) async fn examine(
     cluster: &Cluster,
-    asker: &HttpProbe,
+    probe: &HttpProbe,
     config: &Config,
     namespace: &str,
 ) -> (Vec<Check>, Vec<WorkloadState>) {
     let Some(monitoring) = &config.monitoring else {
         return (
             vec![Check::skipped(
-                "monitoring",
+                CONFIGURED.id,
                 "",
                 "no monitoring is configured",
             )],
@@ -49,17 +116,17 @@ pub(super) async fn examine(
     };
     let systems: [System; 3] = [
         (
-            "monitoring.prometheus",
+            PROMETHEUS.id,
             &monitoring.prometheus,
             &[("/-/ready", any), ("/api/v1/query?query=up", has_targets)],
         ),
         (
-            "monitoring.grafana",
+            GRAFANA.id,
             &monitoring.grafana,
             &[("/api/health", database_is_ok)],
         ),
         (
-            "monitoring.alertmanager",
+            ALERTMANAGER.id,
             &monitoring.alertmanager,
             &[("/-/ready", any)],
         ),
@@ -69,7 +136,7 @@ pub(super) async fn examine(
         Some(paths.iter().map(move |(path, judge)| async move {
             services::ask(
                 id,
-                asker,
+                probe,
                 &Endpoint::of_monitoring(monitoring, system),
                 path,
                 judge,
@@ -85,8 +152,8 @@ pub(super) async fn examine(
         stream::iter(questions.flatten())
             .buffered(services::PARALLEL)
             .collect::<Vec<_>>(),
-        made(config, TARGETS, targets(asker, monitoring, namespace)),
-        made(config, ALERTS, alerts(asker, monitoring)),
+        unless_skipped(config, TARGETS.id, targets(probe, monitoring, namespace)),
+        unless_skipped(config, ALERTS.id, alerts(probe, monitoring)),
     );
     let mut answers = answers.into_iter().peekable();
     let (mut checks, mut state) = (Vec::new(), Vec::new());
@@ -114,258 +181,155 @@ pub(super) async fn examine(
     (checks, state)
 }
 
-/// Asks for JSON.
-async fn json<T: for<'de> Deserialize<'de>>(
-    asker: &HttpProbe,
-    endpoint: &Endpoint,
-    path: &str,
-) -> Result<T, String> {
-    match asker.get(endpoint, path, services::LIMIT).await {
-        Ok(Answer {
-            status: 200, body, ..
-        }) => serde_json::from_slice(&body)
-            .map_err(|_| "the answer is not the JSON that was expected".to_owned()),
-        Ok(answer) => Err(format!("answers {}", answer.status)),
-        Err(ProbeError::Service(why)) => Err(format!("does not answer: {why}")),
-        Err(ProbeError::Vantage(error)) => Err(error.to_string()),
-    }
-}
-
-type Labels = BTreeMap<String, String>;
-
-#[derive(Deserialize)]
-struct Samples {
-    data: Vector,
-}
-
-#[derive(Deserialize)]
-struct Vector {
-    result: Vec<Target>,
-}
-
-/// A target of Prometheus and whether it could be scraped.
-#[derive(Deserialize)]
-struct Target {
-    metric: Labels,
-    value: (f64, String),
-}
-
 /// `monitoring.targets`: every target that Prometheus can't scrape.
-async fn targets(asker: &HttpProbe, monitoring: &Monitoring, namespace: &str) -> Vec<Check> {
-    const PATH: &str = "/api/v1/query?query=up";
-    let Some(prometheus) = &monitoring.prometheus else {
-        return vec![Check::skipped(TARGETS, "", "Prometheus is not configured")];
+async fn targets(probe: &HttpProbe, monitoring: &Monitoring, namespace: &str) -> Vec<Check> {
+    let Some(prometheus) = Prometheus::of(probe, monitoring, services::LIMIT) else {
+        return vec![Check::skipped(
+            TARGETS.id,
+            "",
+            "Prometheus is not configured",
+        )];
     };
-    let endpoint = Endpoint::of_monitoring(monitoring, prometheus);
-    let (url, vantage) = (endpoint.url(PATH), asker.resolve(&endpoint.vantage));
-    match json::<Samples>(asker, &endpoint, PATH).await {
-        Ok(samples) => judge_targets(
-            &samples.data.result,
-            &[namespace, &monitoring.namespace],
-            url,
-        ),
-        Err(why) => vec![Check::unknown(TARGETS, url, why)],
-    }
-    .into_iter()
-    .map(|check| check.from_vantage(&vantage))
-    .collect()
+    let url = prometheus.url(&Prometheus::query_path(UP));
+    let checks = match prometheus.query(UP).await {
+        Ok(series) => judge_targets(&series, &[namespace, &monitoring.namespace], url),
+        Err(error) => vec![Check::unknown(TARGETS.id, url, error.to_string())],
+    };
+    from_vantage(checks, &prometheus)
+}
+
+fn from_vantage(checks: Vec<Check>, prometheus: &Prometheus) -> Vec<Check> {
+    let vantage = prometheus.vantage();
+    let checks = checks.into_iter();
+    checks.map(|check| check.from_vantage(&vantage)).collect()
 }
 
 /// That all targets of a job are down fails; that some are, or another namespace's, is a warning: a
 /// job of many pods hardly ever has all of them.
-fn judge_targets(targets: &[Target], ours: &[&str], url: String) -> Vec<Check> {
-    let label = |target: &Target, name: &str| target.metric.get(name).cloned().unwrap_or_default();
-    let up = |target: &Target| target.value.1 != "0";
-    let (down, well): (Vec<&Target>, Vec<&Target>) = targets.iter().partition(|target| !up(target));
+fn judge_targets(targets: &[Series], ours: &[&str], url: String) -> Vec<Check> {
     if targets.is_empty() {
-        return vec![Check::fail(TARGETS, url, "Prometheus scrapes no targets")];
-    }
-    let mut checks: Vec<Check> = down
-        .iter()
-        .map(|target| {
-            let (job, instance) = (label(target, "job"), label(target, "instance"));
-            let foreign = target
-                .metric
-                .get("namespace")
-                .is_some_and(|other| !ours.contains(&other.as_str()));
-            let partly = well.iter().any(|other| label(other, "job") == job);
-            let status = if foreign || partly {
-                Status::Warn
-            } else {
-                Status::Fail
-            };
-            let rest = if partly {
-                ""
-            } else {
-                ", and so are all of its job"
-            };
-            Check::new(
-                TARGETS,
-                format!("target/{job}/{instance}"),
-                status,
-                format!("is down for Prometheus{rest}"),
-            )
-            .hint("the reason stands on Prometheus's page /targets")
-        })
-        .collect();
-    checks.sort_by_key(|check| check.status != Status::Fail);
-    more(&mut checks, TARGETS, &url);
-    if checks.is_empty() {
-        checks.push(Check::pass(
-            TARGETS,
+        return vec![Check::fail(
+            TARGETS.id,
             url,
-            format!("all {} targets are up", targets.len()),
-        ));
+            "Prometheus scrapes no targets",
+        )];
     }
-    checks
+    let is_down = |target: &&Series| target.samples.iter().any(|(_, value)| value == "0");
+    let (down, up): (Vec<&Series>, Vec<&Series>) = targets.iter().partition(is_down);
+    let jobs_up: BTreeSet<&str> = up.iter().map(|target| label(target, "job")).collect();
+    let judge = |target: &&Series| {
+        let (job, instance) = (label(target, "job"), label(target, "instance"));
+        let namespace = target.labels.get("namespace");
+        let foreign = namespace.is_some_and(|other| !ours.contains(&other.as_str()));
+        let partly = jobs_up.contains(job);
+        let status = if foreign || partly {
+            Status::Warn
+        } else {
+            Status::Fail
+        };
+        let rest = if partly {
+            ""
+        } else {
+            ", and so are all of its job"
+        };
+        let object = format!("target/{job}/{instance}");
+        let message = format!("is down for Prometheus{rest}");
+        Check::new(TARGETS.id, object, status, message)
+            .hint("the reason stands on Prometheus's page /targets")
+    };
+    let mut checks: Vec<Check> = down.iter().map(judge).collect();
+    checks.sort_by_key(|check| check.status != Status::Fail);
+    if checks.is_empty() {
+        let message = format!("all {} targets are up", targets.len());
+        return vec![Check::pass(TARGETS.id, url, message)];
+    }
+    first_of(checks, TARGETS.id, &url)
+}
+
+fn label<'s>(series: &'s Series, name: &str) -> &'s str {
+    series.labels.get(name).map_or("", String::as_str)
 }
 
 /// Keeps the first of many checks and counts the others.
-fn more(checks: &mut Vec<Check>, id: &str, url: &str) {
+fn first_of(mut checks: Vec<Check>, id: &str, url: &str) -> Vec<Check> {
     if checks.len() > NAMED {
         let others = checks.split_off(NAMED);
-        let status = if others.iter().any(Check::is_bad) {
-            Status::Fail
-        } else {
-            Status::Warn
-        };
-        checks.push(Check::new(
-            id,
-            url,
-            status,
-            format!("{} more", others.len()),
-        ));
+        let bad = others.iter().any(Check::is_bad);
+        let status = if bad { Status::Fail } else { Status::Warn };
+        let message = format!("{} more", others.len());
+        checks.push(Check::new(id, url, status, message));
     }
-}
-
-#[derive(Deserialize)]
-struct Alerts {
-    data: AlertList,
-}
-
-#[derive(Deserialize)]
-struct AlertList {
-    alerts: Vec<Alert>,
-}
-
-/// An alert of Prometheus.
-#[derive(Deserialize)]
-struct Alert {
-    labels: Labels,
-    #[serde(default)]
-    annotations: Labels,
-    state: String,
-}
-
-/// An alert as Alertmanager knows it.
-#[derive(Deserialize)]
-struct Routed {
-    labels: Labels,
-    status: RoutedStatus,
-}
-
-#[derive(Deserialize)]
-struct RoutedStatus {
-    state: String,
+    checks
 }
 
 /// `monitoring.alerts`: every alert that fires now and that nobody has silenced.
-async fn alerts(asker: &HttpProbe, monitoring: &Monitoring) -> Vec<Check> {
-    const PATH: &str = "/api/v1/alerts";
-    let Some(prometheus) = &monitoring.prometheus else {
-        return vec![Check::skipped(ALERTS, "", "Prometheus is not configured")];
+async fn alerts(probe: &HttpProbe, monitoring: &Monitoring) -> Vec<Check> {
+    let Some(prometheus) = Prometheus::of(probe, monitoring, services::LIMIT) else {
+        return vec![Check::skipped(
+            ALERTS.id,
+            "",
+            "Prometheus is not configured",
+        )];
     };
-    let source = Endpoint::of_monitoring(monitoring, prometheus);
-    let (url, vantage) = (source.url(PATH), asker.resolve(&source.vantage));
-    let silenced = async {
-        match &monitoring.alertmanager {
-            Some(system) => {
-                let endpoint = Endpoint::of_monitoring(monitoring, system);
-                json::<Vec<Routed>>(asker, &endpoint, "/api/v2/alerts?active=false")
-                    .await
-                    .unwrap_or_default()
-            }
+    let url = prometheus.url(ALERTS_PATH);
+    let suppressed = async {
+        match Alertmanager::of(probe, monitoring, services::LIMIT) {
+            // That it does not answer fails in `monitoring.alertmanager`.
+            Some(alertmanager) => alertmanager.suppressed().await.unwrap_or_default(),
             None => Vec::new(),
         }
     };
-    let (alerts, silenced) = futures::join!(json::<Alerts>(asker, &source, PATH), silenced);
-    match alerts {
-        Ok(alerts) => judge_alerts(&alerts.data.alerts, &silenced, url),
-        Err(why) => vec![Check::unknown(ALERTS, url, why)],
-    }
-    .into_iter()
-    .map(|check| check.from_vantage(&vantage))
-    .collect()
+    let (alerts, suppressed) = futures::join!(prometheus.alerts(), suppressed);
+    let checks = match alerts {
+        Ok(alerts) => judge_alerts(&alerts, &suppressed, url),
+        Err(error) => vec![Check::unknown(ALERTS.id, url, error.to_string())],
+    };
+    from_vantage(checks, &prometheus)
 }
 
-fn judge_alerts(alerts: &[Alert], silenced: &[Routed], url: String) -> Vec<Check> {
-    let firing = alerts.iter().filter(|alert| alert.state == "firing");
+fn judge_alerts(alerts: &[Alert], suppressed: &[RoutedAlert], url: String) -> Vec<Check> {
+    let firing = alerts.iter().filter(|alert| alert.is_firing());
     let mut checks: Vec<Check> = firing
         .filter_map(|alert| {
-            let label = |name: &str| {
-                alert
-                    .labels
-                    .get(name)
-                    .map(String::as_str)
-                    .unwrap_or_default()
-            };
-            let mut status = match label("severity") {
-                // Such as Watchdog, which fires all the time to show that alerts arrive.
-                "none" | "info" => return None,
-                "warning" => Status::Warn,
-                _ => Status::Fail,
-            };
-            let mut message = match label("severity") {
-                "" => "fires".to_owned(),
-                severity => format!("fires ({severity})"),
-            };
-            // Alertmanager knows it with labels of its own besides.
-            let same = |other: &&Routed| {
-                alert
-                    .labels
-                    .iter()
-                    .all(|(name, value)| other.labels.get(name) == Some(value))
-            };
-            if silenced
-                .iter()
-                .filter(|other| other.status.state == "suppressed")
-                .any(|other| same(&other))
-            {
-                status = Status::Warn;
-                message.push_str(", and is silenced");
-            }
-            let told = alert
-                .annotations
-                .get("summary")
-                .or_else(|| alert.annotations.get("description"));
-            message.extend(told.map(|text| format!(": {text}")));
-            let about = [
-                "namespace",
-                "pod",
-                "deployment",
-                "service",
-                "job",
-                "instance",
-            ];
-            let about: Vec<_> = about
-                .iter()
-                .filter(|name| !label(name).is_empty())
-                .take(2)
-                .collect();
-            let object = about
-                .iter()
-                .fold(format!("alert/{}", label("alertname")), |object, name| {
-                    object + " " + name + "=" + label(name)
-                });
-            Some(Check::new(ALERTS, object, status, message))
+            let silenced = suppressed.iter().any(|routed| routed.is(alert));
+            judge_alert(alert, silenced)
         })
         .collect();
     checks.sort_by_key(|check| check.status != Status::Fail);
-    more(&mut checks, ALERTS, &url);
     if checks.is_empty() {
-        checks.push(Check::pass(ALERTS, url, "no alert fires"));
+        return vec![Check::pass(ALERTS.id, url, "no alert fires")];
     }
-    checks
+    first_of(checks, ALERTS.id, &url)
+}
+
+/// The check of an alert that fires, unless its severity says that it does not count.
+fn judge_alert(alert: &Alert, silenced: bool) -> Option<Check> {
+    let severity = alert.label("severity");
+    let status = match severity {
+        // Such as Watchdog, which fires all the time to show that alerts arrive.
+        "none" | "info" => return None,
+        "warning" => Status::Warn,
+        _ if silenced => Status::Warn,
+        _ => Status::Fail,
+    };
+    let mut message = match severity {
+        "" => "fires".to_owned(),
+        severity => format!("fires ({severity})"),
+    };
+    if silenced {
+        message.push_str(", and is silenced");
+    }
+    let annotation = |name: &str| alert.annotations.get(name);
+    let text = annotation("summary").or_else(|| annotation("description"));
+    message.extend(text.map(|text| format!(": {text}")));
+    let mut object = format!("alert/{}", alert.label("alertname"));
+    let about = SUBJECTS.iter().filter(|name| !alert.label(name).is_empty());
+    object.extend(
+        about
+            .take(2)
+            .map(|name| format!(" {name}={}", alert.label(name))),
+    );
+    Some(Check::new(ALERTS.id, object, status, message))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a judgement like the others")]

@@ -3,14 +3,35 @@
 use futures::join;
 use k8s_openapi::api::core::v1::Node;
 
+use super::catalogue::Explanation;
 use chaos_common::cluster::metrics::{self, Usage, quantity};
 use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::config::{Config, Limits};
 use chaos_common::record::{Check, NodeState, Status};
 
+/// `node.conditions`
+pub(super) const CONDITIONS: Explanation = Explanation {
+    id: "node.conditions",
+    asks: "Are the nodes ready, without pressure?",
+    judges: "Fails for a node that is not ready or under pressure, unknown for one that does \
+             not report, warns of a cordoned one.",
+    reads: "list nodes",
+    remedy: "kubectl describe node",
+};
+
+/// `node.usage`
+pub(super) const USAGE: Explanation = Explanation {
+    id: "node.usage",
+    asks: "Is there room on the nodes?",
+    judges: "Fails above limits.node_cpu_percent or limits.node_memory_percent of what a node \
+             can give; unknown without figures.",
+    reads: "list nodes, and nodes of metrics.k8s.io",
+    remedy: "kubectl top pods -A --sort-by=cpu",
+};
+
 /// What is kept of a node.
 #[derive(Clone, Debug)]
-struct Seen {
+struct NodeSummary {
     state: NodeState,
     conditions: Check,
 }
@@ -18,8 +39,8 @@ struct Seen {
 /// `node.conditions` and `node.usage`: one check of each for every node, and what the nodes look
 /// like.
 pub(super) async fn examine(cluster: &Cluster, config: &Config) -> (Vec<Check>, Vec<NodeState>) {
-    let add = |nodes: &mut Vec<Seen>, node: Node| {
-        nodes.push(Seen {
+    let add = |nodes: &mut Vec<NodeSummary>, node: Node| {
+        nodes.push(NodeSummary {
             state: state_of(&node),
             conditions: judge_conditions(&node),
         });
@@ -32,20 +53,20 @@ pub(super) async fn examine(cluster: &Cluster, config: &Config) -> (Vec<Check>, 
 }
 
 fn judge(
-    nodes: Result<Vec<Seen>, ReadError>,
+    nodes: Result<Vec<NodeSummary>, ReadError>,
     usage: &Result<Usage, ReadError>,
     limits: &Limits,
 ) -> (Vec<Check>, Vec<NodeState>) {
     let nodes = match nodes {
         Ok(nodes) => nodes,
-        Err(error) => return (vec![error.check("node.conditions", "nodes")], Vec::new()),
+        Err(error) => return (vec![error.check(CONDITIONS.id, "nodes")], Vec::new()),
     };
     let mut checks: Vec<Check> = nodes.iter().map(|node| node.conditions.clone()).collect();
     if let Err(error) = usage {
-        checks.push(error.check("node.usage", "nodes"));
+        checks.push(error.check(USAGE.id, "nodes"));
     }
     let mut states = Vec::new();
-    for Seen { mut state, .. } in nodes {
+    for NodeSummary { mut state, .. } in nodes {
         if let Ok(usage) = usage {
             let sample = usage.get(&state.name);
             #[expect(
@@ -93,7 +114,7 @@ fn state_of(node: &Node) -> NodeState {
 }
 
 fn judge_conditions(node: &Node) -> Check {
-    const ID: &str = "node.conditions";
+    const ID: &str = CONDITIONS.id;
     let name = node.metadata.name.as_deref().unwrap_or_default();
     let object = format!("node/{name}");
     let conditions = node
@@ -136,7 +157,7 @@ fn judge_conditions(node: &Node) -> Check {
 }
 
 fn judge_usage(node: &NodeState, limits: &Limits) -> Check {
-    const ID: &str = "node.usage";
+    const ID: &str = USAGE.id;
     let object = format!("node/{}", node.name);
     let (Some(cpu), Some(memory)) = (node.cpu_cores, node.memory_bytes) else {
         return Check::unknown(ID, object, "the metrics API has no figures for it");
@@ -186,7 +207,7 @@ mod tests {
     fn a_full_node_fails_and_one_without_figures_is_unknown() {
         let of = |usage: Usage| {
             let node = node("{type: Ready, status: 'True'}");
-            let seen = Seen {
+            let seen = NodeSummary {
                 state: state_of(&node),
                 conditions: judge_conditions(&node),
             };

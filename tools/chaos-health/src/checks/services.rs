@@ -1,4 +1,4 @@
-//! Does somebody stand behind every Service, and does it answer?
+//! Does somebody stand backends every Service, and does it answer?
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -10,10 +10,33 @@ use kube::api::{Api, ListParams};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::catalogue::Explanation;
 use chaos_common::cluster::probe::{Answer, Endpoint, HttpProbe, ProbeError};
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
 use chaos_common::config::{self, Config, Expectation};
 use chaos_common::record::{Check, ServiceState};
+
+/// `service.endpoints`
+pub(super) const ENDPOINTS: Explanation = Explanation {
+    id: "service.endpoints",
+    asks: "Does somebody stand backends every Service?",
+    judges: "Fails for a configured Service (or each that selects pods, if none is configured) \
+             that is not there, has no ready endpoint, selects nobody, has a port that leads to \
+             none of its pods' ports, or a ready endpoint whose pod is gone.",
+    reads: "list services, endpointslices, pods",
+    remedy: "kubectl get endpointslices; compare the Service's selector with the pods' labels",
+};
+
+/// `service.http`
+pub(super) const HTTP: Explanation = Explanation {
+    id: "service.http",
+    asks: "Does the health path of every configured Service answer as expected?",
+    judges: "Fails for another status than expected (200s), a body without the expected text, \
+             an answer that is too slow, too long or does not come. Unknown if the way to the \
+             Service (the vantage) is not open.",
+    reads: "a GET from the configured vantage",
+    remedy: "kubectl logs of the pods backends it",
+};
 
 /// Time that a health URL may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -26,15 +49,15 @@ const SUSPECTS: usize = 10;
 
 /// What is kept of a Service.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct ServiceSummary {
     name: String,
     /// As `kubectl get service -o wide` writes it; empty where it selects nothing.
     selector: String,
     ports: Vec<(String, i32)>,
 }
 
-impl From<&Service> for Seen {
-    fn from(service: &Service) -> Seen {
+impl From<&Service> for ServiceSummary {
+    fn from(service: &Service) -> ServiceSummary {
         let spec = service
             .spec
             .as_ref()
@@ -46,7 +69,7 @@ impl From<&Service> for Seen {
         let ports = spec
             .and_then(|spec| spec.ports.as_deref())
             .unwrap_or_default();
-        Seen {
+        ServiceSummary {
             name: service.metadata.name.clone().unwrap_or_default(),
             selector: selector
                 .map(|(key, value)| format!("{key}={value}"))
@@ -60,9 +83,9 @@ impl From<&Service> for Seen {
     }
 }
 
-/// Who stands behind a Service: of its endpoints, no more than who each is.
+/// Who stands backends a Service: of its endpoints, no more than who each is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Behind {
+pub(super) struct Backends {
     ready: HashSet<Key>,
     not_ready: HashSet<Key>,
     /// Names of the ports that lead somewhere.
@@ -76,8 +99,8 @@ enum Key {
     Address(String),
 }
 
-/// Who stands behind each Service of a namespace.
-pub(super) type Endpoints = BTreeMap<String, Behind>;
+/// Who stands backends each Service of a namespace.
+pub(super) type Endpoints = BTreeMap<String, Backends>;
 
 /// Takes in a slice. An address that several slices or ports repeat counts once; `ready` left out
 /// means ready.
@@ -86,8 +109,8 @@ pub(super) fn add(endpoints: &mut Endpoints, slice: &EndpointSlice) {
     let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else {
         return;
     };
-    let behind = endpoints.entry(service.clone()).or_default();
-    behind.ports.extend(
+    let backends = endpoints.entry(service.clone()).or_default();
+    backends.ports.extend(
         slice
             .ports
             .iter()
@@ -109,9 +132,9 @@ pub(super) fn add(endpoints: &mut Endpoints, slice: &EndpointSlice) {
             Key::Pod,
         );
         if ready {
-            &mut behind.ready
+            &mut backends.ready
         } else {
-            &mut behind.not_ready
+            &mut backends.not_ready
         }
         .insert(key);
     }
@@ -123,21 +146,21 @@ pub(super) fn suspects<'a>(endpoints: &'a Endpoints, alive: &HashSet<Uuid>) -> V
     let dead = |key: &Key| matches!(key, Key::Pod(uid) if !alive.contains(uid));
     let suspected = endpoints
         .iter()
-        .filter(|(_, behind)| behind.ready.iter().any(dead));
+        .filter(|(_, backends)| backends.ready.iter().any(dead));
     suspected.map(|(service, _)| service.as_str()).collect()
 }
 
 /// `service.endpoints`: one check for each configured Service of the namespace, or for each that
 /// selects pods if none is configured. `dead` names endpoints of pods that are gone.
 pub(super) fn judge(
-    services: &Result<Vec<Seen>, ReadError>,
+    services: &Result<Vec<ServiceSummary>, ReadError>,
     endpoints: &Result<Endpoints, ReadError>,
     dead: &BTreeMap<String, String>,
     config: &Config,
     namespace: &str,
     state: &mut Vec<ServiceState>,
 ) -> Vec<Check> {
-    const ID: &str = "service.endpoints";
+    const ID: &str = ENDPOINTS.id;
     let object = format!("namespace/{namespace}");
     let (services, endpoints) = match (services, endpoints) {
         (Ok(services), Ok(endpoints)) => (services, endpoints),
@@ -169,7 +192,7 @@ pub(super) fn judge(
             "there are no Services that select pods, and none is configured",
         )];
     }
-    let nobody = Behind::default();
+    let nobody = Backends::default();
     let judge_one = |name: String| {
         let object = format!("service/{name}");
         let Some(service) = services.iter().find(|service| service.name == name) else {
@@ -179,8 +202,8 @@ pub(super) fn judge(
                 format!("the configuration names it, and there is none in namespace {namespace}"),
             );
         };
-        let behind = endpoints.get(&name).unwrap_or(&nobody);
-        let (ready, not_ready) = (behind.ready.len(), behind.not_ready.len());
+        let backends = endpoints.get(&name).unwrap_or(&nobody);
+        let (ready, not_ready) = (backends.ready.len(), backends.not_ready.len());
         state.push(ServiceState {
             namespace: namespace.to_owned(),
             name: name.clone(),
@@ -191,7 +214,7 @@ pub(super) fn judge(
         let astray = service
             .ports
             .iter()
-            .find(|(name, _)| !behind.ports.contains(name));
+            .find(|(name, _)| !backends.ports.contains(name));
         let trouble = if ready + not_ready == 0 && !service.selector.is_empty() {
             Some(format!(
                 ": no running pod matches its selector {}",
@@ -279,16 +302,16 @@ pub(super) async fn confirm(
 }
 
 /// `service.http`: the health path of every configured Service, several at a time.
-pub(super) async fn ask_all(asker: &HttpProbe, config: &Config, namespace: &str) -> Vec<Check> {
-    const ID: &str = "service.http";
+pub(super) async fn ask_all(probe: &HttpProbe, config: &Config, namespace: &str) -> Vec<Check> {
+    const ID: &str = HTTP.id;
     let ask = config.services.iter().map(|service| async {
         let endpoint = Endpoint::of_service(service, namespace);
         match &service.health {
             Some(path) => {
-                let answer = asker.get(&endpoint, path, LIMIT).await;
+                let answer = probe.get(&endpoint, path, LIMIT).await;
                 let check =
                     judge_answer(ID, endpoint.url(path), answer, &service.expect, |_| Ok(()));
-                check.from_vantage(asker.resolve(&endpoint.vantage))
+                check.from_vantage(probe.resolve(&endpoint.vantage))
             }
             None => Check::skipped(ID, endpoint.url(""), "no health path is configured"),
         }
@@ -299,12 +322,12 @@ pub(super) async fn ask_all(asker: &HttpProbe, config: &Config, namespace: &str)
 /// Asks one URL; a status in the 200s passes if `judge` finds nothing wrong with the body.
 pub async fn ask(
     id: &str,
-    asker: &HttpProbe,
+    probe: &HttpProbe,
     endpoint: &Endpoint,
     path: &str,
     judge: impl FnOnce(&[u8]) -> Result<(), String>,
 ) -> Check {
-    let answer = asker.get(endpoint, path, LIMIT).await;
+    let answer = probe.get(endpoint, path, LIMIT).await;
     let check = judge_answer(
         id,
         endpoint.url(path),
@@ -312,7 +335,7 @@ pub async fn ask(
         &Expectation::default(),
         judge,
     );
-    check.from_vantage(asker.resolve(&endpoint.vantage))
+    check.from_vantage(probe.resolve(&endpoint.vantage))
 }
 
 /// Is an answer what was expected?
@@ -372,18 +395,18 @@ mod tests {
 
     #[test]
     fn endpoints_count_once_and_only_if_ready() {
-        let behind = &endpoints()["a"];
-        assert_eq!((behind.ready.len(), behind.not_ready.len()), (2, 1));
+        let backends = &endpoints()["a"];
+        assert_eq!((backends.ready.len(), backends.not_ready.len()), (2, 1));
     }
 
     #[test]
-    fn a_service_with_nobody_behind_it_fails() {
+    fn a_service_with_nobody_backends_it_fails() {
         let services = ["a", "b"].map(|name| {
             let service: Service = serde_saphyr::from_str(&format!(
                 "{{metadata: {{name: {name}}}, spec: {{selector: {{app: {name}}}}}}}"
             ))
             .expect("a service");
-            Seen::from(&service)
+            ServiceSummary::from(&service)
         });
         let none = BTreeMap::new();
         let checks = judge(

@@ -9,6 +9,7 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Certificate, Client};
 use tokio::time::timeout;
 
+use super::catalogue::Explanation;
 use super::certificate::Validity;
 use super::services::{LIMIT, PARALLEL, judge_answer};
 use chaos_common::cluster::probe::{Answer, MAX_BODY, ProbeError};
@@ -16,14 +17,40 @@ use chaos_common::cluster::{Cluster, error_chain};
 use chaos_common::config::{Config, Span, Url};
 use chaos_common::record::{Check, Status};
 
-const HTTP: &str = "url.http";
-const URL_CERTIFICATE: &str = "url.certificate";
-const CLUSTER_CERTIFICATE: &str = "cluster.certificate";
+/// `cluster.certificate`
+pub(super) const CLUSTER_CERTIFICATE: Explanation = Explanation {
+    id: "cluster.certificate",
+    asks: "How long are the API server's certificate and our own still valid?",
+    judges: "Warns below health.certificate_left, or below a tenth of its life if it lives \
+             shortly by design.",
+    reads: "the TLS handshake with the API server; the kubeconfig",
+    remedy: "renew it: kubeadm certs renew, or as your provider does",
+};
+
+/// `url.http`
+pub(super) const HTTP: Explanation = Explanation {
+    id: "url.http",
+    asks: "Do the configured URLs answer as expected?",
+    judges: "As service.http, asked from where the tool runs. Redirects are answers and not \
+             followed.",
+    reads: "a GET of each [[url]]",
+    remedy: "curl -v the URL",
+};
+
+/// `url.certificate`
+pub(super) const CERTIFICATE: Explanation = Explanation {
+    id: "url.certificate",
+    asks: "How long are the certificates of the configured URLs still valid?",
+    judges: "Fails below health.certificate_left, or below a tenth of its life if it lives \
+             shortly by design. One that has expired or is not trusted fails in url.http.",
+    reads: "the TLS handshake",
+    remedy: "renew it",
+};
 
 /// `url.http` and `url.certificate`: every configured URL, several at a time.
 pub(super) async fn examine(config: &Config) -> Vec<Check> {
     if config.urls.is_empty() {
-        return vec![Check::skipped(HTTP, "", "no URLs are configured")];
+        return vec![Check::skipped(HTTP.id, "", "no URLs are configured")];
     }
     let ask = config
         .urls
@@ -40,7 +67,7 @@ async fn one(url: &Url, left: Span) -> Vec<Check> {
     let object = &url.url;
     let client = match url.ca.as_deref().map(roots).transpose().map(client) {
         Ok(Ok(client)) => client,
-        Ok(Err(why)) | Err(why) => return vec![Check::unknown(HTTP, object, why)],
+        Ok(Err(why)) | Err(why) => return vec![Check::unknown(HTTP.id, object, why)],
     };
     let start = Instant::now();
     let mut certificate = None;
@@ -56,7 +83,7 @@ async fn one(url: &Url, left: Span) -> Vec<Check> {
         })
         .map_err(ProbeError::Service);
     let mut checks = vec![judge_answer(
-        HTTP,
+        HTTP.id,
         object.clone(),
         answer,
         &url.expect,
@@ -64,7 +91,7 @@ async fn one(url: &Url, left: Span) -> Vec<Check> {
     )];
     if let Some(certificate) = certificate {
         checks.push(judge(
-            URL_CERTIFICATE,
+            CERTIFICATE.id,
             object,
             &certificate,
             left,
@@ -151,26 +178,26 @@ pub(super) async fn cluster(cluster: &Cluster, left: Span) -> Vec<Check> {
         .unwrap_or_else(|_| Err("no answer in time".to_owned()));
     checks.push(match answer.map(|answer| peer(&answer)) {
         Ok(Some(certificate)) => judge(
-            CLUSTER_CERTIFICATE,
+            CLUSTER_CERTIFICATE.id,
             &cluster.server,
             &certificate,
             left,
             Status::Warn,
         ),
         Ok(None) => Check::skipped(
-            CLUSTER_CERTIFICATE,
+            CLUSTER_CERTIFICATE.id,
             &cluster.server,
             "the API server is asked without TLS",
         ),
         Err(why) => Check::skipped(
-            CLUSTER_CERTIFICATE,
+            CLUSTER_CERTIFICATE.id,
             &cluster.server,
             format!("it could not be looked at: {why}"),
         ),
     });
     if let Some(certificate) = &cluster.own_certificate {
         checks.push(judge(
-            CLUSTER_CERTIFICATE,
+            CLUSTER_CERTIFICATE.id,
             "our certificate",
             certificate,
             left,

@@ -4,10 +4,21 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
+use super::catalogue::Explanation;
 use chaos_common::cluster::ReadError;
 use chaos_common::record::{Check, Status};
 
-const ID: &str = "volume.bound";
+/// `volume.bound`
+pub(super) const BOUND: Explanation = Explanation {
+    id: "volume.bound",
+    asks: "Has every volume claim its volume?",
+    judges: "Fails for a claim that a pod uses and that is missing, Pending, Lost, or waits to \
+             be deleted. Warns of a Pending one that no pod uses.",
+    reads: "list persistentvolumeclaims, pods",
+    remedy: "kubectl describe persistentvolumeclaim",
+};
+
+const ID: &str = BOUND.id;
 
 /// What is kept of a claim.
 #[derive(Clone, Debug)]

@@ -1,247 +1,131 @@
-//! Do the controllers have what they want?
+//! Are the workloads at their desired state?
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::core::ObjectMeta;
 
+use super::catalogue::Explanation;
 use chaos_common::cluster::ReadError;
+use chaos_common::cluster::desired_state::{Rollout, Shortfall};
+use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::config::Workload;
 use chaos_common::record::{Check, Status, SystemState, WorkloadRef, WorkloadState};
 
-const ID: &str = "workload.ready";
+/// `workload.ready`
+pub(super) const READY: Explanation = Explanation {
+    id: "workload.ready",
+    asks: "Has every Deployment, StatefulSet and DaemonSet the ready pods of the latest version \
+             that it wants?",
+    judges: "Fails if pods are missing or not ready, during a roll-out, if the controller has \
+             not seen the latest change, and if one that [[workload]] names is not there or \
+             scaled to 0. Warns if another is scaled to 0, is paused, or a DaemonSet runs where \
+             it should not. A StatefulSet's partition and the strategy OnDelete are respected.",
+    reads: "list deployments, statefulsets, daemonsets",
+    remedy: "kubectl describe the workload; kubectl rollout status",
+};
+
+const ID: &str = READY.id;
 
 /// What one controller wants and has, whatever its kind. Made of the whole object, which is not
 /// kept.
 #[derive(Clone, Debug)]
 pub(super) struct Controller {
     state: WorkloadState,
-    /// Pods of the latest version, and how many there should be.
-    updated: i32,
-    due: i32,
-    /// The controller has seen the latest specification.
-    current: bool,
-    deleted: bool,
-    /// What its controller complains about.
-    complaint: Option<String>,
-    /// What is worth a look though it has what it wants.
-    oddity: Option<String>,
-}
-
-/// How many pods a controller wants and has.
-struct Numbers {
-    wants: i32,
-    ready: Option<i32>,
-    updated: Option<i32>,
-    due: i32,
-    observed: Option<i64>,
+    rollout: Rollout,
 }
 
 fn images(template: &PodTemplateSpec) -> Vec<String> {
-    let containers = template
-        .spec
-        .as_ref()
-        .map(|spec| spec.containers.as_slice())
-        .unwrap_or_default();
-    containers
-        .iter()
+    let containers = template.spec.as_ref().map(|spec| spec.containers.iter());
+    let images = containers.into_iter().flatten();
+    images
         .filter_map(|container| container.image.clone())
         .collect()
 }
 
 impl Controller {
-    fn new(
-        kind: &str,
-        meta: &ObjectMeta,
-        template: Option<&PodTemplateSpec>,
-        numbers: &Numbers,
-    ) -> Controller {
+    fn new(rollout: Rollout, meta: &ObjectMeta, template: Option<&PodTemplateSpec>) -> Controller {
         let workload = WorkloadRef {
-            kind: kind.to_owned(),
+            kind: rollout.kind.name().to_owned(),
             namespace: meta.namespace.clone().unwrap_or_default(),
             name: meta.name.clone().unwrap_or_default(),
         };
         let state = WorkloadState {
             workload,
-            wants: numbers.wants,
-            ready: numbers.ready.unwrap_or(0),
+            wants: rollout.desired,
+            ready: rollout.ready,
             images: template.map(images).unwrap_or_default(),
             restarts: 0,
             nodes: Vec::new(),
             cpu_cores: None,
             memory_bytes: None,
         };
-        Controller {
-            state,
-            updated: numbers.updated.unwrap_or(0),
-            due: numbers.due,
-            current: numbers.observed >= meta.generation,
-            deleted: meta.deletion_timestamp.is_some(),
-            complaint: None,
-            oddity: None,
-        }
+        Controller { state, rollout }
     }
 }
 
 impl From<&Deployment> for Controller {
     fn from(object: &Deployment) -> Controller {
-        let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
-        let wants = spec.and_then(|spec| spec.replicas).unwrap_or(1);
-        let numbers = Numbers {
-            wants,
-            ready: status.and_then(|status| status.ready_replicas),
-            updated: status.and_then(|status| status.updated_replicas),
-            due: wants,
-            observed: status.and_then(|status| status.observed_generation),
-        };
-        let mut controller = Controller::new(
-            "Deployment",
-            &object.metadata,
-            spec.map(|spec| &spec.template),
-            &numbers,
-        );
-        let conditions = status
-            .and_then(|status| status.conditions.as_deref())
-            .unwrap_or_default();
-        let complaint = |kind: &str, value: &str| {
-            conditions
-                .iter()
-                .find(|c| c.type_ == kind && c.status == value)
-        };
-        let condition =
-            complaint("ReplicaFailure", "True").or_else(|| complaint("Progressing", "False"));
-        controller.complaint = condition.map(|condition| {
-            let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
-            format!(
-                "{reason}: {}",
-                condition.message.as_deref().unwrap_or_default()
-            )
-        });
-        let paused = spec.is_some_and(|spec| spec.paused == Some(true));
-        controller.oddity =
-            paused.then(|| "is paused: changes to it are not rolled out".to_owned());
-        controller
+        let template = object.spec.as_ref().map(|spec| &spec.template);
+        Controller::new(object.into(), &object.metadata, template)
     }
 }
 
 impl From<&StatefulSet> for Controller {
     fn from(object: &StatefulSet) -> Controller {
-        let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
-        let wants = spec.and_then(|spec| spec.replicas).unwrap_or(1);
-        let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
-        let by_hand =
-            strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
-        let kept_back = strategy
-            .and_then(|strategy| strategy.rolling_update.as_ref()?.partition)
-            .unwrap_or(0);
-        let numbers = Numbers {
-            wants,
-            ready: status.and_then(|status| status.ready_replicas),
-            updated: status
-                .and_then(|status| status.updated_replicas)
-                .or(Some(wants)),
-            due: if by_hand { 0 } else { wants - kept_back },
-            observed: status.and_then(|status| status.observed_generation),
-        };
-        Controller::new(
-            "StatefulSet",
-            &object.metadata,
-            spec.map(|spec| &spec.template),
-            &numbers,
-        )
+        let template = object.spec.as_ref().map(|spec| &spec.template);
+        Controller::new(object.into(), &object.metadata, template)
     }
 }
 
 impl From<&DaemonSet> for Controller {
     fn from(object: &DaemonSet) -> Controller {
-        let (spec, status) = (object.spec.as_ref(), object.status.as_ref());
-        let wants = status.map_or(0, |status| status.desired_number_scheduled);
-        let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
-        let by_hand =
-            strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"));
-        let numbers = Numbers {
-            wants,
-            ready: status.map(|status| status.number_ready),
-            updated: status.and_then(|status| status.updated_number_scheduled),
-            due: if by_hand { 0 } else { wants },
-            observed: status.and_then(|status| status.observed_generation),
-        };
-        let mut controller = Controller::new(
-            "DaemonSet",
-            &object.metadata,
-            spec.map(|spec| &spec.template),
-            &numbers,
-        );
-        let stray = status.map_or(0, |status| status.number_misscheduled);
-        controller.oddity =
-            (stray > 0).then(|| format!("runs on {stray} nodes that it should not run on"));
-        controller
+        let template = object.spec.as_ref().map(|spec| &spec.template);
+        Controller::new(object.into(), &object.metadata, template)
     }
 }
 
-/// Has a controller what it wants? `expected` says that the configuration names it, so that zero
-/// replicas are a fault and not somebody's decision.
+/// Is a controller at its desired state? `expected` says that the configuration names it, so that
+/// zero replicas are a fault and not somebody's decision.
 fn judge_one(controller: &Controller, expected: bool) -> Check {
-    let Controller {
-        state,
-        updated,
-        due,
-        current,
-        ..
-    } = controller;
-    let object = state.workload.to_string();
-    let (wants, ready) = (state.wants, state.ready);
-    let why = controller
-        .complaint
-        .as_ref()
-        .map(|why| format!("; {why}"))
-        .unwrap_or_default();
-    let check = if controller.deleted {
-        Check::fail(ID, object, "is being deleted")
-    } else if !current {
-        Check::fail(
-            ID,
-            object,
-            "its controller has not acted on the latest change yet",
-        )
-    } else if wants == 0 && state.workload.kind == "DaemonSet" {
-        Check::judge(
-            !expected,
-            ID,
-            object,
-            "no node matches what it asks for, so it wants no pods",
-        )
-    } else if wants == 0 {
-        Check::new(
-            ID,
-            object,
-            if expected { Status::Fail } else { Status::Warn },
-            "is scaled to 0",
-        )
-    } else if ready < wants {
-        Check::fail(
-            ID,
-            object,
-            format!("wants {wants} ready pods, has {ready}{why}"),
-        )
-    } else if updated < due {
-        let message =
-            format!("is being rolled out: {updated} of {due} pods are of the latest version{why}");
-        Check::fail(ID, object, message)
-    } else if let Some(oddity) = controller.complaint.as_ref().or(controller.oddity.as_ref()) {
-        Check::new(
-            ID,
-            object,
-            Status::Warn,
-            format!("wants {wants} ready pods, has {ready}, but {oddity}"),
-        )
-    } else {
-        Check::pass(ID, object, format!("wants {wants} ready pods, has {ready}"))
-    };
+    let (status, message) = status_of(&controller.rollout, expected);
+    let workload = &controller.state.workload;
+    let check = Check::new(ID, workload.to_string(), status, message);
+    let (kind, name) = (workload.kind.to_lowercase(), &workload.name);
     check.hint(format!(
-        "kubectl describe {} -n {}",
-        state.workload.to_string().replace('/', " "),
-        state.workload.namespace
+        "kubectl describe {kind} {name} -n {}",
+        workload.namespace
     ))
+}
+
+fn status_of(rollout: &Rollout, expected: bool) -> (Status, String) {
+    let shortfall = rollout.shortfall();
+    if let Some(old @ (Shortfall::Deleting | Shortfall::NotObserved)) = shortfall {
+        return (Status::Fail, old.to_string());
+    }
+    let (ready, desired) = (rollout.ready, rollout.desired);
+    match (rollout.kind, desired, expected) {
+        (WorkloadKind::DaemonSet, 0, _) => {
+            let status = if expected { Status::Fail } else { Status::Pass };
+            return (
+                status,
+                "no node matches what it asks for, so it wants no pods".to_owned(),
+            );
+        }
+        (_, 0, true) => return (Status::Fail, "is scaled to 0".to_owned()),
+        (_, 0, false) => return (Status::Warn, "is scaled to 0".to_owned()),
+        _ => {}
+    }
+    let failure = rollout.failure.as_ref();
+    if let Some(shortfall) = shortfall {
+        let why = failure.map(|why| format!("; {why}")).unwrap_or_default();
+        return (Status::Fail, format!("{shortfall}{why}"));
+    }
+    let message = format!("has {ready} of {desired} ready pods");
+    let notice = || rollout.notice.map(|notice| notice.to_string());
+    match failure.cloned().or_else(notice) {
+        Some(notice) => (Status::Warn, format!("{message}, but {notice}")),
+        None => (Status::Pass, message),
+    }
 }
 
 /// The controllers of a namespace, by kind, each as it could be read.

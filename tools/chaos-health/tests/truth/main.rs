@@ -201,7 +201,7 @@ fn forbid(world: &mut World, part: &'static str, what: &str) {
 #[rustfmt::skip]
 const BROKEN: &[Broken] = &[
     // Controllers.
-    (|w| set(w, "deployments", "web", "/status/readyReplicas", json!(1)), "workload.ready", "deployment/web", Status::Fail, "wants 2 ready pods, has 1"),
+    (|w| set(w, "deployments", "web", "/status/readyReplicas", json!(1)), "workload.ready", "deployment/web", Status::Fail, "has 1 of 2 ready pods"),
     (|w| set(w, "deployments", "web", "/status/updatedReplicas", json!(1)), "workload.ready", "deployment/web", Status::Fail, "is being rolled out: 1 of 2"),
     (|w| { set(w, "deployments", "web", "/status/readyReplicas", json!(1)); set(w, "deployments", "web", "/status/conditions", json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}])); }, "workload.ready", "deployment/web", Status::Fail, "ProgressDeadlineExceeded: timed out"),
     (|w| { set(w, "deployments", "web", "/status/readyReplicas", json!(1)); set(w, "deployments", "web", "/status/conditions", json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}])); }, "workload.ready", "deployment/web", Status::Fail, "FailedCreate: exceeded quota"),
@@ -211,9 +211,9 @@ const BROKEN: &[Broken] = &[
     (|w| set(w, "deployments", "web", "/metadata/deletionTimestamp", json!(ago(5))), "workload.ready", "deployment/web", Status::Fail, "is being deleted"),
     (|w| set(w, "deployments", "web", "/spec/paused", json!(true)), "workload.ready", "deployment/web", Status::Warn, "is paused"),
     (|w| w.add("deployments", deployment("shop", "spare", 0)), "workload.ready", "deployment/spare", Status::Warn, "is scaled to 0"),
-    (|w| set(w, "statefulsets", "db", "/status/readyReplicas", json!(0)), "workload.ready", "statefulset/db", Status::Fail, "wants 1 ready pods, has 0"),
+    (|w| set(w, "statefulsets", "db", "/status/readyReplicas", json!(0)), "workload.ready", "statefulset/db", Status::Fail, "has 0 of 1 ready pods"),
     (|w| set(w, "statefulsets", "db", "/status/updatedReplicas", json!(0)), "workload.ready", "statefulset/db", Status::Fail, "is being rolled out"),
-    (|w| set(w, "daemonsets", "agent", "/status/numberReady", json!(0)), "workload.ready", "daemonset/agent", Status::Fail, "wants 1 ready pods, has 0"),
+    (|w| set(w, "daemonsets", "agent", "/status/numberReady", json!(0)), "workload.ready", "daemonset/agent", Status::Fail, "has 0 of 1 ready pods"),
     (|w| set(w, "daemonsets", "agent", "/status/updatedNumberScheduled", json!(0)), "workload.ready", "daemonset/agent", Status::Fail, "is being rolled out"),
     (|w| set(w, "daemonsets", "agent", "/status/numberMisscheduled", json!(1)), "workload.ready", "daemonset/agent", Status::Warn, "should not run on"),
     // Pods.
@@ -303,7 +303,7 @@ const BROKEN: &[Broken] = &[
     (|w| say(w, "prometheus:9090/api/v1/alerts", 200, &alerts(&[("Slow", "warning", "firing")])), "monitoring.alerts", "alert/Slow", Status::Warn, "fires (warning)"),
     (|w| say(w, "prometheus:9090/api/v1/alerts", 500, "oops"), "monitoring.alerts", "/api/v1/alerts", Status::Unknown, "answers 500"),
     (|w| say(w, "grafana:3000/api/health", 200, r#"{"database":"failing"}"#), "monitoring.grafana", "/api/health", Status::Fail, "its database is \"failing\""),
-    (|w| set(w, "deployments", "alertmanager", "/status/readyReplicas", json!(0)), "monitoring.alertmanager", "deployment/alertmanager", Status::Fail, "wants 1 ready pods, has 0"),
+    (|w| set(w, "deployments", "alertmanager", "/status/readyReplicas", json!(0)), "monitoring.alertmanager", "deployment/alertmanager", Status::Fail, "has 0 of 1 ready pods"),
     // The cluster itself, and what may not or can't be read.
     (|w| w.lists.get_mut("namespaces").expect("there").retain(|n| n["metadata"]["name"] != "shop"), "namespace.exists", "namespace/shop", Status::Unknown, "there is no such namespace"),
     (|w| set(w, "namespaces", "shop", "/metadata/deletionTimestamp", json!(ago(5))), "namespace.exists", "namespace/shop", Status::Fail, "is being deleted"),

@@ -1,4 +1,4 @@
-//! Small pictures of measurements in characters, for terminals and Markdown.
+//! Small charts of measurements in characters, for terminals and Markdown.
 
 use crate::record::{Timing, Window};
 

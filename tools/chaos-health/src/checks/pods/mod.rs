@@ -1,26 +1,50 @@
 //! Are all pods running and ready, do they stay so, and within their limits?
 
+mod troubled;
+mod usage;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use uuid::Uuid;
 
-use chaos_common::cluster::metrics::{Sample, Usage, quantity};
+use self::troubled::TroubledPods;
+use self::usage::PodsUsage;
+use super::catalogue::Explanation;
+use chaos_common::cluster::ReadError;
+use chaos_common::cluster::metrics::{Sample, Usage};
+use chaos_common::cluster::pod_trouble::{PodTrouble, pod_trouble};
 use chaos_common::cluster::workload_of;
-use chaos_common::cluster::{ReadError, is_ready};
 use chaos_common::config::{Config, Limits};
 use chaos_common::record::{Check, Placement, Status, SystemState, Time, WorkloadRef};
 
-/// A pod that stays longer than this after its grace period is stuck.
-const STUCK_AFTER_MS: i64 = 10_000;
-/// So many restarts, the last within the window, are a crash loop even between two crashes.
-const CRASHES: i32 = 3;
-/// The metrics API may not know a pod that is younger than this.
-const METRICS_DELAY_MS: i64 = 90_000;
+pub(super) use self::usage::USAGE;
+
+/// `pods.ready`
+pub(super) const READY: Explanation = Explanation {
+    id: "pods.ready",
+    asks: "Is every pod running and ready, or done?",
+    judges: "Fails for a pod that is Pending (with the scheduler's reason), can't get its \
+             image, is in a crash loop, is not ready, has failed or was evicted, or is stuck in \
+             Terminating. Unknown if its node does not report, or there are no pods. Warns of \
+             one that terminates within its grace period, and of a Job's failed pod (see \
+             job.complete).",
+    reads: "list pods",
+    remedy: "kubectl describe pod; kubectl logs --previous",
+};
+
+/// `pods.restarts`
+pub(super) const RESTARTS: Explanation = Explanation {
+    id: "pods.restarts",
+    asks: "Have containers restarted lately?",
+    judges: "Warns for each workload with restarts within health.window. A crash loop fails in \
+             pods.ready.",
+    reads: "list pods",
+    remedy: "kubectl logs --previous",
+};
+
 /// A Job's pod may take so long to start: Jobs come and go on a healthy system.
 const JOB_START_MS: i64 = 60_000;
-/// So many pods in trouble are named, for each status; the others are counted.
-const NAMED: usize = 100;
 /// The nodes of a workload are kept if they are not more: beyond that a record would grow with the
 /// cluster.
 const NODES: usize = 50;
@@ -63,9 +87,9 @@ pub(super) fn window_ms(config: &Config) -> i64 {
 pub(super) struct Survey {
     pub(super) total: usize,
     good: usize,
-    failing: Troubled,
-    unclear: Troubled,
-    passing: Troubled,
+    failing: TroubledPods,
+    unclear: TroubledPods,
+    passing: TroubledPods,
     owners: BTreeMap<WorkloadRef, Owned>,
     /// Nodes by name, each once: what follows counts them by number.
     nodes: BTreeMap<String, u32>,
@@ -73,14 +97,7 @@ pub(super) struct Survey {
     pub(super) claims: BTreeSet<String>,
     /// Pods that can have an address: all but those that have ended.
     pub(super) alive: HashSet<Uuid>,
-    usage: Used,
-}
-
-/// Pods in trouble of one status: some by name, the others counted by what is wrong with them.
-#[derive(Clone, Debug, Default)]
-struct Troubled {
-    named: Vec<(String, String)>,
-    others: usize,
+    pub(super) usage: PodsUsage,
 }
 
 /// What the pods of one workload add up to.
@@ -95,58 +112,20 @@ struct Owned {
     on: BTreeMap<u32, u32>,
 }
 
-/// What the ready pods use.
-#[derive(Clone, Debug, Default)]
-struct Used {
-    measured: usize,
-    young: usize,
-    /// Pods without figures.
-    missing: Troubled,
-    over: Troubled,
-    sum: Sample,
-    requested: Sample,
-}
-
-impl Troubled {
-    fn add(&mut self, name: &str, why: String) {
-        if self.named.len() < NAMED {
-            self.named.push((name.to_owned(), why));
-        } else {
-            self.others += 1;
-        }
-    }
-
-    fn checks<'a>(
-        &'a self,
-        id: &'a str,
-        status: Status,
-        namespace: &'a str,
-    ) -> impl Iterator<Item = Check> + 'a {
-        let named = self.named.iter().map(move |(name, why)| {
-            Check::new(id, format!("pod/{name}"), status, why.clone())
-                .hint(format!("kubectl describe pod {name} -n {namespace}"))
-        });
-        let others = (self.others > 0).then(|| {
-            let message = format!(
-                "{} more pods besides the {NAMED} that are named",
-                self.others
-            );
-            Check::new(id, format!("namespace/{namespace}"), status, message)
-                .hint(format!("kubectl get pods -n {namespace}"))
-        });
-        named.chain(others)
-    }
-}
-
 impl Survey {
     pub(super) fn add(&mut self, pod: &Pod, rules: &Rules) {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         self.total += 1;
-        match trouble(pod, rules.now, rules.window_ms) {
+        match pod_trouble(pod, rules.now, rules.window_ms) {
             None => self.good += 1,
-            Some((Status::Fail, why)) => self.failing.add(name, why),
-            Some((Status::Unknown, why)) => self.unclear.add(name, why),
-            Some((_, why)) => self.passing.add(name, why),
+            Some(trouble) => {
+                let troubled = match severity(&trouble, pod, rules.now) {
+                    Status::Fail => &mut self.failing,
+                    Status::Unknown => &mut self.unclear,
+                    _ => &mut self.passing,
+                };
+                troubled.add(name, trouble.to_string());
+            }
         }
         let phase = pod
             .status
@@ -167,7 +146,7 @@ impl Survey {
             self.claims
                 .extend(claims.map(|claim| claim.claim_name.clone()));
         }
-        let used = self.measure(pod, name, rules);
+        let used = self.usage.measure(pod, name, rules);
         let owner = workload_of(pod).unwrap_or_else(|| WorkloadRef {
             kind: "Pod".to_owned(),
             namespace: rules.namespace.to_owned(),
@@ -229,68 +208,9 @@ impl Survey {
         number
     }
 
-    /// Compares what a ready pod uses with its limits.
-    fn measure(&mut self, pod: &Pod, name: &str, rules: &Rules) -> Option<Sample> {
-        let usage = rules.usage.as_ref().ok()?;
-        let sample = usage.get(name).copied();
-        if !is_ready(pod) {
-            return sample;
-        }
-        let Some(sample) = sample else {
-            let born = pod
-                .metadata
-                .creation_timestamp
-                .as_ref()
-                .map(|time| Time(time.0));
-            if born.is_some_and(|born| rules.now.since_ms(born) < METRICS_DELAY_MS) {
-                self.usage.young += 1;
-            } else {
-                self.usage
-                    .missing
-                    .add(name, "the metrics API has no figures for it".to_owned());
-            }
-            return None;
-        };
-        self.usage.measured += 1;
-        let (cpu_request, cpu_limit) = bounds(pod, "cpu");
-        let (memory_request, memory_limit) = bounds(pod, "memory");
-        self.usage.sum = self.usage.sum + sample;
-        self.usage.requested = self.usage.requested
-            + Sample {
-                cpu_cores: cpu_request,
-                memory_bytes: memory_request,
-            };
-        for (what, used, limit, most) in [
-            (
-                "processor",
-                sample.cpu_cores,
-                cpu_limit,
-                rules.limits.pod_cpu_percent,
-            ),
-            (
-                "memory",
-                sample.memory_bytes,
-                memory_limit,
-                rules.limits.pod_memory_percent,
-            ),
-        ] {
-            let Some(limit) = limit.filter(|limit| *limit > 0.0) else {
-                continue;
-            };
-            let percent = used / limit * 100.0;
-            if percent > most {
-                let why = format!(
-                    "uses {percent:.0} % of its {what} limit; at most {most:.0} % is normal"
-                );
-                self.usage.over.add(name, why);
-            }
-        }
-        Some(sample)
-    }
-
     /// `pods.ready`: one check for every pod in trouble, and one that counts the others.
     pub(super) fn judge(&self, namespace: &str) -> Vec<Check> {
-        const ID: &str = "pods.ready";
+        const ID: &str = READY.id;
         let mut checks = Vec::new();
         if self.total == 0 {
             checks.push(
@@ -316,7 +236,7 @@ impl Survey {
         namespace: &str,
         window: chaos_common::config::Span,
     ) -> Vec<Check> {
-        const ID: &str = "pods.restarts";
+        const ID: &str = RESTARTS.id;
         let restarted = self.owners.iter().filter(|(_, owned)| owned.recent > 0);
         let mut checks: Vec<Check> = restarted
             .map(|(owner, owned)| {
@@ -336,57 +256,6 @@ impl Survey {
         if checks.is_empty() {
             let message = format!("no container has restarted in the last {window}");
             checks.push(Check::pass(ID, format!("namespace/{namespace}"), message));
-        }
-        checks
-    }
-
-    /// `pods.usage`: is every pod within its limits?
-    pub(super) fn judge_usage(
-        &self,
-        namespace: &str,
-        usage: &Result<Usage, ReadError>,
-    ) -> Vec<Check> {
-        const ID: &str = "pods.usage";
-        let object = format!("namespace/{namespace}");
-        if let Err(error) = usage {
-            return vec![error.check(ID, object)];
-        }
-        let Used {
-            measured,
-            young,
-            missing,
-            over,
-            sum,
-            requested,
-        } = &self.usage;
-        let mut checks: Vec<Check> = over
-            .checks(ID, Status::Fail, namespace)
-            .chain(missing.checks(ID, Status::Unknown, namespace))
-            .map(|check| check.hint(format!("kubectl top pods -n {namespace}")))
-            .collect();
-        if *measured > 0 && checks.is_empty() {
-            let late = if *young > 0 {
-                format!("; {young} too new to have figures")
-            } else {
-                String::new()
-            };
-            checks.push(Check::pass(
-                ID,
-                object,
-                format!(
-                    "{measured} pods use {:.2} cores and {:.0} MiB, within their limits (requested: {:.2} cores, {:.0} MiB){late}",
-                    sum.cpu_cores,
-                    sum.memory_bytes / 1_048_576.0,
-                    requested.cpu_cores,
-                    requested.memory_bytes / 1_048_576.0,
-                ),
-            ));
-        } else if checks.is_empty() {
-            checks.push(Check::unknown(
-                ID,
-                object,
-                "the metrics API has no figures for any pod yet",
-            ));
         }
         checks
     }
@@ -455,197 +324,29 @@ fn restarted(container: &ContainerStatus, rules: &Rules) -> Option<(Time, String
     })
 }
 
-/// What is wrong with one pod; `None` if it runs and is ready, or has done its work.
-fn trouble(pod: &Pod, now: Time, window_ms: i64) -> Option<(Status, String)> {
-    let status = pod.status.as_ref();
-    let phase = status
-        .and_then(|status| status.phase.as_deref())
-        .unwrap_or("Unknown");
-    if let Some(deletion) = &pod.metadata.deletion_timestamp {
-        // The timestamp holds the grace period already.
-        let over = now.since_ms(Time(deletion.0));
-        return Some(if over > STUCK_AFTER_MS {
-            (
-                Status::Fail,
-                format!(
-                    "stuck in Terminating for {} s after its grace period",
-                    over / 1000
-                ),
-            )
-        } else {
-            (Status::Warn, "is terminating".to_owned())
-        });
+/// What a pod's trouble means for the system.
+fn severity(trouble: &PodTrouble, pod: &Pod, now: Time) -> Status {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    let of_job = owners.iter().any(|owner| owner.kind == "Job");
+    match trouble {
+        PodTrouble::Terminating => Status::Warn,
+        // `job.complete` judges what the Job makes of it.
+        PodTrouble::Failed { .. } if of_job => Status::Warn,
+        PodTrouble::Starting(_) if of_job && age_ms(pod, now) < JOB_START_MS => Status::Warn,
+        PodTrouble::NodeSilent { .. } => Status::Unknown,
+        _ => Status::Fail,
     }
-    let owner = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    let of_job = owner.iter().any(|owner| owner.kind == "Job");
-    match phase {
-        "Succeeded" => return None,
-        "Failed" => {
-            let why = status.and_then(|status| match (&status.reason, &status.message) {
-                (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
-                (one, other) => one.clone().or_else(|| other.clone()),
-            });
-            let why = why.or_else(|| containers(pod).find_map(ended));
-            let why = why.unwrap_or_else(|| "no reason given".to_owned());
-            return Some((
-                if of_job { Status::Warn } else { Status::Fail },
-                format!("has failed: {why}"),
-            ));
-        }
-        _ => {}
-    }
-    for container in containers(pod) {
-        if let Some(why) = container_trouble(container, now, window_ms) {
-            return Some((Status::Fail, format!("container {}: {why}", container.name)));
-        }
-    }
-    let conditions = status
-        .and_then(|status| status.conditions.as_deref())
-        .unwrap_or_default();
-    if phase == "Pending" {
-        let unscheduled = conditions
-            .iter()
-            .find(|c| c.type_ == "PodScheduled" && c.status == "False");
-        let why = unscheduled.and_then(|c| c.message.clone()).or_else(|| {
-            let waiting = |c: &ContainerStatus| c.state.as_ref()?.waiting.as_ref()?.reason.clone();
-            let running = |c: &&ContainerStatus| {
-                c.state
-                    .as_ref()
-                    .is_some_and(|state| state.running.is_some())
-            };
-            let init = containers(pod)
-                .find(running)
-                .map(|c| format!("container {} prepares it", c.name));
-            init.or_else(|| containers(pod).find_map(waiting))
-        });
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let born = pod
-            .metadata
-            .creation_timestamp
-            .as_ref()
-            .map(|time| Time(time.0));
-        let young = of_job
-            && unscheduled.is_none()
-            && born.is_some_and(|born| now.since_ms(born) < JOB_START_MS);
-        return Some((
-            if young { Status::Warn } else { Status::Fail },
-            format!("is Pending{why}"),
-        ));
-    }
-    if phase != "Running" {
-        return Some((
-            Status::Unknown,
-            format!("is in phase {phase}: its node does not report"),
-        ));
-    }
-    if is_ready(pod) {
-        return None;
-    }
-    let gate = conditions.iter().find(|c| {
-        c.status != "True"
-            && !matches!(
-                c.type_.as_str(),
-                "Ready"
-                    | "ContainersReady"
-                    | "DisruptionTarget"
-                    | "PodResizePending"
-                    | "PodResizeInProgress"
-            )
-    });
-    let unready = containers(pod).find(|container| !container.ready);
-    let why = match (unready, gate) {
-        (Some(container), _) => {
-            let why = ended(container)
-                .unwrap_or_else(|| format!("container {} is not ready", container.name));
-            format!(": {why}")
-        }
-        (None, Some(gate)) => format!(": its condition {} is {}", gate.type_, gate.status),
-        (None, None) => String::new(),
-    };
-    Some((Status::Fail, format!("is Running but not ready{why}")))
 }
 
-/// How a container ended, if it did and badly.
-fn ended(container: &ContainerStatus) -> Option<String> {
-    let end = container.state.as_ref()?.terminated.as_ref()?;
-    let reason = end.reason.as_deref().unwrap_or("ended");
-    (end.exit_code != 0).then(|| {
-        format!(
-            "container {}: {reason}, exit status {}",
-            container.name, end.exit_code
-        )
-    })
-}
-
-fn container_trouble(container: &ContainerStatus, now: Time, window_ms: i64) -> Option<String> {
-    let state = container.state.as_ref();
-    let last = container
-        .last_state
-        .as_ref()
-        .and_then(|state| state.terminated.as_ref());
-    let cause = || match last {
-        Some(last) => {
-            let reason = last.reason.as_deref().filter(|reason| *reason != "Error");
-            let reason = reason
-                .map(|reason| format!("{reason}, "))
-                .unwrap_or_default();
-            format!(", the last with {reason}exit status {}", last.exit_code)
-        }
-        None => String::new(),
-    };
-    if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
-        let reason = waiting.reason.as_deref().unwrap_or("waiting");
-        if reason == "CrashLoopBackOff" {
-            return Some(format!(
-                "crash loop, {} restarts{}",
-                container.restart_count,
-                cause()
-            ));
-        }
-        if !matches!(reason, "ContainerCreating" | "PodInitializing") {
-            let message = waiting
-                .message
-                .as_deref()
-                .map(|m| format!(": {m}"))
-                .unwrap_or_default();
-            return Some(format!("{reason}{message}"));
-        }
-    }
-    let last = last?;
-    let recently = last
-        .finished_at
-        .as_ref()
-        .is_some_and(|end| now.since_ms(Time(end.0)) < window_ms);
-    (container.restart_count >= CRASHES && recently && last.exit_code != 0).then(|| {
-        format!(
-            "crash loop, {} restarts{}",
-            container.restart_count,
-            cause()
-        )
-    })
-}
-
-/// Sums of a pod's requests and limits; a limit only counts if every container has one.
-fn bounds(pod: &Pod, resource: &str) -> (f64, Option<f64>) {
-    let containers = pod
-        .spec
-        .as_ref()
-        .map(|spec| spec.containers.as_slice())
-        .unwrap_or_default();
-    let (mut requests, mut limits) = (0.0, Some(0.0));
-    for container in containers {
-        let bounds = container.resources.as_ref();
-        let request =
-            bounds.and_then(|bounds| quantity(&bounds.requests.as_ref()?.get(resource)?.0));
-        let limit = bounds.and_then(|bounds| quantity(&bounds.limits.as_ref()?.get(resource)?.0));
-        requests += request.unwrap_or(0.0);
-        limits = limits.zip(limit).map(|(sum, limit)| sum + limit);
-    }
-    (requests, limits)
+/// Milliseconds since a pod was created; for ever, if that is not known.
+fn age_ms(pod: &Pod, now: Time) -> i64 {
+    let created = pod.metadata.creation_timestamp.as_ref();
+    created.map_or(i64::MAX, |created| now.since_ms(Time(created.0)))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::troubled::NAMED;
     use super::*;
 
     const NOW: &str = "2026-11-22T16:00:00Z";
@@ -659,7 +360,8 @@ mod tests {
     }
 
     fn status_of(yaml: &str) -> Option<Status> {
-        trouble(&pod(yaml), now(), 600_000).map(|(status, _)| status)
+        let pod = pod(yaml);
+        pod_trouble(&pod, now(), 600_000).map(|trouble| severity(&trouble, &pod, now()))
     }
 
     fn survey(pods: &[Pod], usage: &Result<Usage, ReadError>) -> Survey {
@@ -771,14 +473,14 @@ mod tests {
             },
         )]
         .into());
-        let checks = survey(&[pod(MEASURED)], &usage).judge_usage("shop", &usage);
+        let checks = survey(&[pod(MEASURED)], &usage).usage.judge("shop", &usage);
         assert_eq!(checks[0].status, Status::Fail, "{checks:?}");
     }
 
     #[test]
     fn an_old_pod_without_figures_is_unknown() {
         let usage = Ok(Usage::new());
-        let checks = survey(&[pod(MEASURED)], &usage).judge_usage("shop", &usage);
+        let checks = survey(&[pod(MEASURED)], &usage).usage.judge("shop", &usage);
         assert_eq!(checks[0].status, Status::Unknown, "{checks:?}");
     }
 }

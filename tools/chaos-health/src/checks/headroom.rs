@@ -4,13 +4,43 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use super::catalogue::Explanation;
 use chaos_common::cluster::metrics::quantity;
 use chaos_common::cluster::{Cluster, ListRequest};
 use chaos_common::record::{Check, Status};
 
+/// `disruption.budget`
+pub(super) const BUDGET: Explanation = Explanation {
+    id: "disruption.budget",
+    asks: "Could the disruption budgets lose a pod?",
+    judges: "Fails if fewer pods are healthy than a budget wants; warns if it lets none go, or \
+             matches none.",
+    reads: "list poddisruptionbudgets",
+    remedy: "kubectl describe poddisruptionbudget",
+};
+
+/// `autoscaler.room`
+pub(super) const AUTOSCALER: Explanation = Explanation {
+    id: "autoscaler.room",
+    asks: "Could the autoscalers add a pod?",
+    judges: "Fails if one is at its maximum and wants more, or can't scale (no metrics, no such \
+             target); warns at the maximum.",
+    reads: "list horizontalpodautoscalers",
+    remedy: "kubectl describe horizontalpodautoscaler",
+};
+
+/// `quota.room`
+pub(super) const QUOTA: Explanation = Explanation {
+    id: "quota.room",
+    asks: "Is there room in the quotas?",
+    judges: "Fails for a resource that is used up, warns from health.quota_percent on.",
+    reads: "list resourcequotas",
+    remedy: "kubectl describe resourcequota",
+};
+
 /// Makes a check of every object of a kind that deserves one, and one that counts the others.
 macro_rules! examine {
-    ($kind:ty, $id:literal, $plural:literal, $none:literal, $good:literal, $cluster:expr, $namespace:expr, $judge:expr) => {{
+    ($kind:ty, $id:expr, $none:literal, $good:literal, $cluster:expr, $namespace:expr, $judge:expr) => {{
         let (cluster, namespace): (&Cluster, &str) = ($cluster, $namespace);
         let object = format!("namespace/{namespace}");
         let judge = $judge;
@@ -42,8 +72,7 @@ macro_rules! examine {
 pub(super) async fn budgets(cluster: &Cluster, namespace: &str) -> Vec<Check> {
     examine!(
         PodDisruptionBudget,
-        "disruption.budget",
-        "poddisruptionbudgets",
+        BUDGET.id,
         "there are no disruption budgets",
         "disruption budgets leave room",
         cluster,
@@ -87,7 +116,7 @@ fn budget(object: &PodDisruptionBudget) -> Option<Check> {
         return None;
     };
     let check = Check::new(
-        "disruption.budget",
+        BUDGET.id,
         format!("poddisruptionbudget/{name}"),
         verdict,
         message,
@@ -101,8 +130,7 @@ fn budget(object: &PodDisruptionBudget) -> Option<Check> {
 pub(super) async fn autoscalers(cluster: &Cluster, namespace: &str) -> Vec<Check> {
     examine!(
         HorizontalPodAutoscaler,
-        "autoscaler.room",
-        "horizontalpodautoscalers",
+        AUTOSCALER.id,
         "there are no autoscalers",
         "autoscalers have room",
         cluster,
@@ -155,7 +183,7 @@ fn autoscaler(object: &HorizontalPodAutoscaler) -> Option<Check> {
         return None;
     };
     let check = Check::new(
-        "autoscaler.room",
+        AUTOSCALER.id,
         format!("horizontalpodautoscaler/{name}"),
         verdict,
         message,
@@ -169,8 +197,7 @@ fn autoscaler(object: &HorizontalPodAutoscaler) -> Option<Check> {
 pub(super) async fn quotas(cluster: &Cluster, namespace: &str, percent: f64) -> Vec<Check> {
     examine!(
         ResourceQuota,
-        "quota.room",
-        "resourcequotas",
+        QUOTA.id,
         "there are no quotas",
         "quotas have room",
         cluster,
@@ -203,12 +230,7 @@ fn quota(object: &ResourceQuota, percent: f64) -> Vec<Check> {
             "{} of {} {resource} are used ({share:.0} %)",
             used.0, hard.0
         );
-        let check = Check::new(
-            "quota.room",
-            format!("resourcequota/{name}"),
-            verdict,
-            message,
-        );
+        let check = Check::new(QUOTA.id, format!("resourcequota/{name}"), verdict, message);
         Some(check.hint(format!(
             "kubectl describe resourcequota {name} -n {namespace}"
         )))

@@ -1,12 +1,19 @@
 //! How results look to people at a terminal.
 
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+pub mod charts;
+mod lines;
 
-use crate::record::{Check, Data, Record, Status, Verdict};
+use std::fmt::Write as _;
+use std::io;
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::AnsiColor;
+
+pub use self::lines::Lines;
+use crate::record::{Check, Record, Status, Verdict};
 
 /// A record as text: its checks as a table, its further lines, its verdict.
-pub fn render<D: Data>(record: &Record<D>) -> String {
+pub fn render<D: Lines>(record: &Record<D>) -> String {
     let paint = in_color();
     let mut text = table(record.data.checks(), paint);
     for line in record.data.lines() {
@@ -20,9 +27,9 @@ pub fn render<D: Data>(record: &Record<D>) -> String {
     text
 }
 
-/// Whether standard output takes colours.
+/// Whether standard output takes colours: a terminal does, unless `NO_COLOR` and the like say no.
 pub fn in_color() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }
 
 /// The word of a status, in a column of its own.
@@ -80,29 +87,30 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
-fn colored(text: &str, color: u8, paint: bool) -> String {
+fn colored(text: &str, color: AnsiColor, paint: bool) -> String {
     if paint {
-        format!("\x1b[{color}m{text}\x1b[0m")
+        let style = color.on_default();
+        format!("{style}{text}{style:#}")
     } else {
         text.to_owned()
     }
 }
 
-fn verdict_color(verdict: Verdict) -> u8 {
+fn verdict_color(verdict: Verdict) -> AnsiColor {
     match verdict {
-        Verdict::Pass => 32,
-        Verdict::Fail => 31,
-        Verdict::Unknown => 35,
+        Verdict::Pass => AnsiColor::Green,
+        Verdict::Fail => AnsiColor::Red,
+        Verdict::Unknown => AnsiColor::Magenta,
     }
 }
 
-fn status_color(status: Status) -> u8 {
+fn status_color(status: Status) -> AnsiColor {
     match status {
-        Status::Pass => 32,
-        Status::Fail => 31,
-        Status::Unknown => 35,
-        Status::Warn => 33,
-        Status::Skipped => 90,
+        Status::Pass => AnsiColor::Green,
+        Status::Fail => AnsiColor::Red,
+        Status::Unknown => AnsiColor::Magenta,
+        Status::Warn => AnsiColor::Yellow,
+        Status::Skipped => AnsiColor::BrightBlack,
     }
 }
 

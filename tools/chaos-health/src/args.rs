@@ -1,0 +1,51 @@
+//! What people type.
+
+use chaos_common::cli::Common;
+use chaos_common::config::Span;
+use clap::{Parser, Subcommand};
+
+use crate::places;
+
+/// Check pods, services, resource usage and monitoring of an application
+///
+/// Looks at what the runbook's chapter on health verification looks at, and passes only if all of
+/// it could be seen and is as it should be. Starts a run, or adds to the stream on standard input.
+#[derive(Parser, Debug)]
+#[command(version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Exit status: 0 healthy, 1 not healthy, 2 usage, 3 could not tell.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) places: places::Where,
+    /// Leave this check out; may be given again
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) skip: Vec<String>,
+    /// Wait so long for the system to become healthy
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wait: Option<Span>,
+    /// Keep looking, and show it on the terminal
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) watch: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Say what a check asks, when it fails, and what to do then
+    Explain {
+        /// The check, for example pods.ready; all of them if left out
+        check: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+}
