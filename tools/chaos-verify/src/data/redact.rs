@@ -3,27 +3,53 @@
 //! A line from outside can hold anything, so this errs on the side of hiding too much. It can't
 //! know a password that stands in the middle of a sentence; lines are only samples, and few.
 
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
 /// Stands for what was taken out.
 const MASK: &str = "***";
-/// A key with one of these in its name has a secret for a value.
-const KEYS: [&str; 14] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "apikey",
-    "api_key",
-    "api-key",
-    "credential",
-    "access_key",
-    "private_key",
-    "session",
-    "cookie",
-];
-/// A run of so many letters and digits is more likely a key than a word.
-const LONG: usize = 32;
+
+/// What follows these may have blanks in it; where it ends is not known.
+static REST_OF_LINE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)(?:authorization|-----begin).*"));
+
+/// User and password in a URL, up to the last @: a password may hold one.
+static URL_USER: LazyLock<Regex> = LazyLock::new(|| pattern(r#"(?<scheme>://)[^\s"'<>]*@"#));
+
+/// The value of a key with a telling name: `password=x`, `"api_key": "x"`, `--token x`.
+///
+/// A quoted value ends at a quote that is escaped if the one that began it is, and else is not; one
+/// that never ends goes to the end of the line.
+static VALUE: LazyLock<Regex> = LazyLock::new(|| pattern(&VALUE_PATTERN.replace("SECRET", SECRET)));
+
+const VALUE_PATTERN: &str = r#"(?x)
+    (?<key>
+        (?i: SECRET ) [\w.-]* ["'\\\]]* \s* [:=] [:=>\x20\\]*?
+      | -- [\w.-]*? (?i: SECRET ) [\w.-]* \s+
+    )
+    (?:
+        (?<open> \\" ) (?: .*? \\ (?<close> " ) | .* )
+      | (?<open2> \\' ) (?: .*? \\ (?<close2> ' ) | .* )
+      | (?<open3> " ) (?: [^"]* \\ " )* [^"]* (?<close3> "? )
+      | (?<open4> ' ) (?: [^']* \\ ' )* [^']* (?<close4> '? )
+      | [^\s,;&})\]"':=>\\] [^\s,;&})\]"']*
+    )"#;
+
+/// Names of keys that have a secret for a value, in whole or in part.
+const SECRET: &str = "password|passwd|passphrase|pwd|secret|token|api[_-]?key|credential\
+    |access_key|private_key|session|cookie";
+
+/// What comes after the name of a scheme of authentication.
+static CREDENTIALS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)\b(?<scheme>(?:bearer|basic)[^a-z\s]*\s+)\S+"));
+
+/// A run of letters and digits this long is more likely a key than a word, if it has both.
+static LONG_RUN: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+_=]{32,}"));
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the patterns of this file are right")
+}
 
 /// The line cut to `most` characters, on one line, and with `***` for what looks like a secret.
 pub(crate) fn excerpt(line: &str, most: usize) -> String {
@@ -41,148 +67,28 @@ pub(crate) fn excerpt(line: &str, most: usize) -> String {
 }
 
 fn mask(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
-    // What follows these may have blanks in it; where it ends is not known.
-    let end = ["authorization", "-----begin"]
-        .iter()
-        .filter_map(|start| lower.find(start))
-        .min();
-    let (line, cut) = match end {
-        Some(end) => (&line[..end], true),
-        None => (line, false),
-    };
-    let mut text = mask_words(&mask_values(&mask_users(line)));
-    if cut {
-        text.push_str("Authorization or key ");
-        text.push_str(MASK);
-    }
-    text
-}
-
-/// `postgres://user:password@host` becomes `postgres://***@host`.
-fn mask_users(line: &str) -> String {
-    let mut text = String::new();
-    let mut rest = line;
-    while let Some(at) = rest.find("://") {
-        let (head, tail) = rest.split_at(at + 3);
-        text.push_str(head);
-        let word = tail
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>'))
-            .unwrap_or(tail.len());
-        // The last @ of the word: a password may hold one.
-        match tail[..word].rfind('@') {
-            Some(user) => {
-                text.push_str(MASK);
-                rest = &tail[user..];
-            }
-            None => rest = tail,
-        }
-    }
-    text.push_str(rest);
-    text
-}
-
-/// `password=x`, `"api_key": "x"`, `--token x` become `password=***` and so on.
-fn mask_values(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
-    let mut text = String::new();
-    let mut done = 0;
-    while let Some((start, end)) = next_value(line, &lower, done) {
-        text.push_str(&line[done..start]);
-        text.push_str(MASK);
-        done = end;
-    }
-    text.push_str(&line[done..]);
-    text
-}
-
-/// Start and end of the next value, from `from` on, that belongs to a key with a telling name.
-fn next_value(line: &str, lower: &str, from: usize) -> Option<(usize, usize)> {
-    let mut at = from;
-    loop {
-        let found = KEYS
-            .iter()
-            .filter_map(|key| lower[at..].find(key).map(|here| at + here + key.len()))
-            .min()?;
-        if let Some(value) = value_after(line, found) {
-            return Some(value);
-        }
-        at = found;
-    }
-}
-
-/// The value whose key has its telling part end at `end`.
-fn value_after(line: &str, end: usize) -> Option<(usize, usize)> {
-    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let key_start = line[..end].trim_end_matches(word).len();
-    let option = line[key_start..end].starts_with("--");
-    // The rest of the key's name, a closing quote, the sign between, an opening quote.
-    let rest = line[end..]
-        .trim_start_matches(word)
-        .trim_start_matches(['"', '\'', '\\', ']']);
-    let blanks = rest.len() - rest.trim_start().len();
-    let rest = rest.trim_start();
-    let rest = match rest.strip_prefix([':', '=']) {
-        Some(rest) => rest.trim_start_matches([':', '=', '>', ' ', '\\']),
-        None if option && blanks > 0 => rest,
-        None => return None,
-    };
-    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let escaped = line[..line.len() - rest.len()].ends_with('\\');
-    let rest = quote.map_or(rest, |quote| &rest[quote.len_utf8()..]);
-    let start = line.len() - rest.len();
-    let length = match quote {
-        // The quote that ends the value is escaped if the one that began it is, and else is not.
-        Some(quote) => rest
-            .match_indices(quote)
-            .map(|(at, _)| at)
-            .find(|at| rest[..*at].ends_with('\\') == escaped),
-        None => rest.find(|c: char| {
-            c.is_whitespace() || matches!(c, ',' | ';' | '&' | '}' | ')' | ']' | '"' | '\'')
-        }),
-    };
-    let end = start + length.unwrap_or(rest.len());
-    (end > start).then_some((start, end))
-}
-
-/// Hides words after `Bearer` and `Basic`, and words that look like keys.
-fn mask_words(line: &str) -> String {
-    let mut text = String::new();
-    let mut scheme = false;
-    for word in line.split_inclusive(' ') {
-        let bare = word.trim_end();
-        if scheme && !bare.is_empty() {
-            text.push_str(MASK);
-            text.push_str(&word[bare.len()..]);
+    let line = REST_OF_LINE.replace(line, "Authorization or key ***");
+    let line = URL_USER.replace_all(&line, "${scheme}***@");
+    let line = VALUE.replace_all(&line, |found: &Captures| {
+        let part = |names: [&str; 4]| {
+            let found = names.into_iter().find_map(|name| found.name(name));
+            found.map_or("", |part| part.as_str())
+        };
+        let open = part(["open", "open2", "open3", "open4"]);
+        let close = part(["close", "close2", "close3", "close4"]);
+        format!("{}{open}{MASK}{close}", &found["key"])
+    });
+    let line = CREDENTIALS.replace_all(&line, "${scheme}***");
+    let line = LONG_RUN.replace_all(&line, |found: &Captures| {
+        let run = &found[0];
+        let has = |kind: fn(&char) -> bool| run.chars().any(|c| kind(&c));
+        if has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) {
+            MASK.to_owned()
         } else {
-            text.push_str(&mask_long(word));
+            run.to_owned()
         }
-        let bare = bare.trim_matches(|c: char| !c.is_ascii_alphabetic());
-        scheme = bare.eq_ignore_ascii_case("bearer") || bare.eq_ignore_ascii_case("basic");
-    }
-    text
-}
-
-/// Hides runs of letters and digits that are long and mixed, as keys, tokens and digests are.
-fn mask_long(word: &str) -> String {
-    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '_' | '=');
-    let mut text = String::new();
-    let mut rest = word;
-    while !rest.is_empty() {
-        let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
-        let (run, tail) = rest.split_at(end);
-        let mixed = run.contains(|c: char| c.is_ascii_digit())
-            && run.contains(|c: char| c.is_ascii_alphabetic());
-        text.push_str(if run.len() >= LONG && mixed {
-            MASK
-        } else {
-            run
-        });
-        let gap = tail.find(part).unwrap_or(tail.len());
-        text.push_str(&tail[..gap]);
-        rest = &tail[gap..];
-    }
-    text
+    });
+    line.into_owned()
 }
 
 #[cfg(test)]
@@ -221,6 +127,10 @@ mod tests {
             ),
             ("ERROR Set-Cookie: sid=1", "ERROR Set-Cookie: ***"),
             ("ERROR a.token=1 b.token=2", "ERROR a.token=*** b.token=***"),
+            ("ERROR 'token' => t1, x", "ERROR 'token' => ***, x"),
+            ("ERROR --db-token 't1 t2' x", "ERROR --db-token '***' x"),
+            ("ERROR --token = t1", "ERROR --token = ***"),
+            (r#"ERROR pwd="a\\" b" c"#, r#"ERROR pwd="***" c"#),
         ] {
             assert_eq!(excerpt(line, 200), masked);
         }
@@ -245,6 +155,7 @@ mod tests {
             excerpt("ERROR sent Bearer abc.def to x", 200),
             "ERROR sent Bearer *** to x"
         );
+        assert_eq!(excerpt("ERROR [Basic]  abc.def", 200), "ERROR [Basic]  ***");
         let long = "a1".repeat(20);
         assert_eq!(excerpt(&format!("ERROR key {long}"), 200), "ERROR key ***");
     }
