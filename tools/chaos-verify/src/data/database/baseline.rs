@@ -7,7 +7,7 @@ use chaos_common::record::Check;
 
 use super::checks::{clock, object};
 use super::reading::{DatabaseReading, Integrity};
-use super::{damage, guards, sequences, table};
+use super::{amcheck, guards, page_checksums, sequences, table};
 
 /// `baseline.database` and `baseline.table`: what could be read?
 pub(crate) fn baseline(
@@ -46,8 +46,8 @@ pub(crate) fn baseline(
     } = &reading.integrity;
     checks.extend(sequences::baseline(sequences, &object));
     checks.extend(guards::baseline(guards, &object));
-    checks.push(damage::check("baseline.amcheck", amcheck, None, &object));
-    checks.push(damage::check_sums(
+    checks.push(amcheck::check("baseline.amcheck", amcheck, None, &object));
+    checks.push(page_checksums::check(
         "baseline.checksums",
         checksums,
         None,

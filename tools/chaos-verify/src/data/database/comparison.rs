@@ -6,7 +6,7 @@ use chaos_common::record::{Check, DatabaseState, Status};
 
 use super::checks::{clock, object};
 use super::reading::{DatabaseReading, Integrity};
-use super::{damage, guards, replicas, sequences, table};
+use super::{amcheck, guards, page_checksums, replicas, sequences, table};
 
 /// By how much a database may shrink before that is worth a look, in per cent. Sizes move by
 /// themselves with every vacuum.
@@ -56,8 +56,8 @@ pub(crate) fn compare(
     );
     checks.extend(sequences::compare(sequences, before, now, &object));
     checks.extend(guards::compare(guards, before, &object));
-    checks.push(damage::check("data.amcheck", amcheck, before, &object));
-    checks.push(damage::check_sums(
+    checks.push(amcheck::check("data.amcheck", amcheck, before, &object));
+    checks.push(page_checksums::check(
         "data.checksums",
         checksums,
         before,

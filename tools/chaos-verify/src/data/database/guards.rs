@@ -19,22 +19,9 @@ pub(super) async fn read(
     if tables.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = format!(
-        "WITH RECURSIVE {relations}, guards AS (\
-         SELECT 'constraint' AS kind, c.conrelid AS relation, c.conname AS name, \
-         pg_get_constraintdef(c.oid) AS definition, c.convalidated AND NOT EXISTS (SELECT 1 FROM pg_trigger g \
-         WHERE g.tgconstraint = c.oid AND g.tgenabled = 'D') AS valid \
-         FROM pg_constraint c WHERE c.conrelid IN (SELECT oid FROM relations) AND c.contype <> 't' \
-         UNION ALL SELECT 'index', i.indrelid, x.relname, pg_get_indexdef(x.oid), \
-         i.indisvalid AND i.indisready AND i.indislive \
-         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid IN (SELECT oid FROM relations)) \
-         SELECT json_build_object('kind', g.kind, 'table', format('%I.%I', n.nspname, t.relname), 'name', g.name, \
-         'definition', g.definition, 'valid', g.valid) FROM guards g JOIN pg_class t ON t.oid = g.relation \
-         JOIN pg_namespace n ON n.oid = t.relnamespace \
-         ORDER BY n.nspname, t.relname, g.kind, g.name LIMIT {}",
-        MOST + 1,
-        relations = relations(tables),
-    );
+    let sql = include_str!("sql/guards.sql")
+        .replace("{relations}", &relations(tables))
+        .replace("{limit}", &(MOST + 1).to_string());
     session.attempt_rows(&sql).await
 }
 
@@ -173,7 +160,8 @@ fn hint(guard: &TableGuard) -> String {
         format!("REINDEX INDEX CONCURRENTLY {schema}.{name}")
     } else {
         format!(
-            "ALTER TABLE {table} VALIDATE CONSTRAINT {name}, and ENABLE TRIGGER ALL if its triggers are disabled"
+            "ALTER TABLE {table} VALIDATE CONSTRAINT {name}, \
+             and ENABLE TRIGGER ALL if its triggers are disabled"
         )
     }
 }

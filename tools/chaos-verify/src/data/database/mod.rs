@@ -1,11 +1,12 @@
 //! The application's database: version, size, rows and what they hold, sequences, constraints,
 //! indexes, damage and replicas, as one read-only transaction sees them.
 
+mod amcheck;
 mod baseline;
 mod checks;
 mod comparison;
-mod damage;
 mod guards;
+mod page_checksums;
 mod reading;
 mod relations;
 mod replicas;

@@ -5,9 +5,10 @@ use chaos_common::config::{Database, Table};
 use chaos_common::postgres::{Before, QueryError, Session, Snapshot, Taken, Untaken};
 use chaos_common::record::{Damage, DatabaseState, ReplicaState, TableGuard, TableRows, Time};
 
-use super::damage::{Amcheck, Checksums};
-use super::sequences::Sequences;
-use super::{damage, guards, replicas, sequences};
+use super::amcheck::{self, Amcheck};
+use super::page_checksums::{self, Checksums};
+use super::sequences::{self, Sequences};
+use super::{guards, replicas};
 use crate::target::Target;
 
 /// Reads the configured database, if there is one, so that it compares with `before`.
@@ -135,9 +136,9 @@ async fn read_integrity(session: &mut Session, tables: &[Table]) -> Result<Integ
     Ok(Integrity {
         sequences: kept(sequences::read(session, tables).await)?,
         guards: kept(guards::read(session, tables).await)?,
-        amcheck: kept(damage::amcheck(session, tables).await)?,
+        amcheck: kept(amcheck::look(session, tables).await)?,
         // After everything that reads pages.
-        checksums: kept(damage::checksums(session).await)?,
+        checksums: kept(page_checksums::read(session).await)?,
         replicas: kept(replicas::read(session).await)?,
     })
 }
@@ -149,7 +150,7 @@ impl Integrity {
         Integrity {
             sequences: Ok(Sequences::default()),
             guards: Ok(Vec::new()),
-            amcheck: Ok(Amcheck::Missing("not there".to_owned(), String::new())),
+            amcheck: Ok(Amcheck::NoTables),
             checksums: Ok(Checksums::Off),
             replicas: Ok(Vec::new()),
         }

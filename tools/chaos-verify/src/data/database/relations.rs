@@ -16,8 +16,8 @@ pub(super) fn oids(tables: &[Table]) -> String {
 /// A part of a recursive `WITH`: `relations(oid)`, the tables and their partitions.
 pub(super) fn relations(tables: &[Table]) -> String {
     format!(
-        "relations(oid) AS (SELECT unnest(ARRAY[{}]::oid[]) UNION SELECT h.inhrelid FROM pg_inherits h \
-         JOIN relations r ON r.oid = h.inhparent)",
+        "relations(oid) AS (SELECT unnest(ARRAY[{}]::oid[]) \
+         UNION SELECT h.inhrelid FROM pg_inherits h JOIN relations r ON r.oid = h.inhparent)",
         oids(tables)
     )
 }

@@ -13,76 +13,96 @@ pub(super) fn check(
     before: Option<&DatabaseState>,
     database: &str,
 ) -> Check {
-    const ID: &str = "data.table";
-    let object = object(table);
-    let was = before.and_then(|before| {
-        before
-            .fingerprints
-            .iter()
-            .find(|was| was.table == table.name)
-    });
+    let was = Earlier::of(table, before);
     let taken = match taken {
         Ok(taken) => taken,
-        Err(why) => return lost(untaken(why, ID, table, database), why, was, before, table),
+        Err(why) => return was.unread(why, untaken(why, ID, table, database)),
     };
-    let now = taken.fingerprint.rows;
-    let Some(was) = was else {
-        let counted =
-            before.and_then(|before| before.tables.iter().find(|was| was.table == table.name));
-        let message = match (before, counted) {
-            (None, _) => format!("{now} rows, and there is no baseline to compare with"),
-            (_, Some(then)) if now < then.rows => {
-                let message = format!(
-                    "{now} rows, {} fewer than the {} in the baseline",
-                    then.rows - now,
-                    then.rows
-                );
+    match was {
+        Earlier::Fingerprint(was) => compare(table, was, taken),
+        _ => was.without_fingerprint(object(table), taken.fingerprint.rows),
+    }
+}
+
+const ID: &str = "data.table";
+
+/// What the baseline knows of a table.
+#[derive(Clone, Copy, Debug)]
+enum Earlier<'a> {
+    NoBaseline,
+    /// There is a baseline, and it did not read the table.
+    NotRead,
+    /// Only how many rows it had.
+    Rows(u64),
+    Fingerprint(&'a TableFingerprint),
+}
+
+impl Earlier<'_> {
+    fn of<'a>(table: &Table, before: Option<&'a DatabaseState>) -> Earlier<'a> {
+        let Some(before) = before else {
+            return Earlier::NoBaseline;
+        };
+        let mut fingerprints = before.fingerprints.iter();
+        if let Some(was) = fingerprints.find(|was| was.table == table.name) {
+            return Earlier::Fingerprint(was);
+        }
+        let mut tables = before.tables.iter();
+        let counted = tables.find(|was| was.table == table.name);
+        counted.map_or(Earlier::NotRead, |was| Earlier::Rows(was.rows))
+    }
+
+    /// The check of a table that can't be read now. One that had rows before is lost.
+    fn unread(self, why: &Untaken, mut check: Check) -> Check {
+        let rows = match self {
+            Earlier::Fingerprint(was) => was.rows,
+            Earlier::Rows(rows) => rows,
+            Earlier::NoBaseline | Earlier::NotRead => return check,
+        };
+        if let Untaken::Missing = why {
+            check.message = format!("the table is gone; it had {rows} rows in the baseline");
+            check.hint = None;
+        }
+        check
+    }
+
+    /// The check of a table whose rows can only be counted. Fewer are lost; as many may be others.
+    fn without_fingerprint(self, object: String, now: u64) -> Check {
+        let message = match self {
+            Earlier::NoBaseline => {
+                format!("{now} rows, and there is no baseline to compare with")
+            }
+            Earlier::Rows(then) if now < then => {
+                let fewer = then - now;
+                let message = format!("{now} rows, {fewer} fewer than the {then} in the baseline");
                 return Check::fail(ID, object, message);
             }
-            (_, Some(then)) => {
-                format!(
-                    "{now} rows, {} in the baseline, which has no fingerprint of them",
-                    then.rows
-                )
+            Earlier::Rows(then) => {
+                format!("{now} rows, {then} in the baseline, which has no fingerprint of them")
             }
-            (_, None) => format!("{now} rows, and the baseline did not read it"),
+            Earlier::NotRead | Earlier::Fingerprint(_) => {
+                format!("{now} rows, and the baseline did not read it")
+            }
         };
-        return Check::unknown(ID, object, message);
-    };
+        Check::unknown(ID, object, message)
+    }
+}
+
+fn compare(table: &Table, was: &TableFingerprint, taken: &Taken) -> Check {
     let result = postgres::compare(was, taken);
     let mut message = result.message;
     if !was.left_out.is_empty() {
-        message = format!(
-            "{message}; not compared, since they may change: {}",
-            was.left_out.join(", ")
-        );
+        let left_out = was.left_out.join(", ");
+        message = format!("{message}; not compared, since they may change: {left_out}");
     }
-    let check = Check::new(ID, object, result.status, message);
+    let check = Check::new(ID, object(table), result.status, message);
     match result.status {
         Status::Fail => check.hint(format!(
-            "compare with a backup; if rows of {} may change, name the columns: {{ name = {:?}, may_change = [\"…\"] }}",
+            "compare with a backup; if rows of {} may change, name the columns: \
+             {{ name = {:?}, may_change = [\"…\"] }}",
             table.name, table.name
         )),
         _ => check,
     }
-}
-
-/// A table that can't be read now. One that had rows before is lost.
-fn lost(
-    mut check: Check,
-    why: &Untaken,
-    was: Option<&TableFingerprint>,
-    before: Option<&DatabaseState>,
-    table: &Table,
-) -> Check {
-    let counted =
-        before.and_then(|before| before.tables.iter().find(|was| was.table == table.name));
-    let rows = was.map(|was| was.rows).or(counted.map(|was| was.rows));
-    if let (Untaken::Missing, Some(rows)) = (why, rows) {
-        check.message = format!("the table is gone; it had {rows} rows in the baseline");
-        check.hint = None;
-    }
-    check
 }
 
 fn object(table: &Table) -> String {
@@ -93,21 +113,31 @@ fn object(table: &Table) -> String {
 pub(super) fn untaken(why: &Untaken, id: &str, table: &Table, database: &str) -> Check {
     let (object, name) = (object(table), &table.name);
     match why {
-        Untaken::Missing => Check::fail(id, object, format!("there is no such table in database {database}")).hint(
-            "names count in upper and lower case as PostgreSQL keeps them; write SCHEMA.TABLE for one outside the \
-             search path",
-        ),
-        Untaken::Forbidden => Check::unknown(id, object, format!("the user may not read it in database {database}"))
-            .hint(format!("as its owner: GRANT SELECT ON {name} TO the user of database.user")),
-        Untaken::NoName => {
-            Check::unknown(id, object, "no table can have that name").hint("correct database.tables in chaos.toml")
+        Untaken::Missing => {
+            let message = format!("there is no such table in database {database}");
+            Check::fail(id, object, message).hint(
+                "names count in upper and lower case as PostgreSQL keeps them; \
+                 write SCHEMA.TABLE for one outside the search path",
+            )
         }
+        Untaken::Forbidden => {
+            let message = format!("the user may not read it in database {database}");
+            Check::unknown(id, object, message).hint(format!(
+                "as its owner: GRANT SELECT ON {name} TO the user of database.user"
+            ))
+        }
+        Untaken::NoName => Check::unknown(id, object, "no table can have that name")
+            .hint("correct database.tables in chaos.toml"),
         Untaken::NoColumn(column) => {
-            Check::unknown(id, object, format!("it has no column {column}, which the configuration lets change"))
+            let message = format!("it has no column {column}, which the configuration lets change");
+            Check::unknown(id, object, message)
                 .hint("correct may_change in database.tables of chaos.toml")
         }
         Untaken::Columns(gone) => {
-            let message = format!("columns are gone or have another type since the baseline: {}", gone.join(", "));
+            let message = format!(
+                "columns are gone or have another type since the baseline: {}",
+                gone.join(", ")
+            );
             Check::fail(id, object, message)
         }
         Untaken::Failed(error) => failed(id, object, error),
