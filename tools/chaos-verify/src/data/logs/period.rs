@@ -59,10 +59,12 @@ mod tests {
     fn an_outage_is_over_when_all_is_whole_again_and_no_request_of_it_is_on_its_way() {
         let end = |change: serde_json::Value| {
             let mut one = serde_json::json!({
-                "experiment": "storage-failure", "outcome": "completed", "namespace": "shop", "executor": "ops@laptop",
-                "targets": [], "affected": ["database"], "duration_ms": 50000, "checks": [], "recoveries": [],
-                "availability": [], "actions": [], "issues": [], "started": "2026-11-22T16:00:00Z",
-                "injected": "2026-11-22T16:00:10Z", "restored": "2026-11-22T16:00:20Z", "ended": "2026-11-22T16:00:50Z",
+                "experiment": "storage-failure", "outcome": "completed", "namespace": "shop",
+                "executor": "ops@laptop", "targets": [], "affected": ["database"],
+                "duration_ms": 50000, "checks": [], "recoveries": [], "availability": [],
+                "actions": [], "issues": [],
+                "started": "2026-11-22T16:00:00Z", "injected": "2026-11-22T16:00:10Z",
+                "restored": "2026-11-22T16:00:20Z", "ended": "2026-11-22T16:00:50Z",
             });
             one.as_object_mut()
                 .expect("an object")
