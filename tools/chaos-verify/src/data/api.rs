@@ -55,7 +55,7 @@ async fn request(
     let object = url.text();
     let (check, answer) = match target.probe.get(&url.endpoint, &url.path, LIMIT).await {
         Ok(answer) => {
-            let items = read(answer.status, &answer.body, expect);
+            let items = count_items(answer.status, &answer.body, expect);
             let check = match &items {
                 Ok(Some(items)) => Check::pass(
                     id,
@@ -63,7 +63,7 @@ async fn request(
                     format!("answers {} with {items} items", answer.status),
                 ),
                 Ok(None) => Check::pass(id, object, format!("answers {} with JSON", answer.status)),
-                Err((status, why)) => Check::new(id, object, *status, why),
+                Err(why) => Check::new(id, object, why.status(), why.to_string()),
             };
             let answer = ApiAnswer {
                 service: url.service.clone(),
@@ -93,15 +93,50 @@ fn is_good(status: u16, expect: &DataPath) -> bool {
         .map_or((200..300).contains(&status), |wanted| wanted == status)
 }
 
-/// Is an answer data, and what is expected? Then the number of its items, where it is a list or an
+/// Why an answer is not the data that is expected.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+enum BadAnswer {
+    #[error("answers {status}{}", wanted.map(|wanted| format!("; {wanted} is wanted")).unwrap_or_default())]
+    Status { status: u16, wanted: Option<u16> },
+    /// What is missing of it may be what makes it JSON.
+    #[error("answers {0} with more than {CUT} bytes, which is more than is read")]
+    TooLong(u16),
+    #[error("answers {0}, but not with JSON")]
+    NotJson(u16),
+    #[error("answers {status} with {}; at least {least} are wanted", count(*found))]
+    TooFew {
+        status: u16,
+        found: Option<u64>,
+        least: u64,
+    },
+    #[error("answers {status}, but with {found} at {pointer}; {wanted} is wanted")]
+    Different {
+        status: u16,
+        found: String,
+        pointer: String,
+        wanted: Value,
+    },
+}
+
+fn count(items: Option<u64>) -> String {
+    items.map_or("no list".to_owned(), |items| format!("{items} items"))
+}
+
+impl BadAnswer {
+    fn status(&self) -> Status {
+        match self {
+            BadAnswer::TooLong(_) => Status::Unknown,
+            _ => Status::Fail,
+        }
+    }
+}
+
+/// The number of items of an answer that is the data that is expected, where it is a list or an
 /// object whose only list is one.
-fn read(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, (Status, String)> {
+fn count_items(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, BadAnswer> {
     if !is_good(status, expect) {
-        let wanted = expect
-            .status
-            .map(|wanted| format!("; {wanted} is wanted"))
-            .unwrap_or_default();
-        return Err((Status::Fail, format!("answers {status}{wanted}")));
+        let wanted = expect.status;
+        return Err(BadAnswer::Status { status, wanted });
     }
     // A refusal that is wanted need not be JSON.
     if !(200..300).contains(&status) && expect.json.is_empty() && expect.min_items.is_none() {
@@ -109,35 +144,31 @@ fn read(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, (Sta
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| {
         if body.len() >= CUT {
-            (
-                Status::Unknown,
-                format!("answers {status} with more than {CUT} bytes, which is more than is read"),
-            )
+            BadAnswer::TooLong(status)
         } else {
-            (Status::Fail, format!("answers {status}, but not with JSON"))
+            BadAnswer::NotJson(status)
         }
     })?;
     let found = items(&value).map(|items| items as u64);
-    if let Some(least) = expect
-        .min_items
-        .filter(|least| found.is_none_or(|found| found < *least))
+    if let Some(least) = expect.min_items
+        && found.is_none_or(|found| found < least)
     {
-        let found = found.map_or("no list".to_owned(), |found| format!("{found} items"));
-        return Err((
-            Status::Fail,
-            format!("answers {status} with {found}; at least {least} are wanted"),
-        ));
+        return Err(BadAnswer::TooFew {
+            status,
+            found,
+            least,
+        });
     }
     for (pointer, wanted) in &expect.json {
         let found = value.pointer(pointer);
         if !found.is_some_and(|found| same(found, wanted)) {
-            let found = found.map_or("nothing".to_owned(), |found| {
-                excerpt(&found.to_string(), VALUE)
+            let found = found.map(|found| excerpt(&found.to_string(), VALUE));
+            return Err(BadAnswer::Different {
+                status,
+                found: found.unwrap_or_else(|| "nothing".to_owned()),
+                pointer: pointer.clone(),
+                wanted: wanted.clone(),
             });
-            return Err((
-                Status::Fail,
-                format!("answers {status}, but with {found} at {pointer}; {wanted} is wanted"),
-            ));
         }
     }
     Ok(found)
@@ -227,10 +258,10 @@ mod tests {
 
     fn asked(status: u16, body: &str) -> ApiResponse {
         let expect = expect("/".into());
-        let items = read(status, body.as_bytes(), &expect);
+        let items = count_items(status, body.as_bytes(), &expect);
         let check = match &items {
             Ok(_) => Check::pass("x", "url", "answers"),
-            Err((status, why)) => Check::new("x", "url", *status, why),
+            Err(why) => Check::new("x", "url", why.status(), why.to_string()),
         };
         ApiResponse {
             check,
@@ -252,7 +283,8 @@ mod tests {
 
     #[test]
     fn items_are_those_of_a_list_or_of_the_only_list() {
-        let count = |text: &str| read(200, text.as_bytes(), &expect("/".into())).expect("JSON");
+        let count =
+            |text: &str| count_items(200, text.as_bytes(), &expect("/".into())).expect("JSON");
         assert_eq!(count("[1,2,3]"), Some(3));
         assert_eq!(count(r#"{"products":[1,2],"total":2}"#), Some(2));
         assert_eq!(count(r#"{"a":[1],"b":[2]}"#), None);
@@ -267,12 +299,14 @@ mod tests {
             path.as_object_mut()
                 .expect("an object")
                 .extend(more.as_object().expect("an object").clone());
-            read(status, body.as_bytes(), &expect(path))
-                .map_err(|(status, why)| (status.word(), why))
+            count_items(status, body.as_bytes(), &expect(path))
+                .map_err(|why| (why.status().word(), why.to_string()))
         };
         assert_eq!(
             of(
-                serde_json::json!({ "json": { "/products/0/name": "Widget", "/products/0/price": 3 } }),
+                serde_json::json!({
+                    "json": { "/products/0/name": "Widget", "/products/0/price": 3 },
+                }),
                 200,
                 body
             ),
