@@ -9,10 +9,10 @@
 //! holds nothing else is not protected by its digest.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use chaos_common::cluster::ReadError;
 use chaos_common::record::{Baseline, Check, ObjectDigest, Status};
+use data_encoding::HEXLOWER;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, ListParams};
 use sha2::{Digest, Sha256};
@@ -123,17 +123,10 @@ fn digest(kind: &str, name: Option<&str>, run: &str, data: BTreeMap<&str, &[u8]>
         part(key.as_bytes());
         part(value);
     }
-    let digest = hash
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // A String takes everything.
-            text
-        });
     ObjectDigest {
         kind: kind.to_owned(),
         name: name.unwrap_or_default().to_owned(),
-        digest,
+        digest: HEXLOWER.encode(&hash.finalize()),
     }
 }
 
