@@ -26,7 +26,7 @@ static VALUE: LazyLock<Regex> = LazyLock::new(|| pattern(&VALUE_PATTERN.replace(
 const VALUE_PATTERN: &str = r#"(?x)
     (?<key>
         (?i: SECRET ) [\w.-]* ["'\\\]]* \s* [:=] [:=>\x20\\]*?
-      | -- [\w.-]*? (?i: SECRET ) [\w.-]* \s+
+      | \B -- [\w.-]*? (?i: SECRET ) [\w.-]* ["'\\\]]* \s+ [:=>\\]*?
     )
     (?:
         (?<open> \\" ) (?: .*? \\ (?<close> " ) | .* )
@@ -40,9 +40,10 @@ const VALUE_PATTERN: &str = r#"(?x)
 const SECRET: &str = "password|passwd|passphrase|pwd|secret|token|api[_-]?key|credential\
     |access_key|private_key|session|cookie";
 
-/// What comes after the name of a scheme of authentication.
-static CREDENTIALS: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)\b(?<scheme>(?:bearer|basic)[^a-z\s]*\s+)\S+"));
+/// What comes after the name of a scheme of authentication, or after several.
+static CREDENTIALS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)(?<scheme>(?:^|[^a-z])(?:[^a-z\s]*(?:bearer|basic)[^a-z\s]*\s+)+)\S+")
+});
 
 /// A run of letters and digits this long is more likely a key than a word, if it has both.
 static LONG_RUN: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+_=]{32,}"));
@@ -130,6 +131,7 @@ mod tests {
             ("ERROR 'token' => t1, x", "ERROR 'token' => ***, x"),
             ("ERROR --db-token 't1 t2' x", "ERROR --db-token '***' x"),
             ("ERROR --token = t1", "ERROR --token = ***"),
+            (r#"ERROR "--token" \t1 x"#, r#"ERROR "--token" \*** x"#),
             (r#"ERROR pwd="a\\" b" c"#, r#"ERROR pwd="***" c"#),
         ] {
             assert_eq!(excerpt(line, 200), masked);
@@ -155,14 +157,21 @@ mod tests {
             excerpt("ERROR sent Bearer abc.def to x", 200),
             "ERROR sent Bearer *** to x"
         );
-        assert_eq!(excerpt("ERROR [Basic]  abc.def", 200), "ERROR [Basic]  ***");
+        for (line, masked) in [
+            ("ERROR [Basic]  abc.def", "ERROR [Basic]  ***"),
+            ("ERROR Basic Bearer: abc.def", "ERROR Basic Bearer: ***"),
+            ("basic Basic _Bearer .abc, x", "basic Basic _Bearer *** x"),
+        ] {
+            assert_eq!(excerpt(line, 200), masked);
+        }
         let long = "a1".repeat(20);
         assert_eq!(excerpt(&format!("ERROR key {long}"), 200), "ERROR key ***");
     }
 
     #[test]
     fn ordinary_lines_stay() {
-        let line = "ERROR 2026-11-22 the backend does not answer: password authentication failed for user \"shop\"";
+        let line = "ERROR 2026-11-22 the backend does not answer: \
+                    password authentication failed for user \"shop\"";
         assert_eq!(excerpt(line, 200), line);
     }
 
