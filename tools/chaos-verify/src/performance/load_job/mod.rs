@@ -4,93 +4,272 @@
 //! `ttlSecondsAfterFinished`), so that nothing goes on or stays behind should this process be
 //! killed; otherwise it is deleted here.
 
+mod manifest;
+mod pod_state;
+
 use std::time::Duration;
 
 use anyhow::bail;
-use chaos_common::cluster::ReadError;
+use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::LoadProfile;
 use chaos_common::record::{Check, Load, Record, Timing, new_id};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
+use self::manifest::{JOB_LABEL, NAME, START_TIMEOUT, longest};
+use self::pod_state::{PodState, Progress, pod_state, progress};
 use super::load::figures;
-use crate::target::{ServiceUrl, Target};
+use crate::target::ServiceUrl;
 
-/// Time in which all pods must have started.
-const START: Duration = Duration::from_secs(90);
 /// Time between two looks at the pods.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Seconds for which a Job that has ended stays, should nobody have deleted it.
-const STAYS: u64 = 300;
+/// Time after which a Job without pods is asked for the reason.
+const NO_PODS: Duration = Duration::from_secs(10);
+/// Time in which the Job must be created.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that a pod's record may be.
 const MAX_LOG: i64 = 16 << 20;
 /// The share of the duration by which pods may start apart.
-const APART: f64 = 0.2;
-/// The label by which NetworkPolicies can let the pods through.
-const NAME: &str = "chaos-verify-load";
+const MAX_SKEW: f64 = 0.2;
 
-/// Makes the load from pods and gives what they measured together, a URL each.
-pub(crate) async fn run(
-    target: &Target<'_>,
-    image: &str,
-    profile: &LoadProfile,
-    urls: &[ServiceUrl],
-    run: &str,
-) -> Result<Vec<Timing>, Box<Check>> {
-    let id = "performance.job";
-    let name = format!("{NAME}-{}", &new_id()[24..]);
-    let object = format!("job/{name}");
-    let jobs: Api<Job> = Api::namespaced(target.cluster.client.clone(), target.namespace);
-    let job = manifest(&name, image, profile, urls, run);
-    let what = format!("create {object} in namespace {}", target.namespace);
-    let created = tokio::time::timeout(
-        Duration::from_secs(10),
-        jobs.create(&PostParams::default(), &job),
-    )
-    .await;
-    match created {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => {
-            return Err(Box::new(
-                ReadError::from_kube(what, &error).check(id, object),
-            ));
-        }
-        // It may have been created all the same: it is deleted below, or ends by itself.
-        Err(_) => {
-            drop(jobs.delete(&name, &DeleteParams::background()).await);
-            return Err(Box::new(
-                ReadError::timeout(what, "no answer in 10 s").check(id, object),
-            ));
-        }
-    }
-    let measured = tokio::select! {
-        measured = watch(target, &name, profile, urls) => measured,
-        () = stopped() => Err(ReadError::other(format!("wait for {object}"), "interrupted")),
-    };
-    let what = format!("delete {object}");
-    let background = DeleteParams::background();
-    let deleted = target
-        .cluster
-        .read(&what, || jobs.delete(&name, &background))
-        .await;
-    let mut check = match (measured, deleted) {
-        (Ok(timings), Ok(_)) => return Ok(timings),
-        (Err(error), _) if error.next_step().is_none() => {
-            let hint = format!("kubectl -n {} get events shows more", target.namespace);
-            error.hint(hint).check(id, &object)
-        }
-        (Err(error), _) | (Ok(_), Err(error)) => error.check(id, &object),
-    };
-    check.message = format!("the load could not be made: {}", check.message);
-    Err(Box::new(check))
+/// Load that pods make.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadJob<'a> {
+    pub(crate) cluster: &'a Cluster,
+    /// Where the pods run.
+    pub(crate) namespace: &'a str,
+    /// An image that has chaos-verify in its PATH.
+    pub(crate) image: &'a str,
+    pub(crate) profile: &'a LoadProfile,
+    pub(crate) urls: &'a [ServiceUrl],
 }
 
-async fn stopped() {
+impl LoadJob<'_> {
+    /// Makes the load and gives what the pods measured together, a URL each. `run` labels what is
+    /// created.
+    ///
+    /// # Errors
+    /// The check that tells why there is no measurement.
+    pub(crate) async fn run(self, run: &str) -> Result<Vec<Timing>, Box<Check>> {
+        const ID: &str = "performance.job";
+        let name = format!("{NAME}-{}", &new_id()[24..]);
+        let object = format!("job/{name}");
+        let jobs: Api<Job> = self.api();
+        if let Err(error) = self.create(&jobs, &name, run).await {
+            return Err(Box::new(error.check(ID, object)));
+        }
+        let measured = tokio::select! {
+            measured = self.measure(&name) => measured,
+            () = interrupted() => {
+                Err(ReadError::other(format!("wait for {object}"), "interrupted"))
+            }
+        };
+        let background = DeleteParams::background();
+        let deleted = self
+            .cluster
+            .read(format!("delete {object}"), || {
+                jobs.delete(&name, &background)
+            })
+            .await;
+        let mut check = match (measured, deleted) {
+            (Ok(timings), Ok(_)) => return Ok(timings),
+            (Err(error), _) if error.next_step().is_none() => {
+                let hint = format!("kubectl -n {} get events shows more", self.namespace);
+                error.hint(hint).check(ID, &object)
+            }
+            (Err(error), _) | (Ok(_), Err(error)) => error.check(ID, &object),
+        };
+        check.message = format!("the load could not be made: {}", check.message);
+        Err(Box::new(check))
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.cluster.client.clone(), self.namespace)
+    }
+
+    async fn create(&self, jobs: &Api<Job>, name: &str, run: &str) -> Result<(), ReadError> {
+        let load = manifest::Load {
+            profile: self.profile,
+            urls: self.urls,
+        };
+        let job = manifest::job(name, self.image, run, load);
+        let what = format!("create job/{name} in namespace {}", self.namespace);
+        let params = PostParams::default();
+        match timeout(CREATE_TIMEOUT, jobs.create(&params, &job)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(ReadError::from_kube(what, &error)),
+            Err(_) => {
+                // It may have been created all the same; if this fails too, it ends by itself.
+                drop(jobs.delete(name, &DeleteParams::background()).await);
+                Err(ReadError::timeout(what, "no answer in 10 s"))
+            }
+        }
+    }
+
+    /// Waits for the pods and reads what they measured.
+    async fn measure(&self, name: &str) -> Result<Vec<Timing>, ReadError> {
+        let what = format!("run the pods of job/{name} in namespace {}", self.namespace);
+        let pods = self.ended_pods(name, &what).await?;
+        let mut of_urls: Vec<Vec<Timing>> = vec![Vec::new(); self.urls.len()];
+        for pod in &pods {
+            let timings = self.timings(pod).await?;
+            for (of_url, url) in of_urls.iter_mut().zip(self.urls) {
+                let timing = timings.iter().find(|timing| timing.service == url.text());
+                of_url.push(timing.cloned().ok_or_else(|| {
+                    ReadError::other(&what, format!("a pod did not measure {}", url.text()))
+                })?);
+            }
+        }
+        let mut merged = Vec::new();
+        for (timings, url) in of_urls.into_iter().zip(self.urls) {
+            let timing = merge(timings, url, self.profile);
+            merged.push(timing.map_err(|why| ReadError::other(&what, format!("{why:#}")))?);
+        }
+        self.name_policies(&mut merged).await;
+        Ok(merged)
+    }
+
+    /// The pods of the Job once all of them have ended.
+    async fn ended_pods(&self, name: &str, what: &str) -> Result<Vec<Pod>, ReadError> {
+        let pods: Api<Pod> = self.api();
+        let params = ListParams::default().labels(&format!("{JOB_LABEL}={name}"));
+        let (wanted, begun) = (usize::from(self.profile.pods.max(1)), Instant::now());
+        loop {
+            sleep(PAUSE).await;
+            let found = self.cluster.list(&pods, &params, what).await?;
+            let states: Vec<PodState> = found.iter().map(pod_state).collect();
+            let (started, why) = match progress(&states, wanted) {
+                Progress::Ended => return Ok(found),
+                Progress::Stuck(why) => return Err(ReadError::other(what, why)),
+                Progress::Waiting { started, why } => (started, why),
+            };
+            if started < wanted && begun.elapsed() > START_TIMEOUT {
+                let why = match why {
+                    Some(why) => why,
+                    None => self.refusal(name).await.to_string(),
+                };
+                let seconds = START_TIMEOUT.as_secs();
+                let message = format!("{started} of {wanted} pods started in {seconds} s: {why}");
+                return Err(ReadError::timeout(what, message));
+            }
+            if states.is_empty()
+                && begun.elapsed() > NO_PODS
+                && let Refusal::Refused(why) = self.refusal(name).await
+            {
+                return Err(ReadError::other(what, why));
+            }
+            if begun.elapsed() > START_TIMEOUT + longest(self.profile) {
+                return Err(ReadError::timeout(what, "they did not end in time"));
+            }
+        }
+    }
+
+    /// What a pod wrote: its record is the last line.
+    async fn timings(&self, pod: &Pod) -> Result<Vec<Timing>, ReadError> {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let pods: Api<Pod> = self.api();
+        let what = format!("read what pod {name} measured");
+        let params = LogParams {
+            limit_bytes: Some(MAX_LOG),
+            ..LogParams::default()
+        };
+        let read = || pods.logs(&name, &params);
+        let text = self.cluster.read(&what, read).await?;
+        let record = |line: &&str| line.starts_with("{\"schema\":\"chaos.load/1\"");
+        let Some(line) = text.lines().rfind(record) else {
+            let last = text.lines().last().unwrap_or("nothing");
+            let last: String = last.chars().take(200).collect();
+            let message = format!("it wrote no record, but: {last}");
+            return Err(ReadError::other(what, message));
+        };
+        let record: Record<Load> = serde_json::from_str(line)
+            .map_err(|error| ReadError::other(&what, format!("its record is broken: {error}")))?;
+        Ok(record.data.timings)
+    }
+
+    /// Why the Job has no pods, as its events tell: a quota, a policy, a webhook.
+    async fn refusal(&self, name: &str) -> Refusal {
+        let events: Api<Event> = self.api();
+        let params = ListParams::default().fields(&format!(
+            "involvedObject.kind=Job,involvedObject.name={name},type=Warning"
+        ));
+        let what = "read the events of the Job";
+        match self.cluster.list(&events, &params, what).await {
+            Ok(events) => Refusal::from_events(events),
+            Err(error) => Refusal::Untold(format!("the Job has no pods ({error})")),
+        }
+    }
+
+    /// Where nothing at all answers the pods, a NetworkPolicy may be why.
+    async fn name_policies(&self, timings: &mut [Timing]) {
+        if timings.is_empty() || timings.iter().any(|timing| timing.errors < timing.requests) {
+            return;
+        }
+        let policies: Api<NetworkPolicy> = self.api();
+        let (params, what) = (ListParams::default(), "list network policies");
+        let Ok(found) = self.cluster.list(&policies, &params, what).await else {
+            return;
+        };
+        let names: Vec<_> = found
+            .into_iter()
+            .filter_map(|policy| policy.metadata.name)
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        for timing in timings {
+            let note = format!(
+                "NetworkPolicies of this namespace ({}) \
+                 may keep pods labelled app.kubernetes.io/name={NAME} out",
+                names.join(", ")
+            );
+            match timing.failures.first_mut() {
+                Some(first) => *first = format!("{first}; {note}"),
+                None => timing.failures.push(note),
+            }
+        }
+    }
+}
+
+/// Why a Job has no pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The API server refuses them, and what it says.
+    Refused(String),
+    /// It is not told, or may still come about.
+    Untold(String),
+}
+
+impl Refusal {
+    fn from_events(events: Vec<Event>) -> Refusal {
+        let last = events.into_iter().rfind(|event| event.message.is_some());
+        match last.map(|event| (event.reason, event.message)) {
+            Some((Some(reason), Some(message))) if reason == "FailedCreate" => {
+                Refusal::Refused(message)
+            }
+            Some((_, Some(message))) => Refusal::Untold(message),
+            _ => Refusal::Untold("the Job has no pods, and no event says why".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let (Refusal::Refused(why) | Refusal::Untold(why)) = self;
+        f.write_str(why)
+    }
+}
+
+/// Returns once this process is asked to end.
+async fn interrupted() {
     match (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -101,177 +280,6 @@ async fn stopped() {
         },
         _ => std::future::pending().await,
     }
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{}ms", time.as_millis())
-}
-
-/// The Job: every pod asks all URLs at its share of the rate.
-fn manifest(name: &str, image: &str, profile: &LoadProfile, urls: &[ServiceUrl], run: &str) -> Job {
-    let pods = profile.pods.max(1);
-    let rate = profile.rate / f64::from(pods);
-    let connections = profile.connections.div_ceil(usize::from(pods)).max(1);
-    let mut command = vec!["chaos-verify".to_owned(), "load".to_owned()];
-    command.extend(urls.iter().map(ServiceUrl::text));
-    command.extend(
-        [
-            "--rate",
-            &rate.to_string(),
-            "--duration",
-            &milliseconds(profile.duration.0),
-        ]
-        .map(str::to_owned),
-    );
-    command.extend(["--warm-up", &milliseconds(profile.warm_up.0)].map(str::to_owned));
-    command.extend(["--timeout", &milliseconds(profile.timeout.0)].map(str::to_owned));
-    command.extend(
-        [
-            "--connections",
-            &connections.to_string(),
-            "--output",
-            "json",
-        ]
-        .map(str::to_owned),
-    );
-    if profile.http2 {
-        command.push("--http2".to_owned());
-    }
-    let labels = json!({ "app.kubernetes.io/name": NAME, "chaos-runbook/run": run, "chaos-runbook/job": name });
-    serde_json::from_value(json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": { "name": name, "labels": labels },
-        "spec": {
-            "completionMode": "Indexed",
-            "completions": pods,
-            "parallelism": pods,
-            // A pod whose load fails must not take the others down.
-            "backoffLimitPerIndex": 0,
-            "activeDeadlineSeconds": (START + longest(profile)).as_secs(),
-            "ttlSecondsAfterFinished": STAYS,
-            "template": {
-                "metadata": { "labels": labels },
-                "spec": {
-                    "restartPolicy": "Never",
-                    "automountServiceAccountToken": false,
-                    "enableServiceLinks": false,
-                    "terminationGracePeriodSeconds": 1,
-                    "securityContext": {
-                        "runAsNonRoot": true, "runAsUser": 65534, "runAsGroup": 65534,
-                        "seccompProfile": { "type": "RuntimeDefault" }
-                    },
-                    "topologySpreadConstraints": [{
-                        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
-                        "labelSelector": { "matchLabels": { "chaos-runbook/job": name } }
-                    }],
-                    "containers": [{
-                        "name": "load",
-                        "image": image,
-                        "command": command,
-                        "workingDir": "/",
-                        "securityContext": {
-                            "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }
-                        },
-                        "resources": {
-                            "requests": { "cpu": "100m", "memory": "64Mi" },
-                            "limits": { "cpu": "1", "memory": "256Mi" }
-                        }
-                    }]
-                }
-            }
-        }
-    }))
-    .expect("this is what a Job looks like")
-}
-
-/// How long a pod's load and what belongs to it may take.
-fn longest(profile: &LoadProfile) -> Duration {
-    profile.warm_up.0 + profile.duration.0 + profile.timeout.0 * 8 + Duration::from_secs(30)
-}
-
-/// Waits for the pods and reads what they measured.
-async fn watch(
-    target: &Target<'_>,
-    name: &str,
-    profile: &LoadProfile,
-    urls: &[ServiceUrl],
-) -> Result<Vec<Timing>, ReadError> {
-    let pods: Api<Pod> = Api::namespaced(target.cluster.client.clone(), target.namespace);
-    let params = ListParams::default().labels(&format!("chaos-runbook/job={name}"));
-    let (wanted, begun) = (usize::from(profile.pods.max(1)), Instant::now());
-    let what = format!(
-        "run the pods of job/{name} in namespace {}",
-        target.namespace
-    );
-    let finished = loop {
-        sleep(PAUSE).await;
-        let found = target.cluster.list(&pods, &params, &what).await?;
-        let states: Vec<State> = found.iter().map(state).collect();
-        if states.len() == wanted && states.iter().all(|state| *state == State::Ended) {
-            break found;
-        }
-        let stuck = states.iter().find_map(|state| {
-            if let State::Stuck(why) = state {
-                Some(why.clone())
-            } else {
-                None
-            }
-        });
-        if let Some(why) = stuck {
-            return Err(ReadError::other(&what, why));
-        }
-        let started = states
-            .iter()
-            .filter(|state| matches!(state, State::Runs | State::Ended))
-            .count();
-        if started < wanted && begun.elapsed() > START {
-            let waits = states.iter().find_map(|state| {
-                if let State::Waits(why) = state {
-                    Some(why.clone())
-                } else {
-                    None
-                }
-            });
-            let why = match waits {
-                Some(why) => why,
-                None => refused(target, name).await,
-            };
-            let seconds = START.as_secs();
-            return Err(ReadError::timeout(
-                &what,
-                format!("{started} of {wanted} pods started in {seconds} s: {why}"),
-            ));
-        }
-        if states.is_empty() && begun.elapsed() > Duration::from_secs(10) {
-            let why = refused(target, name).await;
-            if why.contains("quota") || why.contains("forbidden") || why.contains("denied") {
-                return Err(ReadError::other(&what, why));
-            }
-        }
-        if begun.elapsed() > START + longest(profile) {
-            return Err(ReadError::timeout(&what, "they did not end in time"));
-        }
-    };
-    let mut all: Vec<Vec<Timing>> = vec![Vec::new(); urls.len()];
-    for pod in &finished {
-        let timings = read(target, pod).await?;
-        for (all, url) in all.iter_mut().zip(urls) {
-            let timing = timings.iter().find(|timing| timing.service == url.text());
-            all.push(timing.cloned().ok_or_else(|| {
-                ReadError::other(&what, format!("a pod did not measure {}", url.text()))
-            })?);
-        }
-    }
-    let mut merged = Vec::new();
-    for (timings, url) in all.into_iter().zip(urls) {
-        merged.push(
-            merge(timings, url, profile)
-                .map_err(|why| ReadError::other(&what, format!("{why:#}")))?,
-        );
-    }
-    name_policies(target, &mut merged).await;
-    Ok(merged)
 }
 
 /// The measurement of all pods together.
@@ -290,7 +298,7 @@ fn merge(timings: Vec<Timing>, url: &ServiceUrl, profile: &LoadProfile) -> anyho
     load.profile = Some(profile.name.clone());
     if let (Some(first), Some(last)) = (starts.iter().min(), starts.iter().max()) {
         let apart = Duration::from_millis(u64::try_from(last.since_ms(*first)).unwrap_or_default());
-        if apart > profile.duration.0.mul_f64(APART) {
+        if apart > profile.duration.0.mul_f64(MAX_SKEW) {
             let why = format!(
                 "the pods' loads began {:.1} s apart, so that they were not one load",
                 apart.as_secs_f64()
@@ -301,257 +309,24 @@ fn merge(timings: Vec<Timing>, url: &ServiceUrl, profile: &LoadProfile) -> anyho
     Ok(merged)
 }
 
-/// What a pod wrote: its record is the last line.
-async fn read(target: &Target<'_>, pod: &Pod) -> Result<Vec<Timing>, ReadError> {
-    let name = pod.metadata.name.clone().unwrap_or_default();
-    let pods: Api<Pod> = Api::namespaced(target.cluster.client.clone(), target.namespace);
-    let what = format!("read what pod {name} measured");
-    let params = LogParams {
-        limit_bytes: Some(MAX_LOG),
-        ..LogParams::default()
-    };
-    let text = target
-        .cluster
-        .read(&what, || pods.logs(&name, &params))
-        .await?;
-    let line = text
-        .lines()
-        .rfind(|line| line.starts_with("{\"schema\":\"chaos.load/1\""));
-    let said = || {
-        text.lines()
-            .last()
-            .unwrap_or("nothing")
-            .chars()
-            .take(200)
-            .collect::<String>()
-    };
-    let line = line
-        .ok_or_else(|| ReadError::other(&what, format!("it wrote no record, but: {}", said())))?;
-    let record: Record<Load> = serde_json::from_str(line)
-        .map_err(|error| ReadError::other(&what, format!("its record is broken: {error}")))?;
-    Ok(record.data.timings)
-}
-
-/// How far a pod is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    /// Not started yet, and why.
-    Waits(String),
-    /// It will not start.
-    Stuck(String),
-    Runs,
-    Ended,
-}
-
-fn state(pod: &Pod) -> State {
-    let status = pod.status.clone().unwrap_or_default();
-    let container = status
-        .container_statuses
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .and_then(|container| container.state);
-    if let Some(waiting) = container.as_ref().and_then(|state| state.waiting.as_ref()) {
-        let (reason, message) = (
-            waiting.reason.clone().unwrap_or_default(),
-            waiting.message.clone().unwrap_or_default(),
-        );
-        let why = format!("{reason} {message}").trim().to_owned();
-        let stuck = [
-            "ErrImagePull",
-            "ImagePullBackOff",
-            "InvalidImageName",
-            "ErrImageNeverPull",
-            "CreateContainerConfigError",
-        ];
-        return if stuck.contains(&reason.as_str()) {
-            State::Stuck(why)
-        } else {
-            State::Waits(why)
-        };
-    }
-    if let Some(ended) = container
-        .as_ref()
-        .and_then(|state| state.terminated.as_ref())
-    {
-        // The tool's own ends; anything else is a container that could not run it.
-        return match ended.exit_code {
-            0 | 1 | 3 => State::Ended,
-            code => {
-                let reason = [ended.reason.clone(), ended.message.clone()]
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(": ");
-                State::Stuck(format!(
-                    "its container ended with {code} ({reason}); has the image chaos-verify in its PATH?"
-                ))
-            }
-        };
-    }
-    match status.phase.as_deref() {
-        Some("Running") => State::Runs,
-        Some("Failed") => State::Stuck(
-            status
-                .message
-                .or(status.reason)
-                .unwrap_or_else(|| "it failed".to_owned()),
-        ),
-        _ => {
-            let conditions = status.conditions.unwrap_or_default();
-            let why = conditions
-                .into_iter()
-                .find(|condition| condition.status == "False")
-                .and_then(|c| c.message);
-            State::Waits(why.unwrap_or_else(|| "it is pending".to_owned()))
-        }
-    }
-}
-
-/// Why the Job has no pods, as its events tell: a quota, a policy, a webhook.
-async fn refused(target: &Target<'_>, name: &str) -> String {
-    let events: Api<Event> = Api::namespaced(target.cluster.client.clone(), target.namespace);
-    let params = ListParams::default().fields(&format!(
-        "involvedObject.kind=Job,involvedObject.name={name},type=Warning"
-    ));
-    match target
-        .cluster
-        .list(&events, &params, "read the events of the Job")
-        .await
-    {
-        Ok(events) => {
-            let said = events
-                .into_iter()
-                .filter_map(|event| event.message)
-                .next_back();
-            said.unwrap_or_else(|| "the Job has no pods, and no event says why".to_owned())
-        }
-        Err(error) => format!("the Job has no pods ({error})"),
-    }
-}
-
-/// Where nothing at all answers the pods, a NetworkPolicy may be why.
-async fn name_policies(target: &Target<'_>, timings: &mut [Timing]) {
-    if timings.is_empty() || timings.iter().any(|timing| timing.errors < timing.requests) {
-        return;
-    }
-    let policies: Api<NetworkPolicy> =
-        Api::namespaced(target.cluster.client.clone(), target.namespace);
-    let Ok(found) = target
-        .cluster
-        .list(&policies, &ListParams::default(), "list network policies")
-        .await
-    else {
-        return;
-    };
-    let names: Vec<_> = found
-        .into_iter()
-        .filter_map(|policy| policy.metadata.name)
-        .collect();
-    if names.is_empty() {
-        return;
-    }
-    for timing in timings {
-        let note = format!(
-            "NetworkPolicies of this namespace ({}) may keep pods labelled app.kubernetes.io/name={NAME} out",
-            names.join(", ")
-        );
-        match timing.failures.first_mut() {
-            Some(first) => *first = format!("{first}; {note}"),
-            None => timing.failures.push(note),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
-    fn pod(status: &serde_json::Value) -> Pod {
-        serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status }))
-            .expect("a pod")
-    }
-
-    fn ended(code: i32) -> State {
-        state(&pod(
-            &json!({ "phase": "Failed", "containerStatuses": [{ "name": "load", "image": "i", "imageID": "", "ready": false,
-            "restartCount": 0, "state": { "terminated": { "exitCode": code, "reason": "Error" } } }] }),
-        ))
+    fn event(reason: &str) -> Event {
+        serde_json::from_value(json!({
+            "metadata": {}, "involvedObject": {}, "reason": reason, "message": "exceeded quota",
+        }))
+        .expect("an event")
     }
 
     #[test]
-    fn a_pod_whose_load_failed_has_measured_and_one_that_could_not_run_has_not() {
-        assert_eq!(
-            [0, 1, 3].map(ended),
-            [State::Ended, State::Ended, State::Ended]
-        );
-        for code in [2, 127, 137] {
-            assert!(matches!(ended(code), State::Stuck(_)), "{code}");
+    fn pods_that_the_api_server_refuses_are_known_by_the_events_reason() {
+        let refused = Refusal::Refused("exceeded quota".to_owned());
+        assert_eq!(Refusal::from_events(vec![event("FailedCreate")]), refused);
+        for events in [Vec::new(), vec![event("BackoffLimitExceeded")]] {
+            assert!(matches!(Refusal::from_events(events), Refusal::Untold(_)));
         }
-    }
-
-    #[test]
-    fn what_keeps_a_pod_from_starting_is_named() {
-        let waiting = |reason: &str| {
-            state(&pod(
-                &json!({ "phase": "Pending", "containerStatuses": [{ "name": "load", "image": "i", "imageID": "",
-                "ready": false, "restartCount": 0, "state": { "waiting": { "reason": reason, "message": "m" } } }] }),
-            ))
-        };
-        assert_eq!(
-            waiting("ErrImagePull"),
-            State::Stuck("ErrImagePull m".to_owned())
-        );
-        assert_eq!(
-            waiting("ContainerCreating"),
-            State::Waits("ContainerCreating m".to_owned())
-        );
-        let unschedulable = json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False",
-            "message": "0/1 nodes are available: 1 Insufficient cpu." }] });
-        assert_eq!(
-            state(&pod(&unschedulable)),
-            State::Waits("0/1 nodes are available: 1 Insufficient cpu.".to_owned())
-        );
-    }
-
-    #[test]
-    fn the_pods_share_rate_and_connections_and_the_job_has_an_end() {
-        let profile = LoadProfile {
-            pods: 4,
-            rate: 100.0,
-            connections: 10,
-            ..LoadProfile::default()
-        };
-        let job = manifest("n", "i", &profile, &[], "run");
-        let spec = job.spec.expect("a spec");
-        assert_eq!(
-            (
-                spec.completions,
-                spec.parallelism,
-                spec.backoff_limit_per_index
-            ),
-            (Some(4), Some(4), Some(0))
-        );
-        assert!(
-            spec.active_deadline_seconds
-                .is_some_and(|seconds| (420..600).contains(&seconds))
-        );
-        assert_eq!(spec.ttl_seconds_after_finished, Some(300));
-        let command = spec
-            .template
-            .spec
-            .and_then(|pod| pod.containers.into_iter().next()?.command)
-            .expect("a command");
-        let after = |flag: &str| {
-            command
-                .iter()
-                .skip_while(|word| *word != flag)
-                .nth(1)
-                .cloned()
-        };
-        assert_eq!(
-            (after("--rate"), after("--connections")),
-            (Some("25".to_owned()), Some("3".to_owned()))
-        );
     }
 }
