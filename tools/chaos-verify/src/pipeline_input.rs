@@ -3,7 +3,8 @@
 use chaos_common::record::{Baseline, Check, ClusterRef, Data, Experiment, Health, Record, Time};
 use chaos_common::stream::Upstream;
 
-const HINT: &str = "hand in the stream of a run: chaos-health | chaos-verify baseline | chaos-inject … | chaos-verify";
+const HINT: &str = "hand in the stream of a run: \
+    chaos-health | chaos-verify baseline | chaos-inject … | chaos-verify";
 
 /// By how much the clocks of the machines that the tools run on may differ, in milliseconds.
 const CLOCKS_MS: i64 = 5_000;
@@ -56,10 +57,14 @@ impl PipelineInput {
             .max_by_key(|(_, time)| *time)?;
         let ahead = time.since_ms(now);
         (ahead > CLOCKS_MS).then(|| {
-            let message =
-                format!("the {} record is {} s from the future: a clock is wrong", kind.schema(), ahead / 1000);
+            let message = format!(
+                "the {} record is {} s from the future: a clock is wrong",
+                kind.schema(),
+                ahead / 1000
+            );
             Check::unknown("stream.clock", "standard input", message).hint(
-                "set the clocks of the machines that the tools run on; timedatectl shows whether they are synchronised",
+                "set the clocks of the machines that the tools run on; \
+                 timedatectl shows whether they are synchronised",
             )
         })
     }

@@ -67,9 +67,17 @@ pub(crate) struct ServiceUrl {
     pub(crate) service: String,
     /// The vantage that is really used.
     pub(crate) vantage: String,
+    /// The status that its Service is configured to answer with.
+    pub(crate) expected_status: Option<u16>,
 }
 
 impl ServiceUrl {
+    /// Whether a status is that of a good answer: one in the 200s, or what the Service is expected
+    /// to answer with.
+    pub(crate) fn is_good(&self, status: u16) -> bool {
+        (200..300).contains(&status) || self.expected_status == Some(status)
+    }
+
     /// As a person would write it.
     pub(crate) fn text(&self) -> String {
         self.endpoint.url(&self.path)
@@ -91,6 +99,7 @@ impl Target<'_> {
                 path: path.to_owned(),
                 service: name.clone(),
                 vantage: vantage.clone(),
+                expected_status: service.expect.status,
             };
             paths(service).into_iter().map(url).collect::<Vec<_>>()
         };
@@ -124,13 +133,17 @@ pub(crate) mod tests {
     use super::*;
     use chaos_common::cluster::Access;
 
-    /// A cluster that is unreachable_cluster, for what is asked directly.
+    /// A cluster that is nowhere, for what is asked directly.
     pub(crate) async fn unreachable_cluster() -> Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("kubeconfig");
-        let text = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}], \
-                    clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
-        std::fs::write(&path, text).expect("room on the disk");
+        let text = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{ "name": "c", "context": { "cluster": "k", "user": "u" } }],
+            "clusters": [{ "name": "k", "cluster": { "server": "https://127.0.0.1:1" } }],
+            "users": [{ "name": "u", "user": { "token": "t" } }],
+        });
+        std::fs::write(&path, text.to_string()).expect("room on the disk");
         Cluster::connect(&Access {
             context: None,
             kubeconfig: Some(path),

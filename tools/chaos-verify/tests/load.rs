@@ -286,6 +286,21 @@ fn bad_statuses_fail_and_are_named() {
 }
 
 #[test]
+fn a_redirect_is_a_good_answer_only_where_it_is_expected() {
+    let redirecting = || {
+        answering(|stream| {
+            stream
+                .write_all(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n")
+                .is_ok()
+        })
+    };
+    fails(&redirecting(), "answers 302");
+    let args = ["--duration", "500ms", "--expect-status", "302"];
+    let (_, record) = load(&redirecting(), &args);
+    assert_eq!(record["data"]["timings"][0]["errors"], 0, "{record}");
+}
+
+#[test]
 fn a_name_that_leads_nowhere_is_unknown() {
     let (status, record) = short("http://no-such-host.invalid:80/");
     assert_eq!(status, 3, "{record}");

@@ -34,8 +34,12 @@ pub struct LoadArgs {
     #[arg(long, value_name = "TIME", default_value = "5s")]
     timeout: Span,
     /// Open so many connections to each URL at the start
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
+    /// Count this status as a good answer too, besides those in the 200s; may be given again
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..600))]
+    expect_status: Vec<u16>,
     /// Speak HTTP/2
     #[arg(long)]
     http2: bool,
@@ -65,7 +69,11 @@ pub async fn run(args: &LoadArgs, common: &Common) -> Result<Exit, Failure> {
             args.urls.len()
         )));
     }
-    let targets: anyhow::Result<_> = args.urls.iter().map(|url| HttpUrl::parse(url)).collect();
+    let targets: anyhow::Result<_> = args
+        .urls
+        .iter()
+        .map(|url| Ok(HttpUrl::parse(url)?.accepting(args.expect_status.clone())))
+        .collect();
     let plan = LoadPlan {
         targets: targets.map_err(|error| usage(&error))?,
         rate: args.rate,

@@ -104,7 +104,7 @@ async fn measure(target: &Target<'_>, url: &ServiceUrl) -> Measurement {
     let (mut why, mut unobserved) = (None, false);
     while times.len() + errors < target.config.performance.requests && in_a_row < HOPELESS {
         match target.probe.get(&url.endpoint, &url.path, LIMIT).await {
-            Ok(answer) if (200..400).contains(&answer.status) => {
+            Ok(answer) if url.is_good(answer.status) => {
                 times.push(answer.elapsed.as_secs_f64() * 1000.0);
                 in_a_row = 0;
                 continue;
@@ -219,7 +219,8 @@ fn compare(before: Option<&Timing>, measured: &Measurement, settings: &Performan
     };
     if before.vantage != now.vantage {
         let message = format!(
-            "the baseline was measured from the vantage {}, this one from {}; such times do not compare",
+            "the baseline was measured from the vantage {}, this one from {}; such times do not \
+                compare",
             before.vantage, now.vantage
         );
         return check(Status::Unknown, message);

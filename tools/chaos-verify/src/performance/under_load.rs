@@ -5,8 +5,9 @@ use chaos_common::record::{Check, Timing};
 
 use super::load::figures::{self, Label};
 use super::load::{self, HttpUrl, LoadPlan};
+use super::load_job::LoadJob;
 use super::report::{PerformanceReport, earlier};
-use super::{load_check, load_comparison, load_job, usage};
+use super::{load_check, load_comparison, usage};
 use crate::pipeline_input::PipelineInput;
 use crate::target::{ServiceUrl, Target, timed_paths};
 
@@ -87,7 +88,14 @@ async fn measure(
     if let Some(image) = &target.config.performance.image {
         let urls = target.urls(timed_paths);
         if !urls.is_empty() {
-            return match load_job::run(target, image, profile, &urls, run).await {
+            let job = LoadJob {
+                cluster: target.cluster,
+                namespace: target.namespace,
+                image,
+                profile,
+                urls: &urls,
+            };
+            return match job.run(run).await {
                 Ok(timings) => (timings, Vec::new()),
                 Err(check) => (Vec::new(), vec![*check]),
             };
@@ -100,7 +108,8 @@ async fn measure(
                 "load goes to Services directly, and the vantage of this one is {}",
                 url.vantage
             );
-            let hint = "name an image with chaos-verify as performance.image, so that a Job makes the load, or run this inside the cluster";
+            let hint = "name an image with chaos-verify as performance.image, \
+                        so that a Job makes the load, or run this inside the cluster";
             checks.push(
                 Check::unknown(id, url.text(), message)
                     .hint(hint)
@@ -110,7 +119,7 @@ async fn measure(
         }
         match HttpUrl::parse(&url.text()) {
             Ok(target) => {
-                targets.push(target);
+                targets.push(target.accepting(url.expected_status.into_iter().collect()));
                 urls.push(url);
             }
             Err(why) => checks.push(Check::unknown(id, url.text(), format!("{why:#}"))),

@@ -1,4 +1,9 @@
-//! Connections to a target: TCP, TLS, HTTP/1.1 by hand for speed, HTTP/2 by hyper.
+//! Connections to a target: TCP, TLS, HTTP/1.1 by hand, HTTP/2 by hyper.
+//!
+//! HTTP/1.1 is by hand because the generator's own work is part of every time that it measures.
+//! hyper's client takes 9.7 us of processor for a request where this takes 6.7 (median of five
+//! rounds of 4 s, 16 connections in a closed loop, one thread), and gives 0.65 times as many
+//! requests a second; with it the generator is no faster than oha, which is built on it.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -168,7 +168,8 @@ fn saturated(counts: &Counts, timeout: Duration) -> Option<String> {
         if !counts.times.is_empty() && lag > NO_MATTER && lag > time.mul_f64(SHARE) {
             let (lag, time) = (lag.as_secs_f64() * 1000.0, time.as_secs_f64() * 1000.0);
             return Some(format!(
-                "requests left the load generator {lag:.1} ms late at {name}, where the answer took {time:.1} ms in all: \
+                "requests left the load generator {lag:.1} ms late at {name}, where the answer \
+                    took {time:.1} ms in all: \
                  this machine can't make such a load now"
             ));
         }

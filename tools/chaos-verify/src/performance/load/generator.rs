@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chaos_common::record::{Steps, Time};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::connection::{Connector, RequestError};
 use super::counts::Counts;
@@ -24,26 +25,26 @@ pub(crate) struct LoadResult {
     pub(crate) steps: Option<Steps>,
 }
 
+/// A URL and the way to it.
+type Lane = (Arc<HttpUrl>, Arc<Connector>);
+
 /// Puts load on the targets, all at the same time. Never fails: what went wrong is counted.
 pub(crate) async fn run(plan: LoadPlan) -> (Time, Vec<LoadResult>) {
     raise_limit();
     let plan = Arc::new(plan);
-    let mut ready = Vec::new();
-    let mut results: Vec<LoadResult> = Vec::new();
+    let (mut results, mut indices, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
     for url in &plan.targets {
         let mut result = LoadResult {
             counts: plan.counts(),
             steps: None,
         };
-        match tokio::time::timeout(plan.timeout, Connector::new(url, plan.http2)).await {
-            Ok(Ok(connector)) => {
+        match connector(url, &plan).await {
+            Ok(connector) => {
                 result.steps = phases::measure(url, &plan).await;
-                ready.push((results.len(), (Arc::new(url.clone()), Arc::new(connector))));
+                indices.push(results.len());
+                lanes.push((Arc::new(url.clone()), Arc::new(connector)));
             }
-            Ok(Err(RequestError::Generator(why) | RequestError::Target(why))) => {
-                result.counts.own = Some(why);
-            }
-            Err(_) => result.counts.own = Some(format!("cannot resolve {}: no answer", url.host)),
+            Err(why) => result.counts.own = Some(why),
         }
         results.push(result);
     }
@@ -52,25 +53,48 @@ pub(crate) async fn run(plan: LoadPlan) -> (Time, Vec<LoadResult>) {
             .saturating_add(plan.warm_up)
             .expect("no times of day are in a duration"),
     );
-    let (indices, lanes): (Vec<_>, Vec<_>) = ready.into_iter().unzip();
     if lanes.is_empty() {
         return (started, results);
     }
-    let lanes = Arc::new(lanes);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    #[allow(clippy::cast_precision_loss, reason = "a number of targets is small")]
-    let threads = match plan.rate {
-        Rate::Max => cores,
-        Rate::PerSecond(rate) => (1..cores)
-            .find(|n| rate * lanes.len() as f64 <= RATE_OF_A_THREAD * *n as f64)
-            .unwrap_or(cores),
-    };
-    let mut workers = Vec::new();
-    for worker in 0..threads {
-        let share = Share {
-            worker: u32::try_from(worker).unwrap_or(0),
-            of: u32::try_from(threads).unwrap_or(1),
+    for worker in spawn_workers(&plan, lanes) {
+        let counts = match worker.await {
+            Ok(Ok(counts)) => Ok(counts),
+            Ok(Err(error)) => Err(format!("cannot start a thread's runtime: {error}")),
+            Err(_) => Err("a thread that made load broke down".to_owned()),
         };
+        match counts {
+            Ok(counts) => {
+                for (index, counts) in indices.iter().zip(&counts) {
+                    results[*index].counts.merge(counts);
+                }
+            }
+            Err(why) => {
+                for result in &mut results {
+                    result.counts.own = Some(why.clone());
+                }
+            }
+        }
+    }
+    (started, results)
+}
+
+/// Prepares connections to a URL; the error is why this machine can't.
+async fn connector(url: &HttpUrl, plan: &LoadPlan) -> Result<Connector, String> {
+    match timeout(plan.timeout, Connector::new(url, plan.http2)).await {
+        Ok(Ok(connector)) => Ok(connector),
+        Ok(Err(RequestError::Generator(why) | RequestError::Target(why))) => Err(why),
+        Err(_) => Err(format!("cannot resolve {}: no answer", url.host)),
+    }
+}
+
+/// What a worker counted of each lane, once it has ended.
+type Worker = oneshot::Receiver<std::io::Result<Vec<Counts>>>;
+
+/// Starts threads that each make a share of the load.
+fn spawn_workers(plan: &Arc<LoadPlan>, lanes: Vec<Lane>) -> Vec<Worker> {
+    let threads = threads(plan, lanes.len());
+    let lanes = Arc::new(lanes);
+    let spawn = |worker: u32| {
         let (plan, lanes) = (plan.clone(), lanes.clone());
         let (sender, receiver) = oneshot::channel();
         // Threads of their own, so that nothing else of this process delays a request.
@@ -79,42 +103,35 @@ pub(crate) async fn run(plan: LoadPlan) -> (Time, Vec<LoadResult>) {
                 .enable_all()
                 .event_interval(61)
                 .build();
+            let share = Share {
+                worker,
+                of: threads,
+            };
             let work = async { work(&plan, &lanes, share).await };
             let done = runtime.map(|runtime| runtime.block_on(work));
             // The receiver is gone when the process is on its way out.
             drop(sender.send(done));
         });
-        workers.push(receiver);
-    }
-    for worker in workers {
-        match worker.await {
-            Ok(Ok(counts)) => {
-                indices
-                    .iter()
-                    .zip(&counts)
-                    .for_each(|(index, counts)| results[*index].counts.merge(counts));
-            }
-            Ok(Err(error)) => fail(
-                &mut results,
-                &format!("cannot start a thread's runtime: {error}"),
-            ),
-            Err(_) => fail(&mut results, "a thread that made load broke down"),
-        }
-    }
-    (started, results)
+        receiver
+    };
+    (0..threads).map(spawn).collect()
 }
 
-fn fail(results: &mut [LoadResult], why: &str) {
-    for result in results {
-        result.counts.own = Some(why.to_owned());
+/// How many threads the load needs; no more than there are cores.
+fn threads(plan: &LoadPlan, lanes: usize) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = u32::try_from(cores).unwrap_or(1);
+    #[allow(clippy::cast_precision_loss, reason = "a number of targets is small")]
+    let targets = lanes as f64;
+    match plan.rate {
+        Rate::Max => cores,
+        Rate::PerSecond(rate) => (1..cores)
+            .find(|threads| rate * targets <= RATE_OF_A_THREAD * f64::from(*threads))
+            .unwrap_or(cores),
     }
 }
 
-async fn work(
-    plan: &LoadPlan,
-    lanes: &[(Arc<HttpUrl>, Arc<Connector>)],
-    share: Share,
-) -> Vec<Counts> {
+async fn work(plan: &LoadPlan, lanes: &[Lane], share: Share) -> Vec<Counts> {
     match plan.rate {
         Rate::PerSecond(rate) => open::run(plan, lanes, rate, share).await,
         Rate::Max => {

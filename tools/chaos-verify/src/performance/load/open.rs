@@ -89,92 +89,133 @@ pub(crate) async fn run(
         lane.open(plan.connections.div_ceil(share.of as usize), plan.timeout)
             .await;
     }
+    let open_loop = OpenLoop {
+        rate,
+        share,
+        patience: plan.timeout,
+    };
     // What the warm-up finds shows again in what counts.
-    drive(&mut lanes, rate, share, plan.warm_up, plan.timeout).await;
+    open_loop.drive(&mut lanes, plan.warm_up).await;
     for lane in &mut lanes {
         lane.counts = plan.counts();
         lane.next = 0;
     }
-    drive(&mut lanes, rate, share, plan.duration, plan.timeout).await;
+    open_loop.drive(&mut lanes, plan.duration).await;
     lanes.into_iter().map(|lane| lane.counts).collect()
 }
 
-async fn drive(
-    lanes: &mut [Lane],
+/// How one worker makes load.
+#[derive(Clone, Copy, Debug)]
+struct OpenLoop {
+    /// Requests to each target a second, all workers together.
     rate: f64,
     share: Share,
-    duration: Duration,
+    /// Time that one request may take, from when it was due.
     patience: Duration,
-) {
-    let timer = match Timer::new() {
-        Ok(timer) => timer,
-        Err(error) => {
-            let fault = || {
-                Err(RequestError::Generator(format!(
-                    "cannot make a timer: {error}"
-                )))
-            };
-            for lane in lanes {
-                lane.counts.count(Duration::ZERO, Duration::ZERO, fault());
-            }
-            return;
-        }
-    };
-    let start = Instant::now();
-    let schedule = Schedule {
-        start,
-        rate,
-        share,
-        lanes: lanes.len(),
-    };
-    let mut flying = FuturesUnordered::new();
-    let mut set_for = None;
-    loop {
-        let mut next = None;
-        for _ in 0..BATCH {
-            let due = (0..lanes.len())
-                .map(|lane| (schedule.due(lane, lanes[lane].next), lane))
-                .min();
-            let (due, index) = due.expect("there is a target");
-            next = (due < start + duration).then_some(due);
-            let now = Instant::now();
-            if next.is_none() || due > now {
-                break;
-            }
-            let lane = &mut lanes[index];
-            lane.next += 1;
-            lane.counts.late(now - due);
-            if lane.busy < MOST {
-                flying.push(lane.send(index, due, patience));
-            } else {
-                lane.waiting.push_back(due);
-            }
-        }
-        while let Some(Some(done)) = flying.next().now_or_never() {
-            if let Some((index, due)) = settle(lanes, done, start, patience) {
-                flying.push(lanes[index].send(index, due, patience));
-            }
-        }
-        let done = match next {
-            None if flying.is_empty() => return,
-            None => flying.next().await,
-            Some(due) if due <= Instant::now() => {
-                tokio::task::yield_now().await;
-                None
-            }
-            Some(due) => {
-                if set_for.replace(due) != Some(due) {
-                    timer.set(due);
-                }
-                tokio::select! {
-                    () = timer.expired() => None,
-                    Some(done) = flying.next() => Some(done),
-                }
-            }
+}
+
+/// What the schedule says.
+enum Next {
+    /// A request to that lane is due, and leaves.
+    Send(usize, Instant),
+    /// A request is due and waits in its lane: too many are on their way.
+    Queued,
+    /// The next request is due then.
+    Later(Instant),
+    /// No more requests fall due.
+    Over,
+}
+
+impl OpenLoop {
+    /// Makes load for so long, and returns when the last request is over.
+    async fn drive(self, lanes: &mut [Lane], duration: Duration) {
+        let timer = match Timer::new() {
+            Ok(timer) => timer,
+            Err(error) => return fail(lanes, &format!("cannot make a timer: {error}")),
         };
-        if let Some((index, due)) = done.and_then(|done| settle(lanes, done, start, patience)) {
-            flying.push(lanes[index].send(index, due, patience));
+        let schedule = Schedule {
+            start: Instant::now(),
+            rate: self.rate,
+            share: self.share,
+            lanes: lanes.len(),
+        };
+        let (start, end) = (schedule.start, schedule.start + duration);
+        let mut flying = FuturesUnordered::new();
+        let mut set_for = None;
+        loop {
+            let next = 'batch: {
+                for _ in 0..BATCH {
+                    match next_request(lanes, &schedule, end) {
+                        Next::Send(index, due) => {
+                            flying.push(lanes[index].send(index, due, self.patience));
+                        }
+                        Next::Queued => {}
+                        Next::Later(due) => break 'batch Some(due),
+                        Next::Over => break 'batch None,
+                    }
+                }
+                Some(start)
+            };
+            while let Some(Some(done)) = flying.next().now_or_never() {
+                if let Some((index, due)) = settle(lanes, done, start, self.patience) {
+                    flying.push(lanes[index].send(index, due, self.patience));
+                }
+            }
+            let done = match next {
+                None if flying.is_empty() => return,
+                None => flying.next().await,
+                Some(due) if due <= Instant::now() => {
+                    tokio::task::yield_now().await;
+                    None
+                }
+                Some(due) => {
+                    if set_for.replace(due) != Some(due) {
+                        timer.set(due);
+                    }
+                    tokio::select! {
+                        () = timer.expired() => None,
+                        Some(done) = flying.next() => Some(done),
+                    }
+                }
+            };
+            let waiting = done.and_then(|done| settle(lanes, done, start, self.patience));
+            if let Some((index, due)) = waiting {
+                flying.push(lanes[index].send(index, due, self.patience));
+            }
         }
+    }
+}
+
+/// Nothing can be measured from here.
+fn fail(lanes: &mut [Lane], why: &str) {
+    for lane in lanes {
+        let error = RequestError::Generator(why.to_owned());
+        lane.counts
+            .count(Duration::ZERO, Duration::ZERO, Err(error));
+    }
+}
+
+/// Takes the next request out of the schedule, if it is due.
+fn next_request(lanes: &mut [Lane], schedule: &Schedule, end: Instant) -> Next {
+    let (due, index) = (0..lanes.len())
+        .map(|lane| (schedule.due(lane, lanes[lane].next), lane))
+        .min()
+        .expect("there is a target");
+    if due >= end {
+        return Next::Over;
+    }
+    let now = Instant::now();
+    if due > now {
+        return Next::Later(due);
+    }
+    let lane = &mut lanes[index];
+    lane.next += 1;
+    lane.counts.late(now - due);
+    if lane.busy < MOST {
+        Next::Send(index, due)
+    } else {
+        lane.waiting.push_back(due);
+        Next::Queued
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) async fn request(
     )
     .await
     {
-        Ok(Ok(status)) if (200..400).contains(&status) => Ok(()),
+        Ok(Ok(status)) if url.is_good(status) => Ok(()),
         Ok(Ok(status)) => Err(RequestError::Target(format!("answers {status}"))),
         Ok(Err(fault)) => {
             *connection = None;

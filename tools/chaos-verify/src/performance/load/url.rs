@@ -14,6 +14,8 @@ pub(crate) struct HttpUrl {
     pub(crate) port: u16,
     /// The request as it goes over an HTTP/1.1 connection.
     pub(crate) request: Vec<u8>,
+    /// Statuses of good answers, besides those in the 200s.
+    pub(crate) good_statuses: Vec<u16>,
 }
 
 impl HttpUrl {
@@ -53,7 +55,21 @@ impl HttpUrl {
             host,
             port,
             request: request.into_bytes(),
+            good_statuses: Vec::new(),
         })
+    }
+
+    /// The same, with more statuses that are good.
+    pub(crate) fn accepting(self, good_statuses: Vec<u16>) -> HttpUrl {
+        HttpUrl {
+            good_statuses,
+            ..self
+        }
+    }
+
+    /// Whether a status is that of a good answer.
+    pub(crate) fn is_good(&self, status: u16) -> bool {
+        (200..300).contains(&status) || self.good_statuses.contains(&status)
     }
 }
 
