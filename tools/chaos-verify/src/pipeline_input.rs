@@ -135,20 +135,21 @@ fn pick<D: Data>(upstream: &Upstream, start: Option<Time>) -> Result<Record<D>, 
         let message = format!("no stream was handed in, so there is no {schema} record");
         return Err(Box::new(Check::unknown(&id, "", message).hint(HINT)));
     }
-    // Tells of a version that this tool can't read.
-    upstream
-        .latest::<D>()
-        .map_err(|why| Box::new(Check::unknown(&id, "standard input", why.to_string())))?;
-    let early = |record: &Record<D>| start.is_none_or(|start| record.time <= start);
-    upstream.all::<D>().into_iter().rfind(early).ok_or_else(|| {
-        let which = if start.is_some() {
-            " from before the experiment"
-        } else {
-            ""
-        };
-        let message = format!("the stream holds no {schema} record{which}");
-        Box::new(Check::unknown(&id, "standard input", message).hint(HINT))
-    })
+    let mut records = upstream.records::<D>();
+    let mut which = "";
+    if let Some(start) = start {
+        records = records.until(start);
+        which = " from before the experiment";
+    }
+    let unknown = |message: String| Check::unknown(&id, "standard input", message);
+    match records.latest() {
+        Ok(Some(record)) => Ok(record),
+        Ok(None) => {
+            let message = format!("the stream holds no {schema} record{which}");
+            Err(Box::new(unknown(message).hint(HINT)))
+        }
+        Err(why) => Err(Box::new(unknown(why.to_string()))),
+    }
 }
 
 fn elsewhere<D: Data>(
