@@ -106,7 +106,7 @@ fn command(Load { profile, urls }: Load) -> Vec<String> {
     ] {
         command.extend([flag.to_owned(), value]);
     }
-    let statuses = urls.iter().filter_map(|url| url.expected_status);
+    let statuses = urls.iter().filter_map(|url| url.expect.status);
     for status in statuses.collect::<BTreeSet<_>>() {
         command.extend(["--expect-status".to_owned(), status.to_string()]);
     }

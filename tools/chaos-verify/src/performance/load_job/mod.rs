@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::bail;
 use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::LoadProfile;
-use chaos_common::record::{Check, Load, Record, Timing, new_id};
+use chaos_common::record::{Check, Load, Record, Time, Timing, new_id};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -145,7 +145,8 @@ impl LoadJob<'_> {
         loop {
             sleep(PAUSE).await;
             let found = self.cluster.list(&pods, &params, what).await?;
-            let states: Vec<PodState> = found.iter().map(pod_state).collect();
+            let now = Time::now();
+            let states: Vec<PodState> = found.iter().map(|pod| pod_state(pod, now)).collect();
             let (started, why) = match progress(&states, wanted) {
                 Progress::Ended => return Ok(found),
                 Progress::Stuck(why) => return Err(ReadError::other(what, why)),

@@ -1,15 +1,8 @@
 //! How far the pods of the Job are.
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, Pod, PodStatus};
-
-/// Reasons of a container that waits for what will not come.
-const STUCK: [&str; 5] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-];
+use chaos_common::cluster::pod_trouble::{ContainerTrouble, PodTrouble, pod_trouble};
+use chaos_common::record::Time;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 /// How far a pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,35 +16,30 @@ pub(super) enum PodState {
 }
 
 /// How far a pod is, by its status.
-pub(super) fn pod_state(pod: &Pod) -> PodState {
-    let status = pod.status.clone().unwrap_or_default();
-    let containers = status.container_statuses.clone().unwrap_or_default();
-    let container = containers.into_iter().next().and_then(|one| one.state);
-    match container.map(|state| (state.waiting, state.terminated)) {
-        Some((Some(waiting), _)) => waiting_state(waiting),
-        Some((None, Some(terminated))) => terminated_state(terminated),
-        _ => phase_state(status),
+pub(super) fn pod_state(pod: &Pod, now: Time) -> PodState {
+    if let Some(end) = end_of_load(pod) {
+        return ended(end);
+    }
+    // The Job starts no container anew, so that no crash is from before.
+    match pod_trouble(pod, now, 0) {
+        None | Some(PodTrouble::NotReady(_)) => PodState::Runs,
+        Some(trouble) if is_final(&trouble) => PodState::Stuck(trouble.to_string()),
+        Some(trouble) => PodState::Waits(trouble.to_string()),
     }
 }
 
-fn waiting_state(waiting: ContainerStateWaiting) -> PodState {
-    let reason = waiting.reason.unwrap_or_default();
-    let message = waiting.message.unwrap_or_default();
-    let why = format!("{reason} {message}").trim().to_owned();
-    if STUCK.contains(&reason.as_str()) {
-        PodState::Stuck(why)
-    } else {
-        PodState::Waits(why)
-    }
+fn end_of_load(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+    containers.first()?.state.as_ref()?.terminated.as_ref()
 }
 
-fn terminated_state(terminated: ContainerStateTerminated) -> PodState {
-    match terminated.exit_code {
+fn ended(end: &ContainerStateTerminated) -> PodState {
+    match end.exit_code {
         // The tool's own ends; anything else is a container that could not run it.
         0 | 1 | 3 => PodState::Ended,
         code => {
-            let told = [terminated.reason, terminated.message];
-            let told: Vec<String> = told.into_iter().flatten().collect();
+            let told = [end.reason.as_deref(), end.message.as_deref()];
+            let told: Vec<_> = told.into_iter().flatten().collect();
             PodState::Stuck(format!(
                 "its container ended with {code} ({}); has the image chaos-verify in its PATH?",
                 told.join(": ")
@@ -60,20 +48,17 @@ fn terminated_state(terminated: ContainerStateTerminated) -> PodState {
     }
 }
 
-/// The state of a pod whose container says nothing yet.
-fn phase_state(status: PodStatus) -> PodState {
-    match status.phase.as_deref() {
-        Some("Running") => PodState::Runs,
-        Some("Failed") => {
-            let why = status.message.or(status.reason);
-            PodState::Stuck(why.unwrap_or_else(|| "it failed".to_owned()))
-        }
-        _ => {
-            let conditions = status.conditions.unwrap_or_default();
-            let unmet = conditions.into_iter().find(|one| one.status == "False");
-            let why = unmet.and_then(|condition| condition.message);
-            PodState::Waits(why.unwrap_or_else(|| "it is pending".to_owned()))
-        }
+/// Whether waiting does not help. A container that can't be made for another reason than its
+/// configuration may still be: the kubelet tries again.
+fn is_final(trouble: &PodTrouble) -> bool {
+    match trouble {
+        PodTrouble::Failed { .. } => true,
+        PodTrouble::Container { trouble, .. } => match trouble {
+            ContainerTrouble::Image { .. } => true,
+            ContainerTrouble::Start { reason, .. } => reason == "CreateContainerConfigError",
+            ContainerTrouble::CrashLoop { .. } => false,
+        },
+        _ => false,
     }
 }
 
@@ -118,45 +103,49 @@ mod tests {
             .expect("a pod")
     }
 
-    fn ended(code: i32) -> PodState {
-        pod_state(&pod(&json!({
+    fn state(status: &serde_json::Value) -> PodState {
+        pod_state(&pod(status), Time::now())
+    }
+
+    fn ended_with(code: i32) -> PodState {
+        state(&json!({
             "phase": "Failed",
             "containerStatuses": [{
                 "name": "load", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
                 "state": { "terminated": { "exitCode": code, "reason": "Error" } },
             }],
-        })))
+        }))
     }
 
     #[test]
     fn a_pod_whose_load_failed_has_measured_and_one_that_could_not_run_has_not() {
         assert_eq!(
-            [0, 1, 3].map(ended),
+            [0, 1, 3].map(ended_with),
             [PodState::Ended, PodState::Ended, PodState::Ended]
         );
         for code in [2, 127, 137] {
-            assert!(matches!(ended(code), PodState::Stuck(_)), "{code}");
+            assert!(matches!(ended_with(code), PodState::Stuck(_)), "{code}");
         }
     }
 
     #[test]
     fn what_keeps_a_pod_from_starting_is_named() {
         let waiting = |reason: &str| {
-            pod_state(&pod(&json!({
+            state(&json!({
                 "phase": "Pending",
                 "containerStatuses": [{
                     "name": "load", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
                     "state": { "waiting": { "reason": reason, "message": "m" } },
                 }],
-            })))
+            }))
         };
         assert_eq!(
             waiting("ErrImagePull"),
-            PodState::Stuck("ErrImagePull m".to_owned())
+            PodState::Stuck("container load: ErrImagePull: m".to_owned())
         );
         assert_eq!(
             waiting("ContainerCreating"),
-            PodState::Waits("ContainerCreating m".to_owned())
+            PodState::Waits("is Pending: ContainerCreating".to_owned())
         );
         let unschedulable = json!({
             "phase": "Pending",
@@ -166,8 +155,8 @@ mod tests {
             }],
         });
         assert_eq!(
-            pod_state(&pod(&unschedulable)),
-            PodState::Waits("0/1 nodes are available: 1 Insufficient cpu.".to_owned())
+            state(&unschedulable),
+            PodState::Waits("is Pending: 0/1 nodes are available: 1 Insufficient cpu.".to_owned())
         );
     }
 
