@@ -3,7 +3,7 @@
 use chaos_common::cli::ClusterArgs;
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config::{Config, Service};
+use chaos_common::config::{Config, Expectation, Service};
 use chaos_common::exit::Failure;
 
 /// What a [`Target`] borrows: the configuration, and the connections that it asks for.
@@ -67,15 +67,15 @@ pub(crate) struct ServiceUrl {
     pub(crate) service: String,
     /// The vantage that is really used.
     pub(crate) vantage: String,
-    /// The status that its Service is configured to answer with.
-    pub(crate) expected_status: Option<u16>,
+    /// What its Service is expected to answer.
+    pub(crate) expect: Expectation,
 }
 
 impl ServiceUrl {
-    /// Whether a status is that of a good answer: one in the 200s, or what the Service is expected
-    /// to answer with.
+    /// Whether a status is that of a good answer. What is configured is meant for the Service's
+    /// health path; other paths may answer as paths do where nothing is configured.
     pub(crate) fn is_good(&self, status: u16) -> bool {
-        (200..300).contains(&status) || self.expected_status == Some(status)
+        self.expect.accepts_status(status) || Expectation::default().accepts_status(status)
     }
 
     /// As a person would write it.
@@ -99,7 +99,7 @@ impl Target<'_> {
                 path: path.to_owned(),
                 service: name.clone(),
                 vantage: vantage.clone(),
-                expected_status: service.expect.status,
+                expect: service.expect.clone(),
             };
             paths(service).into_iter().map(url).collect::<Vec<_>>()
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chaos_common::cluster::probe::ProbeError;
-use chaos_common::config::DataPath;
+use chaos_common::config::{DataPath, Expectation};
 use chaos_common::record::{ApiAnswer, Check, Status};
 use futures::future::join_all;
 use serde_json::Value;
@@ -88,9 +88,11 @@ async fn request(
 }
 
 fn is_good(status: u16, expect: &DataPath) -> bool {
-    expect
-        .status
-        .map_or((200..300).contains(&status), |wanted| wanted == status)
+    let expect = Expectation {
+        status: expect.status,
+        ..Expectation::default()
+    };
+    expect.accepts_status(status)
 }
 
 /// Why an answer is not the data that is expected.

@@ -119,7 +119,7 @@ async fn measure(
         }
         match HttpUrl::parse(&url.text()) {
             Ok(target) => {
-                targets.push(target.accepting(url.expected_status.into_iter().collect()));
+                targets.push(target.accepting(url.expect.status.into_iter().collect()));
                 urls.push(url);
             }
             Err(why) => checks.push(Check::unknown(id, url.text(), format!("{why:#}"))),

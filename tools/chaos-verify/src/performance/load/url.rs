@@ -1,6 +1,7 @@
 //! What requests go to, and what they look like.
 
 use anyhow::{anyhow, bail};
+use chaos_common::config::Expectation;
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
@@ -69,7 +70,7 @@ impl HttpUrl {
 
     /// Whether a status is that of a good answer.
     pub(crate) fn is_good(&self, status: u16) -> bool {
-        (200..300).contains(&status) || self.good_statuses.contains(&status)
+        Expectation::default().accepts_status(status) || self.good_statuses.contains(&status)
     }
 }
 
