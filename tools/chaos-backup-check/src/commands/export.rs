@@ -127,7 +127,7 @@ async fn export(
              what was there before is untouched",
         ))
     })?;
-    remove_stale_manifest(&backup.path).map_err(failed)?;
+    remove_stale_manifest(&backup.path).map_err(|error| failed(error.to_string()))?;
     let message = format!(
         "wrote {} of namespace {namespace}, {} bytes, mode {permissions:04o}",
         count(objects.all.len() as u64, "object"),
@@ -175,13 +175,13 @@ async fn objects_of(
 }
 
 /// A manifest of what stood here before would call the new file damaged.
-fn remove_stale_manifest(path: &Path) -> Result<(), String> {
+fn remove_stale_manifest(path: &Path) -> anyhow::Result<()> {
     let stale = Manifest::name_for(path);
     match std::fs::remove_file(&stale) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!(
+        Err(error) if error.kind() != io::ErrorKind::NotFound => bail!(
             "it is, but its old manifest {} cannot be removed: {error}",
             stale.display()
-        )),
+        ),
         _ => Ok(()),
     }
 }

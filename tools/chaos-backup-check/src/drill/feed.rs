@@ -21,7 +21,7 @@ const PIECES: usize = 4;
 /// A backup that is read, and decompressed, by a thread of its own. Its size and digest are those
 /// of what was read.
 pub(crate) struct Feed {
-    pieces: Receiver<Result<Vec<u8>, String>>,
+    pieces: Receiver<Result<Vec<u8>, FormatError>>,
     read: Arc<Mutex<Counted>>,
 }
 
@@ -60,7 +60,7 @@ impl Feed {
         let counted = read.clone();
         std::thread::spawn(move || {
             // False if nobody wants to know any more.
-            let give = |piece: Result<Vec<u8>, String>| send.blocking_send(piece).is_ok();
+            let give = |piece: Result<Vec<u8>, FormatError>| send.blocking_send(piece).is_ok();
             let opened = open().and_then(|reader| {
                 unpacked(Counting {
                     reader,
@@ -71,7 +71,7 @@ impl Feed {
             let mut unpacked = match opened {
                 Ok(unpacked) => unpacked,
                 Err(trouble) => {
-                    give(Err(trouble.to_string()));
+                    give(Err(trouble));
                     return;
                 }
             };
@@ -86,7 +86,7 @@ impl Feed {
                     return;
                 }
                 if let Some(error) = error {
-                    give(Err(decompress::trouble(&error, position).to_string()));
+                    give(Err(decompress::trouble(&error, position)));
                     return;
                 }
                 if end {

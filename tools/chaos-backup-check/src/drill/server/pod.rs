@@ -9,8 +9,10 @@
 use std::time::{Duration, Instant};
 
 use chaos_common::cluster::exec::{ExecProcess, ExecTarget};
+use chaos_common::cluster::pod_trouble::{PodTrouble, pod_trouble};
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
-use chaos_common::record::new_id;
+use chaos_common::record::{Time, new_id};
+use chaos_common::retry::until;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
@@ -28,6 +30,13 @@ use crate::source::remote;
 pub(super) const FOLDER: &str = "/scratch";
 /// The longest that a pod may take to run and answer; its image may have to be fetched.
 const START: Duration = Duration::from_secs(300);
+/// How long a reason why the pod does not run may last that seldom passes.
+const STUCK: Duration = Duration::from_secs(5);
+/// The longest that a server may take to answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(300);
+const NOT_MADE: &str = "it is not even made";
 /// After so long the cluster ends a Job whose pod was not held.
 const UNHELD_S: u64 = START.as_secs() + 30;
 /// After so long the cluster ends it, whatever became of us.
@@ -111,30 +120,24 @@ impl PodServer {
     }
 
     async fn answers(&self) -> Result<(), DrillError> {
-        let start = Instant::now();
-        loop {
-            let asked = self
-                .run(
-                    "psql",
-                    "postgres",
-                    &["-XAtqc", "SELECT 1"],
-                    Feed::bytes(Vec::new()),
-                )
-                .await;
-            let why = match asked {
-                Ok(ran) if ran.success => return Ok(()),
-                Ok(ran) => ran.said,
-                Err(trouble) => trouble.message,
-            };
-            if start.elapsed() > Duration::from_secs(60) {
-                let log = self.log().await;
-                return Err(DrillError::unknown(format!(
-                    "the PostgreSQL in {} does not answer: {}; its log ends with: {log}",
-                    self.label(),
-                    why.trim()
-                )));
-            }
-            sleep(Duration::from_millis(300)).await;
+        let answer = until(tokio::time::Instant::now() + ANSWER, PAUSE, || self.ask());
+        let Err(why) = answer.await else {
+            return Ok(());
+        };
+        let (label, log) = (self.label(), self.log().await);
+        Err(DrillError::unknown(format!(
+            "the PostgreSQL in {label} does not answer: {}; its log ends with: {log}",
+            why.trim()
+        )))
+    }
+
+    /// Asks something once; the error is for people.
+    async fn ask(&self) -> Result<(), String> {
+        let (args, nothing) = (["-XAtqc", "SELECT 1"], Feed::bytes(Vec::new()));
+        match self.run("psql", "postgres", &args, nothing).await {
+            Ok(ran) if ran.success => Ok(()),
+            Ok(ran) => Err(ran.said),
+            Err(error) => Err(error.message),
         }
     }
 
@@ -303,6 +306,18 @@ fn job(name: &str, image: &str) -> serde_json::Value {
     })
 }
 
+/// How far a pod is that is to run a server.
+#[derive(Debug, PartialEq, Eq)]
+enum PodStart {
+    Running,
+    /// Its server has ended.
+    Ended,
+    /// Not running yet, and why.
+    Waiting(String),
+    /// Not running, for a reason that seldom passes.
+    Stuck(String),
+}
+
 /// Waits for the pod of a Job.
 async fn running(
     cluster: &Cluster,
@@ -318,57 +333,51 @@ async fn running(
             .list(&pods, &of, format!("find the pod of job/{job}"))
             .await
             .map_err(|error| unknown(&error))?;
-        let (phase, why) = found.first().map_or((String::new(), None), state);
-        match phase.as_str() {
-            "Running" => return Ok(found[0].clone()),
-            "Failed" | "Succeeded" => {
-                let pod = found[0].metadata.name.clone().unwrap_or_default();
-                let log = log(cluster, namespace, &pod).await;
-                return Err(DrillError::unknown(format!("the scratch PostgreSQL of {image} does not start: {log}"))
-                    .hint("name an image with PostgreSQL's server and client as drill.image, such as postgres:17"));
+        let pod = found.into_iter().next();
+        let (why, patience) = match (how_far(pod.as_ref(), Time::now()), pod) {
+            (PodStart::Running, Some(pod)) => return Ok(pod),
+            (PodStart::Ended, Some(pod)) => {
+                return Err(ended(cluster, namespace, &pod, image).await);
             }
-            _ => {}
-        }
-        let final_word = why.as_deref().is_some_and(|why| {
-            why.contains("InvalidImageName")
-                || why.contains("ImagePull")
-                || why.contains("CreateContainer")
-        });
-        if final_word && start.elapsed() > Duration::from_secs(5) || start.elapsed() > START {
-            let why = why.unwrap_or_else(|| "it is not even made".to_owned());
-            return Err(DrillError::unknown(format!("the pod of job/{job} with {image} does not run: {why}")).hint(
-                "can the nodes get the image, and is there room for one more pod? kubectl get events says more",
+            (PodStart::Stuck(why), _) => (why, STUCK),
+            (PodStart::Waiting(why), _) => (why, START),
+            (PodStart::Running | PodStart::Ended, None) => (NOT_MADE.to_owned(), START),
+        };
+        if start.elapsed() > patience {
+            let message = format!("the pod of job/{job} with {image} does not run: {why}");
+            return Err(DrillError::unknown(message).hint(
+                "can the nodes get the image, and is there room for one more pod? \
+                 kubectl get events says more",
             ));
         }
-        sleep(Duration::from_millis(300)).await;
+        sleep(PAUSE).await;
     }
 }
 
-/// A pod's phase, and what it waits for.
-fn state(pod: &Pod) -> (String, Option<String>) {
-    let Some(status) = &pod.status else {
-        return (String::new(), None);
+/// How far a pod is, if there is one.
+fn how_far(pod: Option<&Pod>, now: Time) -> PodStart {
+    let Some(pod) = pod else {
+        return PodStart::Waiting(NOT_MADE.to_owned());
     };
-    let waiting = status
-        .container_statuses
-        .iter()
-        .flatten()
-        .find_map(|container| {
-            let waiting = container.state.as_ref()?.waiting.as_ref()?;
-            let words = [waiting.reason.as_deref(), waiting.message.as_deref()];
-            Some(words.into_iter().flatten().collect::<Vec<_>>().join(": "))
-        });
-    let conditions = status.conditions.iter().flatten();
-    let unscheduled = || {
-        conditions
-            .clone()
-            .find(|c| c.type_ == "PodScheduled" && c.status == "False")?
-            .message
-            .clone()
-    };
-    (
-        status.phase.clone().unwrap_or_default(),
-        waiting.or_else(unscheduled),
+    let status = pod.status.as_ref();
+    match status.and_then(|status| status.phase.as_deref()) {
+        Some("Running") => return PodStart::Running,
+        Some("Failed" | "Succeeded") => return PodStart::Ended,
+        _ => {}
+    }
+    match pod_trouble(pod, now, 0) {
+        Some(trouble @ PodTrouble::Container { .. }) => PodStart::Stuck(trouble.to_string()),
+        Some(trouble) => PodStart::Waiting(trouble.to_string()),
+        None => PodStart::Waiting("it has not started yet".to_owned()),
+    }
+}
+
+async fn ended(cluster: &Cluster, namespace: &str, pod: &Pod, image: &str) -> DrillError {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let log = log(cluster, namespace, name).await;
+    let message = format!("the scratch PostgreSQL of {image} does not start: {log}");
+    DrillError::unknown(message).hint(
+        "name an image with PostgreSQL's server and client as drill.image, such as postgres:17",
     )
 }
 
@@ -395,5 +404,42 @@ fn unknown(error: &ReadError) -> DrillError {
         ),
         (_, Some(hint)) => unknown.hint(hint),
         (_, None) => unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(status: &serde_json::Value) -> PodStart {
+        let pod = json!({"metadata": {"name": "x"}, "status": status});
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        how_far(Some(&pod), Time::now())
+    }
+
+    #[test]
+    fn a_reason_that_seldom_passes_is_told_from_one_that_does() {
+        let waiting = |reason: &str| {
+            json!({"phase": "Pending", "containerStatuses": [{
+                "name": "postgres", "image": "x", "imageID": "", "ready": false,
+                "restartCount": 0, "state": {"waiting": {"reason": reason}},
+            }]})
+        };
+        for reason in [
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "CreateContainerConfigError",
+        ] {
+            let start = start(&waiting(reason));
+            assert!(
+                matches!(&start, PodStart::Stuck(why) if why.contains(reason)),
+                "{start:?}"
+            );
+        }
+        let creating = start(&waiting("ContainerCreating"));
+        assert!(matches!(creating, PodStart::Waiting(_)), "{creating:?}");
+        assert_eq!(start(&json!({"phase": "Running"})), PodStart::Running);
+        assert_eq!(start(&json!({"phase": "Failed"})), PodStart::Ended);
+        assert!(matches!(how_far(None, Time::now()), PodStart::Waiting(_)));
     }
 }
