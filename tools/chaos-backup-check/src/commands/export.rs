@@ -73,7 +73,8 @@ fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>
         let here = matches!(backup.place(), Ok(Place::Local(_)));
         backup.kind == BackupKind::Kubernetes && !backup.resources.is_empty() && here
     };
-    let hint = "give a [[backup]] of kind \"kubernetes\" on this machine its resources in chaos.toml, such as [\"configmaps\"]";
+    let hint = "give a [[backup]] of kind \"kubernetes\" on this machine its resources in \
+        chaos.toml, such as [\"configmaps\"]";
     if names.is_empty() {
         let all: Vec<&Backup> = backups.iter().filter(can).collect();
         return if all.is_empty() {

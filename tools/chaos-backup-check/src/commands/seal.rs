@@ -72,17 +72,27 @@ fn wanted<'b>(named: &[String], config: &'b Config) -> Result<Vec<Sealed<'b>>, F
             .collect();
         if all.is_empty() {
             return Err(Failure::usage("there is nothing to seal").hint(
-                "name a backup, or configure some in chaos.toml as [[backup]]; nothing is written into pods: seal a backup before it is copied there, and its manifest with it",
+                "name a backup, or configure some in chaos.toml as [[backup]]; nothing is written \
+                 into pods: seal a backup before it is copied there, and its manifest with it",
             ));
         }
         return Ok(all);
     }
     let find = |name: &String| {
         let path = PathBuf::from(name);
-        match config.backups.iter().find(|backup| backup.name == *name && !path.exists()) {
+        match config
+            .backups
+            .iter()
+            .find(|backup| backup.name == *name && !path.exists())
+        {
             Some(backup) if can(backup) => Ok(Sealed::Configured(backup)),
-            Some(backup) => Err(Failure::usage(format!("{} is not sealed where it is", source::label(backup))).hint(
-                "nothing is written into pods: seal a backup before it is copied there, and copy NAME.manifest.json with it; a volume's snapshot has no manifest",
+            Some(backup) => Err(Failure::usage(format!(
+                "{} is not sealed where it is",
+                source::label(backup)
+            ))
+            .hint(
+                "nothing is written into pods: seal a backup before it is copied there, and copy \
+                 NAME.manifest.json with it; a volume's snapshot has no manifest",
             )),
             None => Ok(Sealed::File(path)),
         }

@@ -26,10 +26,14 @@ pub(crate) async fn is_not_live(context: &Context, server: &Server) -> Result<()
     let ours = live(context).await?;
     if ours == theirs {
         return Err(DrillError::refused(format!(
-            "refused: {} is the live database or a copy of its files (system identifier {ours}); nothing was done to it",
+            "refused: {} is the live database or a copy of its files (system identifier {ours}); \
+             nothing was done to it",
             server.name
         ))
-        .hint("name a PostgreSQL of its own as drill.url, or none: then one is started for the drill"));
+        .hint(
+            "name a PostgreSQL of its own as drill.url, or none: then one is started for the \
+            drill",
+        ));
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ const MANAGER: &str = "chaos-backup-check";
 const TOLD: usize = 3;
 
 /// Applies every object, for a trial.
-pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored, DrillError> {
+pub(super) async fn drill(context: &Context, mut file: Feed) -> Result<Restored, DrillError> {
     let mut text = Vec::new();
     while let Some(piece) = file.next().await? {
         text.extend(piece);
@@ -29,77 +29,73 @@ pub(crate) async fn drill(context: &Context, mut file: Feed) -> Result<Restored,
     let (size_bytes, blake3) = file.read();
     let objects = objects(&text)?;
     drop(text);
-    let unknown = |error: ReadError| {
-        let unknown = DrillError::unknown(error.to_string());
-        match error.next_step() {
-            Some(hint) => unknown.hint(hint),
-            None => unknown,
-        }
-    };
-    let cluster = Cluster::connect(&context.access).await.map_err(unknown)?;
-    let params = PatchParams::apply(MANAGER).dry_run().force();
+    let cluster = Cluster::connect(&context.access).await;
+    let cluster = cluster.map_err(|error| unknown(&error))?;
     let start = Instant::now();
     let mut refused = Vec::new();
-    let number = objects.len() as u64;
-    for object in objects {
-        let text = |path: &str| {
-            object
-                .pointer(path)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
-        let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
-        let namespace = namespace.unwrap_or_else(|| context.namespace.clone());
-        let kind_of = KindOf::of(&cluster, &version, &kind)
-            .await
-            .map_err(unknown)?;
-        let patch = Patch::Apply(&object);
-        match kind_of
-            .api(&cluster, &namespace)
-            .patch(&name, &params, &patch)
-            .await
-        {
-            Ok(_) => {}
-            // What the server says of a bad value may repeat it.
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 409 | 422) => {
-                refused.push(format!("{kind} {name} ({})", status.reason));
-            }
-            Err(error) => {
-                return Err(unknown(ReadError::from_kube(
-                    format!("apply {kind} {name} for a trial"),
-                    &error,
-                )));
-            }
-        }
+    for object in &objects {
+        refused.extend(apply(&cluster, &context.namespace, object).await?);
     }
     let took = start.elapsed();
     if !refused.is_empty() {
-        let more = if refused.len() > TOLD {
-            format!(", and {} more", refused.len() - TOLD)
-        } else {
-            String::new()
+        let (first, rest) = refused.split_at(refused.len().min(TOLD));
+        let more = match rest.len() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
         };
-        let told = refused[..refused.len().min(TOLD)].join(", ");
-        return Err(
-            DrillError::fail(format!("the API server would not take {told}{more}"))
-                .hint("kubectl apply --server-side --dry-run=server -f FILE says why"),
-        );
+        let told = first.join(", ");
+        let message = format!("the API server would not take {told}{more}");
+        return Err(DrillError::fail(message)
+            .hint("kubectl apply --server-side --dry-run=server -f FILE says why"));
     }
     let into = format!("the cluster at {}, as a dry run", cluster.server);
+    let (ms, number) = (took.as_millis(), count(objects.len() as u64, "object"));
     Ok(Restored {
-        message: format!(
-            "applied in {} ms to {into}: {}, each accepted",
-            took.as_millis(),
-            count(number, "object")
-        ),
+        message: format!("applied in {ms} ms to {into}: {number}, each accepted"),
         took,
         size_bytes,
         blake3,
         into,
         rows: None,
     })
+}
+
+/// Applies one object; gives its name if the API server does not take it.
+async fn apply(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &Value,
+) -> Result<Option<String>, DrillError> {
+    let text = |path: &str| {
+        let value = object.pointer(path).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+    let own = text("/metadata/namespace");
+    let namespace = if own.is_empty() { namespace } else { &own };
+    let kind_of = KindOf::of(cluster, &version, &kind).await;
+    let kind_of = kind_of.map_err(|error| unknown(&error))?;
+    let params = PatchParams::apply(MANAGER).dry_run().force();
+    let api = kind_of.api(cluster, namespace);
+    match api.patch(&name, &params, &Patch::Apply(object)).await {
+        Ok(_) => Ok(None),
+        // What the server says of a bad value may repeat it.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 409 | 422) => {
+            Ok(Some(format!("{kind} {name} ({})", status.reason)))
+        }
+        Err(error) => {
+            let what = format!("apply {kind} {name} for a trial");
+            Err(unknown(&ReadError::from_kube(what, &error)))
+        }
+    }
+}
+
+fn unknown(error: &ReadError) -> DrillError {
+    let unknown = DrillError::unknown(error.to_string());
+    match error.next_step() {
+        Some(hint) => unknown.hint(hint),
+        None => unknown,
+    }
 }
 
 /// The objects of a file, without what only a server makes. The file was read and judged before.
@@ -153,7 +149,9 @@ mod tests {
 
     #[test]
     fn lists_and_documents_become_objects_without_server_made_fields() {
-        let text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a, uid: u}}\n- {apiVersion: v1, kind: Secret, metadata: {name: b}, status: {x: y}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: c}\n";
+        let text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, \
+            metadata: {name: a, uid: u}}\n- {apiVersion: v1, kind: Secret, metadata: {name: b}, \
+            status: {x: y}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: c}\n";
         let found = objects(text.as_bytes()).expect("objects");
         let names: Vec<_> = found
             .iter()

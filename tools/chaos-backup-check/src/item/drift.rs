@@ -391,7 +391,8 @@ mod tests {
         assert_eq!(status, Status::Warn);
         assert!(
             message.contains(
-                "key \"gone\" is only in the backup, key \"new\" is only in the cluster, key \"other\" changed"
+                "key \"gone\" is only in the backup, key \"new\" is only in the cluster, key \
+                 \"other\" changed"
             ),
             "{message}"
         );

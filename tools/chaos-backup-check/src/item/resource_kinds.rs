@@ -23,10 +23,14 @@ impl KindOf {
             .read(&what, || discovery::group(&cluster.client, group))
             .await?;
         let mut resources = found.recommended_resources().into_iter();
-        let (resource, capabilities) = resources.find(|(resource, _)| resource.plural == plural).ok_or_else(|| {
-            ReadError::other(&what, "the cluster has no such kind")
-                .hint("kubectl api-resources lists them: the plural, and behind a dot the group if it has one")
-        })?;
+        let (resource, capabilities) = resources
+            .find(|(resource, _)| resource.plural == plural)
+            .ok_or_else(|| {
+                ReadError::other(&what, "the cluster has no such kind").hint(
+                    "kubectl api-resources lists them: the plural, and behind a dot the group \
+                    if it has one",
+                )
+            })?;
         Ok(KindOf {
             resource,
             namespaced: capabilities.scope == Scope::Namespaced,

@@ -179,9 +179,14 @@ async fn pod(cluster: &Cluster, namespace: &str, target: &PodTarget) -> Result<P
 
 fn cannot(error: &ReadError) -> Absent {
     let hint = match error.kind {
-        ReadErrorKind::NotFound => Some("is the pod of this backup named right? try kubectl get deployments,pods".to_owned()),
+        ReadErrorKind::NotFound => Some(
+            "is the pod of this backup named right? \
+             try kubectl get deployments,pods"
+                .to_owned(),
+        ),
         ReadErrorKind::Forbidden => Some(
-            "the Role needs get on the workload, list on pods and replicasets, and get and create on pods/exec; test it with kubectl auth can-i"
+            "the Role needs get on the workload, list on pods and replicasets, and get and create \
+             on pods/exec; test it with kubectl auth can-i"
                 .to_owned(),
         ),
         _ => error.next_step().map(str::to_owned),
@@ -219,8 +224,10 @@ fn absent(why: &SourceError, link: Option<&str>) -> Absent {
 fn no_program(error: &ReadError) -> Option<Absent> {
     let text = error.to_string();
     program_messages::of_container_runtime(&text).map(|_| {
-        Absent::unknown(format!("cannot be read there: {text}"))
-            .hint("the container needs stat, readlink, find and cat; mount the volume into a pod that has them, and name that one")
+        Absent::unknown(format!("cannot be read there: {text}")).hint(
+            "the container needs stat, readlink, find and cat; mount the volume into a pod \
+                that has them, and name that one",
+        )
     })
 }
 

@@ -265,11 +265,17 @@ fn absent(error: &object_store::Error) -> Absent {
     let told = storage_words(error);
     match error {
         object_store::Error::NotFound { .. } => Absent::fail(format!("does not exist: {told}")),
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            Absent::unknown(format!("may not be looked at: {told}"))
-                .hint("the key needs s3:GetObject on the object, and s3:ListBucket on the bucket; see [s3] in chaos.toml, and the variables AWS_…")
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => {
+            Absent::unknown(format!("may not be looked at: {told}")).hint(
+                "the key needs s3:GetObject on the object, and s3:ListBucket on the bucket; \
+                    see [s3] in chaos.toml, and the variables AWS_…",
+            )
         }
-        _ => Absent::unknown(format!("cannot be looked at: {told}")).hint("are s3.endpoint and s3.region right, and is the way there open?"),
+        _ => Absent::unknown(format!("cannot be looked at: {told}")).hint(
+            "are s3.endpoint and \
+            s3.region right, and is the way there open?",
+        ),
     }
 }
 

@@ -145,7 +145,8 @@ fn none(all: &[VolumeSnapshot], backup: &Backup, namespace: &str) -> String {
         (Some(_), _) => format!("does not exist in namespace {namespace}"),
         (None, Some(claim)) if !all.is_empty() => {
             format!(
-                "is not there: of {} snapshots in namespace {namespace}, none is of the claim {claim}",
+                "is not there: of {} snapshots in namespace {namespace}, none is of the claim \
+                 {claim}",
                 all.len()
             )
         }

@@ -47,15 +47,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 64 << 10;
 
 /// Where images have PostgreSQL's programs: in PATH, or where Debian puts those of each version.
-const PATH: &str = r"PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin /usr/local/pgsql/bin 2>/dev/null | sort -V | tail -n 1); export PATH LC_ALL=C;";
-const SERVE: &str = r#"
-mkdir -p "$F/data" && chmod 700 "$F/data" || exit 1
-held=0
-while [ ! -e "$F/held" ]; do held=$((held + 1)); [ $held -lt 60 ] || { echo "nobody came"; exit 1; }; sleep 1; done
-initdb --username="$U" --auth=trust --encoding=UTF8 --no-locale --no-sync -D "$F/data" >/dev/null || exit 1
-exec postgres -D "$F/data" -k "$F" -c listen_addresses= -c fsync=off -c full_page_writes=off -c synchronous_commit=off \
-  -c autovacuum=off -c max_wal_senders=0 -c wal_level=minimal -c max_connections=10 -c dynamic_shared_memory_type=mmap
-"#;
+const PATH: &str = concat!(
+    "PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin /usr/local/pgsql/bin 2>/dev/null",
+    " | sort -V | tail -n 1); export PATH LC_ALL=C;"
+);
+/// What the pod does.
+const SERVE: &str = include_str!("serve_in_pod.sh");
 
 /// The server; gone when this is dropped.
 pub(super) struct PodServer {
@@ -160,10 +157,16 @@ impl PodServer {
             .split_whitespace()
             .skip_while(|word| *word != "(PostgreSQL)")
             .nth(1);
-        version.filter(|_| ran.code == 0).map(str::to_owned).ok_or_else(|| {
-            DrillError::unknown(format!("the image has no pg_restore: {said}{}", ran.stderr))
-                .hint("name an image with PostgreSQL's server and client as drill.image, such as postgres:17")
-        })
+        version
+            .filter(|_| ran.code == 0)
+            .map(str::to_owned)
+            .ok_or_else(|| {
+                DrillError::unknown(format!("the image has no pg_restore: {said}{}", ran.stderr))
+                    .hint(
+                        "name an image with PostgreSQL's server and client as drill.image, such as \
+                    postgres:17",
+                    )
+            })
     }
 
     /// Runs one of PostgreSQL's programs.
@@ -211,8 +214,10 @@ impl PodServer {
             return Err(DrillError::unknown("the pod is not connected"));
         };
         let lost = |why: String| {
-            DrillError::unknown(format!("the connection to {} is lost: {why}", self.label()))
-                .hint("was its pod evicted, or out of memory? Kubernetes before 1.30 cannot be told where what it is fed ends")
+            DrillError::unknown(format!("the connection to {} is lost: {why}", self.label())).hint(
+                "was its pod evicted, or out of memory? Kubernetes before 1.30 cannot be \
+                    told where what it is fed ends",
+            )
         };
         let (read, answer, said) = talk(feed, stdin, stdout, stderr).await;
         let status = process.wait().await;
@@ -293,7 +298,7 @@ fn job(name: &str, image: &str) -> serde_json::Value {
                     },
                     "containers": [{
                         "name": "postgres", "image": image, "imagePullPolicy": "IfNotPresent",
-                        "command": ["sh", "-c", format!("{PATH} F={FOLDER} U={SUPERUSER}; {SERVE}")],
+                        "command": ["sh", "-c", format!("{PATH} F={FOLDER} U={SUPERUSER}\n{SERVE}")],
                         "securityContext": {
                             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
                         },
