@@ -69,7 +69,7 @@ fn dumps() -> [(&'static str, Vec<u8>); 8] {
 }
 
 /// The first byte of the data, and every byte in which deflate may leave bits unused: the last one
-/// before the checksum. Inspection by walking over the chunks, as simply as can be.
+/// before the checksum. Found by walking over the chunks, as simply as can be.
 fn layout(dump: &[u8]) -> (usize, Vec<usize>) {
     let mut input = super::input::Input::new(dump, Some(dump.len() as u64));
     let header = super::header::read(&mut input, Form::Custom).expect("a header");
@@ -524,7 +524,7 @@ fn lengths_that_cannot_be_true_do_not_fill_memory() {
     assert!(damage(&dump).contains("claims"), "{}", damage(&dump));
 }
 
-/// Inspection by fuzzing: a text that the end of a buffer cut was only looked at for zero bytes.
+/// Found by fuzzing: a text that the end of a buffer cut was only looked at for zero bytes.
 #[test]
 fn texts_that_come_in_pieces_are_judged_like_others() {
     let mut dump = fixture!("gzip.dump");
