@@ -39,6 +39,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_name_is_known_by_its_type() {
+        // Another test may have installed it already.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy();
         let client = client
             .dns_resolver(SystemResolver)
