@@ -1,40 +1,33 @@
 //! The header of a tar member: the "ustar Interchange Format" and the "pax Header Block" of POSIX's
 //! `pax`, with GNU tar's extensions ("Basic Tar Format" in its manual).
+//!
+//! The crate `tar` knows where fields are. Where it reads them otherwise than GNU tar does, which
+//! will unpack the archive, they are read here: numbers that are blank or too large, sums of signed
+//! bytes, prefixes whatever the version of ustar says, and attributes with line ends in them.
+
+use tar::EntryType;
 
 /// The unit that an archive is made of.
 pub(super) const BLOCK: usize = 512;
 /// The largest file that Linux knows of.
 const MAX_SIZE: u64 = i64::MAX as u64;
 
-/// What a member is, as far as that matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A regular file.
-    File,
-    /// A link to another member.
-    HardLink,
-    /// A link to any path.
-    SymbolicLink,
-    /// A folder, device or FIFO, which has no data whatever its size field says.
-    Special,
-    /// A GNU sparse file, whose map may go on behind the header.
-    Sparse,
-    /// The next member's name (GNU).
-    LongName,
-    /// The next member's link target (GNU).
-    LongLink,
-    /// The next member's attributes (pax).
-    Pax,
-    /// All following members' attributes (pax).
-    Global,
-    /// A label, a folder's listing, or something of a vendor's, with data.
-    Other,
+/// Whether a member has no data, whatever its size field says.
+pub(super) fn has_no_data(kind: EntryType) -> bool {
+    matches!(
+        kind,
+        EntryType::Symlink
+            | EntryType::Char
+            | EntryType::Block
+            | EntryType::Directory
+            | EntryType::Fifo
+    )
 }
 
 /// A header's fields.
 #[derive(Debug)]
 pub(super) struct Header {
-    pub(super) kind: Kind,
+    pub(super) kind: EntryType,
     pub(super) name: String,
     pub(super) link: String,
     /// Bytes of data that follow.
@@ -50,10 +43,12 @@ pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
     if !checksums(block).contains(&stored) {
         return Err("no member begins here, or its header is damaged: the checksum is wrong");
     }
-    let kind = kind(block[156]);
-    let size = match kind {
-        Kind::Special | Kind::SymbolicLink => 0,
-        _ => number(&block[124..136]).ok_or("the size in the header is no number")?,
+    let header = tar::Header::from_byte_slice(block);
+    let kind = header.entry_type();
+    let size = if has_no_data(kind) {
+        0
+    } else {
+        number(&block[124..136]).ok_or("the size in the header is no number")?
     };
     if size > MAX_SIZE {
         return Err("the size in the header is beyond what a file can have");
@@ -73,25 +68,13 @@ pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
         } else {
             format!("{prefix}/{base}")
         },
-        link: text(&block[157..257]),
+        link: header
+            .link_name_bytes()
+            .map(|link| text(&link))
+            .unwrap_or_default(),
         size,
-        map_goes_on: kind == Kind::Sparse && block[482] != 0,
+        map_goes_on: kind == EntryType::GNUSparse && block[482] != 0,
     })
-}
-
-fn kind(flag: u8) -> Kind {
-    match flag {
-        0 | b'0' | b'7' => Kind::File,
-        b'1' => Kind::HardLink,
-        b'2' => Kind::SymbolicLink,
-        b'3'..=b'6' => Kind::Special,
-        b'S' => Kind::Sparse,
-        b'L' => Kind::LongName,
-        b'K' => Kind::LongLink,
-        b'x' => Kind::Pax,
-        b'g' => Kind::Global,
-        _ => Kind::Other,
-    }
 }
 
 /// The sum of a header's bytes, its own field counted as blanks; and the sum of them as signed
@@ -225,6 +208,8 @@ mod tests {
             (read.path.as_deref(), read.size),
             (Some("a/b"), Some(1_234_567_890))
         );
+        let read = Attributes::parse(b"12 path=a\nb\n").expect("a name may have a line end");
+        assert_eq!(read.path.as_deref(), Some("a\nb"));
         assert_eq!(Attributes::parse(b"99 path=a\n"), None);
         assert_eq!(Attributes::parse(b"x"), None);
     }

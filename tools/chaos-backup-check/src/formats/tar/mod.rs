@@ -14,10 +14,11 @@ mod tests;
 
 use std::io::BufRead;
 
+use ::tar::EntryType;
 use chaos_common::record::{Check, Contents, Status};
 
 use self::blocks::Blocks;
-use self::header::{Attributes, BLOCK, Header, Kind};
+use self::header::{Attributes, BLOCK, Header};
 use crate::formats::error::{FormatError, count};
 use crate::formats::inspection::{Expectations, Inspection};
 
@@ -156,9 +157,13 @@ fn member(
     seen: &mut Seen,
 ) -> Result<(), FormatError> {
     match header.kind {
-        Kind::LongName => seen.next.path = Some(header::text(&extension(blocks, &header, at)?)),
-        Kind::LongLink => seen.next.link = Some(header::text(&extension(blocks, &header, at)?)),
-        Kind::Pax => {
+        EntryType::GNULongName => {
+            seen.next.path = Some(header::text(&extension(blocks, &header, at)?))
+        }
+        EntryType::GNULongLink => {
+            seen.next.link = Some(header::text(&extension(blocks, &header, at)?))
+        }
+        EntryType::XHeader => {
             let before = std::mem::take(&mut seen.next);
             let records = extension(blocks, &header, at)?;
             let read = Attributes::parse(&records).ok_or_else(|| {
@@ -174,7 +179,7 @@ fn member(
                 size: read.size.or(before.size),
             };
         }
-        Kind::Global => {
+        EntryType::XGlobalHeader => {
             extension(blocks, &header, at)?;
         }
         _ => file(blocks, header, want, seen)?,
@@ -192,7 +197,7 @@ fn file(
     let next = std::mem::take(&mut seen.next);
     let name = next.path.unwrap_or(header.name);
     let link = next.link.unwrap_or(header.link);
-    let size = if matches!(header.kind, Kind::Special | Kind::SymbolicLink) {
+    let size = if header::has_no_data(header.kind) {
         0
     } else {
         next.size.unwrap_or(header.size)
@@ -202,7 +207,7 @@ fn file(
             "is not safe to unpack: the path of member {name:?} {why}"
         ));
     }
-    if let (Kind::HardLink, Some(why)) = (header.kind, header::leads_out(&link)) {
+    if let (EntryType::Link, Some(why)) = (header.kind, header::leads_out(&link)) {
         return FormatError::damaged(format!(
             "is not safe to unpack: member {name:?} links to {link:?}, which {why}"
         ));
@@ -216,7 +221,7 @@ fn file(
             "is not safe to unpack: member {name:?} goes through the link {through:?} to {target:?}"
         ));
     }
-    if header.kind == Kind::SymbolicLink && header::points_out(&name, &link) {
+    if header.kind == EntryType::Symlink && header::points_out(&name, &link) {
         seen.outside_bytes += name.len() + link.len();
         if seen.outside_bytes > MAX_LINKS {
             return FormatError::cannot_tell(
@@ -235,13 +240,16 @@ fn file(
     }
     blocks.data(size, &name, |_| {})?;
     seen.members += 1;
-    let holds = size > 0 || matches!(header.kind, Kind::HardLink | Kind::SymbolicLink);
+    let holds = size > 0 || matches!(header.kind, EntryType::Link | EntryType::Symlink);
     for (expected, seen) in want.expect.iter().zip(&mut seen.expected) {
         if same(&name, expected) || is_beneath(&name, expected) {
             *seen = Some(holds || *seen == Some(true));
         }
     }
-    if matches!(header.kind, Kind::File | Kind::Sparse) {
+    if matches!(
+        header.kind,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
+    ) {
         seen.bytes = seen.bytes.saturating_add(size);
     }
     seen.last = name;
