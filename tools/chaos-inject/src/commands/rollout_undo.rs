@@ -2,17 +2,17 @@
 //! gets the template of its previous revision, as `kubectl rollout undo` does, and is watched until
 //! it is whole.
 
-use chaos_common::cluster::{Cluster, ReadError, owner_uid};
+use chaos_common::cluster::desired_state::Rollout;
+use chaos_common::cluster::{Cluster, ReadError, error_chain, owner_uid};
 use chaos_common::exit::Exit;
 use chaos_common::record::{
-    Check, EventKind, ObjectRef, Rollback, RollbackCause, Verdict, WorkloadRef, summarize,
+    Check, EventKind, Rollback, RollbackCause, Verdict, WorkloadRef, summarize,
 };
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::api::{Api, ListParams, PostParams};
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::change::apply;
 use crate::commands::runs;
 use crate::context::Context;
 use crate::run::gates::{self, Consent};
@@ -25,6 +25,8 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 const HASH: &str = "pod-template-hash";
 /// Time for a Deployment to be whole again.
 const LIMIT: Duration = Duration::from_secs(180);
+/// Time that one answer may take.
+const CALL: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
 
 #[derive(clap::Args, Debug)]
@@ -152,47 +154,30 @@ async fn go_back(
     }
 }
 
-/// Waits until a Deployment is whole; what is missing, at the limit.
-async fn whole(cluster: &Cluster, which: &WorkloadRef) -> Result<(), String> {
-    let object = ObjectRef {
-        api_version: "apps/v1".to_owned(),
-        kind: which.kind.clone(),
-        resource: "deployments".to_owned(),
-        namespace: Some(which.namespace.clone()),
-        name: which.name.clone(),
-        uid: None,
-    };
+/// A Deployment that is not at its desired state in time.
+#[derive(Debug, thiserror::Error)]
+#[error("{missing}, after {} s", LIMIT.as_secs())]
+struct NotCompleted {
+    missing: String,
+}
+
+/// Waits until a Deployment is at its desired state. It is asked again and again rather than
+/// watched: a rollback needs no more rights than the runbook's own kubectl commands.
+async fn await_desired_state(cluster: &Cluster, which: &WorkloadRef) -> Result<(), NotCompleted> {
+    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), &which.namespace);
     let end = Instant::now() + LIMIT;
     loop {
-        let missing = match apply::read_object(cluster, &object).await {
-            Ok(Some(now)) => {
-                let number = |pointer: &str| {
-                    now.pointer(pointer)
-                        .and_then(serde_json::Value::as_i64)
-                        .unwrap_or(0)
-                };
-                let wanted = now["spec"]["replicas"].as_i64().unwrap_or(1);
-                let (updated, ready, all) = (
-                    number("/status/updatedReplicas"),
-                    number("/status/readyReplicas"),
-                    number("/status/replicas"),
-                );
-                if number("/status/observedGeneration") >= number("/metadata/generation")
-                    && updated == wanted
-                    && ready == wanted
-                    && all == wanted
-                {
-                    return Ok(());
-                }
-                format!(
-                    "wants {wanted} replicas, {updated} are updated, {ready} ready, {all} there"
-                )
-            }
-            Ok(None) => "is gone".to_owned(),
-            Err(error) => error.to_string(),
+        let missing = match timeout(CALL, api.get_opt(&which.name)).await {
+            Ok(Ok(Some(now))) => match Rollout::from(&now).shortfall() {
+                Some(shortfall) => shortfall.to_string(),
+                None => return Ok(()),
+            },
+            Ok(Ok(None)) => "is gone".to_owned(),
+            Ok(Err(error)) => error_chain(&error),
+            Err(_) => "the API server does not answer".to_owned(),
         };
         if Instant::now() >= end {
-            return Err(format!("{missing}, after {} s", LIMIT.as_secs()));
+            return Err(NotCompleted { missing });
         }
         sleep(LOOK).await;
     }
@@ -206,7 +191,7 @@ async fn one(cluster: &Cluster, which: &WorkloadRef, dry_run: bool) -> Check {
         Ok(Some(revision)) if dry_run => {
             Check::pass(ID, object, format!("would go back to revision {revision}"))
         }
-        Ok(Some(revision)) => match whole(cluster, which).await {
+        Ok(Some(revision)) => match await_desired_state(cluster, which).await {
             Ok(()) => Check::pass(
                 ID,
                 object,

@@ -2,10 +2,11 @@
 //! Names have to fail in one of these pods while the same Service, asked by its address, goes on
 //! answering.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
+use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Plan};
@@ -74,7 +75,7 @@ pub struct DnsFailure {
 
 impl DnsFailure {
     /// The Service whose name is looked up, with the path that is asked.
-    fn asked(&self, context: &Context) -> Result<(Endpoint, String), String> {
+    fn asked(&self, context: &Context) -> anyhow::Result<(Endpoint, String)> {
         let mut configured = context
             .config
             .services
@@ -91,20 +92,16 @@ impl DnsFailure {
                     service.health.clone().unwrap_or_default(),
                 )
             })
-            .ok_or_else(|| {
-                "no configured service with a health path can be asked by its name".to_owned()
-            })
+            .context("no configured service with a health path can be asked by its name")
     }
 
     /// Its Deployment, in one of whose pods the proof is made.
-    fn deployment(&self) -> Result<&str, String> {
-        match workload::parse(&self.workload)? {
-            ("Deployment", _, name) => Ok(name),
-            _ => Err(format!(
-                "{} is no Deployment, in whose pods names could be asked for",
-                self.workload
-            )),
+    fn deployment(&self) -> anyhow::Result<String> {
+        let workload = workload::parse(&self.workload)?;
+        if workload.kind != WorkloadKind::Deployment {
+            bail!("{workload} is no Deployment, in whose pods names could be asked for");
         }
+        Ok(workload.name)
     }
 }
 
@@ -181,7 +178,7 @@ impl Experiment for DnsFailure {
         };
         match (self.asked(context), self.deployment()) {
             (Ok((asked, _)), Ok(name)) => {
-                draft.permissions.extend(to_exec(namespace, name));
+                draft.permissions.extend(to_exec(namespace, &name));
                 draft.permissions.push(need_one(
                     &asked.namespace,
                     "get",
@@ -191,7 +188,8 @@ impl Experiment for DnsFailure {
                 ));
             }
             (Err(why), _) | (_, Err(why)) => {
-                draft.checks.push(Check::fail("limit.observable", "", why));
+                let check = Check::fail("limit.observable", "", why.to_string());
+                draft.checks.push(check);
             }
         }
         draft.finish(context).await
@@ -208,12 +206,12 @@ impl Experiment for DnsFailure {
     ) -> anyhow::Result<Box<dyn RunningExperiment>> {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
-        let (asked, path) = self.asked(context).map_err(anyhow::Error::msg)?;
+        let (asked, path) = self.asked(context)?;
         let address = cluster_ip(context, &asked).await?;
-        let deployment = self.deployment().map_err(anyhow::Error::msg)?;
+        let deployment = self.deployment()?;
         let pod = context
             .cluster
-            .ready_pod(&context.namespace, deployment)
+            .ready_pod(&context.namespace, &deployment)
             .await?;
         let most = connectivity::longest(context, plan);
         let url = asked.url(&path);

@@ -52,6 +52,9 @@ pub trait Definition: Experiment + Sized + 'static {
     ) -> Result<Self, Failure>;
 }
 
+/// Makes an experiment of what the operator selects, or else the configuration.
+type Make = fn(&Selection, &Config) -> Result<Box<dyn Experiment>, Failure>;
+
 /// An experiment as the rest of the tool knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -60,7 +63,7 @@ pub struct Entry {
     /// What it does, in a line.
     pub about: &'static str,
     check: fn(&Config) -> Result<(), Failure>,
-    make: fn(&Selection, &Config) -> Result<Box<dyn Experiment>, Failure>,
+    make: Make,
     schema: fn() -> Schema,
 }
 
@@ -121,18 +124,15 @@ pub fn check(config: &Config) -> Result<(), Failure> {
 fn check_against(registry: &[Entry], config: &Config) -> Result<(), Failure> {
     let tables = &config.experiment.tables;
     for name in tables.names() {
-        match registry.iter().find(|entry| table(entry.name) == name) {
-            Some(entry) => (entry.check)(config)?,
-            None => {
-                let known: Vec<String> = registry
-                    .iter()
-                    .map(|entry| format!("`{}`", table(entry.name)))
-                    .collect();
-                let known = known.join(", ");
-                let message = format!("unknown experiment `{name}`, expected one of {known}");
-                return Err(tables.error(name, &message));
-            }
-        }
+        let entry = registry.iter().find(|entry| table(entry.name) == name);
+        let entry = entry.ok_or_else(|| {
+            let known = registry.iter().map(|entry| table(entry.name));
+            let known: Vec<String> = known.map(|table| format!("`{table}`")).collect();
+            let known = known.join(", ");
+            let message = format!("unknown experiment `{name}`, expected one of {known}");
+            tables.error(name, &message)
+        })?;
+        (entry.check)(config)?;
     }
     Ok(())
 }

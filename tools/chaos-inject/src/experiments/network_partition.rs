@@ -2,9 +2,11 @@
 //! the cluster proves nothing; traffic from a peer pod does, beside a control route that stays
 //! open.
 
+use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
+use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::config::{self, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Plan};
@@ -77,7 +79,7 @@ impl NetworkPartition {
         &self,
         context: &Context,
         services: &[String],
-    ) -> Result<[(Endpoint, String); 2], String> {
+    ) -> anyhow::Result<[(Endpoint, String); 2]> {
         let configured = || {
             context
                 .config
@@ -94,7 +96,7 @@ impl NetworkPartition {
         let target = configured()
             .find(|service| services.contains(&service.name))
             .map(with_path)
-            .ok_or_else(|| {
+            .with_context(|| {
                 format!(
                     "no configured service with a health path leads to {}: nothing could be asked",
                     self.workload
@@ -104,23 +106,26 @@ impl NetworkPartition {
             Some(name) => configured().find(|service| &service.name == name),
             None => configured().find(|service| !services.contains(&service.name)),
         };
-        let control = control.map(with_path).ok_or(
-            "no configured service with a health path can serve as control route (experiment.network_partition.control)",
+        let control = control.map(with_path).context(
+            "no configured service with a health path can serve as control route \
+             (experiment.network_partition.control)",
         )?;
         if services.contains(&control.0.service) {
-            return Err(format!(
+            bail!(
                 "service {} leads to {} itself, so it is no control",
-                control.0.service, self.workload
-            ));
+                control.0.service,
+                self.workload
+            );
         }
         Ok([target, control])
     }
 
-    fn peer_name(&self) -> Result<&str, String> {
-        match workload::parse(&self.peer)? {
-            ("Deployment", _, name) => Ok(name),
-            _ => Err(format!("the peer {} is no Deployment", self.peer)),
+    fn peer_name(&self) -> anyhow::Result<String> {
+        let peer = workload::parse(&self.peer)?;
+        if peer.kind != WorkloadKind::Deployment {
+            bail!("the peer {} is no Deployment", self.peer);
         }
+        Ok(peer.name)
     }
 }
 
@@ -180,9 +185,10 @@ impl Experiment for NetworkPartition {
             ..DENY_ALL.draft(context, &target).await
         };
         match (self.routes(context, &target.services), self.peer_name()) {
-            (Ok(_), Ok(peer)) => draft.permissions.extend(to_exec(namespace, peer)),
+            (Ok(_), Ok(peer)) => draft.permissions.extend(to_exec(namespace, &peer)),
             (Err(why), _) | (_, Err(why)) => {
-                draft.checks.push(Check::fail("limit.observable", "", why));
+                let check = Check::fail("limit.observable", "", why.to_string());
+                draft.checks.push(check);
             }
         }
         draft.finish(context).await
@@ -200,10 +206,9 @@ impl Experiment for NetworkPartition {
     ) -> anyhow::Result<Box<dyn RunningExperiment>> {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
-        let routes = self.routes(context, &target.services);
-        let [target, control] = routes.map_err(anyhow::Error::msg)?;
-        let peer = self.peer_name().map_err(anyhow::Error::msg)?;
-        let peer = context.cluster.ready_pod(&context.namespace, peer).await?;
+        let [target, control] = self.routes(context, &target.services)?;
+        let peer = self.peer_name()?;
+        let peer = context.cluster.ready_pod(&context.namespace, &peer).await?;
         let most = connectivity::longest(context, plan);
         let start = |(endpoint, path): (Endpoint, String)| {
             let asking = Asking::kept(&endpoint.url(&path), most);

@@ -139,8 +139,7 @@ impl StorageFailure {
     /// The database, if it is what loses its storage.
     fn database(&self, context: &Context) -> Option<Database> {
         let settings = context.config.database.as_ref()?;
-        let ours =
-            workload::parse(&self.workload).is_ok_and(|(_, _, name)| name == settings.deployment);
+        let ours = workload::parse(&self.workload).is_ok_and(|one| one.name == settings.deployment);
         ours.then(|| Database::new(&context.cluster, &context.namespace, settings))
     }
 }

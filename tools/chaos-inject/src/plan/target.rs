@@ -64,6 +64,17 @@ impl Selection {
     }
 }
 
+/// What was named and can't be hit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// A pod that is not there, or not ready.
+    #[error("there is no ready pod {0}")]
+    Pod(String),
+    /// A workload without a ready pod.
+    #[error("{0} has no ready pod")]
+    Workload(String),
+}
+
 /// The pods that a selection takes out of `candidates`, which match its label selector, in the
 /// order of names.
 ///
@@ -73,7 +84,7 @@ pub fn select<'a>(
     selection: &Selection,
     default_count: usize,
     candidates: &'a [Pod],
-) -> Result<Vec<&'a Pod>, String> {
+) -> Result<Vec<&'a Pod>, SelectError> {
     let mut ready: Vec<&Pod> = candidates.iter().filter(|pod| is_ready(pod)).collect();
     ready.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     if !selection.pods.is_empty() {
@@ -82,7 +93,7 @@ pub fn select<'a>(
                 .iter()
                 .copied()
                 .find(|pod| pod.metadata.name.as_ref() == Some(name))
-                .ok_or_else(|| format!("there is no ready pod {name}"))
+                .ok_or_else(|| SelectError::Pod(name.clone()))
         };
         let mut named: Vec<&Pod> = selection.pods.iter().map(find).collect::<Result<_, _>>()?;
         named.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
@@ -100,7 +111,7 @@ pub fn select<'a>(
                 .flatten()
                 .any(|workload| same(workload, name))
             {
-                return Err(format!("{name} has no ready pod"));
+                return Err(SelectError::Workload(name.clone()));
             }
         }
         by_workload.retain(|workload, _| {
@@ -142,7 +153,7 @@ mod tests {
         .expect("a pod")
     }
 
-    fn names(selection: &Selection, pods: &[Pod]) -> Result<Vec<String>, String> {
+    fn names(selection: &Selection, pods: &[Pod]) -> Result<Vec<String>, SelectError> {
         select(selection, 1, pods).map(|pods| {
             pods.into_iter()
                 .filter_map(|pod| pod.metadata.name.clone())
@@ -197,10 +208,9 @@ mod tests {
             workloads: vec!["deployment/c".into()],
             ..Selection::default()
         };
-        assert!(
-            names(&workload, &pods())
-                .expect_err("none")
-                .contains("deployment/c")
+        assert_eq!(
+            names(&workload, &pods()),
+            Err(SelectError::Workload("deployment/c".to_owned()))
         );
         let workload = Selection {
             workloads: vec!["deployment/b".into()],

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chaos_common::cluster::workload::{WorkloadKind, WorkloadName, WorkloadNameError};
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, label_selector};
 use chaos_common::record::{
     BlastRadius, Change, Check, ObjectRef, Permission, Target, WorkloadRef,
@@ -40,28 +41,36 @@ pub struct Workload {
     pub checks: Vec<Check>,
 }
 
-/// The kind and name in `deployment/NAME`; a Deployment if only a name is given.
-pub fn parse(text: &str) -> Result<(&'static str, &'static str, &str), String> {
-    match text.split_once('/') {
-        None if !text.is_empty() => Ok(("Deployment", "deployments", text)),
-        Some((kind, name)) if !name.is_empty() => match kind.to_lowercase().as_str() {
-            "deployment" | "deploy" => Ok(("Deployment", "deployments", name)),
-            "statefulset" | "sts" => Ok(("StatefulSet", "statefulsets", name)),
-            _ => Err(format!(
-                "{text:?}: only deployment/NAME and statefulset/NAME can be taken as a whole"
-            )),
-        },
-        _ => Err(format!("{text:?} is not of the form deployment/NAME")),
+/// Why a text names no workload that can be taken as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It names none at all.
+    #[error(transparent)]
+    Name(#[from] WorkloadNameError),
+    /// It has no replicas that could be set.
+    #[error("{0}: only a deployment or a statefulset can be taken as a whole")]
+    NotScalable(WorkloadName),
+}
+
+/// The workload in `deployment/NAME` or `statefulset/NAME`; a Deployment if only a name is given.
+///
+/// # Errors
+/// It names none, or one that can't be taken as a whole.
+pub fn parse(text: &str) -> Result<WorkloadName, TargetError> {
+    let workload: WorkloadName = text.parse()?;
+    match workload.kind {
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => Ok(workload),
+        WorkloadKind::DaemonSet => Err(TargetError::NotScalable(workload)),
     }
 }
 
 /// What reading one needs.
 pub fn permissions(namespace: &str, text: &str) -> Vec<Permission> {
-    let Ok((_, resource, name)) = parse(text) else {
+    let Ok(WorkloadName { kind, name }) = parse(text) else {
         return Vec::new();
     };
     vec![
-        need_one(namespace, "get", "apps", resource, name),
+        need_one(namespace, "get", "apps", kind.resource(), &name),
         need(namespace, "list", "", "services"),
         need(namespace, "list", "", "pods"),
         need(namespace, "watch", "", "pods"),
@@ -81,7 +90,9 @@ impl Workload {
     ) -> Result<Workload, ReadError> {
         let cluster = &context.cluster;
         let what = format!("read {text} in namespace {namespace}");
-        let (kind, resource, name) = parse(text).map_err(|why| ReadError::other(&what, why))?;
+        let parsed = parse(text).map_err(|why| ReadError::other(&what, why.to_string()))?;
+        let (kind, resource) = (parsed.kind.name(), parsed.kind.resource());
+        let name = parsed.name.as_str();
         let mut object = ObjectRef {
             api_version: "apps/v1".to_owned(),
             kind: kind.to_owned(),
@@ -387,11 +398,9 @@ mod tests {
 
     #[test]
     fn only_what_can_be_scaled_is_named() {
-        assert_eq!(parse("shop"), Ok(("Deployment", "deployments", "shop")));
-        assert_eq!(
-            parse("StatefulSet/db"),
-            Ok(("StatefulSet", "statefulsets", "db"))
-        );
+        let named = |text| parse(text).map(|workload| workload.to_string());
+        assert_eq!(named("shop"), Ok("deployment/shop".to_owned()));
+        assert_eq!(named("StatefulSet/db"), Ok("statefulset/db".to_owned()));
         assert!(parse("daemonset/x").is_err());
         assert!(parse("deployment/").is_err());
     }

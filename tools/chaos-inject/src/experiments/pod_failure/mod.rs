@@ -152,9 +152,11 @@ impl Experiment for PodFailure {
         let mut checks = Vec::new();
         let chosen =
             select(&self.selection, self.settings.count, &candidates).unwrap_or_else(|why| {
-                checks.push(Check::fail("limit.targets", "", why).hint(format!(
-                    "kubectl get pods -n {namespace} shows what is there"
-                )));
+                checks.push(
+                    Check::fail("limit.targets", "", why.to_string()).hint(format!(
+                        "kubectl get pods -n {namespace} shows what is there"
+                    )),
+                );
                 Vec::new()
             });
         let mut targets = Vec::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 use async_trait::async_trait;
 use chaos_common::cluster::probe::HttpProbe;
+use chaos_common::config::Expectation;
 use chaos_common::record::{Check, EventKind, Plan, PodRecovery, PodRef};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -32,11 +33,19 @@ pub struct Running {
     settings: Settings,
     tracker: Tracker,
     events: mpsc::Receiver<Sighting>,
-    /// Where the pods behind a Service can be asked themselves: port and path.
-    probes: BTreeMap<String, (u16, String)>,
+    /// Where the pods behind a Service can be asked themselves.
+    probes: BTreeMap<String, PodProbe>,
     progress: Progress,
     /// The writes, once they are known to the tracker.
     hit: usize,
+}
+
+/// How the pods behind a Service are asked themselves.
+#[derive(Clone, Debug)]
+struct PodProbe {
+    port: u16,
+    path: String,
+    expect: Expectation,
 }
 
 /// A good answer of a replacement: its UID, when it came, and how much earlier it may have been
@@ -168,7 +177,7 @@ async fn first_look(
 }
 
 /// Where the pods behind each configured Service can be asked themselves.
-fn probes(context: &Context, ports: &Ports) -> BTreeMap<String, (u16, String)> {
+fn probes(context: &Context, ports: &Ports) -> BTreeMap<String, PodProbe> {
     let mut probes = BTreeMap::new();
     for service in &context.config.services {
         let here = service
@@ -181,7 +190,12 @@ fn probes(context: &Context, ports: &Ports) -> BTreeMap<String, (u16, String)> {
             .map(Vec::as_slice)
             .filter(|ports| ports.iter().all(|port| port == &ports[0]));
         if let (true, Some(path), Some([(_, port), ..])) = (here, &service.health, port) {
-            probes.insert(service.name.clone(), (*port, path.clone()));
+            let probe = PodProbe {
+                port: *port,
+                path: path.clone(),
+                expect: service.expect.clone(),
+            };
+            probes.insert(service.name.clone(), probe);
         }
     }
     probes
@@ -191,16 +205,22 @@ fn probes(context: &Context, ports: &Ports) -> BTreeMap<String, (u16, String)> {
 async fn first_answer(
     (asker, namespace): (HttpProbe, String),
     pod: PodRef,
-    (port, path): (u16, String),
+    probe: PodProbe,
     (answers, end): (mpsc::Sender<FirstAnswer>, Instant),
 ) {
     let mut last = Instant::now();
     while last < end {
         let answer = asker
-            .get_pod(&namespace, &pod.name, port, &path, POD_PROBE_TIMEOUT)
+            .get_pod(
+                &namespace,
+                &pod.name,
+                probe.port,
+                &probe.path,
+                POD_PROBE_TIMEOUT,
+            )
             .await;
         let now = Instant::now();
-        if answer.is_ok_and(|answer| (200..300).contains(&answer.status)) {
+        if answer.is_ok_and(|answer| probe.expect.accepts_status(answer.status)) {
             let bound = now.duration_since(last).as_secs_f64() * 1000.0;
             // Nobody waits for it any more once the experiment is over.
             let _ = answers.send((pod.uid, now, bound)).await;

@@ -7,7 +7,7 @@ use chaos_common::record::{Check, Plan, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
-use crate::experiments::support::probe_pod::{self, Cut, Route};
+use crate::experiments::support::probe_pod::{self, Cut, NotReached, Route};
 use crate::run::experiment::{Effect, Recovery};
 
 /// Time for the first good answers, before the fault.
@@ -35,7 +35,7 @@ pub struct ConnectivityProof {
     /// was not cut up to the end.
     cut: Option<(Instant, Option<bool>)>,
     /// When the route was open again after the undo, once that was waited for.
-    reached_again: Option<Result<Instant, String>>,
+    reached_again: Option<Result<Instant, NotReached>>,
 }
 
 impl ConnectivityProof {
@@ -50,8 +50,7 @@ impl ConnectivityProof {
     ) -> anyhow::Result<ConnectivityProof> {
         let start = Instant::now();
         for route in [&route, &control] {
-            let open = route.open(start, start + FIRST_ANSWERS).await;
-            open.map_err(anyhow::Error::msg)?;
+            route.open(start, start + FIRST_ANSWERS).await?;
         }
         Ok(ConnectivityProof {
             from: from.to_owned(),
@@ -115,12 +114,11 @@ impl ConnectivityProof {
     ) -> Recovery {
         self.undone = Some(undone);
         let reached = self.route.open(undone, undone + limit).await;
-        let reached = reached.map_err(|why| why.to_string());
         self.reached_again = Some(reached.clone());
         match reached {
             Ok(_) => Recovery::SteadyState,
-            Err(what) => Recovery::NotRecovered {
-                what,
+            Err(error) => Recovery::NotRecovered {
+                what: error.to_string(),
                 hint: format!("kubectl get networkpolicies -n {}", context.namespace),
             },
         }
@@ -168,7 +166,7 @@ impl ConnectivityProof {
                     format!("answered {from} again {after} ms after the undo"),
                 )
             }
-            (Some(Err(why)), _) => Check::fail(&id("reconnected"), &object, why.clone()),
+            (Some(Err(why)), _) => Check::fail(&id("reconnected"), &object, why.to_string()),
             _ => Check::unknown(&id("reconnected"), &object, "was not asked again"),
         };
         vec![cut, open, reconnected]

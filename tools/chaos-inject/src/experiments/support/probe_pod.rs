@@ -37,6 +37,14 @@ struct Told {
     complaint: Option<String>,
 }
 
+/// A route that is not open.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the peer does not reach {url}: {why}")]
+pub struct NotReached {
+    url: String,
+    why: String,
+}
+
 /// A series of questions from a peer to a Service.
 #[derive(Debug)]
 pub struct Route {
@@ -167,18 +175,17 @@ impl Route {
     ///
     /// # Errors
     /// They are not, at the deadline; says what curl says.
-    pub async fn open(&self, since: Instant, deadline: Instant) -> Result<Instant, String> {
+    pub async fn open(&self, since: Instant, deadline: Instant) -> Result<Instant, NotReached> {
         loop {
             let samples = self.samples();
             if let Some(first) = latest(&samples, since, true) {
                 return Ok(first);
             }
             if Instant::now() >= deadline {
-                return Err(format!(
-                    "the peer does not reach {}: {}",
-                    self.url,
-                    self.trouble(&samples)
-                ));
+                return Err(NotReached {
+                    url: self.url.clone(),
+                    why: self.trouble(&samples),
+                });
             }
             sleep(LOOK).await;
         }

@@ -2,6 +2,7 @@
 //! many pods ready as before, none starting or terminating, and the Services answering.
 
 use chaos_common::cluster::probe::Endpoint;
+use chaos_common::config::Expectation;
 use chaos_common::record::{ObjectRef, Plan, WorkloadRef};
 use tokio::time::{Duration, Instant, sleep};
 
@@ -14,13 +15,21 @@ use crate::run::experiment::Recovery;
 /// Pause between two questions to a Service that does not answer yet.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A Service that has to answer well again.
+#[derive(Debug)]
+struct Asked {
+    endpoint: Endpoint,
+    path: String,
+    expect: Expectation,
+}
+
 /// What must be as it was.
 #[derive(Debug, Default)]
 pub struct SteadyState {
     /// The workloads' pods.
     pub pods: Vec<(WorkloadRef, PodWatch)>,
     workloads: Vec<(ObjectRef, i64)>,
-    services: Vec<(Endpoint, String)>,
+    services: Vec<Asked>,
 }
 
 impl SteadyState {
@@ -48,11 +57,12 @@ impl SteadyState {
             .iter()
             .filter(|service| plan.affected.contains(&service.name));
         steady.services = affected
-            .filter_map(|s| {
-                Some((
-                    Endpoint::of_service(s, &context.namespace),
-                    s.health.clone()?,
-                ))
+            .filter_map(|service| {
+                Some(Asked {
+                    endpoint: Endpoint::of_service(service, &context.namespace),
+                    path: service.health.clone()?,
+                    expect: service.expect.clone(),
+                })
             })
             .collect();
         Ok(steady)
@@ -88,8 +98,8 @@ impl SteadyState {
                 ));
             }
         }
-        for (endpoint, path) in &self.services {
-            if let Some(why) = bad_answer(context, endpoint, path, deadline).await {
+        for service in &self.services {
+            if let Some(why) = bad_answer(context, service, deadline).await {
                 missing.push(why);
             }
         }
@@ -110,16 +120,16 @@ impl SteadyState {
 }
 
 /// Asks until there is a good answer; what there was instead, at the deadline.
-async fn bad_answer(
-    context: &Context,
-    endpoint: &Endpoint,
-    path: &str,
-    deadline: Instant,
-) -> Option<String> {
+async fn bad_answer(context: &Context, service: &Asked, deadline: Instant) -> Option<String> {
+    let Asked {
+        endpoint,
+        path,
+        expect,
+    } = service;
     let limit = context.config.experiment.probe_timeout.0;
     loop {
         let why = match context.asker.get(endpoint, path, limit).await {
-            Ok(answer) if (200..300).contains(&answer.status) => return None,
+            Ok(answer) if expect.accepts_status(answer.status) => return None,
             Ok(answer) => format!(
                 "{} answers with status {}",
                 endpoint.url(path),

@@ -1,7 +1,9 @@
 //! The registry: that it is all that knows the experiments, and that the example of `chaos.toml`
 //! shows every key of them.
 
-use std::path::Path;
+mod flood;
+
+use std::path::{Path, PathBuf};
 
 use super::*;
 
@@ -78,4 +80,72 @@ fn the_example_has_the_tables_of_all_experiments_and_no_other() {
     check(&example.config).expect("they are known");
     let tables = example.config.experiment.tables;
     assert_eq!(tables.names().count(), all().len());
+}
+
+/// The registry with one line more.
+fn with_flood() -> Vec<Entry> {
+    [all(), &[Entry::of::<flood::Flood>()]].concat()
+}
+
+#[test]
+fn a_new_experiment_is_its_file_its_line_and_its_table() {
+    let written = config("[experiment.flood]\nduration = \"1s\"\n");
+    check(&written).expect_err("without its line nobody knows it");
+    let registry = with_flood();
+    check_against(&registry, &written).expect("with it, its table is known");
+    let entry = registry.last().expect("it was added");
+    let experiment = entry.experiment(&Selection::default(), &written);
+    assert_eq!(experiment.expect("it needs nothing else").name(), "flood");
+    let wrong = config("[experiment.flood]\nduratoin = \"1s\"\n");
+    let message = check_against(&registry, &wrong)
+        .expect_err("no such key")
+        .message;
+    assert!(
+        message.contains("chaos.toml:2:1: unknown field `duratoin`"),
+        "{message}"
+    );
+}
+
+/// The source files of a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let other = ["experiments", "tests", "testing"]
+            .iter()
+            .any(|one| name == *one);
+        if path.is_dir() && !other {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|rs| rs == "rs") && name != "tests.rs" {
+            found.push(path);
+        }
+    }
+}
+
+/// The lines of a source file that are neither comments nor tests.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    text.lines().filter(is_code).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn nothing_outside_this_folder_knows_the_name_of_an_experiment() {
+    let mut files = Vec::new();
+    sources(Path::new("../../common/src"), &mut files);
+    for tool in std::fs::read_dir("..").expect("the tools").flatten() {
+        sources(&tool.path().join("src"), &mut files);
+    }
+    assert!(files.len() > 100, "the walk has lost its way");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a source file");
+        let text = code(&text);
+        for entry in all() {
+            for name in [entry.name.to_owned(), table(entry.name)] {
+                let quoted = [format!("\"{name}"), format!("experiment.{name}")];
+                let known = quoted.iter().any(|form| text.contains(form));
+                assert!(!known, "{} knows {name}", file.display());
+            }
+        }
+    }
 }
