@@ -1,7 +1,7 @@
 //! `chaos-verify baseline`: what the verification after the experiment compares with.
 
 use chaos_common::cli::{ClusterArgs, Common};
-use chaos_common::cluster::ReadErrorKind;
+use chaos_common::cluster::{ReadError, ReadErrorKind};
 use chaos_common::config::LoadProfile;
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Baseline, Check, ClusterRef, Verdict, summarize};
@@ -94,16 +94,48 @@ async fn locate(target: &Target<'_>) -> (ClusterRef, Result<(), Box<Check>>) {
         .cluster
         .read(what, || namespaces.get_metadata(target.namespace))
         .await;
-    let visible = match found {
+    (cluster, visible(target.namespace, found.map(drop)))
+}
+
+/// Whether the namespace is there. One that may not be read (forbidden, for one) may hold what is
+/// readable all the same.
+fn visible(namespace: &str, found: Result<(), ReadError>) -> Result<(), Box<Check>> {
+    match found {
         Err(error) if error.kind == ReadErrorKind::NotFound => {
-            let object = format!("namespace/{}", target.namespace);
+            let object = format!("namespace/{namespace}");
             let check = Check::unknown("namespace.exists", object, "there is no such namespace");
             Err(Box::new(check.hint(
                 "kubectl get namespaces lists them; name one with --namespace",
             )))
         }
-        // Forbidden, for one: what is in the namespace may be readable all the same.
         _ => Ok(()),
-    };
-    (cluster, visible)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaos_common::record::Status;
+
+    fn refused(kind: ReadErrorKind) -> Result<(), ReadError> {
+        let mut error = ReadError::other("read namespace shop", "no");
+        error.kind = kind;
+        Err(error)
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_there_is_not_visible() {
+        let check = visible("shop", refused(ReadErrorKind::NotFound)).expect_err("not visible");
+        assert_eq!(
+            (check.status, check.id.as_str(), check.object.as_deref()),
+            (Status::Unknown, "namespace.exists", Some("namespace/shop"))
+        );
+        assert!(check.hint.is_some());
+    }
+
+    #[test]
+    fn a_namespace_that_is_there_or_may_not_be_read_is_looked_into() {
+        assert_eq!(visible("shop", Ok(())), Ok(()));
+        assert_eq!(visible("shop", refused(ReadErrorKind::Forbidden)), Ok(()));
+    }
 }

@@ -282,4 +282,72 @@ pub(crate) mod tests {
         assert!(before.unusable.iter().all(|check| check.hint.is_some()));
         assert_eq!(before.since(), None);
     }
+
+    /// A time of day.
+    fn at(time: &str) -> Time {
+        Time(format!("2026-11-22T{time}Z").parse().expect("a time"))
+    }
+
+    fn made<D: Data>(id: &str, time: &str, data: D) -> String {
+        let record = Record {
+            id: id.to_owned(),
+            time: at(time),
+            ..record(data)
+        };
+        serde_json::to_string(&record).expect("a record is JSON") + "\n"
+    }
+
+    /// One that begins at 10:01 and is recorded at 10:03.
+    fn experiment() -> String {
+        let experiment = serde_json::from_value(serde_json::json!({
+            "experiment": "pod-failure", "outcome": "completed", "namespace": "shop",
+            "executor": "e", "targets": [], "started": at("10:01:00"), "ended": at("10:03:00"),
+            "duration_ms": 120_000, "checks": [], "recoveries": [], "availability": [],
+            "actions": [], "issues": [],
+        }));
+        let experiment: Experiment = experiment.expect("an experiment");
+        made("experiment", "10:03:00", experiment)
+    }
+
+    fn read(lines: &[String]) -> PipelineInput {
+        let upstream = Upstream::from_reader(lines.concat().as_bytes());
+        PipelineInput::from_upstream(&upstream.expect("it is in memory"))
+    }
+
+    #[test]
+    fn of_several_records_the_last_from_before_the_experiment_counts() {
+        let input = read(&[
+            made("h1", "10:00:00", health()),
+            made("b1", "10:00:10", baseline()),
+            made("h2", "10:00:20", health()),
+            made("b2", "10:00:30", baseline()),
+            experiment(),
+            made("h3", "10:01:01", health()),
+            made("b3", "10:04:00", baseline()),
+        ]);
+        let id = |id: &str| Some(id.to_owned());
+        assert_eq!(input.health.map(|record| record.id), id("h2"));
+        assert_eq!(input.baseline.map(|record| record.id), id("b2"));
+        assert_eq!(input.unusable, []);
+    }
+
+    #[test]
+    fn records_made_after_the_start_of_the_experiment_are_not_from_before() {
+        let input = read(&[
+            made("h", "10:01:01", health()),
+            experiment(),
+            made("b", "10:04:00", baseline()),
+        ]);
+        assert!(input.health().is_none() && input.baseline().is_none());
+        assert_eq!(input.unusable.len(), 2, "{:?}", input.unusable);
+        for check in &input.unusable {
+            let message = &check.message;
+            assert!(
+                message.contains("record from before the experiment"),
+                "{message}"
+            );
+        }
+        // Errors in logs count from the start all the same.
+        assert_eq!(input.since(), Some(at("10:01:00")));
+    }
 }

@@ -212,4 +212,19 @@ mod tests {
             None
         );
     }
+
+    #[test]
+    fn a_namespace_that_is_missing_or_going_is_not_visible() {
+        let reached = Check::pass("cluster.reachable", "https://x", "");
+        let of = |namespace: &Check| {
+            let checks = [reached.clone(), namespace.clone()];
+            settled(&checks, None).unreachable().cloned()
+        };
+        let object = "namespace/shop";
+        let missing = Check::unknown("namespace.exists", object, "there is no such namespace");
+        assert_eq!(of(&missing), Some(missing));
+        let going = Check::fail("namespace.exists", object, "is being deleted");
+        assert_eq!(of(&going), Some(going));
+        assert_eq!(of(&Check::pass("namespace.exists", object, "")), None);
+    }
 }

@@ -349,4 +349,28 @@ mod tests {
         let missing = Amcheck::Unusable(Unusable::NotInstalled);
         assert_eq!(check("x", &Ok(missing), None, "d").status, Status::Skipped);
     }
+
+    #[test]
+    fn the_right_to_one_function_is_no_right_to_the_other() {
+        let of = |index, heap| {
+            let schema = "public".to_owned();
+            let extension = Extension {
+                schema,
+                index,
+                heap,
+            };
+            [true, false].map(|index| {
+                let name = "public.x".to_owned();
+                extension.can_look_at(&CatalogueObject {
+                    name,
+                    oid: 1,
+                    index,
+                })
+            })
+        };
+        assert_eq!(of(Some(true), Some(false)), [true, false]);
+        assert_eq!(of(Some(false), Some(true)), [false, true]);
+        assert_eq!(of(Some(true), None), [true, false]);
+        assert_eq!(of(None, None), [false, false]);
+    }
 }

@@ -143,3 +143,46 @@ pub(super) fn untaken(why: &Untaken, id: &str, table: &Table, database: &str) ->
         Untaken::Failed(error) => failed(id, object, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        serde_json::from_value(serde_json::json!("orders")).expect("a table")
+    }
+
+    /// A baseline that only counted the rows.
+    fn counted(rows: u64) -> DatabaseState {
+        serde_json::from_value(serde_json::json!({
+            "vantage": "direct", "database": "shop", "server_version": "15.18", "size_bytes": 1,
+            "tables": [{ "table": "orders", "rows": rows }],
+        }))
+        .expect("a state")
+    }
+
+    #[test]
+    fn fewer_rows_than_were_counted_fail_and_as_many_prove_nothing() {
+        let before = counted(10);
+        let of = |now| {
+            let was = Earlier::of(&table(), Some(&before));
+            was.without_fingerprint("table orders".to_owned(), now)
+                .status
+        };
+        assert_eq!(
+            [of(0), of(9), of(10), of(11)],
+            [Status::Fail, Status::Fail, Status::Unknown, Status::Unknown]
+        );
+    }
+
+    #[test]
+    fn rows_that_nobody_counted_before_are_unknown() {
+        let mut other = counted(10);
+        other.tables[0].table = "users".to_owned();
+        for before in [None, Some(&other)] {
+            let was = Earlier::of(&table(), before);
+            let check = was.without_fingerprint("table orders".to_owned(), 3);
+            assert_eq!(check.status, Status::Unknown, "{check:?}");
+        }
+    }
+}
