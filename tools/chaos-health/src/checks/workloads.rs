@@ -98,7 +98,9 @@ fn judge_one(controller: &Controller, expected: bool) -> Check {
 }
 
 fn status_of(rollout: &Rollout, expected: bool) -> (Status, String) {
-    let shortfall = rollout.shortfall();
+    // Old pods that are just going do no harm: those that are wanted are there.
+    let surplus = |shortfall: &Shortfall| matches!(shortfall, Shortfall::Surplus { .. });
+    let shortfall = rollout.shortfall().filter(|one| !surplus(one));
     if let Some(old @ (Shortfall::Deleting | Shortfall::NotObserved)) = shortfall {
         return (Status::Fail, old.to_string());
     }
