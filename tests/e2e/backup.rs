@@ -4,10 +4,10 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use chaos_tests::cluster::{Cluster, SHOP, kubectl_command, repository};
-use chaos_tests::run::{Place, Ran, check};
+use chaos_tests::cluster::{Cluster, OwnNamespace, kubectl_command, repository};
+use chaos_tests::run::{Place, Ran, check, until};
+use chaos_tests::schedule::Needs;
 use serde_json::Value;
 
 /// The namespace that these tests put things into.
@@ -28,7 +28,7 @@ fn fixture(name: &str) -> Vec<u8> {
 
 /// A place with one dump and a scratch folder of its own for drills.
 fn dump_place(drill: &str) -> Place {
-    let place = Place::new();
+    let place = Place::needing(Needs::machine());
     let scratch = place.path().join("scratch");
     fs::create_dir(&scratch).expect("made");
     // Whoever the scratch database belongs to must get there.
@@ -58,7 +58,9 @@ fn left(place: &Place) -> Vec<String> {
     for process in fs::read_dir("/proc").expect("Linux").flatten() {
         let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        let session = command.starts_with("postgres:") && command.contains("chaos_drill_");
+        // A session of PostgreSQL does not name the folder that it works in.
+        let folder = fs::read_link(process.path().join("cwd")).unwrap_or_default();
+        let session = command.starts_with("postgres:") && folder.starts_with(&scratch);
         if command.contains(&scratch) || session {
             left.push(command);
         }
@@ -68,15 +70,9 @@ fn left(place: &Place) -> Vec<String> {
 
 #[track_caller]
 fn nothing_left(place: &Place) {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(60) && !left(place).is_empty() {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert_eq!(
-        left(place),
-        Vec::<String>::new(),
-        "the drill left something behind"
-    );
+    until("the end of all that the drill made", || {
+        left(place).is_empty().then_some(())
+    });
 }
 
 /// Starts a drill that does not end by itself, and waits until it is in the middle of it.
@@ -88,18 +84,10 @@ fn started(place: &Place) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let child = command.spawn().expect("the tool starts");
-    let start = Instant::now();
-    while !left(place)
-        .iter()
-        .any(|line| line.contains("chaos_drill_") && line.contains("SELECT"))
-    {
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "the drill does not come to its query: {:?}",
-            left(place)
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("the drill's query", || {
+        let asks = |line: &String| line.contains("chaos_drill_") && line.contains("SELECT");
+        left(place).iter().any(asks).then_some(())
+    });
     child
 }
 
@@ -322,7 +310,7 @@ impl Forward {
             .args([
                 "port-forward",
                 "-n",
-                SHOP,
+                cluster.shop(),
                 "deployment/ecommerce-database-deployment",
                 ":5432",
             ])
@@ -355,13 +343,13 @@ impl Drop for Forward {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn the_live_database_is_refused_by_what_it_is() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
     let databases = || {
         cluster.kubectl(&[
             "exec",
             "-n",
-            SHOP,
+            cluster.shop(),
             "deployment/ecommerce-database-deployment",
             "--",
             "psql",
@@ -377,7 +365,7 @@ fn the_live_database_is_refused_by_what_it_is() {
             "get",
             "secret",
             "-n",
-            SHOP,
+            cluster.shop(),
             "ecommerce-database-credentials",
             "-o",
             &path,
@@ -394,9 +382,10 @@ fn the_live_database_is_refused_by_what_it_is() {
     let mut place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
     place = place.env("SCRATCH", &url);
     fs::write(place.path().join("db.dump"), fixture("pgdump/gzip.dump")).expect("written");
+    let shop = cluster.shop();
     let config = |database: &str| {
         let text = format!(
-            "[application]\nnamespace = '{SHOP}'\n[[backup]]\nname = 'db'\nkind = 'postgres'\npath = 'db.dump'\n[drill]\nurl = {{ env = 'SCRATCH' }}\n{database}"
+            "[application]\nnamespace = '{shop}'\n[[backup]]\nname = 'db'\nkind = 'postgres'\npath = 'db.dump'\n[drill]\nurl = {{ env = 'SCRATCH' }}\n{database}"
         );
         place.file("chaos.toml", &text);
     };
@@ -426,30 +415,11 @@ fn the_live_database_is_refused_by_what_it_is() {
     assert_eq!(databases(), before, "the live database was touched");
 }
 
-/// A namespace of these tests' own, gone with this.
-struct OwnNamespace<'c>(&'c Cluster);
-
-impl OwnNamespace<'_> {
-    fn new(cluster: &Cluster) -> OwnNamespace<'_> {
-        cluster.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {OWN}}}}}"
-        ));
-        OwnNamespace(cluster)
-    }
-}
-
-impl Drop for OwnNamespace<'_> {
-    fn drop(&mut self) {
-        self.0
-            .kubectl(&["delete", "namespace", OWN, "--ignore-not-found"]);
-    }
-}
-
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn configuration_is_exported_held_against_the_cluster_and_applied_for_a_trial() {
     let cluster = Cluster::new();
-    let _own = OwnNamespace::new(&cluster);
+    let _own = OwnNamespace::new(&cluster, OWN);
     cluster.apply(&format!(
         r##"{{"apiVersion":"v1","kind":"List","items":[
           {{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"odd","namespace":"{OWN}","labels":{{"on":"yes","v":"1.0"}}}},

@@ -2,17 +2,29 @@
 //! prints, and what becomes of their faults when everything goes wrong.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use chaos_tests::cluster::{Cluster, SHOP, repository};
-use chaos_tests::run::{Ran, check, in_time};
+use chaos_tests::cluster::{Cluster, repository};
+use chaos_tests::run::{Ran, check, in_time, until};
+use chaos_tests::schedule::{Needs, Resource, Use};
 use chaos_tests::sweep::bed::EXPERIMENTS;
 use serde_json::Value;
 
 /// Everything of runs that is left, as names; faults included.
 fn left(cluster: &Cluster) -> String {
     let kinds = "leases,networkpolicies,pods,deployments,statefulsets";
-    cluster.kubectl(&["get", kinds, "-A", "-l", "chaos-runbook/run", "-o", "name"])
+    let names =
+        "jsonpath={range .items[*]}{.metadata.namespace}{' '}{.kind}/{.metadata.name}{'\\n'}{end}";
+    let all = cluster.kubectl(&["get", kinds, "-A", "-l", "chaos-runbook/run", "-o", names]);
+    let ours = all.lines().filter(|line| {
+        let (namespace, _) = line.split_once(' ').unwrap_or_default();
+        !cluster.is_of_others(namespace)
+    });
+    ours.collect::<Vec<_>>().join("\n")
+}
+
+/// A cluster with a shop, whose NetworkPolicies are enforced.
+fn with_policies() -> Cluster {
+    Cluster::needing(Needs::shop().and(Resource::Policies, Use::Shared))
 }
 
 fn replicas(cluster: &Cluster, namespace: &str, name: &str) -> String {
@@ -116,7 +128,7 @@ fn is(record: &Value, id: &str, status: &str) {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn pod_failure_needs_no_more_than_its_role_and_fires_its_alerts() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let record = passed(&cluster, "pod-failure");
     is(&record, "pod-failure.effect", "pass");
     is(&record, "pod-failure.alerts", "pass");
@@ -131,7 +143,7 @@ fn pod_failure_needs_no_more_than_its_role_and_fires_its_alerts() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_partition_is_proven_from_a_peer_for_old_and_new_connections() {
-    let cluster = Cluster::new();
+    let cluster = with_policies();
     let ran = passes(&cluster, "network-partition");
     let record = ran.record("chaos.experiment/1");
     for id in [
@@ -170,7 +182,7 @@ fn a_partition_is_proven_from_a_peer_for_old_and_new_connections() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn stress_is_felt_by_its_own_cgroup_and_by_the_metrics_api() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let record = passed(&cluster, "resource-exhaustion");
     for id in ["effect", "usage", "metrics", "performance"] {
         is(&record, &format!("resource-exhaustion.{id}"), "pass");
@@ -180,7 +192,7 @@ fn stress_is_felt_by_its_own_cgroup_and_by_the_metrics_api() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn storage_goes_and_comes_back_and_no_acknowledged_write_is_lost() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let record = passed(&cluster, "storage-failure");
     for id in [
         "effect",
@@ -200,13 +212,13 @@ fn storage_goes_and_comes_back_and_no_acknowledged_write_is_lost() {
             .is_some_and(|m| m.starts_with("0 of ")),
         "{writes}"
     );
-    assert_eq!(replicas(&cluster, SHOP, DATABASE), "1");
+    assert_eq!(replicas(&cluster, cluster.shop(), DATABASE), "1");
 }
 
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn monitoring_goes_and_collects_again_while_the_application_is_measured_directly() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let record = passed(&cluster, "monitoring-failure");
     for id in ["effect", "rules", "logs", "available"] {
         is(&record, &format!("monitoring-failure.{id}"), "pass");
@@ -224,13 +236,13 @@ fn monitoring_goes_and_collects_again_while_the_application_is_measured_directly
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_workload_does_with_fewer_pods_and_gets_them_back() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let record = passed(&cluster, "scale-down");
     for id in ["effect", "held", "available", "alerts"] {
         is(&record, &format!("scale-down.{id}"), "pass");
     }
     assert_eq!(
-        replicas(&cluster, SHOP, "ecommerce-backend-deployment"),
+        replicas(&cluster, cluster.shop(), "ecommerce-backend-deployment"),
         "3"
     );
     // Neither all of them, nor more than the disruption budget lets go.
@@ -247,7 +259,7 @@ fn a_workload_does_with_fewer_pods_and_gets_them_back() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn names_fail_in_a_pod_while_addresses_go_on_answering() {
-    let cluster = Cluster::new();
+    let cluster = with_policies();
     let record = passed(&cluster, "dns-failure");
     for id in ["effect", "cut", "control", "reconnected"] {
         is(&record, &format!("dns-failure.{id}"), "pass");
@@ -264,7 +276,7 @@ fn names_fail_in_a_pod_while_addresses_go_on_answering() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_policy_that_nobody_enforces_is_no_effect_and_never_a_pass() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::needing(Needs::shop().and(Resource::Policies, Use::Exclusive));
     let good = health(&cluster);
     let enforcer = process("netpol");
     signal(&enforcer, "-STOP");
@@ -291,10 +303,11 @@ fn a_policy_that_nobody_enforces_is_no_effect_and_never_a_pass() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn another_policy_that_allows_traffic_closes_the_gate() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
+    let shop = cluster.shop();
     cluster.apply(&format!(
-        "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: chaos-test-allow, namespace: {SHOP}}},
+        "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: chaos-test-allow, namespace: {shop}}},
            spec: {{podSelector: {{matchLabels: {{app: ecommerce-backend}}}}, ingress: [{{}}]}}}}"
     ));
     let ran = cluster.place.fed(
@@ -302,7 +315,13 @@ fn another_policy_that_allows_traffic_closes_the_gate() {
         &["run", "network-partition", "--yes"],
         &good,
     );
-    cluster.kubectl(&["delete", "networkpolicy", "chaos-test-allow", "-n", SHOP]);
+    cluster.kubectl(&[
+        "delete",
+        "networkpolicy",
+        "chaos-test-allow",
+        "-n",
+        cluster.shop(),
+    ]);
     let record = ran.exits(4).record("chaos.experiment/1");
     is(&record, "limit.policies", "fail");
 }
@@ -336,13 +355,12 @@ fn broken(cluster: &Cluster, health: &str) -> Child {
         .stdout(Stdio::piped());
     command.stderr(std::fs::File::create(&told).expect("a file can be made"));
     let child = command.spawn().expect("it was built");
-    let end = Instant::now() + Duration::from_secs(60);
     let said = || std::fs::read_to_string(&told).expect("just written");
     // What it tells of is in its journal; the cluster shows it a moment before.
-    while !said().contains("from 1 to 0") {
-        assert!(Instant::now() < end, "nothing was injected: {}", said());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until(
+        &format!("an injection, told of in {}", told.display()),
+        || said().contains("from 1 to 0").then_some(()),
+    );
     child
 }
 
@@ -364,7 +382,7 @@ fn long(cluster: &Cluster) {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn when_tool_and_guardian_are_killed_the_next_run_refuses_and_recover_undoes() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     long(&cluster);
     let good = health(&cluster);
     let mut child = broken(&cluster, &good);
@@ -372,7 +390,7 @@ fn when_tool_and_guardian_are_killed_the_next_run_refuses_and_recover_undoes() {
     child.kill().expect("it runs");
     child.wait().expect("it has ended");
     assert_eq!(
-        replicas(&cluster, SHOP, DATABASE),
+        replicas(&cluster, cluster.shop(), DATABASE),
         "0",
         "nobody is there to undo it"
     );
@@ -403,14 +421,14 @@ fn when_tool_and_guardian_are_killed_the_next_run_refuses_and_recover_undoes() {
     let status = status.record("chaos.rollback/1");
     assert_eq!(status["data"]["runs"][0]["alive"], false, "{status:#}");
     // Another machine: no journal, no state, only the cluster's own record.
-    let elsewhere = Cluster::new();
+    let elsewhere = cluster.elsewhere();
     let record = elsewhere
         .place
         .tool("chaos-inject", &["recover"])
         .exits(0)
         .record("chaos.rollback/1");
     assert_eq!(record["data"]["runs"][0]["undone"], true, "{record:#}");
-    assert_eq!(replicas(&cluster, SHOP, DATABASE), "1");
+    assert_eq!(replicas(&cluster, cluster.shop(), DATABASE), "1");
     assert_eq!(left(&cluster), "");
     elsewhere.place.tool("chaos-inject", &["recover"]).exits(0);
 }
@@ -418,7 +436,7 @@ fn when_tool_and_guardian_are_killed_the_next_run_refuses_and_recover_undoes() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn when_the_guardian_dies_the_tool_undoes_at_once() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     long(&cluster);
     let good = health(&cluster);
     let child = broken(&cluster, &good);
@@ -429,7 +447,7 @@ fn when_the_guardian_dies_the_tool_undoes_at_once() {
     assert!(text.contains("the guardian died"), "{text}");
     assert_eq!(
         (
-            replicas(&cluster, SHOP, DATABASE).as_str(),
+            replicas(&cluster, cluster.shop(), DATABASE).as_str(),
             left(&cluster).as_str()
         ),
         ("1", "")
@@ -439,14 +457,15 @@ fn when_the_guardian_dies_the_tool_undoes_at_once() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_tool_that_stands_still_is_not_waited_for() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     long(&cluster);
     let good = health(&cluster);
     let child = broken(&cluster, &good);
     let pid = child.id().to_string();
     signal(&pid, "-STOP");
     cluster.until("the database's replicas are back", || {
-        (replicas(&cluster, SHOP, DATABASE) == "1" && left(&cluster).is_empty()).then_some(())
+        (replicas(&cluster, cluster.shop(), DATABASE) == "1" && left(&cluster).is_empty())
+            .then_some(())
     });
     signal(&pid, "-CONT");
     let output = child.wait_with_output().expect("it ends");
@@ -458,7 +477,7 @@ fn a_tool_that_stands_still_is_not_waited_for() {
     );
     assert_eq!(
         (
-            replicas(&cluster, SHOP, DATABASE).as_str(),
+            replicas(&cluster, cluster.shop(), DATABASE).as_str(),
             left(&cluster).as_str()
         ),
         ("1", "")
@@ -468,7 +487,7 @@ fn a_tool_that_stands_still_is_not_waited_for() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_run_is_aborted_from_elsewhere_and_a_lock_refuses_the_next() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     long(&cluster);
     let good = health(&cluster);
     let child = broken(&cluster, &good);
@@ -509,7 +528,7 @@ fn a_run_is_aborted_from_elsewhere_and_a_lock_refuses_the_next() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn what_somebody_else_sets_meanwhile_stays() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
     let input = cluster.place.file("health.ndjson", &good);
     let mut command = cluster.place.command("chaos-inject");
@@ -519,27 +538,25 @@ fn what_somebody_else_sets_meanwhile_stays() {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let child = command.spawn().expect("it was built");
-    let end = Instant::now() + Duration::from_secs(60);
-    while replicas(&cluster, "monitoring", "grafana-deployment") != "0" {
-        assert!(Instant::now() < end, "nothing was injected");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("an injection", || {
+        (replicas(&cluster, cluster.monitoring(), "grafana-deployment") == "0").then_some(())
+    });
     cluster.kubectl(&[
         "scale",
         "deployment",
         "grafana-deployment",
         "-n",
-        "monitoring",
+        cluster.monitoring(),
         "--replicas=2",
     ]);
     let output = child.wait_with_output().expect("it ends");
-    let now = replicas(&cluster, "monitoring", "grafana-deployment");
+    let now = replicas(&cluster, cluster.monitoring(), "grafana-deployment");
     cluster.kubectl(&[
         "scale",
         "deployment",
         "grafana-deployment",
         "-n",
-        "monitoring",
+        cluster.monitoring(),
         "--replicas=1",
     ]);
     assert_eq!(now, "2", "it was overwritten");
@@ -549,7 +566,7 @@ fn what_somebody_else_sets_meanwhile_stays() {
         "{text}"
     );
     assert_eq!(
-        replicas(&cluster, "monitoring", "prometheus-deployment"),
+        replicas(&cluster, cluster.monitoring(), "prometheus-deployment"),
         "1"
     );
     assert_eq!(left(&cluster), "");
@@ -558,7 +575,7 @@ fn what_somebody_else_sets_meanwhile_stays() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn the_steady_state_guard_aborts_and_undoes() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     // Nobody expects the backend to suffer: then the fault goes too far.
     cluster.config(&|text| {
         text.replace(
@@ -582,7 +599,7 @@ fn the_steady_state_guard_aborts_and_undoes() {
     );
     assert_eq!(
         (
-            replicas(&cluster, SHOP, DATABASE).as_str(),
+            replicas(&cluster, cluster.shop(), DATABASE).as_str(),
             left(&cluster).as_str()
         ),
         ("1", "")
@@ -592,7 +609,7 @@ fn the_steady_state_guard_aborts_and_undoes() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn the_rollback_script_takes_a_fault_back_with_kubectl_alone() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     long(&cluster);
     let good = health(&cluster);
     let script = cluster
@@ -622,14 +639,14 @@ fn the_rollback_script_takes_a_fault_back_with_kubectl_alone() {
     let dry = sh("--dry-run").exits(0);
     assert!(dry.stdout().contains("server dry run"), "{}", dry.show());
     assert_eq!(
-        replicas(&cluster, SHOP, DATABASE),
+        replicas(&cluster, cluster.shop(), DATABASE),
         "0",
         "a dry run changes nothing"
     );
     sh("--emergency").exits(0).says("");
     assert_eq!(
         (
-            replicas(&cluster, SHOP, DATABASE).as_str(),
+            replicas(&cluster, cluster.shop(), DATABASE).as_str(),
             left(&cluster).as_str()
         ),
         ("1", "")
@@ -642,11 +659,11 @@ fn the_rollback_script_takes_a_fault_back_with_kubectl_alone() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_rollback_gives_a_deployment_its_previous_revision() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
-    let name = "ecommerce-frontend-deployment";
+    let (shop, name) = (cluster.shop(), "ecommerce-frontend-deployment");
     cluster.config(&|_| {
-        format!("[application]\nnamespace = \"{SHOP}\"\n[[workload]]\nname = \"{name}\"\n")
+        format!("[application]\nnamespace = \"{shop}\"\n[[workload]]\nname = \"{name}\"\n")
     });
     let wait = || {
         cluster.kubectl(&[
@@ -654,8 +671,8 @@ fn a_rollback_gives_a_deployment_its_previous_revision() {
             "status",
             &format!("deployment/{name}"),
             "-n",
-            SHOP,
-            "--timeout=60s",
+            cluster.shop(),
+            "--timeout=240s",
         ])
     };
     let template = || {
@@ -664,7 +681,7 @@ fn a_rollback_gives_a_deployment_its_previous_revision() {
             "deployment",
             name,
             "-n",
-            SHOP,
+            cluster.shop(),
             "-o",
             "jsonpath={.spec.template}",
         ])
@@ -675,7 +692,7 @@ fn a_rollback_gives_a_deployment_its_previous_revision() {
         "env",
         &format!("deployment/{name}"),
         "-n",
-        SHOP,
+        cluster.shop(),
         "CHAOS_TEST=1",
     ]);
     wait();
@@ -700,7 +717,7 @@ fn a_rollback_gives_a_deployment_its_previous_revision() {
     // An emergency goes on past what can't be rolled back, and lists it.
     cluster.config(&|_| {
         format!(
-            "[application]\nnamespace = \"{SHOP}\"\n[[workload]]\nname = \"gone\"\n[[workload]]\nname = \"{name}\"\n"
+            "[application]\nnamespace = \"{shop}\"\n[[workload]]\nname = \"gone\"\n[[workload]]\nname = \"{name}\"\n"
         )
     });
     let ran = cluster
@@ -729,7 +746,7 @@ fn a_rollback_gives_a_deployment_its_previous_revision() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn every_experiment_has_a_plan_that_touches_nothing_and_says_all() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
     let mark = cluster.mark();
     for experiment in EXPERIMENTS {

@@ -2,36 +2,41 @@
 
 use std::process::Command;
 
-use chaos_tests::cluster::{Cluster, SHOP};
+use chaos_tests::cluster::Cluster;
 use chaos_tests::run::{Place, check};
+use chaos_tests::schedule::{Needs, Resource, Use};
+
+/// What the shop's backend is asked for its health.
+fn backend(cluster: &Cluster) -> String {
+    format!(
+        "http://ecommerce-backend-service.{}:8000/health",
+        cluster.shop()
+    )
+}
 
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
     let ran = cluster.place.tool("chaos-health", &[]).exits(0);
     let record = ran.record("chaos.health/1");
     assert_eq!(record["verdict"], "pass");
+    let (shop, monitoring) = (cluster.shop(), cluster.monitoring());
+    let backend = backend(&cluster);
+    let namespace = format!("namespace/{shop}");
+    let prometheus = format!("http://prometheus-service.{monitoring}:9090/api/v1/query?query=up");
+    let grafana = format!("http://grafana-service.{monitoring}:3000/api/health");
     for (id, object) in [
         ("workload.ready", "deployment/ecommerce-backend-deployment"),
-        ("pods.ready", "namespace/ecommerce-production"),
+        ("pods.ready", &namespace),
         ("service.endpoints", "service/ecommerce-frontend-service"),
-        (
-            "service.http",
-            "http://ecommerce-backend-service.ecommerce-production:8000/health",
-        ),
+        ("service.http", &backend),
         ("node.conditions", "node/node1"),
         ("node.usage", "node/node1"),
-        ("pods.usage", "namespace/ecommerce-production"),
-        (
-            "monitoring.prometheus",
-            "http://prometheus-service.monitoring:9090/api/v1/query?query=up",
-        ),
-        (
-            "monitoring.grafana",
-            "http://grafana-service.monitoring:3000/api/health",
-        ),
+        ("pods.usage", &namespace),
+        ("monitoring.prometheus", &prometheus),
+        ("monitoring.grafana", &grafana),
         (
             "monitoring.alertmanager",
             "deployment/alertmanager-deployment",
@@ -46,7 +51,7 @@ fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
     }
     // Without a file a tool works on what its flags name.
     let bare = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
-    let ran = bare.tool("chaos-health", &["-n", "monitoring"]);
+    let ran = bare.tool("chaos-health", &["-n", monitoring]);
     let record = ran.record("chaos.health/1");
     assert_eq!(
         check(
@@ -69,10 +74,10 @@ fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn health_while_a_pod_is_down_fails() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
     let pod = cluster.pods("ecommerce-backend").remove(0);
-    cluster.kubectl(&["delete", "pod", "-n", SHOP, &pod, "--wait=false"]);
+    cluster.kubectl(&["delete", "pod", "-n", cluster.shop(), &pod, "--wait=false"]);
     let ran = cluster.until("a health record that fails", || {
         let ran = cluster.place.tool("chaos-health", &[]);
         ran.stdout().contains("\"verdict\":\"fail\"").then_some(ran)
@@ -95,7 +100,7 @@ fn health_while_a_pod_is_down_fails() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn what_cannot_be_seen_is_unknown_and_named() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let place = &cluster.place;
 
     let ran = place.tool("chaos-health", &["-n", "nowhere"]).exits(3);
@@ -137,7 +142,7 @@ fn what_cannot_be_seen_is_unknown_and_named() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn without_a_metrics_api_usage_is_unknown() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::needing(Needs::shop().and(Resource::Node, Use::Exclusive));
     cluster.whole();
     let service = cluster.kubectl(&["get", "apiservice", "v1beta1.metrics.k8s.io", "-o", "yaml"]);
     cluster.kubectl(&["delete", "apiservice", "v1beta1.metrics.k8s.io"]);
@@ -207,7 +212,7 @@ fn an_expired_certificate_is_named_as_such() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn inside_the_cluster_it_is_the_service_account_and_asks_directly() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
     cluster.apply(
         "{apiVersion: v1, kind: List, items: [
@@ -224,7 +229,7 @@ fn inside_the_cluster_it_is_the_service_account_and_asks_directly() {
         "pod/looker",
         "-n",
         "default",
-        "--timeout=60s",
+        "--timeout=240s",
     ]);
     let inside = ["exec", "-i", "-n", "default", "looker", "--", "sh", "-c"];
     let bring = |file: &std::path::Path, to: &str| {
@@ -254,11 +259,7 @@ fn inside_the_cluster_it_is_the_service_account_and_asks_directly() {
     let record = chaos_tests::strict::read(said.lines().last().unwrap_or_default())
         .unwrap_or_else(|why| panic!("{why}: {said}"));
     assert!(record["data"]["cluster"].get("context").is_none(), "{said}");
-    let http = check(
-        &record,
-        "service.http",
-        "http://ecommerce-backend-service.ecommerce-production:8000/health",
-    );
+    let http = check(&record, "service.http", &backend(&cluster));
     assert_eq!(
         (http["status"].as_str(), http["vantage"].as_str()),
         (Some("pass"), Some("direct")),
@@ -276,7 +277,7 @@ fn inside_the_cluster_it_is_the_service_account_and_asks_directly() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn every_vantage_reaches_the_services_and_is_named() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
     cluster.config(&|text| {
         text.replace(
@@ -290,26 +291,25 @@ fn every_vantage_reaches_the_services_and_is_named() {
     });
     let ran = cluster.place.tool("chaos-health", &[]).exits(0);
     let record = ran.record("chaos.health/1");
-    for (url, vantage) in [
+    let (shop, monitoring) = (cluster.shop(), cluster.monitoring());
+    for (id, url, vantage) in [
         (
-            "http://ecommerce-frontend-service.ecommerce-production:3000/health",
+            "service.http",
+            format!("http://ecommerce-frontend-service.{shop}:3000/health"),
             "port-forward",
         ),
         (
-            "http://ecommerce-backend-service.ecommerce-production:8000/health",
+            "service.http",
+            backend(&cluster),
             "exec:deployment/ecommerce-frontend-deployment",
         ),
         (
-            "http://prometheus-service.monitoring:9090/-/ready",
+            "monitoring.prometheus",
+            format!("http://prometheus-service.{monitoring}:9090/-/ready"),
             "api-proxy",
         ),
     ] {
-        let id = if url.contains("monitoring") {
-            "monitoring.prometheus"
-        } else {
-            "service.http"
-        };
-        let http = check(&record, id, url);
+        let http = check(&record, id, &url);
         assert_eq!(
             (http["status"].as_str(), http["vantage"].as_str()),
             (Some("pass"), Some(vantage)),
@@ -321,10 +321,6 @@ fn every_vantage_reaches_the_services_and_is_named() {
     cluster.config(&|text| text.replace("port = 8000\n", "port = 8000\nvantage = \"direct\"\n"));
     let ran = cluster.place.tool("chaos-health", &[]).exits(3);
     let record = ran.record("chaos.health/1");
-    let http = check(
-        &record,
-        "service.http",
-        "http://ecommerce-backend-service.ecommerce-production:8000/health",
-    );
+    let http = check(&record, "service.http", &backend(&cluster));
     assert_eq!(http["status"], "unknown", "{}", ran.show());
 }

@@ -2,10 +2,11 @@
 
 use std::io::{PipeReader, Write as _};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chaos_tests::cluster::{Cluster, SHOP};
-use chaos_tests::run::{check, in_time};
+use chaos_tests::cluster::Cluster;
+use chaos_tests::run::{check, in_time, until};
+use chaos_tests::schedule::{Needs, Resource, Use};
 
 /// Leases that runs hold.
 fn leases(cluster: &Cluster) -> String {
@@ -13,7 +14,7 @@ fn leases(cluster: &Cluster) -> String {
         "get",
         "leases",
         "-n",
-        SHOP,
+        cluster.shop(),
         "-l",
         "chaos-runbook/run",
         "-o",
@@ -32,7 +33,7 @@ const RUN: [&str; 3] = ["run", "pod-failure", "--yes"];
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
     let mark = cluster.mark();
     let refused = |args: &[&str], input: &str, why: &str, status: i32| {
@@ -55,7 +56,7 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
     let failed = good.replace("\"verdict\":\"pass\"", "\"verdict\":\"fail\"");
     let stale = good.replace("\"time\":\"2", "\"time\":\"1");
     let elsewhere = good.replace(
-        "\"namespace\":\"ecommerce-production\"",
+        &format!("\"namespace\":\"{}\"", cluster.shop()),
         "\"namespace\":\"staging\"",
     );
     let stranger = {
@@ -105,7 +106,7 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
             "pod-failure",
             "--yes",
             "-n",
-            "monitoring",
+            cluster.monitoring(),
             "--workload",
             "deployment/grafana-deployment",
         ],
@@ -115,12 +116,12 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
     );
     cluster.config(&|text| text.replace("max_share_percent = 50.0", "max_share_percent = 10.0"));
     refused(&RUN, &good, "limit.share", 4);
-    cluster.config(&|text| {
-        text.replace(
-            "namespaces = [\"ecommerce-production\", \"monitoring\"]",
-            "namespaces = [\"staging\"]",
-        )
-    });
+    let ours = format!(
+        "namespaces = [\"{}\", \"{}\"]",
+        cluster.shop(),
+        cluster.monitoring()
+    );
+    cluster.config(&|text| text.replace(&ours, "namespaces = [\"staging\"]"));
     refused(&RUN, &good, "limit.namespace", 4);
     cluster.config(&|text| text);
     cluster
@@ -133,11 +134,12 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn without_the_permission_or_a_journal_nothing_is_written() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
+    let shop = cluster.shop();
     cluster.apply(&format!(
         "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: chaos-test-viewer}},
-           roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}, subjects: [{{kind: User, name: viewer, namespace: {SHOP}}}]}}"
+           roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}, subjects: [{{kind: User, name: viewer, namespace: {shop}}}]}}"
     ));
     let viewer = cluster.as_user("viewer");
     let mark = cluster.mark();
@@ -171,7 +173,7 @@ fn without_the_permission_or_a_journal_nothing_is_written() {
 
     // A file stands where the journal's folder should be.
     let blocked = cluster.place.file("blocked", "").display().to_string();
-    let place = Cluster::new().place.env("XDG_STATE_HOME", blocked);
+    let place = cluster.elsewhere().place.env("XDG_STATE_HOME", blocked);
     let config = cluster
         .place
         .path()
@@ -195,7 +197,7 @@ fn without_the_permission_or_a_journal_nothing_is_written() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_run_that_is_told_to_end_waits_for_recovery_and_leaves_nothing() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     // Ctrl-C, a supervisor, a terminal that goes away.
     for signal in ["SIGINT", "SIGTERM", "SIGHUP"] {
         let good = health(&cluster);
@@ -229,7 +231,7 @@ fn a_run_that_is_told_to_end_waits_for_recovery_and_leaves_nothing() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn of_two_runs_at_once_one_is_refused_and_the_other_is_not_disturbed() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
     let input = cluster.place.file("health.ndjson", &good);
     let start = || {
@@ -296,22 +298,17 @@ fn injecting(
         .stderr(stderr)
         .spawn()
         .expect("it was built");
-    let end = Instant::now() + Duration::from_secs(60);
-    while cluster
-        .pods("ecommerce-backend")
-        .iter()
-        .all(|pod| before.contains(pod))
-    {
-        assert!(Instant::now() < end, "nothing was injected");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("an injection", || {
+        let pods = cluster.pods("ecommerce-backend");
+        pods.iter().any(|pod| !before.contains(pod)).then_some(())
+    });
     child
 }
 
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_reader_that_goes_away_does_not_stop_the_run_half_way() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
     cluster.place.file("health.ndjson", &good);
     let ran = in_time(|| {
@@ -347,7 +344,7 @@ fn held_up(cluster: &Cluster, health: &str) -> (Child, PipeReader) {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_run_that_is_held_up_goes_on_measuring_and_for_too_long_is_undone() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let ended = |(child, mut reader): (Child, PipeReader)| {
         let drain = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
         let output = child.wait_with_output().expect("it ends");
@@ -398,7 +395,7 @@ fn a_run_that_is_held_up_goes_on_measuring_and_for_too_long_is_undone() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_killed_run_is_undone_by_its_guardian_and_its_stream_says_that_it_died() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
     let before = cluster.pods("ecommerce-backend");
     let mut child = injecting(&cluster, &good, &before, Stdio::null());
@@ -406,7 +403,7 @@ fn a_killed_run_is_undone_by_its_guardian_and_its_stream_says_that_it_died() {
         "get",
         "leases",
         "-n",
-        SHOP,
+        cluster.shop(),
         "-l",
         "chaos-runbook/run",
         "-o",
@@ -463,7 +460,7 @@ fn health_in_spite(cluster: &Cluster) -> String {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_deletion_without_effect_is_not_restored_and_never_a_pass() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     let good = health(&cluster);
     cluster.config(&|text| text.replace("recovery_limit = \"2m\"", "recovery_limit = \"6s\""));
     // A finalizer keeps the object: the call is accepted, and the pod does not go.
@@ -475,7 +472,7 @@ fn a_deletion_without_effect_is_not_restored_and_never_a_pass() {
             "pod",
             &pod,
             "-n",
-            SHOP,
+            cluster.shop(),
             "--type=merge",
             "-p",
             &patch,
@@ -489,7 +486,14 @@ fn a_deletion_without_effect_is_not_restored_and_never_a_pass() {
     );
     let left = leases(&cluster);
     patch("null");
-    cluster.kubectl(&["delete", "leases", "-n", SHOP, "-l", "chaos-runbook/run"]);
+    cluster.kubectl(&[
+        "delete",
+        "leases",
+        "-n",
+        cluster.shop(),
+        "-l",
+        "chaos-runbook/run",
+    ]);
     let ran = ran
         .exits(5)
         .says("NOT RESTORED")
@@ -510,7 +514,7 @@ fn a_deletion_without_effect_is_not_restored_and_never_a_pass() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn an_api_server_that_hangs_in_the_middle_loses_nothing() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::needing(Needs::shop().and(Resource::Node, Use::Exclusive));
     let good = health(&cluster);
     let status = chaos_tests::cluster::repository().join("tests/cluster/status.sh");
     let pid = std::process::Command::new(status)

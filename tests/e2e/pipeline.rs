@@ -3,29 +3,40 @@
 use std::path::Path;
 use std::process::Command;
 
-use chaos_tests::cluster::{Cluster, SHOP, repository};
+use chaos_tests::cluster::{Cluster, repository};
 use chaos_tests::run::{Place, Ran, check, in_time};
+use chaos_tests::schedule::Hold;
 use serde_json::Value;
 
-const SMTP_PORT: &str = "2526";
-const HOOK_PORT: &str = "8026";
+/// The ports of mail and of webhooks, for each copy of the shop others.
+fn ports(cluster: &Cluster) -> [usize; 2] {
+    let shop = cluster.place.hold().and_then(Hold::shop).unwrap_or(0);
+    [2526 + shop, 8026 + shop]
+}
 
 /// A real SMTP server and a receiver of webhooks, on the loopback, while this value lives.
-struct Receivers<'a>(&'a Path);
+struct Receivers<'a> {
+    folder: &'a Path,
+    ports: [usize; 2],
+}
 
 impl Receivers<'_> {
-    fn start(folder: &Path) -> Receivers<'_> {
-        let receivers = Receivers(folder);
+    fn start(cluster: &Cluster) -> Receivers<'_> {
+        let receivers = Receivers {
+            folder: cluster.place.path(),
+            ports: ports(cluster),
+        };
         receivers.call("start");
         receivers
     }
 
     fn call(&self, action: &str) {
         let mut command = Command::new(repository().join("tests/shop/receivers.sh"));
+        let [mail, hooks] = self.ports.map(|port| port.to_string());
         command
-            .args([action, &self.0.display().to_string()])
-            .env("SMTP_PORT", SMTP_PORT)
-            .env("HOOK_PORT", HOOK_PORT);
+            .args([action, &self.folder.display().to_string()])
+            .env("SMTP_PORT", mail)
+            .env("HOOK_PORT", hooks);
         assert!(
             command.status().is_ok_and(|status| status.success()),
             "receivers {action}"
@@ -34,7 +45,7 @@ impl Receivers<'_> {
 
     /// The mails that arrived, as text.
     fn mails(&self) -> Vec<String> {
-        let folder = std::fs::read_dir(self.0.join("maildir/new"));
+        let folder = std::fs::read_dir(self.folder.join("maildir/new"));
         folder
             .map(|mails| {
                 mails
@@ -47,7 +58,7 @@ impl Receivers<'_> {
 
     /// The webhook calls that arrived.
     fn hooks(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.0.join("webhooks.ndjson")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.folder.join("webhooks.ndjson")).unwrap_or_default();
         text.lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect()
@@ -62,13 +73,13 @@ impl Drop for Receivers<'_> {
 
 /// The cluster with backups of the shop, and the environment of the webhooks.
 fn prepared() -> (Cluster, Place) {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_shop();
     cluster.whole();
-    cluster.config(&|text| text.replace("port = 25 ", &format!("port = {SMTP_PORT} ")));
-    let backup = Command::new(repository().join("tests/shop/backup.sh"))
+    let [mail, hooks] = ports(&cluster);
+    cluster.config(&|text| text.replace("port = 25 ", &format!("port = {mail} ")));
+    let backup = cluster
+        .script("backup.sh")
         .arg(cluster.place.path().join("backup"))
-        .env("KUBECONFIG", cluster.state().join("admin.kubeconfig"))
-        .env_remove("CONTEXT")
         .output()
         .expect("bash is there");
     assert!(
@@ -81,11 +92,11 @@ fn prepared() -> (Cluster, Place) {
         .env("CHAOS_CONFIG", cluster.place.path().join("chaos.toml"))
         .env(
             "SLACK_WEBHOOK_URL",
-            format!("http://127.0.0.1:{HOOK_PORT}/slack/T0/hunter2"),
+            format!("http://127.0.0.1:{hooks}/slack/T0/hunter2"),
         )
         .env(
             "STATUS_PAGE_API_URL",
-            format!("http://127.0.0.1:{HOOK_PORT}/status/hunter3"),
+            format!("http://127.0.0.1:{hooks}/status/hunter3"),
         );
     place.tool("chaos-backup-check", &["drill"]).exits(0);
     (cluster, place)
@@ -102,7 +113,7 @@ fn experiment(place: &Place) -> Ran {
 #[ignore = "needs the cluster: make test"]
 fn the_whole_runbook_passes_and_everybody_hears_of_it() {
     let (cluster, place) = prepared();
-    let receivers = Receivers::start(cluster.place.path());
+    let receivers = Receivers::start(&cluster);
     let mut old = String::new();
     let ran = in_time(|| {
         cluster.whole();
@@ -110,7 +121,7 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
             "get",
             "pods",
             "-n",
-            SHOP,
+            cluster.shop(),
             "-o",
             "jsonpath={.items[*].metadata.uid}",
         ]);
@@ -161,7 +172,7 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
         "get",
         "pods",
         "-n",
-        SHOP,
+        cluster.shop(),
         "-o",
         "jsonpath={.items[*].metadata.uid}",
     ]);
@@ -199,7 +210,7 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
             "get",
             "leases",
             "-n",
-            SHOP,
+            cluster.shop(),
             "-l",
             "chaos-runbook/run",
             "-o",
@@ -295,12 +306,12 @@ fn everybody_heard(receivers: &Receivers) {
 #[ignore = "needs the cluster: make test"]
 fn a_sick_system_is_not_hurt_and_the_report_says_refused() {
     let (cluster, place) = prepared();
-    let receivers = Receivers::start(cluster.place.path());
+    let receivers = Receivers::start(&cluster);
     cluster.kubectl(&[
         "scale",
         "deployment/grafana-deployment",
         "-n",
-        "monitoring",
+        cluster.monitoring(),
         "--replicas=0",
     ]);
     let mark = cluster.mark();
@@ -310,7 +321,7 @@ fn a_sick_system_is_not_hurt_and_the_report_says_refused() {
         "scale",
         "deployment/grafana-deployment",
         "-n",
-        "monitoring",
+        cluster.monitoring(),
         "--replicas=1",
     ]);
     let ran = ran.exits(1);
@@ -358,7 +369,7 @@ fn a_damaged_backup_and_lost_rows_are_found() {
         cluster.kubectl(&[
             "exec",
             "-n",
-            SHOP,
+            cluster.shop(),
             "deployment/ecommerce-database-deployment",
             "--",
             "psql",
@@ -393,7 +404,7 @@ fn a_damaged_backup_and_lost_rows_are_found() {
 #[ignore = "needs the cluster: make test"]
 fn the_months_report_counts_the_archive_and_is_mailed() {
     let (cluster, place) = prepared();
-    let receivers = Receivers::start(cluster.place.path());
+    let receivers = Receivers::start(&cluster);
     in_time(|| {
         cluster.whole();
         // Only the last one counts, and the first time there is nothing.

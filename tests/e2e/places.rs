@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use chaos_tests::cluster::{Cluster, repository};
-use chaos_tests::run::{Place, Ran, check};
+use chaos_tests::cluster::{Cluster, OwnNamespace, repository};
+use chaos_tests::run::{Place, Ran, check, until};
 use serde_json::{Value, json};
 
 use crate::postgres::Dumps;
@@ -16,41 +15,17 @@ fn found(record: &Value, id: &str) -> (String, String) {
     (text("status"), text("message"))
 }
 
-/// A namespace of these tests' own, gone with this.
-struct Own<'c>(&'c Cluster, &'static str);
-
-impl Own<'_> {
-    fn new<'c>(cluster: &'c Cluster, name: &'static str) -> Own<'c> {
-        cluster.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"
-        ));
-        Own(cluster, name)
-    }
-}
-
-impl Drop for Own<'_> {
-    fn drop(&mut self) {
-        self.0.kubectl(&[
-            "delete",
-            "namespace",
-            self.1,
-            "--ignore-not-found",
-            "--wait=false",
-        ]);
-    }
-}
-
 /// A Deployment with backups in its pod.
 struct Store<'c> {
     cluster: &'c Cluster,
     place: Place,
-    own: Own<'c>,
+    own: OwnNamespace<'c>,
 }
 
 impl Store<'_> {
     /// In a namespace of its own: one that is on its way out takes what comes late along.
     fn new<'c>(cluster: &'c Cluster, name: &'static str) -> Store<'c> {
-        let own = Own::new(cluster, name);
+        let own = OwnNamespace::new(cluster, name);
         let labels = json!({"app": "store"});
         let pod = |name: &str, image: &str, command: Value| json!({"name": name, "image": image, "command": command, "imagePullPolicy": "IfNotPresent"});
         let containers = [
@@ -72,7 +47,7 @@ impl Store<'_> {
             "deployment/store",
             "-n",
             name,
-            "--timeout=120s",
+            "--timeout=240s",
         ]);
         let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
         let store = Store {
@@ -88,7 +63,7 @@ impl Store<'_> {
         self.cluster.kubectl(&[
             "exec",
             "-n",
-            self.own.1,
+            self.own.name,
             "deployment/store",
             "-c",
             "store",
@@ -116,7 +91,7 @@ impl Store<'_> {
             "exec",
             "-i",
             "-n",
-            self.own.1,
+            self.own.name,
             "deployment/store",
             "-c",
             "store",
@@ -133,7 +108,7 @@ impl Store<'_> {
     fn config(&self, backup: &str) {
         let text = format!(
             "[application]\nnamespace = '{}'\n[[backup]]\nname = 'x'\npod = 'deployment/store'\ncontainer = 'store'\n{backup}",
-            self.own.1
+            self.own.name
         );
         self.place.file("chaos.toml", &text);
     }
@@ -367,19 +342,14 @@ fn a_stream_from_a_pod_that_is_cut_is_never_whole() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let start = Instant::now();
-    while !store.shell("ps ax").contains("sleep 600") {
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "it does not come to its cat"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until("its cat", || {
+        store.shell("ps ax").contains("sleep 600").then_some(())
+    });
     cluster.kubectl(&[
         "delete",
         "pods",
         "-n",
-        store.own.1,
+        store.own.name,
         "-l",
         "app=store",
         "--force",
@@ -449,8 +419,8 @@ fn what_keeps_a_pod_from_being_asked_is_named() {
         {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]},
     ]);
     let (role, binding) = (
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reader", "namespace": store.own.1}, "rules": rules}),
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader", "namespace": store.own.1},
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "reader", "namespace": store.own.name}, "rules": rules}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader", "namespace": store.own.name},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "reader"}]}),
     );
     cluster
@@ -488,7 +458,7 @@ impl Drop for Kind<'_> {
 #[ignore = "needs the cluster: make test"]
 fn the_snapshot_of_a_volume_is_judged_by_its_status() {
     let cluster = Cluster::new();
-    let _own = Own::new(&cluster, SNAPSHOTS);
+    let _own = OwnNamespace::new(&cluster, SNAPSHOTS);
     let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
     let config = |backup: &str| {
         place.file("chaos.toml", &format!("[application]\nnamespace = '{SNAPSHOTS}'\n[drill]\n[[backup]]\nname = 'x'\nkind = 'volume-snapshot'\n{backup}"));
@@ -519,7 +489,7 @@ fn the_snapshot_of_a_volume_is_judged_by_its_status() {
         "wait",
         "--for=condition=Established",
         "crd/volumesnapshots.snapshot.storage.k8s.io",
-        "--timeout=60s",
+        "--timeout=240s",
     ]);
     let hours = |ago: &str| {
         place
@@ -538,14 +508,10 @@ fn the_snapshot_of_a_volume_is_judged_by_its_status() {
             .to_string(),
         );
     };
-    let start = Instant::now();
-    while place.tool("chaos-backup-check", &[]).exits_any() == Some(3) {
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "the API server does not serve them"
-        );
-        std::thread::sleep(Duration::from_millis(300));
-    }
+    until("the new kind", || {
+        let ran = place.tool("chaos-backup-check", &[]);
+        (ran.exits_any() != Some(3)).then_some(())
+    });
     assert!(
         found(&checked(1), "backup.present")
             .1

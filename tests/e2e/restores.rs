@@ -3,13 +3,17 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chaos_tests::cluster::{Cluster, SHOP};
-use chaos_tests::run::{Place, check};
+use chaos_tests::cluster::{Cluster, OwnNamespace};
+use chaos_tests::run::{Place, check, until};
+use chaos_tests::schedule::Needs;
 use serde_json::Value;
 
 use crate::postgres::Dumps;
+
+/// The namespace of drills in pods.
+const OWN: &str = "chaos-test-drills";
 
 fn found(record: &Value, id: &str) -> (String, String) {
     let check = check(record, id, "");
@@ -22,7 +26,7 @@ fn config(place: &Place, path: &str, drill: &str) {
     place.file(
         "chaos.toml",
         &format!(
-            "[application]\nnamespace = '{SHOP}'\n[[backup]]\nname = 'db'\nkind = 'postgres'\npath = '{path}'\n[drill]\nevidence = 'drills'\n{drill}"
+            "[application]\nnamespace = '{OWN}'\n[[backup]]\nname = 'db'\nkind = 'postgres'\npath = '{path}'\n[drill]\nevidence = 'drills'\n{drill}"
         ),
     );
 }
@@ -41,7 +45,7 @@ fn scratch(place: Place) -> Place {
 #[test]
 #[ignore = "needs PostgreSQL's server programs: make test"]
 fn every_form_of_a_dump_is_restored() {
-    let place = scratch(Place::new());
+    let place = scratch(Place::needing(Needs::machine()));
     let dumps = Dumps::new(&place);
     for (name, rows) in [
         ("custom.dump", 1002),
@@ -97,7 +101,7 @@ fn every_form_of_a_dump_is_restored() {
 #[test]
 #[ignore = "needs PostgreSQL's server programs: make test"]
 fn what_a_script_cannot_do_is_told_by_whose_fault_it_is() {
-    let place = scratch(Place::new());
+    let place = scratch(Place::needing(Needs::machine()));
     let dumps = Dumps::new(&place);
     let plain = fs::read_to_string(dumps.path("plain.sql")).expect("made");
     let drilled = |text: &str, code: i32| {
@@ -145,7 +149,7 @@ fn what_a_script_cannot_do_is_told_by_whose_fault_it_is() {
 #[test]
 #[ignore = "needs root, to mount a small disk: make test"]
 fn a_full_disk_is_unknown_whatever_the_form() {
-    let place = scratch(Place::new());
+    let place = scratch(Place::needing(Needs::machine()));
     let dumps = Dumps::new(&place);
     for name in ["folder", "plain.sql", "all.sql"] {
         config(&place, &dumps.path(name).display().to_string(), "");
@@ -181,29 +185,28 @@ const OF_DRILLS: &str = "app.kubernetes.io/managed-by=chaos-backup-check";
 /// After how many seconds the cluster ends the Job of a drill.
 fn deadline(cluster: &Cluster) -> String {
     let field = "jsonpath={.items[*].spec.activeDeadlineSeconds}";
-    cluster.kubectl(&["get", "jobs", "-n", SHOP, "-l", OF_DRILLS, "-o", field])
+    cluster.kubectl(&["get", "jobs", "-n", OWN, "-l", OF_DRILLS, "-o", field])
 }
 
 /// What is in the namespace of a drill: Jobs, and pods that are not on their way out.
 fn left(cluster: &Cluster) -> String {
-    let jobs = cluster.kubectl(&["get", "jobs", "-n", SHOP, "-l", OF_DRILLS, "-o", "name"]);
-    let pods = cluster.kubectl(&["get", "pods", "-n", SHOP, "-l", OF_DRILLS, "-o", "name"]);
+    let jobs = cluster.kubectl(&["get", "jobs", "-n", OWN, "-l", OF_DRILLS, "-o", "name"]);
+    let pods = cluster.kubectl(&["get", "pods", "-n", OWN, "-l", OF_DRILLS, "-o", "name"]);
     format!("{jobs} {pods}").trim().to_owned()
 }
 
 #[track_caller]
 fn nothing_left(cluster: &Cluster) {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(60) && !left(cluster).is_empty() {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    assert_eq!(left(cluster), "", "the drill left something behind");
+    until("the end of all that the drill made", || {
+        left(cluster).is_empty().then_some(())
+    });
 }
 
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
     let cluster = Cluster::new();
+    let _own = OwnNamespace::new(&cluster, OWN);
     let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
     let dumps = Dumps::new(&place);
     let image = "image = 'chaos.test/shop:1'\n";
@@ -242,15 +245,7 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        let start = Instant::now();
-        while !left(&cluster).contains("pod/") {
-            assert!(
-                start.elapsed() < Duration::from_secs(60),
-                "no pod: {}",
-                left(&cluster)
-            );
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        until("a pod", || left(&cluster).contains("pod/").then_some(()));
         cluster.until("the Job may last", || {
             (deadline(&cluster) == "21600").then(|| cluster.place.shell("true"))
         });
@@ -290,7 +285,7 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
         .and_then(|()| child.wait())
         .expect("it is ours");
     assert_eq!(deadline(&cluster), "330");
-    cluster.kubectl(&["delete", "jobs", "-n", SHOP, "-l", OF_DRILLS]);
+    cluster.kubectl(&["delete", "jobs", "-n", OWN, "-l", OF_DRILLS]);
     nothing_left(&cluster);
     config(
         &place,

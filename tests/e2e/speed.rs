@@ -2,16 +2,16 @@
 
 use std::process::{Command, Stdio};
 
-use chaos_tests::cluster::{Cluster, SHOP, repository};
+use chaos_tests::cluster::{Cluster, OwnNamespace};
 use chaos_tests::run::{Ran, bin};
+use chaos_tests::schedule::{Needs, Resource, Use};
 use serde_json::Value;
 
 /// The image with the tools of this build, in the cluster.
 fn image(cluster: &Cluster) -> String {
-    let output = Command::new(repository().join("tests/shop/tools.sh"))
+    let output = cluster
+        .script("tools.sh")
         .arg(bin())
-        .env("KUBECONFIG", cluster.state().join("admin.kubeconfig"))
-        .env_remove("CONTEXT")
         .output()
         .expect("bash is there");
     assert!(
@@ -23,8 +23,7 @@ fn image(cluster: &Cluster) -> String {
 }
 
 /// A configuration with one timed path and a short load from two pods of this image.
-fn configured(image: &str) -> Cluster {
-    let cluster = Cluster::new();
+fn configured(cluster: Cluster, image: &str) -> Cluster {
     let image = image.to_owned();
     cluster.config(&move |text| {
         text.replace(
@@ -48,7 +47,7 @@ fn configured(image: &str) -> Cluster {
 }
 
 fn jobs(cluster: &Cluster) -> String {
-    cluster.kubectl(&["get", "jobs", "-n", SHOP, "-o", "name"])
+    cluster.kubectl(&["get", "jobs", "-n", cluster.shop(), "-o", "name"])
 }
 
 /// The first check of an id.
@@ -68,7 +67,10 @@ fn last(ran: &Ran) -> Value {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn load_comes_from_the_pods_of_a_job_that_is_gone_afterwards() {
-    let cluster = configured(&image(&Cluster::new()));
+    // What it measures would be of others, too.
+    let cluster = Cluster::needing(Needs::shop().and(Resource::Node, Use::Exclusive));
+    let image = image(&cluster);
+    let cluster = configured(cluster, &image);
     cluster.whole();
     let baseline = cluster.place.tool(
         "chaos-verify",
@@ -132,7 +134,10 @@ fn load_comes_from_the_pods_of_a_job_that_is_gone_afterwards() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_tool_that_is_stopped_deletes_its_job() {
-    let cluster = configured(&image(&Cluster::new()));
+    let cluster = Cluster::with_shop();
+    let image = image(&cluster);
+    let cluster = configured(cluster, &image);
+    cluster.whole();
     for signal in ["-INT", "-TERM"] {
         let mut command = cluster.place.command(bin().join("chaos-verify"));
         command
@@ -164,7 +169,7 @@ fn a_tool_that_is_stopped_deletes_its_job() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn an_image_that_is_not_there_is_unknown_and_named_and_its_job_is_deleted() {
-    let cluster = configured("chaos.test/no-such-image:1");
+    let cluster = configured(Cluster::with_shop(), "chaos.test/no-such-image:1");
     let ran = cluster.place.tool(
         "chaos-verify",
         &["baseline", "--load", "normal", "--duration", "5s"],
@@ -182,17 +187,17 @@ fn an_image_that_is_not_there_is_unknown_and_named_and_its_job_is_deleted() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_quota_that_lets_no_pod_in_is_named() {
-    let cluster = configured("chaos.test/shop:1");
-    cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: speed-quota}}");
+    let cluster = configured(Cluster::with_shop(), "chaos.test/shop:1");
+    let own = OwnNamespace::new(&cluster, "chaos-test-quota");
     cluster.apply(
-        "{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: speed-quota}, spec: {hard: {pods: '0'}}}",
+        "{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: chaos-test-quota}, spec: {hard: {pods: '0'}}}",
     );
     let ran = cluster.place.tool(
         "chaos-verify",
         &[
             "baseline",
             "-n",
-            "speed-quota",
+            "chaos-test-quota",
             "--load",
             "normal",
             "--duration",
@@ -200,7 +205,7 @@ fn a_quota_that_lets_no_pod_in_is_named() {
         ],
     );
     let record = last(&ran);
-    cluster.kubectl(&["delete", "namespace", "speed-quota", "--wait=false"]);
+    drop(own);
     let job = check(&record, "performance.job");
     assert_eq!(job["status"], "unknown", "{job}");
     assert!(job["message"].to_string().contains("quota"), "{job}");

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chaos_tests::cluster::{cache, repository};
-use chaos_tests::run::{Place, check};
+use chaos_tests::run::{Place, check, until};
+use chaos_tests::schedule::Needs;
 use serde_json::Value;
 
 use crate::postgres::Dumps;
@@ -28,7 +29,7 @@ struct Storage {
 
 impl Storage {
     fn new() -> Storage {
-        let mut place = Place::new()
+        let mut place = Place::needing(Needs::machine())
             .env("AWS_ACCESS_KEY_ID", KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET);
         let none = place.path().join("none");
@@ -58,14 +59,9 @@ impl Storage {
             server,
             port,
         };
-        let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                start.elapsed() < Duration::from_secs(60),
-                "the S3 server does not come up"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until("the S3 server", || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
         storage
     }
 

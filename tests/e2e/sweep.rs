@@ -2,7 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use chaos_tests::schedule::{Hold, Needs, Resource, Use};
 use chaos_tests::sweep::{AT_THE_FAULT, Figures, bed, lanes, table};
+
+/// The test beds, for as long as this is kept.
+fn beds() -> Hold {
+    let needs = Needs::cluster().lanes(2);
+    Hold::take(
+        needs
+            .and(Resource::Beds, Use::Exclusive)
+            .and(Resource::Policies, Use::Shared),
+    )
+}
 
 /// Kills for each experiment.
 const KILLS: usize = 4;
@@ -10,7 +21,8 @@ const KILLS: usize = 4;
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn whoever_is_killed_at_any_call_nothing_is_left() {
-    let until = Instant::now() + Duration::from_secs(180);
+    let _beds = beds();
+    let until = Instant::now() + Duration::from_secs(480);
     let all = lanes(&bed::EXPERIMENTS, |lane| {
         lane.sweep(KILLS, until, &mut |_| {})
     });
@@ -29,6 +41,7 @@ fn whoever_is_killed_at_any_call_nothing_is_left() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn an_api_server_in_a_bad_way_costs_time_and_nothing_else() {
+    let _beds = beds();
     let all = lanes(&bed::EXPERIMENTS, |lane| {
         let run = lane.in_a_storm();
         // And with the tool killed in the middle of it: then the guardian has the same weather.

@@ -6,7 +6,7 @@ set -euo pipefail
 
 k delete namespace "$APP" "$MON" --ignore-not-found >/dev/null
 if ours; then
-  k delete pv/ecommerce-database-volume storageclass/chaos-local --ignore-not-found >/dev/null
-  rm -rf "${KUBECONFIG%/*}/volumes/database"
+  k delete "pv/$volume_name" storageclass/chaos-local --ignore-not-found >/dev/null
+  rm -rf "${KUBECONFIG%/*}/volumes/$volume_name"
 fi
 say "the shop is gone"

@@ -5,8 +5,10 @@ shop=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}
 SHOP_IMAGE=${SHOP_IMAGE:-chaos.test/shop:1}
 export KUBECACHEDIR=$CACHE/kubectl # not in the user's ~/.kube
-APP=ecommerce-production
-MON=monitoring
+# The namespaces of a copy of the shop; the runbook's unless others are named.
+APP=${SHOP_NAMESPACE:-ecommerce-production}
+MON=${SHOP_MONITORING:-monitoring}
+volume_name=$APP-database
 # The throw-away cluster, unless a configuration or a context is named.
 if [ -z "${KUBECONFIG:-}" ] && [ -z "${CONTEXT:-}" ]; then
   KUBECONFIG=${STATE:-$CACHE/cluster}/admin.kubeconfig

@@ -3,6 +3,7 @@
 #   KUBECONFIG, CONTEXT  which cluster (default: the throw-away one)
 #   SHOP_IMAGE           the image's name there (default chaos.test/shop:1, which is loaded into the throw-away cluster and kind)
 #   SHOP_TIMEOUT         seconds to wait (default 120)
+#   SHOP_NAMESPACE, SHOP_MONITORING  namespaces of another copy of it (default ecommerce-production and monitoring)
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -12,14 +13,17 @@ stamp=$SHOP_IMAGE
 volume=
 if ours; then
   state=${KUBECONFIG%/*}
-  volume=$state/volumes/database
+  volume=$state/volumes/$volume_name
   "$shop/build.sh"
   stamp=$(cut -c1-12 "$CACHE/images/shop.stamp")
+  exec 9>"$state/images/lock"
+  flock 9
   if ! cmp -s "$CACHE/images/shop.stamp" "$state/images/shop.stamp"; then
     ctr -a "$state/containerd.sock" -n k8s.io images import "$CACHE/images/shop.tar" >/dev/null
     cp "$CACHE/images/shop.stamp" "$state/images/shop.stamp"
     say "image loaded"
   fi
+  exec 9>&-
 elif [[ $context = kind-* && $SHOP_IMAGE = chaos.test/shop:1 ]]; then
   "$shop/build.sh"
   stamp=$(cut -c1-12 "$CACHE/images/shop.stamp")
@@ -31,7 +35,8 @@ manifests() {
   local file
   for file in ${volume:+volume} shop monitoring; do
     echo ---
-    sed -e "s|@IMAGE@|$SHOP_IMAGE|; s|@STAMP@|$stamp|; s|@VOLUME@|$volume|" "$shop/manifests/$file.yaml"
+    sed -e "s|@IMAGE@|$SHOP_IMAGE|; s|@STAMP@|$stamp|; s|@VOLUME@|$volume|; s|@VOLUME-NAME@|$volume_name|" \
+      -e "s|@APP@|$APP|; s|@MON@|$MON|" "$shop/manifests/$file.yaml"
   done | if [ -n "$volume" ]; then cat; else sed '/storageClassName: chaos-local/d'; fi
 }
 if ! k -n "$APP" get secret ecommerce-database-credentials >/dev/null 2>&1; then

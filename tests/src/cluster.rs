@@ -2,14 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::run::Place;
+use crate::run::{self, PATIENCE, Place};
+use crate::schedule::{Hold, Needs, SHOPS};
 
-/// Namespace of the shop.
-pub const SHOP: &str = "ecommerce-production";
+/// The namespaces of the shop and its monitoring, as the runbook calls them.
+const NAMESPACES: [&str; 2] = ["ecommerce-production", "monitoring"];
+/// What the names of other namespaces begin with that tests put things into.
+const OWN: [&str; 2] = ["chaos-test-", "chaos-sweep-"];
+
+/// The namespaces of a copy of the shop; the first has the runbook's names.
+fn namespaces(shop: usize) -> [String; 2] {
+    NAMESPACES.map(|name| match shop {
+        0 => name.to_owned(),
+        n => format!("{name}-{}", n + 1),
+    })
+}
 
 /// The cluster that `make test` brought up, and a place with its configuration.
 #[derive(Debug)]
@@ -17,28 +28,80 @@ pub struct Cluster {
     /// Home, configuration and state of this test.
     pub place: Place,
     kubeconfig: PathBuf,
+    shop: Option<[String; 2]>,
 }
 
 impl Cluster {
-    /// The cluster, with the runbook's configuration as `chaos.toml` in a place of the test's own.
+    /// The cluster, for a test with a namespace of its own.
     pub fn new() -> Cluster {
+        Cluster::needing(Needs::cluster())
+    }
+
+    /// The cluster with a copy of the shop, and the runbook's configuration for it as `chaos.toml`
+    /// in a place of the test's own.
+    pub fn with_shop() -> Cluster {
+        Cluster::needing(Needs::shop())
+    }
+
+    /// The cluster, once the test can have all that it needs.
+    pub fn needing(needs: Needs) -> Cluster {
+        let place = Place::needing(needs);
+        let shop = place.hold().and_then(Hold::shop).map(namespaces);
+        Cluster::at(place, shop)
+    }
+
+    /// The same cluster and shop, seen from another machine: no state, no journal.
+    #[must_use]
+    pub fn elsewhere(&self) -> Cluster {
+        Cluster::at(Place::new(), self.shop.clone())
+    }
+
+    /// The cluster for a part of a test that has taken what it needs.
+    pub(crate) fn of_a_part() -> Cluster {
+        Cluster::at(Place::new(), None)
+    }
+
+    fn at(place: Place, shop: Option<[String; 2]>) -> Cluster {
         let kubeconfig = std::env::var_os("CHAOS_TEST_KUBECONFIG")
             .expect("CHAOS_TEST_KUBECONFIG names the cluster; make test sets it");
-        let place = Place::new().env("KUBECONFIG", &kubeconfig);
+        let place = place.env("KUBECONFIG", &kubeconfig);
         let cluster = Cluster {
             place,
             kubeconfig: kubeconfig.into(),
+            shop,
         };
         cluster.config(&|text| text);
         cluster
     }
 
-    /// Writes `chaos.toml` again: the runbook's, with the paths of this place, and what `change`
-    /// makes of it.
+    /// Namespace of the shop.
+    pub fn shop(&self) -> &str {
+        &self.shop.as_ref().expect("the test needs a shop")[0]
+    }
+
+    /// Namespace of the shop's monitoring.
+    pub fn monitoring(&self) -> &str {
+        &self.shop.as_ref().expect("the test needs a shop")[1]
+    }
+
+    /// Whether other tests may put things into this namespace meanwhile.
+    pub fn is_of_others(&self, namespace: &str) -> bool {
+        let own = self.shop.iter().flatten().any(|name| name == namespace);
+        let of_a_shop = (0..SHOPS)
+            .flat_map(namespaces)
+            .any(|name| name == namespace);
+        !own && (of_a_shop || OWN.iter().any(|start| namespace.starts_with(start)))
+    }
+
+    /// Writes `chaos.toml` again: the runbook's, with the paths of this place and the namespaces of
+    /// its shop, and what `change` makes of it.
     pub fn config(&self, change: &dyn Fn(String) -> String) {
         let root = repository();
-        let text = std::fs::read_to_string(root.join("scripts/ecommerce.toml"))
+        let mut text = std::fs::read_to_string(root.join("scripts/ecommerce.toml"))
             .expect("the example is there");
+        for (name, own) in NAMESPACES.iter().zip(self.shop.iter().flatten()) {
+            text = text.replace(&format!("\"{name}\""), &format!("\"{own}\""));
+        }
         // The node is this whole machine, busy with these very tests.
         let text = text
             .replace("\"/backup/", "\"backup/")
@@ -118,13 +181,22 @@ impl Cluster {
         self.kubectl(&["apply", "-f", &path.display().to_string()]);
     }
 
-    /// Names of the pods of an `app` label, sorted.
+    /// Waits for a namespace that is on its way out: it would take a new one's objects with it.
+    pub(crate) fn gone(&self, namespace: &str) {
+        let name = format!("namespace/{namespace}");
+        let phase = "jsonpath={.status.phase}";
+        if self.kubectl(&["get", &name, "--ignore-not-found", "-o", phase]) == "Terminating" {
+            self.kubectl(&["wait", "--for=delete", &name, "--timeout=240s"]);
+        }
+    }
+
+    /// Names of the shop's pods of an `app` label, sorted.
     pub fn pods(&self, app: &str) -> Vec<String> {
         let names = self.kubectl(&[
             "get",
             "pods",
             "-n",
-            SHOP,
+            self.shop(),
             "-l",
             &format!("app={app}"),
             "-o",
@@ -135,14 +207,21 @@ impl Cluster {
         names
     }
 
+    /// A script of `tests/shop/` for the shop of this test.
+    pub fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(repository().join("tests/shop").join(name));
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("SHOP_NAMESPACE", self.shop())
+            .env("SHOP_MONITORING", self.monitoring())
+            .env("SHOP_TIMEOUT", PATIENCE.as_secs().to_string())
+            .env_remove("CONTEXT");
+        command
+    }
+
     /// Waits until the shop is whole, repairing it if it must be.
     pub fn whole(&self) {
-        let script = repository().join("tests/shop/up.sh");
-        let output = Command::new(script)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env_remove("CONTEXT")
-            .output()
-            .expect("bash is there");
+        let output = self.script("up.sh").output().expect("bash is there");
         assert!(
             output.status.success(),
             "the shop is not whole: {}",
@@ -151,7 +230,7 @@ impl Cluster {
     }
 
     /// What the audit log says since a mark: requests that change something, but for reviews, which
-    /// only ask.
+    /// only ask, and for namespaces that other tests work in.
     pub fn writes_since(&self, mark: u64) -> Vec<String> {
         // The log is written within milliseconds of the answer.
         std::thread::sleep(Duration::from_millis(500));
@@ -166,10 +245,13 @@ impl Cluster {
             let verb = event["verb"].as_str().unwrap_or_default();
             let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
             let agent = event["userAgent"].as_str().unwrap_or_default();
-            matches!(
-                verb,
-                "create" | "update" | "patch" | "delete" | "deletecollection"
-            ) && !resource.ends_with("reviews")
+            let namespace = event["objectRef"]["namespace"].as_str().unwrap_or_default();
+            !self.is_of_others(namespace)
+                && matches!(
+                    verb,
+                    "create" | "update" | "patch" | "delete" | "deletecollection"
+                )
+                && !resource.ends_with("reviews")
                 && !matches!(
                     event["objectRef"]["subresource"].as_str(),
                     Some("exec" | "portforward")
@@ -198,15 +280,8 @@ impl Cluster {
 
     /// Runs a tool until its outcome is as wanted, for states that take a moment to show.
     #[track_caller]
-    pub fn until<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-        let end = Instant::now() + Duration::from_secs(90);
-        loop {
-            if let Some(ran) = done() {
-                return ran;
-            }
-            assert!(Instant::now() < end, "{what} did not come about");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+    pub fn until<T>(&self, what: &str, done: impl FnMut() -> Option<T>) -> T {
+        run::until(what, done)
     }
 
     /// A kubeconfig whose user acts as another one, who may do nothing but what it is given.
@@ -218,6 +293,34 @@ impl Cluster {
             .file(&format!("as-{user}.json"), &config.to_string())
             .display()
             .to_string()
+    }
+}
+
+/// A namespace of a test's own, gone with this.
+#[derive(Debug)]
+pub struct OwnNamespace<'c> {
+    cluster: &'c Cluster,
+    /// Its name.
+    pub name: &'static str,
+}
+
+impl OwnNamespace<'_> {
+    /// Makes it.
+    pub fn new<'c>(cluster: &'c Cluster, name: &'static str) -> OwnNamespace<'c> {
+        assert!(OWN.iter().any(|start| name.starts_with(start)), "{name}");
+        cluster.gone(name);
+        cluster.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"
+        ));
+        OwnNamespace { cluster, name }
+    }
+}
+
+impl Drop for OwnNamespace<'_> {
+    fn drop(&mut self) {
+        let delete = ["delete", "namespace", self.name, "--ignore-not-found"];
+        self.cluster
+            .kubectl(&[&delete[..], &["--wait=false"]].concat());
     }
 }
 

@@ -10,5 +10,6 @@
 
 pub mod cluster;
 pub mod run;
+pub mod schedule;
 pub mod strict;
 pub mod sweep;

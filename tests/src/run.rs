@@ -6,8 +6,28 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::schedule::{Hold, Needs};
+
+/// How long is waited for what must come about: long enough for a machine that is busy with
+/// something else as well.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Asks again and again until there is an answer.
+#[track_caller]
+pub fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "{what} did not come about");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
 
 /// The folder of the built tools: two above this test's own program.
 pub fn bin() -> PathBuf {
@@ -31,6 +51,8 @@ pub fn bin() -> PathBuf {
 pub struct Place {
     home: tempfile::TempDir,
     env: Vec<(OsString, OsString)>,
+    /// What its test has taken, until its folder is gone.
+    hold: Option<Hold>,
 }
 
 impl Default for Place {
@@ -53,7 +75,22 @@ impl Place {
             ("PATH".into(), path.expect("these paths can be joined")),
             ("HOME".into(), home.path().into()),
         ];
-        Place { home, env }
+        let hold = None;
+        Place { home, env, hold }
+    }
+
+    /// An empty one, of a test that waits until it can have what it needs.
+    pub fn needing(needs: Needs) -> Place {
+        let hold = Hold::take(needs);
+        Place {
+            hold: Some(hold),
+            ..Place::new()
+        }
+    }
+
+    /// What its test has taken.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
     }
 
     /// Its folder.

@@ -24,23 +24,7 @@ pub fn namespace(experiment: &str) -> String {
 /// Makes the test bed of an experiment.
 pub fn make(cluster: &Cluster, experiment: &str) {
     let namespace = namespace(experiment);
-    // One that is still on its way out would take the new one's objects with it.
-    let phase = [
-        "get",
-        "namespace",
-        &namespace,
-        "--ignore-not-found",
-        "-o",
-        "jsonpath={.status.phase}",
-    ];
-    if cluster.kubectl(&phase) == "Terminating" {
-        cluster.kubectl(&[
-            "wait",
-            "--for=delete",
-            &format!("namespace/{namespace}"),
-            "--timeout=120s",
-        ]);
-    }
+    cluster.gone(&namespace);
     let volume = cluster.state().join("volumes").join(&namespace);
     let mut yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
     yaml += &match experiment {

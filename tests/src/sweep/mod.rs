@@ -135,7 +135,7 @@ fn runs(pid: u32) -> bool {
 impl Lane {
     /// Makes the test bed and the proxy of an experiment.
     fn new(experiment: &'static str) -> Lane {
-        let cluster = Cluster::new();
+        let cluster = Cluster::of_a_part();
         bed::make(&cluster, experiment);
         cluster.place.file("chaos.toml", &bed::config(experiment));
         let admin = cluster.state().join("admin.kubeconfig");
