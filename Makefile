@@ -1,7 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build demo demo-down test sweep lint bench truth fuzz schemas install
+.PHONY: help build demo demo-down test quick sweep lint bench truth fuzz schemas install
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -17,6 +17,9 @@ demo-down: ## take the demo away
 
 test: ## prove everything: lints, unit, tool and pipeline tests, and the real cluster
 	@scripts/test.sh
+
+quick: ## before a commit: formatting, clippy, and the tests that need neither root nor a cluster
+	@scripts/test.sh quick
 
 sweep: ## kill chaos-inject at each of its API calls (KILLS=600, MINUTES=25)
 	@scripts/sweep.sh

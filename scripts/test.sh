@@ -1,47 +1,112 @@
 #!/usr/bin/env bash
 # Prove everything: lints, unit, tool and pipeline tests, and end-to-end tests on a real cluster. Ends with the counts.
+# usage: test.sh [quick]   quick: formatting, clippy, and the tests that need neither root nor a cluster
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
+mode=${1:-all}
+case $mode in all | quick) ;; *) die "usage: test.sh [quick]" ;; esac
 passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+trap 'jobs -p | xargs -r kill 2>/dev/null; rm -rf "$work"' EXIT
 
-# tally NAME COMMAND…: one test, or as many as the command's own counts say.
-tally() {
-  local name=$1 status=0 counts
-  shift
-  say "$name"
-  "$@" 2>&1 | tee "$log" || status=$?
-  counts=$(awk '/^test result:/ { p += $4; f += $6; i += $8 } END { print p + 0, f + 0, i + 0 }' "$log")
+# count STATUS LOG: adds one test, or as many as the log's own counts say.
+count() {
+  local counts p f i
+  counts=$(awk '/^test result:/ { p += $4; f += $6; i += $8 } END { print p + 0, f + 0, i + 0 }' "$2")
   read -r p f i <<<"$counts"
   if [ "$((p + f + i))" = 0 ]; then
-    if [ $status = 0 ]; then p=1; else f=1; fi
-  elif [ $status != 0 ] && [ "$f" = 0 ]; then
+    if [ "$1" = 0 ]; then p=1; else f=1; fi
+  elif [ "$1" != 0 ] && [ "$f" = 0 ]; then
     f=1 # it did not compile, or was killed
   fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + i))
 }
+# tally NAME COMMAND…: runs it, shows what it says, and counts.
+tally() {
+  local name=$1 status=0
+  shift
+  say "$name"
+  "$@" 2>&1 | tee "$work/log" || status=$?
+  count $status "$work/log"
+}
+skip() {
+  echo "SKIPPED: $*" >&2
+  skipped=$((skipped + 1))
+}
+
+# programs: PACKAGE'S-FOLDER TARGET PROGRAM of every test program that was built.
+programs() {
+  jq -r 'select(.reason == "compiler-artifact" and .profile.test and .executable != null)
+    | [(.manifest_path | rtrimstr("/Cargo.toml")), .target.name, .executable] | @tsv' "$work/built.json"
+}
+# run FOLDER PROGRAM [OPTION]…: as cargo would run it.
+run() {
+  local folder=$1
+  shift
+  (cd "$folder" && CARGO_MANIFEST_DIR=$folder "$@")
+}
+# All test programs but the end-to-end tests, one after the other; each uses all processors.
+unit() {
+  local folder target program status=0
+  while IFS=$'\t' read -r folder target program; do
+    [ "$target" != e2e ] || continue
+    echo "-- ${folder#"$root/"} $target"
+    run "$folder" "$program" --quiet </dev/null || status=1
+  done < <(programs)
+  return $status
+}
+# The end-to-end tests, which wait for each other as they must. That many of them wait is no news.
+end_to_end() {
+  local folder target program
+  while IFS=$'\t' read -r folder target program; do
+    [ "$target" != e2e ] || run "$folder" "$program" --include-ignored --test-threads=256 --quiet </dev/null
+  done < <(programs) 2>&1 | sed -u -e '/has been running for over/d' -e 's/^\.\+//'
+}
 
 unset CONTEXT # these look into the node as well, so it is always the throw-away cluster
-"$root/scripts/setup.sh"
+with_cluster=no
+if [ "$mode" = all ]; then
+  "$root/scripts/setup.sh"
+  if [ "$(id -u)" = 0 ]; then with_cluster=yes; fi
+fi
+if [ $with_cluster = yes ]; then
+  # It comes up while the processors are at something else, which they mostly leave to it.
+  { tests/s3/build.sh && cluster && echo "$KUBECONFIG" >"$work/kubeconfig"; } >"$work/cluster.log" 2>&1 &
+  cluster=$!
+fi
 tally "formatting" scripts/lint.sh format
-tally "shell scripts" scripts/lint.sh shell
-tally "clippy" scripts/lint.sh clippy
-tally "licences and sources" scripts/lint.sh deny
-tests/s3/build.sh
-say "building the tools"
-cargo build --workspace --bins
-tally "unit, tool and pipeline tests" cargo test --workspace --no-fail-fast --exclude chaos-tests
-tally "pipelines" cargo test -p chaos-tests --lib --test pipelines --no-fail-fast
-if [ "$(id -u)" = 0 ]; then
-  cluster
-  export CHAOS_TEST_KUBECONFIG=$KUBECONFIG
-  tally "end to end, on a real cluster" cargo test -p chaos-tests --test e2e --no-fail-fast -- --include-ignored --test-threads=1
+if [ "$mode" = all ]; then
+  tally "shell scripts" scripts/lint.sh shell
+  tally "licences and sources" scripts/lint.sh deny
+fi
+say "building the tools and their tests"
+if cargo build --workspace --all-targets --message-format=json-render-diagnostics >"$work/built.json"; then
+  if [ $with_cluster = yes ]; then
+    (
+      while kill -0 "$cluster" 2>/dev/null; do sleep 0.2; done
+      [ -s "$work/kubeconfig" ] || { cat "$work/cluster.log"; exit 1; }
+      CHAOS_TEST_KUBECONFIG=$(cat "$work/kubeconfig")
+      export CHAOS_TEST_KUBECONFIG
+      end_to_end
+    ) >"$work/e2e.log" 2>&1 &
+    e2e=$!
+  fi
+  tally "clippy" scripts/lint.sh clippy
+  tally "unit, tool and pipeline tests" unit
+  tally "examples in the documentation" cargo test --workspace --doc --quiet
+  if [ $with_cluster = yes ]; then
+    say "end to end, on a real cluster (since the tools were built)"
+    tail -n +1 -f --pid="$e2e" "$work/e2e.log"
+    status=0
+    wait "$e2e" || status=$?
+    count $status "$work/e2e.log"
+  elif [ "$mode" = all ]; then
+    skip "the end-to-end tests: they start a cluster of their own, which needs root"
+  fi
 else
-  echo "SKIPPED: the end-to-end tests start a cluster of their own, which needs root" >&2
-  tally "end to end" cargo test -p chaos-tests --test e2e
+  failed=$((failed + 1))
 fi
 echo
 if [ $skipped -gt 0 ]; then

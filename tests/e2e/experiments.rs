@@ -529,6 +529,8 @@ fn a_run_is_aborted_from_elsewhere_and_a_lock_refuses_the_next() {
 #[ignore = "needs the cluster: make test"]
 fn what_somebody_else_sets_meanwhile_stays() {
     let cluster = Cluster::with_shop();
+    // The pods of what somebody else wants back do not go, and that long is waited for them.
+    cluster.config(&|text| text.replace("\nstop_limit = \"60s\"", "\nstop_limit = \"20s\""));
     let good = health(&cluster);
     let input = cluster.place.file("health.ndjson", &good);
     let mut command = cluster.place.command("chaos-inject");

@@ -205,7 +205,7 @@ fn nothing_left(cluster: &Cluster) {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::needing(Needs::cluster().long());
     let _own = OwnNamespace::new(&cluster, OWN);
     let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
     let dumps = Dumps::new(&place);

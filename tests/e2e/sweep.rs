@@ -7,7 +7,7 @@ use chaos_tests::sweep::{AT_THE_FAULT, Figures, bed, lanes, table};
 
 /// The test beds, for as long as this is kept.
 fn beds() -> Hold {
-    let needs = Needs::cluster().lanes(2);
+    let needs = Needs::cluster().long();
     Hold::take(
         needs
             .and(Resource::Beds, Use::Exclusive)

@@ -1,9 +1,9 @@
 //! Which tests run side by side: what one has for itself, the others wait for.
 //!
 //! All tests are started at once (`--test-threads` of many), and each takes what it needs before it
-//! begins. Those that wait are served by their weight, then in the order in which they came; who
-//! can't be served yet lets others pass. As nobody waits for more while he holds something, all
-//! come to their turn.
+//! begins. Who takes long is served first, who wants something for himself last, others in the
+//! order in which they came; who can't be served yet lets others pass. As nobody waits for more
+//! while he holds something, all come to their turn.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -39,16 +39,13 @@ pub enum Use {
 pub struct Needs {
     uses: Vec<(Resource, Use)>,
     shop: bool,
-    lanes: usize,
+    long: bool,
 }
 
 impl Needs {
     /// A share of this machine.
     pub fn machine() -> Needs {
-        Needs {
-            lanes: 1,
-            ..Needs::default()
-        }
+        Needs::default()
     }
 
     /// The cluster, in a namespace of the test's own.
@@ -72,10 +69,11 @@ impl Needs {
         self
     }
 
-    /// So many lanes of those that there are, for a test that does several things at a time.
+    /// The time of several other tests: it begins before them, so that it is not what all wait for
+    /// in the end.
     #[must_use]
-    pub fn lanes(mut self, lanes: usize) -> Needs {
-        self.lanes = lanes;
+    pub fn long(mut self) -> Needs {
+        self.long = true;
         self
     }
 
@@ -113,27 +111,21 @@ impl State {
             let shared = self.shared.get(resource).is_some_and(|count| *count > 0);
             !self.exclusive.contains(resource) && (*how == Use::Shared || !shared)
         };
-        needs.lanes <= self.lanes
+        self.lanes > 0
             && (!needs.shop || self.shops.contains(&false))
             && needs.uses.iter().all(free)
     }
 
-    /// Whose turn it is of those that wait: who needs most, and came first.
+    /// Whose turn it is of those that wait.
     fn next(&self) -> Option<usize> {
         let able = self.waiting.iter().filter(|(_, needs)| self.can(needs));
-        able.min_by_key(|(ticket, needs)| {
-            (
-                std::cmp::Reverse(needs.lanes),
-                needs.exclusive() && needs.lanes == 1,
-                **ticket,
-            )
-        })
-        .map(|(ticket, _)| *ticket)
+        able.min_by_key(|(ticket, needs)| (!needs.long, needs.exclusive(), **ticket))
+            .map(|(ticket, _)| *ticket)
     }
 
     /// Gives what is needed, and the number of the shop if there is one.
     fn give(&mut self, needs: &Needs) -> Option<usize> {
-        self.lanes -= needs.lanes;
+        self.lanes -= 1;
         for (resource, how) in &needs.uses {
             match how {
                 Use::Shared => *self.shared.entry(*resource).or_default() += 1,
@@ -147,7 +139,7 @@ impl State {
     }
 
     fn give_back(&mut self, needs: &Needs, shop: Option<usize>) {
-        self.lanes += needs.lanes;
+        self.lanes += 1;
         for (resource, how) in &needs.uses {
             match how {
                 Use::Shared => *self.shared.entry(*resource).or_default() -= 1,
@@ -262,13 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn the_heaviest_goes_first_and_who_wants_to_be_alone_last() {
+    fn the_longest_goes_first_and_who_wants_to_be_alone_last() {
         let mut state = State::new(LANES);
         let needs = [
             exclusive(Resource::Node),
             Needs::machine(),
             Needs::cluster(),
-            Needs::cluster().lanes(2),
+            exclusive(Resource::Beds).long(),
         ];
         state.waiting = needs.into_iter().enumerate().collect();
         let mut order = Vec::new();
