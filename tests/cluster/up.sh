@@ -32,11 +32,16 @@ for hierarchy in "${hierarchies[@]}"; do
       [ ! -e "$hierarchy/$limit" ] || cat "$hierarchy/$limit" >"$hierarchy/$group/$limit"
     done
   done
+  # All of the cluster would else weigh as much as one process beside it, and stand still on a machine that compiles.
+  [ ! -e "$hierarchy/$CGROUP/cpu.shares" ] || echo 16384 >"$hierarchy/$CGROUP/cpu.shares"
+  [ ! -e "$hierarchy/$CGROUP/node/cpu.shares" ] || echo 4096 >"$hierarchy/$CGROUP/node/cpu.shares"
 done
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then # version 2: what the pods' limits need is handed down
   for group in . "$CGROUP"; do
     sed 's/^/+/; s/ / +/g' /sys/fs/cgroup/cgroup.controllers >"/sys/fs/cgroup/$group/cgroup.subtree_control"
   done
+  echo 1600 >"$members/cpu.weight"
+  echo 400 >"$members/node/cpu.weight"
 fi
 
 # The shell that becomes `unshare` joins the node's cgroup first, so that nothing it starts can be lost.

@@ -77,6 +77,8 @@ func database(ctx context.Context) error {
 		return err
 	}
 	server := as("postgres", "-D", data, "-c", "listen_addresses=*", "-c", "unix_socket_directories="+socketDir,
+		// The machine does not lose its power here, and its disk may be busy with other things.
+		"-c", "fsync=off",
 		"-c", "shared_buffers=32MB", "-c", "max_connections=60", "-c", "log_min_messages=warning")
 	server.ExtraFiles = []*os.File{lock}
 	if err := server.Start(); err != nil {
