@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use chaos_tests::cluster::{Cluster, repository};
 use chaos_tests::run::{Ran, check, in_time, until};
 use chaos_tests::schedule::{Needs, Resource, Use};
-use chaos_tests::sweep::bed::EXPERIMENTS;
+use chaos_tests::sweep::experiments;
 use serde_json::Value;
 
 /// Everything of runs that is left, as names; faults included.
@@ -354,13 +354,14 @@ fn broken(cluster: &Cluster, health: &str) -> Child {
         .stdin(std::fs::File::open(input).expect("just written"))
         .stdout(Stdio::piped());
     command.stderr(std::fs::File::create(&told).expect("a file can be made"));
-    let child = command.spawn().expect("it was built");
+    let mut child = command.spawn().expect("it was built");
     let said = || std::fs::read_to_string(&told).expect("just written");
     // What it tells of is in its journal; the cluster shows it a moment before.
-    until(
-        &format!("an injection, told of in {}", told.display()),
-        || said().contains("from 1 to 0").then_some(()),
-    );
+    until("an injection", || {
+        let ended = child.try_wait().expect("it is ours");
+        assert!(ended.is_none(), "nothing was injected: {}", said());
+        said().contains("from 1 to 0").then_some(())
+    });
     child
 }
 
@@ -751,7 +752,7 @@ fn every_experiment_has_a_plan_that_touches_nothing_and_says_all() {
     let cluster = Cluster::with_shop();
     cluster.whole();
     let mark = cluster.mark();
-    for experiment in EXPERIMENTS {
+    for experiment in &experiments() {
         let record = cluster
             .place
             .tool("chaos-inject", &["plan", experiment])

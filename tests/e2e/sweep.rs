@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chaos_tests::schedule::{Hold, Needs, Resource, Use};
-use chaos_tests::sweep::{AT_THE_FAULT, Figures, bed, lanes, table};
+use chaos_tests::sweep::{AT_THE_FAULT, Figures, experiments, lanes, table};
 
 /// The test beds, for as long as this is kept.
 fn beds() -> Hold {
@@ -23,13 +23,12 @@ const KILLS: usize = 4;
 fn whoever_is_killed_at_any_call_nothing_is_left() {
     let _beds = beds();
     let until = Instant::now() + Duration::from_secs(480);
-    let all = lanes(&bed::EXPERIMENTS, |lane| {
-        lane.sweep(KILLS, until, &mut |_| {})
-    });
+    let experiments = experiments();
+    let all = lanes(&experiments, |lane| lane.sweep(KILLS, until, &mut |_| {}));
     println!("{}", table(&all));
     let kills: Vec<_> = all.iter().flat_map(Figures::kills).collect();
     assert!(
-        kills.len() >= 3 * bed::EXPERIMENTS.len(),
+        kills.len() >= 3 * experiments.len(),
         "too few kills: {}",
         kills.len()
     );
@@ -42,10 +41,10 @@ fn whoever_is_killed_at_any_call_nothing_is_left() {
 #[ignore = "needs the cluster: make test"]
 fn an_api_server_in_a_bad_way_costs_time_and_nothing_else() {
     let _beds = beds();
-    let all = lanes(&bed::EXPERIMENTS, |lane| {
+    let all = lanes(&experiments(), |lane| {
         let run = lane.in_a_storm();
         // And with the tool killed in the middle of it: then the guardian has the same weather.
-        (lane.experiment, run, lane.kill(AT_THE_FAULT))
+        (lane.experiment.clone(), run, lane.kill(AT_THE_FAULT))
     });
     for (experiment, (status, left, said), kill) in all {
         assert!(left.is_empty(), "{experiment}: {left:?}\n{said}");

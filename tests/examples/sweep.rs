@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use chaos_tests::sweep::{Figures, bed, lanes, shares, table};
+use chaos_tests::sweep::{Figures, experiments, lanes, shares, table};
 
 /// An undo that takes longer by itself is told of.
 const LIMIT_MS: f64 = 1000.0;
@@ -19,16 +19,12 @@ fn main() -> ExitCode {
     let (kills, minutes) = (number(600), number(25));
     let named: Vec<String> = args.collect();
     let until = Instant::now() + Duration::from_secs(60 * minutes as u64);
-    let experiments: Vec<&str> = match named.as_slice() {
-        [] => bed::EXPERIMENTS.to_vec(),
-        named => bed::EXPERIMENTS
-            .into_iter()
-            .filter(|one| named.iter().any(|name| name == one))
-            .collect(),
-    };
+    let mut experiments = experiments();
+    experiments.retain(|one| named.is_empty() || named.contains(one));
     let shares = shares(&experiments, kills);
     let done = lanes(&experiments, |lane| {
-        let (experiment, kills) = (lane.experiment, shares[lane.experiment]);
+        let experiment = lane.experiment.as_str();
+        let kills = shares[experiment];
         let mut count = 0;
         lane.sweep(kills, until, &mut |kill| {
             count += 1;

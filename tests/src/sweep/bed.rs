@@ -1,73 +1,55 @@
-//! Namespaces with very light workloads, one for each experiment, and a configuration with short
-//! times.
+//! A namespace with very light workloads under the names of the example configuration, and a
+//! configuration made of the example's with short times: a bed for any experiment that there is.
 
 use std::path::Path;
 
-use crate::cluster::Cluster;
+use toml::{Table, Value};
 
-/// The experiments, and the test bed of each.
-pub const EXPERIMENTS: [&str; 7] = [
-    "pod-failure",
-    "network-partition",
-    "resource-exhaustion",
-    "storage-failure",
-    "monitoring-failure",
-    "scale-down",
-    "dns-failure",
-];
+use crate::cluster::{Cluster, repository};
 
-/// The namespace of an experiment's test bed.
-pub fn namespace(experiment: &str) -> String {
-    format!("chaos-sweep-{experiment}")
+/// The namespace of a bed.
+pub(super) fn namespace(bed: usize) -> String {
+    format!("chaos-sweep-{bed}")
 }
 
-/// Makes the test bed of an experiment.
-pub fn make(cluster: &Cluster, experiment: &str) {
-    let namespace = namespace(experiment);
-    cluster.gone(&namespace);
-    let volume = cluster.state().join("volumes").join(&namespace);
-    let mut yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
-    yaml += &match experiment {
-        "pod-failure" | "scale-down" => {
-            deployment(&namespace, "web", 2, "shop, frontend", "")
-                + &service(&namespace, "web", 3000)
-        }
-        "network-partition" | "dns-failure" => ["web", "peer"]
-            .map(|name| {
-                deployment(&namespace, name, 1, "shop, frontend", "")
-                    + &service(&namespace, name, 3000)
-            })
-            .concat(),
-        "resource-exhaustion" => {
-            deployment(&namespace, "web", 1, "shop, frontend", "")
-                + &service(&namespace, "web", 3000)
-        }
-        "storage-failure" => {
-            storage(&namespace, &volume)
-                + &deployment(
-                    &namespace,
-                    "store",
-                    1,
-                    "shop, frontend",
-                    "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]",
-                )
-                + &service(&namespace, "store", 3000)
-        }
-        _ => {
-            let config = "volumes: [{name: data, configMap: {name: prometheus}}]";
-            let command = "prometheus, --config.file=/data/prometheus.yml, --storage.tsdb.path=/tmp/data, --log.level=warn";
-            prometheus(&namespace)
-                + &deployment(&namespace, "prometheus", 1, command, config)
-                + &service(&namespace, "prometheus", 9090)
-                + &["grafana", "alertmanager"]
-                    .map(|name| {
-                        deployment(&namespace, name, 1, "shop, grafana-stand-in", "")
-                            + &service(&namespace, name, 3000)
-                    })
-                    .concat()
-        }
-    };
+/// Makes a bed.
+pub(super) fn make(cluster: &Cluster, bed: usize) {
+    let namespace = &namespace(bed);
+    remove(cluster, bed);
+    cluster.gone(namespace);
+    cluster.kubectl(&["wait", "--for=delete", &volume(bed), "--timeout=240s"]);
+    let folder = cluster.state().join("volumes").join(namespace);
+    let data = "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]";
+    let config = "volumes: [{name: data, configMap: {name: prometheus}}]";
+    let collect = "prometheus, --config.file=/data/prometheus.yml, --storage.tsdb.path=/tmp/data, --log.level=warn";
+    let mut yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n")
+        + &storage(namespace, &folder)
+        + &prometheus(namespace);
+    for (name, replicas, command, volumes, port) in [
+        ("ecommerce-frontend", 2, "shop, frontend", "", 3000),
+        ("ecommerce-backend", 2, "shop, frontend", "", 3000),
+        ("ecommerce-database", 1, "shop, frontend", data, 3000),
+        ("prometheus", 1, collect, config, 9090),
+        ("grafana", 1, "shop, grafana-stand-in", "", 3000),
+        ("alertmanager", 1, "shop, grafana-stand-in", "", 3000),
+    ] {
+        yaml += &deployment(namespace, name, replicas, command, volumes);
+        yaml += &service(namespace, name, port);
+    }
     cluster.apply(&yaml);
+}
+
+/// The volume of a bed.
+fn volume(bed: usize) -> String {
+    format!("persistentvolume/{}", namespace(bed))
+}
+
+/// Takes a bed away.
+pub(super) fn remove(cluster: &Cluster, bed: usize) {
+    let name = format!("namespace/{}", namespace(bed));
+    for object in [name, volume(bed)] {
+        cluster.kubectl(&["delete", &object, "--ignore-not-found", "--wait=false"]);
+    }
 }
 
 fn deployment(namespace: &str, name: &str, replicas: u32, command: &str, volumes: &str) -> String {
@@ -80,7 +62,7 @@ fn deployment(namespace: &str, name: &str, replicas: u32, command: &str, volumes
         "---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}
+metadata: {{name: {name}-deployment, namespace: {namespace}, labels: {{app: {name}}}}}
 spec:
   replicas: {replicas}
   strategy: {{type: Recreate}}
@@ -101,7 +83,7 @@ fn service(namespace: &str, name: &str, port: u16) -> String {
         "---
 apiVersion: v1
 kind: Service
-metadata: {{name: {name}, namespace: {namespace}}}
+metadata: {{name: {name}-service, namespace: {namespace}}}
 spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: {port}}}]}}
 "
     )
@@ -148,82 +130,76 @@ data:
     )
 }
 
-/// The configuration for an experiment.
-pub fn config(experiment: &str) -> String {
-    let namespace = namespace(experiment);
-    let service =
-        |name: &str| format!("[[service]]\nname = \"{name}\"\nport = 3000\nhealth = \"/health\"\n");
-    let services = match experiment {
-        "storage-failure" => service("store"),
-        "monitoring-failure" => String::new(),
-        "network-partition" | "dns-failure" => service("web") + &service("peer"),
-        _ => service("web"),
-    };
-    let system = |name: &str, port: u16| {
-        format!(
-            "[monitoring.{name}]\ndeployment = \"{name}\"\nservice = \"{name}\"\nport = {port}\n"
-        )
-    };
-    let monitoring = if experiment == "monitoring-failure" {
-        format!("[monitoring]\nnamespace = \"{namespace}\"\n")
-            + &system("prometheus", 9090)
-            + &system("grafana", 3000)
-            + &system("alertmanager", 3000)
-    } else {
-        String::new()
-    };
-    format!(
-        "[application]
-name = \"sweep\"
-namespace = \"{namespace}\"
-{services}{monitoring}
-[limits]
-namespaces = [\"{namespace}\"]
-max_share_percent = 100.0
-[experiment]
-probe_interval = \"250ms\"
-warm_up = \"200ms\"
-settle = \"0s\"
-alert_wait = \"100ms\"
+/// The configuration of a bed: the example's experiments, quick ones, and what there is in the bed.
+pub(super) fn config(bed: usize) -> String {
+    let example = std::fs::read_to_string(repository().join("scripts/ecommerce.toml"));
+    let example: Table = example
+        .expect("the example is there")
+        .parse()
+        .expect("the tools read it");
+    let mut experiments = example["experiment"]
+        .as_table()
+        .expect("it has experiments")
+        .clone();
+    experiments.extend(table(GENERAL));
+    for (_, one) in &mut experiments {
+        let Some(one) = one.as_table_mut() else {
+            continue;
+        };
+        for (key, quick) in table(QUICK) {
+            if one.contains_key(&key) {
+                one.insert(key, quick);
+            }
+        }
+    }
+    let namespace = namespace(bed);
+    let mut config = table(&BED.replace('@', &namespace));
+    config.insert("experiment".into(), Value::Table(experiments));
+    toml::to_string(&config).expect("a table can be written")
+}
+
+fn table(text: &str) -> Table {
+    text.parse().expect("it is written here")
+}
+
+/// For all experiments.
+const GENERAL: &str = r#"
+probe_interval = "250ms"
+warm_up = "200ms"
+settle = "0s"
+alert_wait = "100ms"
 guard_percent = 0.0
 min_availability_percent = 0.0
-undo_limit = \"2m\"
-[experiment.pod_failure]
-workloads = [\"deployment/web\"]
-recovery_limit = \"40s\"
-[experiment.network_partition]
-workload = \"deployment/web\"
-peer = \"deployment/peer\"
-control = \"peer\"
-duration = \"500ms\"
-recovery_limit = \"40s\"
-[experiment.resource_exhaustion]
-image = \"chaos.test/shop:1\"
-command = [\"sh\", \"-c\", \"while :; do :; done\"]
+undo_limit = "2m"
+"#;
+
+/// For each experiment that has such a setting.
+const QUICK: &str = r#"
+duration = "500ms"
+stop_limit = "40s"
+recovery_limit = "40s"
+alerts = []
+image = "chaos.test/shop:1"
+command = ["sh", "-c", "while :; do :; done"]
 cpu_workers = 1
 memory_workers = 0
-cpu_request = \"10m\"
-cpu_limit = \"200m\"
-memory_request = \"8Mi\"
-memory_limit = \"64Mi\"
-duration = \"500ms\"
-recovery_limit = \"40s\"
-[experiment.storage_failure]
-workload = \"deployment/store\"
-duration = \"500ms\"
-recovery_limit = \"40s\"
-[experiment.monitoring_failure]
-duration = \"500ms\"
-recovery_limit = \"40s\"
-[experiment.scale_down]
-workload = \"deployment/web\"
-duration = \"500ms\"
-recovery_limit = \"40s\"
-[experiment.dns_failure]
-workload = \"deployment/web\"
-service = \"peer\"
-duration = \"500ms\"
-recovery_limit = \"40s\"
-"
-    )
-}
+cpu_request = "10m"
+cpu_limit = "200m"
+memory_request = "8Mi"
+memory_limit = "64Mi"
+"#;
+
+/// What is there; `@` is its namespace.
+const BED: &str = r#"
+application = { name = "sweep", namespace = "@" }
+limits = { namespaces = ["@"], max_share_percent = 100.0 }
+service = [
+    { name = "ecommerce-frontend-service", port = 3000, health = "/health" },
+    { name = "ecommerce-backend-service", port = 3000, health = "/health" },
+]
+[monitoring]
+namespace = "@"
+prometheus = { deployment = "prometheus-deployment", service = "prometheus-service", port = 9090 }
+grafana = { deployment = "grafana-deployment", service = "grafana-service", port = 3000 }
+alertmanager = { deployment = "alertmanager-deployment", service = "alertmanager-service", port = 3000 }
+"#;

@@ -1,7 +1,7 @@
 //! The kill sweep: `chaos-inject`, its guardian, or both are killed at every API call that they
 //! make, and afterwards nothing may be left.
 
-pub mod bed;
+mod bed;
 mod figures;
 mod proxy;
 mod snapshot;
@@ -21,6 +21,7 @@ use proxy::{Call, Moment, Proxy, Trigger, Who};
 use snapshot::Snapshot;
 
 use crate::cluster::Cluster;
+use crate::run::Place;
 
 /// Time for a run, with or without its tool, to come to its end.
 const END: Duration = Duration::from_secs(180);
@@ -86,10 +87,11 @@ pub struct Kill {
     pub odd: Option<String>,
 }
 
-/// The sweep of one experiment.
+/// A bed, and the experiment that is swept in it.
 pub struct Lane {
     /// Which.
-    pub experiment: &'static str,
+    pub experiment: String,
+    bed: usize,
     cluster: Cluster,
     proxy: Proxy,
     client: Client,
@@ -133,11 +135,11 @@ fn runs(pid: u32) -> bool {
 }
 
 impl Lane {
-    /// Makes the test bed and the proxy of an experiment.
-    fn new(experiment: &'static str) -> Lane {
+    /// Makes a bed and its proxy.
+    fn new(bed: usize) -> Lane {
         let cluster = Cluster::of_a_part();
-        bed::make(&cluster, experiment);
-        cluster.place.file("chaos.toml", &bed::config(experiment));
+        bed::make(&cluster, bed);
+        cluster.place.file("chaos.toml", &bed::config(bed));
         let admin = cluster.state().join("admin.kubeconfig");
         let proxy = Proxy::start(&admin);
         let kubeconfig = cluster.place.file(
@@ -155,7 +157,8 @@ impl Lane {
             .expect("a runtime");
         let client = runtime.block_on(proxy::connect(&admin));
         Lane {
-            experiment,
+            experiment: String::new(),
+            bed,
             cluster,
             proxy,
             client,
@@ -163,23 +166,6 @@ impl Lane {
             kubeconfig,
             tool: crate::run::bin().join("chaos-inject"),
         }
-    }
-
-    /// Takes the test bed away.
-    fn remove(self) {
-        self.cluster.kubectl(&[
-            "delete",
-            "namespace",
-            &bed::namespace(self.experiment),
-            "--wait=false",
-        ]);
-        self.cluster.kubectl(&[
-            "delete",
-            "persistentvolume",
-            &bed::namespace(self.experiment),
-            "--ignore-not-found",
-            "--wait=false",
-        ]);
     }
 
     fn start(&self, args: &[&str]) -> Child {
@@ -202,12 +188,12 @@ impl Lane {
     }
 
     fn run(&self) -> Child {
-        self.start(&["run", self.experiment, "--yes", "--override", "kill sweep"])
+        self.start(&["run", &self.experiment, "--yes", "--override", "kill sweep"])
     }
 
     /// Waits until every pod is as its workload wants it.
     fn whole(&self) {
-        let namespace = bed::namespace(self.experiment);
+        let namespace = bed::namespace(self.bed);
         let end = Instant::now() + END;
         loop {
             let (deployments, pods) = self.runtime.block_on(async {
@@ -247,10 +233,8 @@ impl Lane {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.runtime.block_on(Snapshot::take(
-            &self.client,
-            &bed::namespace(self.experiment),
-        ))
+        self.runtime
+            .block_on(Snapshot::take(&self.client, &bed::namespace(self.bed)))
     }
 
     /// A run that nobody kills: what calls it makes. It may be too short for the metrics API, which
@@ -445,7 +429,7 @@ impl Lane {
     pub fn sweep(&self, kills: usize, until: Instant, tell: &mut dyn FnMut(&Kill)) -> Figures {
         let calls = self.undisturbed();
         let points = spread(&points(&calls), kills);
-        let mut figures = Figures::new(self.experiment, calls.len());
+        let mut figures = Figures::new(&self.experiment, calls.len());
         for point in points {
             if Instant::now() >= until {
                 break;
@@ -543,30 +527,44 @@ fn spread(points: &[Point], kills: usize) -> Vec<Point> {
         .collect()
 }
 
-/// Does the same in the lane of each of these experiments, a few at a time; gives what came of it,
-/// in their order.
+/// The names of all experiments, by the tool.
+pub fn experiments() -> Vec<String> {
+    let listed = Place::new().tool("chaos-inject", &["experiments"]).exits(0);
+    let name = |line: &str| {
+        let one: Value = serde_json::from_str(line).expect("JSON");
+        one["name"].as_str().expect("it has a name").to_owned()
+    };
+    listed.stdout().lines().map(name).collect()
+}
+
+/// Does the same with each of these experiments, in a few beds at a time; gives what came of it, in
+/// their order.
 ///
 /// # Panics
-/// The work of a lane did; the other lanes are brought to their end first.
-pub fn lanes<T: Send>(experiments: &[&'static str], work: impl Fn(&Lane) -> T + Sync) -> Vec<T> {
+/// The work with one did; the other beds are brought to their end first.
+pub fn lanes<T: Send>(experiments: &[String], work: impl Fn(&Lane) -> T + Sync) -> Vec<T> {
     let waiting = Mutex::new(experiments.iter().enumerate());
-    let worker = || {
+    let worker = |bed: usize| {
         let mut done = Vec::new();
+        let mut lane = Lane::new(bed);
         loop {
             let next = waiting
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .next();
             let Some((n, experiment)) = next else {
+                bed::remove(&lane.cluster, bed);
                 return done;
             };
-            let lane = Lane::new(experiment);
+            lane.experiment.clone_from(experiment);
             done.push((n, work(&lane)));
-            lane.remove();
         }
     };
     let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        let worker = &worker;
+        let workers: Vec<_> = (1..=AT_ONCE)
+            .map(|bed| scope.spawn(move || worker(bed)))
+            .collect();
         workers
             .into_iter()
             .flat_map(|worker| worker.join().expect("a lane comes to its end"))
@@ -577,12 +575,12 @@ pub fn lanes<T: Send>(experiments: &[&'static str], work: impl Fn(&Lane) -> T + 
 }
 
 /// How many kills each experiment gets of all.
-pub fn shares<'a>(experiments: &[&'a str], kills: usize) -> BTreeMap<&'a str, usize> {
+pub fn shares(experiments: &[String], kills: usize) -> BTreeMap<&str, usize> {
     let count = experiments.len();
     experiments
         .iter()
         .enumerate()
-        .map(|(n, name)| (*name, (kills + count - 1 - n) / count))
+        .map(|(n, name)| (name.as_str(), (kills + count - 1 - n) / count))
         .collect()
 }
 
@@ -609,6 +607,7 @@ mod tests {
         assert_eq!(numbers(5), [2, 4, 6, 8, 10]);
         assert_eq!(numbers(10), (1..=10).collect::<Vec<_>>());
         assert_eq!(numbers(12)[10..], [3, 8]);
-        assert_eq!(shares(&bed::EXPERIMENTS, 7).values().sum::<usize>(), 7);
+        let experiments = ["one", "two", "three"].map(str::to_owned);
+        assert_eq!(shares(&experiments, 7).values().sum::<usize>(), 7);
     }
 }
