@@ -260,7 +260,7 @@ fn what_is_not_finished_at_the_deadline_is_unknown() {
     let started = Instant::now();
     let ran = place.run(&["--quiet", "--deadline", "500ms", "-o", "json"]);
     assert!(
-        started.elapsed() < Duration::from_secs(10),
+        started.elapsed() < Duration::from_secs(60),
         "{:?}",
         started.elapsed()
     );
