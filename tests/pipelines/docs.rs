@@ -179,7 +179,8 @@ fn rejected(place: &Place, command: &[String]) -> Option<String> {
             .any(|l| l.starts_with(&format!("{target}:")));
         return (!known).then(|| format!("there is no target {target}"));
     }
-    let script = program.ends_with(".sh") && !repository().join(program).is_file();
+    let script = program.rsplit_once('.').is_some_and(|(_, end)| end == "sh")
+        && !repository().join(program).is_file();
     script.then(|| "there is no such script".to_owned())
 }
 

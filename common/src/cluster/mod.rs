@@ -220,13 +220,13 @@ impl Cluster {
         };
         let again = |error: &Option<kube::Error>| error.as_ref().map_or(Again::Soon, again);
         let read = READS.run(&mut read, again).await;
-        read.map_err(|error| match error {
-            Some(error) => ReadError::from_kube(&what, &error),
-            None => {
-                let seconds = READ_TIMEOUT.as_secs();
-                let why = format!("no answer from {} in {seconds} s", self.server);
-                ReadError::timeout(&what, why)
+        read.map_err(|error| {
+            if let Some(error) = error {
+                return ReadError::from_kube(&what, &error);
             }
+            let seconds = READ_TIMEOUT.as_secs();
+            let why = format!("no answer from {} in {seconds} s", self.server);
+            ReadError::timeout(&what, why)
         })
     }
 

@@ -158,10 +158,10 @@ fn member(
 ) -> Result<(), FormatError> {
     match header.kind {
         EntryType::GNULongName => {
-            seen.next.path = Some(header::text(&extension(blocks, &header, at)?))
+            seen.next.path = Some(header::text(&extension(blocks, &header, at)?));
         }
         EntryType::GNULongLink => {
-            seen.next.link = Some(header::text(&extension(blocks, &header, at)?))
+            seen.next.link = Some(header::text(&extension(blocks, &header, at)?));
         }
         EntryType::XHeader => {
             let before = std::mem::take(&mut seen.next);

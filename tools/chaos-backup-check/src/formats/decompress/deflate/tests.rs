@@ -45,8 +45,10 @@ fn texts() -> Vec<Vec<u8>> {
     }
     // Each byte half as often as the one before it: the codes of the last ones are as long as can
     // be.
-    let rare = (0..200_000)
-        .map(|_| u8::try_from((dice.roll(1 << 30) as u32).leading_zeros()).expect("at most 32"));
+    let rare = (0..200_000).map(|_| {
+        let number = u32::try_from(dice.roll(1 << 30)).expect("30 bits");
+        u8::try_from(number.leading_zeros()).expect("at most 32")
+    });
     let rare: Vec<u8> = rare.collect();
     let random = (0..70_000)
         .map(|_| u8::try_from(dice.roll(256)).expect("a byte"))
