@@ -412,7 +412,7 @@ fn the_months_report_counts_the_archive_and_is_mailed() {
     in_time(|| {
         cluster.whole();
         // Only the last one counts, and the first time there is nothing.
-        let _ = std::fs::remove_dir_all(place.path().join("reports"));
+        let _ = std::fs::remove_dir_all(cluster.place.path().join("reports"));
         experiment(&place)
     })
     .exits(0);
