@@ -40,4 +40,4 @@ schemas: ## write the JSON Schemas of the records anew
 	@. scripts/lib.sh && UPDATE_SCHEMAS=1 cargo test -q -p chaos-common --test schemas
 
 install: ## the six tools into ~/.cargo/bin
-	@. scripts/lib.sh && for tool in tools/*; do cargo install --locked --path $$tool; done
+	@. scripts/lib.sh && for tool in tools/*; do cargo install --locked --profile dist --path $$tool; done
