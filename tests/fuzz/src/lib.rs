@@ -8,7 +8,7 @@ use chaos_backup_check::formats::decompress::Unpacked;
 use chaos_backup_check::formats::drill_evidence::DrillEvidence;
 use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::inspection::{Expectations, Inspection};
-use chaos_backup_check::formats::Manifest;
+use chaos_backup_check::formats::manifest::Manifest;
 use chaos_backup_check::formats::pg_dump::directory::{self, Files};
 use chaos_backup_check::formats::{kubernetes, pg_dump, tar as tar_archive};
 
