@@ -2,8 +2,8 @@
 //! they stand in order.
 
 use super::{
-    api_server, clock, events, headroom, jobs, monitoring, nodes, pods, services, urls, volumes,
-    workloads,
+    answers, api_server, clock, events, headroom, jobs, monitoring, nodes, pods, services, urls,
+    volumes, workloads,
 };
 
 /// A check and its explanation.
@@ -49,7 +49,7 @@ pub const CATALOGUE: &[Explanation] = &[
     headroom::QUOTA,
     events::WARNING,
     services::ENDPOINTS,
-    services::HTTP,
+    answers::HTTP,
     urls::HTTP,
     urls::CERTIFICATE,
     nodes::CONDITIONS,

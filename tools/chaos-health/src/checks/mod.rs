@@ -5,6 +5,7 @@
 //! subject. Of objects that there can be very many of, such as pods, only sums and those in trouble
 //! are kept. [`CATALOGUE`] explains every check.
 
+mod answers;
 mod api_server;
 mod catalogue;
 mod certificate;
@@ -20,19 +21,20 @@ mod urls;
 mod volumes;
 mod workloads;
 
+use std::collections::BTreeSet;
+
 use futures::join;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Resource;
 use kube::api::Api;
 use serde::de::DeserializeOwned;
 
 pub use self::catalogue::{CATALOGUE, Explanation};
-use self::workloads::Controller;
-use chaos_common::cluster::metrics;
+use self::workloads::{Controller, Controllers};
+use chaos_common::cluster::metrics::{self, Usage};
 use chaos_common::cluster::probe::HttpProbe;
-use chaos_common::cluster::{Cluster, ListRequest, ReadError, ReadErrorKind};
+use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::config::Config;
 use chaos_common::record::{Check, ClusterRef, Health, SystemState, Time};
 
@@ -44,7 +46,13 @@ pub async fn examine(
     config: &Config,
     namespace: &str,
 ) -> Health {
-    let mut health = look(cluster, probe, config, namespace, true).await;
+    let subject = Subject {
+        cluster,
+        probe,
+        config,
+        namespace,
+    };
+    let mut health = look(subject, Extent::Whole).await;
     leave_out(&mut health.checks, config);
     health
 }
@@ -62,7 +70,13 @@ pub async fn examine_more(
         health: config.health.clone(),
         ..Config::default()
     };
-    let mut health = look(cluster, probe, &config, namespace, false).await;
+    let subject = Subject {
+        cluster,
+        probe,
+        config: &config,
+        namespace,
+    };
+    let mut health = look(subject, Extent::Namespace).await;
     leave_out(&mut health.checks, &config);
     health
 }
@@ -90,13 +104,28 @@ async fn unless_skipped(
     }
 }
 
-async fn look(
-    cluster: &Cluster,
-    probe: &HttpProbe,
-    config: &Config,
-    namespace: &str,
-    whole: bool,
-) -> Health {
+/// What is looked at, and by what means.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    cluster: &'a Cluster,
+    probe: &'a HttpProbe,
+    config: &'a Config,
+    namespace: &'a str,
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// A namespace, and what is not in it: nodes, monitoring, URLs.
+    Whole,
+    /// A namespace.
+    Namespace,
+}
+
+async fn look(subject: Subject<'_>, extent: Extent) -> Health {
+    let Subject {
+        cluster, namespace, ..
+    } = subject;
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     let what = format!("read namespace {namespace}");
     let (identity, found, clock) = join!(
@@ -104,92 +133,67 @@ async fn look(
         cluster.read(&what, || namespaces.get_metadata(namespace)),
         cluster.clock()
     );
-    let now = clock
-        .as_ref()
-        .map_or_else(|_| Time::now(), |clock| clock.now());
     let identity = match identity {
         Ok(identity) => identity,
-        Err(error) => {
-            let cluster_ref = ClusterRef {
-                id: format!("server:{}", cluster.server),
-                context: cluster.context.clone(),
-                server: cluster.server.clone(),
-            };
-            let checks = vec![error.check(api_server::REACHABLE.id, cluster.server.clone())];
-            return health(cluster_ref, namespace, checks, SystemState::default());
-        }
+        Err(error) => return unreachable(cluster, namespace, &error),
     };
+    let reachable = "the API server answers";
     let mut checks = vec![Check::pass(
         api_server::REACHABLE.id,
         &cluster.server,
-        "the API server answers",
+        reachable,
     )];
-    let object = format!("namespace/{namespace}");
-    match &found {
-        Ok(found) if found.metadata.deletion_timestamp.is_some() => {
-            let check = Check::fail(api_server::NAMESPACE.id, object.clone(), "is being deleted");
-            checks.push(check.hint("kubectl get namespaces"));
-        }
-        Ok(_) => checks.push(Check::pass(
-            api_server::NAMESPACE.id,
-            object.clone(),
-            "exists",
-        )),
-        Err(error) if error.kind == ReadErrorKind::NotFound => {
-            let check = Check::unknown(
-                api_server::NAMESPACE.id,
-                object,
-                "there is no such namespace",
-            )
-            .hint("kubectl get namespaces lists them; name one with --namespace");
-            checks.push(check);
-            return health(identity, namespace, checks, SystemState::default());
-        }
-        Err(_) => {} // Decided below, by what can be seen in it.
+    checks.extend(api_server::judge_namespace(&found, namespace));
+    if api_server::is_missing(&found) {
+        return health(identity, namespace, checks, SystemState::default());
     }
-
-    if whole {
+    if extent == Extent::Whole {
         checks.push(clock::judge(&clock, &cluster.server));
     }
-    let mut state = SystemState::default();
+    let now = clock
+        .as_ref()
+        .map_or_else(|_| Time::now(), |clock| clock.now());
     let around = async {
-        if whole {
-            Some(Box::pin(around(cluster, probe, config, namespace)).await)
-        } else {
-            None
+        match extent {
+            Extent::Whole => Some(Box::pin(around(subject)).await),
+            Extent::Namespace => None,
         }
     };
-    let (inside, around) = join!(
-        Box::pin(inside(cluster, probe, config, namespace, now, &mut state)),
-        around
-    );
-    let (mut inside, inhabited) = inside;
+    let (inside, around) = join!(Box::pin(inside(subject, now)), around);
     if let Err(error) = &found {
-        checks.push(if error.kind == ReadErrorKind::Forbidden && inhabited {
-            Check::pass(api_server::NAMESPACE.id, object, "exists: it holds pods")
-        } else {
-            error.check(api_server::NAMESPACE.id, object)
-        });
+        let unread = api_server::judge_unread_namespace(error, namespace, inside.inhabited);
+        checks.push(unread);
     }
-    if let Some(around) = around {
-        // In the runbook's order: how full the pods are comes after how full the nodes are.
-        let usage = inside
-            .iter()
-            .position(|check| check.id == pods::USAGE.id)
-            .unwrap_or(inside.len());
-        let usage = inside.split_off(usage);
-        checks.extend(around.certificates);
-        checks.extend(inside);
-        checks.extend(around.urls);
-        checks.extend(around.nodes);
-        checks.extend(usage);
-        checks.extend(around.monitoring);
-        state.nodes = around.state.nodes;
-        state.workloads.extend(around.state.workloads);
-    } else {
-        checks.extend(inside);
-    }
+    let (all, state) = in_order(inside, around.unwrap_or_default());
+    checks.extend(all);
     health(identity, namespace, checks, state)
+}
+
+fn unreachable(cluster: &Cluster, namespace: &str, error: &ReadError) -> Health {
+    let cluster_ref = ClusterRef {
+        id: format!("server:{}", cluster.server),
+        context: cluster.context.clone(),
+        server: cluster.server.clone(),
+    };
+    let check = error.check(api_server::REACHABLE.id, cluster.server.clone());
+    health(cluster_ref, namespace, vec![check], SystemState::default())
+}
+
+/// Puts the checks into the runbook's order: how full the pods are comes after how full the nodes
+/// are.
+fn in_order(inside: Inside, around: Around) -> (Vec<Check>, SystemState) {
+    let mut state = inside.state;
+    state.nodes = around.state.nodes;
+    state.workloads.extend(around.state.workloads);
+    let checks = [
+        around.certificates,
+        inside.checks,
+        around.urls,
+        around.nodes,
+        inside.usage,
+        around.monitoring,
+    ];
+    (checks.concat(), state)
 }
 
 fn health(cluster: ClusterRef, namespace: &str, checks: Vec<Check>, state: SystemState) -> Health {
@@ -203,6 +207,7 @@ fn health(cluster: ClusterRef, namespace: &str, checks: Vec<Check>, state: Syste
 }
 
 /// What is not in the namespace.
+#[derive(Default)]
 struct Around {
     certificates: Vec<Check>,
     urls: Vec<Check>,
@@ -211,7 +216,13 @@ struct Around {
     state: SystemState,
 }
 
-async fn around(cluster: &Cluster, probe: &HttpProbe, config: &Config, namespace: &str) -> Around {
+async fn around(subject: Subject<'_>) -> Around {
+    let Subject {
+        cluster,
+        probe,
+        config,
+        namespace,
+    } = subject;
     let left = config.health.certificate_left;
     let (certificates, urls, (nodes, states), (monitoring, workloads)) = join!(
         unless_skipped(
@@ -237,124 +248,125 @@ async fn around(cluster: &Cluster, probe: &HttpProbe, config: &Config, namespace
     }
 }
 
-/// Everything in the namespace, and whether there are pods in it.
-async fn inside(
-    cluster: &Cluster,
-    probe: &HttpProbe,
-    config: &Config,
-    namespace: &str,
-    now: Time,
-    state: &mut SystemState,
-) -> (Vec<Check>, bool) {
-    let of_pods = async {
-        let usage = metrics::pods(cluster, namespace).await;
-        let rules = pods::Rules::new(config, namespace, now, &usage);
-        let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
-        let request = ListRequest::namespaced(namespace).protobuf();
-        let pods = cluster.fold(request, pods::Survey::default, add).await;
-        (pods, usage)
-    };
-    let add_service =
-        |found: &mut Vec<services::ServiceSummary>, object: Service| found.push((&object).into());
-    let add_slice =
-        |found: &mut services::Endpoints, object: EndpointSlice| services::add(found, &object);
-    let add_claim = |found: &mut Vec<volumes::Claim>, object: PersistentVolumeClaim| {
-        found.push((&object).into());
-    };
-    let (
-        deployments,
-        stateful_sets,
-        daemon_sets,
-        (pods, usage),
-        services,
-        endpoints,
-        claims,
-        answers,
+/// What is in the namespace.
+struct Inside {
+    checks: Vec<Check>,
+    /// How full the pods are.
+    usage: Vec<Check>,
+    state: SystemState,
+    /// Whether there are pods.
+    inhabited: bool,
+}
+
+async fn inside(subject: Subject<'_>, now: Time) -> Inside {
+    let Subject {
+        cluster,
+        config,
+        namespace,
+        ..
+    } = subject;
+    let (by_kind, (pods, usage), mut routing, claims, apart) = join!(
+        all_controllers(cluster, namespace),
+        survey(subject, now),
+        services::Routing::read(cluster, namespace),
+        volumes::read(cluster, namespace),
+        Box::pin(read_apart(subject, now)),
+    );
+    if let Ok(pods) = &pods {
+        routing = routing.confirmed(cluster, namespace, &pods.alive).await;
+    }
+    let mut state = SystemState::default();
+    let mut checks = workloads::judge(by_kind, &config.workloads, namespace, &mut state);
+    checks.extend(match &pods {
+        Ok(pods) => {
+            pods.add_to(&mut state);
+            let restarts = pods.judge_restarts(namespace, config.health.window);
+            [pods.judge(namespace), restarts].concat()
+        }
+        Err(error) => vec![error.check(pods::READY.id, format!("namespace/{namespace}"))],
+    });
+    let unseen = BTreeSet::new();
+    let used = pods.as_ref().map_or(&unseen, |pods| &pods.claims);
+    let (endpoints, services) = routing.judge(config, namespace);
+    state.services = services;
+    checks.extend(apart.jobs);
+    checks.extend(volumes::judge(&claims, used, namespace));
+    checks.extend(apart.headroom_and_events);
+    checks.extend(endpoints);
+    checks.extend(apart.answers);
+    let full = |pods: &pods::Survey| pods.usage.judge(namespace, &usage);
+    Inside {
+        checks,
+        usage: pods.as_ref().map(full).unwrap_or_default(),
+        state,
+        inhabited: pods.is_ok_and(|pods| pods.total > 0),
+    }
+}
+
+/// Checks in the namespace that need nothing but what they read themselves.
+struct Apart {
+    jobs: Vec<Check>,
+    headroom_and_events: Vec<Check>,
+    answers: Vec<Check>,
+}
+
+async fn read_apart(subject: Subject<'_>, now: Time) -> Apart {
+    let Subject {
+        cluster,
+        probe,
+        config,
+        namespace,
+    } = subject;
+    let budgets = headroom::budgets(cluster, namespace);
+    let autoscalers = headroom::autoscalers(cluster, namespace);
+    let quotas = headroom::quotas(cluster, namespace, config.health.quota_percent);
+    let events = events::examine(cluster, config, namespace, now);
+    let answers = answers::ask_all(probe, config, namespace);
+    let (jobs, budgets, autoscalers, quotas, events, answers) = join!(
+        unless_skipped(config, jobs::COMPLETE.id, jobs::examine(cluster, namespace)),
+        unless_skipped(config, headroom::BUDGET.id, budgets),
+        unless_skipped(config, headroom::AUTOSCALER.id, autoscalers),
+        unless_skipped(config, headroom::QUOTA.id, quotas),
+        unless_skipped(config, events::WARNING.id, events),
+        unless_skipped(config, answers::HTTP.id, answers),
+    );
+    Apart {
         jobs,
-        budgets,
-        autoscalers,
-        quotas,
-        events,
-    ) = join!(
+        headroom_and_events: [budgets, autoscalers, quotas, events].concat(),
+        answers,
+    }
+}
+
+/// The pods of the namespace, and how much they use.
+async fn survey(
+    subject: Subject<'_>,
+    now: Time,
+) -> (Result<pods::Survey, ReadError>, Result<Usage, ReadError>) {
+    let Subject {
+        cluster,
+        config,
+        namespace,
+        ..
+    } = subject;
+    let usage = metrics::pods(cluster, namespace).await;
+    let rules = pods::Rules::new(config, namespace, now, &usage);
+    let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
+    let request = ListRequest::namespaced(namespace).protobuf();
+    let pods = cluster.fold(request, pods::Survey::default, add).await;
+    (pods, usage)
+}
+
+async fn all_controllers(cluster: &Cluster, namespace: &str) -> Controllers {
+    let (deployments, stateful_sets, daemon_sets) = join!(
         controllers::<Deployment>(cluster, namespace),
         controllers::<StatefulSet>(cluster, namespace),
         controllers::<DaemonSet>(cluster, namespace),
-        of_pods,
-        cluster.fold(ListRequest::namespaced(namespace), Vec::new, add_service),
-        cluster.fold(
-            ListRequest::namespaced(namespace).protobuf(),
-            services::Endpoints::new,
-            add_slice
-        ),
-        cluster.fold(ListRequest::namespaced(namespace), Vec::new, add_claim),
-        unless_skipped(
-            config,
-            services::HTTP.id,
-            services::ask_all(probe, config, namespace)
-        ),
-        unless_skipped(config, jobs::COMPLETE.id, jobs::examine(cluster, namespace)),
-        unless_skipped(
-            config,
-            headroom::BUDGET.id,
-            headroom::budgets(cluster, namespace)
-        ),
-        unless_skipped(
-            config,
-            headroom::AUTOSCALER.id,
-            headroom::autoscalers(cluster, namespace)
-        ),
-        unless_skipped(
-            config,
-            headroom::QUOTA.id,
-            headroom::quotas(cluster, namespace, config.health.quota_percent)
-        ),
-        unless_skipped(
-            config,
-            events::WARNING.id,
-            events::examine(cluster, config, namespace, now)
-        ),
     );
-    let mut dead = std::collections::BTreeMap::new();
-    if let (Ok(endpoints), Ok(pods)) = (&endpoints, &pods) {
-        dead = services::confirm(
-            cluster,
-            namespace,
-            &services::suspects(endpoints, &pods.alive),
-        )
-        .await;
-    }
-    let by_kind = [
+    [
         ("Deployment", deployments),
         ("StatefulSet", stateful_sets),
         ("DaemonSet", daemon_sets),
-    ];
-    let mut checks = workloads::judge(by_kind, &config.workloads, namespace, state);
-    match &pods {
-        Ok(pods) => {
-            checks.extend(pods.judge(namespace));
-            checks.extend(pods.judge_restarts(namespace, config.health.window));
-            pods.add_to(state);
-        }
-        Err(error) => checks.push(error.check(pods::READY.id, format!("namespace/{namespace}"))),
-    }
-    checks.extend(jobs);
-    let unseen = std::collections::BTreeSet::new();
-    let used = pods.as_ref().map_or(&unseen, |pods| &pods.claims);
-    checks.extend(volumes::judge(&claims, used, namespace));
-    checks.extend([budgets, autoscalers, quotas, events].concat());
-    checks.extend(services::judge(
-        &services,
-        &endpoints,
-        &dead,
-        config,
-        namespace,
-        &mut state.services,
-    ));
-    checks.extend(answers);
-    if let Ok(pods) = &pods {
-        checks.extend(pods.usage.judge(namespace, &usage));
-    }
-    (checks, pods.is_ok_and(|pods| pods.total > 0))
+    ]
 }
 
 async fn controllers<K>(cluster: &Cluster, namespace: &str) -> Result<Vec<Controller>, ReadError>

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use futures::stream::{self, StreamExt};
+use futures::future::join_all;
+use futures::join;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::Value;
 
 use super::catalogue::Explanation;
 use super::workloads::{self, Controller};
-use super::{services, unless_skipped};
+use super::{answers, unless_skipped};
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
-use chaos_common::cluster::{Cluster, ListRequest};
+use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::config::{Config, Monitoring, MonitoringSystem};
 use chaos_common::prometheus::{ALERTS_PATH, Alert, Alertmanager, Prometheus, RoutedAlert, Series};
 use chaos_common::record::{Check, Status, WorkloadState};
@@ -72,15 +73,34 @@ pub(super) const ALERTS: Explanation = Explanation {
     remedy: "the runbook that the alert names",
 };
 
-/// A judgement of an answer's body.
-type Judge = fn(&[u8]) -> Result<(), String>;
+/// What is wrong with the body of a system's answer.
+#[derive(Clone, Debug, thiserror::Error)]
+enum BodyFault {
+    #[error("the answer to the query up is not JSON")]
+    UpNotJson,
+    #[error("it scrapes no targets")]
+    NoTargets,
+    #[error("the query up failed")]
+    UpFailed,
+    #[error("its health is not JSON")]
+    HealthNotJson,
+    #[error("its database is {0:?}")]
+    Database(String),
+    #[error("it does not say how its database is")]
+    NoDatabase,
+}
 
-/// A monitoring system: its check's id, its configuration, and what it is asked for.
-type System<'a> = (
-    &'static str,
-    &'a Option<MonitoringSystem>,
-    &'static [(&'static str, Judge)],
-);
+/// A judgement of an answer's body.
+type Judge = fn(&[u8]) -> Result<(), BodyFault>;
+
+/// One of the monitoring systems, and what it is asked for.
+struct System<'a> {
+    /// Its check's id.
+    id: &'static str,
+    settings: Option<&'a MonitoringSystem>,
+    /// Paths that must answer, and what is asked of the body.
+    paths: &'static [(&'static str, Judge)],
+}
 
 /// The query that gives every target, and whether it could be scraped.
 const UP: &str = "up";
@@ -114,76 +134,83 @@ pub(super) async fn examine(
             Vec::new(),
         );
     };
-    let systems: [System; 3] = [
-        (
-            PROMETHEUS.id,
-            &monitoring.prometheus,
-            &[("/-/ready", any), ("/api/v1/query?query=up", has_targets)],
-        ),
-        (
-            GRAFANA.id,
-            &monitoring.grafana,
-            &[("/api/health", database_is_ok)],
-        ),
-        (
-            ALERTMANAGER.id,
-            &monitoring.alertmanager,
-            &[("/-/ready", any)],
-        ),
-    ];
-    let questions = systems.iter().filter_map(|(id, system, paths)| {
-        let system = system.as_ref()?;
-        Some(paths.iter().map(move |(path, judge)| async move {
-            services::ask(
-                id,
-                probe,
-                &Endpoint::of_monitoring(monitoring, system),
-                path,
-                judge,
-            )
-            .await
-        }))
-    });
+    let systems = systems(monitoring);
     let request = ListRequest::namespaced(&monitoring.namespace);
     let add =
         |found: &mut Vec<Controller>, object: Deployment| found.push(Controller::from(&object));
-    let (deployments, answers, targets, alerts) = futures::join!(
+    let asked = systems.iter().map(|system| ask(probe, monitoring, system));
+    let (deployments, answers, targets, alerts) = join!(
         cluster.fold(request, Vec::new, add),
-        stream::iter(questions.flatten())
-            .buffered(services::PARALLEL)
-            .collect::<Vec<_>>(),
+        join_all(asked),
         unless_skipped(config, TARGETS.id, targets(probe, monitoring, namespace)),
         unless_skipped(config, ALERTS.id, alerts(probe, monitoring)),
     );
-    let mut answers = answers.into_iter().peekable();
-    let (mut checks, mut state) = (Vec::new(), Vec::new());
-    for (id, system, _) in systems {
-        let Some(system) = system else {
-            checks.push(Check::skipped(id, "", "it is not configured"));
-            continue;
-        };
-        match &deployments {
-            Ok(deployments) => {
-                let (mut check, workload) =
-                    workloads::judge_deployment(deployments, &system.deployment);
-                id.clone_into(&mut check.id);
-                checks.push(check);
-                state.extend(workload);
-            }
-            Err(error) => checks.push(error.check(id, format!("deployment/{}", system.deployment))),
-        }
-        while let Some(answer) = answers.next_if(|answer| answer.id == id) {
-            checks.push(answer);
-        }
+    let (mut checks, mut states) = (Vec::new(), Vec::new());
+    for (system, answers) in systems.iter().zip(answers) {
+        let (check, state) = judge_deployment(system, &deployments);
+        checks.push(check);
+        checks.extend(answers);
+        states.extend(state);
     }
     checks.extend(targets);
     checks.extend(alerts);
-    (checks, state)
+    (checks, states)
+}
+
+fn systems(monitoring: &Monitoring) -> [System<'_>; 3] {
+    [
+        System {
+            id: PROMETHEUS.id,
+            settings: monitoring.prometheus.as_ref(),
+            paths: &[("/-/ready", any), ("/api/v1/query?query=up", has_targets)],
+        },
+        System {
+            id: GRAFANA.id,
+            settings: monitoring.grafana.as_ref(),
+            paths: &[("/api/health", database_is_ok)],
+        },
+        System {
+            id: ALERTMANAGER.id,
+            settings: monitoring.alertmanager.as_ref(),
+            paths: &[("/-/ready", any)],
+        },
+    ]
+}
+
+/// Asks a system that is configured for its paths.
+async fn ask(probe: &HttpProbe, monitoring: &Monitoring, system: &System<'_>) -> Vec<Check> {
+    let Some(settings) = system.settings else {
+        return Vec::new();
+    };
+    let endpoint = Endpoint::of_monitoring(monitoring, settings);
+    let paths = system.paths.iter();
+    join_all(paths.map(|(path, judge)| answers::ask(system.id, probe, &endpoint, path, judge)))
+        .await
+}
+
+/// Has a system's Deployment the pods that it wants?
+fn judge_deployment(
+    system: &System,
+    deployments: &Result<Vec<Controller>, ReadError>,
+) -> (Check, Option<WorkloadState>) {
+    let id = system.id;
+    let Some(settings) = system.settings else {
+        return (Check::skipped(id, "", "it is not configured"), None);
+    };
+    let name = &settings.deployment;
+    match deployments {
+        Ok(deployments) => {
+            let (mut check, state) = workloads::judge_deployment(deployments, name);
+            id.clone_into(&mut check.id);
+            (check, state)
+        }
+        Err(error) => (error.check(id, format!("deployment/{name}")), None),
+    }
 }
 
 /// `monitoring.targets`: every target that Prometheus can't scrape.
 async fn targets(probe: &HttpProbe, monitoring: &Monitoring, namespace: &str) -> Vec<Check> {
-    let Some(prometheus) = Prometheus::of(probe, monitoring, services::LIMIT) else {
+    let Some(prometheus) = Prometheus::of(probe, monitoring, answers::LIMIT) else {
         return vec![Check::skipped(
             TARGETS.id,
             "",
@@ -264,7 +291,7 @@ fn first_of(mut checks: Vec<Check>, id: &str, url: &str) -> Vec<Check> {
 
 /// `monitoring.alerts`: every alert that fires now and that nobody has silenced.
 async fn alerts(probe: &HttpProbe, monitoring: &Monitoring) -> Vec<Check> {
-    let Some(prometheus) = Prometheus::of(probe, monitoring, services::LIMIT) else {
+    let Some(prometheus) = Prometheus::of(probe, monitoring, answers::LIMIT) else {
         return vec![Check::skipped(
             ALERTS.id,
             "",
@@ -273,7 +300,7 @@ async fn alerts(probe: &HttpProbe, monitoring: &Monitoring) -> Vec<Check> {
     };
     let url = prometheus.url(ALERTS_PATH);
     let suppressed = async {
-        match Alertmanager::of(probe, monitoring, services::LIMIT) {
+        match Alertmanager::of(probe, monitoring, answers::LIMIT) {
             // That it does not answer fails in `monitoring.alertmanager`.
             Some(alertmanager) => alertmanager.suppressed().await.unwrap_or_default(),
             None => Vec::new(),
@@ -333,29 +360,27 @@ fn judge_alert(alert: &Alert, silenced: bool) -> Option<Check> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a judgement like the others")]
-fn any(_: &[u8]) -> Result<(), String> {
+fn any(_: &[u8]) -> Result<(), BodyFault> {
     Ok(())
 }
 
 /// The answer to the query `up` must hold at least one target: a Prometheus that scrapes nothing
 /// sees nothing.
-fn has_targets(body: &[u8]) -> Result<(), String> {
-    let answer: Value = serde_json::from_slice(body)
-        .map_err(|_| "the answer to the query up is not JSON".to_owned())?;
+fn has_targets(body: &[u8]) -> Result<(), BodyFault> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| BodyFault::UpNotJson)?;
     let result = answer.pointer("/data/result").and_then(Value::as_array);
     match (answer.get("status").and_then(Value::as_str), result) {
         (Some("success"), Some(targets)) if !targets.is_empty() => Ok(()),
-        (Some("success"), _) => Err("it scrapes no targets".to_owned()),
-        _ => Err("the query up failed".to_owned()),
+        (Some("success"), _) => Err(BodyFault::NoTargets),
+        _ => Err(BodyFault::UpFailed),
     }
 }
 
-fn database_is_ok(body: &[u8]) -> Result<(), String> {
-    let answer: Value =
-        serde_json::from_slice(body).map_err(|_| "its health is not JSON".to_owned())?;
+fn database_is_ok(body: &[u8]) -> Result<(), BodyFault> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| BodyFault::HealthNotJson)?;
     match answer.get("database").and_then(Value::as_str) {
         Some("ok") => Ok(()),
-        Some(other) => Err(format!("its database is {other:?}")),
-        None => Err("it does not say how its database is".to_owned()),
+        Some(other) => Err(BodyFault::Database(other.to_owned())),
+        None => Err(BodyFault::NoDatabase),
     }
 }

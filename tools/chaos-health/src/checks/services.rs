@@ -1,9 +1,9 @@
-//! Does somebody stand backends every Service, and does it answer?
+//! Does somebody stand behind every Service?
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
+use futures::join;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ListParams};
@@ -11,15 +11,14 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::catalogue::Explanation;
-use chaos_common::cluster::probe::{Answer, Endpoint, HttpProbe, ProbeError};
-use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
-use chaos_common::config::{self, Config, Expectation};
+use chaos_common::cluster::{Cluster, ListRequest, ReadError, ReadErrorKind};
+use chaos_common::config::{self, Config};
 use chaos_common::record::{Check, ServiceState};
 
 /// `service.endpoints`
 pub(super) const ENDPOINTS: Explanation = Explanation {
     id: "service.endpoints",
-    asks: "Does somebody stand backends every Service?",
+    asks: "Does somebody stand behind every Service?",
     judges: "Fails for a configured Service (or each that selects pods, if none is configured) \
              that is not there, has no ready endpoint, selects nobody, has a port that leads to \
              none of its pods' ports, or a ready endpoint whose pod is gone.",
@@ -27,21 +26,6 @@ pub(super) const ENDPOINTS: Explanation = Explanation {
     remedy: "kubectl get endpointslices; compare the Service's selector with the pods' labels",
 };
 
-/// `service.http`
-pub(super) const HTTP: Explanation = Explanation {
-    id: "service.http",
-    asks: "Does the health path of every configured Service answer as expected?",
-    judges: "Fails for another status than expected (200s), a body without the expected text, \
-             an answer that is too slow, too long or does not come. Unknown if the way to the \
-             Service (the vantage) is not open.",
-    reads: "a GET from the configured vantage",
-    remedy: "kubectl logs of the pods backends it",
-};
-
-/// Time that a health URL may take.
-pub(super) const LIMIT: Duration = Duration::from_secs(5);
-/// So many are asked at a time.
-pub(super) const PARALLEL: usize = 16;
 /// After this what looked wrong is looked at again.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 /// So many Services are looked at again.
@@ -49,7 +33,7 @@ const SUSPECTS: usize = 10;
 
 /// What is kept of a Service.
 #[derive(Clone, Debug)]
-pub(super) struct ServiceSummary {
+struct ServiceSummary {
     name: String,
     /// As `kubectl get service -o wide` writes it; empty where it selects nothing.
     selector: String,
@@ -83,9 +67,9 @@ impl From<&Service> for ServiceSummary {
     }
 }
 
-/// Who stands backends a Service: of its endpoints, no more than who each is.
+/// Who stands behind a Service: of its endpoints, no more than who each is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Backends {
+struct Backends {
     ready: HashSet<Key>,
     not_ready: HashSet<Key>,
     /// Names of the ports that lead somewhere.
@@ -99,12 +83,12 @@ enum Key {
     Address(String),
 }
 
-/// Who stands backends each Service of a namespace.
-pub(super) type Endpoints = BTreeMap<String, Backends>;
+/// Who stands behind each Service of a namespace.
+type Endpoints = BTreeMap<String, Backends>;
 
 /// Takes in a slice. An address that several slices or ports repeat counts once; `ready` left out
 /// means ready.
-pub(super) fn add(endpoints: &mut Endpoints, slice: &EndpointSlice) {
+fn add(endpoints: &mut Endpoints, slice: &EndpointSlice) {
     let labels = slice.metadata.labels.as_ref();
     let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else {
         return;
@@ -142,7 +126,7 @@ pub(super) fn add(endpoints: &mut Endpoints, slice: &EndpointSlice) {
 
 /// Services whose ready endpoints hold pods that were not among the living. They may only have gone
 /// between the two looks.
-pub(super) fn suspects<'a>(endpoints: &'a Endpoints, alive: &HashSet<Uuid>) -> Vec<&'a str> {
+fn suspects<'a>(endpoints: &'a Endpoints, alive: &HashSet<Uuid>) -> Vec<&'a str> {
     let dead = |key: &Key| matches!(key, Key::Pod(uid) if !alive.contains(uid));
     let suspected = endpoints
         .iter()
@@ -150,93 +134,151 @@ pub(super) fn suspects<'a>(endpoints: &'a Endpoints, alive: &HashSet<Uuid>) -> V
     suspected.map(|(service, _)| service.as_str()).collect()
 }
 
-/// `service.endpoints`: one check for each configured Service of the namespace, or for each that
-/// selects pods if none is configured. `dead` names endpoints of pods that are gone.
-pub(super) fn judge(
-    services: &Result<Vec<ServiceSummary>, ReadError>,
-    endpoints: &Result<Endpoints, ReadError>,
-    dead: &BTreeMap<String, String>,
-    config: &Config,
+/// What was read of the Services of a namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Routing {
+    services: Result<Vec<ServiceSummary>, ReadError>,
+    endpoints: Result<Endpoints, ReadError>,
+    /// By Service: an endpoint that counts as ready and whose pod is gone.
+    dead: BTreeMap<String, String>,
+}
+
+impl Routing {
+    pub(super) async fn read(cluster: &Cluster, namespace: &str) -> Routing {
+        let request = ListRequest::namespaced(namespace);
+        let slices = ListRequest::namespaced(namespace).protobuf();
+        let add_service =
+            |found: &mut Vec<ServiceSummary>, object: Service| found.push((&object).into());
+        let add_slice = |found: &mut Endpoints, object: EndpointSlice| add(found, &object);
+        let (services, endpoints) = join!(
+            cluster.fold(request, Vec::new, add_service),
+            cluster.fold(slices, Endpoints::new, add_slice),
+        );
+        Routing {
+            services,
+            endpoints,
+            dead: BTreeMap::new(),
+        }
+    }
+
+    /// Looks again at Services whose ready endpoints hold pods that are not among the living.
+    pub(super) async fn confirmed(
+        mut self,
+        cluster: &Cluster,
+        namespace: &str,
+        alive: &HashSet<Uuid>,
+    ) -> Routing {
+        if let Ok(endpoints) = &self.endpoints {
+            self.dead = confirm(cluster, namespace, &suspects(endpoints, alive)).await;
+        }
+        self
+    }
+
+    /// `service.endpoints`: one check for each configured Service of the namespace, or for each
+    /// that selects pods if none is configured; and the state of those that there are.
+    pub(super) fn judge(
+        &self,
+        config: &Config,
+        namespace: &str,
+    ) -> (Vec<Check>, Vec<ServiceState>) {
+        const ID: &str = ENDPOINTS.id;
+        let object = format!("namespace/{namespace}");
+        let (services, endpoints) = match (&self.services, &self.endpoints) {
+            (Ok(services), Ok(endpoints)) => (services, endpoints),
+            (Err(error), _) | (_, Err(error)) => {
+                return (vec![error.check(ID, object)], Vec::new());
+            }
+        };
+        let names = expected(services, config, namespace);
+        if names.is_empty() {
+            let why = "there are no Services that select pods, and none is configured";
+            return (vec![Check::skipped(ID, object, why)], Vec::new());
+        }
+        let nobody = Backends::default();
+        let (mut checks, mut states) = (Vec::new(), Vec::new());
+        for name in names {
+            let Some(service) = services.iter().find(|service| service.name == name) else {
+                let why = format!(
+                    "the configuration names it, and there is none in namespace {namespace}"
+                );
+                checks.push(Check::fail(ID, format!("service/{name}"), why));
+                continue;
+            };
+            let backends = endpoints.get(name).unwrap_or(&nobody);
+            let dead = self.dead.get(name).map(String::as_str);
+            states.push(backends.state(namespace, name));
+            checks.push(judge_one(service, backends, dead, namespace));
+        }
+        (checks, states)
+    }
+}
+
+/// The names of the Services that are configured for the namespace; of all that select pods, if
+/// none is.
+fn expected<'a>(
+    services: &'a [ServiceSummary],
+    config: &'a Config,
     namespace: &str,
-    state: &mut Vec<ServiceState>,
-) -> Vec<Check> {
-    const ID: &str = ENDPOINTS.id;
-    let object = format!("namespace/{namespace}");
-    let (services, endpoints) = match (services, endpoints) {
-        (Ok(services), Ok(endpoints)) => (services, endpoints),
-        (Err(error), _) | (_, Err(error)) => return vec![error.check(ID, object)],
-    };
+) -> Vec<&'a str> {
     let here = |service: &&config::Service| {
-        service
-            .namespace
-            .as_deref()
-            .is_none_or(|other| other == namespace)
+        let other = service.namespace.as_deref();
+        other.is_none_or(|other| other == namespace)
     };
-    let mut names: Vec<String> = config
-        .services
-        .iter()
-        .filter(here)
-        .map(|service| service.name.clone())
-        .collect();
-    if names.is_empty() {
-        names = services
-            .iter()
-            .filter(|s| !s.selector.is_empty())
-            .map(|service| service.name.clone())
-            .collect();
+    let configured = config.services.iter().filter(here);
+    let names: Vec<&str> = configured.map(|service| service.name.as_str()).collect();
+    if !names.is_empty() {
+        return names;
     }
-    if names.is_empty() {
-        return vec![Check::skipped(
-            ID,
-            object,
-            "there are no Services that select pods, and none is configured",
-        )];
-    }
-    let nobody = Backends::default();
-    let judge_one = |name: String| {
-        let object = format!("service/{name}");
-        let Some(service) = services.iter().find(|service| service.name == name) else {
-            return Check::fail(
-                ID,
-                object,
-                format!("the configuration names it, and there is none in namespace {namespace}"),
-            );
-        };
-        let backends = endpoints.get(&name).unwrap_or(&nobody);
-        let (ready, not_ready) = (backends.ready.len(), backends.not_ready.len());
-        state.push(ServiceState {
+    let selecting = services.iter().filter(|s| !s.selector.is_empty());
+    selecting.map(|service| service.name.as_str()).collect()
+}
+
+impl Backends {
+    fn state(&self, namespace: &str, name: &str) -> ServiceState {
+        ServiceState {
             namespace: namespace.to_owned(),
-            name: name.clone(),
-            ready,
-            not_ready,
-        });
-        let seen = format!("{ready} ready endpoints, {not_ready} not ready");
-        let astray = service
-            .ports
-            .iter()
-            .find(|(name, _)| !backends.ports.contains(name));
-        let trouble = if ready + not_ready == 0 && !service.selector.is_empty() {
-            Some(format!(
-                ": no running pod matches its selector {}",
-                service.selector
-            ))
-        } else if ready == 0 {
-            Some(String::new())
-        } else if let Some(dead) = dead.get(&name) {
-            Some(format!("; {dead}"))
-        } else {
-            astray.map(|(_, port)| format!(", but its port {port} leads to no port of its pods"))
-        };
-        let good = trouble.is_none();
-        Check::judge(good, ID, object, seen + &trouble.unwrap_or_default()).hint(format!(
-            "kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={name}"
+            name: name.to_owned(),
+            ready: self.ready.len(),
+            not_ready: self.not_ready.len(),
+        }
+    }
+}
+
+/// Who stands behind one Service; `dead` names an endpoint whose pod is gone.
+fn judge_one(
+    service: &ServiceSummary,
+    backends: &Backends,
+    dead: Option<&str>,
+    namespace: &str,
+) -> Check {
+    let name = &service.name;
+    let (ready, not_ready) = (backends.ready.len(), backends.not_ready.len());
+    let astray = service
+        .ports
+        .iter()
+        .find(|(name, _)| !backends.ports.contains(name));
+    let trouble = if ready + not_ready == 0 && !service.selector.is_empty() {
+        Some(format!(
+            ": no running pod matches its selector {}",
+            service.selector
         ))
+    } else if ready == 0 {
+        Some(String::new())
+    } else if let Some(dead) = dead {
+        Some(format!("; {dead}"))
+    } else {
+        astray.map(|(_, port)| format!(", but its port {port} leads to no port of its pods"))
     };
-    names.into_iter().map(judge_one).collect()
+    let good = trouble.is_none();
+    let seen = format!("{ready} ready endpoints, {not_ready} not ready");
+    let message = seen + &trouble.unwrap_or_default();
+    Check::judge(good, ENDPOINTS.id, format!("service/{name}"), message).hint(format!(
+        "kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={name}"
+    ))
 }
 
 /// Looks again at Services whose endpoints were of pods that were gone, and says which still are.
-pub(super) async fn confirm(
+async fn confirm(
     cluster: &Cluster,
     namespace: &str,
     suspects: &[&str],
@@ -301,71 +343,6 @@ pub(super) async fn confirm(
     dead
 }
 
-/// `service.http`: the health path of every configured Service, several at a time.
-pub(super) async fn ask_all(probe: &HttpProbe, config: &Config, namespace: &str) -> Vec<Check> {
-    const ID: &str = HTTP.id;
-    let ask = config.services.iter().map(|service| async {
-        let endpoint = Endpoint::of_service(service, namespace);
-        match &service.health {
-            Some(path) => {
-                let answer = probe.get(&endpoint, path, LIMIT).await;
-                let check =
-                    judge_answer(ID, endpoint.url(path), answer, &service.expect, |_| Ok(()));
-                check.from_vantage(probe.resolve(&endpoint.vantage))
-            }
-            None => Check::skipped(ID, endpoint.url(""), "no health path is configured"),
-        }
-    });
-    stream::iter(ask).buffered(PARALLEL).collect().await
-}
-
-/// Asks one URL; a status in the 200s passes if `judge` finds nothing wrong with the body.
-pub async fn ask(
-    id: &str,
-    probe: &HttpProbe,
-    endpoint: &Endpoint,
-    path: &str,
-    judge: impl FnOnce(&[u8]) -> Result<(), String>,
-) -> Check {
-    let answer = probe.get(endpoint, path, LIMIT).await;
-    let check = judge_answer(
-        id,
-        endpoint.url(path),
-        answer,
-        &Expectation::default(),
-        judge,
-    );
-    check.from_vantage(probe.resolve(&endpoint.vantage))
-}
-
-/// Is an answer what was expected?
-pub(super) fn judge_answer(
-    id: &str,
-    url: String,
-    answer: Result<Answer, ProbeError>,
-    expect: &Expectation,
-    judge: impl FnOnce(&[u8]) -> Result<(), String>,
-) -> Check {
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(ProbeError::Service(why)) => {
-            return Check::fail(id, url, format!("does not answer: {why}"));
-        }
-        Err(ProbeError::Vantage(error)) => return error.check(id, url),
-    };
-    if let Some(deviation) = answer.deviation(expect) {
-        return Check::fail(id, url, deviation.to_string());
-    }
-    let status = answer.status;
-    match judge(&answer.body) {
-        Ok(()) => {
-            let taken = answer.elapsed.as_millis();
-            Check::pass(id, url, format!("answers {status} in {taken} ms"))
-        }
-        Err(why) => Check::fail(id, url, format!("answers {status}, but {why}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_with_nobody_backends_it_fails() {
+    fn a_service_with_nobody_behind_it_fails() {
         let services = ["a", "b"].map(|name| {
             let service: Service = serde_saphyr::from_str(&format!(
                 "{{metadata: {{name: {name}}}, spec: {{selector: {{app: {name}}}}}}}"
@@ -408,50 +385,15 @@ mod tests {
             .expect("a service");
             ServiceSummary::from(&service)
         });
-        let none = BTreeMap::new();
-        let checks = judge(
-            &Ok(services.to_vec()),
-            &Ok(endpoints()),
-            &none,
-            &Config::default(),
-            "prod",
-            &mut Vec::new(),
-        );
+        let routing = Routing {
+            services: Ok(services.to_vec()),
+            endpoints: Ok(endpoints()),
+            dead: BTreeMap::new(),
+        };
+        let (checks, _) = routing.judge(&Config::default(), "prod");
         assert_eq!(
             checks.iter().map(|c| c.status).collect::<Vec<_>>(),
             [Status::Pass, Status::Fail]
         );
-    }
-
-    #[test]
-    fn an_answer_is_what_was_expected_or_says_what_it_is_not() {
-        let answer = |status, ms| {
-            Ok(Answer {
-                status,
-                body: b"{\"status\":\"ok\"}".to_vec(),
-                elapsed: Duration::from_millis(ms),
-            })
-        };
-        let of = |status, ms, expect: &str| {
-            let expect: Expectation = toml::from_str(expect).expect("an expectation");
-            let check = judge_answer("x", String::new(), answer(status, ms), &expect, |_| Ok(()));
-            (check.status, check.message)
-        };
-        assert_eq!(of(204, 10, "").0, Status::Pass);
-        assert_eq!(of(302, 10, "").0, Status::Fail);
-        assert_eq!(of(302, 10, "status = 302").0, Status::Pass);
-        assert!(of(200, 10, "status = 204").1.contains("204 is wanted"));
-        assert_eq!(of(200, 10, "body = \"ok\"").0, Status::Pass);
-        assert!(
-            of(200, 10, "body = \"well\"")
-                .1
-                .contains("does not hold \"well\"")
-        );
-        assert!(
-            of(200, 700, "within = \"500ms\"")
-                .1
-                .contains("at most 500ms")
-        );
-        assert_eq!(of(200, 400, "within = \"500ms\"").0, Status::Pass);
     }
 }

@@ -9,9 +9,9 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Certificate, Client};
 use tokio::time::timeout;
 
+use super::answers::{LIMIT, PARALLEL, any_body, judge_answer};
 use super::catalogue::Explanation;
 use super::certificate::Validity;
-use super::services::{LIMIT, PARALLEL, judge_answer};
 use chaos_common::cluster::probe::{Answer, MAX_BODY, ProbeError};
 use chaos_common::cluster::{Cluster, error_chain};
 use chaos_common::config::{Config, Span, Url};
@@ -87,7 +87,7 @@ async fn one(url: &Url, left: Span) -> Vec<Check> {
         object.clone(),
         answer,
         &url.expect,
-        |_| Ok(()),
+        any_body,
     )];
     if let Some(certificate) = certificate {
         checks.push(judge(

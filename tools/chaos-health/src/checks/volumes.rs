@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::catalogue::Explanation;
-use chaos_common::cluster::ReadError;
+use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::record::{Check, Status};
 
 /// `volume.bound`
@@ -40,6 +40,12 @@ impl From<&PersistentVolumeClaim> for Claim {
             deleted: claim.metadata.deletion_timestamp.is_some(),
         }
     }
+}
+
+pub(super) async fn read(cluster: &Cluster, namespace: &str) -> Result<Vec<Claim>, ReadError> {
+    let request = ListRequest::namespaced(namespace);
+    let add = |found: &mut Vec<Claim>, claim: PersistentVolumeClaim| found.push((&claim).into());
+    cluster.fold(request, Vec::new, add).await
 }
 
 /// `volume.bound`: every claim without a volume. One that no pod uses may wait for its first.

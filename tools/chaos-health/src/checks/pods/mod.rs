@@ -114,89 +114,65 @@ struct Owned {
 
 impl Survey {
     pub(super) fn add(&mut self, pod: &Pod, rules: &Rules) {
+        self.count(pod, rules);
+        self.add_living(pod);
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        self.total += 1;
-        match pod_trouble(pod, rules.now, rules.window_ms) {
-            None => self.good += 1,
-            Some(trouble) => {
-                let troubled = match severity(&trouble, pod, rules.now) {
-                    Status::Fail => &mut self.failing,
-                    Status::Unknown => &mut self.unclear,
-                    _ => &mut self.passing,
-                };
-                troubled.add(name, trouble.to_string());
-            }
-        }
-        let phase = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.phase.as_deref());
-        if !matches!(phase, Some("Succeeded" | "Failed")) {
-            self.alive.extend(
-                pod.metadata
-                    .uid
-                    .as_deref()
-                    .and_then(|uid| uid.parse::<Uuid>().ok()),
-            );
-            let volumes = pod
-                .spec
-                .iter()
-                .flat_map(|spec| spec.volumes.iter().flatten());
-            let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-            self.claims
-                .extend(claims.map(|claim| claim.claim_name.clone()));
-        }
         let used = self.usage.measure(pod, name, rules);
+        self.add_to_owner(pod, used, rules);
+    }
+
+    /// Counts a pod as a good one or as one in trouble.
+    fn count(&mut self, pod: &Pod, rules: &Rules) {
+        self.total += 1;
+        let Some(trouble) = pod_trouble(pod, rules.now, rules.window_ms) else {
+            self.good += 1;
+            return;
+        };
+        let troubled = match severity(&trouble, pod, rules.now) {
+            Status::Fail => &mut self.failing,
+            Status::Unknown => &mut self.unclear,
+            _ => &mut self.passing,
+        };
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        troubled.add(name, trouble.to_string());
+    }
+
+    /// Keeps who a pod is that has not ended, and its claims.
+    fn add_living(&mut self, pod: &Pod) {
+        if has_ended(pod) {
+            return;
+        }
+        let uid = pod.metadata.uid.as_deref();
+        self.alive
+            .extend(uid.and_then(|uid| uid.parse::<Uuid>().ok()));
+        let spec = pod.spec.iter();
+        let volumes = spec.flat_map(|spec| spec.volumes.iter().flatten());
+        let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        self.claims
+            .extend(claims.map(|claim| claim.claim_name.clone()));
+    }
+
+    /// Adds a pod to the sums of the workload that it belongs to.
+    fn add_to_owner(&mut self, pod: &Pod, used: Option<Sample>, rules: &Rules) {
         let owner = workload_of(pod).unwrap_or_else(|| WorkloadRef {
             kind: "Pod".to_owned(),
             namespace: rules.namespace.to_owned(),
-            name: name.to_owned(),
+            name: pod.metadata.name.clone().unwrap_or_default(),
         });
-        let statuses = containers(pod);
-        let restarts: i64 = statuses
-            .clone()
-            .map(|container| i64::from(container.restart_count))
-            .sum();
-        let recent: Vec<_> = statuses
+        let recent: Vec<_> = containers(pod)
             .filter_map(|container| restarted(container, rules))
             .collect();
-        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        let ended = matches!(phase, Some("Succeeded" | "Failed"))
-            || pod.metadata.deletion_timestamp.is_some();
-        let node = node.filter(|_| {
-            !ended
-                && matches!(
-                    owner.kind.as_str(),
-                    "Deployment" | "StatefulSet" | "DaemonSet"
-                )
-        });
-        if restarts == 0 && used.is_none() && recent.is_empty() && node.is_none() {
+        let node = node_of(pod, &owner);
+        // Most pods have nothing to add: a workload is kept only once one of its pods has.
+        let restarts = containers(pod).any(|container| container.restart_count != 0);
+        if !restarts && used.is_none() && recent.is_empty() && node.is_none() {
             return;
         }
         let node = node.map(|node| self.number(node));
-        let sums = self.owners.entry(owner).or_default();
-        let own = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.container_statuses.as_deref())
-            .unwrap_or_default();
-        sums.restarts += own
-            .iter()
-            .map(|container| i64::from(container.restart_count))
-            .sum::<i64>();
-        sums.recent += recent.len();
-        if let Some(node) = node {
-            *sums.on.entry(node).or_default() += 1;
-        }
-        sums.latest = sums
-            .latest
-            .take()
-            .into_iter()
-            .chain(recent)
-            .max_by_key(|(time, _)| *time);
-        if let Some(sample) = used {
-            sums.used = Some(sums.used.unwrap_or_default() + sample);
-        }
+        self.owners
+            .entry(owner)
+            .or_default()
+            .add(pod, recent, node, used);
     }
 
     fn number(&mut self, node: &str) -> u32 {
@@ -296,15 +272,62 @@ impl Survey {
     }
 }
 
-fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> + Clone {
+impl Owned {
+    fn add(
+        &mut self,
+        pod: &Pod,
+        recent: Vec<(Time, String)>,
+        node: Option<u32>,
+        used: Option<Sample>,
+    ) {
+        let restarts = own_containers(pod)
+            .iter()
+            .map(|container| i64::from(container.restart_count));
+        self.restarts += restarts.sum::<i64>();
+        self.recent += recent.len();
+        if let Some(node) = node {
+            *self.on.entry(node).or_default() += 1;
+        }
+        let known = self.latest.take().into_iter();
+        self.latest = known.chain(recent).max_by_key(|(time, _)| *time);
+        if let Some(sample) = used {
+            self.used = Some(self.used.unwrap_or_default() + sample);
+        }
+    }
+}
+
+fn has_ended(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
-    let own = status
+    let phase = status.and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// The node that a workload's pod stays on: none if it has ended or is on its way.
+fn node_of<'p>(pod: &'p Pod, owner: &WorkloadRef) -> Option<&'p str> {
+    let stays = matches!(
+        owner.kind.as_str(),
+        "Deployment" | "StatefulSet" | "DaemonSet"
+    );
+    if !stays || has_ended(pod) || pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    pod.spec.as_ref()?.node_name.as_deref()
+}
+
+fn own_containers(pod: &Pod) -> &[ContainerStatus] {
+    let status = pod.status.as_ref();
+    status
         .and_then(|status| status.container_statuses.as_deref())
-        .unwrap_or_default();
-    let init = status
+        .unwrap_or_default()
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let init = pod
+        .status
+        .as_ref()
         .and_then(|status| status.init_container_statuses.as_deref())
         .unwrap_or_default();
-    own.iter().chain(init)
+    own_containers(pod).iter().chain(init)
 }
 
 /// When and why a container last restarted, if that was within the window.
