@@ -168,6 +168,18 @@ impl Cluster {
         })
     }
 
+    /// A connection through a client that is made already, as a test's is.
+    pub fn with_client(client: Client, context: &str, server: &str) -> Cluster {
+        Cluster {
+            client,
+            context: Some(context.to_owned()),
+            server: server.to_owned(),
+            slots: Arc::new(Semaphore::new(PARALLEL)),
+            roots: None,
+            own_certificate: None,
+        }
+    }
+
     /// Makes a read, within a time-out, and again after failures that may pass (no connection, 429,
     /// 500, 502, 503, 504). `what` names the attempt in errors. Only so many are under way at a
     /// time.

@@ -86,8 +86,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     } = args;
     let start = Start { common, cluster };
     Ok(match command {
-        Command::Guardian => guardian::stand_by(&start.cluster.access()).await,
-        Command::Journal { run } => replay::retell(&mut start.pipeline()?, run.as_deref())?,
+        Command::Guardian => guardian::run(&start.cluster.access()).await,
+        Command::Journal { run } => replay::replay(&mut start.pipeline()?, run.as_deref())?,
         Command::Experiments => commands::experiments::list(start.common.output),
         // A script or a Role is no record.
         Command::Plan(args) if args.is_text() => {

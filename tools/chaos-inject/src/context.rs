@@ -5,17 +5,18 @@ use chaos_common::cluster::{Access, Cluster};
 use chaos_common::config::Config;
 use chaos_common::record::{Event, EventKind, ObjectRef, new_id};
 use chaos_common::stream::Stream;
-use serde_json::json;
 use tokio::time::Instant;
 
+use crate::safety::guardian::Launcher;
 use crate::safety::journal::Journal;
+use crate::safety::journal_entry::Entry;
 
 /// The surroundings of an experiment, and its story so far.
 pub struct Context {
     /// The cluster.
     pub cluster: Cluster,
-    /// How it is reached, for the guardian.
-    pub access: Access,
+    /// How the guardian is started.
+    pub launcher: Launcher,
     /// For questions to Services and pods.
     pub asker: HttpProbe,
     /// The configuration.
@@ -51,7 +52,7 @@ impl Context {
         Context {
             asker: HttpProbe::new(&cluster),
             cluster,
-            access,
+            launcher: Launcher::Process(access),
             config,
             namespace,
             stream,
@@ -86,7 +87,11 @@ impl Context {
     pub fn event(&mut self, event: EventKind, object: Option<String>, summary: impl Into<String>) {
         let summary = summary.into();
         if let Some(journal) = &mut self.journal {
-            let line = json!({ "event": event, "object": object, "summary": summary });
+            let line = Entry::Event {
+                event,
+                object: object.clone(),
+                summary: summary.clone(),
+            };
             if let Err(error) = journal.write(&line) {
                 self.issues.push(format!(
                     "the journal {} could not be written: {error}",

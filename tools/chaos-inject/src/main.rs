@@ -12,6 +12,8 @@ mod permissions;
 mod plan;
 mod run;
 mod safety;
+#[cfg(test)]
+mod testing;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chaos_common::cluster::error_chain;
 use chaos_common::record::{Check, EventKind, Outcome, Plan};
 
 use crate::abort::AbortSignal;
@@ -12,6 +13,7 @@ use crate::run::record::executor;
 use crate::safety::guardian::Guardian;
 use crate::safety::intent::{DeclareError, Intent};
 use crate::safety::journal::{self, Journal};
+use crate::safety::journal_entry::Entry;
 
 /// A run whose intent is durable, and which is guarded.
 pub struct Guarded {
@@ -38,20 +40,23 @@ impl Guarded {
             &executor(),
             context.config.experiment.undo_limit.0,
         );
-        let opened = journal::folder().and_then(|folder| {
+        let opened = journal::folder().map_err(|error| error.to_string()).and_then(|folder| {
             let failed = |error| format!("cannot write a journal in {}: {error}", folder.display());
             let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;
             journal
-                .write(&serde_json::json!({ "intent": intent, "plan": plan }))
+                .write(&Entry::Began {
+                    intent: Box::new(intent.clone()),
+                    plan: Box::new(plan.clone()),
+                })
                 .map_err(failed)?;
             Ok(journal)
         });
         let journal = opened.map_err(|why| Check::fail("intent.journal", "", why).hint(advice))?;
         let path = journal.path().to_owned();
         context.journal = Some(journal);
-        let guardian = Guardian::start(&intent, &path, &context.access, alarm)
+        let guardian = Guardian::start(&context.launcher, &intent, &path, alarm)
             .await
-            .map_err(|why| Check::fail("intent.guardian", "", why))?;
+            .map_err(|error| Check::fail("intent.guardian", "", error_chain(&error)))?;
         match intent.declare(&context.cluster).await {
             Ok(owners) => {
                 context.event(

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::observe::Seen;
-use crate::safety::replay;
+use crate::safety::journal_entry::Entry;
 
 /// An experiment's record so far.
 #[derive(Debug)]
@@ -143,11 +143,10 @@ impl Story {
             actions: std::mem::take(&mut context.actions),
             issues: std::mem::take(&mut context.issues),
         };
-        if let Some(Err(error)) = context
-            .journal
-            .as_mut()
-            .map(|journal| journal.write(&replay::last_line(verdict, &record)))
-        {
+        if let Some(Err(error)) = context.journal.as_mut().map(|journal| {
+            let end = Box::new(record.clone());
+            journal.write(&Entry::Ended { verdict, end })
+        }) {
             context.stream.progress(&format!(
                 "the record could not be written to the journal: {error}"
             ));

@@ -1,6 +1,6 @@
 //! The local journal of a run: written as things happen, a line at a time, each on the disk before
-//! the next step. Every line holds the digest of the one before it, so that a line that was changed
-//! or lost later shows.
+//! the next step. Every line holds a checksum (SHA-256) of the one before it, so that damage shows: a
+//! line that was lost or garbled. It has no key, so it does not show who wrote a line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use chaos_common::record::{Check, Time};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -22,8 +22,16 @@ pub struct Journal {
     length: u64,
 }
 
+/// Neither `$XDG_STATE_HOME` nor `$HOME` is set, so there is no place for a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither $XDG_STATE_HOME nor $HOME is set")]
+pub struct NoStateFolder;
+
 /// Folder of journals: `chaos/journal` in `$XDG_STATE_HOME`, else in `~/.local/state`.
-pub fn folder() -> Result<PathBuf, String> {
+///
+/// # Errors
+/// Neither is set.
+pub fn folder() -> Result<PathBuf, NoStateFolder> {
     let env = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -32,7 +40,7 @@ pub fn folder() -> Result<PathBuf, String> {
     let state = env("XDG_STATE_HOME").or_else(|| env("HOME").map(|home| home.join(".local/state")));
     state
         .map(|state| state.join("chaos/journal"))
-        .ok_or_else(|| "neither $XDG_STATE_HOME nor $HOME is set".to_owned())
+        .ok_or(NoStateFolder)
 }
 
 impl Journal {
@@ -49,6 +57,7 @@ impl Journal {
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
+        // Else a crash may lose the name of a file whose lines are on the disk.
         File::open(folder)?.sync_all()?;
         Ok(Journal {
             file,
@@ -72,8 +81,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Goes on behind what is there now: another process may have written, which took this one for
-    /// dead.
+    /// Goes on after what is there now: a guardian that took this process for dead may have written.
     fn catch_up(&mut self) -> io::Result<()> {
         let text = std::fs::read_to_string(&self.path)?;
         self.length = text.len() as u64;
@@ -81,7 +89,7 @@ impl Journal {
             self.file.write_all(b"\n")?;
             self.length += 1;
         }
-        self.previous = text.lines().last().map(digest).unwrap_or_default();
+        self.previous = text.lines().last().map(checksum).unwrap_or_default();
         Ok(())
     }
 
@@ -91,13 +99,16 @@ impl Journal {
     }
 
     /// Adds a line and waits until it is on the disk.
-    pub fn write(&mut self, what: &Value) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The disk is full, or gone.
+    pub fn write(&mut self, what: &impl Serialize) -> io::Result<()> {
         if self.file.metadata()?.len() != self.length {
             self.catch_up()?;
         }
         let mut line =
             json!({ "time": Time::now(), "previous": self.previous, "what": what }).to_string();
-        self.previous = digest(&line);
+        self.previous = checksum(&line);
         line.push('\n');
         self.file.write_all(line.as_bytes())?;
         self.length += line.len() as u64;
@@ -115,9 +126,9 @@ pub struct Line {
     pub what: Value,
 }
 
-/// The lines of a journal, and whether each holds the digest of the one before: `journal.chain`. A
-/// last line that was cut off is no breach: its writer died over it.
-pub fn verify(text: &str) -> (Vec<Line>, Check) {
+/// The lines of a journal up to the first that is damaged, and whether there is one:
+/// `journal.chain`. A last line that was cut off is no damage: its writer died over it.
+pub fn parse(text: &str) -> (Vec<Line>, Check) {
     const ID: &str = "journal.chain";
     let mut lines = Vec::new();
     let mut previous = String::new();
@@ -126,26 +137,25 @@ pub fn verify(text: &str) -> (Vec<Line>, Check) {
             Ok(read) if read.previous == previous => lines.push(read),
             Ok(_) => {
                 let why = format!(
-                    "line {} does not follow from the one before: lines were changed or lost",
+                    "line {} does not have the checksum of the one before: \
+                     lines were changed or lost",
                     n + 1
                 );
                 return (lines, Check::fail(ID, "", why));
             }
             Err(_) if n + 1 == text.lines().count() => break,
-            // Where somebody went on behind a line that was cut off, the next one holds its digest.
+            // A line that was cut off, and a writer that went on after it: the next one has the
+            // checksum of the part that is left.
             Err(_) => {}
         }
-        previous = digest(line);
+        previous = checksum(line);
     }
-    let message = format!(
-        "{} lines, each with the digest of the one before",
-        lines.len()
-    );
+    let message = format!("{} lines, each with the checksum of the last", lines.len());
     (lines, Check::pass(ID, "", message))
 }
 
 /// SHA-256 in hex.
-fn digest(line: &str) -> String {
+fn checksum(line: &str) -> String {
     Sha256::digest(line.as_bytes())
         .iter()
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
@@ -157,7 +167,7 @@ mod tests {
     use chaos_common::record::Status;
 
     #[test]
-    fn who_takes_over_goes_on_with_the_chain() {
+    fn a_guardian_that_takes_over_goes_on_with_the_checksums() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::create(folder.path(), "run").expect("a journal");
         journal.write(&json!("first")).expect("room on the disk");
@@ -171,7 +181,7 @@ mod tests {
             |n: usize| serde_json::from_str::<Value>(lines[n]).expect("JSON")["previous"].clone();
         assert_eq!(
             (previous(1), previous(2)),
-            (digest(lines[0]).into(), digest(lines[1]).into())
+            (checksum(lines[0]).into(), checksum(lines[1]).into())
         );
     }
 
@@ -184,7 +194,7 @@ mod tests {
         }
         let text = std::fs::read_to_string(journal.path()).expect("readable");
         let judged = |text: &str| {
-            let (lines, chain) = verify(text);
+            let (lines, chain) = parse(text);
             (lines.len(), chain.status)
         };
         assert_eq!(judged(&text), (3, Status::Pass));
@@ -210,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_holds_the_digest_of_the_one_before() {
+    fn every_line_holds_the_checksum_of_the_one_before() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::create(&folder.path().join("a/b"), "run").expect("a journal");
         for n in 0..3 {
@@ -221,7 +231,7 @@ mod tests {
         for line in text.lines() {
             let value: Value = serde_json::from_str(line).expect("JSON");
             assert_eq!(value["previous"], previous);
-            previous = digest(line);
+            previous = checksum(line);
         }
         assert_eq!(text.lines().count(), 3);
     }

@@ -4,6 +4,7 @@ pub mod active_runs;
 pub mod guardian;
 pub mod intent;
 pub mod journal;
+pub mod journal_entry;
 pub mod leases;
 pub mod lock;
 pub mod replay;

@@ -1,4 +1,4 @@
-//! `journal`: a run as its local journal tells it, also one that was killed before it could write
+//! `journal`: a run as its local journal shows it, also one that was killed before it could write
 //! its record. What the journal does not show is unknown.
 
 use std::path::{Path, PathBuf};
@@ -8,15 +8,17 @@ use chaos_common::record::{
     Change, Check, EventKind, Experiment, Outcome, Plan, Status, Time, Timings, Verdict, summarize,
 };
 use chaos_common::stream::Stream;
-use serde::Deserialize;
-use serde_json::Value;
 
 use crate::safety::intent::Intent;
 use crate::safety::journal::{self, Line};
+use crate::safety::journal_entry::{Entry, GuardianState};
 
-/// Tells of the run with this id, or one that begins so; without any, of the latest.
-pub fn retell(stream: &mut Stream, run: Option<&str>) -> Result<Exit, Failure> {
-    let folder = journal::folder().map_err(Failure::usage)?;
+/// Shows the run with this id, or one that begins so; without any, the latest.
+///
+/// # Errors
+/// There is no such journal, or it shows no run.
+pub fn replay(stream: &mut Stream, run: Option<&str>) -> Result<Exit, Failure> {
+    let folder = journal::folder().map_err(|error| Failure::usage(error.to_string()))?;
     let path = find(&folder, run)?;
     let text = std::fs::read_to_string(&path).map_err(|error| {
         Failure::unknown(format!(
@@ -24,19 +26,19 @@ pub fn retell(stream: &mut Stream, run: Option<&str>) -> Result<Exit, Failure> {
             path.display()
         ))
     })?;
-    let (verdict, told) = read(&text).map_err(|why| {
-        Failure::unknown(format!(
-            "the journal {} tells of no run: {why}",
+    let Some((verdict, record)) = run_of_journal(&text) else {
+        return Err(Failure::unknown(format!(
+            "the journal {} shows no run: it does not begin with an intent",
             path.display()
         ))
-        .hint("chaos-inject status shows what runs left in the cluster")
-    })?;
-    let exit = told.outcome.exit().unwrap_or(verdict.into());
-    let summary = match &told.reason {
-        Some(reason) => format!("{}: {reason}", told.experiment),
-        None => format!("{}: {}", told.experiment, summarize(&told.checks)),
+        .hint("chaos-inject status shows what runs left in the cluster"));
     };
-    Ok(stream.result(verdict, summary, told, exit))
+    let exit = record.outcome.exit().unwrap_or(verdict.into());
+    let summary = match &record.reason {
+        Some(reason) => format!("{}: {reason}", record.experiment),
+        None => format!("{}: {}", record.experiment, summarize(&record.checks)),
+    };
+    Ok(stream.result(verdict, summary, record, exit))
 }
 
 /// The journal whose name begins so, or the latest: names begin with the time.
@@ -59,59 +61,76 @@ fn find(folder: &Path, run: Option<&str>) -> Result<PathBuf, Failure> {
     })
 }
 
-/// What a line of a journal tells.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Told {
-    Began {
-        intent: Intent,
-        plan: Box<Plan>,
-    },
-    Ended {
-        verdict: Verdict,
-        end: Box<Experiment>,
-    },
-    Event {
-        event: EventKind,
-        object: Option<String>,
-        summary: String,
-    },
-    Guardian {
-        guardian: String,
-    },
-}
-
-/// The run of a journal, and its verdict.
-fn read(text: &str) -> Result<(Verdict, Experiment), String> {
-    let (lines, chain) = journal::verify(text);
-    let told = |line: &Line| {
-        Some((
-            line.time,
-            serde_json::from_value::<Told>(line.what.clone()).ok()?,
-        ))
+/// The run of a journal, and its verdict; `None` if it does not begin with an intent.
+fn run_of_journal(text: &str) -> Option<(Verdict, Experiment)> {
+    let (lines, chain) = journal::parse(text);
+    let entry = |line: &Line| {
+        let entry = serde_json::from_value::<Entry>(line.what.clone()).ok()?;
+        Some((line.time, entry))
     };
-    let mut lines = lines.iter().filter_map(told);
-    let Some((started, Told::Began { intent, plan })) = lines.next() else {
-        return Err("it does not begin with an intent".to_owned());
+    let mut entries = lines.iter().filter_map(entry);
+    let Some((started, Entry::Began { intent, plan })) = entries.next() else {
+        return None;
     };
-    let mut story = Retold::of(&intent, &plan, started);
-    for (time, told) in lines {
-        story.take(time, told);
+    let mut replay = Replay::of(&intent, &plan, started);
+    for (time, entry) in entries {
+        replay.add(time, entry);
     }
-    Ok(story.end(chain))
+    Some(replay.finish(chain))
 }
 
-struct Retold {
+/// What the entries so far show.
+struct Replay {
     record: Experiment,
     ended: Option<(Verdict, Experiment)>,
-    /// The guardian took over, and whether it has restored everything.
-    guardian: Option<bool>,
-    /// Something has to be taken back, which a controller does not do by itself.
+    /// The guardian took over, and has come so far.
+    guardian: Option<GuardianState>,
+    /// Something has to be undone, which a controller does not do by itself.
     to_undo: bool,
 }
 
-impl Retold {
-    fn of(intent: &Intent, plan: &Plan, started: Time) -> Retold {
+/// How a run without a record ended, as far as its journal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KilledRun {
+    UndoneByGuardian,
+    GuardianUnfinished,
+    AfterRecovery,
+    BeforeFault,
+    FaultInPlace,
+    BeforeRecovery,
+}
+
+impl KilledRun {
+    fn outcome(self) -> Outcome {
+        match self {
+            KilledRun::UndoneByGuardian | KilledRun::AfterRecovery => Outcome::Aborted,
+            KilledRun::GuardianUnfinished
+            | KilledRun::BeforeFault
+            | KilledRun::FaultInPlace
+            | KilledRun::BeforeRecovery => Outcome::NotRestored,
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            KilledRun::UndoneByGuardian => "the tool died, and its guardian undid the fault",
+            KilledRun::GuardianUnfinished => {
+                "the tool died, and its guardian did not come to an end"
+            }
+            KilledRun::AfterRecovery => {
+                "tool and guardian died after the recovery: chaos-inject recover unlocks the target"
+            }
+            KilledRun::BeforeFault => {
+                "tool and guardian died before a write of the fault was noted"
+            }
+            KilledRun::FaultInPlace => "tool and guardian died with the fault on",
+            KilledRun::BeforeRecovery => "tool and guardian died before the recovery was seen",
+        }
+    }
+}
+
+impl Replay {
+    fn of(intent: &Intent, plan: &Plan, started: Time) -> Replay {
         let record = Experiment {
             experiment: intent.experiment.clone(),
             outcome: Outcome::NotRestored,
@@ -139,7 +158,7 @@ impl Retold {
             .changes
             .iter()
             .any(|change| !matches!(change, Change::Delete { .. }));
-        Retold {
+        Replay {
             record,
             ended: None,
             guardian: None,
@@ -147,147 +166,132 @@ impl Retold {
         }
     }
 
-    fn take(&mut self, time: Time, told: Told) {
+    fn add(&mut self, time: Time, entry: Entry) {
         self.record.ended = time;
-        match told {
-            Told::Ended { verdict, end } => self.ended = Some((verdict, *end)),
-            Told::Event {
+        match entry {
+            Entry::Ended { verdict, end } => self.ended = Some((verdict, *end)),
+            Entry::Event {
                 event,
                 object,
                 summary,
             } => {
                 match (event, object) {
                     (EventKind::Injected, _) => _ = self.record.injected.get_or_insert(time),
+                    // Of one object it is a step only; without one, everything has recovered.
                     (EventKind::Restored, None) => self.record.restored = Some(time),
                     _ => {}
                 }
                 self.record.actions.push(summary);
             }
-            Told::Guardian { guardian } => {
-                self.guardian = Some(guardian == "restored");
-                self.record
-                    .actions
-                    .push(format!("the guardian: {guardian}"));
+            Entry::Guardian { guardian, .. } => {
+                self.guardian = Some(guardian);
+                let action = format!("the guardian: {}", guardian.word());
+                self.record.actions.push(action);
             }
-            Told::Began { .. } => {}
+            Entry::Began { .. } => {}
         }
     }
 
-    fn end(self, chain: Check) -> (Verdict, Experiment) {
-        let broken = chain.status == Status::Fail;
+    fn finish(self, chain: Check) -> (Verdict, Experiment) {
+        let damaged = chain.status == Status::Fail;
+        let killed = self.killed();
         if let Some((verdict, mut record)) = self.ended {
             record.checks.push(chain);
-            // Lines that somebody changed prove nothing.
-            return (if broken { Verdict::Unknown } else { verdict }, record);
+            // What a damaged journal shows is not known to be what was written.
+            return (if damaged { Verdict::Unknown } else { verdict }, record);
         }
         let mut record = self.record;
-        let (outcome, why) = match (self.guardian, record.injected, record.restored) {
-            (Some(true), ..) => (
-                Outcome::Aborted,
-                "the tool died, and its guardian undid the fault",
-            ),
-            (Some(false), ..) => (
-                Outcome::NotRestored,
-                "the tool died, and its guardian did not come to an end",
-            ),
-            (None, _, Some(_)) => (
-                Outcome::Aborted,
-                "tool and guardian died when all was whole again: chaos-inject recover unlocks it",
-            ),
-            (None, None, None) => (
-                Outcome::NotRestored,
-                "tool and guardian died before a write of the fault was noted",
-            ),
-            (None, Some(_), None) if self.to_undo => (
-                Outcome::NotRestored,
-                "tool and guardian died with the fault on",
-            ),
-            (None, Some(_), None) => (
-                Outcome::NotRestored,
-                "tool and guardian died before it was seen to be whole again",
-            ),
-        };
-        record.outcome = outcome;
-        record.reason = Some(why.to_owned());
-        if outcome == Outcome::NotRestored {
-            record.issues.push(format!(
-                "{why}: chaos-inject status shows what is left, chaos-inject recover undoes it"
-            ));
-        }
-        #[expect(clippy::cast_sign_loss, reason = "lines follow each other")]
-        let duration_ms = record.ended.since_ms(record.started).max(0) as u64;
-        record.duration_ms = duration_ms;
-        record.checks.push(Check::unknown(
+        record.outcome = killed.outcome();
+        record.reason = Some(killed.message().to_owned());
+        let ended = Check::unknown(
             "journal.end",
             "",
             "it ends without a result: the tool was killed",
-        ));
-        record.checks.push(chain);
-        (
-            if outcome == Outcome::NotRestored {
-                Verdict::Fail
-            } else {
-                Verdict::Unknown
-            },
-            record,
-        )
+        );
+        record.checks.extend([ended, chain]);
+        #[expect(clippy::cast_sign_loss, reason = "lines follow each other")]
+        let duration_ms = record.ended.since_ms(record.started).max(0) as u64;
+        record.duration_ms = duration_ms;
+        if record.outcome == Outcome::NotRestored {
+            record.issues.push(format!(
+                "{}: chaos-inject status shows what is left, chaos-inject recover undoes it",
+                killed.message()
+            ));
+            return (Verdict::Fail, record);
+        }
+        (Verdict::Unknown, record)
     }
-}
 
-/// What the last line of a journal holds.
-pub fn last_line(verdict: Verdict, record: &Experiment) -> Value {
-    serde_json::json!({ "verdict": verdict, "end": record })
+    /// How far the run has come, if it has no record.
+    fn killed(&self) -> KilledRun {
+        match (self.guardian, self.record.injected, self.record.restored) {
+            (Some(GuardianState::Restored), ..) => KilledRun::UndoneByGuardian,
+            (Some(_), ..) => KilledRun::GuardianUnfinished,
+            (None, _, Some(_)) => KilledRun::AfterRecovery,
+            (None, None, None) => KilledRun::BeforeFault,
+            (None, Some(_), None) if self.to_undo => KilledRun::FaultInPlace,
+            (None, Some(_), None) => KilledRun::BeforeRecovery,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use serde_json::{Value, json};
 
     use crate::safety::journal::Journal;
-    use serde_json::json;
+    use crate::testing::objects::{intent, plan, scale_to_zero};
 
-    /// How a run is retold whose journal goes on so after its intent to scale a Deployment down.
-    fn retold(lines: &[Value]) -> (Outcome, String) {
-        let object = json!({
-            "api_version": "apps/v1", "kind": "Deployment", "resource": "deployments", "namespace": "prod", "name": "db",
-        });
-        let plan = json!({
-            "experiment": "storage-failure", "cluster": { "server": "https://k", "id": "c" }, "namespace": "prod",
-            "targets": [], "calls": [], "blast_radius": [], "undo": "", "undo_commands": [], "worst_case_ms": 0,
-            "permissions": [], "checks": [],
-            "changes": [{ "change": "set", "object": object, "field": ["spec", "replicas"], "original": 1, "faulted": 0 }],
-        });
-        let plan: Plan = serde_json::from_value(plan).expect("a plan");
-        let intent = Intent::of(&plan, "run", "ops@laptop", Duration::from_secs(60));
+    /// The text of a journal that goes on so after the intent to scale a Deployment down.
+    fn journal(lines: &[Value]) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::create(folder.path(), "run").expect("a journal");
-        journal
-            .write(&json!({ "intent": intent, "plan": plan }))
-            .expect("room on the disk");
+        let changes = [scale_to_zero("db", 1)];
+        let began = Entry::Began {
+            intent: Box::new(intent(&changes, &["db"])),
+            plan: Box::new(plan(&changes, &["db"])),
+        };
+        journal.write(&began).expect("room on the disk");
         for line in lines {
             journal.write(line).expect("room on the disk");
         }
-        let (verdict, told) =
-            read(&std::fs::read_to_string(journal.path()).expect("readable")).expect("a run");
-        assert_ne!(verdict, Verdict::Pass, "what was killed proves nothing");
-        (told.outcome, told.reason.expect("it was killed"))
+        std::fs::read_to_string(journal.path()).expect("readable")
+    }
+
+    fn replayed(lines: &[Value]) -> (Outcome, String) {
+        let (verdict, record) = run_of_journal(&journal(lines)).expect("a run");
+        assert_ne!(verdict, Verdict::Pass, "a killed run never passes");
+        (record.outcome, record.reason.expect("it was killed"))
+    }
+
+    fn event(event: &str) -> Value {
+        json!({ "event": event, "object": null, "summary": event })
+    }
+
+    fn guardian(state: &str) -> Value {
+        json!({ "guardian": state })
+    }
+
+    fn passed() -> Value {
+        let (_, mut record) = run_of_journal(&journal(&[])).expect("a run");
+        record.outcome = Outcome::Completed;
+        json!({ "verdict": "pass", "end": record })
+    }
+
+    #[track_caller]
+    fn is(lines: &[Value], outcome: Outcome, word: &str) {
+        let (found, reason) = replayed(lines);
+        assert!(
+            found == outcome && reason.contains(word),
+            "{lines:?}: {found:?}: {reason}"
+        );
     }
 
     #[test]
     fn a_killed_run_says_how_far_it_came() {
-        let event = |event: &str| json!({ "event": event, "object": null, "summary": event });
-        let of_pod =
-            json!({ "event": "restored", "object": "pod/a", "summary": "pod a stands in for b" });
-        let guardian = |word: &str| json!({ "guardian": word });
+        let of_pod = json!({ "event": "restored", "object": "pod/a", "summary": "pod a is ready" });
         let (injected, restored) = (event("injected"), event("restored"));
-        let is = |lines: &[Value], outcome, word: &str| {
-            let (told, reason) = retold(lines);
-            assert!(
-                told == outcome && reason.contains(word),
-                "{lines:?}: {told:?}: {reason}"
-            );
-        };
         is(
             &[event("intent")],
             Outcome::NotRestored,
@@ -304,19 +308,73 @@ mod tests {
             "with the fault on",
         );
         is(
-            &[injected.clone(), restored],
+            &[injected, restored],
             Outcome::Aborted,
-            "when all was whole again",
+            "after the recovery",
         );
+    }
+
+    #[test]
+    fn only_a_guardian_that_restored_everything_counts_as_restored() {
+        let (injected, takes_over) = (event("injected"), guardian("takes over"));
+        let run = |state: &str| [injected.clone(), takes_over.clone(), guardian(state)];
         is(
-            &[injected.clone(), guardian("takes over")],
+            &[injected.clone(), takes_over.clone()],
             Outcome::NotRestored,
             "did not come to an end",
         );
         is(
-            &[injected, guardian("takes over"), guardian("restored")],
+            &run("undone"),
+            Outcome::NotRestored,
+            "did not come to an end",
+        );
+        is(
+            &run("of a newer version"),
+            Outcome::NotRestored,
+            "did not come to an end",
+        );
+        is(
+            &run("restored"),
             Outcome::Aborted,
             "its guardian undid the fault",
         );
+    }
+
+    #[test]
+    fn a_journal_that_is_cut_anywhere_never_says_pass() {
+        let text = journal(&[event("injected"), event("restored"), passed()]);
+        let (verdict, _) = run_of_journal(&text).expect("a run");
+        assert_eq!(verdict, Verdict::Pass, "whole, it does");
+        for end in (0..text.len() - 1).filter(|end| text.is_char_boundary(*end)) {
+            let verdict = run_of_journal(&text[..end]).map(|(verdict, _)| verdict);
+            assert_ne!(verdict, Some(Verdict::Pass), "cut after {end} bytes");
+        }
+    }
+
+    #[test]
+    fn a_journal_that_lost_a_line_never_says_pass() {
+        let text = journal(&[event("injected"), event("restored"), passed()]);
+        for lost in 0..text.lines().count() - 1 {
+            let rest = text.lines().enumerate().filter(|(n, _)| *n != lost);
+            let rest: Vec<&str> = rest.map(|(_, line)| line).collect();
+            let verdict = run_of_journal(&rest.join("\n")).map(|(verdict, _)| verdict);
+            assert_ne!(verdict, Some(Verdict::Pass), "without line {lost}");
+        }
+    }
+
+    #[test]
+    fn the_latest_journal_is_the_one_whose_name_is_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["a-1.ndjson", "a-2.ndjson", "b-1.ndjson", "c.txt"] {
+            std::fs::write(folder.path().join(name), "").expect("writable");
+        }
+        let found = |run| {
+            find(folder.path(), run)
+                .ok()
+                .map(|path| path.file_name().expect("a file").to_owned())
+        };
+        assert_eq!(found(None), Some("b-1.ndjson".into()));
+        assert_eq!(found(Some("a")), Some("a-2.ndjson".into()));
+        assert_eq!(found(Some("x")), None);
     }
 }

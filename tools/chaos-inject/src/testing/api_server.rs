@@ -1,0 +1,448 @@
+//! An API server in memory behind kube's own client: it keeps objects with UIDs and resource
+//! versions, refuses what breaks a precondition, tells watches, records every call, and does amiss
+//! what a test scripts.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use chaos_common::cluster::Cluster;
+use futures::stream;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use crate::testing::objects::NAMESPACE;
+use crate::testing::patch;
+use crate::testing::script::{Behaviour, Rule};
+use crate::testing::store::{Filter, Refusal, Store};
+
+type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// Kinds, with their plurals and the paths of their API groups.
+const KINDS: [(&str, &str, &str); 9] = [
+    ("Deployment", "deployments", "/apis/apps/v1"),
+    ("ReplicaSet", "replicasets", "/apis/apps/v1"),
+    ("StatefulSet", "statefulsets", "/apis/apps/v1"),
+    ("Pod", "pods", "/api/v1"),
+    ("Service", "services", "/api/v1"),
+    ("Lease", "leases", "/apis/coordination.k8s.io/v1"),
+    (
+        "EndpointSlice",
+        "endpointslices",
+        "/apis/discovery.k8s.io/v1",
+    ),
+    (
+        "NetworkPolicy",
+        "networkpolicies",
+        "/apis/networking.k8s.io/v1",
+    ),
+    (
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        "/apis/policy/v1",
+    ),
+];
+
+/// The server. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct ApiServer(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    store: Store,
+    calls: Vec<String>,
+    script: Vec<Rule>,
+    /// Verbs and resources that nobody may use: `delete pods`.
+    denied: Vec<String>,
+    /// How each Service answers through the API server's proxy: status and body.
+    services: Vec<(String, u16, String)>,
+}
+
+/// A request, taken apart.
+struct Call {
+    method: String,
+    path: String,
+    query: Vec<(String, String)>,
+    content_type: String,
+    body: Value,
+}
+
+impl Call {
+    fn query(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn filter(&self) -> Filter {
+        let name = self
+            .query("fieldSelector")
+            .and_then(|text| text.strip_prefix("metadata.name="));
+        let labels = self.query("labelSelector").unwrap_or_default();
+        let pair = |label: &str| {
+            label
+                .split_once('=')
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        };
+        Filter {
+            collection: self.path.clone(),
+            name: name.map(str::to_owned),
+            labels: labels.split(',').filter_map(pair).collect(),
+        }
+    }
+}
+
+/// Path of an object here, from `kind/name`.
+fn path_of(object: &str) -> String {
+    let (kind, name) = object.split_once('/').expect("kind/name");
+    format!("{}/{name}", collection_of(kind))
+}
+
+fn collection_of(kind: &str) -> String {
+    let known = KINDS
+        .iter()
+        .find(|(known, ..)| known.eq_ignore_ascii_case(kind));
+    let (_, plural, root) = known.unwrap_or_else(|| panic!("{kind} is not a kind here"));
+    format!("{root}/namespaces/{NAMESPACE}/{plural}")
+}
+
+impl ApiServer {
+    /// A server that has these objects.
+    pub fn with(objects: impl IntoIterator<Item = Value>) -> ApiServer {
+        let server = ApiServer::default();
+        objects.into_iter().for_each(|object| server.add(object));
+        server
+    }
+
+    /// A connection to it.
+    pub fn cluster(&self) -> Cluster {
+        let server = self.clone();
+        let service = tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { server.serve(request).await }
+        });
+        Cluster::with_client(Client::new(service, NAMESPACE), "test", "https://test")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while it holds this")
+    }
+
+    /// Somebody creates an object.
+    pub fn add(&self, object: Value) {
+        let name = object["metadata"]["name"]
+            .as_str()
+            .expect("objects have names");
+        let path = path_of(&format!(
+            "{}/{name}",
+            object["kind"].as_str().expect("a kind")
+        ));
+        self.state().store.create(&path, object).expect("it is new");
+    }
+
+    /// An object by `kind/name`.
+    pub fn get(&self, object: &str) -> Option<Value> {
+        self.state().store.get(&path_of(object)).ok()
+    }
+
+    /// Somebody changes an object by hand.
+    pub fn edit(&self, object: &str, patch: &Value) {
+        let merge = |now: &mut Value| patch::merge(now, patch);
+        let edited = self.state().store.update(&path_of(object), merge);
+        edited.expect("it exists");
+    }
+
+    /// Somebody deletes an object.
+    pub fn remove(&self, object: &str) {
+        let removed = self.state().store.delete(&path_of(object), &Value::Null);
+        removed.expect("it exists");
+    }
+
+    /// What there is of a kind, by name.
+    pub fn names(&self, kind: &str) -> Vec<String> {
+        let collection = collection_of(kind);
+        let paths = self.state().store.paths();
+        let name = |path: &String| {
+            path.strip_prefix(&collection)?
+                .strip_prefix('/')
+                .map(str::to_owned)
+        };
+        paths.iter().filter_map(name).collect()
+    }
+
+    /// The next `times` requests like this (`PATCH deployments/shop`) are treated so.
+    pub fn script(&self, request: &str, times: usize, behaviour: Behaviour) {
+        self.add_rule(request, Some(times), behaviour);
+    }
+
+    /// All requests like this are treated so from now on.
+    pub fn always(&self, request: &str, behaviour: Behaviour) {
+        self.add_rule(request, None, behaviour);
+    }
+
+    fn add_rule(&self, request: &str, left: Option<usize>, behaviour: Behaviour) {
+        let request = request.to_owned();
+        self.state().script.push(Rule {
+            request,
+            left,
+            behaviour,
+        });
+    }
+
+    /// It works as it should again.
+    pub fn mend(&self) {
+        self.state().script.clear();
+    }
+
+    /// Nobody may do this any more: `delete pods`.
+    pub fn deny(&self, permission: &str) {
+        self.state().denied.push(permission.to_owned());
+    }
+
+    /// How a Service answers from now on.
+    pub fn answer(&self, service: &str, status: u16, body: &str) {
+        let mut state = self.state();
+        state.services.retain(|(name, ..)| name != service);
+        state
+            .services
+            .push((service.to_owned(), status, body.to_owned()));
+    }
+
+    /// Every watch breaks off; with `forget`, the server does not know any more what was before.
+    pub fn break_watches(&self, forget: bool) {
+        self.state().store.break_watches(forget);
+    }
+
+    /// Every call so far, as `METHOD /path`.
+    pub fn calls(&self) -> Vec<String> {
+        self.state().calls.clone()
+    }
+
+    /// The calls that change something, without the Leases' renewals, and without their paths'
+    /// beginnings: `PATCH deployments/shop`. A dry run and a review change nothing.
+    pub fn writes(&self) -> Vec<String> {
+        let short = |call: &String| {
+            let (method, path) = call.split_once(' ')?;
+            let named = path.split_once(&format!("/namespaces/{NAMESPACE}/"))?.1;
+            (method != "GET").then(|| format!("{method} {named}"))
+        };
+        self.calls().iter().filter_map(short).collect()
+    }
+
+    async fn serve(self, request: Request<Body>) -> Result<Reply, tower::BoxError> {
+        let call = parse(request).await?;
+        match self.treat(&call) {
+            Treatment::Answer(reply) => Ok(reply),
+            Treatment::NoConnection => Err("connection refused".into()),
+            Treatment::NoAnswer => std::future::pending().await,
+        }
+    }
+
+    /// Records a call, and carries it out unless the script says otherwise.
+    fn treat(&self, call: &Call) -> Treatment {
+        let mut state = self.state();
+        if call.query("dryRun").is_none() {
+            state.calls.push(format!("{} {}", call.method, call.path));
+        }
+        let State { store, script, .. } = &mut *state;
+        let rule = script.iter_mut().find_map(|rule| {
+            rule.takes(&call.method, &call.path)
+                .then_some(&mut rule.behaviour)
+        });
+        match rule {
+            None => Treatment::Answer(state.handle(call)),
+            Some(Behaviour::After(act)) => {
+                act(store);
+                Treatment::Answer(state.handle(call))
+            }
+            Some(Behaviour::Status(code)) => Treatment::Answer(refuse(&Refusal(*code, "Scripted"))),
+            Some(Behaviour::NoConnection) => Treatment::NoConnection,
+            Some(Behaviour::Lost) => Treatment::NoAnswer,
+            Some(Behaviour::AnswerLost) => {
+                drop(state.handle(call));
+                Treatment::NoAnswer
+            }
+        }
+    }
+}
+
+/// What becomes of a call.
+enum Treatment {
+    Answer(Reply),
+    NoConnection,
+    NoAnswer,
+}
+
+async fn parse(request: Request<Body>) -> Result<Call, tower::BoxError> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect_bytes().await?;
+    let query = parts.uri.query().unwrap_or_default();
+    let decode = |text: &str| {
+        let text = text
+            .replace('+', " ")
+            .replace("%2F", "/")
+            .replace("%3D", "=");
+        text.replace("%2C", ",").replace("%3A", ":")
+    };
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=')?;
+        Some((name.to_owned(), decode(value)))
+    };
+    let content_type = parts.headers.get(http::header::CONTENT_TYPE);
+    Ok(Call {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: query.split('&').filter_map(pair).collect(),
+        content_type: content_type
+            .map_or("", |value| value.to_str().unwrap_or(""))
+            .to_owned(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    })
+}
+
+impl State {
+    fn handle(&mut self, call: &Call) -> Reply {
+        if call.path == "/version" {
+            return answer(
+                200,
+                &json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.0",
+                "gitCommit": "", "gitTreeState": "", "buildDate": "", "goVersion": "",
+                "compiler": "", "platform": "" }),
+            );
+        }
+        if call.path.ends_with("/selfsubjectaccessreviews") {
+            return answer(201, &self.review(&call.body));
+        }
+        if let Some((service, _)) = proxied(&call.path) {
+            return self.proxy(service);
+        }
+        if call.path == "/api/v1/namespaces/kube-system" {
+            return answer(
+                200,
+                &json!({ "apiVersion": "v1", "kind": "Namespace",
+                "metadata": { "name": "kube-system", "uid": "c" } }),
+            );
+        }
+        let is_collection = KINDS
+            .iter()
+            .any(|(_, plural, _)| call.path.ends_with(plural));
+        match (call.method.as_str(), is_collection) {
+            ("GET", true) if call.query("watch").is_some() => self.watch(call),
+            ("GET", true) => answer(200, &self.list(call)),
+            ("GET", false) => reply(self.store.get(&call.path)),
+            ("POST", true) => reply(self.create(call)),
+            ("PATCH", false) => reply(self.patch(call)),
+            ("DELETE", false) => {
+                let preconditions = &call.body["preconditions"];
+                reply(self.store.delete(&call.path, preconditions))
+            }
+            _ => refuse(&Refusal(405, "MethodNotAllowed")),
+        }
+    }
+
+    fn review(&self, body: &Value) -> Value {
+        let wanted = &body["spec"]["resourceAttributes"];
+        let text = |field: &str| wanted[field].as_str().unwrap_or_default().to_owned();
+        let allowed = !self
+            .denied
+            .contains(&format!("{} {}", text("verb"), text("resource")));
+        let mut review = body.clone();
+        review["status"] = json!({ "allowed": allowed });
+        review
+    }
+
+    fn proxy(&self, service: &str) -> Reply {
+        match self.services.iter().find(|(name, ..)| name == service) {
+            Some((_, status, body)) => Response::builder()
+                .status(*status)
+                .body(Full::new(Bytes::from(body.clone())).boxed_unsync())
+                .expect("a response"),
+            None => refuse(&Refusal(503, "ServiceUnavailable")),
+        }
+    }
+
+    /// A page of a collection: `continue` is the number of the first object of the next one.
+    fn list(&self, call: &Call) -> Value {
+        let all = self.store.list(&call.filter());
+        let number = |name: &str| call.query(name).and_then(|text| text.parse::<usize>().ok());
+        let first = number("continue").unwrap_or(0).min(all.len());
+        let end = number("limit").map_or(all.len(), |limit| (first + limit).min(all.len()));
+        let more = if end < all.len() {
+            end.to_string()
+        } else {
+            String::new()
+        };
+        let version = self.store.version().to_string();
+        json!({ "apiVersion": "v1", "kind": "List", "items": all[first..end],
+            "metadata": { "resourceVersion": version, "continue": more } })
+    }
+
+    fn watch(&mut self, call: &Call) -> Reply {
+        let from = call
+            .query("resourceVersion")
+            .and_then(|text| text.parse().ok());
+        let lines = self.store.watch(call.filter(), from.unwrap_or(0));
+        let frames = stream::unfold(lines, |mut lines| async {
+            let line = lines.recv().await?;
+            Some((Ok(hyper::body::Frame::data(Bytes::from(line))), lines))
+        });
+        Response::new(BodyExt::boxed_unsync(StreamBody::new(frames)))
+    }
+
+    fn create(&mut self, call: &Call) -> Result<Value, Refusal> {
+        let name = call.body["metadata"]["name"]
+            .as_str()
+            .unwrap_or("generated");
+        let path = format!("{}/{name}", call.path);
+        if call.query("dryRun").is_some() {
+            return Ok(call.body.clone());
+        }
+        self.store.create(&path, call.body.clone())
+    }
+
+    fn patch(&mut self, call: &Call) -> Result<Value, Refusal> {
+        let merge = if call.content_type.contains("strategic") {
+            patch::strategic
+        } else {
+            patch::merge
+        };
+        if call.query("dryRun").is_some() {
+            return self.store.get(&call.path);
+        }
+        self.store
+            .update(&call.path, |object| merge(object, &call.body))
+    }
+}
+
+/// Service and path of a request through the API server's proxy.
+fn proxied(path: &str) -> Option<(&str, &str)> {
+    let (_, rest) = path.split_once("/services/")?;
+    let (service, path) = rest.split_once("/proxy")?;
+    Some((service.split(':').next().unwrap_or(service), path))
+}
+
+fn reply(result: Result<Value, Refusal>) -> Reply {
+    match result {
+        Ok(object) => answer(200, &object),
+        Err(refusal) => refuse(&refusal),
+    }
+}
+
+fn refuse(Refusal(code, reason): &Refusal) -> Reply {
+    answer(
+        *code,
+        &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
+        "status": "Failure", "message": format!("{reason} by the test"), "reason": reason,
+        "code": code }),
+    )
+}
+
+fn answer(code: u16, body: &Value) -> Reply {
+    Response::builder()
+        .status(code)
+        .body(Full::new(Bytes::from(body.to_string())).boxed_unsync())
+        .expect("a response")
+}
