@@ -325,6 +325,10 @@ pub fn judge(id: &str, seen: &Availability, min_percent: f64) -> Check {
 )]
 mod tests {
     use super::*;
+
+    use crate::abort::AbortSignal;
+    use crate::testing::ApiServer;
+    use crate::testing::objects::NAMESPACE;
     use chaos_common::record::Status;
 
     fn series(text: &str) -> Vec<Sample> {
@@ -379,5 +383,55 @@ mod tests {
         assert_eq!(judge("x", &seen, 99.0).status, Status::Fail);
         assert_eq!(judge("x", &summary("+ooo"), 99.0).status, Status::Unknown);
         assert_eq!(judge("x", &summary(""), 99.0).status, Status::Unknown);
+    }
+
+    /// A guarded Service, asked ten times a second through the API server.
+    async fn guarded(server: &ApiServer, seconds: u64) -> (Option<String>, Seen) {
+        let (signal, abort) = AbortSignal::new();
+        let guard = Guard {
+            alarm: signal,
+            percent: 90.0,
+            window: Duration::from_secs(5),
+        };
+        let probe = Probe::start(
+            HttpProbe::new(&server.cluster()),
+            Endpoint {
+                namespace: NAMESPACE.into(),
+                service: "shop".into(),
+                port: 8000,
+                tls: false,
+                vantage: chaos_common::record::Vantage::ApiProxy,
+            },
+            "/health".into(),
+            Duration::from_millis(100),
+            Duration::from_secs(1),
+            Some(guard),
+        );
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let reason = crate::abort::reason(&abort);
+        (reason, probe.stop().await)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_stops_answering_aborts_the_experiment_within_its_window() {
+        let server = ApiServer::default();
+        server.answer("shop", 500, "");
+        let (reason, seen) = guarded(&server, 5).await;
+        let reason = reason.expect("aborted");
+        assert!(
+            reason.starts_with("steady state guard: service/shop"),
+            "{reason}"
+        );
+        assert_eq!(seen.availability.good, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_answers_aborts_nothing() {
+        let server = ApiServer::default();
+        server.answer("shop", 200, "ok");
+        let (reason, seen) = guarded(&server, 20).await;
+        assert_eq!(reason, None);
+        assert_eq!(seen.availability.percent, 100.0);
+        assert!(seen.availability.requests > 150, "{:?}", seen.availability);
     }
 }

@@ -1,6 +1,7 @@
 //! What is watched through every experiment, whatever its fault: what callers of the Services see,
 //! which alerts fire, and whether somebody elsewhere wants the run to stop.
 
+pub mod abort_requests;
 pub mod alerts;
 pub mod availability;
 pub mod pod_events;
@@ -10,11 +11,9 @@ pub mod recovery;
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
 use chaos_common::record::Vantage;
 use chaos_common::record::{AlertSeen, Check, Permission, Plan};
-use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
-use kube::runtime::watcher::watch_object;
-use tokio::time::{Duration, Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::abort::AbortSignal;
 use crate::context::Context;
@@ -22,7 +21,6 @@ use crate::observe::alerts::Observer;
 use crate::observe::availability::{Guard, Probe};
 use crate::permissions::{need, need_one};
 use crate::safety::intent::Intent;
-use crate::safety::leases::abort_requested;
 
 /// What runs beside an experiment.
 #[derive(Debug)]
@@ -138,7 +136,7 @@ impl Watching {
         };
         for (namespace, name) in &intent.leases {
             let api: Api<Lease> = Api::namespaced(context.cluster.client.clone(), namespace);
-            tokio::spawn(hear(api, name.clone(), alarm.clone()));
+            tokio::spawn(abort_requests::listen(api, name.clone(), alarm.clone()));
         }
         let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
         Watching {
@@ -187,31 +185,5 @@ impl Watching {
             (_, None) => {}
         }
         seen
-    }
-}
-
-/// Listens on a Lease for somebody who wants the run to stop.
-async fn hear(api: Api<Lease>, name: String, alarm: AbortSignal) {
-    let mut states = std::pin::pin!(watch_object(api, &name));
-    let mut was_there = false;
-    while let Some(state) = states.next().await {
-        match state {
-            Ok(Some(lease)) => {
-                was_there = true;
-                if let Some(word) = abort_requested(&lease) {
-                    alarm.raise(format!("{} aborted it: {}", word.executor, word.reason));
-                }
-            }
-            Ok(None) if was_there => {
-                // Was it our guardian, which took us for dead? Then its own word says so, and comes
-                // first.
-                sleep(Duration::from_millis(200)).await;
-                alarm.raise(format!(
-                    "somebody deleted the lease {name}, which holds the run's intent"
-                ));
-            }
-            // The watch is taken up again by itself.
-            Ok(None) | Err(_) => {}
-        }
     }
 }

@@ -102,3 +102,96 @@ async fn follow<K>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    use crate::testing::objects::{NAMESPACE, pod, replica_set, uid};
+    use crate::testing::{ApiServer, Behaviour};
+
+    /// A watch of a namespace with one pod, after its first look.
+    async fn watched_pod() -> (ApiServer, mpsc::Receiver<Sighting>) {
+        let server = ApiServer::with([replica_set("shop"), pod("a", "shop", true)]);
+        let mut events = watch(&server.cluster(), NAMESPACE);
+        until(&mut events, |seen| matches!(seen, Seen::AllPods(_))).await;
+        (server, events)
+    }
+
+    /// Reads events up to one of this kind, which comes within ten seconds.
+    async fn until(events: &mut mpsc::Receiver<Sighting>, wanted: impl Fn(&Seen) -> bool) -> Seen {
+        let next = async {
+            loop {
+                let event = events.recv().await.expect("the watch goes on");
+                if wanted(&event.seen) {
+                    return event.seen;
+                }
+            }
+        };
+        let found = timeout(Duration::from_secs(10), next).await;
+        found.expect("it is seen")
+    }
+
+    fn is_gone(name: &'static str) -> impl Fn(&Seen) -> bool {
+        move |seen| matches!(seen, Seen::PodGone(gone) if *gone == uid("pod", name))
+    }
+
+    fn is_pod(name: &'static str) -> impl Fn(&Seen) -> bool {
+        move |seen| matches!(seen, Seen::Pod(pod) if pod.metadata.name.as_deref() == Some(name))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_that_come_and_go_are_seen() {
+        let (server, mut events) = watched_pod().await;
+        server.add(pod("b", "shop", false));
+        until(&mut events, is_pod("b")).await;
+        server.remove("pod/a");
+        until(&mut events, is_gone("a")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_breaks_off_is_taken_up_where_it_was() {
+        let (server, mut events) = watched_pod().await;
+        server.break_watches(false);
+        server.remove("pod/a");
+        until(&mut events, is_gone("a")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_went_while_the_api_server_forgot_shows_in_the_next_list() {
+        let (server, mut events) = watched_pod().await;
+        server.break_watches(false);
+        server.remove("pod/a");
+        server.add(pod("b", "shop", true));
+        server.break_watches(true);
+        let seen = until(&mut events, |seen| matches!(seen, Seen::AllPods(_))).await;
+        let Seen::AllPods(present) = seen else {
+            unreachable!()
+        };
+        assert_eq!(present, [uid("pod", "b")].into());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_fails_for_a_while_is_tried_again_without_growing_pauses() {
+        let (server, mut events) = watched_pod().await;
+        server.script("GET pods", 10, Behaviour::Status(500));
+        server.break_watches(false);
+        server.remove("pod/a");
+        until(&mut events, is_gone("a")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endpoints_are_seen_too() {
+        let (server, mut events) = watched_pod().await;
+        server.add(json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": { "name": "shop-1", "namespace": NAMESPACE }, "endpoints": [],
+        }));
+        until(&mut events, |seen| matches!(seen, Seen::Slice(_))).await;
+        server.remove("endpointslice/shop-1");
+        until(&mut events, |seen| matches!(seen, Seen::SliceGone(_))).await;
+    }
+}

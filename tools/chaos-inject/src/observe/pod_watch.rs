@@ -302,6 +302,9 @@ pub fn in_words(pods: &Pods) -> String {
 mod tests {
     use super::*;
 
+    use crate::testing::objects::{NAMESPACE, pod as object, replica_set};
+    use crate::testing::{ApiServer, Behaviour};
+
     fn pod(ready: bool, leaving: bool) -> Brief {
         Brief {
             name: "p".into(),
@@ -328,5 +331,53 @@ mod tests {
             &pods(&[(true, false), (true, false), (true, true)]),
             2
         ));
+    }
+
+    async fn watched(objects: Vec<serde_json::Value>) -> (ApiServer, PodWatch) {
+        let server = ApiServer::with([replica_set("shop")]);
+        for object in objects {
+            server.add(object);
+        }
+        let watch = PodWatch::start(&server.cluster(), NAMESPACE, "app=shop").await;
+        (server, watch.expect("watched"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_pods_of_the_selector_are_watched() {
+        let (server, mut watch) = watched(vec![object("a", "shop", true)]).await;
+        server.add(object("x", "db", true));
+        server.add(object("b", "shop", true));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let pods = watch.until(deadline, |pods| settled(pods, 2)).await;
+        assert_eq!(pods.expect("two").len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_deadline_the_pods_are_given_as_they_are() {
+        let (_server, mut watch) = watched(vec![object("a", "shop", false)]).await;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let pods = watch.until(deadline, |pods| settled(pods, 1)).await;
+        assert_eq!(
+            in_words(&pods.expect_err("not ready")),
+            "pod a is not ready"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_that_may_not_be_watched_are_an_error() {
+        let server = ApiServer::default();
+        server.always("GET pods", Behaviour::Status(403));
+        let watch = PodWatch::start(&server.cluster(), NAMESPACE, "app=shop").await;
+        assert!(watch.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ready_pods_are_counted_over_all_pages() {
+        let server = ApiServer::with([replica_set("shop")]);
+        for n in 0..250 {
+            server.add(object(&format!("pod-{n:03}"), "shop", n % 2 == 0));
+        }
+        let ready = count_ready(&server.cluster(), NAMESPACE).await;
+        assert_eq!(ready.expect("counted"), 125);
     }
 }

@@ -40,17 +40,20 @@ impl Guarded {
             &executor(),
             context.config.experiment.undo_limit.0,
         );
-        let opened = journal::folder().map_err(|error| error.to_string()).and_then(|folder| {
-            let failed = |error| format!("cannot write a journal in {}: {error}", folder.display());
-            let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;
-            journal
-                .write(&Entry::Began {
-                    intent: Box::new(intent.clone()),
-                    plan: Box::new(plan.clone()),
-                })
-                .map_err(failed)?;
-            Ok(journal)
-        });
+        let opened = journal::folder()
+            .map_err(|error| error.to_string())
+            .and_then(|folder| {
+                let failed =
+                    |error| format!("cannot write a journal in {}: {error}", folder.display());
+                let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;
+                journal
+                    .write(&Entry::Began {
+                        intent: Box::new(intent.clone()),
+                        plan: Box::new(plan.clone()),
+                    })
+                    .map_err(failed)?;
+                Ok(journal)
+            });
         let journal = opened.map_err(|why| Check::fail("intent.journal", "", why).hint(advice))?;
         let path = journal.path().to_owned();
         context.journal = Some(journal);

@@ -196,3 +196,154 @@ pub async fn request_abort(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::safety::leases::abort_requested;
+    use crate::testing::objects::{NAMESPACE, RUN, intent, intent_of, plan, scale_to_zero};
+    use crate::testing::{ApiServer, Behaviour};
+
+    fn namespaces() -> Vec<String> {
+        vec![NAMESPACE.to_owned()]
+    }
+
+    fn ours() -> Intent {
+        intent(&[scale_to_zero("shop", 3)], &["shop"])
+    }
+
+    /// Two runs: ours, and one on the database.
+    async fn two_runs() -> ApiServer {
+        let server = ApiServer::default();
+        let other = intent_of("run-2", &[scale_to_zero("db", 1)], &["db"]);
+        for intent in [ours(), other] {
+            intent.declare(&server.cluster()).await.expect("declared");
+        }
+        server
+    }
+
+    async fn listed(server: &ApiServer) -> ActiveRuns {
+        let found = ActiveRuns::list(&server.cluster(), &namespaces()).await;
+        found.expect("listed")
+    }
+
+    async fn living(server: &ApiServer) -> Vec<String> {
+        let before = listed(server).await;
+        let living = alive(&server.cluster(), &namespaces(), &before).await;
+        living.expect("listed")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_renews_its_leases_lives_and_another_does_not() {
+        let server = two_runs().await;
+        let cluster = server.cluster();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(2)).await;
+            ours().renew(&cluster).await.expect("renewed");
+        });
+        assert_eq!(living(&server).await, [RUN]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_ends_while_we_look_was_not_left_behind() {
+        let server = two_runs().await;
+        let cluster = server.cluster();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(1)).await;
+            ours().release(&cluster).await.expect("released");
+        });
+        assert_eq!(living(&server).await, [RUN]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_run_is_known_after_the_expiry_of_its_leases() {
+        let server = two_runs().await;
+        let start = Instant::now();
+        assert_eq!(living(&server).await, [""; 0]);
+        assert!((EXPIRY..EXPIRY * 2).contains(&start.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_runs_nobody_waits() {
+        let start = Instant::now();
+        assert_eq!(living(&ApiServer::default()).await, [""; 0]);
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_abort_reaches_the_run_with_who_and_why() {
+        let server = two_runs().await;
+        let by = Attribution {
+            executor: "boss@desk".into(),
+            reason: "the boss calls".into(),
+            since: Time::now(),
+        };
+        request_abort(&server.cluster(), &ours(), &by)
+            .await
+            .expect("written");
+        let asked = |name: &str| {
+            let lease = server.get(&format!("lease/{name}")).expect("it exists");
+            abort_requested(&serde_json::from_value(lease).expect("a Lease"))
+        };
+        let asked_of_shop = asked("chaos-deployment-shop").expect("asked");
+        assert_eq!(asked_of_shop.executor, by.executor);
+        assert_eq!(asked_of_shop.reason, by.reason);
+        assert_eq!(asked("chaos-deployment-db"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_abort_of_a_run_that_has_ended_is_no_error() {
+        let server = ApiServer::default();
+        let by = Attribution {
+            executor: "boss@desk".into(),
+            reason: "too late".into(),
+            since: Time::now(),
+        };
+        request_abort(&server.cluster(), &ours(), &by)
+            .await
+            .expect("nothing to stop");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_knows_who_holds_its_targets() {
+        let server = two_runs().await;
+        let found = listed(&server).await;
+        let holders = found.holders(&plan(&[], &["db", "cache"]));
+        let [(lease, holder)] = holders.as_slice() else {
+            panic!("{holders:?}")
+        };
+        assert_eq!(lease, "chaos-deployment-db");
+        assert!(holder.contains("run run-2 holds it"), "{holder}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_shows_what_a_run_changes_and_what_is_known_of_it() {
+        let server = two_runs().await;
+        let runs = listed(&server).await.to_record(|run| Some(run == RUN));
+        let shown: Vec<_> = runs
+            .iter()
+            .map(|run| (run.run.as_str(), run.alive))
+            .collect();
+        assert_eq!(shown, [(RUN, Some(true)), ("run-2", Some(false))]);
+        assert_eq!(runs[0].changes, ours().changes);
+        assert_eq!(runs[0].executor, "ops@laptop");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_with_an_unreadable_intent_still_shows_its_run() {
+        let server = two_runs().await;
+        let newer = json!({ "metadata": { "annotations": { INTENT_ANNOTATION: "{}" } } });
+        server.edit("lease/chaos-deployment-shop", &newer);
+        let found = listed(&server).await;
+        assert_eq!(found.runs()[RUN].intent, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leases_that_cannot_be_listed_are_an_error_and_not_no_runs() {
+        let server = two_runs().await;
+        server.always("GET leases", Behaviour::Status(403));
+        let error = ActiveRuns::list(&server.cluster(), &namespaces()).await;
+        assert_eq!(error.expect_err("forbidden").kind, ReadErrorKind::Forbidden);
+    }
+}

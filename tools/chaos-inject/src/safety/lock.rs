@@ -80,3 +80,79 @@ pub async fn unlock(cluster: &Cluster, namespace: &str) -> Result<(), ReadError>
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chaos_common::record::Time;
+
+    use crate::safety::active_runs::ActiveRuns;
+    use crate::testing::objects::NAMESPACE;
+    use crate::testing::{ApiServer, Behaviour};
+
+    fn by(reason: &str) -> Attribution {
+        Attribution {
+            executor: "ops@laptop".into(),
+            reason: reason.into(),
+            since: Time::now(),
+        }
+    }
+
+    async fn reasons(server: &ApiServer) -> Vec<String> {
+        let found = ActiveRuns::list(&server.cluster(), &[NAMESPACE.to_owned()]).await;
+        let locks = found.expect("listed").locks();
+        locks
+            .into_iter()
+            .map(|lock| format!("{}: {}", lock.executor, lock.reason))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_says_who_and_why_until_it_is_unlocked() {
+        let server = ApiServer::default();
+        lock(&server.cluster(), NAMESPACE, &by("peak season"))
+            .await
+            .expect("locked");
+        assert_eq!(reasons(&server).await, ["ops@laptop: peak season"]);
+        unlock(&server.cluster(), NAMESPACE)
+            .await
+            .expect("unlocked");
+        assert_eq!(reasons(&server).await, [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reason_of_an_earlier_lock_stays() {
+        let server = ApiServer::default();
+        for reason in ["peak season", "holidays"] {
+            lock(&server.cluster(), NAMESPACE, &by(reason))
+                .await
+                .expect("locked");
+        }
+        assert_eq!(reasons(&server).await, ["ops@laptop: peak season"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_was_made_by_hand_counts() {
+        let server = ApiServer::with([serde_json::json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": { "name": LOCK_NAME, "namespace": NAMESPACE },
+        })]);
+        assert_eq!(reasons(&server).await, ["somebody: "]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn to_unlock_what_is_not_locked_is_no_error() {
+        unlock(&ApiServer::default().cluster(), NAMESPACE)
+            .await
+            .expect("nothing to do");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_cannot_be_written_is_an_error() {
+        let server = ApiServer::default();
+        server.always("POST leases", Behaviour::Status(403));
+        lock(&server.cluster(), NAMESPACE, &by("x"))
+            .await
+            .expect_err("forbidden");
+    }
+}

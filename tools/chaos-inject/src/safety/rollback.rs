@@ -81,3 +81,104 @@ fn describe(change: &Change) -> String {
         Change::Delete { object } => format!("{object} was left to its controller"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    use crate::change::decide::Owner;
+    use crate::testing::objects::{
+        RUN, create_policy, delete_pod, deployment, intent, scale_to_zero,
+    };
+    use crate::testing::{ApiServer, Behaviour};
+
+    /// A shop whose Deployments were scaled down and whose network was cut by our run.
+    async fn broken() -> (ApiServer, Intent) {
+        let server = ApiServer::with([deployment("shop", 3), deployment("db", 1)]);
+        let changes = [
+            scale_to_zero("shop", 3),
+            scale_to_zero("db", 1),
+            create_policy("cut"),
+        ];
+        let intent = intent(&changes, &["shop", "db"]);
+        let owners = intent.declare(&server.cluster()).await.expect("declared");
+        let owner: &Owner = &owners["prod"];
+        for change in &changes {
+            let deadline = intent.deadline();
+            let applied = apply::apply(&server.cluster(), change, RUN, owner, deadline).await;
+            applied.expect("applied");
+        }
+        (server, intent)
+    }
+
+    fn replicas(server: &ApiServer) -> [serde_json::Value; 2] {
+        ["deployment/shop", "deployment/db"]
+            .map(|name| server.get(name).expect("it exists")["spec"]["replicas"].clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_that_the_intent_says_is_undone() {
+        let (server, intent) = broken().await;
+        let outcome = roll_back(&server.cluster(), &intent, true).await;
+        assert_eq!(
+            outcome.actions,
+            [
+                "deployment/shop has spec.replicas 3 again",
+                "deployment/db has spec.replicas 1 again",
+                "networkpolicy/cut is gone",
+            ]
+        );
+        assert_eq!(replicas(&server), [json!(3), json!(1)]);
+        assert_eq!(server.names("networkpolicy"), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_cannot_be_undone_does_not_keep_the_others_broken() {
+        let (server, intent) = broken().await;
+        server.always("PATCH deployments/db", Behaviour::Status(403));
+        let outcome = roll_back(&server.cluster(), &intent, true).await;
+        assert_eq!(outcome.failed.len(), 1, "{outcome:?}");
+        assert_eq!(replicas(&server), [json!(3), json!(0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_rollback_finds_everything_undone() {
+        let (server, intent) = broken().await;
+        roll_back(&server.cluster(), &intent, true).await;
+        let outcome = roll_back(&server.cluster(), &intent, true).await;
+        assert!(outcome.failed.is_empty(), "{outcome:?}");
+        assert_eq!(replicas(&server), [json!(3), json!(1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deleted_pod_is_left_to_its_controller() {
+        let server = ApiServer::default();
+        let outcome = roll_back(
+            &server.cluster(),
+            &intent(&[delete_pod("a")], &["shop"]),
+            true,
+        )
+        .await;
+        assert!(
+            outcome.actions.is_empty() && outcome.failed.is_empty(),
+            "{outcome:?}"
+        );
+        assert_eq!(server.writes(), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_arrives_after_the_death_of_its_run_is_deleted_too() {
+        let (server, intent) = broken().await;
+        let (cluster, late) = (server.cluster(), intent.clone());
+        intent.release(&server.cluster()).await.expect("released");
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(900)).await;
+            late.declare(&cluster).await.expect("it was on its way");
+        });
+        release_after_crash(&server.cluster(), &intent)
+            .await
+            .expect("released");
+        assert_eq!(server.names("lease"), [""; 0]);
+    }
+}

@@ -10,6 +10,8 @@ pub enum Behaviour {
     Lost,
     /// It is carried out, and never answered.
     AnswerLost,
+    /// It is answered as if it had been carried out, and is not.
+    Ignored,
     /// The connection is refused.
     NoConnection,
     /// Somebody does this right before it.

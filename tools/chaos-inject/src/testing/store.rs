@@ -173,7 +173,9 @@ impl Store {
             })
             .map(|(path, _)| path.clone())
             .collect();
-        owned.iter().for_each(|path| self.remove(path));
+        for path in owned {
+            self.remove(&path);
+        }
     }
 
     fn store(&mut self, path: &str, mut object: Value, event: &str) -> Value {

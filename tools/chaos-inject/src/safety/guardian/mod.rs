@@ -16,3 +16,6 @@ pub use self::supervised::{Guardian, Launcher};
 
 /// The hidden subcommand by which the tool starts itself once more.
 pub const COMMAND: &str = "guardian";
+
+#[cfg(test)]
+mod tests;

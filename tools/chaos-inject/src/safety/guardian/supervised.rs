@@ -98,11 +98,11 @@ fn spawn_process(access: &Access) -> io::Result<(Option<Child>, Input, Output)> 
 /// A guardian that is ready.
 #[derive(Debug)]
 pub struct Guardian {
-    child: Option<Child>,
+    pub(super) child: Option<Child>,
     /// Ends the heartbeat with [`ToGuardian::Done`].
-    done: oneshot::Sender<()>,
-    heartbeat: JoinHandle<()>,
-    listener: JoinHandle<()>,
+    pub(super) done: oneshot::Sender<()>,
+    pub(super) heartbeat: JoinHandle<()>,
+    pub(super) listener: JoinHandle<()>,
 }
 
 impl Guardian {
