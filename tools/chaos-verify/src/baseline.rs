@@ -7,6 +7,7 @@ use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Baseline, Check, ClusterRef, Verdict, summarize};
 use chaos_common::stream::Stream;
 use chaos_common::tool;
+use chaos_health::checks;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 
@@ -77,7 +78,7 @@ async fn locate(target: &Target<'_>) -> (ClusterRef, Result<(), Box<Check>>) {
         Err(error) => {
             let server = target.cluster.server.clone();
             let id = format!("server:{server}");
-            let check = error.check("cluster.reachable", server.clone());
+            let check = error.check(checks::CLUSTER_REACHABLE.id, server.clone());
             return (
                 ClusterRef {
                     id,
@@ -103,7 +104,11 @@ fn visible(namespace: &str, found: Result<(), ReadError>) -> Result<(), Box<Chec
     match found {
         Err(error) if error.kind == ReadErrorKind::NotFound => {
             let object = format!("namespace/{namespace}");
-            let check = Check::unknown("namespace.exists", object, "there is no such namespace");
+            let check = Check::unknown(
+                checks::NAMESPACE_EXISTS.id,
+                object,
+                "there is no such namespace",
+            );
             Err(Box::new(check.hint(
                 "kubectl get namespaces lists them; name one with --namespace",
             )))

@@ -11,7 +11,7 @@ use chaos_common::record::Check;
 type Found = Result<PartialObjectMeta<Namespace>, ReadError>;
 
 /// `cluster.reachable`
-pub(super) const REACHABLE: Explanation = Explanation {
+pub const REACHABLE: Explanation = Explanation {
     id: "cluster.reachable",
     asks: "Does the API server answer, and does it know us?",
     judges: "Unknown if it does not. Can't be left out.",
@@ -21,7 +21,7 @@ pub(super) const REACHABLE: Explanation = Explanation {
 };
 
 /// `namespace.exists`
-pub(super) const NAMESPACE: Explanation = Explanation {
+pub const NAMESPACE: Explanation = Explanation {
     id: "namespace.exists",
     asks: "Is there such a namespace, and does it stay?",
     judges: "Fails while the namespace is being deleted; unknown if it is not there or can't be \

@@ -30,7 +30,11 @@ use kube::Resource;
 use kube::api::Api;
 use serde::de::DeserializeOwned;
 
+pub use self::api_server::{NAMESPACE as NAMESPACE_EXISTS, REACHABLE as CLUSTER_REACHABLE};
 pub use self::catalogue::{CATALOGUE, Explanation};
+pub use self::monitoring::CONFIGURED as MONITORING;
+pub use self::services::ENDPOINTS as SERVICE_ENDPOINTS;
+pub use self::workloads::READY as WORKLOAD_READY;
 use self::workloads::{Controller, Controllers};
 use chaos_common::cluster::metrics::{self, Usage};
 use chaos_common::cluster::probe::HttpProbe;

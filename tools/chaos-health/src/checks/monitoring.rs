@@ -16,8 +16,8 @@ use chaos_common::config::{Config, Monitoring, MonitoringSystem};
 use chaos_common::prometheus::{ALERTS_PATH, Alert, Alertmanager, Prometheus, RoutedAlert, Series};
 use chaos_common::record::{Check, Status, WorkloadState};
 
-/// `monitoring`
-pub(super) const CONFIGURED: Explanation = Explanation {
+/// `monitoring`; the other checks of monitoring have this id and a dot before their own word.
+pub const CONFIGURED: Explanation = Explanation {
     id: "monitoring",
     asks: "Is any monitoring configured?",
     judges: "Skipped if there is no [monitoring].",

@@ -16,7 +16,7 @@ use chaos_common::config::{self, Config};
 use chaos_common::record::{Check, ServiceState};
 
 /// `service.endpoints`
-pub(super) const ENDPOINTS: Explanation = Explanation {
+pub const ENDPOINTS: Explanation = Explanation {
     id: "service.endpoints",
     asks: "Does somebody stand behind every Service?",
     judges: "Fails for a configured Service (or each that selects pods, if none is configured) \

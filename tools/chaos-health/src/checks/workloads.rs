@@ -12,7 +12,7 @@ use chaos_common::config::Workload;
 use chaos_common::record::{Check, Status, SystemState, WorkloadRef, WorkloadState};
 
 /// `workload.ready`
-pub(super) const READY: Explanation = Explanation {
+pub const READY: Explanation = Explanation {
     id: "workload.ready",
     asks: "Has every Deployment, StatefulSet and DaemonSet the ready pods of the latest version \
              that it wants?",

@@ -95,7 +95,7 @@ impl Recovery {
             let mut checks = self.health.checks.iter();
             checks.find(|check| check.id == id && check.status != Status::Pass)
         };
-        failed("cluster.reachable").or_else(|| failed("namespace.exists"))
+        failed(checks::CLUSTER_REACHABLE.id).or_else(|| failed(checks::NAMESPACE_EXISTS.id))
     }
 
     /// The health checks as `recovery.…`, and `recovery.time`. What failed before still fails,
