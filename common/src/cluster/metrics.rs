@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
-use super::{Cluster, ListRequest, ReadError, ReadErrorKind, workload_of};
-use crate::record::WorkloadRef;
+use super::{Cluster, ReadError, ReadErrorKind};
 
 /// Use by name of the pod or node.
 pub type Usage = BTreeMap<String, Sample>;
@@ -85,33 +83,6 @@ pub async fn pods(cluster: &Cluster, namespace: &str) -> Result<Usage, ReadError
         &format!("read the use of pods in namespace {namespace} from the metrics API"),
     )
     .await
-}
-
-/// What the Deployments, StatefulSets and DaemonSets of a namespace use, and how many pods of each
-/// that is the use of.
-///
-/// # Errors
-/// As [`nodes`], or the pods may not be listed.
-pub async fn workloads(
-    cluster: &Cluster,
-    namespace: &str,
-) -> Result<BTreeMap<WorkloadRef, (usize, Sample)>, ReadError> {
-    let usage = pods(cluster, namespace).await?;
-    let add = |sums: &mut BTreeMap<WorkloadRef, (usize, Sample)>, pod: Pod| {
-        let owner = workload_of(&pod).filter(|owner| {
-            matches!(
-                owner.kind.as_str(),
-                "Deployment" | "StatefulSet" | "DaemonSet"
-            )
-        });
-        let sample = pod.metadata.name.as_ref().and_then(|name| usage.get(name));
-        if let Some((owner, sample)) = owner.zip(sample) {
-            let sum = sums.entry(owner).or_default();
-            *sum = (sum.0 + 1, sum.1 + *sample);
-        }
-    };
-    let pods = ListRequest::namespaced(namespace).protobuf();
-    cluster.fold(pods, BTreeMap::new, add).await
 }
 
 async fn get(cluster: &Cluster, path: &str, what: &str) -> Result<Usage, ReadError> {

@@ -34,7 +34,7 @@ use crate::retry::{Again, Policy};
 
 pub use self::error::{ReadError, ReadErrorKind, error_chain};
 pub use self::exec::{Executed, exit_code};
-pub use self::pages::ListRequest;
+pub use self::pages::{Decode, ListRequest};
 pub use self::workload::workload_of;
 
 /// Time that one read may take.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::protobuf::{self, Items, Message};
+use crate::cluster::protobuf::{self, Items};
 use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
 
 /// Objects a page.
@@ -47,7 +47,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// use chaos_common::cluster::ListRequest;
 /// use k8s_openapi::api::core::v1::Pod;
 ///
-/// let pods = ListRequest::<Pod>::namespaced("shop").labels("app=web").protobuf();
+/// let pods = ListRequest::<Pod>::namespaced("shop").labels("app=web");
 /// let number = cluster.fold(pods, || 0, |number, _pod| *number += 1).await?;
 /// # Ok(())
 /// # }
@@ -119,14 +119,11 @@ impl<K> ListRequest<K> {
         self
     }
 
-    /// In protobuf, for kinds that there can be very many of: only the fields that
-    /// [`protobuf`] reads are filled, and no more than one object is in memory at a time.
+    /// In protobuf, for kinds that there can be very many of: no more than one object is in memory
+    /// at a time, and of that only what `decode` reads.
     #[must_use]
-    pub fn protobuf(mut self) -> ListRequest<K>
-    where
-        K: Message,
-    {
-        self.decode = Some(K::read);
+    pub fn protobuf(mut self, decode: Decode<K>) -> ListRequest<K> {
+        self.decode = Some(decode);
         self
     }
 
@@ -173,7 +170,7 @@ struct JsonPage<K> {
 }
 
 /// How a kind is read from its bytes in protobuf.
-type Decode<K> = fn(&[u8]) -> Result<K, protobuf::Malformed>;
+pub type Decode<K> = fn(&[u8]) -> Result<K, protobuf::Malformed>;
 
 impl Cluster {
     /// Lists all objects of a kind, a page at a time. `what` names the attempt in errors.
@@ -326,7 +323,7 @@ async fn stream(
         };
         if let Ok(data) = frame.into_data() {
             items.push(&data);
-            while let Some(item) = items.next().map_err(malformed)? {
+            while let Some(item) = items.next_item().map_err(malformed)? {
                 take(item).map_err(malformed)?;
             }
         }

@@ -2,3 +2,4 @@
 //! `chaos-verify` asks again after it.
 
 pub mod checks;
+pub mod protobuf;

@@ -1,6 +1,6 @@
 //! A list that comes in pieces, an item at a time.
 
-use super::{Malformed, Message, Value, take, varint};
+use super::{Malformed, fields, take, varint};
 
 /// What protobuf from an API server starts with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -11,15 +11,18 @@ const MAX_ITEM: u64 = 16 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// Where the next page begins; empty on the last.
-    pub(crate) next: String,
+    pub next: String,
 }
 
-impl Message for Head {
-    fn field(&mut self, number: u64, value: Value<'_>) -> Result<(), Malformed> {
-        if number == 3 {
-            self.next = value.text()?;
+impl Head {
+    fn read(bytes: &[u8]) -> Result<Head, Malformed> {
+        let mut head = Head::default();
+        for field in fields(bytes) {
+            if let (3, next) = field? {
+                head.next = next.text()?;
+            }
         }
-        Ok(())
+        Ok(head)
     }
 }
 
@@ -37,7 +40,7 @@ pub struct Items {
 
 impl Items {
     /// Takes in what came.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.done > 0 {
             self.buffer.drain(..self.done);
             self.done = 0;
@@ -46,12 +49,15 @@ impl Items {
     }
 
     /// What stood before the items; `None` as long as it has not come.
-    pub(crate) fn head(&self) -> Option<&Head> {
+    pub fn head(&self) -> Option<&Head> {
         self.head.as_ref()
     }
 
     /// The next item's bytes, if it is all there.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Malformed> {
+    ///
+    /// # Errors
+    /// What came is no list, or an item is longer than any that an API server keeps.
+    pub fn next_item(&mut self) -> Result<Option<&[u8]>, Malformed> {
         if self.left.is_none() && !self.open()? {
             return Ok(None);
         }
@@ -91,7 +97,7 @@ impl Items {
     }
 
     /// Whether the list ended where it said that it would. To be asked once all has come.
-    pub(crate) fn whole(&self) -> bool {
+    pub fn whole(&self) -> bool {
         self.left == Some(0) && self.head.is_some()
     }
 
@@ -195,7 +201,7 @@ mod tests {
         let mut found = Vec::new();
         for piece in bytes.chunks(size) {
             items.push(piece);
-            while let Some(item) = items.next()? {
+            while let Some(item) = items.next_item()? {
                 found.push(item.to_vec());
             }
         }
@@ -247,5 +253,15 @@ mod tests {
             Err(Malformed),
             "an item that is longer than its list"
         );
+    }
+
+    #[test]
+    fn a_page_says_where_the_next_begins() {
+        let mut page = Items::default();
+        page.push(include_bytes!("fixtures/page.pb"));
+        assert!(page.next_item().expect("a list").is_some());
+        assert_eq!(page.next_item(), Ok(None));
+        assert!(page.whole());
+        assert!(page.head().is_some_and(|head| head.next.starts_with("eyJ")));
     }
 }

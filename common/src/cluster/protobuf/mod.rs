@@ -1,15 +1,13 @@
-//! Kubernetes objects as protobuf, of which only the fields that decide are read.
+//! What an API server writes as protobuf, field by field: lists, and the `Status` of a refusal.
 //!
-//! The API server writes protobuf several times as quickly as JSON, in a third of the bytes, and
-//! most of an object (managed fields, probes, environment) says nothing of its health. What is not
-//! named in [`objects`] is stepped over without being looked at. The format is that of
-//! `generated.proto` in `k8s.io/api`; fields' numbers never change there.
+//! The API server writes protobuf several times as quickly as JSON, in a third of the bytes. Which
+//! fields of an object are read is the business of who lists it.
 
 mod list;
-mod objects;
+mod status;
 
-pub use self::list::Items;
-pub(crate) use self::objects::{status, wait};
+pub use self::list::{Head, Items};
+pub(crate) use self::status::{status, wait};
 
 /// The content type that asks for it. The second is for what can only be had as JSON.
 pub(crate) const ACCEPT: &str = "application/vnd.kubernetes.protobuf, application/json;q=0.5";
@@ -31,61 +29,69 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    fn bytes(self) -> Result<&'a [u8], Malformed> {
+    /// The bytes of a text, a message or an entry.
+    ///
+    /// # Errors
+    /// The field holds something else.
+    pub fn bytes(self) -> Result<&'a [u8], Malformed> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
             _ => Err(Malformed),
         }
     }
 
-    fn text(self) -> Result<String, Malformed> {
+    /// A text.
+    ///
+    /// # Errors
+    /// The field holds something else.
+    pub fn text(self) -> Result<String, Malformed> {
         std::str::from_utf8(self.bytes()?)
             .map(str::to_owned)
             .map_err(|_| Malformed)
     }
 
-    fn message<M: Message>(self) -> Result<M, Malformed> {
-        M::read(self.bytes()?)
-    }
-
-    fn long(self) -> Result<i64, Malformed> {
+    /// A number of 64 bits.
+    ///
+    /// # Errors
+    /// The field holds something else.
+    pub fn long(self) -> Result<i64, Malformed> {
         match self {
             Value::Number(number) => Ok(number.cast_signed()),
             _ => Err(Malformed),
         }
     }
 
-    fn int(self) -> Result<i32, Malformed> {
+    /// A number of 32 bits.
+    ///
+    /// # Errors
+    /// The field holds something else.
+    pub fn int(self) -> Result<i32, Malformed> {
         // A negative number of 32 bits is written with 64.
         i32::try_from(self.long()?).map_err(|_| Malformed)
     }
 
-    fn truth(self) -> Result<bool, Malformed> {
+    /// A truth value.
+    ///
+    /// # Errors
+    /// The field holds something else.
+    pub fn truth(self) -> Result<bool, Malformed> {
         self.long().map(|number| number != 0)
     }
 }
 
-/// Something that is read field by field.
-pub trait Message: Default {
-    /// Takes in one field; those that it does not need it ignores.
-    ///
-    /// # Errors
-    /// The value is not of the kind that the field has.
-    fn field(&mut self, number: u64, value: Value<'_>) -> Result<(), Malformed>;
-
-    /// The whole of it.
-    ///
-    /// # Errors
-    /// The bytes are not this message.
-    fn read(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut message = Self::default();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let (number, value) = field(&mut rest)?;
-            message.field(number, value)?;
+/// The fields of a message in order, each with its number; ends after what is malformed.
+pub fn fields(bytes: &[u8]) -> impl Iterator<Item = Result<(u64, Value<'_>), Malformed>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
         }
-        Ok(message)
-    }
+        let field = field(&mut rest);
+        if field.is_err() {
+            rest = &[];
+        }
+        Some(field)
+    })
 }
 
 /// Takes a field from the front.
@@ -142,14 +148,10 @@ impl Whole for Result<Option<u64>, Malformed> {
 mod tests {
     use super::*;
 
-    #[derive(Default, Debug, PartialEq)]
-    struct Seen(Vec<(u64, i64)>);
-
-    impl Message for Seen {
-        fn field(&mut self, number: u64, value: Value<'_>) -> Result<(), Malformed> {
-            self.0.push((number, value.long().unwrap_or(-7)));
-            Ok(())
-        }
+    /// The fields with their numbers; -7 for what is none.
+    fn numbers(bytes: &[u8]) -> Result<Vec<(u64, i64)>, Malformed> {
+        let number = |(number, value): (u64, Value<'_>)| (number, value.long().unwrap_or(-7));
+        fields(bytes).map(|field| field.map(number)).collect()
     }
 
     #[test]
@@ -159,8 +161,8 @@ mod tests {
             0x28, 1,
         ];
         assert_eq!(
-            Seen::read(&bytes),
-            Ok(Seen(vec![(1, 150), (2, -7), (3, -7), (4, -7), (5, 1)]))
+            numbers(&bytes),
+            Ok(vec![(1, 150), (2, -7), (3, -7), (4, -7), (5, 1)])
         );
     }
 
@@ -169,19 +171,19 @@ mod tests {
         let bytes = [
             0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
         ];
-        assert_eq!(Seen::read(&bytes), Ok(Seen(vec![(1, -1)])));
+        assert_eq!(numbers(&bytes), Ok(vec![(1, -1)]));
     }
 
     #[test]
     fn every_cut_inside_a_field_and_nonsense_is_malformed() {
         let whole = [0x08, 0x96, 0x01, 0x1a, 2, b'h', b'i'];
         for cut in [1, 2, 4, 5, 6] {
-            assert_eq!(Seen::read(&whole[..cut]), Err(Malformed), "{cut}");
+            assert_eq!(numbers(&whole[..cut]), Err(Malformed), "{cut}");
         }
-        assert_eq!(Seen::read(&[0x0b]), Err(Malformed));
-        assert_eq!(Seen::read(&[0xff; 11]), Err(Malformed));
+        assert_eq!(numbers(&[0x0b]), Err(Malformed));
+        assert_eq!(numbers(&[0xff; 11]), Err(Malformed));
         assert_eq!(
-            Seen::read(&[
+            numbers(&[
                 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1
             ]),
             Err(Malformed)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Event;
 
 use super::catalogue::Explanation;
+use crate::protobuf;
 use chaos_common::cluster::{Cluster, ListRequest};
 use chaos_common::config::Config;
 use chaos_common::record::{Check, Status, Time};
@@ -50,7 +51,10 @@ pub(super) async fn examine(
         }
     };
     let request = ListRequest::namespaced(namespace).fields("type=Warning");
-    let groups = match cluster.fold(request.protobuf(), BTreeMap::new, add).await {
+    let groups = match cluster
+        .fold(request.protobuf(protobuf::decode), BTreeMap::new, add)
+        .await
+    {
         Ok(groups) => groups,
         Err(error) => return vec![error.check(ID, format!("namespace/{namespace}"))],
     };

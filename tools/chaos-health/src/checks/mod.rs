@@ -36,6 +36,7 @@ pub use self::monitoring::CONFIGURED as MONITORING;
 pub use self::services::ENDPOINTS as SERVICE_ENDPOINTS;
 pub use self::workloads::READY as WORKLOAD_READY;
 use self::workloads::{Controller, Controllers};
+use crate::protobuf;
 use chaos_common::cluster::metrics::{self, Usage};
 use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Cluster, ListRequest, ReadError};
@@ -355,7 +356,7 @@ async fn survey(
     let usage = metrics::pods(cluster, namespace).await;
     let rules = pods::Rules::new(config, namespace, now, &usage);
     let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
-    let request = ListRequest::namespaced(namespace).protobuf();
+    let request = ListRequest::namespaced(namespace).protobuf(protobuf::decode);
     let pods = cluster.fold(request, pods::Survey::default, add).await;
     (pods, usage)
 }

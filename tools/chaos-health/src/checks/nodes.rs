@@ -4,6 +4,7 @@ use futures::join;
 use k8s_openapi::api::core::v1::Node;
 
 use super::catalogue::Explanation;
+use crate::protobuf;
 use chaos_common::cluster::metrics::{self, Usage, quantity};
 use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::config::{Config, Limits};
@@ -46,7 +47,11 @@ pub(super) async fn examine(cluster: &Cluster, config: &Config) -> (Vec<Check>, 
         });
     };
     let (nodes, usage) = join!(
-        cluster.fold(ListRequest::everywhere().protobuf(), Vec::new, add),
+        cluster.fold(
+            ListRequest::everywhere().protobuf(protobuf::decode),
+            Vec::new,
+            add
+        ),
         metrics::nodes(cluster)
     );
     judge(nodes, &usage, &config.limits)

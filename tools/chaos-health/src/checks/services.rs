@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::catalogue::Explanation;
+use crate::protobuf;
 use chaos_common::cluster::{Cluster, ListRequest, ReadError, ReadErrorKind};
 use chaos_common::config::{self, Config};
 use chaos_common::record::{Check, ServiceState};
@@ -146,7 +147,7 @@ pub(super) struct Routing {
 impl Routing {
     pub(super) async fn read(cluster: &Cluster, namespace: &str) -> Routing {
         let request = ListRequest::namespaced(namespace);
-        let slices = ListRequest::namespaced(namespace).protobuf();
+        let slices = ListRequest::namespaced(namespace).protobuf(protobuf::decode);
         let add_service =
             |found: &mut Vec<ServiceSummary>, object: Service| found.push((&object).into());
         let add_slice = |found: &mut Endpoints, object: EndpointSlice| add(found, &object);

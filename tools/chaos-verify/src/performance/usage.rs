@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chaos_common::cluster::ReadError;
 use chaos_common::cluster::metrics::{self, Sample};
+use chaos_common::cluster::{Cluster, ListRequest, ReadError, workload_of};
 use chaos_common::config::{LoadProfile, Performance};
 use chaos_common::record::{Check, WorkloadRef, WorkloadUsage};
+use chaos_health::protobuf;
+use k8s_openapi::api::core::v1::Pod;
 use tokio::time::sleep;
 
 use super::load_comparison::Incomparable;
@@ -22,6 +24,7 @@ const ALLOWANCE_CORES: f64 = 0.1;
 const ALLOWANCE_BYTES: u64 = 64 << 20;
 const MIB: f64 = 1_048_576.0;
 
+/// What each workload uses, and how many pods that is the use of.
 type Look = BTreeMap<WorkloadRef, (usize, Sample)>;
 
 /// Does the work and looks at the metrics API meanwhile.
@@ -35,7 +38,7 @@ pub(crate) async fn during<T>(
     let watch = async {
         loop {
             sleep(pause).await;
-            match metrics::workloads(target.cluster, target.namespace).await {
+            match look(target.cluster, target.namespace).await {
                 Ok(look) => looks.push(look),
                 Err(error) => failed = Some(error),
             }
@@ -51,6 +54,29 @@ pub(crate) async fn during<T>(
         _ => Ok(usage),
     };
     (done, usage)
+}
+
+/// What the Deployments, StatefulSets and DaemonSets of a namespace use.
+///
+/// # Errors
+/// There are no metrics of pods, or the pods may not be listed.
+async fn look(cluster: &Cluster, namespace: &str) -> Result<Look, ReadError> {
+    let usage = metrics::pods(cluster, namespace).await?;
+    let add = |sums: &mut Look, pod: Pod| {
+        let owner = workload_of(&pod).filter(|owner| {
+            matches!(
+                owner.kind.as_str(),
+                "Deployment" | "StatefulSet" | "DaemonSet"
+            )
+        });
+        let sample = pod.metadata.name.as_ref().and_then(|name| usage.get(name));
+        if let Some((owner, sample)) = owner.zip(sample) {
+            let sum = sums.entry(owner).or_default();
+            *sum = (sum.0 + 1, sum.1 + *sample);
+        }
+    };
+    let pods = ListRequest::namespaced(namespace).protobuf(protobuf::decode);
+    cluster.fold(pods, Look::new, add).await
 }
 
 /// The second half of the looks, a workload each.

@@ -12,10 +12,10 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::core::Status;
-use kube::core::response::StatusDetails;
 
-use super::{Items, Malformed, Message, Value};
+use chaos_common::cluster::protobuf::{Malformed, Value};
+
+use super::{Message, message};
 
 /// `fields!(Type as message { 1 => …, 2 => … })`: what to do with the value `v` of each field.
 macro_rules! fields {
@@ -37,10 +37,10 @@ fields!(ObjectMeta, meta, v {
     1 => meta.name = Some(v.text()?),
     3 => meta.namespace = Some(v.text()?),
     5 => meta.uid = Some(v.text()?),
-    8 => meta.creation_timestamp = v.message::<Instant>()?.time(),
-    9 => meta.deletion_timestamp = v.message::<Instant>()?.time(),
-    11 => insert(&mut meta.labels, v.message::<Entry<Text>>()?, |text| text.0),
-    13 => meta.owner_references.get_or_insert_default().push(v.message()?),
+    8 => meta.creation_timestamp = message::<Instant>(v)?.time(),
+    9 => meta.deletion_timestamp = message::<Instant>(v)?.time(),
+    11 => insert(&mut meta.labels, message::<Entry<Text>>(v)?, |text| text.0),
+    13 => meta.owner_references.get_or_insert_default().push(message(v)?),
 });
 
 fields!(OwnerReference, owner, v {
@@ -52,51 +52,51 @@ fields!(OwnerReference, owner, v {
 });
 
 fields!(Pod, pod, v {
-    1 => pod.metadata = v.message()?,
-    2 => pod.spec = Some(v.message()?),
-    3 => pod.status = Some(v.message()?),
+    1 => pod.metadata = message(v)?,
+    2 => pod.spec = Some(message(v)?),
+    3 => pod.status = Some(message(v)?),
 });
 
 fields!(PodSpec, spec, v {
     1 => {
         // Most volumes are no claims and say nothing here.
-        let volume: Volume = v.message()?;
+        let volume: Volume = message(v)?;
         if volume.persistent_volume_claim.is_some() {
             spec.volumes.get_or_insert_default().push(volume);
         }
     },
-    2 => spec.containers.push(v.message()?),
+    2 => spec.containers.push(message(v)?),
     10 => spec.node_name = Some(v.text()?),
 });
 
 fields!(Volume, volume, v {
     1 => volume.name = v.text()?,
-    2 => volume.persistent_volume_claim = v.message::<VolumeSource>()?.0,
+    2 => volume.persistent_volume_claim = message::<VolumeSource>(v)?.0,
 });
 
 #[derive(Default)]
 struct VolumeSource(Option<PersistentVolumeClaimVolumeSource>);
 
-fields!(VolumeSource, source, v { 10 => source.0 = Some(v.message()?) });
+fields!(VolumeSource, source, v { 10 => source.0 = Some(message(v)?) });
 fields!(PersistentVolumeClaimVolumeSource, claim, v { 1 => claim.claim_name = v.text()? });
 
 fields!(Container, container, v {
     1 => container.name = v.text()?,
-    8 => container.resources = Some(v.message()?),
+    8 => container.resources = Some(message(v)?),
 });
 
 fields!(ResourceRequirements, bounds, v {
-    1 => insert(&mut bounds.limits, v.message::<Entry<Amount>>()?, |amount| Quantity(amount.0)),
-    2 => insert(&mut bounds.requests, v.message::<Entry<Amount>>()?, |amount| Quantity(amount.0)),
+    1 => insert(&mut bounds.limits, message::<Entry<Amount>>(v)?, |amount| Quantity(amount.0)),
+    2 => insert(&mut bounds.requests, message::<Entry<Amount>>(v)?, |amount| Quantity(amount.0)),
 });
 
 fields!(PodStatus, status, v {
     1 => status.phase = Some(v.text()?),
-    2 => status.conditions.get_or_insert_default().push(v.message()?),
+    2 => status.conditions.get_or_insert_default().push(message(v)?),
     3 => status.message = given(v.text()?),
     4 => status.reason = given(v.text()?),
-    8 => status.container_statuses.get_or_insert_default().push(v.message()?),
-    10 => status.init_container_statuses.get_or_insert_default().push(v.message()?),
+    8 => status.container_statuses.get_or_insert_default().push(message(v)?),
+    10 => status.init_container_statuses.get_or_insert_default().push(message(v)?),
 });
 
 fields!(PodCondition, condition, v {
@@ -108,16 +108,16 @@ fields!(PodCondition, condition, v {
 
 fields!(ContainerStatus, status, v {
     1 => status.name = v.text()?,
-    2 => status.state = Some(v.message()?),
-    3 => status.last_state = Some(v.message()?),
+    2 => status.state = Some(message(v)?),
+    3 => status.last_state = Some(message(v)?),
     4 => status.ready = v.truth()?,
     5 => status.restart_count = v.int()?,
 });
 
 fields!(ContainerState, state, v {
-    1 => state.waiting = Some(v.message()?),
-    2 => state.running = Some(v.message()?),
-    3 => state.terminated = Some(v.message()?),
+    1 => state.waiting = Some(message(v)?),
+    2 => state.running = Some(message(v)?),
+    3 => state.terminated = Some(message(v)?),
 });
 
 fields!(ContainerStateWaiting, waiting, v {
@@ -125,26 +125,26 @@ fields!(ContainerStateWaiting, waiting, v {
     2 => waiting.message = given(v.text()?),
 });
 
-fields!(ContainerStateRunning, running, v { 1 => running.started_at = v.message::<Instant>()?.time() });
+fields!(ContainerStateRunning, running, v { 1 => running.started_at = message::<Instant>(v)?.time() });
 
 fields!(ContainerStateTerminated, terminated, v {
     1 => terminated.exit_code = v.int()?,
     3 => terminated.reason = given(v.text()?),
     4 => terminated.message = given(v.text()?),
-    6 => terminated.finished_at = v.message::<Instant>()?.time(),
+    6 => terminated.finished_at = message::<Instant>(v)?.time(),
 });
 
 fields!(Node, node, v {
-    1 => node.metadata = v.message()?,
-    2 => node.spec = Some(v.message()?),
-    3 => node.status = Some(v.message()?),
+    1 => node.metadata = message(v)?,
+    2 => node.spec = Some(message(v)?),
+    3 => node.status = Some(message(v)?),
 });
 
 fields!(NodeSpec, spec, v { 4 => spec.unschedulable = Some(v.truth()?).filter(|cordoned| *cordoned) });
 
 fields!(NodeStatus, status, v {
-    2 => insert(&mut status.allocatable, v.message::<Entry<Amount>>()?, |amount| Quantity(amount.0)),
-    4 => status.conditions.get_or_insert_default().push(v.message()?),
+    2 => insert(&mut status.allocatable, message::<Entry<Amount>>(v)?, |amount| Quantity(amount.0)),
+    4 => status.conditions.get_or_insert_default().push(message(v)?),
 });
 
 fields!(NodeCondition, condition, v {
@@ -155,16 +155,16 @@ fields!(NodeCondition, condition, v {
 });
 
 fields!(EndpointSlice, slice, v {
-    1 => slice.metadata = v.message()?,
-    2 => slice.endpoints.push(v.message()?),
-    3 => slice.ports.get_or_insert_default().push(v.message()?),
+    1 => slice.metadata = message(v)?,
+    2 => slice.endpoints.push(message(v)?),
+    3 => slice.ports.get_or_insert_default().push(message(v)?),
     4 => slice.address_type = v.text()?,
 });
 
 fields!(Endpoint, endpoint, v {
     1 => endpoint.addresses.push(v.text()?),
-    2 => endpoint.conditions = Some(v.message()?),
-    4 => endpoint.target_ref = Some(v.message()?),
+    2 => endpoint.conditions = Some(message(v)?),
+    4 => endpoint.target_ref = Some(message(v)?),
 });
 
 fields!(EndpointConditions, conditions, v {
@@ -186,59 +186,21 @@ fields!(ObjectReference, object, v {
 });
 
 fields!(Event, event, v {
-    2 => event.involved_object = v.message()?,
+    2 => event.involved_object = message(v)?,
     3 => event.reason = given(v.text()?),
     4 => event.message = given(v.text()?),
-    6 => event.first_timestamp = v.message::<Instant>()?.time(),
-    7 => event.last_timestamp = v.message::<Instant>()?.time(),
+    6 => event.first_timestamp = message::<Instant>(v)?.time(),
+    7 => event.last_timestamp = message::<Instant>(v)?.time(),
     8 => event.count = Some(v.int()?).filter(|count| *count != 0),
     9 => event.type_ = given(v.text()?),
-    10 => event.event_time = v.message::<Instant>()?.time().map(|time| MicroTime(time.0)),
-    11 => event.series = Some(v.message()?),
+    10 => event.event_time = message::<Instant>(v)?.time().map(|time| MicroTime(time.0)),
+    11 => event.series = Some(message(v)?),
 });
 
 fields!(EventSeries, series, v {
     1 => series.count = Some(v.int()?),
-    2 => series.last_observed_time = v.message::<Instant>()?.time().map(|time| MicroTime(time.0)),
+    2 => series.last_observed_time = message::<Instant>(v)?.time().map(|time| MicroTime(time.0)),
 });
-
-/// The `Status` that an answer is, if it is one.
-pub(crate) fn status(answer: &[u8]) -> Option<Status> {
-    let Said(message, reason, code, details) = Said::read(Items::single(answer)?).ok()?;
-    let mut status = Status::failure(&message, &reason).with_code(code);
-    status.details = wait(details.0);
-    Some(status)
-}
-
-/// The part of a `Status` that says after how many seconds to ask again.
-pub(crate) fn wait(seconds: Option<u32>) -> Option<StatusDetails> {
-    let empty = String::new;
-    seconds.map(|seconds| StatusDetails {
-        name: empty(),
-        group: empty(),
-        kind: empty(),
-        uid: empty(),
-        causes: Vec::new(),
-        retry_after_seconds: seconds,
-    })
-}
-
-/// Message, reason, code and details.
-#[derive(Default)]
-struct Said(String, String, u16, Wait);
-
-fields!(Said, said, v {
-    3 => said.0 = v.text()?,
-    4 => said.1 = v.text()?,
-    5 => said.3 = v.message()?,
-    6 => said.2 = u16::try_from(v.int()?).map_err(|_| Malformed)?,
-});
-
-/// Seconds after which to ask again.
-#[derive(Default)]
-struct Wait(Option<u32>);
-
-fields!(Wait, wait, v { 5 => wait.0 = u32::try_from(v.int()?).ok() });
 
 /// `Time` and `MicroTime`. A time that is not set is a message without fields.
 #[derive(Default)]
@@ -282,7 +244,7 @@ impl Message for Entry<Amount> {
     fn field(&mut self, number: u64, value: Value<'_>) -> Result<(), Malformed> {
         match number {
             1 => self.key = value.text()?,
-            2 => self.value = value.message()?,
+            2 => self.value = message(value)?,
             _ => {}
         }
         Ok(())
@@ -310,22 +272,22 @@ fn given(text: String) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use chaos_common::cluster::protobuf::Items;
     use serde::Serialize;
     use serde::de::DeserializeOwned;
     use serde_json::Value;
 
-    use super::super::Items;
     use super::*;
 
-    fn items<K: Message>(list: &[u8]) -> (Vec<K>, Items) {
+    fn items<K: Message>(list: &[u8]) -> Vec<K> {
         let mut items = Items::default();
         items.push(list);
         let mut found = Vec::new();
-        while let Some(item) = items.next().expect("a list") {
-            found.push(K::read(item).expect("an object"));
+        while let Some(item) = items.next_item().expect("a list") {
+            found.push(super::super::decode(item).expect("an object"));
         }
         assert!(items.whole());
-        (found, items)
+        found
     }
 
     fn is_nothing(value: &Value) -> bool {
@@ -361,7 +323,7 @@ mod tests {
         json: &str,
         decisive: &[&str],
     ) {
-        let (read, _) = items::<K>(protobuf);
+        let read = items::<K>(protobuf);
         let json: Value = serde_json::from_str(json).expect("JSON");
         let whole = json["items"].as_array().expect("a list");
         assert_eq!(read.len(), whole.len());
@@ -395,7 +357,7 @@ mod tests {
             .position(|pod| pod["metadata"]["name"] == "rich")
             .expect("it is there");
         assert_eq!(rich, 1);
-        let (pods, _) = items::<Pod>(include_bytes!("fixtures/pods.pb"));
+        let pods = items::<Pod>(include_bytes!("fixtures/pods.pb"));
         let pod = &pods[rich];
         same::<Pod>(
             include_bytes!("fixtures/pods.pb"),
@@ -462,7 +424,7 @@ mod tests {
             .expect("read");
         assert_eq!(claim.claim_name, "data-rich");
         assert_eq!(
-            crate::cluster::workload_of(pod)
+            chaos_common::cluster::workload_of(pod)
                 .map(|w| w.to_string())
                 .as_deref(),
             Some("deployment/rich")
@@ -500,7 +462,7 @@ mod tests {
                 "/ports/0/port",
             ],
         );
-        let (slices, _) = items::<EndpointSlice>(include_bytes!("fixtures/endpointslices.pb"));
+        let slices = items::<EndpointSlice>(include_bytes!("fixtures/endpointslices.pb"));
         assert_eq!(
             slices[0].endpoints[1]
                 .conditions
@@ -526,7 +488,7 @@ mod tests {
                 "/type",
             ],
         );
-        let (events, _) = items::<Event>(include_bytes!("fixtures/events.pb"));
+        let events = items::<Event>(include_bytes!("fixtures/events.pb"));
         assert!(
             events
                 .iter()
@@ -537,18 +499,5 @@ mod tests {
             event.event_time.is_some()
                 && series.is_some_and(|s| s.count == Some(3) && s.last_observed_time.is_some())
         }));
-    }
-
-    #[test]
-    fn a_page_says_where_the_next_begins_and_a_refusal_is_read() {
-        let (pods, page) = items::<Pod>(include_bytes!("fixtures/page.pb"));
-        assert_eq!(pods.len(), 1);
-        assert!(page.head().is_some_and(|head| head.next.starts_with("eyJ")));
-        let refusal = status(include_bytes!("fixtures/refusal.pb")).expect("a status");
-        assert_eq!(
-            (refusal.code, refusal.reason.as_str()),
-            (401, "Unauthorized")
-        );
-        assert!(status(b"Too many requests").is_none());
     }
 }
