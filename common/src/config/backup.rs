@@ -99,12 +99,44 @@ pub enum Place<'b> {
     Snapshot,
 }
 
+/// Why a backup of the configuration has no place, or more than one. The words go on from its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// A VolumeSnapshot with a path or a pod.
+    #[error("is a volume-snapshot, which has neither path nor pod")]
+    SnapshotWithPath,
+    /// Nothing says which VolumeSnapshot.
+    #[error("does not say which: give it snapshot, selector or claim")]
+    WhichSnapshot,
+    /// A key of VolumeSnapshots on something else.
+    #[error("has {0}, which only a volume-snapshot has")]
+    OnlySnapshot(&'static str),
+    /// There is no path.
+    #[error("has no path")]
+    NoPath,
+    /// In a pod and in object storage.
+    #[error("has two places: it cannot be in a pod and in object storage")]
+    TwoPlaces,
+    /// The pod is not named as `KIND/NAME`.
+    #[error("is in the pod {0:?}: write deployment/NAME, statefulset/NAME or pod/NAME")]
+    PodReference(String),
+    /// A relative path in a pod.
+    #[error("has the path {} in a pod: it must begin with /", .0.display())]
+    RelativeInPod(PathBuf),
+    /// A container of no pod.
+    #[error("has a container and no pod")]
+    NoPod,
+    /// An `s3://` URL without a bucket.
+    #[error("has an s3:// URL without a bucket: write s3://BUCKET/KEY or s3://BUCKET/PREFIX/")]
+    NoBucket,
+}
+
 impl Backup {
     /// Where it is.
     ///
     /// # Errors
-    /// It has no place, or more than one; in words for people.
-    pub fn place(&self) -> Result<Place<'_>, String> {
+    /// It has no place, or more than one.
+    pub fn place(&self) -> Result<Place<'_>, PlaceError> {
         let snapshot = [
             ("snapshot", &self.snapshot),
             ("selector", &self.selector),
@@ -114,62 +146,52 @@ impl Backup {
         let pathless = self.path.as_os_str().is_empty();
         if self.kind == BackupKind::VolumeSnapshot {
             if !pathless || self.pod.is_some() || self.container.is_some() {
-                return Err("is a volume-snapshot, which has neither path nor pod".to_owned());
+                return Err(PlaceError::SnapshotWithPath);
             }
-            return match of_snapshot {
-                Some(_) => Ok(Place::Snapshot),
-                None => Err("does not say which: give it snapshot, selector or claim".to_owned()),
-            };
+            return of_snapshot
+                .map(|_| Place::Snapshot)
+                .ok_or(PlaceError::WhichSnapshot);
         }
         if let Some((key, _)) = of_snapshot {
-            return Err(format!("has {key}, which only a volume-snapshot has"));
+            return Err(PlaceError::OnlySnapshot(key));
         }
         if pathless {
-            return Err("has no path".to_owned());
+            return Err(PlaceError::NoPath);
         }
-        let url = self
-            .path
-            .to_str()
-            .and_then(|path| path.strip_prefix(S3_SCHEME));
-        match (&self.pod, url) {
-            (Some(_), Some(_)) => {
-                Err("has two places: it cannot be in a pod and in object storage".to_owned())
-            }
-            (Some(pod), None) => {
-                let (kind, name) = pod.split_once('/').unwrap_or(("", pod));
-                if !matches!(kind, "deployment" | "statefulset" | "pod")
-                    || name.is_empty()
-                    || name.contains('/')
-                {
-                    return Err(format!(
-                        "is in the pod {pod:?}: write deployment/NAME, statefulset/NAME or pod/NAME"
-                    ));
-                }
-                if !self.path.is_absolute() {
-                    return Err(format!(
-                        "has the path {} in a pod: it must begin with /",
-                        self.path.display()
-                    ));
-                }
-                Ok(Place::Pod {
-                    kind,
-                    name,
-                    container: self.container.as_deref(),
-                    path: &self.path,
-                })
-            }
-            (None, _) if self.container.is_some() => Err("has a container and no pod".to_owned()),
+        let path = self.path.to_str();
+        match (
+            &self.pod,
+            path.and_then(|path| path.strip_prefix(S3_SCHEME)),
+        ) {
+            (Some(_), Some(_)) => Err(PlaceError::TwoPlaces),
+            (Some(pod), None) => self.place_in_pod(pod),
+            (None, _) if self.container.is_some() => Err(PlaceError::NoPod),
             (None, Some(url)) => {
                 let (bucket, key) = url.split_once('/').unwrap_or((url, ""));
                 if bucket.is_empty() {
-                    return Err(
-                        "has an s3:// URL without a bucket: write s3://BUCKET/KEY or s3://BUCKET/PREFIX/".to_owned()
-                    );
+                    return Err(PlaceError::NoBucket);
                 }
                 Ok(Place::S3 { bucket, key })
             }
             (None, None) => Ok(Place::Local(&self.path)),
         }
+    }
+
+    fn place_in_pod<'b>(&'b self, pod: &'b str) -> Result<Place<'b>, PlaceError> {
+        let (kind, name) = pod.split_once('/').unwrap_or(("", pod));
+        let known = matches!(kind, "deployment" | "statefulset" | "pod");
+        if !known || name.is_empty() || name.contains('/') {
+            return Err(PlaceError::PodReference(pod.to_owned()));
+        }
+        if !self.path.is_absolute() {
+            return Err(PlaceError::RelativeInPod(self.path.clone()));
+        }
+        Ok(Place::Pod {
+            kind,
+            name,
+            container: self.container.as_deref(),
+            path: &self.path,
+        })
     }
 
     /// Whether its path is one on this machine.
@@ -261,7 +283,8 @@ mod tests {
     fn place(table: &str) -> Result<String, String> {
         let backup: Backup =
             toml::from_str(&format!("name = 'x'\n{table}")).map_err(|error| error.to_string())?;
-        backup.place().map(|place| format!("{place:?}"))
+        let place = backup.place().map_err(|error| error.to_string())?;
+        Ok(format!("{place:?}"))
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Secrets, which the configuration names and never holds.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -16,33 +17,50 @@ pub enum Secret {
     Env(String),
 }
 
+/// Why a secret can't be had. Holds no part of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The file can't be read.
+    #[error("cannot read the secret file {}: {kind}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why: no more of the error than that.
+        kind: ErrorKind,
+    },
+    /// The file holds nothing.
+    #[error("the secret file {} is empty", .0.display())]
+    EmptyFile(PathBuf),
+    /// The variable is not set, or not in UTF-8.
+    #[error("the environment variable {0}, which should hold a secret, is not set")]
+    NotSet(String),
+    /// The variable holds nothing.
+    #[error("the environment variable {0}, which should hold a secret, is empty")]
+    EmptyVariable(String),
+}
+
 impl Secret {
     /// The secret itself.
     ///
     /// # Errors
-    /// The file can't be read or the variable is not set, or it is empty; in words that hold no
-    /// part of the secret.
-    pub fn read(&self) -> Result<String, String> {
-        let value = match self {
-            Secret::File(path) => std::fs::read_to_string(path).map_err(|error| {
-                format!(
-                    "cannot read the secret file {}: {}",
-                    path.display(),
-                    error.kind()
-                )
-            })?,
-            Secret::Env(name) => std::env::var(name).map_err(|_| {
-                format!("the environment variable {name}, which should hold a secret, is not set")
-            })?,
+    /// The file can't be read or the variable is not set, or it is empty.
+    pub fn read(&self) -> Result<String, SecretError> {
+        let (value, empty) = match self {
+            Secret::File(path) => {
+                let value = std::fs::read_to_string(path).map_err(|error| SecretError::File {
+                    path: path.clone(),
+                    kind: error.kind(),
+                })?;
+                (value, SecretError::EmptyFile(path.clone()))
+            }
+            Secret::Env(name) => {
+                let value = std::env::var(name).map_err(|_| SecretError::NotSet(name.clone()))?;
+                (value, SecretError::EmptyVariable(name.clone()))
+            }
         };
         let value = value.trim();
         if value.is_empty() {
-            return Err(match self {
-                Secret::File(path) => format!("the secret file {} is empty", path.display()),
-                Secret::Env(name) => {
-                    format!("the environment variable {name}, which should hold a secret, is empty")
-                }
-            });
+            return Err(empty);
         }
         Ok(value.to_owned())
     }

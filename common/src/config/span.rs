@@ -24,14 +24,19 @@ impl Span {
     }
 }
 
+/// A text that is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a duration such as 100ms, 15m or 24h")]
+pub struct NotASpan(String);
+
 impl std::str::FromStr for Span {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Span, String> {
+    type Err = NotASpan;
+    fn from_str(text: &str) -> Result<Span, NotASpan> {
         text.parse::<SignedDuration>()
             .ok()
             .and_then(|duration| Duration::try_from(duration).ok())
             .map(Span)
-            .ok_or_else(|| format!("{text:?} is not a duration such as 100ms, 15m or 24h"))
+            .ok_or_else(|| NotASpan(text.to_owned()))
     }
 }
 

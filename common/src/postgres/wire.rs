@@ -104,8 +104,9 @@ fn settings(database: &Database, what: &str) -> Result<Config, ReadError> {
         SslMode::Disable
     });
     if let Some(secret) = &database.password {
-        let password = secret.read().map_err(|why| {
-            ReadError::other(what, why).hint("database.password in chaos.toml names the secret")
+        let password = secret.read().map_err(|error| {
+            ReadError::other(what, error.to_string())
+                .hint("database.password in chaos.toml names the secret")
         })?;
         config.password(password);
     }

@@ -45,7 +45,7 @@ pub use self::plan::{
 pub use self::report::{Report, ReportForm};
 pub use self::rollback::{HeldRun, Lock, Rollback, RollbackCause};
 pub use self::time::Time;
-pub use self::vantage::Vantage;
+pub use self::vantage::{NotAVantage, Vantage};
 pub use self::verification::{Judgement, LogErrors, PatternCount, Verification};
 
 /// One line of the stream: the envelope that all kinds share, around the data of one kind.

@@ -23,9 +23,17 @@ pub enum Vantage {
     Exec(String),
 }
 
+/// A text that names no vantage.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no vantage; there are auto, direct, api-proxy, port-forward and \
+     exec:deployment/NAME"
+)]
+pub struct NotAVantage(String);
+
 impl FromStr for Vantage {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Vantage, String> {
+    type Err = NotAVantage;
+    fn from_str(text: &str) -> Result<Vantage, NotAVantage> {
         match text {
             "auto" => Ok(Vantage::Auto),
             "direct" => Ok(Vantage::Direct),
@@ -33,9 +41,7 @@ impl FromStr for Vantage {
             "port-forward" => Ok(Vantage::PortForward),
             _ => match text.strip_prefix("exec:deployment/") {
                 Some(name) if !name.is_empty() => Ok(Vantage::Exec(name.to_owned())),
-                _ => Err(format!(
-                    "{text:?} is no vantage; there are auto, direct, api-proxy, port-forward and exec:deployment/NAME"
-                )),
+                _ => Err(NotAVantage(text.to_owned())),
             },
         }
     }

@@ -316,9 +316,9 @@ async fn databases(server: &Server, own: &str) -> Result<Vec<String>, DrillError
 async fn server(context: &Context, settings: &DrillSettings) -> Result<Server, DrillError> {
     match (&settings.url, &settings.image) {
         (Some(url), _) => {
-            let url = url
-                .read()
-                .map_err(|why| DrillError::unknown(why).hint("it is drill.url in chaos.toml"))?;
+            let url = url.read().map_err(|error| {
+                DrillError::unknown(error.to_string()).hint("it is drill.url in chaos.toml")
+            })?;
             let server = Server::of_url(&url).await?;
             identity::is_not_live(context, &server).await?;
             Ok(server)

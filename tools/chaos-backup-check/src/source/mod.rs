@@ -186,7 +186,7 @@ pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
 pub(crate) fn locate(backup: &Backup) -> Result<Located<'_>, Absent> {
     match backup.place() {
         Ok(place) => Ok(Located { backup, place }),
-        Err(why) => Err(Absent::unknown(why)),
+        Err(error) => Err(Absent::unknown(error.to_string())),
     }
 }
 

@@ -122,10 +122,10 @@ impl Bucket {
             builder = builder.with_region(region);
         }
         if let Some(key) = &settings.access_key {
-            builder = builder.with_access_key_id(key.read().map_err(anyhow::Error::msg)?);
+            builder = builder.with_access_key_id(key.read()?);
         }
         if let Some(key) = &settings.secret_key {
-            builder = builder.with_secret_access_key(key.read().map_err(anyhow::Error::msg)?);
+            builder = builder.with_secret_access_key(key.read()?);
         }
         let options = ClientOptions::new()
             .with_allow_http(plain)

@@ -2,14 +2,15 @@
 
 use std::str::FromStr;
 
+use chaos_common::config::SecretError;
 use lettre::address::AddressError;
 use reqwest::Url;
 
 /// Why a channel can't carry a message. No variant holds a part of a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChannelError {
-    #[error("{0}")]
-    Secret(String),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     #[error("{key} holds a control character")]
     ControlCharacter { key: &'static str },
     #[error("{key}: {text:?} is no mail address: {source}")]
