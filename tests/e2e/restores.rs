@@ -10,16 +10,11 @@ use chaos_tests::run::{Place, check, until};
 use chaos_tests::schedule::Needs;
 use serde_json::Value;
 
+use crate::drills::found;
 use crate::postgres::Dumps;
 
 /// The namespace of drills in pods.
 const OWN: &str = "chaos-test-drills";
-
-fn found(record: &Value, id: &str) -> (String, String) {
-    let check = check(record, id, "");
-    let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
-    (text("status"), text("message"))
-}
 
 /// A place with the configuration of one dump.
 fn config(place: &Place, path: &str, drill: &str) {

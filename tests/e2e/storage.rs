@@ -14,6 +14,7 @@ use chaos_tests::run::{Place, check, until};
 use chaos_tests::schedule::Needs;
 use serde_json::Value;
 
+use crate::drills::{fixture, found};
 use crate::postgres::Dumps;
 
 const KEY: &str = "chaos";
@@ -132,20 +133,6 @@ impl Drop for Storage {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("it has one").port()
-}
-
-fn fixture(name: &str) -> Vec<u8> {
-    let path = repository()
-        .join("tools/chaos-backup-check/tests/fixtures")
-        .join(name);
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-#[track_caller]
-fn found(record: &Value, id: &str) -> (String, String) {
-    let check = check(record, id, "");
-    let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
-    (text("status"), text("message"))
 }
 
 #[test]

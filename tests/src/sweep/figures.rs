@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use super::lane::Kill;
+use super::points::Victim;
 use super::proxy::{Call, Who};
-use super::{Kill, Victim};
 
 /// How long the undo took from the kill on, in milliseconds; absent where nothing was undone.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
