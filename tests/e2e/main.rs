@@ -1,5 +1,6 @@
-//! The tools on a real cluster with the sample shop. `make test` brings it up and runs these one
-//! after the other; without a cluster they are skipped.
+//! The tools on a real cluster with the sample shop. `make test` brings it up; these run side by
+//! side, each with what it needs for itself (`chaos_tests::schedule`). Without a cluster they are
+//! skipped.
 
 mod backup;
 mod drills;
