@@ -1,10 +1,9 @@
 //! Drills of `chaos-backup-check` into a real PostgreSQL of this machine.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use chaos_tests::cluster::{Cluster, OwnNamespace, kubectl_command, repository};
+use chaos_tests::cluster::repository;
 use chaos_tests::run::{Place, Ran, check, until};
 use chaos_tests::schedule::Needs;
 use serde_json::Value;

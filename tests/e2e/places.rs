@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use chaos_tests::cluster::{Cluster, OwnNamespace, repository};
-use chaos_tests::run::{Place, Ran, check, until};
+use chaos_tests::run::{Place, Ran, until};
 use serde_json::{Value, json};
 
 use crate::drills::found;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use chaos_tests::cluster::{Cluster, OwnNamespace};
-use chaos_tests::run::{Place, check, until};
+use chaos_tests::run::{Place, until};
 use chaos_tests::schedule::Needs;
 use serde_json::Value;
 

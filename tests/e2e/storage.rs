@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chaos_tests::cluster::{cache, repository};
-use chaos_tests::run::{Place, check, until};
+use chaos_tests::cluster::cache;
+use chaos_tests::run::{Place, until};
 use chaos_tests::schedule::Needs;
 use serde_json::Value;
 

@@ -125,7 +125,7 @@ const CASES: [Case; 8] = [
         |connection| {
             write(
                 &connection,
-                b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\n[]",
+                b"HTTP/1.1 503 No\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]",
             );
         },
         "answers 503",

@@ -1,5 +1,6 @@
 # What a pod of a drill does, run by `sh -c` with F (its folder) and U (the superuser) set: it waits
 # to be held, then becomes the server. PATH is set before.
+# shellcheck shell=sh
 mkdir -p "$F/data" && chmod 700 "$F/data" || exit 1
 held=0
 while [ ! -e "$F/held" ]; do
