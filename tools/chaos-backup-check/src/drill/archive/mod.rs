@@ -1,5 +1,8 @@
 //! The drill of an archive: unpacked as tar does it, into a folder that is thrown away.
 
+mod sparse;
+
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -13,6 +16,7 @@ use tar::Archive;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
+use self::sparse::SparseRecords;
 use super::Restored;
 use super::error::DrillError;
 use super::feed::Feed;
@@ -153,8 +157,16 @@ fn unpack(reader: PieceReader, folder: &Path) -> io::Result<()> {
         let mut entry = entry?;
         if entry.header().entry_type().is_dir() {
             folders.push(entry);
-        } else if !entry.unpack_in(folder)? {
-            return Err(leads_out(&entry.path_bytes()));
+            continue;
+        }
+        let sparse = SparseRecords::of_entry(&mut entry)?;
+        let inside = match &sparse {
+            Some(records) => sparse::unpack_in(folder, &mut entry, records)?,
+            None => entry.unpack_in(folder)?,
+        };
+        if !inside {
+            let name = sparse.and_then(SparseRecords::into_name);
+            return Err(leads_out(&name.map_or(entry.path_bytes(), Cow::Owned)));
         }
     }
     folders.sort_by(|one, other| other.path_bytes().cmp(&one.path_bytes()));
@@ -277,6 +289,16 @@ mod tests {
         for bad in [&whole[..2000], &led_out, &[0; 1024], b"no archive at all"] {
             let error = drilled(bad).expect_err("not unpacked");
             assert_eq!(error.status(), Status::Fail, "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn sparse_members_are_counted_as_the_files_that_they_were() {
+        let names = ["sparse-0.0", "sparse-0.1", "sparse-1.0"];
+        for bytes in names.map(sparse::tests::fixture) {
+            let restored = drilled(&bytes).expect("whole");
+            let message = restored.message;
+            assert!(message.ends_with("ms: 3 files, 1.5 MB"), "{message}");
         }
     }
 
