@@ -9,7 +9,17 @@ mode=${1:-all}
 case $mode in all | quick) ;; *) die "usage: test.sh [quick]" ;; esac
 passed=0 failed=0 skipped=0
 work=$(mktemp -d)
-trap 'jobs -p | xargs -r kill 2>/dev/null; rm -rf "$work"' EXIT
+end_trees() { # PID…: ends these processes and all that they started
+  local process children
+  for process in "$@"; do
+    children=$(cat "/proc/$process/task/$process/children" 2>/dev/null) || true
+    # shellcheck disable=SC2086 # numbers
+    end_trees $children
+    kill "$process" 2>/dev/null || true
+  done
+}
+# shellcheck disable=SC2046 # numbers
+trap 'end_trees $(jobs -p); rm -rf "$work"' EXIT
 
 # count STATUS LOG: adds one test, or as many as the log's own counts say.
 count() {
@@ -65,6 +75,19 @@ end_to_end() {
   done < <(programs) 2>&1 | sed -u -e '/has been running for over/d' -e 's/^\.\+//'
 }
 
+# The cluster comes up while the processors are at something else, and is used once everything is built. One at a time:
+# two of these would break each other's shops.
+on_a_cluster() {
+  exec 7>"$CHAOS_CACHE/test.lock"
+  flock --nonblock 7 || { echo "waiting for other tests to leave the cluster"; flock 7; }
+  tests/s3/build.sh 7>&-
+  cluster 7>&-
+  until [ -e "$work/built" ]; do sleep 0.2; done
+  CHAOS_TEST_KUBECONFIG=$KUBECONFIG
+  export CHAOS_TEST_KUBECONFIG
+  end_to_end 7>&-
+}
+
 unset CONTEXT # these look into the node as well, so it is always the throw-away cluster
 with_cluster=no
 if [ "$mode" = all ]; then
@@ -72,9 +95,9 @@ if [ "$mode" = all ]; then
   if [ "$(id -u)" = 0 ]; then with_cluster=yes; fi
 fi
 if [ $with_cluster = yes ]; then
-  # It comes up while the processors are at something else, which they mostly leave to it.
-  { tests/s3/build.sh && cluster && echo "$KUBECONFIG" >"$work/kubeconfig"; } >"$work/cluster.log" 2>&1 &
-  cluster=$!
+  mkdir -p "$CHAOS_CACHE"
+  (on_a_cluster) >"$work/e2e.log" 2>&1 &
+  e2e=$!
 fi
 tally "formatting" scripts/lint.sh format
 if [ "$mode" = all ]; then
@@ -83,21 +106,12 @@ if [ "$mode" = all ]; then
 fi
 say "building the tools and their tests"
 if cargo build --workspace --all-targets --message-format=json-render-diagnostics >"$work/built.json"; then
-  if [ $with_cluster = yes ]; then
-    (
-      while kill -0 "$cluster" 2>/dev/null; do sleep 0.2; done
-      [ -s "$work/kubeconfig" ] || { cat "$work/cluster.log"; exit 1; }
-      CHAOS_TEST_KUBECONFIG=$(cat "$work/kubeconfig")
-      export CHAOS_TEST_KUBECONFIG
-      end_to_end
-    ) >"$work/e2e.log" 2>&1 &
-    e2e=$!
-  fi
+  touch "$work/built"
   tally "clippy" scripts/lint.sh clippy
   tally "unit, tool and pipeline tests" unit
   tally "examples in the documentation" cargo test --workspace --doc --quiet
   if [ $with_cluster = yes ]; then
-    say "end to end, on a real cluster (since the tools were built)"
+    say "end to end, on a real cluster, beside all of these"
     tail -n +1 -f --pid="$e2e" "$work/e2e.log"
     status=0
     wait "$e2e" || status=$?
