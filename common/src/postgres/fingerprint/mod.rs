@@ -61,12 +61,11 @@ impl Snapshot {
             Some(before) => as_before(columns, before.fingerprint)?,
             None => (chosen(columns, table)?, Vec::new()),
         };
-        let (key, ranges) = match before {
-            Some(before) => key_before(columns, before.fingerprint),
-            None => {
-                let ranges = bounds(session, &relation.quoted(), relation.key.as_deref()).await?;
-                (relation.key.clone(), ranges)
-            }
+        let (key, ranges) = if let Some(before) = before {
+            key_before(columns, before.fingerprint)
+        } else {
+            let ranges = bounds(session, &relation.quoted(), relation.key.as_deref()).await?;
+            (relation.key.clone(), ranges)
         };
         let earlier = before.and_then(|before| before.moment);
         let since = since(earlier, self.moment.as_ref(), &relation.kind);
