@@ -11,7 +11,7 @@ use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, owner_uid};
 use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Change, Check, ObjectRef, Plan, Target};
+use chaos_common::record::{Change, Check, ObjectRef, Permission, Plan, Target};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
@@ -100,55 +100,9 @@ impl Experiment for PodFailure {
     }
 
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
-        let (cluster, namespace) = (&context.cluster, &context.namespace);
-        let what = format!("list pods in namespace {namespace}");
-        // A namespace may have thousands of pods: all are counted, and only those that may be hit
-        // are kept.
-        let (mut census, mut candidates) = (Census::default(), Vec::new());
-        let by_labels = self.selection.selector.as_deref();
-        pod_watch::each(cluster, namespace, &ListParams::default(), &what, |pod| {
-            census.count(&pod);
-            if by_labels.is_none() && self.selection.names(&pod) {
-                candidates.push(pod);
-            }
-        })
-        .await?;
-        if let Some(labels) = by_labels {
-            let params = ListParams::default().labels(labels);
-            pod_watch::each(
-                cluster,
-                namespace,
-                &params,
-                &format!("{what} by the labels {labels}"),
-                |pod| {
-                    candidates.push(pod);
-                },
-            )
-            .await?;
-        }
-        let (services, budgets) = futures::try_join!(
-            async {
-                let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
-                cluster
-                    .list(
-                        &api,
-                        &ListParams::default(),
-                        format!("list services in namespace {namespace}"),
-                    )
-                    .await
-            },
-            async {
-                let api: Api<PodDisruptionBudget> =
-                    Api::namespaced(cluster.client.clone(), namespace);
-                cluster
-                    .list(
-                        &api,
-                        &ListParams::default(),
-                        format!("list poddisruptionbudgets in namespace {namespace}"),
-                    )
-                    .await
-            },
-        )?;
+        let namespace = &context.namespace;
+        let (census, candidates) = self.candidates(context).await?;
+        let (services, budgets) = services_and_budgets(context).await?;
         let mut checks = Vec::new();
         let chosen =
             select(&self.selection, self.settings.count, &candidates).unwrap_or_else(|why| {
@@ -159,17 +113,8 @@ impl Experiment for PodFailure {
                 );
                 Vec::new()
             });
-        let mut targets = Vec::new();
-        for pod in &chosen {
-            match target(pod) {
-                Some(target) => targets.push(target),
-                None => checks.push(Check::fail(
-                    "limit.owner",
-                    format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default()),
-                    "no controller owns it, so nothing would bring it back",
-                )),
-            }
-        }
+        let (targets, unowned) = targets(&chosen);
+        checks.extend(unowned);
         let blast_radius = blast_radius::of(&census, &chosen, &targets, &services);
         checks.extend(limits::blast_radius(
             &blast_radius,
@@ -177,26 +122,13 @@ impl Experiment for PodFailure {
             &context.config.limits,
         ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
-        let mut needed = vec![
-            need(namespace, "list", "", "services"),
-            need(namespace, "list", "policy", "poddisruptionbudgets"),
-            need(namespace, "get", "", "pods"),
-            need(namespace, "list", "", "pods"),
-            need(namespace, "watch", "", "pods"),
-            need(namespace, "list", "discovery.k8s.io", "endpointslices"),
-            need(namespace, "watch", "discovery.k8s.io", "endpointslices"),
-        ];
-        if blast_radius.iter().any(|one| !one.services.is_empty()) {
-            needed.push(need(namespace, "get", "", "pods/proxy"));
-        }
+        let through_services = blast_radius.iter().any(|one| !one.services.is_empty());
+        let delete = |target| Change::Delete {
+            object: pod_object(target),
+        };
         let draft = Draft {
             experiment: NAME,
-            changes: targets
-                .iter()
-                .map(|target| Change::Delete {
-                    object: pod_object(target),
-                })
-                .collect(),
+            changes: targets.iter().map(delete).collect(),
             targets,
             blast_radius,
             hold: Duration::ZERO,
@@ -205,7 +137,7 @@ impl Experiment for PodFailure {
             undo: "the pods' controllers make new ones; nothing has to be written".to_owned(),
             affected: Vec::new(),
             alerts: self.settings.alerts.clone(),
-            permissions: needed,
+            permissions: permissions(namespace, through_services),
             checks,
         };
         draft.finish(context).await
@@ -255,6 +187,87 @@ impl Experiment for PodFailure {
         let running = Running::start(context, plan, &self.settings).await?;
         Ok(Box::new(running))
     }
+}
+
+impl PodFailure {
+    /// All pods of the namespace counted, and those that may be hit: a namespace may have thousands
+    /// of pods, so only these are kept.
+    async fn candidates(&self, context: &Context) -> Result<(Census, Vec<Pod>), ReadError> {
+        let (cluster, namespace) = (&context.cluster, &context.namespace);
+        let what = format!("list pods in namespace {namespace}");
+        let (mut census, mut candidates) = (Census::default(), Vec::new());
+        let by_labels = self.selection.selector.as_deref();
+        pod_watch::each(cluster, namespace, &ListParams::default(), &what, |pod| {
+            census.count(&pod);
+            if by_labels.is_none() && self.selection.names(&pod) {
+                candidates.push(pod);
+            }
+        })
+        .await?;
+        if let Some(labels) = by_labels {
+            let params = ListParams::default().labels(labels);
+            let what = format!("{what} by the labels {labels}");
+            pod_watch::each(cluster, namespace, &params, &what, |pod| {
+                candidates.push(pod);
+            })
+            .await?;
+        }
+        Ok((census, candidates))
+    }
+}
+
+async fn services_and_budgets(
+    context: &Context,
+) -> Result<(Vec<Service>, Vec<PodDisruptionBudget>), ReadError> {
+    let (cluster, namespace) = (&context.cluster, &context.namespace);
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(cluster.client.clone(), namespace);
+    let all = ListParams::default();
+    futures::try_join!(
+        cluster.list(
+            &services,
+            &all,
+            format!("list services in namespace {namespace}"),
+        ),
+        cluster.list(
+            &budgets,
+            &all,
+            format!("list poddisruptionbudgets in namespace {namespace}"),
+        ),
+    )
+}
+
+/// The chosen pods as targets, and a failed check for each that no controller would bring back.
+fn targets(chosen: &[&Pod]) -> (Vec<Target>, Vec<Check>) {
+    let (mut targets, mut checks) = (Vec::new(), Vec::new());
+    for pod in chosen {
+        match target(pod) {
+            Some(target) => targets.push(target),
+            None => checks.push(Check::fail(
+                "limit.owner",
+                format!("pod/{}", pod.metadata.name.as_deref().unwrap_or_default()),
+                "no controller owns it, so nothing would bring it back",
+            )),
+        }
+    }
+    (targets, checks)
+}
+
+/// `through_services`: the replacements are asked themselves, since a Service leads to them.
+fn permissions(namespace: &str, through_services: bool) -> Vec<Permission> {
+    let mut needed = vec![
+        need(namespace, "list", "", "services"),
+        need(namespace, "list", "policy", "poddisruptionbudgets"),
+        need(namespace, "get", "", "pods"),
+        need(namespace, "list", "", "pods"),
+        need(namespace, "watch", "", "pods"),
+        need(namespace, "list", "discovery.k8s.io", "endpointslices"),
+        need(namespace, "watch", "discovery.k8s.io", "endpointslices"),
+    ];
+    if through_services {
+        needed.push(need(namespace, "get", "", "pods/proxy"));
+    }
+    needed
 }
 
 fn pod_object(target: &Target) -> ObjectRef {

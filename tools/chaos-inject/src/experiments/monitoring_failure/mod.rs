@@ -1,0 +1,182 @@
+//! Monitoring failure: Prometheus, Grafana and Alertmanager go to no pods at all and back. While
+//! they are blind the application is measured directly; afterwards the collection of data has to go
+//! on, and the rules have to be those of before.
+
+mod logs;
+mod prometheus;
+mod running;
+
+use async_trait::async_trait;
+use chaos_common::cluster::ReadError;
+use chaos_common::cluster::probe::Endpoint;
+use chaos_common::config::{Config, Monitoring, MonitoringSystem, Span};
+use chaos_common::exit::Failure;
+use chaos_common::record::{Check, Plan};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::time::Duration;
+
+use self::running::Running;
+use crate::context::Context;
+use crate::experiments::Definition;
+use crate::observe::to_ask;
+use crate::permissions::need;
+use crate::plan::Draft;
+use crate::plan::target::Selection;
+use crate::plan::workload::{self, Workload};
+use crate::run::experiment::{Experiment, RunningExperiment};
+
+const NAME: &str = "monitoring-failure";
+
+/// `[experiment.monitoring_failure]`: the systems of `[monitoring]` go.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long monitoring is blind.
+    pub duration: Span,
+    /// Longest time for its pods to be gone.
+    pub stop_limit: Span,
+    /// Longest time for it to be ready and collecting again.
+    pub recovery_limit: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            duration: Span::seconds(30),
+            stop_limit: Span::seconds(60),
+            recovery_limit: Span::seconds(120),
+        }
+    }
+}
+
+/// The experiment.
+#[derive(Debug)]
+pub struct MonitoringFailure {
+    settings: Settings,
+    monitoring: Monitoring,
+}
+
+fn systems(monitoring: &Monitoring) -> Vec<&MonitoringSystem> {
+    [
+        &monitoring.prometheus,
+        &monitoring.grafana,
+        &monitoring.alertmanager,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl Definition for MonitoringFailure {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Take Prometheus, Grafana and Alertmanager away";
+    type Settings = Settings;
+
+    fn new(_selection: &Selection, settings: Settings, config: &Config) -> Result<Self, Failure> {
+        let monitoring = config
+            .monitoring
+            .clone()
+            .filter(|monitoring| !systems(monitoring).is_empty());
+        let monitoring = monitoring.ok_or_else(|| {
+            Failure::usage("no monitoring system is configured")
+                .hint("[monitoring.prometheus] in chaos.toml names one")
+        })?;
+        Ok(MonitoringFailure {
+            settings,
+            monitoring,
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Experiment for MonitoringFailure {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn blinds_monitoring(&self) -> bool {
+        true
+    }
+
+    async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
+        let namespace = &self.monitoring.namespace;
+        let (mut targets, mut changes, mut radius) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut checks, mut permissions) = (Vec::new(), Vec::new());
+        for system in systems(&self.monitoring) {
+            let text = format!("deployment/{}", system.deployment);
+            let target = Workload::read(context, namespace, &text).await?;
+            permissions.extend(workload::permissions(namespace, &text));
+            permissions.extend(to_ask(
+                &context.asker,
+                &Endpoint::of_monitoring(&self.monitoring, system),
+            ));
+            checks.extend(target.checks.clone());
+            if target.replicas == 0 {
+                checks.push(Check::fail(
+                    "limit.targets",
+                    &text,
+                    "has no replicas already: there is nothing to take away",
+                ));
+            }
+            changes.push(target.scale_to(0));
+            targets.push(target.target());
+            radius.push(target.radius(target.ready));
+        }
+        checks.extend(workload::whole(context, &radius.iter().collect::<Vec<_>>()).await);
+        let application = &context.namespace;
+        if context
+            .config
+            .workloads
+            .iter()
+            .any(|workload| !workload.logs.is_empty())
+        {
+            permissions.extend([
+                need(application, "list", "", "pods"),
+                need(application, "get", "", "pods/log"),
+            ]);
+            permissions.extend(
+                context
+                    .config
+                    .workloads
+                    .iter()
+                    .filter(|workload| !workload.logs.is_empty())
+                    .flat_map(|workload| {
+                        workload::permissions(
+                            application,
+                            &format!("{}/{}", workload.kind, workload.name),
+                        )
+                    }),
+            );
+        }
+        let draft = Draft {
+            experiment: NAME,
+            targets,
+            changes,
+            blast_radius: radius,
+            hold: self.settings.duration.0,
+            recovery_limit: self.settings.recovery_limit.0,
+            slack: Duration::ZERO,
+            undo: "each goes back to the replicas that it had".to_owned(),
+            affected: Vec::new(),
+            alerts: Vec::new(),
+            permissions,
+            checks,
+        };
+        draft.finish(context).await
+    }
+
+    async fn data_at_stake(&self, _context: &Context, _plan: &Plan) -> Result<bool, ReadError> {
+        // What monitoring collected may go with its pod, which is what the experiment shows.
+        Ok(false)
+    }
+
+    async fn prepare(
+        &self,
+        context: &mut Context,
+        plan: &Plan,
+    ) -> anyhow::Result<Box<dyn RunningExperiment>> {
+        let running = Running::start(context, plan, self).await?;
+        Ok(Box::new(running))
+    }
+}
