@@ -132,6 +132,20 @@ impl Stream {
         })
     }
 
+    /// Between an input that was read already and a file, as a test has them.
+    pub fn between(tool: Tool, upstream: Upstream, out: File) -> Stream {
+        Stream {
+            run: upstream.run.clone().unwrap_or_else(new_id),
+            upstream,
+            tool,
+            format: Format::Json,
+            out: Sink {
+                file: out,
+                error: None,
+            },
+        }
+    }
+
     /// As [`Stream::open`], and writes what comes in to `copy` as well, byte for byte. A copy that
     /// can't be written is the second value's error: the stream is read and passed on all the same.
     ///

@@ -1,5 +1,7 @@
 //! What every part of an experiment works with.
 
+use std::path::PathBuf;
+
 use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Access, Cluster};
 use chaos_common::config::Config;
@@ -8,7 +10,7 @@ use chaos_common::stream::Stream;
 use tokio::time::Instant;
 
 use crate::safety::guardian::Launcher;
-use crate::safety::journal::Journal;
+use crate::safety::journal::{self, Journal, NoStateFolder};
 use crate::safety::journal_entry::Entry;
 
 /// The surroundings of an experiment, and its story so far.
@@ -28,6 +30,8 @@ pub struct Context {
     /// Id of this run of an experiment: that of its pipeline, and what tells it from others that
     /// were given the same stream. It is in the label of all that the run makes or touches.
     pub run: String,
+    /// Folder of local journals, if there is a place for one.
+    pub journals: Result<PathBuf, NoStateFolder>,
     /// The local journal, once the experiment has one.
     pub journal: Option<Journal>,
     /// When the first write of the fault was sent.
@@ -57,6 +61,7 @@ impl Context {
             namespace,
             stream,
             run,
+            journals: journal::folder(),
             journal: None,
             injected: None,
             actions: Vec::new(),

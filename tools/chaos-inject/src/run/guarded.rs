@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::run::record::executor;
 use crate::safety::guardian::Guardian;
 use crate::safety::intent::{DeclareError, Intent};
-use crate::safety::journal::{self, Journal};
+use crate::safety::journal::Journal;
 use crate::safety::journal_entry::Entry;
 
 /// A run whose intent is durable, and which is guarded.
@@ -40,12 +40,14 @@ impl Guarded {
             &executor(),
             context.config.experiment.undo_limit.0,
         );
-        let opened = journal::folder()
+        let opened = context
+            .journals
+            .as_ref()
             .map_err(|error| error.to_string())
             .and_then(|folder| {
                 let failed =
                     |error| format!("cannot write a journal in {}: {error}", folder.display());
-                let mut journal = Journal::create(&folder, &intent.run).map_err(failed)?;
+                let mut journal = Journal::create(folder, &intent.run).map_err(failed)?;
                 journal
                     .write(&Entry::Began {
                         intent: Box::new(intent.clone()),

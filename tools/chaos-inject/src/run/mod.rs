@@ -72,6 +72,16 @@ fn plan_summary(plan: &Plan) -> String {
 
 /// Runs an experiment from its gates to its record.
 pub async fn run(context: &mut Context, experiment: Box<dyn Experiment>, given: &Consent) -> Exit {
+    run_stoppable(context, experiment, given, AbortSignal::on_signals).await
+}
+
+/// As [`run`]. `listen` is called as soon as a request to end has to wait for the rollback.
+pub async fn run_stoppable(
+    context: &mut Context,
+    experiment: Box<dyn Experiment>,
+    given: &Consent,
+    listen: fn(&AbortSignal),
+) -> Exit {
     let mut story = Story::begin(experiment.name());
     let plan = match experiment.plan(context).await {
         Ok(plan) => plan,
@@ -118,7 +128,7 @@ pub async fn run(context: &mut Context, experiment: Box<dyn Experiment>, given: 
     let consented = Instant::now();
     // From here on, a signal asks for an orderly end.
     let (alarm, abort) = AbortSignal::new();
-    alarm.on_signals();
+    listen(&alarm);
     match Guarded::declare(context, &plan, &alarm).await {
         Ok(guarded) => {
             let mut run = Run {
@@ -147,3 +157,6 @@ pub async fn run(context: &mut Context, experiment: Box<dyn Experiment>, given: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,8 @@ struct State {
     store: Store,
     calls: Vec<String>,
     script: Vec<Rule>,
+    /// Verbs and resources that nobody may use: `delete pods`.
+    denied: Vec<String>,
     /// How each Service answers through the API server's proxy: status and body.
     services: Vec<(String, u16, String)>,
 }
@@ -197,6 +199,11 @@ impl ApiServer {
         self.state().script.clear();
     }
 
+    /// Nobody may do this any more: `delete pods`.
+    pub fn deny(&self, permission: &str) {
+        self.state().denied.push(permission.to_owned());
+    }
+
     /// How a Service answers from now on.
     pub fn answer(&self, service: &str, status: u16, body: &str) {
         let mut state = self.state();
@@ -310,9 +317,7 @@ impl State {
             );
         }
         if call.path.ends_with("/selfsubjectaccessreviews") {
-            let mut review = call.body.clone();
-            review["status"] = json!({ "allowed": true });
-            return answer(201, &review);
+            return answer(201, &self.review(&call.body));
         }
         if let Some((service, _)) = proxied(&call.path) {
             return self.proxy(service);
@@ -339,6 +344,17 @@ impl State {
             }
             _ => refuse(&Refusal(405, "MethodNotAllowed")),
         }
+    }
+
+    fn review(&self, body: &Value) -> Value {
+        let wanted = &body["spec"]["resourceAttributes"];
+        let text = |field: &str| wanted[field].as_str().unwrap_or_default().to_owned();
+        let allowed = !self
+            .denied
+            .contains(&format!("{} {}", text("verb"), text("resource")));
+        let mut review = body.clone();
+        review["status"] = json!({ "allowed": allowed });
+        review
     }
 
     fn proxy(&self, service: &str) -> Reply {
@@ -387,7 +403,9 @@ impl State {
         if call.query("dryRun").is_some() {
             return Ok(call.body.clone());
         }
-        self.store.create(&path, call.body.clone())
+        let mut object = call.body.clone();
+        object["metadata"]["namespace"] = NAMESPACE.into();
+        self.store.create(&path, object)
     }
 
     fn patch(&mut self, call: &Call) -> Result<Value, Refusal> {

@@ -1,10 +1,12 @@
 //! For tests only: an API server in memory, and objects to put into it.
 
 pub mod api_server;
+pub mod experiment;
 pub mod objects;
 pub mod patch;
 pub mod script;
 pub mod store;
+pub mod test_bed;
 
 pub use self::api_server::ApiServer;
 pub use self::script::Behaviour;
