@@ -412,3 +412,6 @@ pub async fn unlock(context: &mut Context) -> Exit {
     }
     report.end(context, None).await
 }
+
+#[cfg(test)]
+mod tests;
