@@ -358,6 +358,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_conflict_with_somebody_elses_write_is_no_lock() {
+        let server = ApiServer::default();
+        server.script("POST leases", 1, Behaviour::Status(409));
+        ours().declare(&server.cluster()).await.expect("declared");
+        assert_eq!(server.names("lease"), [API, SHOP]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_intent_that_cannot_be_written_is_an_error_and_leaves_nothing() {
         let server = ApiServer::default();
         let second = |store: &mut crate::testing::store::Store| assert_eq!(store.paths().len(), 0);

@@ -73,6 +73,12 @@ pub fn abort_requested(lease: &Lease) -> Option<Attribution> {
     annotation(lease, ABORT_ANNOTATION)
 }
 
+/// Whether a creation may succeed later. Beside what always may: two writes that count against one
+/// ResourceQuota conflict with each other, although nobody holds the Lease.
+fn may_be_created_later(error: &kube::Error) -> bool {
+    may_succeed_later(error) || matches!(error, kube::Error::Api(status) if status.is_conflict())
+}
+
 /// Creates a run's Lease, and tries again if that was not answered: an attempt before may have
 /// created it, which the run's label shows.
 ///
@@ -86,7 +92,9 @@ pub async fn create(api: &Api<Lease>, lease: &Lease) -> kube::Result<Lease> {
             .await
             .unwrap_or_else(late);
         match written {
-            Err(error) if may_succeed_later(&error) && Instant::now() < end => sleep(PAUSE).await,
+            Err(error) if may_be_created_later(&error) && Instant::now() < end => {
+                sleep(PAUSE).await;
+            }
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
                 let name = lease.metadata.name.as_deref().unwrap_or_default();
                 let existing = api.get(name).await?;
