@@ -69,7 +69,8 @@ func Run(ctx context.Context, kubeconfig string) error {
 			DefaultPort:         10250,
 		},
 		MetricResolution: resolution,
-		ScrapeTimeout:    resolution,
+		// A scrape that is given up takes all figures away until the next one.
+		ScrapeTimeout: 10 * resolution,
 	}.Complete()
 	if err != nil {
 		return err
