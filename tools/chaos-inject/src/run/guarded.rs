@@ -43,7 +43,7 @@ impl Guarded {
         let opened = context
             .journals
             .as_ref()
-            .map_err(|error| error.to_string())
+            .map_err(ToString::to_string)
             .and_then(|folder| {
                 let failed =
                     |error| format!("cannot write a journal in {}: {error}", folder.display());

@@ -260,7 +260,9 @@ impl ApiServer {
                 act(store);
                 Treatment::Answer(state.handle(call))
             }
-            Some(Behaviour::Status(code)) => Treatment::Answer(refuse(&Refusal(*code, "Scripted"))),
+            Some(Behaviour::Status(code)) => {
+                Treatment::Answer(refuse(&Refusal(*code, reason(*code))))
+            }
             Some(Behaviour::Ignored) => Treatment::Answer(reply(store.get(&call.path))),
             Some(Behaviour::NoConnection) => Treatment::NoConnection,
             Some(Behaviour::Lost) => Treatment::NoAnswer,
@@ -433,6 +435,17 @@ fn reply(result: Result<Value, Refusal>) -> Reply {
     match result {
         Ok(object) => answer(200, &object),
         Err(refusal) => refuse(&refusal),
+    }
+}
+
+/// The reason that the API server gives with a status code.
+fn reason(code: u16) -> &'static str {
+    match code {
+        403 => "Forbidden",
+        409 => "Conflict",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
     }
 }
 
