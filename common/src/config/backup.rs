@@ -74,7 +74,7 @@ fn one_day() -> Span {
 
 /// Where a backup is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<'b> {
+pub enum Location<'b> {
     /// A path on this machine.
     Local(&'b Path),
     /// A path in a pod.
@@ -101,7 +101,7 @@ pub enum Place<'b> {
 
 /// Why a backup of the configuration has no place, or more than one. The words go on from its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum LocationError {
     /// A VolumeSnapshot with a path or a pod.
     #[error("is a volume-snapshot, which has neither path nor pod")]
     SnapshotWithPath,
@@ -136,7 +136,7 @@ impl Backup {
     ///
     /// # Errors
     /// It has no place, or more than one.
-    pub fn place(&self) -> Result<Place<'_>, PlaceError> {
+    pub fn place(&self) -> Result<Location<'_>, LocationError> {
         let snapshot = [
             ("snapshot", &self.snapshot),
             ("selector", &self.selector),
@@ -146,47 +146,47 @@ impl Backup {
         let pathless = self.path.as_os_str().is_empty();
         if self.kind == BackupKind::VolumeSnapshot {
             if !pathless || self.pod.is_some() || self.container.is_some() {
-                return Err(PlaceError::SnapshotWithPath);
+                return Err(LocationError::SnapshotWithPath);
             }
             return of_snapshot
-                .map(|_| Place::Snapshot)
-                .ok_or(PlaceError::WhichSnapshot);
+                .map(|_| Location::Snapshot)
+                .ok_or(LocationError::WhichSnapshot);
         }
         if let Some((key, _)) = of_snapshot {
-            return Err(PlaceError::OnlySnapshot(key));
+            return Err(LocationError::OnlySnapshot(key));
         }
         if pathless {
-            return Err(PlaceError::NoPath);
+            return Err(LocationError::NoPath);
         }
         let path = self.path.to_str();
         match (
             &self.pod,
             path.and_then(|path| path.strip_prefix(S3_SCHEME)),
         ) {
-            (Some(_), Some(_)) => Err(PlaceError::TwoPlaces),
+            (Some(_), Some(_)) => Err(LocationError::TwoPlaces),
             (Some(pod), None) => self.place_in_pod(pod),
-            (None, _) if self.container.is_some() => Err(PlaceError::NoPod),
+            (None, _) if self.container.is_some() => Err(LocationError::NoPod),
             (None, Some(url)) => {
                 let (bucket, key) = url.split_once('/').unwrap_or((url, ""));
                 if bucket.is_empty() {
-                    return Err(PlaceError::NoBucket);
+                    return Err(LocationError::NoBucket);
                 }
-                Ok(Place::S3 { bucket, key })
+                Ok(Location::S3 { bucket, key })
             }
-            (None, None) => Ok(Place::Local(&self.path)),
+            (None, None) => Ok(Location::Local(&self.path)),
         }
     }
 
-    fn place_in_pod<'b>(&'b self, pod: &'b str) -> Result<Place<'b>, PlaceError> {
+    fn place_in_pod<'b>(&'b self, pod: &'b str) -> Result<Location<'b>, LocationError> {
         let (kind, name) = pod.split_once('/').unwrap_or(("", pod));
         let known = matches!(kind, "deployment" | "statefulset" | "pod");
         if !known || name.is_empty() || name.contains('/') {
-            return Err(PlaceError::PodReference(pod.to_owned()));
+            return Err(LocationError::PodReference(pod.to_owned()));
         }
         if !self.path.is_absolute() {
-            return Err(PlaceError::RelativeInPod(self.path.clone()));
+            return Err(LocationError::RelativeInPod(self.path.clone()));
         }
-        Ok(Place::Pod {
+        Ok(Location::Pod {
             kind,
             name,
             container: self.container.as_deref(),
@@ -196,7 +196,7 @@ impl Backup {
 
     /// Whether its path is one on this machine.
     pub(super) fn is_local(&self) -> bool {
-        matches!(self.place(), Ok(Place::Local(_)))
+        matches!(self.place(), Ok(Location::Local(_)))
     }
 }
 

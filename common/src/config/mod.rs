@@ -26,7 +26,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use self::backup::{Backup, BackupKind, DrillQuery, DrillSettings, Place, PlaceError, S3};
+pub use self::backup::{
+    Backup, BackupKind, DrillQuery, DrillSettings, Location, LocationError, S3,
+};
 pub use self::data::DataPath;
 pub use self::database::{Database, DatabaseTls, DatabaseVantage};
 pub use self::expectation::{Deviation, Expectation};

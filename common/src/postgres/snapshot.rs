@@ -43,7 +43,7 @@ pub struct Server {
 }
 
 #[derive(Deserialize)]
-struct Seen {
+struct SnapshotRow {
     database: u64,
     next: String,
     open: Option<Vec<String>>,
@@ -147,7 +147,7 @@ async fn moment(session: &mut Session) -> Result<Option<DatabaseMoment>, QueryEr
     let (Some(system), Some(seen)) = (system, seen) else {
         return Ok(None);
     };
-    let Ok(Seen {
+    let Ok(SnapshotRow {
         database,
         next,
         open,

@@ -19,12 +19,12 @@ pub struct Health {
     /// Further namespaces and clusters that were looked at; `checks` holds theirs too, and says in
     /// each object where it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also: Vec<Place>,
+    pub also: Vec<NamespaceState>,
 }
 
 /// A further namespace that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Place {
+pub struct NamespaceState {
     /// Its cluster.
     pub cluster: ClusterRef,
     /// The namespace.

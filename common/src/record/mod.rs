@@ -34,8 +34,8 @@ pub use self::experiment::{
     AlertSeen, Availability, Experiment, Outcome, PodRecovery, PodRef, RecoveryPhases, Timings,
 };
 pub use self::health::{
-    ClusterRef, Health, NodeState, Place, Placement, ServiceState, SystemState, WorkloadRef,
-    WorkloadState,
+    ClusterRef, Health, NamespaceState, NodeState, Placement, ServiceState, SystemState,
+    WorkloadRef, WorkloadState,
 };
 pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
 pub use self::notification::{ChannelOutcome, ChannelResult, Contact, Notification, Occasion};

@@ -4,7 +4,7 @@ use chaos_common::cli::Common;
 use chaos_common::config::Span;
 use clap::{Parser, Subcommand};
 
-use crate::places;
+use crate::namespaces::NamespaceArgs;
 
 /// Check pods, services, resource usage and monitoring of an application
 ///
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
-    pub(crate) places: places::Where,
+    pub(crate) namespaces: NamespaceArgs,
     /// Leave this check out; may be given again
     #[arg(long, value_name = "CHECK")]
     pub(crate) skip: Vec<String>,

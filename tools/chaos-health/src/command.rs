@@ -11,7 +11,7 @@ use chaos_health::checks::Explanation;
 use tokio::time::{Instant, sleep};
 
 use crate::args::Args;
-use crate::places::Places;
+use crate::namespaces::Namespaces;
 use crate::watch;
 
 /// Time between two looks while it waits.
@@ -25,14 +25,14 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let mut config = args.common.load()?.config;
     config.health.skip.extend(args.skip);
     may_be_skipped(&config)?;
-    let places = Places::connect(&args.places, &config).await?;
+    let namespaces = Namespaces::connect(&args.namespaces, &config).await?;
     if args.watch {
-        return watch::watch(&places, &config).await;
+        return watch::watch(&namespaces, &config).await;
     }
     let mut stream = Stream::open(tool!(), args.common.output)?;
     let mut health = match args.wait {
-        Some(wait) => waited(&places, &config, wait, |text| stream.progress(text)).await,
-        None => places.examine(&config).await,
+        Some(wait) => waited(&namespaces, &config, wait, |text| stream.progress(text)).await,
+        None => namespaces.examine(&config).await,
     };
     health.checks.extend(stream.upstream.check());
     let verdict = Verdict::of(&health.checks);
@@ -40,11 +40,16 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Looks until the system is healthy or the time is over.
-async fn waited(places: &Places, config: &Config, wait: Span, say: impl Fn(&str)) -> Health {
+async fn waited(
+    namespaces: &Namespaces,
+    config: &Config,
+    wait: Span,
+    say: impl Fn(&str),
+) -> Health {
     let end = Instant::now() + wait.0;
     let mut said = String::new();
     loop {
-        let health = places.examine(config).await;
+        let health = namespaces.examine(config).await;
         let Some(worst) = health.checks.iter().find(|check| check.is_bad()) else {
             return health;
         };

@@ -3,7 +3,7 @@
 mod args;
 mod command;
 mod explain;
-mod places;
+mod namespaces;
 mod watch;
 
 use std::process::ExitCode;

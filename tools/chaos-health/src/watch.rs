@@ -12,7 +12,7 @@ use chaos_common::record::{Check, Status, Time, Verdict};
 use tokio::time::sleep;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::places::Places;
+use crate::namespaces::Namespaces;
 
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -20,18 +20,18 @@ const PAUSE: Duration = Duration::from_secs(2);
 const CHANGES: usize = 100;
 
 /// Shows the checks that are not well, and what has changed, until it is interrupted.
-pub(crate) async fn watch(places: &Places, config: &Config) -> Result<Exit, Failure> {
+pub(crate) async fn watch(namespaces: &Namespaces, config: &Config) -> Result<Exit, Failure> {
     if !std::io::stdout().is_terminal() {
         return Err(
             Failure::usage("--watch is for a terminal, and standard output is none")
                 .hint("--wait 2m waits for a healthy system in a script"),
         );
     }
-    let title = places.title();
+    let title = namespaces.title();
     let mut view = View::default();
     loop {
         let health = tokio::select! {
-            health = places.examine(config) => health,
+            health = namespaces.examine(config) => health,
             _ = tokio::signal::ctrl_c() => break,
         };
         view.take(&health.checks, Time::now());

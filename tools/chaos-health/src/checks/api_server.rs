@@ -8,7 +8,7 @@ use chaos_common::cluster::{ReadError, ReadErrorKind};
 use chaos_common::record::Check;
 
 /// A namespace as it could be read.
-type Found = Result<PartialObjectMeta<Namespace>, ReadError>;
+type NamespaceRead = Result<PartialObjectMeta<Namespace>, ReadError>;
 
 /// `cluster.reachable`
 pub const REACHABLE: Explanation = Explanation {
@@ -30,12 +30,12 @@ pub const NAMESPACE: Explanation = Explanation {
     remedy: "kubectl get namespaces",
 };
 
-pub(super) fn is_missing(found: &Found) -> bool {
+pub(super) fn is_missing(found: &NamespaceRead) -> bool {
     matches!(found, Err(error) if error.kind == ReadErrorKind::NotFound)
 }
 
 /// `namespace.exists`; `None` if the answer does not tell, see [`judge_unread_namespace`].
-pub(super) fn judge_namespace(found: &Found, namespace: &str) -> Option<Check> {
+pub(super) fn judge_namespace(found: &NamespaceRead, namespace: &str) -> Option<Check> {
     let object = format!("namespace/{namespace}");
     match found {
         Ok(found) if found.metadata.deletion_timestamp.is_some() => Some(

@@ -44,7 +44,7 @@ pub(super) fn compare(before: &Health, now: &Health) -> Option<Check> {
 mod tests {
     use super::super::testing::seen;
     use super::*;
-    use chaos_common::record::{ClusterRef, Place, SystemState};
+    use chaos_common::record::{ClusterRef, NamespaceState, SystemState};
 
     #[test]
     fn what_became_better_is_told_and_what_was_not_looked_at_is_not() {
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(compare(&before, &seen(&[], &unseen)), None);
         assert_eq!(compare(&before, &seen(&[], &[])), None);
         // The one before looked at another namespace as well, which this one does not.
-        let place = Place {
+        let place = NamespaceState {
             cluster: ClusterRef {
                 id: "a".to_owned(),
                 context: None,

@@ -7,13 +7,13 @@ use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Access, Cluster, ReadError};
 use chaos_common::config::Config;
 use chaos_common::exit::Failure;
-use chaos_common::record::{Health, Place};
+use chaos_common::record::{Health, NamespaceState};
 use chaos_health::checks;
 use futures::future::join_all;
 
 /// Arguments that say where to look. Other tools take one of each.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Where {
+pub(crate) struct NamespaceArgs {
     /// Look at this namespace instead of the configured one; several with commas
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     namespace: Vec<String>,
@@ -27,14 +27,17 @@ pub(crate) struct Where {
 
 /// Every namespace of every cluster; the first of each is the application's.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Namespaces {
     clusters: Vec<(Cluster, HttpProbe)>,
     namespaces: Vec<String>,
 }
 
-impl Places {
+impl Namespaces {
     /// Prepares the connections; nothing is sent yet.
-    pub(crate) async fn connect(args: &Where, config: &Config) -> Result<Places, Failure> {
+    pub(crate) async fn connect(
+        args: &NamespaceArgs,
+        config: &Config,
+    ) -> Result<Namespaces, Failure> {
         let named = |namespace: Option<String>| {
             ClusterArgs {
                 namespace,
@@ -72,13 +75,13 @@ impl Places {
                 clusters.push((cluster, asker));
             }
         }
-        Ok(Places {
+        Ok(Namespaces {
             clusters,
             namespaces,
         })
     }
 
-    /// Where it is looked at, for people.
+    /// NamespaceArgs it is looked at, for people.
     pub(crate) fn title(&self) -> String {
         let contexts: Vec<_> = self
             .clusters
@@ -135,7 +138,7 @@ impl Places {
         } in looks
         {
             first.checks.extend(checks);
-            first.also.push(Place {
+            first.also.push(NamespaceState {
                 cluster,
                 namespace,
                 state,
