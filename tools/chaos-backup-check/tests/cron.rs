@@ -11,21 +11,21 @@ use tempfile::TempDir;
 const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 
 /// A folder with a configuration and one backup that passes.
-struct Place {
+struct Fixture {
     folder: TempDir,
 }
 
-impl Place {
-    fn new() -> Place {
-        let place = Place {
+impl Fixture {
+    fn new() -> Fixture {
+        let fixture = Fixture {
             folder: tempfile::tempdir().expect("a folder"),
         };
-        place.write("maps.yaml", OBJECT);
-        place.write(
+        fixture.write("maps.yaml", OBJECT);
+        fixture.write(
             "chaos.toml",
             "[application]\nnamespace = \"shop\"\n[[backup]]\nname = \"maps\"\nkind = \"kubernetes\"\npath = \"maps.yaml\"\n",
         );
-        place
+        fixture
     }
 
     fn path(&self) -> &Path {
@@ -90,8 +90,8 @@ impl Ran {
 
 #[test]
 fn nagios_gets_one_line_and_its_own_statuses() {
-    let place = Place::new();
-    let line = place.run(&["--nagios"]).exits(0).stdout();
+    let fixture = Fixture::new();
+    let line = fixture.run(&["--nagios"]).exits(0).stdout();
     assert!(
         line.starts_with("BACKUP OK: ")
             && line.contains(" | time=")
@@ -99,8 +99,8 @@ fn nagios_gets_one_line_and_its_own_statuses() {
         "{line}"
     );
     assert_eq!(line.lines().count(), 1, "{line}");
-    place.write("maps.yaml", &OBJECT[..30]);
-    let line = place.run(&["--nagios"]).exits(2).stdout();
+    fixture.write("maps.yaml", &OBJECT[..30]);
+    let line = fixture.run(&["--nagios"]).exits(2).stdout();
     assert!(
         line.starts_with("BACKUP CRITICAL: ") && line.contains("maps.yaml"),
         "{line}"
@@ -115,7 +115,7 @@ fn nagios_gets_one_line_and_its_own_statuses() {
             "metrics",
         ),
     ] {
-        let line = place.run(args).exits(3).stdout();
+        let line = fixture.run(args).exits(3).stdout();
         assert!(
             line.starts_with("BACKUP UNKNOWN: ") && line.contains(word),
             "{line}"
@@ -126,18 +126,18 @@ fn nagios_gets_one_line_and_its_own_statuses() {
 
 #[test]
 fn quiet_prints_nothing_unless_something_is_wrong() {
-    let place = Place::new();
-    let ran = place.run(&["--quiet"]);
+    let fixture = Fixture::new();
+    let ran = fixture.run(&["--quiet"]);
     ran.exits(0);
     assert_eq!((ran.stdout(), ran.stderr()), (String::new(), String::new()));
-    fs::remove_file(place.path().join("maps.yaml")).expect("removed");
-    let ran = place.run(&["-q"]);
+    fs::remove_file(fixture.path().join("maps.yaml")).expect("removed");
+    let ran = fixture.run(&["-q"]);
     let text = ran.exits(1).stdout();
     assert!(
         text.contains("does not exist") && text.contains("fail"),
         "{text}"
     );
-    let json = place.run(&["-q", "-o", "json"]).exits(1).stdout();
+    let json = fixture.run(&["-q", "-o", "json"]).exits(1).stdout();
     let record: serde_json::Value = serde_json::from_str(&json).expect("one record");
     assert_eq!(
         (&record["schema"], &record["verdict"]),
@@ -147,23 +147,23 @@ fn quiet_prints_nothing_unless_something_is_wrong() {
 
 #[test]
 fn metrics_are_written_beside_the_stream_and_a_bad_run_keeps_the_last_good_time() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let metric = |name: &str| {
-        let text = fs::read_to_string(place.path().join("backup.prom")).expect("written");
+        let text = fs::read_to_string(fixture.path().join("backup.prom")).expect("written");
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name).map(str::to_owned));
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
     };
     let args = ["--textfile", "backup.prom", "-o", "json"];
-    let child = place.command(&args).output().expect("it runs");
+    let child = fixture.command(&args).output().expect("it runs");
     assert_eq!(child.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&child.stdout).contains("\"verdict\":\"pass\""));
     let good = metric("chaos_backup_check_last_success_timestamp_seconds ");
     assert_eq!(metric("chaos_backup_pass{backup=\"maps\"} "), "1");
-    place.write("maps.yaml", "");
+    fixture.write("maps.yaml", "");
     assert_eq!(
-        place
+        fixture
             .command(&args)
             .output()
             .expect("it runs")
@@ -176,9 +176,9 @@ fn metrics_are_written_beside_the_stream_and_a_bad_run_keeps_the_last_good_time(
         good
     );
     assert_eq!(metric("chaos_backup_pass{backup=\"maps\"} "), "0");
-    place.write("maps.yaml", OBJECT);
-    fs::create_dir(place.path().join("dir.prom")).expect("made");
-    let blocked = place
+    fixture.write("maps.yaml", OBJECT);
+    fs::create_dir(fixture.path().join("dir.prom")).expect("made");
+    let blocked = fixture
         .command(&["--textfile", "dir.prom"])
         .output()
         .expect("it runs");
@@ -194,9 +194,9 @@ fn metrics_are_written_beside_the_stream_and_a_bad_run_keeps_the_last_good_time(
 
 #[test]
 fn runs_do_not_pile_up_and_a_person_may_look_all_the_same() {
-    let place = Place::new();
-    place.run(&["--quiet"]).exits(0);
-    let state = place.path().join(".local/state/chaos");
+    let fixture = Fixture::new();
+    fixture.run(&["--quiet"]).exits(0);
+    let state = fixture.path().join(".local/state/chaos");
     let name = fs::read_dir(&state)
         .expect("made")
         .next()
@@ -209,22 +209,27 @@ fn runs_do_not_pile_up_and_a_person_may_look_all_the_same() {
         .open(state.join(name))
         .expect("there");
     lock.lock().expect("free");
-    let ran = place.run(&["--quiet"]);
+    let ran = fixture.run(&["--quiet"]);
     assert!(
         ran.exits(4).stderr().contains("another check"),
         "{}",
         ran.stderr()
     );
-    let line = place.run(&["--nagios"]).exits(3).stdout();
+    let line = fixture.run(&["--nagios"]).exits(3).stdout();
     assert!(line.contains("another check"), "{line}");
     assert_eq!(
-        place.command(&[]).output().expect("it runs").status.code(),
+        fixture
+            .command(&[])
+            .output()
+            .expect("it runs")
+            .status
+            .code(),
         Some(0)
     );
     drop(lock);
-    place.run(&["--quiet"]).exits(0);
-    // A place for the lock that can't be had is told, and stops nothing.
-    let mut command = place.command(&["--quiet"]);
+    fixture.run(&["--quiet"]).exits(0);
+    // A fixture for the lock that can't be had is told, and stops nothing.
+    let mut command = fixture.command(&["--quiet"]);
     let ran = Ran(command
         .env("XDG_STATE_HOME", "/dev/null")
         .output()
@@ -240,17 +245,17 @@ fn runs_do_not_pile_up_and_a_person_may_look_all_the_same() {
 
 #[test]
 fn what_is_not_finished_at_the_deadline_is_unknown() {
-    let place = Place::new();
-    let mut config = fs::read_to_string(place.path().join("chaos.toml")).expect("there");
+    let fixture = Fixture::new();
+    let mut config = fs::read_to_string(fixture.path().join("chaos.toml")).expect("there");
     config.push_str("[[backup]]\nname = \"big\"\nkind = \"tar\"\npath = \"big.tar\"\n");
-    place.write("chaos.toml", &config);
+    fixture.write("chaos.toml", &config);
     // A hole of this size takes minutes to read.
-    File::create(place.path().join("big.tar"))
+    File::create(fixture.path().join("big.tar"))
         .and_then(|file| file.set_len(1 << 40))
         .expect("a hole");
     let mut header = File::options()
         .write(true)
-        .open(place.path().join("big.tar"))
+        .open(fixture.path().join("big.tar"))
         .expect("there");
     let mut tar = tar::Header::new_ustar();
     tar.set_path("big").expect("a name");
@@ -258,7 +263,7 @@ fn what_is_not_finished_at_the_deadline_is_unknown() {
     tar.set_cksum();
     header.write_all(tar.as_bytes()).expect("written");
     let started = Instant::now();
-    let ran = place.run(&["--quiet", "--deadline", "500ms", "-o", "json"]);
+    let ran = fixture.run(&["--quiet", "--deadline", "500ms", "-o", "json"]);
     assert!(
         started.elapsed() < Duration::from_secs(60),
         "{:?}",
@@ -283,7 +288,7 @@ fn what_is_not_finished_at_the_deadline_is_unknown() {
         "{record}"
     );
     assert!(
-        place
+        fixture
             .run(&["--deadline", "5"])
             .exits(2)
             .stderr()
@@ -293,12 +298,12 @@ fn what_is_not_finished_at_the_deadline_is_unknown() {
 
 #[test]
 fn progress_is_for_a_terminal_alone() {
-    let place = Place::new();
-    let config = fs::read_to_string(place.path().join("chaos.toml"))
+    let fixture = Fixture::new();
+    let config = fs::read_to_string(fixture.path().join("chaos.toml"))
         .expect("there")
         .replace("kubernetes", "tar");
-    place.write("chaos.toml", &config.replace("maps.yaml", "big.tar"));
-    let mut header = File::create(place.path().join("big.tar")).expect("made");
+    fixture.write("chaos.toml", &config.replace("maps.yaml", "big.tar"));
+    let mut header = File::create(fixture.path().join("big.tar")).expect("made");
     header.set_len(1 << 40).expect("a hole");
     let mut tar = tar::Header::new_ustar();
     tar.set_path("big").expect("a name");
@@ -311,8 +316,8 @@ fn progress_is_for_a_terminal_alone() {
         let mut command = Command::new("script");
         command
             .args(["-qec", &line, "/dev/null"])
-            .current_dir(place.path())
-            .env("HOME", place.path());
+            .current_dir(fixture.path())
+            .env("HOME", fixture.path());
         command
             .env("KUBECONFIG", "/nonexistent")
             .stdin(Stdio::null())
@@ -338,6 +343,6 @@ fn progress_is_for_a_terminal_alone() {
         "the line is taken back: {seen:?}"
     );
     assert!(!terminal("--quiet").contains("B/s"));
-    let piped = place.run(&["--deadline", "2s"]);
+    let piped = fixture.run(&["--deadline", "2s"]);
     assert!(!piped.stderr().contains("B/s"), "{}", piped.stderr());
 }

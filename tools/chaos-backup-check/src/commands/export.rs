@@ -14,7 +14,7 @@ use chaos_backup_check::formats::kubernetes::{self, Object, Objects};
 use chaos_backup_check::formats::manifest::Manifest;
 use chaos_common::cli;
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config::{Backup, BackupKind, Loaded, Place};
+use chaos_common::config::{Backup, BackupKind, Loaded, Location};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{BackupAction, BackupItem, Check, Time, Verdict};
 use jiff::Timestamp;
@@ -70,7 +70,7 @@ async fn all(own: &ExportArgs, context: &Context) -> Result<Vec<ItemReport>, Fai
 
 fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>, Failure> {
     let can = |backup: &&Backup| {
-        let here = matches!(backup.place(), Ok(Place::Local(_)));
+        let here = matches!(backup.place(), Ok(Location::Local(_)));
         backup.kind == BackupKind::Kubernetes && !backup.resources.is_empty() && here
     };
     let hint = "give a [[backup]] of kind \"kubernetes\" on this machine its resources in \

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::manifest::Manifest;
-use chaos_common::config::{Backup, Config, Place};
+use chaos_common::config::{Backup, Config, Location};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Status, Time};
 use chaos_common::stream::Tool;
@@ -62,7 +62,8 @@ enum Sealed<'b> {
 }
 
 fn wanted<'b>(named: &[String], config: &'b Config) -> Result<Vec<Sealed<'b>>, Failure> {
-    let can = |backup: &Backup| matches!(backup.place(), Ok(Place::Local(_) | Place::S3 { .. }));
+    let can =
+        |backup: &Backup| matches!(backup.place(), Ok(Location::Local(_) | Location::S3 { .. }));
     if named.is_empty() {
         let all: Vec<_> = config
             .backups
@@ -104,7 +105,7 @@ fn wanted<'b>(named: &[String], config: &'b Config) -> Result<Vec<Sealed<'b>>, F
 fn seal_file(path: &Path, context: &Context, tool: &Tool) -> Result<Manifest, FormatError> {
     let named = source::resolved(path).unwrap_or_else(|| path.to_owned());
     let same = |backup: &&Backup| match backup.place() {
-        Ok(Place::Local(local)) => {
+        Ok(Location::Local(local)) => {
             local == path || source::resolved(local).as_deref() == Some(&named)
         }
         _ => false,

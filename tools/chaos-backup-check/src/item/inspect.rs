@@ -6,7 +6,7 @@ use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::inspection::{Expectations, Verified};
 use chaos_backup_check::formats::manifest::Manifest;
 use chaos_common::cli;
-use chaos_common::config::{Backup, BackupKind, Config, Place, Span};
+use chaos_common::config::{Backup, BackupKind, Config, Location, Span};
 use chaos_common::record::RestoreDrill;
 use jiff::Timestamp;
 
@@ -23,12 +23,12 @@ const SETTLE: Duration = Duration::from_millis(1500);
 
 /// All that was found out about a backup.
 pub(super) struct Facts {
-    pub(super) found: Found,
+    pub(super) found: Inspected,
     pub(super) drills: Drills,
 }
 
 /// What is at its place.
-pub(super) enum Found {
+pub(super) enum Inspected {
     Absent(Absent),
     Snapshot(VolumeSnapshot),
     Stored(Box<StoredFacts>),
@@ -80,10 +80,10 @@ pub(super) fn inspect(
     context: &Context,
 ) -> Facts {
     let found = match opened {
-        Err(absent) => Found::Absent(absent),
-        Ok(Opened::Snapshot(snapshot)) => Found::Snapshot(snapshot),
+        Err(absent) => Inspected::Absent(absent),
+        Ok(Opened::Snapshot(snapshot)) => Inspected::Snapshot(snapshot),
         Ok(Opened::Stored(stored)) => {
-            Found::Stored(Box::new(stored_facts(&stored, criteria, context)))
+            Inspected::Stored(Box::new(stored_facts(&stored, criteria, context)))
         }
     };
     Facts {
@@ -112,7 +112,7 @@ fn stored_facts(stored: &StoredBackup, criteria: &Criteria, context: &Context) -
     StoredFacts {
         noun: stored.noun,
         resolved: stored.resolved.clone(),
-        newest: matches!(backup.place(), Ok(Place::S3 { .. })),
+        newest: matches!(backup.place(), Ok(Location::S3 { .. })),
         name: stored.name.clone(),
         size: stored.before.size,
         modified: stored.before.modified,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::criteria::{Criteria, Scope};
 use super::freshness::{self, Age, FRESH, Freshness};
-use super::inspect::{Drills, Facts, Found, NotWhole, StoredFacts};
+use super::inspect::{Drills, Facts, Inspected, NotWhole, StoredFacts};
 use super::{drift, evidence, size_trend, snapshot};
 use crate::source::{Absent, PRESENT};
 
@@ -25,15 +25,15 @@ pub(super) struct Judgement {
 /// Judges a backup.
 pub(super) fn judge(facts: &Facts, criteria: &Criteria) -> Judgement {
     let (mut checks, age) = match &facts.found {
-        Found::Absent(absent) => (nothing(absent, criteria), None),
-        Found::Snapshot(found) => snapshot::judge(found, criteria),
-        Found::Stored(stored) => whole(stored, criteria),
+        Inspected::Absent(absent) => (nothing(absent, criteria), None),
+        Inspected::Snapshot(found) => snapshot::judge(found, criteria),
+        Inspected::Stored(stored) => whole(stored, criteria),
     };
     if criteria.scope == Scope::Content {
         checks.retain(|check| check.id != FRESH);
     }
     let blake3 = match &facts.found {
-        Found::Stored(stored) => stored.content.as_ref().ok().map(|read| &*read.blake3),
+        Inspected::Stored(stored) => stored.content.as_ref().ok().map(|read| &*read.blake3),
         _ => None,
     };
     let (check, drill) = restore_tested(&facts.drills, blake3, criteria);

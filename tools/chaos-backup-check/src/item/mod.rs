@@ -16,7 +16,7 @@ use chaos_common::record::{BackupItem, Check};
 use jiff::Timestamp;
 
 use self::criteria::Criteria;
-use self::inspect::{Facts, Found, inspect};
+use self::inspect::{Facts, Inspected, inspect};
 use self::judge::{Judgement, judge};
 use crate::context::Context;
 use crate::source;
@@ -66,13 +66,13 @@ fn assemble(facts: Facts, judgement: Judgement, criteria: &Criteria) -> ItemRepo
         ..unseen(criteria.backup)
     };
     match facts.found {
-        Found::Absent(_) => {}
-        Found::Snapshot(snapshot) => {
+        Inspected::Absent(_) => {}
+        Inspected::Snapshot(snapshot) => {
             item.resolved = (!named).then(|| format!("volumesnapshot/{}", snapshot.name));
             item.size_bytes = snapshot.size;
             item.contents = Some(snapshot::contents(&snapshot));
         }
-        Found::Stored(stored) => {
+        Inspected::Stored(stored) => {
             item.resolved = stored.resolved;
             item.size_bytes = Some(stored.size);
             if let Ok(verified) = stored.content {

@@ -21,7 +21,7 @@ use chaos_backup_check::formats::manifest::Manifest;
 use chaos_backup_check::formats::pg_dump::directory::{self, Files};
 use chaos_backup_check::formats::verify::verify;
 use chaos_common::cli;
-use chaos_common::config::{Backup, BackupKind, Config, Place};
+use chaos_common::config::{Backup, BackupKind, Config, Location};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Status};
 
@@ -42,7 +42,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Located<'b> {
     backup: &'b Backup,
-    place: Place<'b>,
+    place: Location<'b>,
 }
 
 /// What is at the place of a backup.
@@ -151,10 +151,10 @@ impl Absent {
 /// The place of a backup for people, and for checks as their object.
 pub(crate) fn label(backup: &Backup) -> String {
     match backup.place() {
-        Ok(Place::Pod {
+        Ok(Location::Pod {
             kind, name, path, ..
         }) => format!("{kind}/{name}:{}", path.display()),
-        Ok(Place::Snapshot) => {
+        Ok(Location::Snapshot) => {
             let what = |name: &str, value: &Option<String>| {
                 value.as_ref().map(|value| format!("{name}{value}"))
             };
@@ -175,7 +175,7 @@ pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
                 .hint("scripts/ecommerce.toml shows the places that a [[backup]] can have")
         })?;
     }
-    let in_s3 = |backup: &Backup| matches!(backup.place(), Ok(Place::S3 { .. }));
+    let in_s3 = |backup: &Backup| matches!(backup.place(), Ok(Location::S3 { .. }));
     if config.backups.iter().any(in_s3) {
         s3::endpoint(&config.s3).map_err(|error| Failure::usage(error.to_string()))?;
     }
@@ -194,8 +194,8 @@ impl Located<'_> {
     /// Opens what is there, where that can be done beforehand.
     pub(crate) fn open(&self, context: &Context) -> Result<Opened, Absent> {
         let opened = match self.place {
-            Place::Local(path) => local::open(path, Some(self.backup.kind)),
-            Place::Pod {
+            Location::Local(path) => local::open(path, Some(self.backup.kind)),
+            Location::Pod {
                 kind,
                 name,
                 container,
@@ -208,8 +208,8 @@ impl Located<'_> {
                 };
                 pod::open(target, path, self.backup.kind, context)
             }
-            Place::S3 { bucket, key } => s3::open(bucket, key, context),
-            Place::Snapshot => {
+            Location::S3 { bucket, key } => s3::open(bucket, key, context),
+            Location::Snapshot => {
                 return cli::block_on(volume_snapshot::find(self.backup, context))
                     .map(Opened::Snapshot);
             }

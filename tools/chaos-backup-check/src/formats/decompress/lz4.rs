@@ -20,7 +20,7 @@ impl<R: BufRead> Lz4<R> {
     pub(super) fn new(reader: R, first: bool) -> Lz4<R> {
         let followed = Followed {
             reader,
-            place: Place::Magic(0),
+            place: FramePart::Magic(0),
             checksums: (false, false),
         };
         Lz4 {
@@ -41,8 +41,8 @@ impl<R: BufRead> Read for Lz4<R> {
             let more = !source.reader.fill_buf()?.is_empty();
             match source.place {
                 // The decoder stops behind each frame.
-                Place::Magic(0) if more && !self.first => {}
-                Place::Magic(0) => return Ok(0),
+                FramePart::Magic(0) if more && !self.first => {}
+                FramePart::Magic(0) => return Ok(0),
                 _ => {
                     return Err(io::Error::new(
                         ErrorKind::UnexpectedEof,
@@ -57,14 +57,14 @@ impl<R: BufRead> Read for Lz4<R> {
 /// A reader that knows where in a frame it is.
 struct Followed<R> {
     reader: R,
-    place: Place,
+    place: FramePart,
     /// Whether blocks, and the whole content, have a checksum.
     checksums: (bool, bool),
 }
 
 /// Where in a frame the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum FramePart {
     /// In the magic number, so many bytes of it read. With none, between frames.
     Magic(u8),
     /// The byte of flags.
@@ -84,7 +84,7 @@ impl<R: BufRead> Read for Followed<R> {
         let read = self.reader.read(buffer)?;
         let mut bytes = &buffer[..read];
         while let Some((first, rest)) = bytes.split_first() {
-            if let Place::Block(left) = self.place {
+            if let FramePart::Block(left) = self.place {
                 let skipped = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                 self.place = next_block(left - skipped as u64);
                 bytes = &bytes[skipped..];
@@ -97,11 +97,11 @@ impl<R: BufRead> Read for Followed<R> {
     }
 }
 
-fn next_block(left: u64) -> Place {
+fn next_block(left: u64) -> FramePart {
     if left == 0 {
-        Place::Size(0, 0)
+        FramePart::Size(0, 0)
     } else {
-        Place::Block(left)
+        FramePart::Block(left)
     }
 }
 
@@ -110,29 +110,29 @@ impl<R> Followed<R> {
     fn step(&mut self, byte: u8) {
         let (blocks, content) = self.checksums;
         self.place = match self.place {
-            Place::Magic(3) => Place::Flags,
-            Place::Magic(read) => Place::Magic(read + 1),
-            Place::Flags => {
+            FramePart::Magic(3) => FramePart::Flags,
+            FramePart::Magic(read) => FramePart::Magic(read + 1),
+            FramePart::Flags => {
                 self.checksums = (byte & 0x10 != 0, byte & 4 != 0);
                 let size = if byte & 8 != 0 { 8 } else { 0 };
                 let dictionary = if byte & 1 != 0 { 4 } else { 0 };
                 // The sizes of blocks, and the header's checksum.
-                Place::Header(2 + size + dictionary)
+                FramePart::Header(2 + size + dictionary)
             }
-            Place::Header(1) => Place::Size(0, 0),
-            Place::Header(left) => Place::Header(left - 1),
-            Place::Size(read, value) => {
+            FramePart::Header(1) => FramePart::Size(0, 0),
+            FramePart::Header(left) => FramePart::Header(left - 1),
+            FramePart::Size(read, value) => {
                 let value = value | u32::from(byte) << (8 * read);
                 match (read, value & 0x7fff_ffff) {
-                    (3, 0) if content => Place::Checksum(4),
-                    (3, 0) => Place::Magic(0),
-                    (3, length) => Place::Block(u64::from(length) + if blocks { 4 } else { 0 }),
-                    _ => Place::Size(read + 1, value),
+                    (3, 0) if content => FramePart::Checksum(4),
+                    (3, 0) => FramePart::Magic(0),
+                    (3, length) => FramePart::Block(u64::from(length) + if blocks { 4 } else { 0 }),
+                    _ => FramePart::Size(read + 1, value),
                 }
             }
-            Place::Checksum(1) => Place::Magic(0),
-            Place::Checksum(left) => Place::Checksum(left - 1),
-            place @ Place::Block(_) => place,
+            FramePart::Checksum(1) => FramePart::Magic(0),
+            FramePart::Checksum(left) => FramePart::Checksum(left - 1),
+            place @ FramePart::Block(_) => place,
         };
     }
 }

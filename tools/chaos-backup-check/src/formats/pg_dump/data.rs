@@ -14,7 +14,7 @@ use chaos_common::record::TableRows;
 use super::data_error::DataError;
 use super::input::Input;
 use super::rows::Sink;
-use super::toc::{Entry, Kind, Place, Toc};
+use super::toc::{DataLocation, Entry, Kind, Toc};
 use crate::formats::decompress::{Codec, Unpacked};
 use crate::formats::error::{FormatError, count};
 use crate::formats::pipe::read_buffered;
@@ -106,7 +106,7 @@ fn expect(entry: &Entry, kind: u8, at: u64, seen: bool) -> Result<(), FormatErro
         ));
     }
     match entry.place {
-        Place::Offset(Some(offset)) if offset != at => FormatError::damaged(format!(
+        DataLocation::Offset(Some(offset)) if offset != at => FormatError::damaged(format!(
             "is damaged: the data of {name} begins at byte {at}, and should at byte {offset} by the table of contents"
         )),
         _ => Ok(()),

@@ -13,7 +13,7 @@ use super::found;
 use super::header::{self, Form};
 use super::input::Input;
 use super::rows::Sink;
-use super::toc::{self, Kind, Place, Toc};
+use super::toc::{self, DataLocation, Kind, Toc};
 use crate::formats::decompress::{self, Codec, Unpacked};
 use crate::formats::digest::{self, read_all};
 use crate::formats::error::FormatError;
@@ -150,7 +150,7 @@ impl Folder<'_> {
     fn data(&mut self, toc: &Toc, codec: Codec) -> Result<Data, FormatError> {
         let mut data = Data::default();
         for entry in &toc.data {
-            let Place::File(file) = &entry.place else {
+            let DataLocation::File(file) = &entry.place else {
                 unreachable!("so it was read from this format")
             };
             if entry.kind == Kind::Blobs {

@@ -58,7 +58,7 @@ pub(super) struct Entry {
     /// The table's name with its schema; `large objects` for those.
     pub(super) name: String,
     /// Where the table of contents places the data.
-    pub(super) place: Place,
+    pub(super) place: DataLocation,
     /// The definitions that it needs.
     dependencies: Vec<i32>,
     /// The digest of the name of the table that its COPY statement fills.
@@ -67,7 +67,7 @@ pub(super) struct Entry {
 
 /// Where data is.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum DataLocation {
     /// At this byte of the dump; `None` in a dump that was piped.
     Offset(Option<u64>),
     /// In this file of the folder.
@@ -134,7 +134,7 @@ struct Fields {
     schema: String,
     /// Of an entry with a table's data.
     dependencies: Vec<i32>,
-    place: Option<Place>,
+    place: Option<DataLocation>,
 }
 
 /// Reads the fields of one entry.
@@ -284,7 +284,10 @@ fn dependency<R: BufRead>(input: &mut Input<R>) -> Result<Option<i32>, FormatErr
 }
 
 /// Where an entry's data is, if it has any.
-fn place<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, FormatError> {
+fn place<R: BufRead>(
+    input: &mut Input<R>,
+    form: Form,
+) -> Result<Option<DataLocation>, FormatError> {
     let at = input.position();
     if form == Form::Directory {
         let name = input
@@ -294,14 +297,14 @@ fn place<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Option<Place>, 
             Some(name) if name.contains('/') || name.starts_with('.') => FormatError::damaged(
                 format!("is damaged at byte {at}: {name:?} is not the name of a file with data"),
             ),
-            name => Ok(name.map(Place::File)),
+            name => Ok(name.map(DataLocation::File)),
         };
     }
     let state = input.byte("the place of its data")?;
     let offset = input.little_endian(input.off_size, "the place of its data")?;
     match state {
-        1 => Ok(Some(Place::Offset(None))),
-        2 => Ok(Some(Place::Offset(Some(offset)))),
+        1 => Ok(Some(DataLocation::Offset(None))),
+        2 => Ok(Some(DataLocation::Offset(Some(offset)))),
         3 => Ok(None),
         other => FormatError::damaged(format!(
             "is damaged at byte {at}: the place of data cannot have the mark {other}"

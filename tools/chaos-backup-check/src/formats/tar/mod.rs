@@ -40,12 +40,7 @@ pub fn examine(
     want: &Expectations,
     object: &str,
 ) -> Result<Inspection, FormatError> {
-    let mut blocks = Blocks::new(reader);
-    let mut seen = Seen {
-        expected: vec![None; want.expect.len()],
-        ..Seen::default()
-    };
-    walk(&mut blocks, want, &mut seen)?;
+    let seen = ArchiveReader::new(reader, want).read()?;
     let message = format!(
         "{} with {} of files, read to the end marks and the end of the file",
         count(seen.members, "member"),
@@ -84,9 +79,9 @@ fn outside(link: &str, target: &str, number: usize, object: &str) -> Check {
         .hint("what they lead to is not in this backup, and is another machine's after a restore")
 }
 
-/// What was seen of an archive so far.
+/// What an archive holds, as far as it was read.
 #[derive(Default)]
-struct Seen {
+struct Archive {
     members: u64,
     bytes: u64,
     last: String,
@@ -99,161 +94,230 @@ struct Seen {
     outside_bytes: usize,
 }
 
-fn walk(
-    blocks: &mut Blocks<impl BufRead>,
-    want: &Expectations,
-    seen: &mut Seen,
-) -> Result<(), FormatError> {
-    loop {
-        let at = blocks.position();
-        let Some(block) = blocks.block()? else {
-            return no_end(at, seen);
-        };
-        if block == [0; BLOCK] {
-            break;
+impl Archive {
+    fn not_a_member(&self, at: u64, why: &str) -> FormatError {
+        if at == 0 {
+            return FormatError::Damaged(format!(
+                "is not a tar archive: it does not begin with a member's header ({why})"
+            ));
         }
-        let header = header::parse(&block).map_err(|why| not_a_member(at, seen, why))?;
-        member(blocks, header, at, want, seen)?;
+        FormatError::Damaged(format!(
+            "is damaged at byte {at} of the archive, behind member {:?} (number {}): {why}",
+            self.last, self.members
+        ))
     }
-    end(blocks, seen)?;
-    if seen.next != Attributes::default() {
-        return FormatError::damaged(
-            "is damaged: it ends with the attributes of a member that does not follow",
-        );
-    }
-    Ok(())
-}
 
-fn not_a_member(at: u64, seen: &Seen, why: &str) -> FormatError {
-    if at == 0 {
-        return FormatError::Damaged(format!(
-            "is not a tar archive: it does not begin with a member's header ({why})"
-        ));
-    }
-    FormatError::Damaged(format!(
-        "is damaged at byte {at} of the archive, behind member {:?} (number {}): {why}",
-        seen.last, seen.members
-    ))
-}
-
-fn no_end<T>(at: u64, seen: &Seen) -> Result<T, FormatError> {
-    if at == 0 {
-        return FormatError::damaged(
-            "is empty once it is unpacked: what made the archive wrote nothing",
-        );
-    }
-    FormatError::damaged(format!(
-        "is cut: it ends at byte {at} of the archive, behind member {:?} (number {}), without the end marks",
-        seen.last, seen.members
-    ))
-}
-
-/// Reads what belongs to one header.
-fn member(
-    blocks: &mut Blocks<impl BufRead>,
-    header: Header,
-    at: u64,
-    want: &Expectations,
-    seen: &mut Seen,
-) -> Result<(), FormatError> {
-    match header.kind {
-        EntryType::GNULongName => {
-            seen.next.path = Some(header::text(&extension(blocks, &header, at)?));
-        }
-        EntryType::GNULongLink => {
-            seen.next.link = Some(header::text(&extension(blocks, &header, at)?));
-        }
-        EntryType::XHeader => {
-            let before = std::mem::take(&mut seen.next);
-            let records = extension(blocks, &header, at)?;
-            let read = Attributes::parse(&records).ok_or_else(|| {
-                not_a_member(
-                    at,
-                    seen,
-                    "attributes are not of the form that pax gives them",
-                )
-            })?;
-            seen.next = Attributes {
-                path: read.path.or(before.path),
-                link: read.link.or(before.link),
-                size: read.size.or(before.size),
-            };
-        }
-        EntryType::XGlobalHeader => {
-            extension(blocks, &header, at)?;
-        }
-        _ => file(blocks, header, want, seen)?,
-    }
-    Ok(())
-}
-
-/// Reads a member that is something by itself.
-fn file(
-    blocks: &mut Blocks<impl BufRead>,
-    header: Header,
-    want: &Expectations,
-    seen: &mut Seen,
-) -> Result<(), FormatError> {
-    let next = std::mem::take(&mut seen.next);
-    let name = next.path.unwrap_or(header.name);
-    let link = next.link.unwrap_or(header.link);
-    let size = if header::has_no_data(header.kind) {
-        0
-    } else {
-        next.size.unwrap_or(header.size)
-    };
-    if let Some(why) = header::leads_out(&name) {
-        return FormatError::damaged(format!(
-            "is not safe to unpack: the path of member {name:?} {why}"
-        ));
-    }
-    if let (EntryType::Link, Some(why)) = (header.kind, header::leads_out(&link)) {
-        return FormatError::damaged(format!(
-            "is not safe to unpack: member {name:?} links to {link:?}, which {why}"
-        ));
-    }
-    if let Some((through, target)) = seen
-        .outside
-        .iter()
-        .find(|(link, _)| is_beneath(&name, link))
-    {
-        return FormatError::damaged(format!(
-            "is not safe to unpack: member {name:?} goes through the link {through:?} to {target:?}"
-        ));
-    }
-    if header.kind == EntryType::Symlink && header::points_out(&name, &link) {
-        seen.outside_bytes += name.len() + link.len();
-        if seen.outside_bytes > MAX_LINKS {
-            return FormatError::cannot_tell(
-                "has more symbolic links to outside of itself than are remembered",
+    fn no_end<T>(&self, at: u64) -> Result<T, FormatError> {
+        if at == 0 {
+            return FormatError::damaged(
+                "is empty once it is unpacked: what made the archive wrote nothing",
             );
         }
-        seen.outside.push((name.clone(), link.clone()));
+        FormatError::damaged(format!(
+            "is cut: it ends at byte {at} of the archive, behind member {:?} (number {}), without the end marks",
+            self.last, self.members
+        ))
     }
-    let mut map_goes_on = header.map_goes_on;
-    while map_goes_on {
-        // A block of 21 pieces of the map, then the mark of another one.
-        match blocks.block()? {
-            Some(block) => map_goes_on = block[504] != 0,
-            None => return no_end(blocks.position(), seen),
+}
+
+/// Reads an archive block by block.
+struct ArchiveReader<'w, R> {
+    blocks: Blocks<R>,
+    want: &'w Expectations,
+    seen: Archive,
+}
+
+impl<'w, R: BufRead> ArchiveReader<'w, R> {
+    fn new(reader: R, want: &'w Expectations) -> ArchiveReader<'w, R> {
+        let seen = Archive {
+            expected: vec![None; want.expect.len()],
+            ..Archive::default()
+        };
+        ArchiveReader {
+            blocks: Blocks::new(reader),
+            want,
+            seen,
         }
     }
-    blocks.data(size, &name, |_| {})?;
-    seen.members += 1;
-    let holds = size > 0 || matches!(header.kind, EntryType::Link | EntryType::Symlink);
-    for (expected, seen) in want.expect.iter().zip(&mut seen.expected) {
-        if same(&name, expected) || is_beneath(&name, expected) {
-            *seen = Some(holds || *seen == Some(true));
+
+    /// Reads it from the first byte to the last.
+    fn read(mut self) -> Result<Archive, FormatError> {
+        loop {
+            let at = self.blocks.position();
+            let Some(block) = self.blocks.block()? else {
+                return self.seen.no_end(at);
+            };
+            if block == [0; BLOCK] {
+                break;
+            }
+            let header = header::parse(&block).map_err(|why| self.seen.not_a_member(at, why))?;
+            self.member(header, at)?;
+        }
+        self.end()?;
+        if self.seen.next != Attributes::default() {
+            return FormatError::damaged(
+                "is damaged: it ends with the attributes of a member that does not follow",
+            );
+        }
+        Ok(self.seen)
+    }
+
+    /// Reads what belongs to one header.
+    fn member(&mut self, header: Header, at: u64) -> Result<(), FormatError> {
+        match header.kind {
+            EntryType::GNULongName => {
+                self.seen.next.path = Some(header::text(&self.extension(&header, at)?));
+            }
+            EntryType::GNULongLink => {
+                self.seen.next.link = Some(header::text(&self.extension(&header, at)?));
+            }
+            EntryType::XHeader => {
+                let before = std::mem::take(&mut self.seen.next);
+                let records = self.extension(&header, at)?;
+                let read = Attributes::parse(&records).ok_or_else(|| {
+                    self.seen
+                        .not_a_member(at, "attributes are not of the form that pax gives them")
+                })?;
+                self.seen.next = Attributes {
+                    path: read.path.or(before.path),
+                    link: read.link.or(before.link),
+                    size: read.size.or(before.size),
+                };
+            }
+            EntryType::XGlobalHeader => {
+                self.extension(&header, at)?;
+            }
+            _ => self.file(header)?,
+        }
+        Ok(())
+    }
+
+    /// Reads a member that is something by itself.
+    fn file(&mut self, header: Header) -> Result<(), FormatError> {
+        let next = std::mem::take(&mut self.seen.next);
+        let name = next.path.unwrap_or(header.name);
+        let link = next.link.unwrap_or(header.link);
+        let size = if header::has_no_data(header.kind) {
+            0
+        } else {
+            next.size.unwrap_or(header.size)
+        };
+        if let Some(why) = header::leads_out(&name) {
+            return FormatError::damaged(format!(
+                "is not safe to unpack: the path of member {name:?} {why}"
+            ));
+        }
+        if let (EntryType::Link, Some(why)) = (header.kind, header::leads_out(&link)) {
+            return FormatError::damaged(format!(
+                "is not safe to unpack: member {name:?} links to {link:?}, which {why}"
+            ));
+        }
+        if let Some((through, target)) = self
+            .seen
+            .outside
+            .iter()
+            .find(|(link, _)| is_beneath(&name, link))
+        {
+            return FormatError::damaged(format!(
+                "is not safe to unpack: member {name:?} goes through the link {through:?} to {target:?}"
+            ));
+        }
+        if header.kind == EntryType::Symlink && header::points_out(&name, &link) {
+            self.seen.outside_bytes += name.len() + link.len();
+            if self.seen.outside_bytes > MAX_LINKS {
+                return FormatError::cannot_tell(
+                    "has more symbolic links to outside of itself than are remembered",
+                );
+            }
+            self.seen.outside.push((name.clone(), link.clone()));
+        }
+        let mut map_goes_on = header.map_goes_on;
+        while map_goes_on {
+            // A block of 21 pieces of the map, then the mark of another one.
+            match self.blocks.block()? {
+                Some(block) => map_goes_on = block[504] != 0,
+                None => return self.seen.no_end(self.blocks.position()),
+            }
+        }
+        self.blocks.data(size, &name, |_| {})?;
+        self.seen.members += 1;
+        let holds = size > 0 || matches!(header.kind, EntryType::Link | EntryType::Symlink);
+        for (expected, found) in self.want.expect.iter().zip(&mut self.seen.expected) {
+            if same(&name, expected) || is_beneath(&name, expected) {
+                *found = Some(holds || *found == Some(true));
+            }
+        }
+        if matches!(
+            header.kind,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
+        ) {
+            self.seen.bytes = self.seen.bytes.saturating_add(size);
+        }
+        self.seen.last = name;
+        Ok(())
+    }
+
+    /// Reads a name or attributes.
+    fn extension(&mut self, header: &Header, at: u64) -> Result<Vec<u8>, FormatError> {
+        let mut bytes = Vec::new();
+        let keep = |part: &[u8]| {
+            if bytes.len() as u64 <= MAX_EXTENSION {
+                bytes.extend_from_slice(part);
+            }
+        };
+        self.blocks.data(
+            header.size,
+            "the name or attributes of the next member",
+            keep,
+        )?;
+        if bytes.len() as u64 > MAX_EXTENSION {
+            return FormatError::damaged(format!(
+                "is damaged: a name or attributes of {} bytes at byte {at} of the archive",
+                header.size
+            ));
+        }
+        Ok(bytes)
+    }
+
+    /// One block of zeros was read: the second must follow, and then nothing but zeros.
+    fn end(&mut self) -> Result<(), FormatError> {
+        let start = self.blocks.position();
+        let at = start;
+        match self.blocks.block()? {
+            Some(block) if block == [0; BLOCK] => {}
+            Some(_) => {
+                return FormatError::damaged(format!(
+                    "is damaged: a lone block of zeros before byte {at} of the archive, and data behind it"
+                ));
+            }
+            None => {
+                return FormatError::damaged(format!(
+                    "is cut: it ends at byte {at} of the archive, after one of two end marks"
+                ));
+            }
+        }
+        // Before the rest is read, of which there may be very much.
+        if self.seen.members == 0 {
+            return FormatError::damaged("is an archive without any member");
+        }
+        loop {
+            let at = self.blocks.position();
+            match self.blocks.block()? {
+                None => return Ok(()),
+                Some(_) if at - start > MAX_PADDING => {
+                    return FormatError::damaged(format!(
+                        "goes on for more than {MAX_PADDING} bytes of zeros behind its end marks"
+                    ));
+                }
+                Some(block) if block == [0; BLOCK] => {}
+                Some(_) => {
+                    return FormatError::damaged(format!(
+                        "has data behind its end marks, at byte {at} of the archive"
+                    ));
+                }
+            }
         }
     }
-    if matches!(
-        header.kind,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
-    ) {
-        seen.bytes = seen.bytes.saturating_add(size);
-    }
-    seen.last = name;
-    Ok(())
 }
 
 /// A member's name without what makes no difference.
@@ -270,70 +334,4 @@ fn is_beneath(name: &str, folder: &str) -> bool {
     bare(name)
         .strip_prefix(bare(folder))
         .is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Reads a name or attributes.
-fn extension(
-    blocks: &mut Blocks<impl BufRead>,
-    header: &Header,
-    at: u64,
-) -> Result<Vec<u8>, FormatError> {
-    let mut bytes = Vec::new();
-    let keep = |part: &[u8]| {
-        if bytes.len() as u64 <= MAX_EXTENSION {
-            bytes.extend_from_slice(part);
-        }
-    };
-    blocks.data(
-        header.size,
-        "the name or attributes of the next member",
-        keep,
-    )?;
-    if bytes.len() as u64 > MAX_EXTENSION {
-        return FormatError::damaged(format!(
-            "is damaged: a name or attributes of {} bytes at byte {at} of the archive",
-            header.size
-        ));
-    }
-    Ok(bytes)
-}
-
-/// One block of zeros was read: the second must follow, and then nothing but zeros.
-fn end(blocks: &mut Blocks<impl BufRead>, seen: &Seen) -> Result<(), FormatError> {
-    let start = blocks.position();
-    let at = start;
-    match blocks.block()? {
-        Some(block) if block == [0; BLOCK] => {}
-        Some(_) => {
-            return FormatError::damaged(format!(
-                "is damaged: a lone block of zeros before byte {at} of the archive, and data behind it"
-            ));
-        }
-        None => {
-            return FormatError::damaged(format!(
-                "is cut: it ends at byte {at} of the archive, after one of two end marks"
-            ));
-        }
-    }
-    // Before the rest is read, of which there may be very much.
-    if seen.members == 0 {
-        return FormatError::damaged("is an archive without any member");
-    }
-    loop {
-        let at = blocks.position();
-        match blocks.block()? {
-            None => return Ok(()),
-            Some(_) if at - start > MAX_PADDING => {
-                return FormatError::damaged(format!(
-                    "goes on for more than {MAX_PADDING} bytes of zeros behind its end marks"
-                ));
-            }
-            Some(block) if block == [0; BLOCK] => {}
-            Some(_) => {
-                return FormatError::damaged(format!(
-                    "has data behind its end marks, at byte {at} of the archive"
-                ));
-            }
-        }
-    }
 }

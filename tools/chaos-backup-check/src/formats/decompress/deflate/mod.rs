@@ -27,11 +27,11 @@ pub(super) struct Inflated<R> {
     reader: R,
     format: Format,
     decompress: Decompress,
-    place: Place,
+    place: Position,
 }
 
 /// Where in the input the next byte is.
-enum Place {
+enum Position {
     Stream,
     /// Behind a stream: at the end, or before the next one.
     Behind,
@@ -49,7 +49,7 @@ impl<R: BufRead> Inflated<R> {
             reader,
             format,
             decompress,
-            place: Place::Stream,
+            place: Position::Stream,
         }
     }
 
@@ -75,7 +75,7 @@ impl<R: BufRead> Inflated<R> {
         let made = small(self.decompress.total_out() - before.1);
         self.reader.consume(taken);
         match status {
-            Ok(Status::StreamEnd) => self.place = Place::Behind,
+            Ok(Status::StreamEnd) => self.place = Position::Behind,
             Ok(_) if cut && made == 0 => {
                 return Err(io::Error::new(
                     ErrorKind::UnexpectedEof,
@@ -84,7 +84,7 @@ impl<R: BufRead> Inflated<R> {
             }
             Ok(_) if taken == 0 && made == 0 => return Err(damaged("the stream does not go on")),
             Ok(_) => {}
-            Err(error) => self.place = Place::Damage(error),
+            Err(error) => self.place = Position::Damage(error),
         }
         Ok(made)
     }
@@ -97,15 +97,15 @@ impl<R: BufRead> Read for Inflated<R> {
         }
         loop {
             match &self.place {
-                Place::Damage(error) => return Err(damaged(error.clone())),
-                Place::Behind => {
+                Position::Damage(error) => return Err(damaged(error.clone())),
+                Position::Behind => {
                     if self.is_over()? {
                         return Ok(0);
                     }
                     self.decompress.reset(true);
-                    self.place = Place::Stream;
+                    self.place = Position::Stream;
                 }
-                Place::Stream => match self.decode(buffer)? {
+                Position::Stream => match self.decode(buffer)? {
                     0 => {}
                     made => return Ok(made),
                 },
