@@ -13,7 +13,7 @@ use crate::safety::guardian::Launcher;
 use crate::safety::journal::{self, Journal, NoStateFolder};
 use crate::safety::journal_entry::Entry;
 
-/// The surroundings of an experiment, and its story so far.
+/// The surroundings of an experiment, and its record so far.
 pub struct Context {
     /// The cluster.
     pub cluster: Cluster,

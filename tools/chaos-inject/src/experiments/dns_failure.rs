@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
 use crate::experiments::support::network_policy::{Policy, RunningPolicy};
-use crate::experiments::support::probe_pod::{Asking, Route};
+use crate::experiments::support::probe_pod::{ConnectivityProbe, ProbeCommand};
 use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::to_exec;
 use crate::permissions::need_one;
@@ -215,9 +215,9 @@ impl Experiment for DnsFailure {
             .await?;
         let most = connectivity::longest(context, plan);
         let url = asked.url(&path);
-        let start = |asking| Route::start(&context.cluster, &pod, asking);
-        let route = start(Asking::anew(&url, None, most));
-        let control = start(Asking::anew(&url, Some(&address), most));
+        let start = |asking| ConnectivityProbe::start(&context.cluster, &pod, asking);
+        let route = start(ProbeCommand::anew(&url, None, most));
+        let control = start(ProbeCommand::anew(&url, Some(&address), most));
         Ok(Box::new(RunningPolicy {
             name: NAME,
             proof: ConnectivityProof::start(&self.workload, route, control).await?,

@@ -53,7 +53,7 @@ pub trait Definition: Experiment + Sized + 'static {
 }
 
 /// Makes an experiment of what the operator selects, or else the configuration.
-type Make = fn(&Selection, &Config) -> Result<Box<dyn Experiment>, Failure>;
+type Constructor = fn(&Selection, &Config) -> Result<Box<dyn Experiment>, Failure>;
 
 /// An experiment as the rest of the tool knows it.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ pub struct Entry {
     /// What it does, in a line.
     pub about: &'static str,
     check: fn(&Config) -> Result<(), Failure>,
-    make: Make,
+    make: Constructor,
     schema: fn() -> Schema,
 }
 

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
 use crate::experiments::support::network_policy::{Policy, RunningPolicy};
-use crate::experiments::support::probe_pod::{Asking, Route};
+use crate::experiments::support::probe_pod::{ConnectivityProbe, ProbeCommand};
 use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::to_exec;
 use crate::plan::Draft;
@@ -144,7 +144,7 @@ const DENY_ALL: Policy = Policy {
 
 impl Definition for NetworkPartition {
     const NAME: &'static str = NAME;
-    const ABOUT: &'static str = "Cut a workload's pods off from the network";
+    const ABOUT: &'static str = "RouteState a workload's pods off from the network";
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
@@ -211,8 +211,8 @@ impl Experiment for NetworkPartition {
         let peer = context.cluster.ready_pod(&context.namespace, &peer).await?;
         let most = connectivity::longest(context, plan);
         let start = |(endpoint, path): (Endpoint, String)| {
-            let asking = Asking::kept(&endpoint.url(&path), most);
-            Route::start(&context.cluster, &peer, asking)
+            let asking = ProbeCommand::kept(&endpoint.url(&path), most);
+            ConnectivityProbe::start(&context.cluster, &peer, asking)
         };
         let (route, control) = (start(target), start(control));
         Ok(Box::new(RunningPolicy {

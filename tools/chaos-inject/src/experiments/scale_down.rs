@@ -16,7 +16,7 @@ use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::steady_state::SteadyState;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::observe::pod_watch;
 use crate::observe::pod_watch::{in_words, settled};
 use crate::permissions::need;
@@ -261,7 +261,12 @@ impl RunningExperiment for Running {
         self.steady.wait(context, limit).await
     }
 
-    fn judge(&self, _context: &Context, _injection: &Injection, _seen: &Seen) -> Vec<Check> {
+    fn judge(
+        &self,
+        _context: &Context,
+        _injection: &Injection,
+        _seen: &Observations,
+    ) -> Vec<Check> {
         let id = format!("{NAME}.held");
         let left = self.left;
         vec![match &self.held {

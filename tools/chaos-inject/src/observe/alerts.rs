@@ -21,7 +21,7 @@ type Starts = BTreeMap<String, Vec<Instant>>;
 
 /// What was seen of the alerts.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct AlertObservations {
     firing: Starts,
     delivered: Starts,
     /// Looks at Prometheus that gave nothing: when, and why.
@@ -34,8 +34,8 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Observer {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Seen>,
-    latest: watch::Receiver<Seen>,
+    task: JoinHandle<AlertObservations>,
+    latest: watch::Receiver<AlertObservations>,
 }
 
 impl Observer {
@@ -48,7 +48,7 @@ impl Observer {
             .as_ref()
             .map(|system| Endpoint::of_monitoring(monitoring, system));
         let (stop, stopped) = oneshot::channel();
-        let (sender, latest) = watch::channel(Seen::default());
+        let (sender, latest) = watch::channel(AlertObservations::default());
         let task = tokio::spawn(observe(
             asker.clone(),
             prometheus,
@@ -61,7 +61,7 @@ impl Observer {
 
     /// Waits until all of these have begun to fire since a moment.
     pub async fn fired(&mut self, names: &[String], since: Instant) {
-        let all = |seen: &Seen| {
+        let all = |seen: &AlertObservations| {
             names
                 .iter()
                 .all(|name| first_after(&seen.firing, name, since).is_some())
@@ -75,7 +75,7 @@ impl Observer {
     ///
     /// # Panics
     /// If the observation itself panicked.
-    pub async fn stop(self) -> Seen {
+    pub async fn stop(self) -> AlertObservations {
         // The observation may have ended by itself, then nobody listens.
         let _ = self.stop.send(());
         self.task.await.expect("asking does not panic")
@@ -86,10 +86,10 @@ async fn observe(
     asker: HttpProbe,
     prometheus: Endpoint,
     alertmanager: Option<Endpoint>,
-    latest: watch::Sender<Seen>,
+    latest: watch::Sender<AlertObservations>,
     mut stopped: oneshot::Receiver<()>,
-) -> Seen {
-    let mut seen = Seen::default();
+) -> AlertObservations {
+    let mut seen = AlertObservations::default();
     let (mut firing, mut delivered) = (BTreeSet::new(), BTreeSet::new());
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -168,7 +168,7 @@ fn first_after(starts: &Starts, name: &str, since: Instant) -> Option<Instant> {
     starts.get(name)?.iter().copied().find(|at| *at >= since)
 }
 
-impl Seen {
+impl AlertObservations {
     /// For the record: every alert that fired, and every expected one.
     pub fn alerts(&self, expected: &[String], injected: Instant) -> Vec<AlertSeen> {
         let names: BTreeSet<&String> = self.firing.keys().chain(expected).collect();
@@ -321,7 +321,7 @@ mod tests {
             injected - Duration::from_secs(5),
             injected + Duration::from_secs(2),
         );
-        let mut seen = Seen::default();
+        let mut seen = AlertObservations::default();
         seen.firing.insert("Old".into(), vec![before]);
         seen.firing.insert("Again".into(), vec![before, after]);
         let alerts = seen.alerts(&["Silent".to_owned()], injected);

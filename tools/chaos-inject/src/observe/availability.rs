@@ -87,7 +87,7 @@ fn share_within(samples: &[Sample], window_ms: f64) -> Option<f64> {
 
 /// What a series of questions saw.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ServiceObservation {
     /// For the record.
     pub availability: Availability,
     /// When the first question fell due.
@@ -95,7 +95,7 @@ pub struct Seen {
     samples: Vec<Sample>,
 }
 
-impl Seen {
+impl ServiceObservation {
     /// Median of the good answers to questions that fell due between two moments, in milliseconds.
     pub fn median_ms(&self, from: Instant, to: Instant) -> Option<f64> {
         let ms = |at: Instant| at.saturating_duration_since(self.start).as_secs_f64() * 1000.0;
@@ -122,7 +122,7 @@ impl Seen {
 #[derive(Debug)]
 pub struct Probe {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Seen>,
+    task: JoinHandle<ServiceObservation>,
 }
 
 impl Probe {
@@ -148,7 +148,7 @@ impl Probe {
     ///
     /// # Panics
     /// If the series itself panicked.
-    pub async fn stop(self) -> Seen {
+    pub async fn stop(self) -> ServiceObservation {
         // The series may have ended by itself, then nobody listens.
         let _ = self.stop.send(());
         self.task.await.expect("asking does not panic")
@@ -163,7 +163,7 @@ async fn ask_until(
     limit: Duration,
     guard: Option<Guard>,
     mut stopped: oneshot::Receiver<()>,
-) -> Seen {
+) -> ServiceObservation {
     let (sender, mut answers) = mpsc::channel(OPEN);
     let start = Instant::now();
     let (mut samples, mut open, mut number) = (Vec::new(), 0_usize, 0_u32);
@@ -208,7 +208,7 @@ async fn ask_until(
     }
     samples.sort_by(|a, b| a.due_ms.total_cmp(&b.due_ms));
     let vantage = asker.resolve(&endpoint.vantage).to_string();
-    Seen {
+    ServiceObservation {
         availability: summarize(&endpoint.service, &path, &vantage, interval, &samples),
         start,
         samples,
@@ -386,7 +386,7 @@ mod tests {
     }
 
     /// A guarded Service, asked ten times a second through the API server.
-    async fn guarded(server: &ApiServer, seconds: u64) -> (Option<String>, Seen) {
+    async fn guarded(server: &ApiServer, seconds: u64) -> (Option<String>, ServiceObservation) {
         let (signal, abort) = AbortSignal::new();
         let guard = Guard {
             alarm: signal,

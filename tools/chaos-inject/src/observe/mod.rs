@@ -24,16 +24,16 @@ use crate::safety::intent::Intent;
 
 /// What runs beside an experiment.
 #[derive(Debug)]
-pub struct Watching {
+pub struct Observers {
     probes: Vec<Probe>,
     alerts: Option<Observer>,
 }
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Observations {
     /// Of each Service.
-    pub services: Vec<availability::Seen>,
+    pub services: Vec<availability::ServiceObservation>,
     /// The alerts, for the record.
     pub alerts: Vec<AlertSeen>,
     /// What to say of them.
@@ -106,7 +106,7 @@ pub fn to_exec(namespace: &str, deployment: &str) -> Vec<Permission> {
     ]
 }
 
-impl Watching {
+impl Observers {
     /// Starts to watch. Services that the plan does not expect to suffer are guarded: `alarm` is
     /// raised when they do. `blind` leaves the alerts out, for a fault that takes monitoring away.
     pub fn start(
@@ -115,7 +115,7 @@ impl Watching {
         intent: &Intent,
         alarm: &AbortSignal,
         blind: bool,
-    ) -> Watching {
+    ) -> Observers {
         let settings = &context.config.experiment;
         let probe = |(endpoint, path): (Endpoint, String)| {
             let guard = Guard {
@@ -139,7 +139,7 @@ impl Watching {
             tokio::spawn(abort_requests::listen(api, name.clone(), alarm.clone()));
         }
         let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
-        Watching {
+        Observers {
             probes: asked(context).map(probe).collect(),
             alerts: Observer::start(&context.asker, monitoring),
         }
@@ -154,8 +154,8 @@ impl Watching {
     }
 
     /// Watches no more, and gives what was seen. Without an injection nothing is said of alerts.
-    pub async fn stop(self, plan: &Plan, injected: Option<Instant>) -> Seen {
-        let mut seen = Seen::default();
+    pub async fn stop(self, plan: &Plan, injected: Option<Instant>) -> Observations {
+        let mut seen = Observations::default();
         for probe in self.probes {
             seen.services.push(probe.stop().await);
         }

@@ -21,7 +21,7 @@ const WAITING: usize = 4096;
 
 /// Something that was seen.
 #[derive(Clone, Debug)]
-pub enum Seen {
+pub enum PodEvent {
     /// A pod, as it is now, slimmed.
     Pod(Box<Pod>),
     /// The pod of this UID is gone.
@@ -38,42 +38,42 @@ pub enum Seen {
 
 /// Something that was seen, and when.
 #[derive(Clone, Debug)]
-pub struct Sighting {
+pub struct TimedEvent {
     /// When it arrived here.
     pub at: Instant,
     /// What.
-    pub seen: Seen,
+    pub seen: PodEvent,
 }
 
 /// Watches the pods and endpoints of a namespace until the receiver is dropped. A watch that breaks
-/// off is taken up again by itself; what was missed shows in the next [`Seen::AllPods`].
-pub fn watch(cluster: &Cluster, namespace: &str) -> mpsc::Receiver<Sighting> {
+/// off is taken up again by itself; what was missed shows in the next [`PodEvent::AllPods`].
+pub fn watch(cluster: &Cluster, namespace: &str) -> mpsc::Receiver<TimedEvent> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let slices: Api<EndpointSlice> = Api::namespaced(cluster.client.clone(), namespace);
     tokio::spawn(follow(
         pods,
         sender.clone(),
-        |pod| Seen::Pod(Box::new(slim(pod))),
-        Seen::PodGone,
-        Seen::AllPods,
+        |pod| PodEvent::Pod(Box::new(slim(pod))),
+        PodEvent::PodGone,
+        PodEvent::AllPods,
     ));
     tokio::spawn(follow(
         slices,
         sender,
-        |slice| Seen::Slice(Box::new(slice)),
-        Seen::SliceGone,
-        Seen::AllSlices,
+        |slice| PodEvent::Slice(Box::new(slice)),
+        PodEvent::SliceGone,
+        PodEvent::AllSlices,
     ));
     receiver
 }
 
 async fn follow<K>(
     api: Api<K>,
-    sender: mpsc::Sender<Sighting>,
-    changed: impl Fn(K) -> Seen,
-    gone: impl Fn(String) -> Seen,
-    all: impl Fn(BTreeSet<String>) -> Seen,
+    sender: mpsc::Sender<TimedEvent>,
+    changed: impl Fn(K) -> PodEvent,
+    gone: impl Fn(String) -> PodEvent,
+    all: impl Fn(BTreeSet<String>) -> PodEvent,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -97,7 +97,7 @@ async fn follow<K>(
             // The watcher tries again, after a pause; the limit of the experiment bounds it.
             Err(_) => continue,
         };
-        if sender.send(Sighting { at, seen }).await.is_err() {
+        if sender.send(TimedEvent { at, seen }).await.is_err() {
             return;
         }
     }
@@ -114,15 +114,18 @@ mod tests {
     use crate::testing::{ApiServer, Behaviour};
 
     /// A watch of a namespace with one pod, after its first look.
-    async fn watched_pod() -> (ApiServer, mpsc::Receiver<Sighting>) {
+    async fn watched_pod() -> (ApiServer, mpsc::Receiver<TimedEvent>) {
         let server = ApiServer::with([replica_set("shop"), pod("a", "shop", true)]);
         let mut events = watch(&server.cluster(), NAMESPACE);
-        until(&mut events, |seen| matches!(seen, Seen::AllPods(_))).await;
+        until(&mut events, |seen| matches!(seen, PodEvent::AllPods(_))).await;
         (server, events)
     }
 
     /// Reads events up to one of this kind, which comes within ten seconds.
-    async fn until(events: &mut mpsc::Receiver<Sighting>, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    async fn until(
+        events: &mut mpsc::Receiver<TimedEvent>,
+        wanted: impl Fn(&PodEvent) -> bool,
+    ) -> PodEvent {
         let next = async {
             loop {
                 let event = events.recv().await.expect("the watch goes on");
@@ -135,12 +138,12 @@ mod tests {
         found.expect("it is seen")
     }
 
-    fn is_gone(name: &'static str) -> impl Fn(&Seen) -> bool {
-        move |seen| matches!(seen, Seen::PodGone(gone) if *gone == uid("pod", name))
+    fn is_gone(name: &'static str) -> impl Fn(&PodEvent) -> bool {
+        move |seen| matches!(seen, PodEvent::PodGone(gone) if *gone == uid("pod", name))
     }
 
-    fn is_pod(name: &'static str) -> impl Fn(&Seen) -> bool {
-        move |seen| matches!(seen, Seen::Pod(pod) if pod.metadata.name.as_deref() == Some(name))
+    fn is_pod(name: &'static str) -> impl Fn(&PodEvent) -> bool {
+        move |seen| matches!(seen, PodEvent::Pod(pod) if pod.metadata.name.as_deref() == Some(name))
     }
 
     #[tokio::test(start_paused = true)]
@@ -167,8 +170,8 @@ mod tests {
         server.remove("pod/a");
         server.add(pod("b", "shop", true));
         server.break_watches(true);
-        let seen = until(&mut events, |seen| matches!(seen, Seen::AllPods(_))).await;
-        let Seen::AllPods(present) = seen else {
+        let seen = until(&mut events, |seen| matches!(seen, PodEvent::AllPods(_))).await;
+        let PodEvent::AllPods(present) = seen else {
             unreachable!()
         };
         assert_eq!(present, [uid("pod", "b")].into());
@@ -190,8 +193,8 @@ mod tests {
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": { "name": "shop-1", "namespace": NAMESPACE }, "endpoints": [],
         }));
-        until(&mut events, |seen| matches!(seen, Seen::Slice(_))).await;
+        until(&mut events, |seen| matches!(seen, PodEvent::Slice(_))).await;
         server.remove("endpointslice/shop-1");
-        until(&mut events, |seen| matches!(seen, Seen::SliceGone(_))).await;
+        until(&mut events, |seen| matches!(seen, PodEvent::SliceGone(_))).await;
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chaos_common::cluster::{Cluster, ReadError, is_ready};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
@@ -132,7 +133,7 @@ impl PodWatch {
         cluster: &Cluster,
         namespace: &str,
         selector: &str,
-    ) -> Result<PodWatch, String> {
+    ) -> anyhow::Result<PodWatch> {
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let (sender, mut latest) = watch::channel(None);
         let task = tokio::spawn(follow(
@@ -144,9 +145,9 @@ impl PodWatch {
             .await
             .is_ok_and(|seen| seen.is_ok());
         let watch = PodWatch { latest, task };
-        first
-            .then_some(watch)
-            .ok_or_else(|| format!("pods {selector} of namespace {namespace} can't be watched"))
+        first.then_some(watch).with_context(|| {
+            format!("the pods {selector} of namespace {namespace} cannot be watched")
+        })
     }
 
     /// The pods as they were last seen.

@@ -14,13 +14,13 @@ use crate::plan::limits::Budget;
 
 /// The ready pods of a namespace, counted.
 #[derive(Clone, Debug, Default)]
-pub struct Census {
+pub struct PodCounts {
     /// All of them.
     pub ready: usize,
     by_workload: BTreeMap<WorkloadRef, usize>,
 }
 
-impl Census {
+impl PodCounts {
     /// Counts a pod, if it is ready.
     pub fn count(&mut self, pod: &Pod) {
         if is_ready(pod) {
@@ -34,14 +34,14 @@ impl Census {
 
 /// What is left of each workload that is hit; `chosen` are the pods that are.
 pub fn of(
-    census: &Census,
+    pod_counts: &PodCounts,
     chosen: &[&Pod],
     targets: &[Target],
     services: &[Service],
 ) -> Vec<BlastRadius> {
     let workloads: BTreeSet<&WorkloadRef> = targets.iter().map(|target| &target.owner).collect();
     let of = |workload: &WorkloadRef| {
-        let ready = census.by_workload.get(workload).copied().unwrap_or(0);
+        let ready = pod_counts.by_workload.get(workload).copied().unwrap_or(0);
         let hit: Vec<&Target> = targets
             .iter()
             .filter(|target| &target.owner == workload)
@@ -163,11 +163,11 @@ mod tests {
             pod("c", "web", false),
             pod("d", "api", true),
         ];
-        let mut census = Census::default();
+        let mut pod_counts = PodCounts::default();
         for pod in &pods {
-            census.count(pod);
+            pod_counts.count(pod);
         }
-        assert_eq!(census.ready, 3);
+        assert_eq!(pod_counts.ready, 3);
         let owner = workload_of(&pods[0]).expect("it has one");
         let target = Target {
             kind: "Pod".into(),
@@ -184,7 +184,7 @@ mod tests {
             .expect("one")
         };
         let radius = &of(
-            &census,
+            &pod_counts,
             &[&pods[0]],
             &[target],
             &[service("s", "web"), service("t", "api")],

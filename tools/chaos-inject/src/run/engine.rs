@@ -11,12 +11,12 @@ use crate::change::apply::{self, Applied, NotApplied};
 use crate::change::decide::Owner;
 use crate::context::Context;
 use crate::observe::availability;
-use crate::observe::{Seen, Watching};
+use crate::observe::{Observations, Observers};
 use crate::run::experiment::{
     AppliedChange, Effect, Experiment, Injection, Recovery, RunningExperiment,
 };
 use crate::run::guarded::Guarded;
-use crate::run::record::Story;
+use crate::run::record::RunRecord;
 use crate::safety::rollback::roll_back;
 
 /// How long a write of the fault is tried. A fault that comes late is not worth much.
@@ -30,7 +30,7 @@ pub struct Run<'a> {
     pub guarded: Guarded,
     pub alarm: AbortSignal,
     pub abort: Abort,
-    pub story: Story,
+    pub record: RunRecord,
     /// Every change is undone, though perhaps not everything is at its steady state.
     pub undone: bool,
 }
@@ -52,20 +52,20 @@ impl Run<'_> {
     pub async fn carry_out(&mut self, consented: Instant) -> (Outcome, Option<String>) {
         let blind = self.experiment.blinds_monitoring();
         let intent = &self.guarded.intent;
-        let mut watching = Watching::start(self.context, self.plan, intent, &self.alarm, blind);
+        let mut watching = Observers::start(self.context, self.plan, intent, &self.alarm, blind);
         let mut running = match self.experiment.prepare(self.context, self.plan).await {
             Ok(running) => running,
             Err(error) => {
                 let why = format!("{error:#}");
                 let reason = format!("it could not be observed: {why}");
                 let check = Check::unknown("plan.observable", "", why);
-                self.story.checks.push(check);
+                self.record.checks.push(check);
                 return (Outcome::Refused, Some(reason));
             }
         };
         let warm_up = Instant::now();
         self.pause(self.context.config.experiment.warm_up.0).await;
-        self.story.timings.warm_up_ms = Some(ms(warm_up.elapsed()));
+        self.record.timings.warm_up_ms = Some(ms(warm_up.elapsed()));
         if let Some(why) = abort::reason(&self.abort) {
             return (Outcome::Aborted, Some(why));
         }
@@ -77,9 +77,9 @@ impl Run<'_> {
         let mut recovery = Recovery::SteadyState;
         let mut effect = None;
         if let Some(injection) = &injection {
-            self.story.injected = Some(injection.began_at);
+            self.record.injected = Some(injection.began_at);
             let to_first_write = injection.began.duration_since(consented);
-            self.story.timings.to_first_write_ms = Some(ms(to_first_write));
+            self.record.timings.to_first_write_ms = Some(ms(to_first_write));
             if stopped.is_none() {
                 effect = self.hold(running.as_mut(), injection).await;
             }
@@ -98,8 +98,8 @@ impl Run<'_> {
         if let Some(injection) = &injection {
             self.judge(running.as_ref(), injection, effect, &seen);
         }
-        self.story.recoveries = running.recoveries();
-        self.story.seen = seen;
+        self.record.recoveries = running.recoveries();
+        self.record.seen = seen;
         self.conclude(recovery, stopped)
     }
 
@@ -121,7 +121,7 @@ impl Run<'_> {
             (Recovery::SteadyState, Some(why)) => (Outcome::Aborted, Some(why)),
             (Recovery::SteadyState, None) => (Outcome::Completed, None),
         };
-        let checks = self.story.checks.iter();
+        let checks = self.record.checks.iter();
         for check in checks.filter(|check| check.status == Status::Fail) {
             let issue = format!("{}: {}", check.id, check.message);
             self.context.issues.push(issue);
@@ -226,7 +226,7 @@ impl Run<'_> {
                 return Some(effect);
             }
             Effect::Proven(message) => {
-                self.story.timings.to_effect_ms = Some(ms(injection.began.elapsed()));
+                self.record.timings.to_effect_ms = Some(ms(injection.began.elapsed()));
                 self.context.event(EventKind::Effect, None, message.clone());
             }
             Effect::KnownAfterwards => {}
@@ -254,7 +254,7 @@ impl Run<'_> {
         }
         let start = Instant::now();
         let undone = roll_back(&self.context.cluster, &self.guarded.intent, uncertain).await;
-        self.story.timings.undo_ms = Some(ms(start.elapsed()));
+        self.record.timings.undo_ms = Some(ms(start.elapsed()));
         for text in undone.actions {
             self.context.action(EventKind::Undo, None, text);
         }
@@ -274,8 +274,8 @@ impl Run<'_> {
         if recovery != Recovery::SteadyState {
             return recovery;
         }
-        self.story.timings.whole_ms = Some(ms(start.elapsed()));
-        self.story.restored = Some(Time::now());
+        self.record.timings.whole_ms = Some(ms(start.elapsed()));
+        self.record.restored = Some(Time::now());
         let summary = "everything that was hit is whole again";
         self.context.action(EventKind::Restored, None, summary);
         self.pause(self.context.config.experiment.settle.0).await;
@@ -292,14 +292,14 @@ impl Run<'_> {
         running: &dyn RunningExperiment,
         injection: &Injection,
         effect: Option<Effect>,
-        seen: &Seen,
+        seen: &Observations,
     ) {
         let effect = match effect {
             Some(Effect::KnownAfterwards) | None => running.effect_afterwards(),
             Some(effect) => effect,
         };
         let id = format!("{}.effect", self.plan.experiment);
-        let checks = &mut self.story.checks;
+        let checks = &mut self.record.checks;
         match &effect {
             Effect::Proven(how) => checks.push(Check::pass(&id, "", how.clone())),
             Effect::NotSeen(why) => {
@@ -322,11 +322,11 @@ impl Run<'_> {
                 check.status = Status::Unknown;
                 check.message = format!("{}, {excused}", check.message);
             }
-            self.story.checks.push(check);
+            self.record.checks.push(check);
         }
     }
 
-    fn judge_availability(&mut self, seen: &Seen) {
+    fn judge_availability(&mut self, seen: &Observations) {
         let id = format!("{}.available", self.plan.experiment);
         let least = self.context.config.experiment.min_availability_percent;
         for service in &seen.services {
@@ -341,7 +341,7 @@ impl Run<'_> {
             } else {
                 availability::judge(&id, one, least)
             };
-            self.story.checks.push(check);
+            self.record.checks.push(check);
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::abort::Abort;
 use crate::change::apply::Applied;
 use crate::context::Context;
-use crate::observe::Seen;
+use crate::observe::Observations;
 
 /// Whether everything that was hit is at its steady state again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub trait RunningExperiment {
     }
 
     /// The validation criteria as checks, besides effect, availability and alerts.
-    fn judge(&self, context: &Context, injection: &Injection, seen: &Seen) -> Vec<Check>;
+    fn judge(&self, context: &Context, injection: &Injection, seen: &Observations) -> Vec<Check>;
 
     /// How each pod came back.
     fn recoveries(&self) -> Vec<PodRecovery> {

@@ -17,7 +17,7 @@ use crate::run::engine::Run;
 use crate::run::experiment::Experiment;
 use crate::run::gates::{Consent, Subject};
 use crate::run::guarded::Guarded;
-use crate::run::record::Story;
+use crate::run::record::RunRecord;
 
 /// Shows what an experiment would do.
 pub async fn plan(context: &mut Context, experiment: &dyn Experiment) -> Exit {
@@ -33,9 +33,9 @@ pub async fn plan(context: &mut Context, experiment: &dyn Experiment) -> Exit {
             context.stream.result(verdict, summary, plan, exit)
         }
         Err(error) => {
-            let mut story = Story::begin(experiment.name());
-            story.checks.push(error.check("plan.readable", ""));
-            story.end(
+            let mut record = RunRecord::begin(experiment.name());
+            record.checks.push(error.check("plan.readable", ""));
+            record.end(
                 context,
                 Outcome::Refused,
                 Some(error.to_string()),
@@ -82,25 +82,25 @@ pub async fn run_stoppable(
     given: &Consent,
     listen: fn(&AbortSignal),
 ) -> Exit {
-    let mut story = Story::begin(experiment.name());
+    let mut record = RunRecord::begin(experiment.name());
     let plan = match experiment.plan(context).await {
         Ok(plan) => plan,
         Err(error) => {
-            story.checks.push(error.check("plan.readable", ""));
+            record.checks.push(error.check("plan.readable", ""));
             let reason = Some(error.to_string());
             context.stream.progress(&error.to_string());
-            return story.end(context, Outcome::Refused, reason, Exit::Unknown);
+            return record.end(context, Outcome::Refused, reason, Exit::Unknown);
         }
     };
     context
         .stream
         .add(Verdict::of(&plan.checks), plan_summary(&plan), plan.clone());
-    story.plan = Some(plan.clone());
-    story.checks.clone_from(&plan.checks);
+    record.plan = Some(plan.clone());
+    record.checks.clone_from(&plan.checks);
     let at_stake = match experiment.data_at_stake(context, &plan).await {
         Ok(at_stake) => at_stake,
         Err(error) => {
-            story.checks.push(error.check("gate.backup", ""));
+            record.checks.push(error.check("gate.backup", ""));
             true
         }
     };
@@ -113,17 +113,17 @@ pub async fn run_stoppable(
     };
     let gates = gates::judge(&context.stream.upstream, subject, given.reason.is_some());
     if gates.overridden {
-        story.overridden.clone_from(&given.reason);
+        record.overridden.clone_from(&given.reason);
     }
-    story.checks.extend(gates.checks);
+    record.checks.extend(gates.checks);
     let closed = |checks: &[Check]| checks.iter().any(Check::is_bad);
-    if closed(&story.checks) {
-        return story.refuse(context);
+    if closed(&record.checks) {
+        return record.refuse(context);
     }
     let question = format!("{} on {}.", plan_summary(&plan), plan.cluster.server);
-    story.checks.push(gates::consent(given, &question));
-    if closed(&story.checks) {
-        return story.refuse(context);
+    record.checks.push(gates::consent(given, &question));
+    if closed(&record.checks) {
+        return record.refuse(context);
     }
     let consented = Instant::now();
     // From here on, a signal asks for an orderly end.
@@ -138,22 +138,22 @@ pub async fn run_stoppable(
                 guarded,
                 alarm,
                 abort,
-                story,
+                record,
                 undone: false,
             };
             let (outcome, reason) = run.carry_out(consented).await;
             let Run {
-                story,
+                record,
                 guarded,
                 undone,
                 ..
             } = run;
             guarded.end(context, outcome, undone).await;
-            story.end(context, outcome, reason, Exit::Pass)
+            record.end(context, outcome, reason, Exit::Pass)
         }
         Err(check) => {
-            story.checks.push(check);
-            story.refuse(context)
+            record.checks.push(check);
+            record.refuse(context)
         }
     }
 }

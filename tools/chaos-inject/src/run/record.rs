@@ -9,12 +9,12 @@ use chaos_common::record::{
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::safety::journal_entry::Entry;
 
 /// An experiment's record so far.
 #[derive(Debug)]
-pub struct Story {
+pub struct RunRecord {
     name: &'static str,
     started: Time,
     clock: Instant,
@@ -31,15 +31,15 @@ pub struct Story {
     /// How quick the tool was.
     pub timings: Timings,
     /// What was watched.
-    pub seen: Seen,
+    pub seen: Observations,
     /// How each pod came back.
     pub recoveries: Vec<PodRecovery>,
 }
 
-impl Story {
+impl RunRecord {
     /// The record of an experiment that begins now.
-    pub fn begin(name: &'static str) -> Story {
-        Story {
+    pub fn begin(name: &'static str) -> RunRecord {
+        RunRecord {
             name,
             started: Time::now(),
             clock: Instant::now(),
@@ -49,7 +49,7 @@ impl Story {
             checks: Vec::new(),
             overridden: None,
             timings: Timings::default(),
-            seen: Seen::default(),
+            seen: Observations::default(),
             recoveries: Vec::new(),
         }
     }

@@ -11,7 +11,7 @@ use chaos_common::record::{Change, Check, Plan};
 
 use crate::abort::Abort;
 use crate::context::Context;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::plan::Draft;
 use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
 
@@ -136,7 +136,12 @@ impl RunningExperiment for Stub {
         self.recovery(1)
     }
 
-    fn judge(&self, _context: &Context, _injection: &Injection, _seen: &Seen) -> Vec<Check> {
+    fn judge(
+        &self,
+        _context: &Context,
+        _injection: &Injection,
+        _seen: &Observations,
+    ) -> Vec<Check> {
         self.note("judge");
         Vec::new()
     }

@@ -15,7 +15,7 @@ use super::{MonitoringFailure, Settings, systems};
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::support::steady_state::SteadyState;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::observe::pod_watch::{Pods, in_words};
 use crate::plan::workload::Workload;
 use crate::run::experiment::{Effect, Injection, Recovery, RunningExperiment};
@@ -142,7 +142,7 @@ impl RunningExperiment for Running {
         self.steady.wait(context, limit).await
     }
 
-    fn judge(&self, context: &Context, _injection: &Injection, _seen: &Seen) -> Vec<Check> {
+    fn judge(&self, context: &Context, _injection: &Injection, _seen: &Observations) -> Vec<Check> {
         let afterwards = self.afterwards.as_ref();
         let prometheus = afterwards.and_then(|after| after.prometheus.as_ref());
         let mut checks = vec![

@@ -24,7 +24,7 @@ use crate::experiments::Definition;
 use crate::observe::pod_watch;
 use crate::permissions::need;
 use crate::plan::Draft;
-use crate::plan::blast_radius::{self, Census};
+use crate::plan::blast_radius::{self, PodCounts};
 use crate::plan::limits;
 use crate::plan::target::{Selection, select};
 use crate::run::experiment::{Experiment, RunningExperiment};
@@ -101,7 +101,7 @@ impl Experiment for PodFailure {
 
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let namespace = &context.namespace;
-        let (census, candidates) = self.candidates(context).await?;
+        let (pod_counts, candidates) = self.candidates(context).await?;
         let (services, budgets) = services_and_budgets(context).await?;
         let mut checks = Vec::new();
         let chosen =
@@ -115,10 +115,10 @@ impl Experiment for PodFailure {
             });
         let (targets, unowned) = targets(&chosen);
         checks.extend(unowned);
-        let blast_radius = blast_radius::of(&census, &chosen, &targets, &services);
+        let blast_radius = blast_radius::of(&pod_counts, &chosen, &targets, &services);
         checks.extend(limits::blast_radius(
             &blast_radius,
-            census.ready,
+            pod_counts.ready,
             &context.config.limits,
         ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
@@ -192,13 +192,13 @@ impl Experiment for PodFailure {
 impl PodFailure {
     /// All pods of the namespace counted, and those that may be hit: a namespace may have thousands
     /// of pods, so only these are kept.
-    async fn candidates(&self, context: &Context) -> Result<(Census, Vec<Pod>), ReadError> {
+    async fn candidates(&self, context: &Context) -> Result<(PodCounts, Vec<Pod>), ReadError> {
         let (cluster, namespace) = (&context.cluster, &context.namespace);
         let what = format!("list pods in namespace {namespace}");
-        let (mut census, mut candidates) = (Census::default(), Vec::new());
+        let (mut pod_counts, mut candidates) = (PodCounts::default(), Vec::new());
         let by_labels = self.selection.selector.as_deref();
         pod_watch::each(cluster, namespace, &ListParams::default(), &what, |pod| {
-            census.count(&pod);
+            pod_counts.count(&pod);
             if by_labels.is_none() && self.selection.names(&pod) {
                 candidates.push(pod);
             }
@@ -212,7 +212,7 @@ impl PodFailure {
             })
             .await?;
         }
-        Ok((census, candidates))
+        Ok((pod_counts, candidates))
     }
 }
 

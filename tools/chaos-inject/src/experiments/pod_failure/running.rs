@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::{NAME, Settings};
 use crate::abort::Abort;
 use crate::context::Context;
-use crate::observe::Seen;
-use crate::observe::pod_events::{Seen as PodEvent, Sighting, watch};
+use crate::observe::Observations;
+use crate::observe::pod_events::{PodEvent, TimedEvent, watch};
 use crate::observe::recovery::Tracker;
 use crate::run::experiment::{Effect, Injection, Recovery, RunningExperiment};
 
@@ -32,7 +32,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(15);
 pub struct Running {
     settings: Settings,
     tracker: Tracker,
-    events: mpsc::Receiver<Sighting>,
+    events: mpsc::Receiver<TimedEvent>,
     /// Where the pods behind a Service can be asked themselves.
     probes: BTreeMap<String, PodProbe>,
     progress: Progress,
@@ -93,7 +93,7 @@ impl Running {
         let (sender, mut answers) = mpsc::channel(16);
         let mut probed: BTreeSet<String> = BTreeSet::new();
         // What was seen while nobody looked: something that had come back may have gone again.
-        while let Ok(Sighting { at, seen }) = self.events.try_recv() {
+        while let Ok(TimedEvent { at, seen }) = self.events.try_recv() {
             self.tracker.see(at, &seen);
         }
         let mut told = false;
@@ -111,7 +111,7 @@ impl Running {
             }
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(Sighting { at, seen }) => self.tracker.see(at, &seen),
+                    Some(TimedEvent { at, seen }) => self.tracker.see(at, &seen),
                     None => break,
                 },
                 () = sleep_until(end) => break,
@@ -147,12 +147,12 @@ type Ports = BTreeMap<String, Vec<(String, u16)>>;
 
 /// Takes in events until all pods and all endpoints were seen; `false` if that does not come.
 async fn first_look(
-    events: &mut mpsc::Receiver<Sighting>,
+    events: &mut mpsc::Receiver<TimedEvent>,
     tracker: &mut Tracker,
     ports: &mut Ports,
 ) -> bool {
     let (mut pods, mut slices) = (false, false);
-    while let Some(Sighting { at, seen }) = events.recv().await {
+    while let Some(TimedEvent { at, seen }) = events.recv().await {
         match &seen {
             PodEvent::AllPods(_) => pods = true,
             PodEvent::AllSlices(_) => slices = true,
@@ -273,7 +273,7 @@ impl RunningExperiment for Running {
         }
     }
 
-    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Seen) -> Vec<Check> {
+    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Observations) -> Vec<Check> {
         let recoveries = self.tracker.recoveries();
         let mut checks: Vec<Check> = recoveries.iter().map(|one| self.recreated(one)).collect();
         if !injection.applied.is_empty() {

@@ -16,7 +16,7 @@ use super::{NAME, START, Settings};
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::labels::EXPERIMENT_LABEL;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::observe::pod_watch::{Brief, PodWatch, Pods, in_words};
 use crate::run::experiment::{Effect, Injection, Recovery, RunningExperiment};
 
@@ -62,10 +62,10 @@ impl Running {
     ) -> anyhow::Result<Running> {
         let run = format!("{}={}", crate::labels::RUN_LABEL, context.run);
         let selector = format!("{run},{EXPERIMENT_LABEL}={NAME}");
-        let pods = PodWatch::start(&context.cluster, &context.namespace, &selector).await;
+        let pods = PodWatch::start(&context.cluster, &context.namespace, &selector).await?;
         Ok(Running {
             settings: settings.clone(),
-            pods: pods.map_err(anyhow::Error::msg)?,
+            pods,
             pod: pod.to_owned(),
             first: None,
             scalers_before: scalers(context).await,
@@ -234,7 +234,7 @@ impl RunningExperiment for Running {
         }
     }
 
-    fn judge(&self, _context: &Context, injection: &Injection, seen: &Seen) -> Vec<Check> {
+    fn judge(&self, _context: &Context, injection: &Injection, seen: &Observations) -> Vec<Check> {
         let mut checks = vec![self.usage(), self.metrics_api()];
         if let Some(undone) = self.undone {
             checks.extend(self.performance(seen, injection.began, undone));
@@ -274,7 +274,7 @@ impl Running {
     }
 
     /// `performance`: how much slower each Service answers under stress.
-    fn performance(&self, seen: &Seen, began: Instant, undone: Instant) -> Vec<Check> {
+    fn performance(&self, seen: &Observations, began: Instant, undone: Instant) -> Vec<Check> {
         let id = format!("{NAME}.performance");
         let longest = self.settings.max_slowdown;
         let long_ago = began.checked_sub(Duration::from_secs(3600));

@@ -14,7 +14,7 @@ use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::support::database_writer::Database;
 use crate::experiments::support::steady_state::SteadyState;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::observe::pod_watch::{Pods, in_words};
 use crate::plan::workload::Workload;
 use crate::run::experiment::{Effect, Injection, Recovery, RunningExperiment};
@@ -119,7 +119,7 @@ impl RunningExperiment for Running {
         self.steady.wait(context, limit).await
     }
 
-    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Seen) -> Vec<Check> {
+    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Observations) -> Vec<Check> {
         let id = |what: &str| format!("{NAME}.{what}");
         let mut checks = Vec::new();
         if let Some(gone) = self.gone {

@@ -7,7 +7,7 @@ use chaos_common::record::{Check, Plan, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
-use crate::experiments::support::probe_pod::{self, Cut, NotReached, Route};
+use crate::experiments::support::probe_pod::{self, ConnectivityProbe, NotReached, RouteState};
 use crate::run::experiment::{Effect, Recovery};
 
 /// Time for the first good answers, before the fault.
@@ -27,9 +27,9 @@ pub struct ConnectivityProof {
     /// Who asks, as `deployment/NAME`.
     from: String,
     /// The one that is to be cut.
-    route: Route,
+    route: ConnectivityProbe,
     /// The one that is not.
-    control: Route,
+    control: ConnectivityProbe,
     undone: Option<Instant>,
     /// When the route was cut, and whether that cut a connection that was open before; absent if it
     /// was not cut up to the end.
@@ -45,8 +45,8 @@ impl ConnectivityProof {
     /// One is not; says which, and what curl says.
     pub async fn start(
         from: &str,
-        route: Route,
-        control: Route,
+        route: ConnectivityProbe,
+        control: ConnectivityProbe,
     ) -> anyhow::Result<ConnectivityProof> {
         let start = Instant::now();
         for route in [&route, &control] {
@@ -70,19 +70,19 @@ impl ConnectivityProof {
         let (from, url, control) = (&self.from, &cut.url, &open.url);
         loop {
             match probe_pod::judge(&cut.samples(), &open.samples(), since) {
-                Cut::Proven { at, established } => {
+                RouteState::Proven { at, established } => {
                     self.cut = Some((at, established));
                     let after = at.duration_since(since).as_millis();
                     return Effect::Proven(format!(
                         "from {from}, {url} does not answer any more, {after} ms after the policy; {control} still does"
                     ));
                 }
-                Cut::Blind if Instant::now() >= deadline => {
+                RouteState::Blind if Instant::now() >= deadline => {
                     return Effect::NotSeen(format!(
                         "{from} reaches the control route {control} no more either"
                     ));
                 }
-                Cut::Open | Cut::NotYet if Instant::now() >= deadline => {
+                RouteState::Open | RouteState::NotYet if Instant::now() >= deadline => {
                     return Effect::NotSeen(format!(
                         "{} s after the policy was made, {url} still answers {from}: does the cluster's network enforce NetworkPolicies?",
                         EFFECT.as_secs(),
@@ -100,7 +100,7 @@ impl ConnectivityProof {
             return;
         };
         let now = probe_pod::judge(&self.route.samples(), &self.control.samples(), since);
-        if !matches!(now, Cut::Proven { at: began, .. } if began == at) {
+        if !matches!(now, RouteState::Proven { at: began, .. } if began == at) {
             self.cut = None;
         }
     }

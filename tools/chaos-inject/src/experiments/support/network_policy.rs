@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::experiments::support::connectivity::ConnectivityProof;
 use crate::experiments::support::steady_state::SteadyState;
 use crate::labels::EXPERIMENT_LABEL;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::blast_radius;
@@ -178,7 +178,7 @@ impl RunningExperiment for RunningPolicy {
         self.steady.wait(context, self.recovery_limit).await
     }
 
-    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Seen) -> Vec<Check> {
+    fn judge(&self, _context: &Context, injection: &Injection, _seen: &Observations) -> Vec<Check> {
         let mut checks = self.proof.judge(self.name, injection.began);
         if self.cuts_established {
             checks.push(self.proof.established(self.name));

@@ -22,7 +22,7 @@ pub const ENOUGH: usize = 3;
 /// One answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// When it was told.
+    /// When curl printed it.
     pub at: Instant,
     /// It was an answer with a status below 400.
     pub good: bool,
@@ -31,10 +31,10 @@ pub struct Sample {
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct CurlOutput {
     samples: Vec<Sample>,
     /// What curl said that is no answer, or why it ended.
-    complaint: Option<String>,
+    error: Option<String>,
 }
 
 /// A route that is not open.
@@ -47,14 +47,14 @@ pub struct NotReached {
 
 /// A series of questions from a peer to a Service.
 #[derive(Debug)]
-pub struct Route {
+pub struct ConnectivityProbe {
     /// Where it leads.
     pub url: String,
-    told: Arc<Mutex<Told>>,
+    output: Arc<Mutex<CurlOutput>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Route {
+impl Drop for ConnectivityProbe {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -62,14 +62,14 @@ impl Drop for Route {
 
 /// What is asked, and how.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct ProbeCommand {
     url: String,
     command: Vec<String>,
 }
 
-impl Asking {
+impl ProbeCommand {
     /// Over one kept connection. It ends by itself after `most`.
-    pub fn kept(url: &str, most: Duration) -> Asking {
+    pub fn kept(url: &str, most: Duration) -> ProbeCommand {
         let words = [
             "curl",
             "--silent",
@@ -85,7 +85,7 @@ impl Asking {
             "%{stderr}answer %{http_code} %{num_connects}\\n",
             &format!("{url}?chaos-runbook=[1-{}]", (most.as_secs() + 1) * RATE),
         ];
-        Asking {
+        ProbeCommand {
             url: url.to_owned(),
             command: words.map(str::to_owned).to_vec(),
         }
@@ -93,7 +93,7 @@ impl Asking {
 
     /// Anew each time, so that the name in the URL is looked up each time; with `address`, it is
     /// not looked up at all. It ends by itself after `most`.
-    pub fn anew(url: &str, address: Option<&str>, most: Duration) -> Asking {
+    pub fn anew(url: &str, address: Option<&str>, most: Duration) -> ProbeCommand {
         let script = "end=$(($(date +%s)+$2)); while [ \"$(date +%s)\" -lt $end ]; do \
              curl --silent --show-error --output /dev/null --max-time 1 --write-out '%{stderr}answer %{http_code} %{num_connects}\\n' \
              ${3:+--resolve \"$3\"} \"$1\"; sleep 0.2; done";
@@ -109,7 +109,7 @@ impl Asking {
         let seconds = most.as_secs().to_string();
         let words = ["sh", "-c", script, "sh", url, &seconds, &known];
         let url = address.map_or_else(|| url.to_owned(), |address| format!("{url} at {address}"));
-        Asking {
+        ProbeCommand {
             url,
             command: words.map(str::to_owned).to_vec(),
         }
@@ -123,11 +123,11 @@ fn parse(line: &str) -> Option<(bool, bool)> {
     Some(((1..400).contains(&status), connects.trim() == "0"))
 }
 
-impl Route {
+impl ConnectivityProbe {
     /// Starts to ask from a pod.
-    pub fn start(cluster: &Cluster, peer: &Pod, asking: Asking) -> Route {
-        let Asking { url, command } = asking;
-        let told = Arc::new(Mutex::new(Told::default()));
+    pub fn start(cluster: &Cluster, peer: &Pod, asking: ProbeCommand) -> ConnectivityProbe {
+        let ProbeCommand { url, command } = asking;
+        let output = Arc::new(Mutex::new(CurlOutput::default()));
         let (name, namespace) = (
             peer.metadata.name.clone().unwrap_or_default(),
             peer.metadata.namespace.clone().unwrap_or_default(),
@@ -138,13 +138,13 @@ impl Route {
             .and_then(|spec| spec.containers.first())
             .map(|c| c.name.clone());
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
-        let task = tokio::spawn(ask(api, name, container, command, Arc::clone(&told)));
-        Route { url, told, task }
+        let task = tokio::spawn(ask(api, name, container, command, Arc::clone(&output)));
+        ConnectivityProbe { url, output, task }
     }
 
     /// The answers so far.
     pub fn samples(&self) -> Vec<Sample> {
-        self.told
+        self.output
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .samples
@@ -155,18 +155,18 @@ impl Route {
     fn trouble(&self, samples: &[Sample]) -> String {
         let good = samples.iter().filter(|sample| sample.good).count();
         let answers = match samples.len() {
-            0 => "curl has told of no question yet".to_owned(),
+            0 => "curl has printed no answer yet".to_owned(),
             all => {
                 format!("{good} of {all} questions had a good answer, {ENOUGH} in a row are needed")
             }
         };
         match &self
-            .told
+            .output
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .complaint
+            .error
         {
-            Some(complaint) => format!("{answers}; {complaint}"),
+            Some(error) => format!("{answers}; {error}"),
             None => answers,
         }
     }
@@ -197,10 +197,10 @@ async fn ask(
     pod: String,
     container: Option<String>,
     command: Vec<String>,
-    told: Arc<Mutex<Told>>,
+    output: Arc<Mutex<CurlOutput>>,
 ) {
-    let tell = |change: &dyn Fn(&mut Told)| {
-        change(&mut told.lock().unwrap_or_else(PoisonError::into_inner));
+    let tell = |change: &dyn Fn(&mut CurlOutput)| {
+        change(&mut output.lock().unwrap_or_else(PoisonError::into_inner));
     };
     let mut params = AttachParams::default()
         .stdin(false)
@@ -210,8 +210,8 @@ async fn ask(
     let mut process = match api.exec(&pod, command, &params).await {
         Ok(process) => process,
         Err(error) => {
-            return tell(&|told| {
-                told.complaint = Some(format!("curl in pod {pod}: {}", error_chain(&error)));
+            return tell(&|output| {
+                output.error = Some(format!("curl in pod {pod}: {}", error_chain(&error)));
             });
         }
     };
@@ -222,9 +222,9 @@ async fn ask(
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let at = Instant::now();
-        tell(&|told| match parse(&line) {
-            Some((good, kept)) => told.samples.push(Sample { at, good, kept }),
-            None => told.complaint = Some(line.clone()),
+        tell(&|output| match parse(&line) {
+            Some((good, kept)) => output.samples.push(Sample { at, good, kept }),
+            None => output.error = Some(line.clone()),
         });
     }
     let ended = match status {
@@ -232,7 +232,7 @@ async fn ask(
         None => None,
     };
     if let Some(why) = ended {
-        tell(&|told| told.complaint = Some(format!("curl in pod {pod} ended: {why}")));
+        tell(&|output| output.error = Some(format!("curl in pod {pod} ended: {why}")));
     }
 }
 
@@ -251,7 +251,7 @@ pub fn latest(samples: &[Sample], since: Instant, good: bool) -> Option<Instant>
 
 /// What traffic says of a partition.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cut {
+pub enum RouteState {
     /// The route is cut and the control route is open. `established`: whether a connection that was
     /// open before was cut, too; nothing if there was none.
     Proven {
@@ -269,20 +269,20 @@ pub enum Cut {
 }
 
 /// Judges a route and a control route since a moment.
-pub fn judge(route: &[Sample], control: &[Sample], since: Instant) -> Cut {
+pub fn judge(route: &[Sample], control: &[Sample], since: Instant) -> RouteState {
     let Some(at) = latest(route, since, false) else {
         return if latest(route, since, true).is_some() {
-            Cut::Open
+            RouteState::Open
         } else {
-            Cut::NotYet
+            RouteState::NotYet
         };
     };
     let beside: Vec<&Sample> = control.iter().filter(|sample| sample.at >= at).collect();
     if beside.iter().any(|sample| !sample.good) {
-        return Cut::Blind;
+        return RouteState::Blind;
     }
     if beside.len() < ENOUGH {
-        return Cut::NotYet;
+        return RouteState::NotYet;
     }
     let before = route
         .iter()
@@ -290,7 +290,7 @@ pub fn judge(route: &[Sample], control: &[Sample], since: Instant) -> Cut {
         .find(|sample| sample.at < at && sample.good);
     let first = route.iter().find(|sample| sample.at == at);
     let established = before.and(first).map(|first| first.kept);
-    Cut::Proven { at, established }
+    RouteState::Proven { at, established }
 }
 
 #[cfg(test)]
@@ -317,25 +317,25 @@ mod tests {
         let at = start + Duration::from_secs(1);
         assert_eq!(
             judged("p++++-mmm", "p++++++++"),
-            Cut::Proven {
+            RouteState::Proven {
                 at,
                 established: Some(true)
             }
         );
         assert_eq!(
             judged("p++++mmmm", "p++++++++"),
-            Cut::Proven {
+            RouteState::Proven {
                 at,
                 established: Some(false)
             }
         );
-        assert_eq!(judged("p++++-mmm", "p++++-mmm"), Cut::Blind);
-        assert_eq!(judged("p++++++++", "p++++++++"), Cut::Open);
-        assert_eq!(judged("p++++-m", "p++++++"), Cut::NotYet);
-        assert_eq!(judged("p++++-mmm", "p++++"), Cut::NotYet);
-        assert_eq!(judged("p++++-mmp++", "p++++++++++"), Cut::Open);
+        assert_eq!(judged("p++++-mmm", "p++++-mmm"), RouteState::Blind);
+        assert_eq!(judged("p++++++++", "p++++++++"), RouteState::Open);
+        assert_eq!(judged("p++++-m", "p++++++"), RouteState::NotYet);
+        assert_eq!(judged("p++++-mmm", "p++++"), RouteState::NotYet);
+        assert_eq!(judged("p++++-mmp++", "p++++++++++"), RouteState::Open);
         // Failures from before the fault prove nothing.
-        assert_eq!(judged("mmmmm", "p++++"), Cut::NotYet);
+        assert_eq!(judged("mmmmm", "p++++"), RouteState::NotYet);
     }
 
     #[test]
@@ -344,14 +344,14 @@ mod tests {
         assert_eq!(parse("answer 000 1"), Some((false, false)));
         assert_eq!(parse("answer 503 0"), Some((false, true)));
         assert_eq!(parse("curl: option --rate: is unknown"), None);
-        let asking = Asking::kept("http://s:1/h", Duration::from_secs(9));
+        let asking = ProbeCommand::kept("http://s:1/h", Duration::from_secs(9));
         assert!(
             asking
                 .command
                 .last()
                 .is_some_and(|url| url.ends_with("=[1-50]"))
         );
-        let asking = Asking::anew(
+        let asking = ProbeCommand::anew(
             "http://s.prod:1/h",
             Some("10.96.0.7"),
             Duration::from_secs(9),

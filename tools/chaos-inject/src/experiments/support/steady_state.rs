@@ -45,9 +45,8 @@ impl SteadyState {
     ) -> anyhow::Result<SteadyState> {
         let mut steady = SteadyState::default();
         for one in workloads {
-            let watch = PodWatch::start(&context.cluster, &one.which.namespace, &one.selector)
-                .await
-                .map_err(anyhow::Error::msg)?;
+            let watch =
+                PodWatch::start(&context.cluster, &one.which.namespace, &one.selector).await?;
             steady.pods.push((one.which.clone(), watch));
             steady.workloads.push((one.object.clone(), one.replicas));
         }

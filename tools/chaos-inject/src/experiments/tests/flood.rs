@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::Definition;
-use crate::observe::Seen;
+use crate::observe::Observations;
 use crate::plan::Draft;
 use crate::plan::target::Selection;
 use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
@@ -109,7 +109,12 @@ impl RunningExperiment for Running {
         Recovery::SteadyState
     }
 
-    fn judge(&self, _context: &Context, _injection: &Injection, _seen: &Seen) -> Vec<Check> {
+    fn judge(
+        &self,
+        _context: &Context,
+        _injection: &Injection,
+        _seen: &Observations,
+    ) -> Vec<Check> {
         Vec::new()
     }
 }

@@ -10,15 +10,15 @@ use tokio::time::Instant;
 
 use super::Tracker;
 use super::phases::Track;
-use crate::observe::pod_events::Seen;
+use crate::observe::pod_events::PodEvent;
 
 impl Tracker {
     /// Takes in what was seen.
-    pub fn see(&mut self, at: Instant, seen: &Seen) {
+    pub fn see(&mut self, at: Instant, seen: &PodEvent) {
         match seen {
-            Seen::Pod(pod) => self.see_pod(at, pod),
-            Seen::PodGone(uid) => self.pod_gone(at, uid),
-            Seen::AllPods(present) => {
+            PodEvent::Pod(pod) => self.see_pod(at, pod),
+            PodEvent::PodGone(uid) => self.pod_gone(at, uid),
+            PodEvent::AllPods(present) => {
                 let gone: Vec<String> = self
                     .owners
                     .keys()
@@ -29,7 +29,7 @@ impl Tracker {
                     self.pod_gone(at, &uid);
                 }
             }
-            Seen::Slice(slice) => {
+            PodEvent::Slice(slice) => {
                 let (uid, service) = (
                     slice.metadata.uid.clone().unwrap_or_default(),
                     service_of(slice),
@@ -37,11 +37,11 @@ impl Tracker {
                 self.slices.insert(uid, (service, ready_pods(slice)));
                 self.see_endpoints(at);
             }
-            Seen::SliceGone(uid) => {
+            PodEvent::SliceGone(uid) => {
                 self.slices.remove(uid);
                 self.see_endpoints(at);
             }
-            Seen::AllSlices(present) => {
+            PodEvent::AllSlices(present) => {
                 self.slices.retain(|uid, _| present.contains(uid));
                 self.see_endpoints(at);
             }
