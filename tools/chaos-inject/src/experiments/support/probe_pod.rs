@@ -5,9 +5,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chaos_common::cluster::{Cluster, error_chain};
+use chaos_common::cluster::Cluster;
+use chaos_common::cluster::exec::ExecTarget;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachParams};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -128,17 +128,8 @@ impl ConnectivityProbe {
     pub fn start(cluster: &Cluster, peer: &Pod, asking: ProbeCommand) -> ConnectivityProbe {
         let ProbeCommand { url, command } = asking;
         let output = Arc::new(Mutex::new(CurlOutput::default()));
-        let (name, namespace) = (
-            peer.metadata.name.clone().unwrap_or_default(),
-            peer.metadata.namespace.clone().unwrap_or_default(),
-        );
-        let container = peer
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.containers.first())
-            .map(|c| c.name.clone());
-        let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
-        let task = tokio::spawn(ask(api, name, container, command, Arc::clone(&output)));
+        let target = ExecTarget::of(cluster, peer);
+        let task = tokio::spawn(ask(target, command, Arc::clone(&output)));
         ConnectivityProbe { url, output, task }
     }
 
@@ -192,30 +183,14 @@ impl ConnectivityProbe {
     }
 }
 
-async fn ask(
-    api: Api<Pod>,
-    pod: String,
-    container: Option<String>,
-    command: Vec<String>,
-    output: Arc<Mutex<CurlOutput>>,
-) {
+async fn ask(target: ExecTarget, command: Vec<String>, output: Arc<Mutex<CurlOutput>>) {
     let tell = |change: &dyn Fn(&mut CurlOutput)| {
         change(&mut output.lock().unwrap_or_else(PoisonError::into_inner));
     };
-    let mut params = AttachParams::default()
-        .stdin(false)
-        .stdout(false)
-        .stderr(true);
-    params.container = container;
-    let mut process = match api.exec(&pod, command, &params).await {
+    let mut process = match target.exec(&command).without_stdout().start().await {
         Ok(process) => process,
-        Err(error) => {
-            return tell(&|output| {
-                output.error = Some(format!("curl in pod {pod}: {}", error_chain(&error)));
-            });
-        }
+        Err(error) => return tell(&|output| output.error = Some(error.to_string())),
     };
-    let status = process.take_status();
     let Some(stderr) = process.stderr() else {
         return;
     };
@@ -227,13 +202,19 @@ async fn ask(
             None => output.error = Some(line.clone()),
         });
     }
-    let ended = match status {
-        Some(status) => status.await.and_then(|status| status.message),
-        None => None,
+    let pod = &target.pod;
+    let why = match process.wait().await {
+        Ok(0) => return,
+        Ok(code) => format!("exit code {code}"),
+        Err(error) => error.to_string(),
     };
-    if let Some(why) = ended {
-        tell(&|output| output.error = Some(format!("curl in pod {pod} ended: {why}")));
-    }
+    tell(&|output| {
+        let ended = format!("curl in pod {pod} ended: {why}");
+        output.error = Some(match output.error.take() {
+            Some(said) => format!("{said}; {ended}"),
+            None => ended,
+        });
+    });
 }
 
 /// When the latest unbroken row of good (or bad) answers since a moment began, if it is long
