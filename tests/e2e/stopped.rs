@@ -91,7 +91,7 @@ fn a_reader_that_goes_away_does_not_stop_the_run_half_way() {
     let ran = ran.says(&format!("chaos-inject: {word}: pod-failure completed: "));
     assert!(
         ran.stderr()
-            .contains("everything that was hit is whole again"),
+            .contains("everything that was hit is at its steady state again"),
         "{}",
         ran.show()
     );

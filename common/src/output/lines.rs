@@ -61,7 +61,7 @@ impl Lines for Plan {
                 .map(|c| format!("              {c}")),
         );
         lines.push(format!(
-            "worst case    whole again after {} s",
+            "worst case    steady state after {} s",
             self.worst_case_ms / 1000
         ));
         lines.extend(self.permissions.iter().map(|p| {

@@ -43,6 +43,6 @@ pub enum EventKind {
     Abort,
     /// A write that takes the fault back.
     Undo,
-    /// The system was seen to be whole again.
+    /// The system was seen to be at its steady state again.
     Restored,
 }

@@ -32,8 +32,8 @@ pub struct Experiment {
     /// When the first write was accepted; absent if nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injected: Option<Time>,
-    /// When everything that was hit was seen to be whole again, before the pause that it had to
-    /// last; absent if it did not, or if it is not known.
+    /// When everything that was hit was seen to be at its steady state again, before the pause that
+    /// it had to last; absent if it did not, or if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Time>,
     /// When it was over.
@@ -101,7 +101,7 @@ pub struct Timings {
     /// From the end of the fault's time to the last write of the undo being confirmed by a look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_ms: Option<f64>,
-    /// From the end of the fault's time to everything being whole again.
+    /// From the end of the fault's time to everything being at its steady state again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole_ms: Option<f64>,
 }

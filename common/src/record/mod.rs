@@ -102,7 +102,7 @@ pub enum Kind {
     Event,
     /// `chaos.experiment`: what an experiment did and what came of it.
     Experiment,
-    /// `chaos.rollback`: what runs hold or left behind, and what was taken back.
+    /// `chaos.rollback`: what runs hold or left behind, and what was rolled back.
     Rollback,
     /// `chaos.verification`: is everything as it was?
     Verification,

@@ -39,7 +39,7 @@ pub struct Plan {
     pub undo: String,
     /// The same as commands that an operator can type.
     pub undo_commands: Vec<String>,
-    /// The longest that it may take until all is whole again, in milliseconds.
+    /// The longest that it may take until all is at its steady state again, in milliseconds.
     pub worst_case_ms: u64,
     /// The limits that the experiment is judged by, as they were configured when it was planned;
     /// absent in plans of versions that did not tell them.

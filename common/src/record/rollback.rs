@@ -1,11 +1,11 @@
-//! `chaos.rollback`: what runs hold or left behind, and what was taken back.
+//! `chaos.rollback`: what runs hold or left behind, and what was rolled back.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Check, ClusterRef, Data, Kind, Time};
 
-/// What runs hold or left behind, and what was taken back.
+/// What runs hold or left behind, and what was rolled back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rollback {
     /// What was asked for.
@@ -50,7 +50,7 @@ pub enum RollbackCause {
     Status,
     /// To stop the runs that are under way.
     Abort,
-    /// To take back what killed runs left behind.
+    /// To roll back what killed runs left behind.
     Recover,
     /// To forbid new runs.
     Lock,
@@ -78,7 +78,7 @@ pub struct HeldRun {
     pub alive: Option<bool>,
     /// What it changes.
     pub changes: Vec<Change>,
-    /// It was taken back now.
+    /// It was rolled back now.
     pub undone: bool,
 }
 

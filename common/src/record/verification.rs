@@ -59,8 +59,9 @@ pub struct LogErrors {
     /// Lines that match one of the patterns, without those of `outage_lines`.
     pub lines: u64,
     /// Such lines from when an experiment had Services that it expected to suffer: from its first
-    /// write until everything was whole again, or to its end if that was not seen, and then for
-    /// `experiment.probe_timeout`, in which requests that were on their way are given up.
+    /// write until everything was at its steady state again, or to its end if that was not seen,
+    /// and then for `experiment.probe_timeout`, in which requests that were on their way are given
+    /// up.
     #[serde(default)]
     pub outage_lines: u64,
     /// The patterns, and how many lines match each.

@@ -15,7 +15,7 @@ use crate::experiments;
 use crate::run;
 use crate::safety::{guardian, replay};
 
-/// Break something on purpose, prove that it broke, and prove that it is whole again
+/// Inject a fault, prove its effect, roll it back, and prove the recovery
 ///
 /// `plan` shows what an experiment would do and touches nothing. `run` does it: it wants the stream
 /// of a run whose health record passes, asks on a terminal, and wants --yes in a pipe. A fault does
@@ -52,7 +52,7 @@ enum Command {
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: String,
     },
-    /// Take back what killed runs left behind, from any machine
+    /// Roll back what killed runs left behind, from any machine
     Recover,
     /// Tell of a run as its local journal does, also of one that was killed before it had a record
     Journal {

@@ -105,7 +105,7 @@ fn budget(object: &PodDisruptionBudget) -> Option<Check> {
     } else if healthy < wanted {
         (
             Status::Fail,
-            format!("wants {wanted} healthy pods, has {healthy}"),
+            format!("{healthy} of {wanted} wanted pods are healthy"),
         )
     } else if status.disruptions_allowed == 0 {
         (

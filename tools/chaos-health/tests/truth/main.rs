@@ -258,7 +258,7 @@ const BROKEN: &[Broken] = &[
     (|w| w.lists.get_mut("persistentvolumeclaims").expect("there").clear(), "volume.bound", "persistentvolumeclaim/data-db-0", Status::Fail, "does not exist"),
     (|w| set(w, "persistentvolumeclaims", "data-db-0", "/metadata/deletionTimestamp", json!(ago(5))), "volume.bound", "persistentvolumeclaim/data-db-0", Status::Fail, "is deleted as soon as"),
     // Room.
-    (|w| w.add("poddisruptionbudgets", budget(1, 2, 2, 0)), "disruption.budget", "poddisruptionbudget/web", Status::Fail, "wants 2 healthy pods, has 1"),
+    (|w| w.add("poddisruptionbudgets", budget(1, 2, 2, 0)), "disruption.budget", "poddisruptionbudget/web", Status::Fail, "1 of 2 wanted pods are healthy"),
     (|w| w.add("poddisruptionbudgets", budget(2, 2, 2, 0)), "disruption.budget", "poddisruptionbudget/web", Status::Warn, "has no room"),
     (|w| w.add("poddisruptionbudgets", budget(0, 0, 0, 0)), "disruption.budget", "poddisruptionbudget/web", Status::Warn, "matches no pods"),
     (|w| w.add("horizontalpodautoscalers", autoscaler(1, 5, 5, &json!([{"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"}]))), "autoscaler.room", "horizontalpodautoscaler/web", Status::Fail, "at its maximum of 5 replicas and wants more"),

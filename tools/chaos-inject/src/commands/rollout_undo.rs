@@ -23,7 +23,7 @@ const ID: &str = "rollback.revision";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 /// Label that tells a `ReplicaSet`'s pods apart; no part of the template that a Deployment gets.
 const HASH: &str = "pod-template-hash";
-/// Time for a Deployment to be whole again.
+/// Time for a Deployment to be at its desired state again.
 const LIMIT: Duration = Duration::from_secs(180);
 /// Time that one answer may take.
 const CALL: Duration = Duration::from_secs(5);

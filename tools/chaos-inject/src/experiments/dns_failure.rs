@@ -45,7 +45,7 @@ pub struct Settings {
     pub service: Option<String>,
     /// How long it lasts.
     pub duration: Span,
-    /// Longest time from its end until all is whole again.
+    /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
     /// Services that are expected to suffer.
     pub affected: Vec<String>,

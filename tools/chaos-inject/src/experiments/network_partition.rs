@@ -43,7 +43,7 @@ pub struct Settings {
     pub control: Option<String>,
     /// How long it lasts.
     pub duration: Span,
-    /// Longest time from its end until all is whole again.
+    /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
     /// Further Services that are expected to suffer, besides those of the workload itself.
     pub affected: Vec<String>,

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::observe::pod_watch::{slim, watched};
 
-/// Sightings that may wait; the reader is quick and the namespace is one.
+/// Events that may wait; the reader is quick and the namespace is one.
 const WAITING: usize = 4096;
 
 /// Something that was seen.

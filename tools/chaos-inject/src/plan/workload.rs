@@ -250,7 +250,7 @@ fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
     } else {
         let status = &now["status"];
         let message = format!(
-            "wants {wanted} replicas, {} are updated and {} ready: somebody is changing it, or it is not whole",
+            "of {wanted} replicas, {} are updated and {} are ready: a rollout is going on, or pods fail",
             number(&status["updatedReplicas"]),
             number(&status["readyReplicas"])
         );

@@ -276,7 +276,7 @@ impl Run<'_> {
         }
         self.record.timings.whole_ms = Some(ms(start.elapsed()));
         self.record.restored = Some(Time::now());
-        let summary = "everything that was hit is whole again";
+        let summary = "everything that was hit is at its steady state again";
         self.context.action(EventKind::Restored, None, summary);
         self.pause(self.context.config.experiment.settle.0).await;
         // What had come back may have gone again meanwhile.

@@ -22,7 +22,7 @@ pub struct RunRecord {
     pub plan: Option<Plan>,
     /// When the first write was sent.
     pub injected: Option<Time>,
-    /// When everything that was hit was whole again.
+    /// When everything that was hit was at its steady state again.
     pub restored: Option<Time>,
     /// What was judged.
     pub checks: Vec<Check>,

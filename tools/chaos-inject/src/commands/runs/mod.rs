@@ -189,7 +189,7 @@ pub async fn status(context: &mut Context) -> Exit {
     report.end(context, None).await
 }
 
-/// `recover`: takes back what killed runs left. A run that lives is left alone.
+/// `recover`: rolls back what killed runs left. A run that lives is left alone.
 pub async fn recover(context: &mut Context) -> Exit {
     let looked = async {
         let mut report = Report::begin(context, RollbackCause::Recover, None).await?;
@@ -238,7 +238,7 @@ pub async fn recover(context: &mut Context) -> Exit {
 async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<Intent>) -> Check {
     let object = format!("run/{run}");
     let Some(intent) = intent else {
-        return Check::fail(id, object, "the intent on its Lease can't be read, so nobody knows what to take back")
+        return Check::fail(id, object, "the intent on its Lease can't be read, so nobody knows what to roll back")
             .hint("kubectl get leases -A -l chaos-runbook/run -o yaml shows it; it may be of a newer version");
     };
     let RolledBack {
@@ -257,7 +257,7 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
             .hint("look at these objects with kubectl, then chaos-inject recover again");
     }
     match release_after_crash(&context.cluster, &intent).await {
-        Ok(()) => Check::pass(id, object, format!("{} is taken back", intent.experiment)),
+        Ok(()) => Check::pass(id, object, format!("{} is rolled back", intent.experiment)),
         Err(left) => Check::fail(id, object, left.to_string()),
     }
 }

@@ -97,7 +97,7 @@ impl Running {
             self.tracker.see(at, &seen);
         }
         let mut told = false;
-        while !self.tracker.is_whole() {
+        while !self.tracker.is_steady() {
             for (pod, services) in self.tracker.to_probe() {
                 let probe = services.iter().find_map(|name| self.probes.get(name));
                 if let (Some(probe), true) = (probe, probed.insert(pod.uid.clone())) {
@@ -277,7 +277,7 @@ impl RunningExperiment for Running {
         let recoveries = self.tracker.recoveries();
         let mut checks: Vec<Check> = recoveries.iter().map(|one| self.recreated(one)).collect();
         if !injection.applied.is_empty() {
-            let balanced = self.tracker.left_endpoints() && self.tracker.is_whole();
+            let balanced = self.tracker.left_endpoints() && self.tracker.is_steady();
             let message = if balanced {
                 "the deleted pods left the endpoints, and their replacements stand in them"
             } else {

@@ -59,7 +59,7 @@ pub struct Settings {
     pub duration: Span,
     /// How many times the median answer of a Service may take while the stress is on.
     pub max_slowdown: f64,
-    /// Longest time from its end until all is whole again.
+    /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
     /// Alerts that must fire.
     pub alerts: Vec<String>,

@@ -1,4 +1,4 @@
-//! How pods come back, from what was seen of them: a pure state machine over sightings.
+//! How pods come back, from what was seen of them: a pure state machine over pod events.
 //!
 //! A replacement is paired with the pod that it replaces by the UID of the controller that owns
 //! both, and by being new: its UID was not there before the injection.
@@ -31,7 +31,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Takes what is there now, from the first sightings, as the state before; `targets` will be
+    /// Takes what is there now, from the first events, as the state before; `targets` will be
     /// hit. `probed` tells whether a Service's pods can be asked themselves.
     pub fn start(&mut self, targets: &[Target], probed: impl Fn(&BTreeSet<String>) -> bool) {
         self.before = self.owners.keys().cloned().collect();
@@ -85,8 +85,8 @@ impl Tracker {
         }
     }
 
-    /// Everything that was hit is whole again, and still is: what came back is ready now.
-    pub fn is_whole(&self) -> bool {
+    /// Everything that was hit is at its steady state: what came back is ready, and still is.
+    pub fn is_steady(&self) -> bool {
         self.missing().is_empty()
     }
 

@@ -31,7 +31,7 @@ impl Track {
         self.sent.map_or(0.0, |sent| milliseconds(sent, at))
     }
 
-    fn is_whole(&self) -> bool {
+    fn is_steady(&self) -> bool {
         self.phases.gone_ms.is_some()
             && self.phases.ready_ms.is_some()
             && (self.services.is_empty() || self.phases.in_endpoints_ms.is_some())
@@ -40,7 +40,7 @@ impl Track {
 
     fn recovery_ms(&self) -> Option<f64> {
         let p = &self.phases;
-        self.is_whole().then(|| {
+        self.is_steady().then(|| {
             [p.ready_ms, p.in_endpoints_ms, p.first_answer_ms]
                 .into_iter()
                 .flatten()

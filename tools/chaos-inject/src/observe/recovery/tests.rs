@@ -96,14 +96,14 @@ fn phases_are_measured_from_the_delete_call_and_paired_by_owner() {
     scenario.at(15, &pod("y", "r2", true, false)); // another workload's new pod must not count
     scenario.at(20, &pod("c", "r1", false, false));
     scenario.at(900, &PodEvent::PodGone("a".into()));
-    assert!(!scenario.tracker.is_whole());
+    assert!(!scenario.tracker.is_steady());
     scenario.at(1500, &pod("c", "r1", true, false));
     assert!(
-        !scenario.tracker.is_whole(),
+        !scenario.tracker.is_steady(),
         "ready, but not in the endpoints yet"
     );
     scenario.at(1600, &slice(&["b", "c"]));
-    assert!(scenario.tracker.is_whole());
+    assert!(scenario.tracker.is_steady());
     let recovery = &scenario.tracker.recoveries()[0];
     assert_eq!(
         recovery.replacement.as_ref().map(|pod| pod.uid.as_str()),
@@ -128,10 +128,10 @@ fn two_pods_of_one_owner_get_a_replacement_each() {
     scenario.at(10, &PodEvent::PodGone("b".into()));
     scenario.at(20, &pod("c", "r1", true, false));
     scenario.at(30, &slice(&["c"]));
-    assert!(!scenario.tracker.is_whole());
+    assert!(!scenario.tracker.is_steady());
     scenario.at(40, &pod("d", "r1", true, false));
     scenario.at(50, &slice(&["c", "d"]));
-    assert!(scenario.tracker.is_whole());
+    assert!(scenario.tracker.is_steady());
     let recoveries = scenario.tracker.recoveries();
     assert_ne!(recoveries[0].replacement, recoveries[1].replacement);
 }
@@ -143,7 +143,7 @@ fn a_replacement_that_dies_is_replaced_in_the_record_too() {
     scenario.at(20, &pod("c", "r1", true, false));
     scenario.at(30, &slice(&["b", "c"]));
     scenario.at(40, &PodEvent::PodGone("c".into()));
-    assert!(!scenario.tracker.is_whole());
+    assert!(!scenario.tracker.is_steady());
     scenario.at(50, &pod("d", "r1", true, false));
     scenario.at(60, &slice(&["b", "d"]));
     assert_eq!(scenario.tracker.recoveries()[0].recovery_ms, Some(60.0));
@@ -159,7 +159,7 @@ fn a_successor_that_came_before_the_replacement_went_counts() {
     scenario.at(40, &slice(&["b", "d"]));
     scenario.at(50, &PodEvent::PodGone("c".into()));
     assert!(
-        scenario.tracker.is_whole(),
+        scenario.tracker.is_steady(),
         "{:?}",
         scenario.tracker.missing()
     );
@@ -170,7 +170,7 @@ fn a_successor_that_came_before_the_replacement_went_counts() {
     scenario.at(40, &slice(&["b", "d"]));
     scenario.at(50, &PodEvent::PodGone("c".into()));
     assert!(
-        scenario.tracker.is_whole(),
+        scenario.tracker.is_steady(),
         "{:?}",
         scenario.tracker.missing()
     );
@@ -182,7 +182,7 @@ fn a_replacement_that_is_ready_no_more_is_not_whole() {
     scenario.at(10, &PodEvent::PodGone("a".into()));
     scenario.at(20, &pod("c", "r1", true, false));
     scenario.at(30, &slice(&["b", "c"]));
-    assert!(scenario.tracker.is_whole());
+    assert!(scenario.tracker.is_steady());
     scenario.at(40, &pod("c", "r1", false, false));
     assert_eq!(
         scenario.tracker.missing(),
@@ -199,7 +199,7 @@ fn a_gap_in_the_watch_shows_what_went_meanwhile() {
         &PodEvent::AllPods(["b", "c", "x"].map(String::from).into()),
     );
     scenario.at(502, &slice(&["b", "c"]));
-    assert!(scenario.tracker.is_whole());
+    assert!(scenario.tracker.is_steady());
     assert_eq!(scenario.tracker.recoveries()[0].phases.gone_ms, Some(501.0));
 }
 

@@ -18,7 +18,7 @@ for argument in "$@"; do
   esac
 done
 if [ -z "$dry_run$emergency" ] && [ -t 0 ]; then
-  printf 'Take back %s in namespace %s? Type yes to go on: ' @@QUOTED_EXPERIMENT@@ @@QUOTED_NAMESPACE@@
+  printf 'Roll back %s in namespace %s? Type yes to go on: ' @@QUOTED_EXPERIMENT@@ @@QUOTED_NAMESPACE@@
   read -r answer
   [ "$answer" = yes ] || { echo "nothing was changed"; exit 4; }
 fi

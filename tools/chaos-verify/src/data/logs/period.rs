@@ -42,7 +42,7 @@ impl Period {
     }
 }
 
-/// When Services were expected to suffer: from the first write until all was whole again, and then
+/// When Services were expected to suffer: from the first write until all was at its steady state again, and then
 /// for as long as a request takes that was sent before and is given up only now.
 fn outage(one: &Experiment, request: Duration) -> Option<(Time, Time)> {
     let from = one.injected.filter(|_| !one.affected.is_empty())?;

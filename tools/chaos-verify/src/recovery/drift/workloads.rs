@@ -85,7 +85,10 @@ fn changes(was: &WorkloadState, is: &WorkloadState) -> Vec<(Status, String)> {
         };
         changes.push((
             status,
-            format!("wants {} pods, wanted {} before", is.wants, was.wants),
+            format!(
+                "asks for {} replicas, asked for {} before",
+                is.wants, was.wants
+            ),
         ));
     } else if is.ready < was.ready {
         changes.push((
