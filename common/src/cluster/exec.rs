@@ -17,14 +17,17 @@
 //! # }
 //! ```
 
-use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 
-use futures::future::try_join;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, try_join};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 use super::{Cluster, ReadError};
@@ -128,7 +131,7 @@ impl Exec<'_> {
         params.container.clone_from(&target.container);
         let connect = api.exec(&target.pod, self.command, &params);
         match timeout(CONNECT, connect).await {
-            Ok(Ok(process)) => Ok(ExecProcess { attempt, process }),
+            Ok(Ok(process)) => Ok(ExecProcess::new(attempt, process)),
             Ok(Err(error)) => Err(ReadError::from_kube(attempt, &error)),
             Err(_) => {
                 let why = format!("no connection in {} s", CONNECT.as_secs());
@@ -156,6 +159,7 @@ impl Exec<'_> {
 pub struct ExecProcess {
     attempt: String,
     process: AttachedProcess,
+    ended: Ended,
 }
 
 impl fmt::Debug for ExecProcess {
@@ -167,20 +171,38 @@ impl fmt::Debug for ExecProcess {
 }
 
 impl ExecProcess {
+    fn new(attempt: String, mut process: AttachedProcess) -> ExecProcess {
+        let status = process.take_status();
+        let ended = async move {
+            match status {
+                Some(status) => status.await,
+                None => None,
+            }
+        };
+        ExecProcess {
+            attempt,
+            process,
+            ended: ended.boxed().shared(),
+        }
+    }
+
     /// Its standard input; `None` where it was not asked for, or is taken already.
     pub fn stdin(&mut self) -> Option<impl AsyncWrite + Send + Unpin + use<>> {
-        self.process.stdin()
+        let stdin = self.process.stdin()?;
+        Some(ExecStream::new(stdin, &self.ended))
     }
 
     /// Its standard output; `None` where it is left unconnected, or is taken already. What is not
     /// read stops the command, and standard error with it.
     pub fn stdout(&mut self) -> Option<impl AsyncRead + Send + Unpin + use<>> {
-        self.process.stdout()
+        let stdout = self.process.stdout()?;
+        Some(ExecStream::new(stdout, &self.ended))
     }
 
     /// Its standard error; `None` if it is taken already.
     pub fn stderr(&mut self) -> Option<impl AsyncRead + Send + Unpin + use<>> {
-        self.process.stderr()
+        let stderr = self.process.stderr()?;
+        Some(ExecStream::new(stderr, &self.ended))
     }
 
     /// Waits for its exit status. Its outputs must be read meanwhile.
@@ -188,11 +210,7 @@ impl ExecProcess {
     /// # Errors
     /// It can't be known.
     pub async fn wait(&mut self) -> Result<i32, ExecFailure> {
-        let status = match self.process.take_status() {
-            Some(status) => status.await,
-            None => None,
-        };
-        exit_code(status)
+        exit_code(self.ended.clone().await)
     }
 
     async fn output(mut self, max_stdout: usize) -> Result<Executed, ReadError> {
@@ -215,6 +233,74 @@ impl ExecProcess {
             stdout,
             stderr,
         })
+    }
+}
+
+/// The last message of a command's connection; `None` if it broke before.
+type Ended = Shared<BoxFuture<'static, Option<Status>>>;
+
+/// A standard stream of a command. kube does not end its pipes when the connection breaks, and who
+/// reads or writes them would wait for ever: here they end with the connection.
+struct ExecStream<S> {
+    stream: S,
+    ended: Ended,
+    is_over: bool,
+}
+
+impl<S> ExecStream<S> {
+    fn new(stream: S, ended: &Ended) -> ExecStream<S> {
+        ExecStream {
+            stream,
+            ended: ended.clone(),
+            is_over: false,
+        }
+    }
+
+    /// Whether the connection has ended; otherwise the task is woken when it does.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        // A shared future must not be asked again after its end.
+        self.is_over = self.is_over || self.ended.poll_unpin(context).is_ready();
+        self.is_over
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ExecStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() || !self.is_over(context) {
+            return read;
+        }
+        // All that came was in the pipe before the connection was known to have ended.
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Pending => Poll::Ready(Ok(())),
+            read => read,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ExecStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if written.is_pending() && self.is_over(context) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -286,6 +372,8 @@ pub async fn read_capped(mut input: impl AsyncRead + Unpin, max: usize) -> Strin
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     fn code(yaml: &str) -> Result<i32, ExecFailure> {
@@ -309,6 +397,31 @@ mod tests {
         let not_started = ExecFailure::NotStarted("exec: \"curl\": not found".to_owned());
         assert_eq!(code(missing), Err(not_started));
         assert_eq!(exit_code(None), Err(ExecFailure::ConnectionLost));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_end_with_the_connection_and_lose_nothing_that_came() {
+        // As kube does it: a half of the pipe is dropped, which does not end the other.
+        let (stdout, mut from_pod) = tokio::io::simplex(64);
+        let (to_pod, stdin) = tokio::io::simplex(4);
+        let (broken, connection) = tokio::sync::oneshot::channel::<Status>();
+        let ended = connection.map(Result::ok).boxed().shared();
+        let mut stdout = ExecStream::new(stdout, &ended);
+        let mut stdin = ExecStream::new(stdin, &ended);
+        let reading = tokio::spawn(async move {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).await.map(|_| text)
+        });
+        let writing = tokio::spawn(async move { stdin.write_all(b"more than four").await });
+        tokio::task::yield_now().await;
+        from_pod.write_all(b"all of it").await.expect("it has room");
+        drop((from_pod, to_pod, broken));
+        let limit = Duration::from_secs(60);
+        let text = timeout(limit, reading).await.expect("it ends");
+        assert_eq!(text.expect("no panic").expect("readable"), "all of it");
+        let written = timeout(limit, writing).await.expect("it ends");
+        let error = written.expect("no panic").expect_err("nobody reads it");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[tokio::test]
