@@ -23,13 +23,20 @@ use crate::testing::store::{Filter, Refusal, Store};
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Kinds, with their plurals and the paths of their API groups.
-const KINDS: [(&str, &str, &str); 9] = [
+const KINDS: [(&str, &str, &str); 12] = [
     ("Deployment", "deployments", "/apis/apps/v1"),
     ("ReplicaSet", "replicasets", "/apis/apps/v1"),
     ("StatefulSet", "statefulsets", "/apis/apps/v1"),
+    ("DaemonSet", "daemonsets", "/apis/apps/v1"),
     ("Pod", "pods", "/api/v1"),
     ("Service", "services", "/api/v1"),
+    ("PersistentVolumeClaim", "persistentvolumeclaims", "/api/v1"),
     ("Lease", "leases", "/apis/coordination.k8s.io/v1"),
+    (
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        "/apis/autoscaling/v2",
+    ),
     (
         "EndpointSlice",
         "endpointslices",
@@ -58,8 +65,17 @@ struct State {
     script: Vec<Rule>,
     /// Verbs and resources that nobody may use: `delete pods`.
     denied: Vec<String>,
-    /// How each Service answers through the API server's proxy: status and body.
-    services: Vec<(String, u16, String)>,
+    /// How the Services answer through the API server's proxy.
+    services: Vec<ServiceAnswer>,
+}
+
+/// How a Service answers.
+struct ServiceAnswer {
+    service: String,
+    /// Only this path; any other if `None`.
+    path: Option<String>,
+    status: u16,
+    body: String,
 }
 
 /// A request, taken apart.
@@ -204,13 +220,26 @@ impl ApiServer {
         self.state().denied.push(permission.to_owned());
     }
 
-    /// How a Service answers from now on.
+    /// How a Service answers from now on, where no path of it is told apart.
     pub fn answer(&self, service: &str, status: u16, body: &str) {
+        self.set_answer(service, None, (status, body));
+    }
+
+    /// How a Service answers to one path from now on.
+    pub fn answer_path(&self, service: &str, path: &str, status: u16, body: &str) {
+        self.set_answer(service, Some(path), (status, body));
+    }
+
+    fn set_answer(&self, service: &str, path: Option<&str>, (status, body): (u16, &str)) {
         let mut state = self.state();
-        state.services.retain(|(name, ..)| name != service);
-        state
-            .services
-            .push((service.to_owned(), status, body.to_owned()));
+        let is_other = |one: &ServiceAnswer| one.service != service || one.path.as_deref() != path;
+        state.services.retain(is_other);
+        state.services.push(ServiceAnswer {
+            service: service.to_owned(),
+            path: path.map(str::to_owned),
+            status,
+            body: body.to_owned(),
+        });
     }
 
     /// Every watch breaks off; with `forget`, the server does not know any more what was before.
@@ -321,8 +350,8 @@ impl State {
         if call.path.ends_with("/selfsubjectaccessreviews") {
             return answer(201, &self.review(&call.body));
         }
-        if let Some((service, _)) = proxied(&call.path) {
-            return self.proxy(service);
+        if let Some((service, path)) = proxied(&call.path) {
+            return self.proxy(service, path);
         }
         if call.path == "/api/v1/namespaces/kube-system" {
             return answer(
@@ -340,6 +369,7 @@ impl State {
             ("GET", false) => reply(self.store.get(&call.path)),
             ("POST", true) => reply(self.create(call)),
             ("PATCH", false) => reply(self.patch(call)),
+            ("PUT", false) => reply(self.replace(call)),
             ("DELETE", false) => {
                 let preconditions = &call.body["preconditions"];
                 reply(self.store.delete(&call.path, preconditions))
@@ -359,11 +389,14 @@ impl State {
         review
     }
 
-    fn proxy(&self, service: &str) -> Reply {
-        match self.services.iter().find(|(name, ..)| name == service) {
-            Some((_, status, body)) => Response::builder()
-                .status(*status)
-                .body(Full::new(Bytes::from(body.clone())).boxed_unsync())
+    fn proxy(&self, service: &str, path: &str) -> Reply {
+        let mut ours = self.services.iter().filter(|one| one.service == service);
+        let of_path = |one: &&ServiceAnswer| one.path.as_deref() == Some(path);
+        let found = ours.clone().find(of_path);
+        match found.or_else(|| ours.find(|one| one.path.is_none())) {
+            Some(answer) => Response::builder()
+                .status(answer.status)
+                .body(Full::new(Bytes::from(answer.body.clone())).boxed_unsync())
                 .expect("a response"),
             None => refuse(&Refusal(503, "ServiceUnavailable")),
         }
@@ -421,6 +454,14 @@ impl State {
         }
         self.store
             .update(&call.path, |object| merge(object, &call.body))
+    }
+
+    fn replace(&mut self, call: &Call) -> Result<Value, Refusal> {
+        if call.query("dryRun").is_some() {
+            return self.store.get(&call.path);
+        }
+        let body = call.body.clone();
+        self.store.update(&call.path, |object| *object = body)
     }
 }
 

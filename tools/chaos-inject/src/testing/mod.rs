@@ -1,6 +1,8 @@
 //! For tests only: an API server in memory, and objects to put into it.
 
 pub mod api_server;
+pub mod application;
+pub mod controllers;
 pub mod experiment;
 pub mod objects;
 pub mod patch;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::task::LocalSet;
 
 use crate::context::Context;
+use crate::run::experiment::Experiment;
 use crate::run::gates::Consent;
 use crate::run::run_stoppable;
 use crate::safety::guardian::Launcher;
@@ -80,7 +81,8 @@ impl TestBed {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file or folder of the test: `journals` holds the journals.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -133,17 +135,23 @@ impl TestBed {
     /// Runs an experiment, from its gates to its record. Signals end the test as they end any
     /// process.
     pub async fn run(&self, stub: Stub) -> Ended {
+        let log = stub.log.clone();
+        let ended = self.run_experiment(Box::new(stub)).await;
+        Ended {
+            log: log.take(),
+            ..ended
+        }
+    }
+
+    /// The same of any experiment.
+    pub async fn run_experiment(&self, experiment: Box<dyn Experiment>) -> Ended {
         let mut context = self.context();
         let consent = Consent {
             yes: true,
             reason: self.overridden.clone(),
         };
-        let log = stub.log.clone();
-        let run = run_stoppable(&mut context, Box::new(stub), &consent, |_| {});
+        let run = run_stoppable(&mut context, experiment, &consent, |_| {});
         let exit = LocalSet::new().run_until(run).await;
-        Ended {
-            log: log.take(),
-            ..self.ended(exit)
-        }
+        self.ended(exit)
     }
 }
