@@ -38,8 +38,14 @@ impl Prometheus {
     }
 
     /// Asks for a path whose answer is JSON.
-    pub(super) async fn query(&self, context: &Context, path: &str) -> anyhow::Result<Value> {
+    async fn query(&self, context: &Context, path: &str) -> anyhow::Result<Value> {
         ask(context, &self.endpoint, path).await
+    }
+
+    /// Whether it says that it is ready. What else it says then is for people.
+    pub(super) async fn is_ready(&self, context: &Context) -> bool {
+        let answer = context.asker.get(&self.endpoint, "/-/ready", LIMIT).await;
+        answer.is_ok_and(|answer| answer.status == 200)
     }
 
     /// The names of its rules.

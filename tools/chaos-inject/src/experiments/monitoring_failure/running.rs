@@ -90,7 +90,7 @@ impl RunningExperiment for Running {
             named.push(workload.name.clone());
         }
         if let Some(prometheus) = &self.prometheus
-            && prometheus.query(context, "/-/ready").await.is_ok()
+            && prometheus.is_ready(context).await
         {
             return Effect::NotSeen(
                 "Prometheus answers although its pods are gone: is it another one that is asked?"

@@ -2,10 +2,19 @@
 //! shows every key of them.
 
 mod flood;
+mod plans;
+mod pods;
+mod runs;
+mod storage_and_monitoring;
 
 use std::path::{Path, PathBuf};
 
+use chaos_common::cluster::ReadError;
+use chaos_common::record::{Plan, Status};
+
 use super::*;
+use crate::context::Context;
+use crate::testing::test_bed::TestBed;
 
 const EXAMPLE: &str = "../../scripts/ecommerce.toml";
 
@@ -16,6 +25,60 @@ fn config(text: &str) -> Config {
     chaos_common::config::load(Some(&path))
         .expect("a configuration")
         .config
+}
+
+/// The registered experiment of this name, or why there is none.
+fn experiment(
+    name: &str,
+    selection: &Selection,
+    context: &Context,
+) -> Result<Box<dyn Experiment>, String> {
+    let entry = all().iter().find(|entry| entry.name == name);
+    let made = entry
+        .expect("it is registered")
+        .experiment(selection, &context.config);
+    made.map_err(|failure| failure.message)
+}
+
+/// What an experiment would do, which is only to be read: nothing is written.
+async fn planned(bed: &TestBed, name: &str, selection: &Selection) -> Result<Plan, ReadError> {
+    let context = bed.context();
+    let experiment = experiment(name, selection, &context).expect("it is named");
+    let plan = experiment.plan(&context).await;
+    assert_eq!(bed.server.writes(), [""; 0], "planning {name} wrote");
+    plan
+}
+
+/// The workload of this kind and name.
+fn workload_named(name: &str) -> Selection {
+    Selection {
+        workloads: vec![name.to_owned()],
+        ..Selection::default()
+    }
+}
+
+/// The Deployment of this name.
+fn of(deployment: &str) -> Selection {
+    workload_named(&format!("deployment/{deployment}"))
+}
+
+/// What refuses a plan, of the checks whose id begins so.
+fn refusals(plan: &Plan, id: &str) -> Vec<String> {
+    let refuses = |check: &&chaos_common::record::Check| {
+        let bad = matches!(check.status, Status::Fail | Status::Unknown);
+        bad && check.id.starts_with(id)
+    };
+    let checks = plan.checks.iter().filter(refuses);
+    checks
+        .map(|check| format!("{}: {}", check.id, check.message))
+        .collect()
+}
+
+/// Whether a plan needs a permission (`patch deployments`) for one object, or for all.
+fn needs(plan: &Plan, permission: &str, name: Option<&str>) -> bool {
+    plan.permissions.iter().any(|one| {
+        format!("{} {}", one.verb, one.resource) == permission && one.name.as_deref() == name
+    })
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! Whole runs of experiments against an API server in memory whose controllers do their work.
+
+use serde_json::{Value, json};
+use tokio::time::{Duration, sleep};
+
+use super::{experiment, of};
+use crate::plan::target::Selection;
+use crate::testing::application::application;
+use crate::testing::controllers::{self, pods_of};
+use crate::testing::test_bed::{Ended, TestBed};
+
+const PROMETHEUS: &str = r#"
+[monitoring]
+namespace = "prod"
+prometheus = { deployment = "prom", service = "prom", port = 9090, vantage = "api-proxy" }
+"#;
+
+fn bed(name: &str, replicas: u32) -> TestBed {
+    let bed = TestBed::with(application("StatefulSet", "other", 6));
+    for object in application("Deployment", name, replicas) {
+        bed.server.add(object);
+    }
+    bed
+}
+
+async fn run(bed: &TestBed, name: &str, selection: &Selection) -> Ended {
+    let experiment = experiment(name, selection, &bed.context()).expect("it is named");
+    let _controllers = controllers::start(&bed.server);
+    bed.run_experiment(experiment).await
+}
+
+#[track_caller]
+fn is_whole(bed: &TestBed, name: &str, replicas: usize) {
+    let deployment = bed.server.get(&format!("deployment/{name}"));
+    let wanted = deployment.expect("it exists")["spec"]["replicas"].clone();
+    assert_eq!(wanted, json!(replicas));
+    assert_eq!(pods_of(&bed.server, name).len(), replicas);
+    assert_eq!(bed.server.names("lease"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_is_scaled_down_stays_there_and_gets_its_pods_back() {
+    let bed = bed("shop", 3);
+    let ended = run(&bed, "scale-down", &of("shop")).await;
+    assert_eq!(ended.record["outcome"], "completed", "{:#}", ended.record);
+    assert_eq!(ended.verdict, "pass", "{:#}", ended.record);
+    assert_eq!(ended.check("scale-down.effect"), Some("pass"));
+    assert_eq!(ended.check("scale-down.held"), Some("pass"));
+    is_whole(&bed, "shop", 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_somebody_scales_up_again_did_not_hold_and_does_not_pass() {
+    let bed = bed("shop", 3);
+    let server = bed.server.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(30)).await;
+        server.edit("deployment/shop", &json!({ "spec": { "replicas": 4 } }));
+    });
+    let ended = run(&bed, "scale-down", &of("shop")).await;
+    assert_eq!(
+        ended.check("scale-down.held"),
+        Some("unknown"),
+        "{:#}",
+        ended.record
+    );
+    assert_ne!(ended.verdict, "pass");
+    is_whole(&bed, "shop", 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_whose_pods_do_not_go_shows_no_effect_and_is_undone() {
+    let bed = bed("shop", 3);
+    let experiment = experiment("scale-down", &of("shop"), &bed.context());
+    // Nobody deletes a pod: the controllers are not there.
+    let ended = bed.run_experiment(experiment.expect("it is named")).await;
+    assert_eq!(
+        ended.check("scale-down.effect"),
+        Some("unknown"),
+        "{:#}",
+        ended.record
+    );
+    assert_eq!(ended.verdict, "unknown");
+    is_whole(&bed, "shop", 3);
+}
+
+/// Prometheus says that it is ready, as people read it, and has collected up to now.
+fn answers(bed: &TestBed) {
+    let now = chaos_common::record::Time::now().0.as_second();
+    let samples: Vec<Value> = (-30..600)
+        .map(|second| json!([now + second, "1"]))
+        .collect();
+    let up = json!({ "data": { "result": [{ "values": samples }] } });
+    let rules = json!({ "data": { "groups": [{ "rules": [{ "name": "Down" }] }] } });
+    let server = &bed.server;
+    server.answer_path("prom", "/-/ready", 200, "Prometheus Server is Ready.\n");
+    server.answer_path("prom", "/api/v1/rules", 200, &rules.to_string());
+    server.answer_path("prom", "/api/v1/query", 200, &up.to_string());
+}
+
+fn monitored() -> TestBed {
+    let mut bed = bed("prom", 1);
+    bed.config = PROMETHEUS.to_owned();
+    answers(&bed);
+    bed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prometheus_that_answers_though_its_pods_are_gone_is_not_the_one_that_went() {
+    let bed = monitored();
+    let ended = run(&bed, "monitoring-failure", &Selection::default()).await;
+    let effect = "monitoring-failure.effect";
+    assert_eq!(ended.check(effect), Some("unknown"), "{:#}", ended.record);
+    let message = ended.message(effect).unwrap_or_default();
+    assert!(
+        message.contains("answers although its pods are gone"),
+        "{message}"
+    );
+    is_whole(&bed, "prom", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prometheus_that_is_silent_and_collects_again_passes() {
+    let bed = monitored();
+    // It is asked for this only while it has no pods.
+    bed.server
+        .answer_path("prom", "/-/ready", 503, "no endpoints");
+    let ended = run(&bed, "monitoring-failure", &Selection::default()).await;
+    for id in ["effect", "collecting", "rules"] {
+        let id = format!("monitoring-failure.{id}");
+        assert_eq!(ended.check(&id), Some("pass"), "{id}: {:#}", ended.record);
+    }
+    is_whole(&bed, "prom", 1);
+}
