@@ -144,7 +144,7 @@ const DENY_ALL: Policy = Policy {
 
 impl Definition for NetworkPartition {
     const NAME: &'static str = NAME;
-    const ABOUT: &'static str = "RouteState a workload's pods off from the network";
+    const ABOUT: &'static str = "Cut a workload's pods off from the network";
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {

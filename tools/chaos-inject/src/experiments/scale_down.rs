@@ -106,8 +106,6 @@ impl Takes {
     }
 }
 
-impl ScaleDown {}
-
 impl Definition for ScaleDown {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Let a workload do with fewer pods for a while";
