@@ -128,6 +128,14 @@ async fn go_back(
         else {
             return Ok(None);
         };
+        // As kubectl: no pod would come of the template until somebody resumes it.
+        if deployment.spec.as_ref().and_then(|spec| spec.paused) == Some(true) {
+            let why = "it is paused, so its template would not be rolled out";
+            return Err(ReadError::other(&what, why).hint(format!(
+                "kubectl rollout resume {which} -n {}, then once more",
+                which.namespace
+            )));
+        }
         let mut template = set.spec.and_then(|spec| spec.template).unwrap_or_default();
         if let Some(labels) = template
             .metadata
@@ -309,31 +317,4 @@ async fn end(context: &mut Context, args: &Args, checks: Vec<Check>, exit: Exit)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(name: &str, owner: &str, revision: &str) -> ReplicaSet {
-        serde_saphyr::from_str(&format!(
-            "{{metadata: {{name: {name}, annotations: {{{REVISION}: '{revision}'}},
-               ownerReferences: [{{apiVersion: apps/v1, kind: Deployment, name: d, uid: {owner}, controller: true}}]}}}}"
-        ))
-        .expect("a set")
-    }
-
-    #[test]
-    fn the_previous_revision_is_the_newest_older_one_of_this_deployment() {
-        let deployment: Deployment = serde_saphyr::from_str(&format!(
-            "{{metadata: {{uid: u1, annotations: {{{REVISION}: '4'}}}}}}"
-        ))
-        .expect("one");
-        let sets = vec![
-            set("a", "u1", "1"),
-            set("b", "u1", "3"),
-            set("c", "u1", "4"),
-            set("d", "u2", "2"),
-        ];
-        let (revision, set) = previous(&deployment, sets).expect("there is one");
-        assert_eq!((revision, set.metadata.name.as_deref()), (3, Some("b")));
-        assert!(previous(&deployment, vec![super::tests::set("c", "u1", "4")]).is_none());
-    }
-}
+mod tests;
