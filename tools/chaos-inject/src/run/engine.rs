@@ -305,7 +305,13 @@ impl Run<'_> {
             Effect::NotSeen(why) => {
                 checks.push(Check::unknown(&id, "", format!("no effect: {why}")));
             }
-            Effect::KnownAfterwards => {}
+            Effect::KnownAfterwards => {
+                checks.push(Check::unknown(
+                    &id,
+                    "",
+                    "whether it had an effect was not seen",
+                ));
+            }
         }
         checks.extend(running.judge(self.context, injection, seen));
         self.judge_availability(seen);
