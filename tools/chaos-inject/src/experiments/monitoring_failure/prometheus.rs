@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, anyhow, bail};
-use chaos_common::cluster::probe::Endpoint;
+use chaos_common::cluster::probe::{Endpoint, ProbeError};
 use chaos_common::record::{Check, Status, Time};
 use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
@@ -43,9 +43,15 @@ impl Prometheus {
     }
 
     /// Whether it says that it is ready. What else it says then is for people.
-    pub(super) async fn is_ready(&self, context: &Context) -> bool {
-        let answer = context.asker.get(&self.endpoint, "/-/ready", LIMIT).await;
-        answer.is_ok_and(|answer| answer.status == 200)
+    ///
+    /// # Errors
+    /// The way to it is closed, so nobody knows.
+    pub(super) async fn is_ready(&self, context: &Context) -> Result<bool, ProbeError> {
+        match context.asker.get(&self.endpoint, "/-/ready", LIMIT).await {
+            Ok(answer) => Ok(answer.status == 200),
+            Err(ProbeError::Service(_)) => Ok(false),
+            Err(closed @ ProbeError::Vantage(_)) => Err(closed),
+        }
     }
 
     /// The names of its rules.

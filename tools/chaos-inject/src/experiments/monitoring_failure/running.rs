@@ -89,16 +89,23 @@ impl RunningExperiment for Running {
             }
             named.push(workload.name.clone());
         }
-        if let Some(prometheus) = &self.prometheus
-            && prometheus.is_ready(context).await
-        {
-            return Effect::NotSeen(
-                "Prometheus answers although its pods are gone: is it another one that is asked?"
-                    .to_owned(),
-            );
-        }
+        let silence = match &self.prometheus {
+            None => String::new(),
+            Some(prometheus) => match prometheus.is_ready(context).await {
+                Ok(true) => {
+                    let why = "Prometheus answers although its pods are gone: \
+                               is it another one that is asked?";
+                    return Effect::NotSeen(why.to_owned());
+                }
+                Ok(false) => ", and Prometheus does not answer".to_owned(),
+                Err(closed) => {
+                    let why = closed.message();
+                    format!(", and whether Prometheus answers could not be asked: {why}")
+                }
+            },
+        };
         Effect::Proven(format!(
-            "{} have no pods after {} ms, and Prometheus does not answer",
+            "{} have no pods after {} ms{silence}",
             named.join(", "),
             began.elapsed().as_millis()
         ))

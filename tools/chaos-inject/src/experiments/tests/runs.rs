@@ -5,6 +5,7 @@ use tokio::time::{Duration, sleep};
 
 use super::{experiment, of};
 use crate::plan::target::Selection;
+use crate::testing::Behaviour;
 use crate::testing::application::application;
 use crate::testing::controllers::{self, pods_of};
 use crate::testing::test_bed::{Ended, TestBed};
@@ -131,4 +132,35 @@ async fn a_prometheus_that_is_silent_and_collects_again_passes() {
         assert_eq!(ended.check(&id), Some("pass"), "{id}: {:#}", ended.record);
     }
     is_whole(&bed, "prom", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_proof_says_so_where_prometheus_may_not_be_asked() {
+    let bed = monitored();
+    bed.server
+        .always("GET proxy/-/ready", Behaviour::Status(403));
+    let ended = run(&bed, "monitoring-failure", &Selection::default()).await;
+    let message = ended.message("monitoring-failure.effect");
+    let message = message.unwrap_or_default();
+    assert!(message.contains("could not be asked"), "{message}");
+    assert!(!message.contains("does not answer"), "{message}");
+    is_whole(&bed, "prom", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_prometheus_is_configured_none_is_said_to_be_silent() {
+    let mut bed = bed("graf", 1);
+    bed.config = PROMETHEUS
+        .replace("prometheus", "grafana")
+        .replace("prom", "graf");
+    let ended = run(&bed, "monitoring-failure", &Selection::default()).await;
+    let effect = "monitoring-failure.effect";
+    assert_eq!(ended.check(effect), Some("pass"), "{:#}", ended.record);
+    let message = ended.message(effect).unwrap_or_default();
+    assert!(!message.contains("Prometheus"), "{message}");
+    assert_ne!(
+        ended.verdict, "pass",
+        "nothing shows that it collects again"
+    );
+    is_whole(&bed, "graf", 1);
 }
