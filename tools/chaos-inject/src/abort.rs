@@ -60,3 +60,30 @@ pub async fn raised(abort: &mut Abort) {
 pub fn reason(abort: &Abort) -> Option<String> {
     abort.borrow().clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_reason_counts_and_stays() {
+        let (alarm, mut abort) = AbortSignal::new();
+        assert_eq!(reason(&abort), None);
+        alarm.raise("a guard");
+        alarm.clone().raise("a person");
+        raised(&mut abort).await;
+        raised(&mut abort).await;
+        assert_eq!(reason(&abort).as_deref(), Some("a guard"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_can_stop_any_more_is_not_stopped() {
+        let (alarm, mut abort) = AbortSignal::new();
+        drop(alarm);
+        let hour = Duration::from_secs(3600);
+        assert!(timeout(hour, raised(&mut abort)).await.is_err());
+        assert_eq!(reason(&abort), None);
+    }
+}

@@ -132,3 +132,6 @@ impl Context {
         self.event(event, object, summary);
     }
 }
+
+#[cfg(test)]
+mod tests;

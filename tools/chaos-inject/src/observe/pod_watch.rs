@@ -381,4 +381,63 @@ mod tests {
         let ready = count_ready(&server.cluster(), NAMESPACE).await;
         assert_eq!(ready.expect("counted"), 125);
     }
+
+    fn in_five_seconds() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_went_while_the_watch_was_away_is_gone_when_it_is_back() {
+        for forget in [false, true] {
+            let pods = vec![object("a", "shop", true), object("b", "shop", true)];
+            let (server, mut watch) = watched(pods).await;
+            server.script("GET pods", 3, Behaviour::Status(500));
+            server.break_watches(false);
+            server.remove("pod/a");
+            server.break_watches(forget);
+            let pods = watch
+                .until(in_five_seconds(), |pods| settled(pods, 1))
+                .await;
+            let pods = pods.unwrap_or_else(|pods| panic!("{forget}: {pods:?}"));
+            assert_eq!(in_words(&pods), "pod b is ready");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_is_made_anew_under_its_name_is_another_one() {
+        let (server, mut watch) = watched(vec![object("a", "shop", true)]).await;
+        let before = watch.now();
+        server.remove("pod/a");
+        let mut anew = object("a", "shop", true);
+        anew["metadata"]["uid"] = "another".into();
+        server.add(anew);
+        let other = |pods: &Pods| pods.contains_key("another");
+        let pods = watch.until(in_five_seconds(), other).await.expect("seen");
+        assert_eq!(pods.len(), 1);
+        assert!(before.keys().all(|uid| !pods.contains_key(uid)));
+    }
+
+    #[test]
+    fn what_keeps_a_pod_from_being_ready_is_told_in_words() {
+        let told = |status: serde_json::Value| {
+            let mut pod = object("a", "shop", false);
+            pod["status"] = status;
+            let pod: Pod = serde_json::from_value(pod).expect("a pod");
+            in_words(&[("u".to_owned(), brief(&slim(pod)))].into())
+        };
+        let waiting = serde_json::json!({ "containerStatuses": [{
+            "name": "main", "ready": false, "restartCount": 4, "image": "i", "imageID": "i",
+            "state": { "waiting": { "reason": "CrashLoopBackOff" } },
+        }] });
+        assert_eq!(told(waiting), "pod a is not ready (CrashLoopBackOff)");
+        let unscheduled = serde_json::json!({ "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "no node has room",
+        }] });
+        let words = "pod a is not ready (Unschedulable: no node has room)";
+        assert_eq!(told(unscheduled), words);
+        let evicted = serde_json::json!({ "phase": "Failed", "reason": "Evicted" });
+        assert_eq!(told(evicted), "pod a is not ready (Evicted)");
+        assert_eq!(in_words(&Pods::new()), "there is no pod");
+    }
 }

@@ -164,3 +164,6 @@ fn call(change: &Change) -> ApiCall {
         precondition,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ impl ApiServer {
     /// A server that has these objects.
     pub fn with(objects: impl IntoIterator<Item = Value>) -> ApiServer {
         let server = ApiServer::default();
-        objects.into_iter().for_each(|object| server.add(object));
+        server.add_all(objects);
         server
     }
 
@@ -159,6 +159,13 @@ impl ApiServer {
             object["kind"].as_str().expect("a kind")
         ));
         self.state().store.create(&path, object).expect("it is new");
+    }
+
+    /// Somebody creates several.
+    pub fn add_all(&self, objects: impl IntoIterator<Item = Value>) {
+        for object in objects {
+            self.add(object);
+        }
     }
 
     /// An object by `kind/name`.

@@ -32,10 +32,9 @@ peer = "deployment/db"
 /// A shop of two pods and a database of three, each with a Service.
 fn shop() -> TestBed {
     let mut bed = TestBed::with(application("Deployment", "shop", 2));
-    let others = application("StatefulSet", "db", 3);
-    let services = [service("shop", "shop"), service("db", "db")];
-    let add = |object| bed.server.add(object);
-    others.into_iter().chain(services).for_each(add);
+    bed.server.add_all(application("StatefulSet", "db", 3));
+    bed.server
+        .add_all([service("shop", "shop"), service("db", "db")]);
     bed.config = SERVICES.to_owned();
     bed
 }
@@ -320,9 +319,7 @@ async fn a_count_and_a_share_say_how_many_pods_go() {
 #[tokio::test(start_paused = true)]
 async fn the_only_pod_of_a_workload_is_not_taken_by_scaling() {
     let bed = shop();
-    for object in application("Deployment", "one", 1) {
-        bed.server.add(object);
-    }
+    bed.server.add_all(application("Deployment", "one", 1));
     let plan = planned(&bed, "scale-down", &of("one")).await;
     assert_eq!(
         refusals(&plan.expect("planned"), "limit.survivors").len(),

@@ -16,8 +16,7 @@ const NAME: &str = "pod-failure";
 /// A workload of some pods, with its Service, beside another of three.
 fn beside_others(kind: &str, replicas: u32) -> TestBed {
     let bed = TestBed::with(application("StatefulSet", "other", 3));
-    let ours = application(kind, "shop", replicas);
-    ours.into_iter().for_each(|object| bed.server.add(object));
+    bed.server.add_all(application(kind, "shop", replicas));
     bed.server.add(service("front", "shop"));
     bed
 }

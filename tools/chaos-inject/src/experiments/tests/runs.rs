@@ -1,5 +1,6 @@
 //! Whole runs of experiments against an API server in memory whose controllers do their work.
 
+use chaos_common::exit::Exit;
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
@@ -18,9 +19,8 @@ prometheus = { deployment = "prom", service = "prom", port = 9090, vantage = "ap
 
 fn bed(name: &str, replicas: u32) -> TestBed {
     let bed = TestBed::with(application("StatefulSet", "other", 6));
-    for object in application("Deployment", name, replicas) {
-        bed.server.add(object);
-    }
+    bed.server
+        .add_all(application("Deployment", name, replicas));
     bed
 }
 
@@ -163,4 +163,43 @@ async fn where_no_prometheus_is_configured_none_is_said_to_be_silent() {
         "nothing shows that it collects again"
     );
     is_whole(&bed, "graf", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_deleted_is_paired_with_the_one_that_replaces_it() {
+    let bed = bed("shop", 3);
+    let ended = run(&bed, "pod-failure", &of("shop")).await;
+    assert_eq!(ended.record["outcome"], "completed", "{:#}", ended.record);
+    assert_eq!(ended.check("pod-failure.effect"), Some("pass"));
+    let recovery = &ended.record["recoveries"][0];
+    assert_eq!(recovery["deleted"]["name"], "shop-0", "{recovery:#}");
+    assert_eq!(ended.verdict, "pass", "{:#}", ended.record);
+    is_whole(&bed, "shop", 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_nobody_replaces_is_not_restored_and_its_target_stays_locked() {
+    let bed = bed("shop", 3);
+    let experiment = experiment("pod-failure", &of("shop"), &bed.context());
+    let ended = bed.run_experiment(experiment.expect("it is named")).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    assert_eq!(ended.verdict, "fail");
+    assert_eq!(bed.server.names("lease"), ["chaos-deployment-shop"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_loses_its_storage_and_has_it_again() {
+    let bed = bed("db", 1);
+    let volume = json!({ "name": "v", "persistentVolumeClaim": { "claimName": "data" } });
+    let mounts = json!({ "spec": { "template": { "spec": { "volumes": [volume] } } } });
+    bed.server.edit("deployment/db", &mounts);
+    bed.server.add(json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data", "namespace": "prod" },
+        "spec": { "volumeName": "pv-1" }, "status": { "phase": "Bound" },
+    }));
+    let ended = run(&bed, "storage-failure", &of("db")).await;
+    assert_eq!(ended.record["outcome"], "completed", "{:#}", ended.record);
+    assert_eq!(ended.check("storage-failure.effect"), Some("pass"));
+    is_whole(&bed, "db", 1);
 }

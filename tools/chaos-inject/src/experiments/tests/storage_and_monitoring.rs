@@ -24,9 +24,7 @@ fn with_database(kind: &str, spec: &Value) -> TestBed {
     let mut database = application(kind, "db", 1);
     database[0] = with(database[0].clone(), &json!({ "spec": spec }));
     database.push(service("db", "db"));
-    database
-        .into_iter()
-        .for_each(|object| bed.server.add(object));
+    bed.server.add_all(database);
     bed
 }
 
@@ -133,9 +131,7 @@ grafana = { deployment = "graf", service = "graf", port = 3000, vantage = "api-p
 fn monitored() -> TestBed {
     let mut bed = TestBed::with(application("Deployment", "shop", 3));
     for name in ["prom", "graf"] {
-        for object in application("Deployment", name, 1) {
-            bed.server.add(object);
-        }
+        bed.server.add_all(application("Deployment", name, 1));
     }
     bed.config = MONITORING.to_owned();
     bed

@@ -179,3 +179,6 @@ pub fn executor() -> String {
         .unwrap_or(uid);
     format!("{user}@{}", host.trim())
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,7 +199,7 @@ async fn a_limit_that_is_not_kept_or_not_known_writes_nothing_at_all() {
     })
     .await;
     writes_nothing("limit.permissions", |bed, _| {
-        bed.server.deny("get deployments")
+        bed.server.deny("get deployments");
     })
     .await;
     writes_nothing("limit.lock", |bed, _| {

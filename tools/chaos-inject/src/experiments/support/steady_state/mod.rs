@@ -146,3 +146,6 @@ async fn bad_answer(context: &Context, service: &Asked, deadline: Instant) -> Op
         sleep(PAUSE).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+use serde_json::json;
+
+use super::*;
+use crate::testing::application::application;
+use crate::testing::objects;
+use crate::testing::test_bed::TestBed;
+use crate::testing::{ApiServer, Behaviour};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const SERVICE: &str =
+    "[[service]]\nname = \"front\"\nport = 80\nhealth = \"/health\"\nvantage = \"api-proxy\"\n";
+
+/// A shop of two pods, of which a plan affects these Services, and what is awaited of it.
+async fn shop(affected: &[&str]) -> (ApiServer, Context, SteadyState) {
+    let mut bed = TestBed::with(application("Deployment", "shop", 2));
+    bed.config = SERVICE.to_owned();
+    let context = bed.context();
+    let mut plan = objects::plan(&[], &["shop"]);
+    plan.affected = affected.iter().map(ToString::to_string).collect();
+    let shop = Workload::read(&context, &context.namespace, "deployment/shop").await;
+    let steady = SteadyState::watch(&context, &plan, &[shop.expect("it is there")]).await;
+    (bed.server, context, steady.expect("watched"))
+}
+
+/// Somebody does this after ten seconds.
+fn later(server: &ApiServer, act: impl FnOnce(&ApiServer) + Send + 'static) {
+    let server = server.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(10)).await;
+        act(&server);
+    });
+}
+
+#[track_caller]
+fn missing(recovery: Recovery) -> (String, String) {
+    match recovery {
+        Recovery::NotRecovered { what, hint } => (what, hint),
+        Recovery::SteadyState => panic!("something is missing"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_as_it_was_is_not_waited_for() {
+    let (_server, context, mut steady) = shop(&[]).await;
+    let began = Instant::now();
+    assert_eq!(steady.wait(&context, LIMIT).await, Recovery::SteadyState);
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_missing_is_waited_for_and_named_with_what_to_type() {
+    let (server, context, mut steady) = shop(&[]).await;
+    server.remove("pod/shop-0");
+    let began = Instant::now();
+    let (what, hint) = missing(steady.wait(&context, LIMIT).await);
+    assert!(began.elapsed() >= LIMIT);
+    assert_eq!(
+        what,
+        "deployment/shop has not 2 ready pods and no other: pod shop-1 is ready after 30 s"
+    );
+    assert_eq!(hint, "kubectl get pods,events -n prod");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_comes_back_in_time_ends_the_wait() {
+    let (server, context, mut steady) = shop(&[]).await;
+    let pod = server.get("pod/shop-0").expect("it is there");
+    server.remove("pod/shop-0");
+    later(&server, move |server| {
+        let mut new = pod;
+        new["metadata"]["name"] = json!("shop-9");
+        new["metadata"]["uid"] = json!("new");
+        new["metadata"]["resourceVersion"] = json!(null);
+        server.add(new);
+    });
+    assert_eq!(steady.wait(&context, LIMIT).await, Recovery::SteadyState);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_still_on_its_way_out_is_no_steady_state() {
+    let (server, context, mut steady) = shop(&[]).await;
+    server.edit(
+        "pod/shop-0",
+        &json!({ "metadata": { "finalizers": ["x/y"] } }),
+    );
+    server.remove("pod/shop-0");
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(what.contains("pod shop-0 is on its way out"), "{what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_count_that_somebody_else_set_meanwhile_is_what_has_to_be_there() {
+    let (server, context, mut steady) = shop(&[]).await;
+    server.edit("deployment/shop", &json!({ "spec": { "replicas": 1 } }));
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(what.contains("has not 1 ready pods"), "{what}");
+    later(&server, |server| server.remove("pod/shop-1"));
+    assert_eq!(steady.wait(&context, LIMIT).await, Recovery::SteadyState);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_count_of_before_is_awaited_where_the_workload_can_not_be_read() {
+    let (server, context, mut steady) = shop(&[]).await;
+    server.always("GET deployments/shop", Behaviour::Status(403));
+    assert_eq!(steady.wait(&context, LIMIT).await, Recovery::SteadyState);
+    server.remove("pod/shop-1");
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(what.contains("has not 2 ready pods"), "{what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_affected_service_has_to_answer_again() {
+    let (server, context, mut steady) = shop(&["front"]).await;
+    server.answer("front", 500, "no");
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    let answer = "http://front.prod:80/health answers with status 500";
+    assert!(what.starts_with(answer), "{what}");
+    later(&server, |server| server.answer("front", 200, "ok"));
+    assert_eq!(steady.wait(&context, LIMIT).await, Recovery::SteadyState);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_without_any_answer_is_told_apart_from_one_with_a_bad_one() {
+    let (_server, context, mut steady) = shop(&["front"]).await;
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(
+        what.contains("http://front.prod:80/health does not answer"),
+        "{what}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_the_fault_did_not_affect_is_not_asked() {
+    let (server, context, mut steady) = shop(&[]).await;
+    assert_eq!(steady.wait(&context, LIMIT).await, Recovery::SteadyState);
+    let asked = server.calls().iter().any(|call| call.contains("proxy"));
+    assert!(!asked, "{:?}", server.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_missing_is_said_at_once() {
+    let (server, context, mut steady) = shop(&["front"]).await;
+    server.remove("pod/shop-0");
+    server.answer("front", 500, "no");
+    let began = Instant::now();
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(
+        what.contains("ready pods") && what.contains("status 500"),
+        "{what}"
+    );
+    assert!(began.elapsed() < LIMIT * 2, "one limit holds for all");
+}
