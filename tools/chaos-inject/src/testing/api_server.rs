@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::testing::objects::NAMESPACE;
 use crate::testing::patch;
 use crate::testing::script::{Behaviour, Rule};
+use crate::testing::services::{ServiceAnswers, proxied};
 use crate::testing::store::{Filter, Refusal, Store};
 
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
@@ -66,16 +67,7 @@ struct State {
     /// Verbs and resources that nobody may use: `delete pods`.
     denied: Vec<String>,
     /// How the Services answer through the API server's proxy.
-    services: Vec<ServiceAnswer>,
-}
-
-/// How a Service answers.
-struct ServiceAnswer {
-    service: String,
-    /// Only this path; any other if `None`.
-    path: Option<String>,
-    status: u16,
-    body: String,
+    services: ServiceAnswers,
 }
 
 /// A request, taken apart.
@@ -238,15 +230,7 @@ impl ApiServer {
     }
 
     fn set_answer(&self, service: &str, path: Option<&str>, (status, body): (u16, &str)) {
-        let mut state = self.state();
-        let is_other = |one: &ServiceAnswer| one.service != service || one.path.as_deref() != path;
-        state.services.retain(is_other);
-        state.services.push(ServiceAnswer {
-            service: service.to_owned(),
-            path: path.map(str::to_owned),
-            status,
-            body: body.to_owned(),
-        });
+        self.state().services.set(service, path, (status, body));
     }
 
     /// Every watch breaks off; with `forget`, the server does not know any more what was before.
@@ -397,13 +381,10 @@ impl State {
     }
 
     fn proxy(&self, service: &str, path: &str) -> Reply {
-        let mut ours = self.services.iter().filter(|one| one.service == service);
-        let of_path = |one: &&ServiceAnswer| one.path.as_deref() == Some(path);
-        let found = ours.clone().find(of_path);
-        match found.or_else(|| ours.find(|one| one.path.is_none())) {
-            Some(answer) => Response::builder()
-                .status(answer.status)
-                .body(Full::new(Bytes::from(answer.body.clone())).boxed_unsync())
+        match self.services.answer(service, path) {
+            Some((status, body)) => Response::builder()
+                .status(status)
+                .body(Full::new(Bytes::from(body.to_owned())).boxed_unsync())
                 .expect("a response"),
             None => refuse(&Refusal(503, "ServiceUnavailable")),
         }
@@ -470,13 +451,6 @@ impl State {
         let body = call.body.clone();
         self.store.update(&call.path, |object| *object = body)
     }
-}
-
-/// Service and path of a request through the API server's proxy.
-fn proxied(path: &str) -> Option<(&str, &str)> {
-    let (_, rest) = path.split_once("/services/")?;
-    let (service, path) = rest.split_once("/proxy")?;
-    Some((service.split(':').next().unwrap_or(service), path))
 }
 
 fn reply(result: Result<Value, Refusal>) -> Reply {

@@ -7,6 +7,7 @@ pub mod experiment;
 pub mod objects;
 pub mod patch;
 pub mod script;
+pub mod services;
 pub mod store;
 pub mod test_bed;
 

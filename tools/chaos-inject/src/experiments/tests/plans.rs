@@ -124,7 +124,9 @@ async fn an_autoscaler_of_the_workload_is_a_warning_and_one_of_another_is_none()
         json!({
             "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
             "metadata": { "name": name, "namespace": NAMESPACE },
-            "spec": { "maxReplicas": 9, "scaleTargetRef": { "kind": "Deployment", "name": target } },
+            "spec": {
+                "maxReplicas": 9, "scaleTargetRef": { "kind": "Deployment", "name": target },
+            },
         })
     };
     for (target, expected) in [("shop", true), ("other", false)] {

@@ -109,3 +109,6 @@ impl Guarded {
         self.guardian.dismiss().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
