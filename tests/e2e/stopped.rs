@@ -131,13 +131,13 @@ fn a_run_that_is_held_up_goes_on_measuring_and_for_too_long_is_undone() {
     std::thread::sleep(Duration::from_secs(7));
     let (_, record) = ended(held);
     assert_eq!(record["data"]["outcome"], "completed", "{record:#}");
-    // Ten are due each second; a busy machine may be late for some of them.
+    // More than twenty are due while it is held up; a busy machine may be late for some of them.
     for service in record["data"]["availability"]
         .as_array()
         .expect("the Services were asked")
     {
         assert!(
-            service["missed"].as_u64().is_some_and(|missed| missed < 60),
+            service["missed"].as_u64().is_some_and(|missed| missed < 18),
             "{service:#}"
         );
     }

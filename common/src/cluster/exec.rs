@@ -277,7 +277,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ExecStream<S> {
         // All that came was in the pipe before the connection was known to have ended.
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Pending => Poll::Ready(Ok(())),
-            read => read,
+            read @ Poll::Ready(_) => read,
         }
     }
 }
