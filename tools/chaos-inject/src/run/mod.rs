@@ -15,7 +15,7 @@ use crate::abort::AbortSignal;
 use crate::context::Context;
 use crate::run::engine::Run;
 use crate::run::experiment::Experiment;
-use crate::run::gates::{Consent, Subject};
+use crate::run::gates::{Consent, Gates, Subject};
 use crate::run::guarded::Guarded;
 use crate::run::record::RunRecord;
 
@@ -97,21 +97,7 @@ pub async fn run_stoppable(
         .add(Verdict::of(&plan.checks), plan_summary(&plan), plan.clone());
     record.plan = Some(plan.clone());
     record.checks.clone_from(&plan.checks);
-    let at_stake = match experiment.data_at_stake(context, &plan).await {
-        Ok(at_stake) => at_stake,
-        Err(error) => {
-            record.checks.push(error.check("gate.backup", ""));
-            true
-        }
-    };
-    let subject = Subject {
-        cluster: &plan.cluster,
-        namespace: &context.namespace,
-        data_at_stake: at_stake,
-        limits: &context.config.limits,
-        now: Time::now(),
-    };
-    let gates = gates::judge(&context.stream.upstream, subject, given.reason.is_some());
+    let gates = judge_gates(context, experiment.as_ref(), &plan, given).await;
     if gates.overridden {
         record.overridden.clone_from(&given.reason);
     }
@@ -156,6 +142,29 @@ pub async fn run_stoppable(
             record.refuse(context)
         }
     }
+}
+
+/// What the gates say of a plan. Whether data is at stake is taken for true where it can't be told.
+async fn judge_gates(
+    context: &Context,
+    experiment: &dyn Experiment,
+    plan: &Plan,
+    given: &Consent,
+) -> Gates {
+    let (data_at_stake, untold) = match experiment.data_at_stake(context, plan).await {
+        Ok(at_stake) => (at_stake, None),
+        Err(error) => (true, Some(error.check("gate.backup", ""))),
+    };
+    let subject = Subject {
+        cluster: &plan.cluster,
+        namespace: &context.namespace,
+        data_at_stake,
+        limits: &context.config.limits,
+        now: Time::now(),
+    };
+    let mut gates = gates::judge(&context.stream.upstream, subject, given.reason.is_some());
+    gates.checks.splice(0..0, untold);
+    gates
 }
 
 #[cfg(test)]
