@@ -349,7 +349,7 @@ async fn what_a_run_did_and_how_it_ended_is_in_the_journal_in_order() {
         "\"intent\"",
         "from 3 to 0",
         "nobody answers",
-        "everything that was hit is whole again",
+        "everything that was hit is at its steady state again",
         "\"outcome\":\"completed\"",
     ];
     let found = order.map(line);
