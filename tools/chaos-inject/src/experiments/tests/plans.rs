@@ -100,7 +100,7 @@ async fn a_workload_whose_pods_are_not_all_ready_is_refused() {
         let refused = refusals(&plan, "limit.others");
         assert_eq!(refused.len(), 1, "{name}: {refused:?}");
         assert!(
-            refused[0].contains("2 are updated and 1 ready"),
+            refused[0].contains("2 are updated and 1 are ready"),
             "{refused:?}"
         );
     }
