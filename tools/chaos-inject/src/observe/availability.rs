@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use chaos_common::cluster::probe::{Endpoint, HttpProbe, ProbeError};
+use chaos_common::config::ExperimentSettings;
+use chaos_common::exit::Failure;
 use chaos_common::record::{Availability, Check};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -47,6 +49,26 @@ pub struct Guard {
     pub percent: f64,
     /// See above.
     pub window: Duration,
+}
+
+/// Whether the guard could ever judge with these settings.
+///
+/// # Errors
+/// Fewer questions fall due within its window than it wants: it would watch and never act.
+pub fn check_guard(settings: &ExperimentSettings) -> Result<(), Failure> {
+    let (window, interval) = (settings.guard_window.0, settings.probe_interval.0);
+    if settings.guard_percent > 0.0 && window < interval.saturating_mul(ENOUGH) {
+        let least = interval.saturating_mul(ENOUGH).as_millis();
+        return Err(Failure::usage(format!(
+            "experiment.guard_window holds fewer than {ENOUGH} probes, and the steady state guard \
+             needs that many to judge"
+        ))
+        .hint(format!(
+            "set experiment.guard_window to {least}ms or more, or experiment.probe_interval to \
+             less; experiment.guard_percent = 0 leaves the guard out"
+        )));
+    }
+    Ok(())
 }
 
 impl Guard {
@@ -330,6 +352,20 @@ mod tests {
     use crate::testing::ApiServer;
     use crate::testing::objects::NAMESPACE;
     use chaos_common::record::Status;
+
+    #[test]
+    fn a_guard_that_could_never_judge_is_a_usage_error() {
+        let settings = |text: &str| serde_json::from_str(text).expect("settings");
+        let checked = |text: &str| check_guard(&settings(text));
+        assert!(checked("{}").is_ok());
+        let few = checked(r#"{"guard_window": "2s", "probe_interval": "300ms"}"#);
+        let error = few.expect_err("7 probes");
+        assert_eq!(error.exit, chaos_common::exit::Exit::Usage);
+        assert!(error.message.contains("experiment.guard_window"));
+        assert!(checked(r#"{"guard_window": "3s", "probe_interval": "300ms"}"#).is_ok());
+        let off = r#"{"guard_window": "2s", "probe_interval": "300ms", "guard_percent": 0}"#;
+        assert!(checked(off).is_ok());
+    }
 
     fn series(text: &str) -> Vec<Sample> {
         let answer = |c| match c {
