@@ -25,14 +25,17 @@ pub(super) const SUPERUSER: &str = "chaos_drill";
 /// The longest that a fresh server may take to answer.
 const START: Duration = Duration::from_secs(60);
 
-/// What the shell does: the server, the wait, the end.
+/// What the shell does: the server, the wait, the end. A shell's background process ignores SIGQUIT
+/// until it has a handler of its own, so a server that has just been started must be told again.
 const SHELL: &str = r#"
 folder=$1; shift
 "$@" >"$folder/log" 2>&1 &
 server=$!
 while read -r _; do :; done
-kill -QUIT "$server" 2>/dev/null
+while kill -QUIT "$server"; do sleep 1; done >/dev/null 2>&1 &
+again=$!
 wait "$server"
+kill "$again" 2>/dev/null
 rm -rf "$folder"
 "#;
 
@@ -212,4 +215,35 @@ fn owner(folder: &Path) -> std::io::Result<Owner> {
         .unwrap_or((65_534, 65_534));
     chown(folder, Some(user), Some(group))?;
     Ok(Some((user, group)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_mind_signals_yet_is_ended_too() {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        // Like a PostgreSQL that has just been started.
+        let server = "sleep 1; $SIG{QUIT} = sub { exit }; sleep 600";
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", SHELL, "chaos-drill"])
+            .arg(&folder)
+            .args(["perl", "-e", server])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        let start = Instant::now();
+        let ended = loop {
+            match shell.try_wait().expect("it is ours") {
+                Some(_) => break true,
+                None if start.elapsed() > START => break false,
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        if !ended {
+            shell.kill().expect("it is ours");
+        }
+        assert!(ended && !folder.exists(), "{ended}");
+    }
 }
