@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::cluster::ReadError;
 use crate::cluster::probe::{Endpoint, HttpProbe, ProbeError};
 use crate::config::Monitoring;
 use crate::record::Vantage;
@@ -16,6 +17,8 @@ pub type Labels = BTreeMap<String, String>;
 
 /// Path of the alerts that Prometheus has.
 pub const ALERTS_PATH: &str = "/api/v1/alerts";
+/// Path of the rules that Prometheus evaluates.
+pub const RULES_PATH: &str = "/api/v1/rules";
 /// Path of the alerts that Alertmanager has.
 const ALERTMANAGER_PATH: &str = "/api/v2/alerts";
 
@@ -28,7 +31,7 @@ pub enum ApiError {
     NoAnswer(String),
     /// The way to it is not open, so that nothing is known of it.
     #[error("{0}")]
-    Vantage(crate::cluster::ReadError),
+    Vantage(ReadError),
     /// It refused; with its own words, if it gave any.
     #[error("answers {status}{}", .error.as_ref().map(|e| format!(": {e}")).unwrap_or_default())]
     Status {
@@ -212,6 +215,23 @@ impl Prometheus {
         format!("/api/v1/query?query={query}")
     }
 
+    /// Whether it says that it is ready. What else it says then is for people.
+    ///
+    /// # Errors
+    /// The way to it is not open, so that nobody knows.
+    pub async fn is_ready(&self) -> Result<bool, ReadError> {
+        let Client {
+            probe,
+            endpoint,
+            limit,
+        } = &self.0;
+        match probe.get(endpoint, "/-/ready", *limit).await {
+            Ok(answer) => Ok(answer.status == 200),
+            Err(ProbeError::Service(_)) => Ok(false),
+            Err(ProbeError::Vantage(error)) => Err(error),
+        }
+    }
+
     /// Evaluates a query now: a vector, or a matrix where the query ends with a range.
     ///
     /// # Errors
@@ -235,7 +255,7 @@ impl Prometheus {
     /// # Errors
     /// As [`Prometheus::query`].
     pub async fn rule_names(&self) -> Result<BTreeSet<String>, ApiError> {
-        let answer: Envelope<RuleGroups> = self.0.get("/api/v1/rules").await?;
+        let answer: Envelope<RuleGroups> = self.0.get(RULES_PATH).await?;
         let groups = answer.data.groups.into_iter();
         Ok(groups
             .flat_map(|group| group.rules)
@@ -250,11 +270,12 @@ pub struct RoutedAlert {
     /// Its labels; Alertmanager may have added some.
     pub labels: Labels,
     /// What becomes of it.
+    #[serde(default)]
     pub status: RoutedStatus,
 }
 
 /// What becomes of an alert in Alertmanager.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct RoutedStatus {
     /// `active`, `suppressed` (silenced or inhibited) or `unprocessed`.
     pub state: String,

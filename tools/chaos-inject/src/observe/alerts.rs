@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chaos_common::cluster::probe::{Endpoint, HttpProbe};
+use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::config::Monitoring;
+use chaos_common::prometheus::{ALERTS_PATH, Alert, Alertmanager, Labels, Prometheus, RoutedAlert};
 use chaos_common::record::{AlertSeen, Check};
-use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -42,20 +42,11 @@ impl Observer {
     /// Starts to ask; nothing if no Prometheus is configured.
     pub fn start(asker: &HttpProbe, monitoring: Option<&Monitoring>) -> Option<Observer> {
         let monitoring = monitoring?;
-        let prometheus = Endpoint::of_monitoring(monitoring, monitoring.prometheus.as_ref()?);
-        let alertmanager = monitoring
-            .alertmanager
-            .as_ref()
-            .map(|system| Endpoint::of_monitoring(monitoring, system));
+        let prometheus = Prometheus::of(asker, monitoring, LIMIT)?;
+        let alertmanager = Alertmanager::of(asker, monitoring, LIMIT);
         let (stop, stopped) = oneshot::channel();
         let (sender, latest) = watch::channel(AlertObservations::default());
-        let task = tokio::spawn(observe(
-            asker.clone(),
-            prometheus,
-            alertmanager,
-            sender,
-            stopped,
-        ));
+        let task = tokio::spawn(observe(prometheus, alertmanager, sender, stopped));
         Some(Observer { stop, task, latest })
     }
 
@@ -83,9 +74,8 @@ impl Observer {
 }
 
 async fn observe(
-    asker: HttpProbe,
-    prometheus: Endpoint,
-    alertmanager: Option<Endpoint>,
+    prometheus: Prometheus,
+    alertmanager: Option<Alertmanager>,
     latest: watch::Sender<AlertObservations>,
     mut stopped: oneshot::Receiver<()>,
 ) -> AlertObservations {
@@ -98,35 +88,24 @@ async fn observe(
             _ = &mut stopped => return seen,
             _ = ticks.tick() => {}
         }
-        match ask(&asker, &prometheus, "/api/v1/alerts")
-            .await
-            .and_then(|body| names_in_prometheus(&body))
-        {
-            Ok(now) => begin(&mut seen.firing, &mut firing, now),
-            Err(why) => seen.blind.push((Instant::now(), why)),
+        match prometheus.alerts().await {
+            Ok(alerts) => begin(&mut seen.firing, &mut firing, firing_names(&alerts)),
+            Err(error) => {
+                let why = format!("{}: {error}", prometheus.url(ALERTS_PATH));
+                seen.blind.push((Instant::now(), why));
+            }
         }
         if let Some(alertmanager) = &alertmanager {
-            match ask(&asker, alertmanager, "/api/v2/alerts")
-                .await
-                .and_then(|body| names_in_alertmanager(&body))
-            {
-                Ok(now) => begin(&mut seen.delivered, &mut delivered, now),
-                Err(why) => seen.unheard = Some(why),
+            match alertmanager.alerts().await {
+                Ok(alerts) => begin(
+                    &mut seen.delivered,
+                    &mut delivered,
+                    delivered_names(&alerts),
+                ),
+                Err(error) => seen.unheard = Some(format!("{}: {error}", alertmanager.url())),
             }
         }
         latest.send_replace(seen.clone());
-    }
-}
-
-async fn ask(asker: &HttpProbe, endpoint: &Endpoint, path: &str) -> Result<Vec<u8>, String> {
-    match asker.get(endpoint, path, LIMIT).await {
-        Ok(answer) if answer.status == 200 => Ok(answer.body),
-        Ok(answer) => Err(format!(
-            "{} answered with status {}",
-            endpoint.url(path),
-            answer.status
-        )),
-        Err(silence) => Err(format!("{}: {}", endpoint.url(path), silence.message())),
     }
 }
 
@@ -138,30 +117,20 @@ fn begin(starts: &mut Starts, before: &mut BTreeSet<String>, now: BTreeSet<Strin
     *before = now;
 }
 
-/// Names of the alerts that fire, from `/api/v1/alerts`.
-fn names_in_prometheus(body: &[u8]) -> Result<BTreeSet<String>, String> {
-    let said: Value = serde_json::from_slice(body)
-        .map_err(|error| format!("Prometheus gave no JSON: {error}"))?;
-    let alerts = said["data"]["alerts"]
-        .as_array()
-        .ok_or("Prometheus gave no list of alerts")?;
-    let firing = alerts.iter().filter(|alert| alert["state"] == "firing");
-    Ok(firing
-        .filter_map(|alert| Some(alert["labels"]["alertname"].as_str()?.to_owned()))
-        .collect())
+/// Names of the alerts that fire.
+fn firing_names(alerts: &[Alert]) -> BTreeSet<String> {
+    let firing = alerts.iter().filter(|alert| alert.is_firing());
+    firing.filter_map(|alert| name_in(&alert.labels)).collect()
 }
 
-/// Names of the alerts that it has, from `/api/v2/alerts`.
-fn names_in_alertmanager(body: &[u8]) -> Result<BTreeSet<String>, String> {
-    let said: Value = serde_json::from_slice(body)
-        .map_err(|error| format!("Alertmanager gave no JSON: {error}"))?;
-    let alerts = said
-        .as_array()
-        .ok_or("Alertmanager gave no list of alerts")?;
-    Ok(alerts
-        .iter()
-        .filter_map(|alert| Some(alert["labels"]["alertname"].as_str()?.to_owned()))
-        .collect())
+/// Names of the alerts that Alertmanager has.
+fn delivered_names(alerts: &[RoutedAlert]) -> BTreeSet<String> {
+    let names = alerts.iter().filter_map(|alert| name_in(&alert.labels));
+    names.collect()
+}
+
+fn name_in(labels: &Labels) -> Option<String> {
+    labels.get("alertname").cloned()
 }
 
 fn first_after(starts: &Starts, name: &str, since: Instant) -> Option<Instant> {
@@ -338,13 +307,12 @@ mod tests {
 
     #[test]
     fn only_firing_alerts_count() {
-        let body = br#"{"status":"success","data":{"alerts":[
-            {"labels":{"alertname":"A"},"state":"firing"},{"labels":{"alertname":"B"},"state":"pending"}]}}"#;
-        assert_eq!(names_in_prometheus(body), Ok(["A".to_owned()].into()));
-        assert!(names_in_prometheus(b"{}").is_err());
-        assert_eq!(
-            names_in_alertmanager(br#"[{"labels":{"alertname":"A"}}]"#),
-            Ok(["A".to_owned()].into())
-        );
+        let alerts = r#"[{"labels":{"alertname":"A"},"state":"firing"},
+            {"labels":{"alertname":"B"},"state":"pending"}]"#;
+        let alerts: Vec<Alert> = serde_json::from_str(alerts).expect("alerts");
+        assert_eq!(firing_names(&alerts), ["A".to_owned()].into());
+        let routed = r#"[{"labels":{"alertname":"A"}}]"#;
+        let routed: Vec<RoutedAlert> = serde_json::from_str(routed).expect("alerts");
+        assert_eq!(delivered_names(&routed), ["A".to_owned()].into());
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, anyhow, bail};
-use chaos_common::cluster::probe::{Endpoint, ProbeError};
+use anyhow::anyhow;
+use chaos_common::config::Monitoring;
+use chaos_common::prometheus::{Prometheus, RULES_PATH, Series};
 use chaos_common::record::{Check, Status, Time};
-use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::NAME;
@@ -26,70 +26,39 @@ pub(super) enum Gap {
     AtMost(f64),
 }
 
-/// The configured Prometheus.
-#[derive(Debug)]
-pub(super) struct Prometheus {
-    endpoint: Endpoint,
+/// The configured Prometheus, if there is one.
+pub(super) fn configured(context: &Context, monitoring: &Monitoring) -> Option<Prometheus> {
+    Prometheus::of(&context.asker, monitoring, LIMIT)
 }
 
-impl Prometheus {
-    pub(super) fn new(endpoint: Endpoint) -> Prometheus {
-        Prometheus { endpoint }
-    }
+/// The names of its rules.
+pub(super) async fn rule_names(prometheus: &Prometheus) -> anyhow::Result<BTreeSet<String>> {
+    let names = prometheus.rule_names().await;
+    names.map_err(|error| anyhow!("{}: {error}", prometheus.url(RULES_PATH)))
+}
 
-    /// Asks for a path whose answer is JSON.
-    async fn query(&self, context: &Context, path: &str) -> anyhow::Result<Value> {
-        ask(context, &self.endpoint, path).await
-    }
-
-    /// Whether it says that it is ready. What else it says then is for people.
-    ///
-    /// # Errors
-    /// The way to it is closed, so nobody knows.
-    pub(super) async fn is_ready(&self, context: &Context) -> Result<bool, ProbeError> {
-        match context.asker.get(&self.endpoint, "/-/ready", LIMIT).await {
-            Ok(answer) => Ok(answer.status == 200),
-            Err(ProbeError::Service(_)) => Ok(false),
-            Err(closed @ ProbeError::Vantage(_)) => Err(closed),
-        }
-    }
-
-    /// The names of its rules.
-    pub(super) async fn rules(&self, context: &Context) -> anyhow::Result<BTreeSet<String>> {
-        let said = self.query(context, "/api/v1/rules").await?;
-        let groups = said["data"]["groups"]
-            .as_array()
-            .context("Prometheus gave no groups of rules")?;
-        let rules = groups
-            .iter()
-            .flat_map(|group| group["rules"].as_array().into_iter().flatten());
-        Ok(rules
-            .filter_map(|rule| rule["name"].as_str().map(str::to_owned))
-            .collect())
-    }
-
-    /// Waits for samples from after the undo, and measures the gap that was left.
-    pub(super) async fn gap(
-        &self,
-        context: &Context,
-        injection: &Injection,
-        (undone, deadline): (Time, Instant),
-    ) -> anyhow::Result<Gap> {
-        let window = injection.began.elapsed().as_secs() + 60;
-        let path = format!("/api/v1/query?query=up%5B{window}s%5D");
-        loop {
-            let why = match self.query(context, &path).await {
-                Ok(said) => match gap(&said, seconds(injection.began_at), seconds(undone)) {
-                    Some(gap) => return Ok(gap),
-                    None => anyhow!("no sample of `up` is newer than the undo"),
-                },
-                Err(why) => why,
-            };
-            if Instant::now() >= deadline {
-                return Err(why);
+/// Waits for samples from after the undo, and measures the gap that was left.
+pub(super) async fn measure_gap(
+    prometheus: &Prometheus,
+    injection: &Injection,
+    (undone, deadline): (Time, Instant),
+) -> anyhow::Result<Gap> {
+    let query = format!("up[{}s]", injection.began.elapsed().as_secs() + 60);
+    loop {
+        let why = match prometheus.query(&query).await {
+            Ok(series) => match gap(&series, seconds(injection.began_at), seconds(undone)) {
+                Some(gap) => return Ok(gap),
+                None => anyhow!("no sample of `up` is newer than the undo"),
+            },
+            Err(error) => {
+                let url = prometheus.url(&Prometheus::query_path(&query));
+                anyhow!("{url}: {error}")
             }
-            sleep(PAUSE).await;
+        };
+        if Instant::now() >= deadline {
+            return Err(why);
         }
+        sleep(PAUSE).await;
     }
 }
 
@@ -100,27 +69,11 @@ fn seconds(time: Time) -> f64 {
         .as_secs_f64()
 }
 
-async fn ask(context: &Context, endpoint: &Endpoint, path: &str) -> anyhow::Result<Value> {
-    match context.asker.get(endpoint, path, LIMIT).await {
-        Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
-            .map_err(|error| anyhow!("{} gave no JSON: {error}", endpoint.url(path))),
-        Ok(answer) => bail!(
-            "{} answered with status {}",
-            endpoint.url(path),
-            answer.status
-        ),
-        Err(error) => bail!("{}: {}", endpoint.url(path), error.message()),
-    }
-}
-
 /// The gap around the fault in the raw samples of a range vector, whose series are taken together:
 /// the moments are seconds since 1970. Nothing while no sample is newer than the undo.
-fn gap(said: &Value, made: f64, undone: f64) -> Option<Gap> {
-    let series = said["data"]["result"].as_array()?;
-    let values = series
-        .iter()
-        .flat_map(|one| one["values"].as_array().into_iter().flatten());
-    let mut times: Vec<f64> = values.filter_map(|value| value[0].as_f64()).collect();
+fn gap(series: &[Series], made: f64, undone: f64) -> Option<Gap> {
+    let samples = series.iter().flat_map(|one| &one.samples);
+    let mut times: Vec<f64> = samples.map(|(time, _)| *time).collect();
     times.sort_by(f64::total_cmp);
     let first_after = times.iter().copied().find(|time| *time > undone)?;
     let last_before = times
@@ -180,11 +133,12 @@ pub(super) fn rules(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    fn samples(times: &[f64]) -> Value {
-        let values: Vec<Value> = times.iter().map(|time| json!([time, "1"])).collect();
-        json!({ "data": { "result": [{ "values": values }] } })
+    fn samples(times: &[f64]) -> [Series; 1] {
+        [Series {
+            labels: [].into(),
+            samples: times.iter().map(|time| (*time, "1".to_owned())).collect(),
+        }]
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use anyhow::anyhow;
 use async_trait::async_trait;
-use chaos_common::cluster::probe::Endpoint;
+use chaos_common::prometheus::Prometheus;
 use chaos_common::record::{Check, EventKind, Plan, Time};
 use tokio::time::Instant;
 
 use super::logs::{self, LogErrors};
-use super::prometheus::{self, Gap, Prometheus};
+use super::prometheus::{self, Gap};
 use super::{MonitoringFailure, Settings, systems};
 use crate::abort::Abort;
 use crate::context::Context;
@@ -54,13 +54,10 @@ impl Running {
             let text = format!("deployment/{}", system.deployment);
             workloads.push(Workload::read(context, &monitoring.namespace, &text).await?);
         }
-        let prometheus = monitoring
-            .prometheus
-            .as_ref()
-            .map(|system| Prometheus::new(Endpoint::of_monitoring(monitoring, system)));
+        let prometheus = prometheus::configured(context, monitoring);
         let steady = SteadyState::watch(context, plan, &workloads).await?;
         let rules_before = match &prometheus {
-            Some(prometheus) => prometheus.rules(context).await,
+            Some(prometheus) => prometheus::rule_names(prometheus).await,
             None => Err(anyhow!("no Prometheus is configured")),
         };
         Ok(Running {
@@ -75,7 +72,7 @@ impl Running {
 
 #[async_trait(?Send)]
 impl RunningExperiment for Running {
-    async fn prove_effect(&mut self, context: &mut Context, injection: &Injection) -> Effect {
+    async fn prove_effect(&mut self, _context: &mut Context, injection: &Injection) -> Effect {
         let began = injection.began;
         let limit = self.settings.stop_limit.0;
         let mut named = Vec::new();
@@ -91,7 +88,7 @@ impl RunningExperiment for Running {
         }
         let silence = match &self.prometheus {
             None => String::new(),
-            Some(prometheus) => match prometheus.is_ready(context).await {
+            Some(prometheus) => match prometheus.is_ready().await {
                 Ok(true) => {
                     let why = "Prometheus answers although its pods are gone: \
                                is it another one that is asked?";
@@ -99,7 +96,7 @@ impl RunningExperiment for Running {
                 }
                 Ok(false) => ", and Prometheus does not answer".to_owned(),
                 Err(closed) => {
-                    let why = closed.message();
+                    let why = closed.to_string();
                     format!(", and whether Prometheus answers could not be asked: {why}")
                 }
             },
@@ -124,12 +121,12 @@ impl RunningExperiment for Running {
             return recovery;
         }
         let prometheus = if let Some(prometheus) = &self.prometheus {
-            let gap = prometheus.gap(context, injection, (undone, deadline)).await;
+            let gap = prometheus::measure_gap(prometheus, injection, (undone, deadline)).await;
             if let Err(why) = &gap {
                 let summary = format!("data collection has not resumed: {why}");
                 context.issue(EventKind::Observed, None, summary);
             }
-            Some((gap, prometheus.rules(context).await))
+            Some((gap, prometheus::rule_names(prometheus).await))
         } else {
             None
         };
