@@ -23,7 +23,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared, try_join};
+use futures::future::{BoxFuture, FusedFuture, OptionFuture, Shared, try_join};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess};
@@ -172,17 +172,11 @@ impl fmt::Debug for ExecProcess {
 
 impl ExecProcess {
     fn new(attempt: String, mut process: AttachedProcess) -> ExecProcess {
-        let status = process.take_status();
-        let ended = async move {
-            match status {
-                Some(status) => status.await,
-                None => None,
-            }
-        };
+        let status = OptionFuture::from(process.take_status());
         ExecProcess {
             attempt,
             process,
-            ended: ended.boxed().shared(),
+            ended: status.map(Option::flatten).boxed().shared(),
         }
     }
 
@@ -244,7 +238,6 @@ type Ended = Shared<BoxFuture<'static, Option<Status>>>;
 struct ExecStream<S> {
     stream: S,
     ended: Ended,
-    is_over: bool,
 }
 
 impl<S> ExecStream<S> {
@@ -252,15 +245,13 @@ impl<S> ExecStream<S> {
         ExecStream {
             stream,
             ended: ended.clone(),
-            is_over: false,
         }
     }
 
     /// Whether the connection has ended; otherwise the task is woken when it does.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         // A shared future must not be asked again after its end.
-        self.is_over = self.is_over || self.ended.poll_unpin(context).is_ready();
-        self.is_over
+        self.ended.is_terminated() || self.ended.poll_unpin(context).is_ready()
     }
 }
 
