@@ -12,7 +12,6 @@ use clap::{Parser, Subcommand};
 use crate::commands::{self, rollout_undo, runs};
 use crate::context::Context;
 use crate::experiments;
-use crate::observe::availability;
 use crate::run;
 use crate::safety::{guardian, replay};
 
@@ -140,7 +139,6 @@ impl Start {
     ) -> Result<Context, Failure> {
         let config: Config = self.common.load()?.config;
         experiments::check(&config)?;
-        availability::check_guard(&config.experiment)?;
         let namespace = self.cluster.namespace(&config)?;
         let access = self.cluster.access();
         let cluster = Cluster::connect_as(&access, "chaos-inject")
