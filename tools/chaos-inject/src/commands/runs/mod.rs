@@ -73,16 +73,17 @@ impl Report {
         })
     }
 
-    /// Finds out which runs live.
-    async fn tell_alive(&mut self, context: &Context) -> Result<(), ReadError> {
-        if !self.runs.is_empty() {
+    /// As [`Report::begin`], and tells which of the runs live.
+    async fn with_living(context: &Context, cause: RollbackCause) -> Result<Report, ReadError> {
+        let mut report = Report::begin(context, cause, None).await?;
+        if !report.runs.is_empty() {
             let living =
-                active_runs::alive(&context.cluster, &self.namespaces, &self.found).await?;
-            for run in &mut self.runs {
+                active_runs::alive(&context.cluster, &report.namespaces, &report.found).await?;
+            for run in &mut report.runs {
                 run.alive = Some(living.contains(&run.run));
             }
         }
-        Ok(())
+        Ok(report)
     }
 
     async fn end(self, context: &mut Context, exit: Option<Exit>) -> Exit {
@@ -149,12 +150,7 @@ fn cannot(context: &mut Context, cause: RollbackCause, error: &ReadError) -> Exi
 /// failure.
 pub async fn status(context: &mut Context) -> Exit {
     const ID: &str = "runs.left-behind";
-    let looked = async {
-        let mut report = Report::begin(context, RollbackCause::Status, None).await?;
-        report.tell_alive(context).await?;
-        Ok(report)
-    };
-    let mut report: Report = match looked.await {
+    let mut report = match Report::with_living(context, RollbackCause::Status).await {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Status, &error),
     };
@@ -191,12 +187,7 @@ pub async fn status(context: &mut Context) -> Exit {
 
 /// `recover`: rolls back what killed runs left. A run that lives is left alone.
 pub async fn recover(context: &mut Context) -> Exit {
-    let looked = async {
-        let mut report = Report::begin(context, RollbackCause::Recover, None).await?;
-        report.tell_alive(context).await?;
-        Ok(report)
-    };
-    let mut report: Report = match looked.await {
+    let mut report = match Report::with_living(context, RollbackCause::Recover).await {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Recover, &error),
     };
