@@ -199,9 +199,10 @@ fn services_that_misbehave_are_named_and_none_hangs() {
 #[test]
 fn a_good_answer_passes_the_same_way() {
     let port = server(|connection| {
+        // It says that it closes: otherwise the next question may meet a connection that is closing.
         write(
             &connection,
-            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[1]",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\n[1]",
         );
     });
     let (answer, time) = asked(port);
