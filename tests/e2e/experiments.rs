@@ -140,9 +140,18 @@ fn a_partition_is_proven_from_a_peer_for_old_and_new_connections() {
 fn stress_is_felt_by_its_own_cgroup_and_by_the_metrics_api() {
     let cluster = Cluster::with_shop();
     let record = passed(&cluster, "resource-exhaustion");
-    for id in ["effect", "usage", "metrics", "performance"] {
+    for id in ["effect", "usage", "performance"] {
         is(&record, &format!("resource-exhaustion.{id}"), "pass");
     }
+    // On a busy node the metrics API may look too late; it must say so then.
+    let metrics = check(&record, "resource-exhaustion.metrics", "");
+    let (status, message) = (&metrics["status"], metrics["message"].as_str());
+    assert!(
+        status == "pass"
+            || status == "warn"
+                && message.is_some_and(|message| message.contains("while it lasted")),
+        "{metrics}"
+    );
 }
 
 #[test]

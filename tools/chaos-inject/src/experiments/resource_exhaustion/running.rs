@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use chaos_common::cluster::metrics;
-use chaos_common::record::{Check, EventKind};
+use chaos_common::cluster::{ReadError, metrics};
+use chaos_common::record::{Check, EventKind, Status};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
@@ -45,8 +45,8 @@ pub struct Running {
 struct LastLook {
     /// From the first reading to the last; absent if its cgroup could not be read.
     used: Option<Usage>,
-    /// What the metrics API said.
-    metrics: anyhow::Result<Usage>,
+    /// What the metrics API said; nothing if it has not measured the pod yet.
+    metrics: Result<Option<Usage>, ReadError>,
     scalers: Vec<(String, i32)>,
 }
 
@@ -110,16 +110,13 @@ impl Running {
         }
     }
 
-    /// What the metrics API says of the pod.
-    async fn metrics(&self, context: &Context) -> anyhow::Result<Usage> {
+    /// What the metrics API says of the pod; nothing if it has not measured it yet.
+    async fn metrics(&self, context: &Context) -> Result<Option<Usage>, ReadError> {
         let usage = metrics::pods(&context.cluster, &context.namespace).await?;
-        let sample = usage
-            .get(&self.pod)
-            .with_context(|| format!("the metrics API has no figures of pod {} yet", self.pod))?;
-        Ok(Usage {
+        Ok(usage.get(&self.pod).map(|sample| Usage {
             cores: sample.cpu_cores,
             bytes: sample.memory_bytes,
-        })
+        }))
     }
 }
 
@@ -145,6 +142,28 @@ fn trouble(pods: &[Brief]) -> Option<String> {
         "ContainerCreating" | "PodInitializing" => return None,
         _ => format!("pod {} does not run: {why}", pod.name),
     })
+}
+
+/// What it means that the metrics API shows this use of the stress pod.
+///
+/// It measures every 15 s or less often, so that a fault may be over before it is seen there. That the
+/// stress was on is proven by its cgroup; what reads the metrics API did not learn of it, which is a
+/// finding and no failure.
+fn shown_by_metrics(shown: Option<Usage>, wanted: Usage) -> (Status, String) {
+    let late = "what reads it did not see the stress while it lasted";
+    match shown {
+        Some(used) if used.is_felt(wanted) => {
+            (Status::Pass, format!("the metrics API shows {used}"))
+        }
+        Some(used) => (
+            Status::Warn,
+            format!("the metrics API shows {used}: {late}"),
+        ),
+        None => (
+            Status::Warn,
+            format!("the metrics API has no figures of this pod yet: {late}"),
+        ),
+    }
 }
 
 /// Autoscalers of the namespace, and how many replicas each wants.
@@ -260,17 +279,19 @@ impl Running {
         }
     }
 
-    /// `metrics`: whether the metrics API shows it.
+    /// `metrics`: whether the metrics API, from which autoscalers and `kubectl top` live, shows it.
     fn metrics_api(&self) -> Check {
-        let (id, object) = (format!("{NAME}.metrics"), format!("pod/{}", self.pod));
-        match self.last_look.as_ref().map(|look| &look.metrics) {
-            Some(Ok(used)) if used.is_felt(self.settings.wanted()) => {
-                Check::pass(&id, object, format!("the metrics API shows {used}"))
-            }
-            Some(Ok(used)) => Check::unknown(&id, object, format!("the metrics API shows {used}")),
-            Some(Err(why)) => Check::unknown(&id, object, why.to_string()),
-            None => Check::unknown(&id, object, "the metrics API was not asked"),
-        }
+        let (status, message) = match self.last_look.as_ref().map(|look| &look.metrics) {
+            Some(Ok(shown)) => shown_by_metrics(*shown, self.settings.wanted()),
+            Some(Err(why)) => (Status::Unknown, why.to_string()),
+            None => (Status::Unknown, "the metrics API was not asked".to_owned()),
+        };
+        Check::new(
+            &format!("{NAME}.metrics"),
+            format!("pod/{}", self.pod),
+            status,
+            message,
+        )
     }
 
     /// `performance`: how much slower each Service answers under stress.
@@ -343,5 +364,17 @@ mod tests {
         assert!(why("OOMKilled").is_some_and(|why| why.contains("memory limit")));
         assert!(why("ImagePullBackOff").is_some_and(|why| why.contains("image")));
         assert_eq!(why("ContainerCreating"), None);
+    }
+
+    #[test]
+    fn a_metrics_api_that_was_too_slow_for_the_fault_is_a_finding_and_no_failure() {
+        let usage = |cores| Usage { cores, bytes: 1e9 };
+        let seen = |shown| shown_by_metrics(shown, usage(2.0));
+        assert_eq!(seen(Some(usage(2.0))).0, Status::Pass);
+        let (status, message) = seen(Some(usage(0.1)));
+        assert_eq!(status, Status::Warn, "{message}");
+        let (status, message) = seen(None);
+        assert_eq!(status, Status::Warn);
+        assert!(message.contains("no figures of this pod yet"), "{message}");
     }
 }
