@@ -50,7 +50,7 @@ fn a_closed_gate_refuses_and_the_audit_log_shows_no_write() {
     refused(&RUN, &stale, "gate.health", 4);
     refused(&RUN, &elsewhere, "gate.health", 4);
     refused(&RUN, &stranger, "another cluster", 4);
-    refused(&RUN, "", "gate.stream", 3);
+    refused(&RUN, "", "gate.health", 4);
     refused(&RUN, &good[..good.len() / 2], "gate.stream", 3);
     refused(&RUN[..2], &good, "gate.consent", 4);
     let last = [
@@ -222,4 +222,19 @@ fn of_two_runs_at_once_one_is_refused_and_the_other_is_not_disturbed() {
         "{refused:#}"
     );
     assert_eq!(leases(&cluster), "");
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn consent_is_asked_for_on_the_terminal_also_inside_a_pipeline() {
+    let cluster = Cluster::with_shop();
+    cluster.place.file("health.ndjson", &health(&cluster));
+    // `script` gives the pipeline a terminal, and types its own standard input there.
+    let line = "cat health.ndjson | chaos-inject run pod-failure | cat";
+    let asked = ["-qec", line, "/dev/null"];
+    let ran = cluster.place.fed("script", &asked, "no\n");
+    let text = ran.stdout();
+    assert!(text.contains("Type yes to go on"), "{}", ran.show());
+    assert!(text.contains("the answer was"), "{}", ran.show());
+    assert_eq!(leases(&cluster), "", "{}", ran.show());
 }

@@ -18,7 +18,7 @@ use crate::safety::{guardian, replay};
 /// Inject a fault, prove its effect, roll it back, and prove the recovery
 ///
 /// `plan` shows what an experiment would do and touches nothing. `run` does it: it wants the stream
-/// of a run whose health record passes, asks on a terminal, and wants --yes in a pipe. A fault does
+/// of a run whose health record passes, asks on the terminal, and wants --yes where there is none. A fault does
 /// not outlive its run: a second process undoes it when this one is killed, and `recover` does when
 /// both are.
 #[derive(Parser, Debug)]

@@ -1,7 +1,8 @@
 //! What must be true before an experiment may start: records of this run from upstream, and the
 //! word of a person.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 
 use chaos_common::config::Limits;
 use chaos_common::record::{
@@ -187,19 +188,29 @@ pub fn consent(consent: &Consent, question: &str) -> Check {
     if consent.yes {
         return Check::pass(ID, "", "given by --yes");
     }
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let Some(mut terminal) = terminal() else {
         return Check::fail(ID, "", "there is no terminal to ask on").hint("give --yes");
-    }
+    };
     // An answer that can't be read is no consent, whatever the reason.
-    let _ = write!(io::stderr(), "{question} Type yes to go on: ");
+    let _ = write!(terminal, "{question} Type yes to go on: ");
     let mut answer = String::new();
-    let _ = io::stdin().lock().read_line(&mut answer);
+    let _ = BufReader::new(terminal).read_line(&mut answer);
     Check::judge(
         answer.trim() == "yes",
         ID,
         "",
         format!("the answer was {:?}", answer.trim()),
     )
+}
+
+/// The terminal itself: standard input may be the pipe of the tool before this one. Where stderr goes
+/// elsewhere, nobody is expected to sit there.
+fn terminal() -> Option<File> {
+    if !io::stderr().is_terminal() {
+        return None;
+    }
+    let terminal = File::options().read(true).write(true).open("/dev/tty");
+    terminal.ok()
 }
 
 #[cfg(test)]
