@@ -31,6 +31,8 @@ pub struct Common {
         long,
         value_enum,
         value_name = "FORMAT",
+        env = "CHAOS_OUTPUT",
+        hide_env_values = true,
         global = true,
         help_heading = "Common options"
     )]
@@ -65,6 +67,23 @@ pub struct ClusterArgs {
         help_heading = "Common options"
     )]
     pub kubeconfig: Option<PathBuf>,
+    /// Act as this user, as with kubectl
+    #[arg(
+        long = "as",
+        value_name = "USER",
+        global = true,
+        help_heading = "Common options"
+    )]
+    pub user: Option<String>,
+    /// Act as a member of this group; may be given again
+    #[arg(
+        long = "as-group",
+        value_name = "GROUP",
+        requires = "user",
+        global = true,
+        help_heading = "Common options"
+    )]
+    pub groups: Vec<String>,
 }
 
 impl Common {
@@ -83,10 +102,13 @@ impl ClusterArgs {
         Access {
             context: self.context.clone(),
             kubeconfig: self.kubeconfig.clone(),
+            user: self.user.clone(),
+            groups: self.groups.clone(),
         }
     }
 
-    /// The application's namespace: the flag's, else the configuration's.
+    /// The application's namespace: the flag's, else the configuration's, else that of the
+    /// kubeconfig's context.
     ///
     /// # Errors
     /// Neither names one, or it is not a name that a namespace can have.
@@ -94,10 +116,13 @@ impl ClusterArgs {
         let name = self
             .namespace
             .clone()
-            .or_else(|| config.application.namespace.clone());
+            .or_else(|| config.application.namespace.clone())
+            .or_else(|| self.access().namespace());
         let name = name.ok_or_else(|| {
-            Failure::usage("no namespace is given")
-                .hint("name one with --namespace, or as application.namespace in chaos.toml")
+            Failure::usage("no namespace is given").hint(
+                "name one with --namespace, as application.namespace in chaos.toml, or in the \
+                 kubeconfig's context (kubectl config set-context --current --namespace NAME)",
+            )
         })?;
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || name.len() > 63 || !name.chars().all(good) {

@@ -49,6 +49,7 @@ async fn nowhere() -> Cluster {
     Cluster::connect(&Access {
         context: None,
         kubeconfig: Some(path),
+        ..Access::default()
     })
     .await
     .expect("a client")

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod desired_state;
 mod error;
 pub mod exec;
+mod kubeconfig;
 pub mod metrics;
 mod pages;
 pub mod pod_trouble;
@@ -18,11 +19,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, ListParams};
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Client, Config, Resource};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -60,6 +62,17 @@ pub struct Access {
     pub context: Option<String>,
     /// Path of the kubeconfig; kubectl's search if `None`.
     pub kubeconfig: Option<PathBuf>,
+    /// Whom to act as, instead of as oneself; as the kubeconfig says if `None`.
+    pub user: Option<String>,
+    /// The groups of that user.
+    pub groups: Vec<String>,
+}
+
+impl Access {
+    /// The namespace that the context of the kubeconfig names, or that of the pod's service account.
+    pub fn namespace(&self) -> Option<String> {
+        kubeconfig::namespace(self)
+    }
 }
 
 /// A connection to a cluster. Cloning shares it.
@@ -109,21 +122,7 @@ impl Cluster {
             context: access.context.clone(),
             ..KubeConfigOptions::default()
         };
-        let kubeconfig = match &access.kubeconfig {
-            Some(path) => {
-                Some(Kubeconfig::read_from(path).map_err(|error| no_access(error_chain(&error)))?)
-            }
-            None => match Kubeconfig::read() {
-                Ok(kubeconfig) => Some(kubeconfig),
-                Err(_)
-                    if access.context.is_none()
-                        && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() =>
-                {
-                    None
-                }
-                Err(error) => return Err(no_access(error_chain(&error))),
-            },
-        };
+        let kubeconfig = kubeconfig::find(access).map_err(|error| no_access(error.to_string()))?;
         let (config, context) = match kubeconfig {
             None => (
                 Config::incluster().map_err(|error| no_access(error_chain(&error)))?,
@@ -145,10 +144,9 @@ impl Cluster {
         config.connect_timeout = Some(Duration::from_secs(5));
         // Repetition is decided here, a read at a time; a write is never repeated behind our back.
         config.default_retry = false;
-        config.headers.push((
-            http::header::USER_AGENT,
-            http::HeaderValue::from_static(agent),
-        ));
+        config
+            .headers
+            .push((http::header::USER_AGENT, HeaderValue::from_static(agent)));
         let server = config
             .cluster_url
             .to_string()
@@ -156,7 +154,10 @@ impl Cluster {
             .to_owned();
         let (roots, own_certificate) =
             (config.root_cert.clone(), own_certificate(&config.auth_info));
-        let client = Client::try_from(config).map_err(|error| no_access(error_chain(&error)))?;
+        let user = config.auth_info.clone();
+        config.headers.extend(impersonation(access, &user)?);
+        let client = Client::try_from(config)
+            .map_err(|error| no_access(kubeconfig::client_error(&error, &user)))?;
         let slots = Arc::new(Semaphore::new(PARALLEL));
         Ok(Cluster {
             client,
@@ -364,6 +365,37 @@ pub fn label_selector(
         });
     }
     terms.join(",")
+}
+
+/// The headers that ask the API server to take us for somebody else: whom `access` names, or else whom
+/// the kubeconfig does.
+fn impersonation(
+    access: &Access,
+    user: &AuthInfo,
+) -> Result<Vec<(HeaderName, HeaderValue)>, ReadError> {
+    let (name, groups) = match &access.user {
+        Some(name) => (Some(name), access.groups.as_slice()),
+        None => (
+            user.impersonate.as_ref(),
+            user.impersonate_groups.as_deref().unwrap_or_default(),
+        ),
+    };
+    let Some(name) = name else {
+        return Ok(Vec::new());
+    };
+    let header = |key: &'static str, value: &String| {
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            let why = format!("{value:?} is not a name that a user or group can have");
+            ReadError::new("act as somebody else", ReadErrorKind::Access, why)
+        });
+        Ok((HeaderName::from_static(key), value?))
+    };
+    let groups = groups
+        .iter()
+        .map(|group| header("impersonate-group", group));
+    std::iter::once(header("impersonate-user", name))
+        .chain(groups)
+        .collect()
 }
 
 /// The certificate that a kubeconfig's user logs in with, if it does so.

@@ -58,7 +58,10 @@ impl FromStr for WorkloadKind {
 
     /// Kubectl's names and short names, in any case.
     fn from_str(text: &str) -> Result<WorkloadKind, WorkloadNameError> {
-        match text.to_lowercase().as_str() {
+        let kind = text.to_lowercase();
+        // The API group may be named, as kubectl's own output does: deployment.apps, deployments.v1.apps.
+        let kind = kind.strip_suffix(".apps").unwrap_or(&kind);
+        match kind.strip_suffix(".v1").unwrap_or(kind) {
             "deployment" | "deployments" | "deploy" => Ok(WorkloadKind::Deployment),
             "statefulset" | "statefulsets" | "sts" => Ok(WorkloadKind::StatefulSet),
             "daemonset" | "daemonsets" | "ds" => Ok(WorkloadKind::DaemonSet),
@@ -160,6 +163,15 @@ mod tests {
         assert_eq!(parse("sts/db"), Ok("statefulset/db".to_owned()));
         assert_eq!(parse("DaemonSet/agent"), Ok("daemonset/agent".to_owned()));
         assert_eq!(parse("shop"), Ok("deployment/shop".to_owned()));
+        for kind in [
+            "deployment.apps",
+            "deployments.v1.apps",
+            "deploy",
+            "Deployments",
+        ] {
+            let named = parse(&format!("{kind}/shop"));
+            assert_eq!(named, Ok("deployment/shop".to_owned()), "{kind}");
+        }
         assert_eq!(
             parse("pod/a"),
             Err(WorkloadNameError::Kind("pod".to_owned()))

@@ -23,6 +23,12 @@ pub(crate) struct NamespaceArgs {
     /// Use this kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// Act as this user, as with kubectl
+    #[arg(long = "as", value_name = "USER")]
+    user: Option<String>,
+    /// Act as a member of this group; may be given again
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    groups: Vec<String>,
 }
 
 /// Every namespace of every cluster; the first of each is the application's.
@@ -41,8 +47,10 @@ impl Namespaces {
         let named = |namespace: Option<String>| {
             ClusterArgs {
                 namespace,
-                context: None,
-                kubeconfig: None,
+                context: args.context.first().cloned(),
+                kubeconfig: args.kubeconfig.clone(),
+                user: None,
+                groups: Vec::new(),
             }
             .namespace(config)
         };
@@ -65,6 +73,8 @@ impl Namespaces {
             let access = Access {
                 context,
                 kubeconfig: args.kubeconfig.clone(),
+                user: args.user.clone(),
+                groups: args.groups.clone(),
             };
             let cluster = Cluster::connect(&access).await.map_err(ReadError::usage)?;
             if !clusters

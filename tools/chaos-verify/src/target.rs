@@ -147,6 +147,7 @@ pub(crate) mod tests {
         Cluster::connect(&Access {
             context: None,
             kubeconfig: Some(path),
+            ..Access::default()
         })
         .await
         .expect("a client")

@@ -56,6 +56,7 @@ async fn unreachable_cluster() -> Cluster {
     Cluster::connect(&Access {
         context: None,
         kubeconfig: Some(path),
+        ..Access::default()
     })
     .await
     .expect("a client")

@@ -59,6 +59,7 @@ impl Bed {
         let access = Access {
             context: None,
             kubeconfig: Some(kubeconfig),
+            ..Access::default()
         };
         let cluster = Cluster::connect(&access).await.expect("a kubeconfig");
         let asker = HttpProbe::new(&cluster);

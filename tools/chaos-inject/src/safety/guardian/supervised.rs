@@ -87,6 +87,12 @@ fn spawn_process(access: &Access) -> io::Result<(Option<Child>, Input, Output)> 
     if let Some(path) = &access.kubeconfig {
         command.arg("--kubeconfig").arg(path);
     }
+    if let Some(user) = &access.user {
+        command.arg("--as").arg(user);
+    }
+    for group in &access.groups {
+        command.arg("--as-group").arg(group);
+    }
     // A group of its own: what a terminal sends to this one does not reach it.
     command.process_group(0);
     let mut child = command.spawn()?;
