@@ -76,8 +76,25 @@ fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
 fn health_while_a_pod_is_down_fails() {
     let cluster = Cluster::with_shop();
     cluster.whole();
+    let shop = cluster.shop();
     let pod = cluster.pods("ecommerce-backend").remove(0);
-    cluster.kubectl(&["delete", "pod", "-n", cluster.shop(), &pod, "--wait=false"]);
+    // Nothing can take its place, however long this machine takes to look.
+    cluster.apply(&format!(
+        "{{apiVersion: v1, kind: ResourceQuota, metadata: {{name: none, namespace: {shop}}}, spec: {{hard: {{pods: '0'}}}}}}"
+    ));
+    cluster.until("the quota is in force", || {
+        let hard = [
+            "get",
+            "quota",
+            "none",
+            "-n",
+            shop,
+            "-o",
+            "jsonpath={.status.hard.pods}",
+        ];
+        (cluster.kubectl(&hard) == "0").then_some(())
+    });
+    cluster.kubectl(&["delete", "pod", "-n", shop, &pod, "--wait=false"]);
     let ran = cluster.until("a health record that fails", || {
         let ran = cluster.place.tool("chaos-health", &[]);
         ran.stdout().contains("\"verdict\":\"fail\"").then_some(ran)
@@ -91,6 +108,10 @@ fn health_while_a_pod_is_down_fails() {
     );
     assert_eq!(backend["status"], "fail", "{}", ran.show());
     assert_eq!(backend["message"], "has 2 of 3 ready pods");
+    cluster.kubectl(&["delete", "quota", "none", "-n", shop]);
+    // Its controller tries again when its object changes, and else only after a pause that grows.
+    let labels = ["-l", "app=ecommerce-backend", "chaos.test/quota=gone"];
+    cluster.kubectl(&[&["annotate", "replicasets", "-n", shop], &labels[..]].concat());
     cluster.until("health", || {
         let ran = cluster.place.tool("chaos-health", &[]);
         ran.stdout().contains("\"verdict\":\"pass\"").then_some(ran)
