@@ -2,6 +2,7 @@
 
 mod docs;
 mod experiment_script;
+mod standard_input;
 
 use chaos_tests::run::{Place, check};
 
@@ -16,7 +17,7 @@ const TOOLS: [&str; 6] = [
 
 /// Each tool with arguments that let it do its work.
 const CALLS: [&[&str]; 6] = [
-    &["chaos-health", "-n", "shop"],
+    &["chaos-health", "-n", "shop", "-"],
     &["chaos-backup-check", "-n", "shop"],
     &["chaos-notify", "completed"],
     &[
@@ -88,18 +89,19 @@ fn a_wrong_configuration_is_named_by_file_line_and_key_and_nothing_is_passed_on(
 }
 
 #[test]
-fn garbage_passes_through_byte_for_byte_and_is_unknown() {
+fn garbage_behind_a_record_passes_through_byte_for_byte_and_is_unknown() {
     let place = place_with_dead_cluster();
+    let event = r#"{"schema":"chaos.event/1","id":"1","run":"r","time":"2026-11-22T16:00:00.123Z","tool":"t 1","summary":"s","data":{"event":"started"}}"#;
     for garbage in [
         "NAME   READY\nshop   1/1\n",
         "{\"schema\":\"chaos.health/1\",\"ver",
-        "",
         "[]\n",
-        "{\"a\":1}\n",
+        "",
     ] {
+        let input = format!("{event}\n{garbage}");
         for call in CALLS {
-            let ran = place.fed(call[0], &call[1..], garbage).exits(3);
-            assert!(ran.stdout().starts_with(garbage), "{}", ran.show());
+            let ran = place.fed(call[0], &call[1..], &input).exits(3);
+            assert!(ran.stdout().starts_with(&input), "{}", ran.show());
             let last = ran.stdout().lines().last().unwrap_or_default().to_owned();
             let last = chaos_tests::strict::read(&last)
                 .unwrap_or_else(|why| panic!("{why}\n{}", ran.show()));

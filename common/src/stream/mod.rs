@@ -8,11 +8,12 @@
 //! result while it works: a trailing result is held back until the next line can go with it. What a
 //! dead tool leaves behind then ends in nothing, in an event or in half a line, never in a result.
 
+mod front;
 mod records;
 mod upstream;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Cursor, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 
@@ -20,6 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{self, Lines};
 use crate::record::{Data, Event, EventKind, Record, Time, Verdict, new_id};
 
+use self::front::Front;
 pub use self::records::{RecordError, Records};
 pub use self::upstream::Upstream;
 
@@ -109,10 +111,12 @@ impl<R: Read> Read for Tee<'_, R> {
 
 impl Stream {
     /// Reads standard input to its end, copying it to standard output, and finds the run's id: that
-    /// of the stream, or a new one.
+    /// of the stream, or a new one. A terminal, `/dev/null` and an input without a byte are no
+    /// stream. An input that stays silent is told on stderr.
     ///
     /// # Errors
-    /// Standard input can't be read or standard output is closed.
+    /// Standard input can't be read, its first line is no record (what is behind that is left
+    /// unread), or standard output is closed.
     pub fn open(tool: Tool, format: Option<Format>) -> Result<Stream, Failure> {
         Stream::open_with_copy(tool, format, &mut io::sink()).map(|(stream, _)| stream)
     }
@@ -130,6 +134,17 @@ impl Stream {
             format,
             out,
         })
+    }
+
+    /// At the front of a pipeline: standard input is not read, as it may be meant for somebody else,
+    /// such as the shell whose script this tool stands in.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn begin(tool: Tool, format: Option<Format>) -> Result<Stream, Failure> {
+        let mut stream = Stream::alone(tool, format)?;
+        stream.tell_start(Vec::new());
+        Ok(stream)
     }
 
     /// Between an input that was read already and a file, as a test has them.
@@ -156,34 +171,27 @@ impl Stream {
         format: Option<Format>,
         copy: &mut dyn Write,
     ) -> Result<(Stream, io::Result<()>), Failure> {
-        let fail =
-            |what: &str, error: io::Error| Failure::unknown(format!("cannot {what}: {error}"));
         let (format, mut out) = Sink::open(format)?;
-        let stdin = io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|e| fail("open standard input", e))?;
-        let stdin = File::from(stdin);
-        let kind = stdin
-            .metadata()
-            .map_err(|e| fail("look at standard input", e))?
-            .file_type();
-        let mut tee = Tee {
-            input: stdin,
-            copy,
-            error: None,
+        let input = standard_input(tool)?;
+        let mut copied = Ok(());
+        let (upstream, held) = match input {
+            None => (Upstream::default(), Vec::new()),
+            Some(input) => {
+                let mut tee = Tee {
+                    input,
+                    copy,
+                    error: None,
+                };
+                let pass_on = |bytes: &[u8]| {
+                    if format == Format::Json {
+                        out.write(bytes);
+                    }
+                };
+                let read = Upstream::read(&mut tee, pass_on).map_err(unreadable)?;
+                copied = tee.error.map_or(Ok(()), Err);
+                read
+            }
         };
-        let (upstream, held) = if kind.is_char_device() {
-            (Upstream::default(), Vec::new())
-        } else {
-            let pass_on = |bytes: &[u8]| {
-                if format == Format::Json {
-                    out.write(bytes);
-                }
-            };
-            Upstream::read(&mut tee, pass_on).map_err(|e| fail("read standard input", e))?
-        };
-        let copied = tee.error.map_or(Ok(()), Err);
         let run = upstream.run.clone().unwrap_or_else(new_id);
         let mut stream = Stream {
             upstream,
@@ -192,14 +200,19 @@ impl Stream {
             format,
             out,
         };
+        stream.tell_start(held);
+        Ok((stream, copied))
+    }
+
+    /// Writes the event that tells the next tool of this one, behind what was held back.
+    fn tell_start(&mut self, held: Vec<u8>) {
         let started = Event {
             event: EventKind::Started,
             object: None,
             since_injection_ms: None,
         };
-        let event = stream.record(None, format!("{} started", tool.name), started);
-        stream.write(held, &event);
-        Ok((stream, copied))
+        let event = self.record(None, format!("{} started", self.tool.name), started);
+        self.write(held, &event);
     }
 
     /// Adds an event, and tells it on stderr.
@@ -284,6 +297,39 @@ impl Stream {
             self.out.write(&before);
         }
     }
+}
+
+/// Standard input, if there is a stream on it. Of one that is no stream, only the first line is read.
+fn standard_input(tool: Tool) -> Result<Option<impl Read>, Failure> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let mut stdin = File::from(stdin.map_err(unreadable)?);
+    let kind = stdin.metadata().map_err(unreadable)?.file_type();
+    if kind.is_char_device() {
+        return Ok(None);
+    }
+    let silent = move || {
+        let name = tool.name;
+        let text = format!(
+            "{name}: waiting for records on standard input; if there are none, end this and give it </dev/null\n"
+        );
+        // Nobody may be listening on stderr.
+        let _ = io::stderr().write_all(text.as_bytes());
+    };
+    match Front::read(&mut stdin, silent).map_err(unreadable)? {
+        Front::Nothing => Ok(None),
+        Front::Records(front) => Ok(Some(Cursor::new(front).chain(stdin))),
+        Front::Foreign(line) => Err(Failure::usage(format!(
+            "standard input is no stream of records: its first line is {line:?}"
+        ))
+        .hint(
+            "a tool before this one must print records (no -o text, no CHAOS_OUTPUT=text); \
+             without one, give this tool </dev/null",
+        )),
+    }
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::unknown(format!("cannot read standard input: {error}"))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const MAX_KEPT: usize = 1000;
 /// What came in on standard input.
 #[derive(Debug, Default)]
 pub struct Upstream {
-    /// Whether there was a stream at all; a terminal and `/dev/null` are none.
+    /// Whether there was a stream at all; a terminal, `/dev/null` and an empty input are none.
     pub present: bool,
     /// Why the stream can't be trusted: it is empty, cut, or not ours.
     pub broken: Option<String>,

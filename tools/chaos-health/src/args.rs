@@ -9,7 +9,7 @@ use crate::namespaces::NamespaceArgs;
 /// Check pods, services, resource usage and monitoring of an application
 ///
 /// Looks at what the runbook's chapter on health verification looks at, and passes only if all of
-/// it could be seen and is as it should be. Starts a run, or adds to the stream on standard input.
+/// it could be seen and is as it should be. Begins a run; with -, adds to the stream on standard input.
 #[derive(Parser, Debug)]
 #[command(version, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit status: 0 healthy, 1 not healthy, 2 usage, 3 could not tell.")]
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Keep looking, and show it on the terminal
     #[arg(long, conflicts_with = "wait")]
     pub(crate) watch: bool,
+    /// Add to the stream of records on standard input; without it, that is not read
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true)]
+    pub(crate) input: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -47,5 +50,14 @@ mod tests {
     #[test]
     fn the_arguments_fit_together() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn only_a_dash_reads_standard_input() {
+        let input = |args: &[&str]| Args::try_parse_from(args).map(|args| args.input.is_some());
+        assert_eq!(input(&["chaos-health"]).ok(), Some(false));
+        assert_eq!(input(&["chaos-health", "-n", "shop", "-"]).ok(), Some(true));
+        assert!(input(&["chaos-health", "shop"]).is_err());
+        assert_eq!(input(&["chaos-health", "explain"]).ok(), Some(false));
     }
 }

@@ -29,7 +29,11 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     if args.watch {
         return watch::watch(&namespaces, &config).await;
     }
-    let mut stream = Stream::open(tool!(), args.common.output)?;
+    let open = match args.input {
+        Some(_) => Stream::open,
+        None => Stream::begin,
+    };
+    let mut stream = open(tool!(), args.common.output)?;
     let mut health = match args.wait {
         Some(wait) => waited(&namespaces, &config, wait, |text| stream.progress(text)).await,
         None => namespaces.examine(&config).await,
