@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Read};
 use blake3::Hasher;
 
 use crate::formats::error::FormatError;
-use crate::formats::pipe::{BUFFER, Writer, fill, pipe};
+use crate::formats::pipe::{BUFFER, Buffers, Writer, fill, pipe};
 
 /// The digest in hexadecimal digits, as `b3sum` prints it.
 pub fn hex(digest: &Hasher) -> String {
@@ -58,8 +58,8 @@ pub fn read_all<T>(
             (parse(&mut &bytes[..]), source)
         }
         None => std::thread::scope(|scope| {
-            let (writer, mut bytes) = pipe();
-            let source = scope.spawn(move || Source::read(reader, &writer));
+            let (writer, mut bytes) = pipe(Buffers::READ);
+            let source = scope.spawn(move || Source::read(reader, writer));
             let parsed = parse(&mut bytes);
             if parsed.is_ok() {
                 // What is left is part of the digest.
@@ -94,7 +94,7 @@ struct Source {
 
 impl Source {
     /// Reads up to the end, an error, or until nobody wants more.
-    fn read(mut reader: impl Read, writer: &Writer) -> Source {
+    fn read(mut reader: impl Read, mut writer: Writer) -> Source {
         let mut source = Source {
             size_bytes: 0,
             digest: Hasher::new(),

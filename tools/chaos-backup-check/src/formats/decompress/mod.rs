@@ -7,7 +7,7 @@
 mod deflate;
 mod lz4;
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
 use self::deflate::{Format, Inflated};
 use self::lz4::Lz4;
@@ -174,10 +174,10 @@ impl<R: BufRead> Unpacked<'_, R> {
         R: Send,
     {
         match &mut self.decoder {
-            Decoder::Deflate(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
             Decoder::None(reader) => pipe::ahead(reader, |bytes| judge(bytes)),
-            Decoder::Zstd(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
-            Decoder::Lz4(decoder) => pipe::ahead(decoder, |bytes| judge(bytes)),
+            Decoder::Deflate(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
+            Decoder::Zstd(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
+            Decoder::Lz4(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
         }
     }
 }
@@ -215,6 +215,14 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
 
 fn buffered<D: Read>(decoder: D) -> BufReader<D> {
     BufReader::with_capacity(BUFFER, decoder)
+}
+
+/// What is left in the buffer, and then the decoder itself, which so decompresses into the buffers
+/// of who reads.
+fn unbuffered<D: Read>(decoder: &mut BufReader<D>) -> impl Read + use<'_, D> {
+    let left = decoder.buffer().to_vec();
+    decoder.consume(left.len());
+    Cursor::new(left).chain(decoder.get_mut())
 }
 
 /// What a reader's error means, where `position` bytes have been read: a stream that is damaged, or
