@@ -190,13 +190,7 @@ fn payload<R: BufRead + Send>(
         return plain(input, sink, name);
     }
     let at = input.position();
-    let mut chunks = Chunks {
-        input,
-        name,
-        left: 0,
-        ended: false,
-        trouble: None,
-    };
+    let mut chunks = Chunks::new(input, name);
     // pg_dump writes nothing at all for an empty large object, with lz4.
     let empty = chunks.fill_buf().is_ok_and(<[u8]>::is_empty) && codec != Codec::Gzip;
     let unpacked = if empty {
@@ -274,6 +268,10 @@ fn take(decoder: &mut (impl BufRead + ?Sized), sink: &mut Sink) -> Result<bool, 
     }
 }
 
+/// Bytes of chunks that a decoder is given together. It is slow at the end of what it is given, and
+/// with gzip a chunk has 4 KB.
+const GATHER: usize = 64 << 10;
+
 /// The chunks of one table or large object, as one stream.
 struct Chunks<'i, R> {
     input: &'i mut Input<R>,
@@ -282,11 +280,29 @@ struct Chunks<'i, R> {
     /// Bytes of the current chunk.
     left: u64,
     ended: bool,
+    /// Bytes of chunks that were read, and how many of them were used.
+    gathered: Vec<u8>,
+    used: usize,
+    /// What is wrong behind them.
+    behind: Option<FormatError>,
     /// What is wrong with the chunks; then the stream ends here.
     trouble: Option<FormatError>,
 }
 
-impl<R: BufRead> Chunks<'_, R> {
+impl<'i, R: BufRead> Chunks<'i, R> {
+    fn new(input: &'i mut Input<R>, name: &'i str) -> Chunks<'i, R> {
+        Chunks {
+            input,
+            name,
+            left: 0,
+            ended: false,
+            gathered: Vec::new(),
+            used: 0,
+            behind: None,
+            trouble: None,
+        }
+    }
+
     /// The bytes at hand of the current or the next chunk; none at the end.
     fn next(&mut self) -> Result<usize, FormatError> {
         if self.left == 0 && !self.ended {
@@ -307,29 +323,53 @@ impl<R: BufRead> Chunks<'_, R> {
         }
         Ok(there.min(usize::try_from(self.left).unwrap_or(usize::MAX)))
     }
+
+    /// Reads chunks until there are enough of their bytes, or nothing more. What is wrong behind
+    /// some bytes waits until they are used: what is wrong with them goes before it.
+    fn gather(&mut self) {
+        self.gathered.clear();
+        self.used = 0;
+        if let Some(trouble) = self.behind.take() {
+            self.trouble = Some(trouble);
+            return;
+        }
+        while self.gathered.len() < GATHER {
+            let room = GATHER - self.gathered.len();
+            let taken = self.next().and_then(|there| {
+                let there = there.min(room);
+                self.gathered
+                    .extend_from_slice(&self.input.fill()?[..there]);
+                Ok(there)
+            });
+            match taken {
+                Ok(0) => return,
+                Ok(taken) => {
+                    self.input.consume(taken);
+                    self.left -= taken as u64;
+                }
+                Err(trouble) if self.gathered.is_empty() => {
+                    self.trouble = Some(trouble);
+                    return;
+                }
+                Err(trouble) => {
+                    self.behind = Some(trouble);
+                    return;
+                }
+            }
+        }
+    }
 }
 
 impl<R: BufRead> BufRead for Chunks<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.trouble.is_some() {
-            return Ok(&[]);
+        if self.used == self.gathered.len() && self.trouble.is_none() {
+            self.gather();
         }
-        match self.next() {
-            Ok(0) => Ok(&[]),
-            Ok(there) => match self.input.fill() {
-                Ok(bytes) => Ok(&bytes[..there]),
-                Err(_) => unreachable!("the bytes are at hand"),
-            },
-            Err(trouble) => {
-                self.trouble = Some(trouble);
-                Ok(&[])
-            }
-        }
+        Ok(&self.gathered[self.used..])
     }
 
     fn consume(&mut self, amount: usize) {
-        self.input.consume(amount);
-        self.left -= amount as u64;
+        self.used += amount;
     }
 }
 

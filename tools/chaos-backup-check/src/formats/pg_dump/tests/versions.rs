@@ -121,6 +121,44 @@ fn all_versions_of_the_format_are_read() {
     );
 }
 
+/// A zlib stream that goes on behind these bytes, all of which can be had from it.
+fn flushed(data: &[u8]) -> Vec<u8> {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(data).expect("memory");
+    zlib.flush().expect("memory");
+    zlib.get_ref().clone()
+}
+
+/// A dump of these chunks and one of less than no bytes behind them.
+fn with_impossible_chunk(stream: &[u8], size: usize) -> Vec<u8> {
+    let mut chunks: Vec<&[u8]> = stream.chunks(size).collect();
+    chunks.push(b"x");
+    let mut dump = build(16, 1, &chunks);
+    let sign = dump.len() - 5 - 1 - 5;
+    dump[sign] = 1;
+    dump
+}
+
+#[test]
+fn what_is_wrong_with_a_stream_goes_before_what_is_wrong_behind_it() {
+    let few = b"1\talice\n2\tbob\n".to_vec();
+    let many: Vec<u8> = (0..60_000_u32)
+        .flat_map(|n| format!("{n}\tuser {n}\n").into_bytes())
+        .collect();
+    for (rows, size) in [(&few, 7), (&many, 4096)] {
+        let stream = flushed(rows);
+        let why = damage(&with_impossible_chunk(&stream, size));
+        assert!(why.contains("has a chunk of -1 bytes"), "{why}");
+        // A block of a type that there is not.
+        let damaged = [&stream[..], &[7]].concat();
+        let why = damage(&with_impossible_chunk(&damaged, size));
+        assert!(why.contains("does not decompress"), "{why}");
+    }
+    let short = [&few[..], b"3\n"].concat();
+    let why = damage(&with_impossible_chunk(&flushed(&short), 7));
+    assert!(why.contains("has 1 columns, and the table 2"), "{why}");
+}
+
 #[test]
 fn lz4_and_zstd_are_read_to_the_end() {
     let data = b"1\talice\n2\tbob\n\\.\n\n\n";
