@@ -2,7 +2,7 @@
 //! contents in `toc.dat` and a file for the data of each table and each large object.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Read};
+use std::io::{BufRead, ErrorKind, Read};
 use std::path::Path;
 
 use chaos_common::record::TableRows;
@@ -27,8 +27,8 @@ const ENDINGS: [(&str, Codec); 4] = [
     (".lz4", Codec::Lz4),
     (".zst", Codec::Zstd),
 ];
-/// Bytes that are decompressed at a time.
-const OUTPUT: usize = 128 << 10;
+/// So many pieces of a decoder's output are judged before it is worth a thread.
+const SMALL: usize = 2;
 /// The longest line of a list of large objects.
 const MAX_LINE: u64 = 1024;
 
@@ -54,7 +54,6 @@ struct Folder<'f> {
     /// Names of all files, and the digests of those that were read.
     files: BTreeMap<String, Option<String>>,
     size_bytes: u64,
-    output: Box<[u8]>,
 }
 
 /// Reads all files of a folder.
@@ -121,7 +120,6 @@ impl Folder<'_> {
             source,
             files,
             size_bytes: 0,
-            output: vec![0; OUTPUT].into_boxed_slice(),
         })
     }
 
@@ -242,8 +240,7 @@ impl Folder<'_> {
             }
         };
         let damaged = |why: DataError| FormatError::Damaged(why.to_string());
-        let mut output = std::mem::take(&mut self.output);
-        let read = self.read(&found, |reader| {
+        self.read(&found, |reader| {
             // An empty large object is an empty file, with lz4 and zstd.
             let empty = reader.fill_buf().is_ok_and(<[u8]>::is_empty);
             if empty && matches!(sink, Sink::Blob) && codec != Codec::Gzip {
@@ -254,17 +251,7 @@ impl Folder<'_> {
                 Sink::Blob => Unpacked::first(&mut *reader, codec)?,
                 _ => Unpacked::new(&mut *reader, codec)?,
             };
-            let mut position = 0;
-            loop {
-                match unpacked.read(&mut output) {
-                    Ok(0) => break,
-                    Ok(read) => {
-                        sink.take(&output[..read]).map_err(damaged)?;
-                        position += read as u64;
-                    }
-                    Err(error) => return Err(decompress::trouble(&error, position)),
-                }
-            }
+            let position = unpack(&mut unpacked, sink)?;
             drop(unpacked);
             if !reader
                 .fill_buf()
@@ -278,9 +265,7 @@ impl Folder<'_> {
             } else {
                 Ok(())
             }
-        });
-        self.output = output;
-        read
+        })
     }
 
     /// Reads the files that no entry names; none of them may look like data.
@@ -307,6 +292,47 @@ impl Folder<'_> {
             self.read(&name, |_| Ok(()))?;
         }
         Ok(())
+    }
+}
+
+/// Judges all that a decoder gives, while another thread decompresses where that is more than a
+/// little of both. Gives how many bytes there were.
+fn unpack<R: BufRead + Send>(
+    unpacked: &mut Unpacked<'_, R>,
+    sink: &mut Sink,
+) -> Result<u64, FormatError> {
+    let alone = unpacked.codec == Codec::None || matches!(sink, Sink::Blob);
+    let (mut position, mut pieces) = (0, 0);
+    while alone || pieces < SMALL {
+        if !take(unpacked, sink, &mut position)? {
+            return Ok(position);
+        }
+        pieces += 1;
+    }
+    unpacked.ahead(|bytes| {
+        while take(bytes, sink, &mut position)? {}
+        Ok(position)
+    })
+}
+
+/// Judges what a decoder gives next, behind `position` bytes; false at the end.
+fn take(
+    decoder: &mut (impl BufRead + ?Sized),
+    sink: &mut Sink,
+    position: &mut u64,
+) -> Result<bool, FormatError> {
+    match decoder.fill_buf() {
+        Ok([]) => Ok(false),
+        Ok(bytes) => {
+            let taken = bytes.len();
+            sink.take(bytes)
+                .map_err(|why| FormatError::Damaged(why.to_string()))?;
+            decoder.consume(taken);
+            *position += taken as u64;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
+        Err(error) => Err(decompress::trouble(&error, *position)),
     }
 }
 

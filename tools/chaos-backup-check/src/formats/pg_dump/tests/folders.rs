@@ -1,7 +1,11 @@
 //! Dumps in directory format.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write as _};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
 use crate::formats::error::FormatError;
 use crate::formats::inspection::Expectations;
@@ -27,17 +31,18 @@ impl Files for InMemory {
     }
 }
 
+macro_rules! folder {
+    ($folder:literal: $($name:literal),+) => {
+        InMemory(BTreeMap::from([$(($name, fixture!($folder, "/", $name))),+]))
+    };
+}
+
+fn judge(files: &InMemory) -> Result<String, FormatError> {
+    directory::verify(files, &Expectations::default(), "x").map(|verified| verified.found.message)
+}
+
 #[test]
 fn what_only_the_end_of_a_folders_file_shows_is_found() {
-    let judge = |files: &InMemory| {
-        directory::verify(files, &Expectations::default(), "x")
-            .map(|verified| verified.found.message)
-    };
-    macro_rules! folder {
-        ($folder:literal: $($name:literal),+) => {
-            InMemory(BTreeMap::from([$(($name, fixture!($folder, "/", $name))),+]))
-        };
-    }
     let plain = folder!(
         "blobs-none.folder": "toc.dat", "3343.dat", "blobs.toc", "blob_100001.dat", "blob_100002.dat", "blob_100003.dat"
     );
@@ -58,4 +63,61 @@ fn what_only_the_end_of_a_folders_file_shows_is_found() {
     assert!(
         matches!(judge(&twice), Err(FormatError::Damaged(why)) if why.contains("behind its compressed stream"))
     );
+}
+
+#[test]
+fn a_large_table_is_judged_to_its_last_byte() {
+    const TABLE: &str = "3343.dat.gz";
+    let small = folder!(
+        "blobs-gzip.folder":
+        "toc.dat", "3343.dat.gz", "blobs.toc", "blob_100001.dat.gz", "blob_100002.dat.gz", "blob_100003.dat.gz"
+    );
+    let mut rows = Vec::new();
+    GzDecoder::new(&small.0[TABLE][..])
+        .read_to_end(&mut rows)
+        .expect("whole");
+    let row: Vec<u8> = rows
+        .split_inclusive(|byte| *byte == b'\n')
+        .next()
+        .expect("a row")
+        .into();
+    assert_ne!(row, b"\\.\n");
+    let with = |change: &dyn Fn(&mut Vec<u8>), packed: &dyn Fn(&mut Vec<u8>)| {
+        let mut text = [&row.repeat((1 << 20) / row.len())[..], &rows].concat();
+        change(&mut text);
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(&text).expect("memory");
+        let mut bytes = gzip.finish().expect("memory");
+        packed(&mut bytes);
+        let mut folder = small.clone();
+        folder.0.insert(TABLE, bytes);
+        (judge(&folder), text.len())
+    };
+    let as_it_is = |_: &mut Vec<u8>| {};
+    with(&as_it_is, &as_it_is).0.expect("whole");
+    let wrong = [
+        with(&|text| text.extend_from_slice(b"x\n"), &as_it_is),
+        with(&as_it_is, &|bytes| bytes.truncate(bytes.len() - 1)),
+        with(&as_it_is, &|bytes| {
+            bytes.extend_from_slice(b"something else");
+        }),
+        with(&as_it_is, &|bytes| {
+            let checksum = bytes.len() - 8;
+            bytes[checksum] ^= 1;
+        }),
+    ];
+    let expected = |length: usize| {
+        [
+            "goes on behind its end mark".to_owned(),
+            format!("ends too early, after {length} unpacked bytes"),
+            format!("does not decompress after {length} unpacked bytes"),
+            format!("does not decompress after {length} unpacked bytes"),
+        ]
+    };
+    for (number, (judged, length)) in wrong.into_iter().enumerate() {
+        let Err(FormatError::Damaged(why)) = judged else {
+            panic!("{number}: {judged:?}")
+        };
+        assert!(why.contains(&expected(length)[number]), "{number}: {why}");
+    }
 }
