@@ -1,12 +1,13 @@
 //! What is at the bottom of an error, by its type and not by its text.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
 /// The first error of a type in a chain of causes, those inside I/O errors among them.
-pub(crate) fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+pub fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {
@@ -26,7 +27,7 @@ pub(crate) fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) ->
 
 /// Why a certificate keeps two sides from speaking with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CertificateProblem {
+pub enum CertificateProblem {
     /// It has expired: theirs, or ours as they say.
     Expired,
     /// It is not valid yet.
@@ -39,8 +40,25 @@ pub(crate) enum CertificateProblem {
     Other,
 }
 
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            CertificateProblem::Expired => "its certificate has expired",
+            CertificateProblem::NotYetValid => {
+                "its certificate is not valid yet; are the clocks right?"
+            }
+            CertificateProblem::Name => "its certificate is of another name",
+            CertificateProblem::Issuer => {
+                "its certificate is not trusted here: it signs itself, or an authority of your own \
+                 signed it; name that certificate's file as ca"
+            }
+            CertificateProblem::Other => "its certificate can't be used",
+        })
+    }
+}
+
 /// What is wrong with a certificate, if that is why a call failed.
-pub(crate) fn certificate_problem(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
+pub fn certificate_problem(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
     use CertificateError as Bad;
     match cause::<rustls::Error>(error)? {
         rustls::Error::InvalidCertificate(bad) => Some(match bad {

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod desired_state;
 mod error;
 pub mod exec;
+mod http_clients;
 mod kubeconfig;
 pub mod metrics;
 mod pages;
@@ -34,6 +35,7 @@ use tokio::time::{Instant, timeout};
 use crate::record::ClusterRef;
 use crate::retry::{Again, Policy};
 
+pub use self::cause::{CertificateProblem, cause, certificate_problem};
 pub use self::error::{ReadError, ReadErrorKind, error_chain};
 pub use self::exec::{Executed, exit_code};
 pub use self::pages::{Decode, ListRequest};

@@ -1,6 +1,7 @@
 //! From where a Service is asked. `http://shop:8000` resolves to nothing on a laptop, so a check
 //! names the Service and the vantage says how it is reached; every record says which was used.
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use kube::api::{Api, ListParams};
 use kube::client::Body;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::cluster::cause::cause;
-use crate::cluster::resolver::{NameNotResolved, SystemResolver};
+use crate::cluster::cause::{cause, certificate_problem};
+use crate::cluster::http_clients::HttpClients;
+use crate::cluster::resolver::NameNotResolved;
 use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
 use crate::config::{self, Deviation, Expectation, Monitoring, MonitoringSystem};
 use crate::record::Vantage;
@@ -33,6 +35,8 @@ pub struct Endpoint {
     pub port: u16,
     /// It speaks https.
     pub tls: bool,
+    /// File with the certificates that are trusted instead of the system's, in PEM.
+    pub ca: Option<PathBuf>,
     /// From where.
     pub vantage: Vantage,
 }
@@ -48,6 +52,7 @@ impl Endpoint {
             service: service.name.clone(),
             port: service.port,
             tls: service.https,
+            ca: service.ca.clone(),
             vantage: service.vantage.clone(),
         }
     }
@@ -59,6 +64,7 @@ impl Endpoint {
             service: system.service.clone(),
             port: system.port,
             tls: false,
+            ca: None,
             vantage: system.vantage.clone(),
         }
     }
@@ -119,7 +125,7 @@ impl ProbeError {
 #[derive(Clone, Debug)]
 pub struct HttpProbe {
     cluster: Cluster,
-    http: reqwest::Client,
+    http: HttpClients,
 }
 
 impl HttpProbe {
@@ -128,16 +134,9 @@ impl HttpProbe {
     /// # Panics
     /// If the HTTP client can't be made, which needs nothing but memory.
     pub fn new(cluster: &Cluster) -> HttpProbe {
-        let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(SystemResolver)
-            .build()
-            .expect("a client with these settings can be made");
         HttpProbe {
             cluster: cluster.clone(),
-            http,
+            http: HttpClients::new(),
         }
     }
 
@@ -244,10 +243,14 @@ impl HttpProbe {
                         .hint("outside the cluster use the vantage api-proxy"),
                 );
             }
-            ProbeError::Service(why)
+            match certificate_problem(&error) {
+                Some(problem) => ProbeError::Service(problem.to_string()),
+                None => ProbeError::Service(why),
+            }
         };
-        let mut answer = self
-            .http
+        let ca = endpoint.ca.as_ref().filter(|_| endpoint.tls);
+        let client = self.http.trusting(ca).map_err(ProbeError::Vantage)?;
+        let mut answer = client
             .get(endpoint.url(path))
             .send()
             .await

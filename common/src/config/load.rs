@@ -79,11 +79,9 @@ fn anchor(config: &mut Config, folder: &Path) {
         .filter(|backup| backup.is_local())
         .for_each(|backup| fix(&mut backup.path));
     fix(&mut config.report.archive);
-    config
-        .urls
-        .iter_mut()
-        .filter_map(|url| url.ca.as_mut())
-        .for_each(fix);
+    let services = config.services.iter_mut().map(|one| one.ca.as_mut());
+    let urls = config.urls.iter_mut().map(|url| url.ca.as_mut());
+    services.chain(urls).flatten().for_each(fix);
     config
         .drill
         .iter_mut()

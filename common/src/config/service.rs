@@ -20,10 +20,13 @@ pub struct Service {
     #[serde(default)]
     pub namespace: Option<String>,
     /// It speaks https. Its certificate must be of the name `SERVICE.NAMESPACE`, from an authority
-    /// that this machine trusts (or `SSL_CERT_FILE` names); through the API server it is not looked
-    /// at.
+    /// that `ca` names, or that this machine trusts (or `SSL_CERT_FILE` names); through the API
+    /// server it is not looked at.
     #[serde(default)]
     pub https: bool,
+    /// File with the certificates that are trusted instead of the system's, in PEM.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
     /// From where it is asked: `auto` (default), `direct`, `api-proxy`, `port-forward` or
     /// `exec:deployment/NAME`.
     #[serde(default)]

@@ -436,6 +436,7 @@ mod tests {
                 service: "shop".into(),
                 port: 8000,
                 tls: false,
+                ca: None,
                 vantage: chaos_common::record::Vantage::ApiProxy,
             },
             "/health".into(),
