@@ -48,7 +48,7 @@ strict! {
     Digest { kind: String, name: String, digest: String }
     Answer { service: String, path: String, vantage: String, status: u16, items: Option<u64> }
     Timing { service: String, path: String, vantage: String, requests: usize, errors: usize, p50_ms: Option<f64>, p95_ms: Option<f64>, p99_ms: Option<f64>, p999_ms: Option<f64>, max_ms: Option<f64>, #[serde(default)] failures: Vec<String>, load: Option<LoadFigures>, steps: Option<Steps>, window_ms: Option<f64>, #[serde(default)] windows: Vec<Window>, #[serde(default)] distribution: Vec<Bar>, histogram: Option<String> }
-    LoadFigures { profile: Option<String>, started: String, duration_ms: u64, offered_rate: Option<f64>, achieved_rate: f64, connections: usize, protocol: String, pods: Option<usize>, lag_p50_ms: f64, lag_p99_ms: f64, saturated: Option<String> }
+    LoadFigures { profile: Option<String>, started: String, duration_ms: u64, offered_rate: Option<f64>, achieved_rate: f64, connections: usize, protocol: String, pods: Option<usize>, lag_p50_ms: f64, lag_p99_ms: f64, saturated: Option<String>, #[serde(default)] sent_again: u64, interrupted_ms: Option<u64> }
     Steps { lookup_ms: f64, connect_ms: f64, tls_ms: Option<f64>, first_byte_ms: f64, total_ms: f64 }
     Window { requests: u64, errors: u64, p50_ms: Option<f64>, p99_ms: Option<f64>, histogram: String }
     Bar { up_to_ms: f64, count: u64 }

@@ -25,8 +25,12 @@ pub fn timing(timing: &Timing) -> Vec<String> {
             .map(|ms| format!(", TLS {ms:.2}"))
             .unwrap_or_default();
         lines.push(format!(
-            "  single request  lookup {:.2}, connect {:.2}{tls}, first byte {:.2}, total {:.2} ms",
-            steps.lookup_ms, steps.connect_ms, steps.first_byte_ms, steps.total_ms
+            "  single request     lookup {:.2}, connect {:.2}{tls},",
+            steps.lookup_ms, steps.connect_ms
+        ));
+        lines.push(format!(
+            "                     first byte {:.2}, total {:.2} ms",
+            steps.first_byte_ms, steps.total_ms
         ));
     }
     let offered = load
@@ -35,12 +39,37 @@ pub fn timing(timing: &Timing) -> Vec<String> {
             format!("{rate:.0}")
         });
     lines.push(format!(
-        "  requests a second  offered {offered}, achieved {:.0}; left {:.2} ms late (p99 {:.2})",
-        load.achieved_rate, load.lag_p50_ms, load.lag_p99_ms
+        "  requests a second  offered {offered}, achieved {:.0}",
+        load.achieved_rate
+    ));
+    lines.push(format!(
+        "  left late by       p50 {:.2}, p99 {:.2} ms",
+        load.lag_p50_ms, load.lag_p99_ms
+    ));
+    lines.push(format!("  answered in        {} ms", figures(timing)));
+    let again = match load.sent_again {
+        0 => String::new(),
+        times => format!(", {times} times sent again"),
+    };
+    lines.push(format!(
+        "  failed             {} of {}{again}",
+        timing.errors, timing.requests
     ));
     lines.extend(histogram(timing));
     lines.extend(timeline(&timing.windows, load.duration_ms));
     lines
+}
+
+/// The quantiles of the times, in milliseconds.
+fn figures(timing: &Timing) -> String {
+    let all = [
+        ("p50", timing.p50_ms),
+        ("p95", timing.p95_ms),
+        ("p99", timing.p99_ms),
+        ("max", timing.max_ms),
+    ];
+    let each = all.map(|(name, ms)| format!("{name} {}", ms.map_or("-".to_owned(), short)));
+    each.join(", ")
 }
 
 /// How times are spread: a bar each, to the longest one's scale.
@@ -109,11 +138,10 @@ fn timeline(windows: &[Window], duration_ms: u64) -> Vec<String> {
         (requests - errors) as f64 * 100.0 / requests.max(1) as f64,
     );
     vec![
-        format!(
-            "  p99        │{times}│ 0 to {} ms, {seconds:.0} s",
-            short(highest)
-        ),
-        format!("  available  │{good}│ {percent:.3} % of {requests}"),
+        format!("  p99        │{times}│"),
+        format!("             0 to {} ms, {seconds:.0} s", short(highest)),
+        format!("  available  │{good}│"),
+        format!("             {percent:.3} % of {requests}"),
     ]
 }
 
@@ -149,8 +177,52 @@ mod tests {
             window(10, 0, Some(4.0)),
         ];
         let lines = timeline(&windows, 4000);
-        assert_eq!(lines[0], "  p99        │▂█ ▅│ 0 to 8.00 ms, 4 s");
-        assert_eq!(lines[1], "  available  │─!X─│ 72.500 % of 40");
+        assert_eq!(
+            lines,
+            [
+                "  p99        │▂█ ▅│",
+                "             0 to 8.00 ms, 4 s",
+                "  available  │─!X─│",
+                "             72.500 % of 40",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_measurement_fits_eighty_columns_and_shows_its_figures() {
+        let windows = vec![window(99_999, 9, Some(4321.0)); 60];
+        let bars = vec![
+            Bar {
+                up_to_ms: 4321.0,
+                count: 9_999_999
+            };
+            2
+        ];
+        let timing: Timing = serde_json::from_value(serde_json::json!({
+            "service": "http://shop:8000/", "path": "", "vantage": "direct",
+            "requests": 9_999_999, "errors": 1_234_567, "p50_ms": 1234.5, "p95_ms": 2345.6,
+            "p99_ms": 3456.7, "max_ms": 4567.8, "windows": windows, "distribution": bars,
+            "steps": { "lookup_ms": 1234.5, "connect_ms": 1234.5, "tls_ms": 1234.5,
+                "first_byte_ms": 1234.5, "total_ms": 1234.5 },
+            "load": { "started": "2026-11-22T16:00:00.000Z", "duration_ms": 300_000,
+                "offered_rate": 99999.0, "achieved_rate": 99999.0, "connections": 16,
+                "protocol": "HTTP/1.1", "lag_p50_ms": 1234.5, "lag_p99_ms": 1234.5,
+                "sent_again": 123_456 },
+        }))
+        .expect("a timing");
+        let lines = super::timing(&timing);
+        for line in &lines {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let text = lines.join("\n");
+        assert!(
+            text.contains("p50 1234, p95 2346, p99 3457, max 4568 ms"),
+            "{text}"
+        );
+        assert!(
+            text.contains("1234567 of 9999999, 123456 times sent again"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub struct Timing {
     pub vantage: String,
     /// Requests sent.
     pub requests: usize,
-    /// Requests without an answer in the 200s or 300s; their times are not in the figures.
+    /// Requests without a good answer; their times are not in the figures.
     pub errors: usize,
     /// Median, in milliseconds; absent if nothing answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]

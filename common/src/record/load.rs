@@ -51,6 +51,14 @@ pub struct LoadFigures {
     /// The generator could not do its part, so that the times say nothing, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturated: Option<String>,
+    /// How often a request was sent again, since what had been sent was certainly not taken up: the
+    /// connection that had rested did not take it, or the server said over HTTP/2 that it goes.
+    /// Whatever else got no answer is a failure.
+    #[serde(default)]
+    pub sent_again: u64,
+    /// How far the load came, in milliseconds, when it was interrupted; absent if it ran to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted_ms: Option<u64>,
 }
 
 /// What takes how long in a single request on a fresh connection, in milliseconds, medians of five
@@ -76,7 +84,7 @@ pub struct Steps {
 pub struct Window {
     /// Requests that were due.
     pub requests: u64,
-    /// Those without an answer in the 200s or 300s in time.
+    /// Those without a good answer in time.
     pub errors: u64,
     /// Median of the others, in milliseconds; absent if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

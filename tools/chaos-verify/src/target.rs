@@ -3,8 +3,10 @@
 use chaos_common::cli::ClusterArgs;
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config::{Config, Expectation, Service};
+use chaos_common::config::{Config, DataPath, Service};
 use chaos_common::exit::Failure;
+
+use crate::performance::load::Wanted;
 
 /// What a [`Target`] borrows: the configuration, and the connections that it asks for.
 #[derive(Debug)]
@@ -67,17 +69,12 @@ pub(crate) struct ServiceUrl {
     pub(crate) service: String,
     /// The vantage that is really used.
     pub(crate) vantage: String,
-    /// What its Service is expected to answer.
-    pub(crate) expect: Expectation,
+    /// What a good answer is. What is configured for the Service is meant for its health path; for
+    /// other paths its status is one more that is good.
+    pub(crate) wanted: Wanted,
 }
 
 impl ServiceUrl {
-    /// Whether a status is that of a good answer. What is configured is meant for the Service's
-    /// health path; other paths may answer as paths do where nothing is configured.
-    pub(crate) fn is_good(&self, status: u16) -> bool {
-        self.expect.accepts_status(status) || Expectation::default().accepts_status(status)
-    }
-
     /// As a person would write it.
     pub(crate) fn text(&self) -> String {
         self.endpoint.url(&self.path)
@@ -99,11 +96,25 @@ impl Target<'_> {
                 path: path.to_owned(),
                 service: name.clone(),
                 vantage: vantage.clone(),
-                expect: service.expect.clone(),
+                wanted: wanted(service, path),
             };
             paths(service).into_iter().map(url).collect::<Vec<_>>()
         };
         self.config.services.iter().flat_map(of).collect()
+    }
+}
+
+/// What a good answer of a path is.
+fn wanted(service: &Service, path: &str) -> Wanted {
+    let said = |data: &&DataPath| {
+        data.path == path
+            && (data.status.is_some() || data.min_items.is_some() || !data.json.is_empty())
+    };
+    let is_health = service.health.as_deref() == Some(path);
+    Wanted {
+        statuses: service.expect.status.into_iter().collect(),
+        answer: is_health.then(|| service.expect.clone()),
+        data: service.data.iter().find(said).cloned(),
     }
 }
 
@@ -156,6 +167,23 @@ pub(crate) mod tests {
     fn service(name: &str, port: u16) -> Service {
         serde_json::from_value(serde_json::json!({ "name": name, "port": port }))
             .expect("a service")
+    }
+
+    #[test]
+    fn what_a_good_answer_is_follows_from_what_the_path_is() {
+        let service: Service = serde_json::from_value(serde_json::json!({
+            "name": "a", "port": 1, "health": "/health",
+            "expect": { "status": 204, "body": "ok" },
+            "data": ["/list", { "path": "/full", "min_items": 1 }],
+        }))
+        .expect("a service");
+        let at = |path| wanted(&service, path);
+        assert!(at("/health").answer.is_some() && at("/health").data.is_none());
+        for path in ["/", "/list"] {
+            assert!(at(path).answer.is_none() && at(path).data.is_none());
+            assert_eq!(at(path).statuses, [204]);
+        }
+        assert!(at("/full").answer.is_none() && at("/full").data.is_some());
     }
 
     #[test]

@@ -133,6 +133,12 @@ impl BadAnswer {
     }
 }
 
+/// Why an answer is not the data that is expected, if it is not.
+pub(crate) fn data_fault(status: u16, body: &[u8], expect: &DataPath) -> Option<String> {
+    let fault = count_items(status, body, expect).err()?;
+    Some(fault.to_string())
+}
+
 /// The number of items of an answer that is the data that is expected, where it is a list or an
 /// object whose only list is one.
 fn count_items(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, BadAnswer> {

@@ -4,7 +4,9 @@ use chaos_common::record::{Check, Status, Timing};
 
 /// The share of requests that may be left over at the end without that saying anything.
 const LEFT_OVER: f64 = 0.05;
-/// Could the URL be measured, and does it answer under the load?
+
+/// Could the URL be measured, and does it answer under the load? What failed is told also where the
+/// generator was late: only requests that it can't have spoiled are counted as failures.
 pub(crate) fn check(id: &str, object: &str, timing: &Timing, max_error_points: f64) -> Check {
     let Some(load) = &timing.load else {
         return Check::unknown(id, object, "it was not measured under load");
@@ -12,15 +14,17 @@ pub(crate) fn check(id: &str, object: &str, timing: &Timing, max_error_points: f
     let check = |status, message: String| {
         Check::new(id, object, status, message).from_vantage(&timing.vantage)
     };
-    if let Some(why) = &load.saturated {
-        return check(Status::Unknown, why.clone())
-            .hint("make the load from a quieter machine, or less of it");
-    }
-    if timing.requests == 0 {
+    let late = load.saturated.as_ref();
+    if timing.requests == 0 && load.interrupted_ms.is_some() {
         return check(
             Status::Unknown,
-            "no request fell due in so short a time at so low a rate".to_owned(),
+            "interrupted before anything counted".to_owned(),
         );
+    }
+    if timing.requests == 0 {
+        let none = "no request fell due in so short a time at so low a rate";
+        let why = late.map_or(none, String::as_str).to_owned();
+        return check(Status::Unknown, why);
     }
     let failed = format!("{} of {} requests failed", timing.errors, timing.requests);
     let why = timing
@@ -29,10 +33,7 @@ pub(crate) fn check(id: &str, object: &str, timing: &Timing, max_error_points: f
         .map(|why| format!(": {why}"))
         .unwrap_or_default();
     if timing.errors == timing.requests {
-        return check(Status::Fail, format!("nothing answers: {failed}{why}"));
-    }
-    if let Some(message) = backlog(timing) {
-        return check(Status::Fail, message);
+        return check(Status::Fail, format!("no good answer: {failed}{why}"));
     }
     #[allow(
         clippy::cast_precision_loss,
@@ -40,12 +41,40 @@ pub(crate) fn check(id: &str, object: &str, timing: &Timing, max_error_points: f
     )]
     let percent = timing.errors as f64 * 100.0 / timing.requests as f64;
     if percent > max_error_points {
-        return check(Status::Fail, format!("{failed}{why}"));
+        return check(Status::Fail, format!("{failed}{why}; {}", text(timing)));
+    }
+    if let Some(came) = load.interrupted_ms {
+        let late = late.map(|late| format!("; {late}")).unwrap_or_default();
+        let message = format!(
+            "interrupted after {} of {}: {}; {failed}{late}",
+            seconds(came),
+            seconds(load.duration_ms),
+            text(timing)
+        );
+        return check(Status::Unknown, message);
+    }
+    if let Some(late) = late {
+        return check(Status::Unknown, format!("{late}; {failed}"))
+            .hint("make the load from a quieter machine, or less of it");
+    }
+    if let Some(message) = backlog(timing) {
+        return check(Status::Fail, format!("{message}; {}", text(timing)));
     }
     if timing.errors > 0 {
         return check(Status::Warn, format!("{}; {failed}{why}", text(timing)));
     }
     check(Status::Pass, text(timing))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn seconds(ms: u64) -> String {
+    format!("{:.1} s", ms as f64 / 1000.0)
+}
+
+/// Whether a measurement was interrupted, which is an abort on request.
+pub(crate) fn was_interrupted(timings: &[Timing]) -> bool {
+    let mut loads = timings.iter().filter_map(|timing| timing.load.as_ref());
+    loads.any(|load| load.interrupted_ms.is_some())
 }
 
 /// Why the target does not keep up with the load, if it doesn't: more is left over at the end than

@@ -1,7 +1,10 @@
 //! `chaos-verify load`: load on URLs, from where this process stands.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use chaos_common::cli::Common;
-use chaos_common::config::Span;
+use chaos_common::config::{Config, Span};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Load, Timing, Verdict, summarize};
 use chaos_common::stream::Stream;
@@ -9,8 +12,8 @@ use chaos_common::tool;
 use clap::Args;
 
 use super::load::figures::{self, Label};
-use super::load::{self, HttpUrl, LoadPlan, RATES, Rate};
-use super::load_check;
+use super::load::{self, HttpUrl, LoadPlan, RATES, Rate, Wanted};
+use super::{PerformanceReport, load_check, load_target};
 
 /// URLs that load is put on at the same time, at most.
 const MOST_URLS: usize = 50;
@@ -19,8 +22,11 @@ const MOST_URLS: usize = 50;
 #[derive(Args, Clone, Debug)]
 pub struct LoadArgs {
     /// Ask these, all at the same time: `http://HOST:PORT/PATH` or `https://…`
-    #[arg(required = true, value_name = "URL")]
+    #[arg(required_unless_present = "target", value_name = "URL")]
     urls: Vec<String>,
+    /// A URL as JSON with what is wanted of it, for the pods of a Job
+    #[arg(long, value_name = "JSON", hide = true)]
+    target: Vec<String>,
     /// Ask each URL so many times a second, answered or not, or "max": as fast as it answers
     #[arg(long, value_name = "NUMBER", default_value = "20", value_parser = rate)]
     rate: Rate,
@@ -40,9 +46,44 @@ pub struct LoadArgs {
     /// Count this status as a good answer too, besides those in the 200s; may be given again
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..600))]
     expect_status: Vec<u16>,
+    /// Trust the certificates in this file (PEM) instead of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Speak HTTP/2
     #[arg(long)]
     http2: bool,
+}
+
+impl LoadArgs {
+    /// What is asked: the URLs, with what the configuration's `[[url]]` of the same address wants of
+    /// them and what flags add.
+    fn targets(&self, config: &Config) -> anyhow::Result<Vec<HttpUrl>> {
+        let named = |text: &String| {
+            let url = HttpUrl::parse(text)?;
+            let known = config.urls.iter().find(|known| known.url == *text);
+            let ca = self
+                .ca
+                .as_ref()
+                .or(known.and_then(|known| known.ca.as_ref()));
+            let read = |path: &PathBuf| {
+                std::fs::read(path)
+                    .with_context(|| format!("cannot read the certificates in {}", path.display()))
+            };
+            Ok(HttpUrl {
+                wanted: Wanted {
+                    statuses: self.expect_status.clone(),
+                    answer: known
+                        .map(|known| known.expect.clone())
+                        .filter(|_| self.expect_status.is_empty()),
+                    data: None,
+                },
+                ca: ca.map(read).transpose()?,
+                ..url
+            })
+        };
+        let given = self.target.iter().map(|text| load_target::parse(text));
+        self.urls.iter().map(named).chain(given).collect()
+    }
 }
 
 fn rate(text: &str) -> Result<Rate, String> {
@@ -63,19 +104,16 @@ fn usage(error: &anyhow::Error) -> Failure {
 /// # Errors
 /// Bad usage or configuration; no request was made then.
 pub async fn run(args: &LoadArgs, common: &Common) -> Result<Exit, Failure> {
-    if args.urls.len() > MOST_URLS {
+    let config = common.load()?.config;
+    let targets = args.targets(&config).map_err(|error| usage(&error))?;
+    if targets.len() > MOST_URLS {
         return Err(Failure::usage(format!(
             "{} URLs are too many at a time: at most {MOST_URLS}",
-            args.urls.len()
+            targets.len()
         )));
     }
-    let targets: anyhow::Result<_> = args
-        .urls
-        .iter()
-        .map(|url| Ok(HttpUrl::parse(url)?.accepting(args.expect_status.clone())))
-        .collect();
     let plan = LoadPlan {
-        targets: targets.map_err(|error| usage(&error))?,
+        targets,
         rate: args.rate,
         duration: args.duration.0,
         warm_up: args.warm_up.0,
@@ -84,21 +122,21 @@ pub async fn run(args: &LoadArgs, common: &Common) -> Result<Exit, Failure> {
         http2: args.http2,
     };
     plan.validate().map_err(|error| usage(&error))?;
-    let max_error_points = common.load()?.config.performance.max_error_points;
+    let max_error_points = config.performance.max_error_points;
     let mut stream = Stream::open(tool!(), common.output)?;
-    let (started, loaded) = load::run(plan.clone()).await;
-    let timings: Vec<Timing> = args
-        .urls
+    let measured = load::run(plan.clone()).await;
+    let timings: Vec<Timing> = plan
+        .targets
         .iter()
-        .zip(&loaded)
+        .zip(&measured.results)
         .map(|(url, loaded)| {
             let label = Label {
-                service: url,
+                service: &url.text,
                 path: "",
                 vantage: "direct",
                 profile: None,
             };
-            figures::timing(label, &plan, started, loaded)
+            figures::timing(label, &plan, &measured, loaded)
         })
         .collect();
     let mut checks: Vec<_> = timings
@@ -108,5 +146,7 @@ pub async fn run(args: &LoadArgs, common: &Common) -> Result<Exit, Failure> {
     checks.extend(stream.upstream.check());
     let data = Load { checks, timings };
     let verdict = Verdict::of(&data.checks);
-    Ok(stream.result(verdict, summarize(&data.checks), data, verdict.into()))
+    let interrupted = load_check::was_interrupted(&data.timings);
+    let own = PerformanceReport::exit(interrupted, verdict.into());
+    Ok(stream.result(verdict, summarize(&data.checks), data, own))
 }

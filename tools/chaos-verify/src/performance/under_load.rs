@@ -4,10 +4,10 @@ use chaos_common::config::LoadProfile;
 use chaos_common::record::{Check, Timing};
 
 use super::load::figures::{self, Label};
-use super::load::{self, HttpUrl, LoadPlan};
+use super::load::{self, LoadPlan};
 use super::load_job::LoadJob;
 use super::report::{PerformanceReport, earlier};
-use super::{load_check, load_comparison, usage};
+use super::{load_check, load_comparison, load_target, usage};
 use crate::pipeline_input::PipelineInput;
 use crate::target::{ServiceUrl, Target, timed_paths};
 
@@ -20,7 +20,8 @@ pub(crate) async fn take_baseline(
 ) -> PerformanceReport {
     const ID: &str = "baseline.load";
     let load = measure(target, profile, run, ID);
-    let ((timings, mut checks), usage) = usage::during(target, profile, load).await;
+    let (loaded, usage) = usage::during(target, profile, load).await;
+    let (interrupted, timings, mut checks) = loaded.into_parts();
     let most = target.config.performance.max_error_points;
     checks.extend(timings.iter().map(|timing| {
         let object = load_check::object(timing);
@@ -29,6 +30,7 @@ pub(crate) async fn take_baseline(
     if timings.is_empty() {
         return PerformanceReport {
             checks,
+            interrupted,
             ..PerformanceReport::default()
         };
     }
@@ -38,6 +40,25 @@ pub(crate) async fn take_baseline(
         timings,
         usage: usage.unwrap_or_default(),
         judgements: Vec::new(),
+        interrupted,
+    }
+}
+
+/// What came of the load.
+#[derive(Debug, Default)]
+struct Loaded {
+    timings: Vec<Timing>,
+    /// Why what could not be measured was not.
+    checks: Vec<Check>,
+    /// This process was asked to end meanwhile.
+    interrupted: bool,
+}
+
+impl Loaded {
+    /// Whether it was interrupted, the measurements, and the checks.
+    fn into_parts(self) -> (bool, Vec<Timing>, Vec<Check>) {
+        let interrupted = self.interrupted || load_check::was_interrupted(&self.timings);
+        (interrupted, self.timings, self.checks)
     }
 }
 
@@ -50,7 +71,8 @@ pub(crate) async fn verify(
 ) -> PerformanceReport {
     let settings = &target.config.performance;
     let load = measure(target, profile, run, "performance.load");
-    let ((timings, mut checks), usage) = usage::during(target, profile, load).await;
+    let (loaded, usage) = usage::during(target, profile, load).await;
+    let (interrupted, timings, mut checks) = loaded.into_parts();
     let before = input.baseline().map_or(&[][..], |before| &before.timings);
     let mut judgements = Vec::new();
     let mut same_load = Ok(());
@@ -64,6 +86,7 @@ pub(crate) async fn verify(
     if timings.is_empty() {
         return PerformanceReport {
             checks,
+            interrupted,
             ..PerformanceReport::default()
         };
     }
@@ -74,17 +97,13 @@ pub(crate) async fn verify(
         timings,
         usage: usage.unwrap_or_default(),
         judgements,
+        interrupted,
     }
 }
 
 /// Measures every timed URL under load, all at the same time. What can't be measured is a check
 /// `id` that is unknown.
-async fn measure(
-    target: &Target<'_>,
-    profile: &LoadProfile,
-    run: &str,
-    id: &str,
-) -> (Vec<Timing>, Vec<Check>) {
+async fn measure(target: &Target<'_>, profile: &LoadProfile, run: &str, id: &str) -> Loaded {
     if let Some(image) = &target.config.performance.image {
         let urls = target.urls(timed_paths);
         if !urls.is_empty() {
@@ -96,8 +115,15 @@ async fn measure(
                 urls: &urls,
             };
             return match job.run(run).await {
-                Ok(timings) => (timings, Vec::new()),
-                Err(check) => (Vec::new(), vec![*check]),
+                Ok(timings) => Loaded {
+                    timings,
+                    ..Loaded::default()
+                },
+                Err(failed) => Loaded {
+                    checks: vec![failed.check],
+                    interrupted: failed.interrupted,
+                    ..Loaded::default()
+                },
             };
         }
     }
@@ -117,9 +143,9 @@ async fn measure(
             );
             continue;
         }
-        match HttpUrl::parse(&url.text()) {
+        match load_target::of_service(&url) {
             Ok(target) => {
-                targets.push(target.accepting(url.expect.status.into_iter().collect()));
+                targets.push(target);
                 urls.push(url);
             }
             Err(why) => checks.push(Check::unknown(id, url.text(), format!("{why:#}"))),
@@ -133,10 +159,13 @@ async fn measure(
         ));
     }
     if urls.is_empty() {
-        return (Vec::new(), checks);
+        return Loaded {
+            checks,
+            ..Loaded::default()
+        };
     }
     let plan = LoadPlan::from_profile(profile, targets);
-    let (started, loaded) = load::run(plan.clone()).await;
+    let measured = load::run(plan.clone()).await;
     let timing = |(url, loaded): (&ServiceUrl, _)| {
         let label = Label {
             service: &url.service,
@@ -144,7 +173,11 @@ async fn measure(
             vantage: &url.vantage,
             profile: Some(&profile.name),
         };
-        figures::timing(label, &plan, started, loaded)
+        figures::timing(label, &plan, &measured, loaded)
     };
-    (urls.iter().zip(&loaded).map(timing).collect(), checks)
+    Loaded {
+        timings: urls.iter().zip(&measured.results).map(timing).collect(),
+        checks,
+        interrupted: false,
+    }
 }

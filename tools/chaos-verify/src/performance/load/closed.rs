@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connector;
 use super::counts::Counts;
+use super::live::{Live, Stop};
 use super::plan::LoadPlan;
 use super::request::request;
 use super::url::HttpUrl;
@@ -18,7 +19,7 @@ pub(crate) async fn run(
     plan: &LoadPlan,
     url: &Arc<HttpUrl>,
     connector: &Arc<Connector>,
-    connections: usize,
+    (connections, live): (usize, &Live),
 ) -> Counts {
     let start = Instant::now() + plan.warm_up;
     let end = start + plan.duration;
@@ -27,16 +28,18 @@ pub(crate) async fn run(
         .map(|_| {
             let (url, connector, patience, all) =
                 (url.clone(), connector.clone(), plan.timeout, all.clone());
+            let stop = live.heed();
             tokio::spawn(async move {
                 let mut connection = None;
                 let mut sent = Instant::now();
-                while sent < end {
-                    let outcome = request(&url, &connector, &mut connection, sent, patience).await;
+                while sent < end && *stop.borrow() == Stop::No {
+                    let over = request(&url, &connector, &mut connection, sent, patience).await;
                     let ended = Instant::now();
-                    let failed = outcome.is_err();
+                    let failed = over.outcome.is_err();
                     if sent >= start {
                         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-                        all.count(sent - start, ended - start, outcome);
+                        all.sent_again += u64::from(over.again);
+                        all.count(sent - start, ended - start, over.outcome);
                     }
                     sent = ended;
                     if failed {
@@ -48,9 +51,29 @@ pub(crate) async fn run(
             })
         })
         .collect();
-    for one in loops {
-        one.await.expect("a loop of requests does not panic");
+    let mut stop = live.heed();
+    let over = async {
+        for one in loops {
+            one.await.expect("a loop of requests does not panic");
+        }
+    };
+    tokio::select! {
+        () = over => {}
+        _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+        () = tell(live, &all) => {}
     }
     let all = all.lock().unwrap_or_else(PoisonError::into_inner);
     all.clone()
+}
+
+/// Tells what was counted, again and again.
+async fn tell(live: &Live, all: &Mutex<Counts>) {
+    let Some(pause) = live.pause() else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(pause).await;
+        let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        live.tell(0, std::iter::once(&*all));
+    }
 }

@@ -9,28 +9,31 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use futures::FutureExt as _;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::response::{MAX_BODY, Malformed, Reader, Reply};
+use super::http2::Http2;
+use super::response::{Malformed, Reader, Reply};
+use super::trust;
 use super::url::HttpUrl;
 
 /// Why a request got no good answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestError {
-    /// The target's: refused, reset, too slow, a bad status, not HTTP.
+    /// The target's: refused, reset, a bad status, not HTTP.
     Target(String),
+    /// The target's: no whole answer in this time, from when the request was due.
+    TooSlow(Duration),
     /// This machine's: no more files, ports or memory. Says nothing of the target.
     Generator(String),
 }
@@ -65,17 +68,57 @@ impl From<Malformed> for RequestError {
     }
 }
 
-fn target_fault(error: &dyn std::error::Error) -> RequestError {
+pub(super) fn target_fault(error: &dyn std::error::Error) -> RequestError {
     RequestError::Target(chaos_common::cluster::error_chain(error))
 }
 
+/// How an exchange on a connection failed.
+#[derive(Debug)]
+pub(crate) enum ExchangeError {
+    /// The server can't have taken the request up, so that it may be sent again.
+    NotTakenUp(RequestError),
+    /// It may have.
+    Failed(RequestError),
+}
+
+impl ExchangeError {
+    pub(crate) fn into_inner(self) -> RequestError {
+        let (ExchangeError::NotTakenUp(error) | ExchangeError::Failed(error)) = self;
+        error
+    }
+}
+
+/// A response that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) reply: Reply,
+    /// Empty unless it is wanted.
+    pub(crate) body: Vec<u8>,
+    /// When its first byte came.
+    pub(crate) first: Instant,
+}
+
 /// How connections are made.
-#[derive(Clone)]
+#[derive(Debug)]
 pub(crate) struct Connector {
     /// Where the target's name led to, once for the whole measurement.
     addresses: Vec<SocketAddr>,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// Connections that were made: each begins with another address, so that all take their turn.
+    made: AtomicUsize,
+    tls: Option<Tls>,
     http2: bool,
+}
+
+/// The way to a target that speaks TLS.
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        self.name.fmt(f)
+    }
 }
 
 /// What took how long when a connection was made, in the words of curl.
@@ -104,21 +147,32 @@ impl Connector {
             let name = ServerName::try_from(url.host.clone()).map_err(|error| {
                 RequestError::Generator(format!("{} is no name for TLS: {error}", url.host))
             })?;
-            Some((TlsConnector::from(Arc::new(trust(http2)?)), name))
+            let config = trust::client(url.ca.as_deref(), http2)?;
+            let connector = TlsConnector::from(Arc::new(config));
+            Some(Tls { connector, name })
         } else {
             None
         };
         Ok(Connector {
             addresses,
+            made: AtomicUsize::new(0),
             tls,
             http2,
         })
     }
 
+    /// The addresses in the order in which the next connection tries them.
+    fn turn(&self) -> Vec<SocketAddr> {
+        let first = self.made.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
+        let mut addresses = self.addresses.clone();
+        addresses.rotate_left(first);
+        addresses
+    }
+
     /// Makes a connection.
     pub(crate) async fn connect(&self) -> Result<(Connection, Steps), RequestError> {
         let start = Instant::now();
-        let tcp = TcpStream::connect(&self.addresses[..]).await?;
+        let tcp = TcpStream::connect(&self.turn()[..]).await?;
         tcp.set_nodelay(true)?;
         let mut steps = Steps {
             connect_ms: milliseconds(start),
@@ -126,10 +180,10 @@ impl Connector {
         };
         let wire = match &self.tls {
             None => Wire::Plain(tcp),
-            Some((connector, name)) => {
+            Some(Tls { connector, name }) => {
                 let start = Instant::now();
                 let tls = connector.connect(name.clone(), tcp).await;
-                let tls = tls.map_err(|error| RequestError::Target(format!("TLS: {error}")))?;
+                let tls = tls.map_err(|error| trust::refusal(&error))?;
                 steps.tls_ms = Some(milliseconds(start));
                 if self.http2 && tls.get_ref().1.alpn_protocol() != Some(b"h2") {
                     return Err(RequestError::Target(
@@ -139,43 +193,12 @@ impl Connector {
                 Wire::Tls(Box::new(tls))
             }
         };
-        if !self.http2 {
-            let buffer = vec![0; 16 << 10].into_boxed_slice();
-            return Ok((Connection::Http1(Box::new(Http1 { wire, buffer })), steps));
+        if self.http2 {
+            return Ok((Connection::Http2(Http2::new(wire).await?), steps));
         }
-        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(wire))
-            .await
-            .map_err(|error| target_fault(&error))?;
-        // How it ends shows in the requests.
-        tokio::spawn(async move { drop(driver.await) });
-        Ok((Connection::Http2(sender), steps))
+        let buffer = vec![0; 16 << 10].into_boxed_slice();
+        Ok((Connection::Http1(Box::new(Http1 { wire, buffer })), steps))
     }
-}
-
-/// What this machine trusts: its own certificates, or those that `SSL_CERT_FILE` names.
-fn trust(http2: bool) -> Result<ClientConfig, RequestError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let why = found
-            .errors
-            .first()
-            .map(|error| format!(": {error}"))
-            .unwrap_or_default();
-        return Err(RequestError::Generator(format!(
-            "this machine trusts no certificates{why}; SSL_CERT_FILE can name some"
-        )));
-    }
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![if http2 {
-        b"h2".to_vec()
-    } else {
-        b"http/1.1".to_vec()
-    }];
-    Ok(config)
 }
 
 pub(crate) fn milliseconds(since: Instant) -> f64 {
@@ -186,7 +209,7 @@ pub(crate) fn milliseconds(since: Instant) -> f64 {
 pub(crate) enum Connection {
     Http1(Box<Http1>),
     /// Cloning shares the connection, which carries many requests at a time.
-    Http2(SendRequest<Empty<Bytes>>),
+    Http2(Http2),
 }
 
 /// A connection that carries one request at a time.
@@ -195,41 +218,46 @@ pub(crate) struct Http1 {
     buffer: Box<[u8]>,
 }
 
-enum Wire {
+pub(super) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// How an exchange on a connection failed.
-pub(crate) enum ExchangeError {
-    /// Before the first byte of an answer: on a connection that had rested, the server may have
-    /// closed it before the request came.
-    NoAnswer(RequestError),
-    Broken(RequestError),
-}
-
 impl Http1 {
-    /// Sends the request and reads the response; says when its first byte came.
-    pub(crate) async fn exchange(
-        &mut self,
-        request: &[u8],
-    ) -> Result<(Reply, Instant), ExchangeError> {
-        let silent = |error: io::Error| ExchangeError::NoAnswer(error.into());
-        self.wire.write_all(request).await.map_err(silent)?;
-        self.wire.flush().await.map_err(silent)?;
-        let mut reader = Reader::default();
+    /// Whether a connection that has rested may still be used: the server has neither closed it
+    /// nor said anything on it. Asked of the operating system: the runtime may not have heard yet.
+    pub(crate) async fn is_open(&mut self) -> bool {
+        let (tcp, tls) = match &self.wire {
+            Wire::Plain(tcp) => (tcp, false),
+            Wire::Tls(tls) => (tls.get_ref().0, true),
+        };
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match recv(tcp, &mut [0; 1], look) {
+            Err(Errno::AGAIN) => true,
+            // TLS has words of its own: a ticket for another session, or that it closes.
+            Ok((_, 1)) if tls => {
+                tokio::task::yield_now().await;
+                self.wire.read(&mut self.buffer).now_or_never().is_none()
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    /// Sends the request and reads the response.
+    pub(crate) async fn exchange(&mut self, url: &HttpUrl) -> Result<Response, ExchangeError> {
+        // A request that was not written to its end is none, and nobody can have answered it.
+        let unsent = |error: io::Error| ExchangeError::NotTakenUp(error.into());
+        self.wire.write_all(&url.request).await.map_err(unsent)?;
+        self.wire.flush().await.map_err(unsent)?;
+        let failed = |error: RequestError| ExchangeError::Failed(error);
+        let mut reader = Reader::keeping_body(url.wants_body());
         let mut first = None;
         loop {
-            let read = match self.wire.read(&mut self.buffer).await {
-                Ok(read) => read,
-                Err(error) if first.is_none() => return Err(silent(error)),
-                Err(error) => return Err(ExchangeError::Broken(error.into())),
-            };
+            let read = self.wire.read(&mut self.buffer).await;
+            let read = read.map_err(|error| failed(error.into()))?;
             if read == 0 && first.is_none() {
                 let why = "the server closed the connection without an answer";
-                return Err(ExchangeError::NoAnswer(RequestError::Target(
-                    why.to_owned(),
-                )));
+                return Err(failed(RequestError::Target(why.to_owned())));
             }
             let first = *first.get_or_insert_with(Instant::now);
             let reply = if read == 0 {
@@ -238,42 +266,15 @@ impl Http1 {
                 reader.feed(&self.buffer[..read])
             };
             match reply {
-                Ok(Some(reply)) => return Ok((reply, first)),
+                Ok(Some(reply)) => {
+                    let body = reader.into_body();
+                    return Ok(Response { reply, body, first });
+                }
                 Ok(None) => {}
-                Err(malformed) => return Err(ExchangeError::Broken(malformed.into())),
+                Err(malformed) => return Err(failed(malformed.into())),
             }
         }
     }
-}
-
-/// Sends a request over HTTP/2 and reads the response.
-pub(crate) async fn exchange_http2(
-    sender: &mut SendRequest<Empty<Bytes>>,
-    url: &HttpUrl,
-) -> Result<(Reply, Instant), RequestError> {
-    let fault = |error: hyper::Error| target_fault(&error);
-    let request = hyper::Request::get(&url.text)
-        .body(Empty::new())
-        .map_err(|error| {
-            RequestError::Generator(format!("{} makes no request: {error}", url.text))
-        })?;
-    sender.ready().await.map_err(fault)?;
-    let mut response = sender.send_request(request).await.map_err(fault)?;
-    let first = Instant::now();
-    let mut read = 0;
-    while let Some(frame) = response.body_mut().frame().await {
-        read += frame.map_err(fault)?.data_ref().map_or(0, Bytes::len) as u64;
-        if read > MAX_BODY {
-            return Err(Malformed::BodyTooLong.into());
-        }
-    }
-    Ok((
-        Reply {
-            status: response.status().as_u16(),
-            keep: true,
-        },
-        first,
-    ))
 }
 
 impl AsyncRead for Wire {
@@ -311,5 +312,26 @@ impl AsyncWrite for Wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Wire::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_a_name_take_their_turn() {
+        let connector = Connector {
+            addresses: (1..=3)
+                .map(|last| SocketAddr::from(([127, 0, 0, last], 80)))
+                .collect(),
+            made: AtomicUsize::new(0),
+            tls: None,
+            http2: false,
+        };
+        let firsts = (0..4).map(|_| connector.turn()[0].ip().to_string());
+        let firsts: Vec<_> = firsts.collect();
+        assert_eq!(firsts, ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.1"]);
+        assert_eq!(connector.turn().len(), 3, "the others are still tried");
     }
 }

@@ -33,6 +33,8 @@ pub struct Counts {
     pub(crate) errors: u64,
     /// Requests that were over, good or bad, before the time of the windows was.
     pub(crate) in_time: u64,
+    /// How often a request was sent again, because it can't have been taken up.
+    pub(crate) sent_again: u64,
 }
 
 /// The counts of one stretch of time, by when requests were due.
@@ -80,6 +82,7 @@ impl Counts {
             requests: 0,
             errors: 0,
             in_time: 0,
+            sent_again: 0,
         }
     }
 
@@ -91,6 +94,9 @@ impl Counts {
         let failed = match outcome {
             Ok(()) => None,
             Err(RequestError::Target(why)) => Some(why),
+            Err(RequestError::TooSlow(patience)) => {
+                Some(format!("no whole answer in {} ms", patience.as_millis()))
+            }
             // It says nothing of the target, and makes the whole measurement void.
             Err(RequestError::Generator(why)) => {
                 self.own.get_or_insert(why);
@@ -155,6 +161,7 @@ impl Counts {
         self.requests += other.requests;
         self.errors += other.errors;
         self.in_time += other.in_time;
+        self.sent_again += other.sent_again;
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use chaos_common::record::{Bar, LoadFigures, Time, Timing, Window};
+use chaos_common::record::{Bar, LoadFigures, Timing, Window};
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use hdrhistogram::{Counter, Histogram};
 
 use super::counts::{self, Counts, histogram};
-use super::generator::LoadResult;
+use super::generator::{LoadResult, Measured};
 use super::plan::{LoadPlan, Rate};
 
 /// Lateness of the generator that never matters.
@@ -30,10 +30,18 @@ pub(crate) struct Label<'a> {
 }
 
 /// The record of a measurement.
-pub(crate) fn timing(label: Label, plan: &LoadPlan, started: Time, result: &LoadResult) -> Timing {
+pub(crate) fn timing(
+    label: Label,
+    plan: &LoadPlan,
+    measured: &Measured,
+    result: &LoadResult,
+) -> Timing {
     let counts = &result.counts;
     let times = &counts.times;
-    let seconds = plan.duration.as_secs_f64();
+    let came = measured.interrupted.unwrap_or(plan.duration);
+    let seconds = came.as_secs_f64().max(0.001);
+    let windows = came.as_nanos().div_ceil(counts.window.as_nanos().max(1));
+    let windows = usize::try_from(windows).unwrap_or(usize::MAX).max(1);
     let mut failures: Vec<_> = counts.faults.iter().collect();
     failures.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
     Timing {
@@ -53,7 +61,7 @@ pub(crate) fn timing(label: Label, plan: &LoadPlan, started: Time, result: &Load
             .collect(),
         load: Some(LoadFigures {
             profile: label.profile.map(str::to_owned),
-            started,
+            started: measured.started,
             duration_ms: u64::try_from(plan.duration.as_millis()).unwrap_or(u64::MAX),
             offered_rate: match plan.rate {
                 Rate::PerSecond(rate) => Some(rate),
@@ -65,11 +73,15 @@ pub(crate) fn timing(label: Label, plan: &LoadPlan, started: Time, result: &Load
             pods: None,
             lag_p50_ms: at(&counts.lag, 0.5).unwrap_or(0.0),
             lag_p99_ms: at(&counts.lag, 0.99).unwrap_or(0.0),
+            sent_again: counts.sent_again,
+            interrupted_ms: measured
+                .interrupted
+                .map(|came| u64::try_from(came.as_millis()).unwrap_or(u64::MAX)),
             saturated: saturated(counts, plan.timeout),
         }),
         steps: result.steps.clone(),
         window_ms: Some(counts.window.as_secs_f64() * 1000.0),
-        windows: counts.windows.iter().map(window).collect(),
+        windows: counts.windows.iter().take(windows).map(window).collect(),
         distribution: distribution(times),
         histogram: Some(encode(times)),
     }
@@ -91,6 +103,8 @@ pub(crate) fn merge(mut timings: Vec<Timing>) -> anyhow::Result<Timing> {
             .zip(more.offered_rate)
             .map(|(one, other)| one + other);
         load.connections += more.connections;
+        load.sent_again += more.sent_again;
+        load.interrupted_ms = load.interrupted_ms.or(more.interrupted_ms);
         load.lag_p50_ms = load.lag_p50_ms.max(more.lag_p50_ms);
         load.lag_p99_ms = load.lag_p99_ms.max(more.lag_p99_ms);
         load.saturated = load.saturated.take().or_else(|| more.saturated.clone());

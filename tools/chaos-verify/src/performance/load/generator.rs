@@ -1,6 +1,7 @@
 //! Makes the load of a plan, on threads of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chaos_common::record::{Steps, Time};
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use tokio::time::timeout;
 
 use super::connection::{Connector, RequestError};
 use super::counts::Counts;
+use super::live::Live;
 use super::open::Share;
 use super::plan::{LoadPlan, Rate};
 use super::url::HttpUrl;
@@ -28,8 +30,20 @@ pub(crate) struct LoadResult {
 /// A URL and the way to it.
 type Lane = (Arc<HttpUrl>, Arc<Connector>);
 
-/// Puts load on the targets, all at the same time. Never fails: what went wrong is counted.
-pub(crate) async fn run(plan: LoadPlan) -> (Time, Vec<LoadResult>) {
+/// What was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    /// When the load that counts began.
+    pub(crate) started: Time,
+    /// A target each, in their order.
+    pub(crate) results: Vec<LoadResult>,
+    /// How far it came, if it was interrupted.
+    pub(crate) interrupted: Option<Duration>,
+}
+
+/// Puts load on the targets, all at the same time, and shows at a terminal how it goes. Never fails:
+/// what went wrong is counted. When this process is asked to end, what was measured is kept.
+pub(crate) async fn run(plan: LoadPlan) -> Measured {
     raise_limit();
     let plan = Arc::new(plan);
     let (mut results, mut indices, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
@@ -54,10 +68,22 @@ pub(crate) async fn run(plan: LoadPlan) -> (Time, Vec<LoadResult>) {
             .expect("no times of day are in a duration"),
     );
     if lanes.is_empty() {
-        return (started, results);
+        return Measured {
+            started,
+            results,
+            interrupted: None,
+        };
     }
-    for worker in spawn_workers(&plan, lanes) {
-        let counts = match worker.await {
+    let live = Arc::new(Live::new(threads(&plan, lanes.len())));
+    let (counting_from, asked) = (Instant::now() + plan.warm_up, Mutex::new(None));
+    let workers = futures::future::join_all(spawn_workers(&plan, lanes, &live));
+    let ended = tokio::select! {
+        ended = workers => ended,
+        () = live.watch(&plan, &asked) => unreachable!("it never ends"),
+    };
+    live.clear();
+    for worker in ended {
+        let counts = match worker {
             Ok(Ok(counts)) => Ok(counts),
             Ok(Err(error)) => Err(format!("cannot start a thread's runtime: {error}")),
             Err(_) => Err("a thread that made load broke down".to_owned()),
@@ -75,7 +101,13 @@ pub(crate) async fn run(plan: LoadPlan) -> (Time, Vec<LoadResult>) {
             }
         }
     }
-    (started, results)
+    let asked = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let came = |asked: Instant| asked.saturating_duration_since(counting_from);
+    Measured {
+        started,
+        results,
+        interrupted: asked.map(came).filter(|came| *came < plan.duration),
+    }
 }
 
 /// Prepares connections to a URL; the error is why this machine can't.
@@ -83,7 +115,9 @@ async fn connector(url: &HttpUrl, plan: &LoadPlan) -> Result<Connector, String> 
     match timeout(plan.timeout, Connector::new(url, plan.http2)).await {
         Ok(Ok(connector)) => Ok(connector),
         Ok(Err(RequestError::Generator(why) | RequestError::Target(why))) => Err(why),
-        Err(_) => Err(format!("cannot resolve {}: no answer", url.host)),
+        Ok(Err(RequestError::TooSlow(_))) | Err(_) => {
+            Err(format!("cannot resolve {}: no answer", url.host))
+        }
     }
 }
 
@@ -91,11 +125,11 @@ async fn connector(url: &HttpUrl, plan: &LoadPlan) -> Result<Connector, String> 
 type Worker = oneshot::Receiver<std::io::Result<Vec<Counts>>>;
 
 /// Starts threads that each make a share of the load.
-fn spawn_workers(plan: &Arc<LoadPlan>, lanes: Vec<Lane>) -> Vec<Worker> {
+fn spawn_workers(plan: &Arc<LoadPlan>, lanes: Vec<Lane>, live: &Arc<Live>) -> Vec<Worker> {
     let threads = threads(plan, lanes.len());
     let lanes = Arc::new(lanes);
     let spawn = |worker: u32| {
-        let (plan, lanes) = (plan.clone(), lanes.clone());
+        let (plan, lanes, live) = (plan.clone(), lanes.clone(), live.clone());
         let (sender, receiver) = oneshot::channel();
         // Threads of their own, so that nothing else of this process delays a request.
         std::thread::spawn(move || {
@@ -107,7 +141,7 @@ fn spawn_workers(plan: &Arc<LoadPlan>, lanes: Vec<Lane>) -> Vec<Worker> {
                 worker,
                 of: threads,
             };
-            let work = async { work(&plan, &lanes, share).await };
+            let work = async { work(&plan, &lanes, share, &live).await };
             let done = runtime.map(|runtime| runtime.block_on(work));
             // The receiver is gone when the process is on its way out.
             drop(sender.send(done));
@@ -131,14 +165,14 @@ fn threads(plan: &LoadPlan, lanes: usize) -> u32 {
     }
 }
 
-async fn work(plan: &LoadPlan, lanes: &[Lane], share: Share) -> Vec<Counts> {
+async fn work(plan: &LoadPlan, lanes: &[Lane], share: Share, live: &Live) -> Vec<Counts> {
     match plan.rate {
-        Rate::PerSecond(rate) => open::run(plan, lanes, rate, share).await,
+        Rate::PerSecond(_) => open::run(plan, lanes, share, live).await,
         Rate::Max => {
             let connections = plan.connections.div_ceil(share.of as usize);
             let loops = lanes
                 .iter()
-                .map(|(url, connector)| closed::run(plan, url, connector, connections));
+                .map(|(url, connector)| closed::run(plan, url, connector, (connections, live)));
             futures::future::join_all(loops).await
         }
     }

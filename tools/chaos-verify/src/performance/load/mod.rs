@@ -9,16 +9,21 @@ mod connection;
 mod counts;
 pub(crate) mod figures;
 mod generator;
+mod http2;
+mod live;
 mod open;
 mod phases;
 mod plan;
 mod request;
 mod response;
 mod timer;
+mod trust;
 mod url;
 
 pub use self::connection::RequestError;
 pub use self::counts::{Counts, WindowCounts};
 pub(crate) use self::generator::run;
+#[cfg(test)]
+pub(crate) use self::generator::{LoadResult, Measured};
 pub(crate) use self::plan::{LoadPlan, RATES, Rate};
-pub(crate) use self::url::HttpUrl;
+pub(crate) use self::url::{HttpUrl, Wanted};

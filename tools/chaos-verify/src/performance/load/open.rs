@@ -11,7 +11,8 @@ use futures::{FutureExt as _, StreamExt as _};
 
 use super::connection::{Connection, Connector, RequestError};
 use super::counts::Counts;
-use super::plan::LoadPlan;
+use super::live::{Live, Stop};
+use super::plan::{LoadPlan, Rate};
 use super::request::request;
 use super::timer::Timer;
 use super::url::HttpUrl;
@@ -42,12 +43,23 @@ struct Lane {
     counts: Counts,
 }
 
+/// A request that leaves.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    lane: usize,
+    due: Instant,
+    /// How late it leaves because of this machine.
+    late: Duration,
+}
+
 /// A request that is over.
 struct Done {
     lane: usize,
     due: Instant,
     ended: Instant,
     outcome: Result<(), RequestError>,
+    /// How often it was sent again.
+    again: u32,
     connection: Option<Connection>,
 }
 
@@ -78,9 +90,12 @@ impl Schedule {
 pub(crate) async fn run(
     plan: &LoadPlan,
     targets: &[(Arc<HttpUrl>, Arc<Connector>)],
-    rate: f64,
     share: Share,
+    live: &Live,
 ) -> Vec<Counts> {
+    let Rate::PerSecond(rate) = plan.rate else {
+        unreachable!("the closed loop has no rate");
+    };
     let mut lanes: Vec<Lane> = targets
         .iter()
         .map(|(url, connector)| Lane::new(plan, url, connector))
@@ -95,12 +110,12 @@ pub(crate) async fn run(
         patience: plan.timeout,
     };
     // What the warm-up finds shows again in what counts.
-    open_loop.drive(&mut lanes, plan.warm_up).await;
+    open_loop.drive(&mut lanes, plan.warm_up, live).await;
     for lane in &mut lanes {
         lane.counts = plan.counts();
         lane.next = 0;
     }
-    open_loop.drive(&mut lanes, plan.duration).await;
+    open_loop.drive(&mut lanes, plan.duration, live).await;
     lanes.into_iter().map(|lane| lane.counts).collect()
 }
 
@@ -116,8 +131,8 @@ struct OpenLoop {
 
 /// What the schedule says.
 enum Next {
-    /// A request to that lane is due, and leaves.
-    Send(usize, Instant),
+    /// A request is due, and leaves.
+    Send(Leaving),
     /// A request is due and waits in its lane: too many are on their way.
     Queued,
     /// The next request is due then.
@@ -128,7 +143,7 @@ enum Next {
 
 impl OpenLoop {
     /// Makes load for so long, and returns when the last request is over.
-    async fn drive(self, lanes: &mut [Lane], duration: Duration) {
+    async fn drive(self, lanes: &mut [Lane], duration: Duration, live: &Live) {
         let timer = match Timer::new() {
             Ok(timer) => timer,
             Err(error) => return fail(lanes, &format!("cannot make a timer: {error}")),
@@ -139,15 +154,26 @@ impl OpenLoop {
             share: self.share,
             lanes: lanes.len(),
         };
-        let (start, end) = (schedule.start, schedule.start + duration);
+        let (start, mut end) = (schedule.start, schedule.start + duration);
+        let mut stop = live.heed();
+        let mut told = start;
         let mut flying = FuturesUnordered::new();
         let mut set_for = None;
         loop {
+            match *stop.borrow_and_update() {
+                Stop::No => {}
+                Stop::Sending => end = start,
+                Stop::Now => return,
+            }
+            if live.pause().is_some_and(|pause| told.elapsed() >= pause) {
+                told = Instant::now();
+                live.tell(self.share.worker, lanes.iter().map(|lane| &lane.counts));
+            }
             let next = 'batch: {
                 for _ in 0..BATCH {
                     match next_request(lanes, &schedule, end) {
-                        Next::Send(index, due) => {
-                            flying.push(lanes[index].send(index, due, self.patience));
+                        Next::Send(one) => {
+                            flying.push(lanes[one.lane].send(one, self.patience));
                         }
                         Next::Queued => {}
                         Next::Later(due) => break 'batch Some(due),
@@ -157,13 +183,16 @@ impl OpenLoop {
                 Some(start)
             };
             while let Some(Some(done)) = flying.next().now_or_never() {
-                if let Some((index, due)) = settle(lanes, done, start, self.patience) {
-                    flying.push(lanes[index].send(index, due, self.patience));
+                if let Some(one) = settle(lanes, done, start, self.patience) {
+                    flying.push(lanes[one.lane].send(one, self.patience));
                 }
             }
             let done = match next {
                 None if flying.is_empty() => return,
-                None => flying.next().await,
+                None => tokio::select! {
+                    done = flying.next() => done,
+                    _ = stop.changed() => None,
+                },
                 Some(due) if due <= Instant::now() => {
                     tokio::task::yield_now().await;
                     None
@@ -175,12 +204,13 @@ impl OpenLoop {
                     tokio::select! {
                         () = timer.expired() => None,
                         Some(done) = flying.next() => Some(done),
+                        _ = stop.changed() => None,
                     }
                 }
             };
             let waiting = done.and_then(|done| settle(lanes, done, start, self.patience));
-            if let Some((index, due)) = waiting {
-                flying.push(lanes[index].send(index, due, self.patience));
+            if let Some(one) = waiting {
+                flying.push(lanes[one.lane].send(one, self.patience));
             }
         }
     }
@@ -212,21 +242,25 @@ fn next_request(lanes: &mut [Lane], schedule: &Schedule, end: Instant) -> Next {
     lane.next += 1;
     lane.counts.late(now - due);
     if lane.busy < MOST {
-        Next::Send(index, due)
+        Next::Send(Leaving {
+            lane: index,
+            due,
+            late: now - due,
+        })
     } else {
         lane.waiting.push_back(due);
         Next::Queued
     }
 }
 
-/// Counts a request that is over, and picks one that waited for it: of which target, and when it
-/// was due.
-fn settle(
-    lanes: &mut [Lane],
-    done: Done,
-    start: Instant,
-    patience: Duration,
-) -> Option<(usize, Instant)> {
+/// Whether a request that was not answered in time failed because of this machine: it left late,
+/// or this machine looked for the answer late.
+fn is_our_fault(late: Duration, overdue: Duration, patience: Duration) -> bool {
+    late.max(overdue) > patience / 10
+}
+
+/// Counts a request that is over, and picks one that waited for it.
+fn settle(lanes: &mut [Lane], done: Done, start: Instant, patience: Duration) -> Option<Leaving> {
     let (index, lane) = (done.lane, &mut lanes[done.lane]);
     lane.busy -= 1;
     match done.connection {
@@ -235,17 +269,20 @@ fn settle(
         Some(connection) => lane.idle.push_back(connection),
         None => {}
     }
+    lane.counts.sent_again += u64::from(done.again);
     lane.counts
         .count(done.due - start, done.ended - start, done.outcome);
     while let Some(due) = lane.waiting.pop_front() {
         if due.elapsed() < patience {
-            return Some((index, due));
+            return Some(Leaving {
+                lane: index,
+                due,
+                // It waited for the target.
+                late: Duration::ZERO,
+            });
         }
-        lane.counts.count(
-            due - start,
-            start.elapsed(),
-            Err(super::request::too_slow(patience)),
-        );
+        let outcome = Err(RequestError::TooSlow(patience));
+        lane.counts.count(due - start, start.elapsed(), outcome);
     }
     None
 }
@@ -278,8 +315,7 @@ impl Lane {
     /// A request, on the connection that has rested longest, or on a new one.
     fn send(
         &mut self,
-        lane: usize,
-        due: Instant,
+        Leaving { lane, due, late }: Leaving,
         patience: Duration,
     ) -> impl Future<Output = Done> + use<> {
         self.busy += 1;
@@ -287,12 +323,22 @@ impl Lane {
         let (url, connector) = (self.url.clone(), self.connector.clone());
         async move {
             let mut connection = connection;
-            let outcome = request(&url, &connector, &mut connection, due, patience).await;
+            let over = request(&url, &connector, &mut connection, due, patience).await;
+            let (mut outcome, again) = (over.outcome, over.again);
+            let ended = Instant::now();
+            let overdue = ended.saturating_duration_since(due + patience);
+            if matches!(outcome, Err(RequestError::TooSlow(_)))
+                && is_our_fault(late, overdue, patience)
+            {
+                let why = "requests left this machine too late to be answered in time";
+                outcome = Err(RequestError::Generator(why.to_owned()));
+            }
             Done {
                 lane,
                 due,
-                ended: Instant::now(),
+                ended,
                 outcome,
+                again,
                 connection,
             }
         }
@@ -301,10 +347,10 @@ impl Lane {
     fn take(&mut self) -> Option<Connection> {
         loop {
             match self.idle.pop_front()? {
-                Connection::Http2(sender) if sender.is_closed() => {}
-                Connection::Http2(sender) => {
-                    self.idle.push_back(Connection::Http2(sender.clone()));
-                    return Some(Connection::Http2(sender));
+                Connection::Http2(http2) if http2.is_closed() => {}
+                Connection::Http2(http2) => {
+                    self.idle.push_back(Connection::Http2(http2.clone()));
+                    return Some(Connection::Http2(http2));
                 }
                 connection @ Connection::Http1(_) => return Some(connection),
             }
@@ -315,6 +361,14 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_late_answer_is_the_targets_fault_only_if_this_machine_was_on_time() {
+        let ms = Duration::from_millis;
+        assert!(!is_our_fault(ms(2), ms(3), ms(1000)));
+        assert!(is_our_fault(ms(101), ms(0), ms(1000)));
+        assert!(is_our_fault(ms(0), ms(101), ms(1000)));
+    }
 
     #[test]
     fn workers_and_targets_share_the_schedule_evenly() {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use chaos_common::record::Steps;
 
-use super::connection::{self, Connection, Connector, milliseconds};
+use super::connection::{Connection, Connector, milliseconds};
 use super::plan::LoadPlan;
 use super::url::HttpUrl;
 
@@ -43,15 +43,15 @@ async fn single(url: &HttpUrl, http2: bool) -> Option<Steps> {
     let lookup_ms = milliseconds(start);
     let (connection, connected) = connector.connect().await.ok()?;
     let sent = Instant::now();
-    let first = match connection {
-        Connection::Http1(mut http1) => http1.exchange(&url.request).await.ok()?.1,
-        Connection::Http2(mut sender) => connection::exchange_http2(&mut sender, url).await.ok()?.1,
+    let response = match connection {
+        Connection::Http1(mut http1) => http1.exchange(url).await.ok()?,
+        Connection::Http2(mut http2) => http2.exchange(url).await.ok()?,
     };
     Some(Steps {
         lookup_ms,
         connect_ms: connected.connect_ms,
         tls_ms: connected.tls_ms,
-        first_byte_ms: (first - sent).as_secs_f64() * 1000.0,
+        first_byte_ms: (response.first - sent).as_secs_f64() * 1000.0,
         total_ms: milliseconds(start),
     })
 }

@@ -54,6 +54,8 @@ pub(crate) struct Reader {
     keep: bool,
     body: Body,
     read: u64,
+    /// What of the body was read, where it is wanted.
+    kept: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +84,19 @@ enum Chunk {
 }
 
 impl Reader {
+    /// One that keeps the body too, if that is wanted.
+    pub(crate) fn keeping_body(wanted: bool) -> Reader {
+        Reader {
+            kept: wanted.then(Vec::new),
+            ..Reader::default()
+        }
+    }
+
+    /// The body, as far as it was read and kept.
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.kept.unwrap_or_default()
+    }
+
     /// Takes the next bytes; the reply is there when the response is complete.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Reply>, Malformed> {
         if !matches!(self.body, Body::Head) {
@@ -188,13 +203,19 @@ impl Reader {
         };
         let left = match &mut self.body {
             Body::Head => unreachable!("the head comes before the body"),
-            Body::UntilEnd => return Ok(None),
+            Body::UntilEnd => {
+                keep(&mut self.kept, bytes);
+                return Ok(None);
+            }
             Body::Length(left) if bytes.len() as u64 > *left => Some(1),
             Body::Length(left) => {
+                keep(&mut self.kept, bytes);
                 *left -= bytes.len() as u64;
                 (*left == 0).then_some(0)
             }
-            Body::Chunked(chunk) => chunks(chunk, bytes)?.map(|end| bytes.len() - end),
+            Body::Chunked(chunk) => {
+                chunks(chunk, bytes, &mut self.kept)?.map(|end| bytes.len() - end)
+            }
         };
         match left {
             None => Ok(None),
@@ -204,8 +225,18 @@ impl Reader {
     }
 }
 
+fn keep(kept: &mut Option<Vec<u8>>, bytes: &[u8]) {
+    if let Some(kept) = kept {
+        kept.extend_from_slice(bytes);
+    }
+}
+
 /// Takes bytes of a chunked body; the number of them up to its end, when that is reached.
-fn chunks(state: &mut Chunk, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+fn chunks(
+    state: &mut Chunk,
+    bytes: &[u8],
+    kept: &mut Option<Vec<u8>>,
+) -> Result<Option<usize>, Malformed> {
     let mut at = 0;
     while at < bytes.len() {
         let byte = bytes[at];
@@ -225,7 +256,9 @@ fn chunks(state: &mut Chunk, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
             Chunk::Data(left) => {
                 // This byte and what else of the chunk is here.
                 let more = left.min((bytes.len() - at + 1) as u64);
+                let first = at - 1;
                 at += usize::try_from(more).expect("it is at most the length of a slice") - 1;
+                keep(kept, &bytes[first..at]);
                 if more == left {
                     Chunk::DataEnd
                 } else {
@@ -251,170 +284,4 @@ fn has(value: &[u8], word: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OK: Reply = Reply {
-        status: 200,
-        keep: true,
-    };
-
-    /// Feeds a response whole, and again cut at every place and byte by byte: the result must be
-    /// the same.
-    #[track_caller]
-    fn read(response: &str) -> Result<Option<Reply>, Malformed> {
-        let bytes = response.as_bytes();
-        let whole = Reader::default().feed(bytes);
-        for cut in 1..bytes.len() {
-            let mut reader = Reader::default();
-            let mut result = reader.feed(&bytes[..cut]);
-            if result == Ok(None) {
-                result = reader.feed(&bytes[cut..]);
-            }
-            assert!(
-                result == whole || matches!(whole, Err(Malformed::Surplus)),
-                "{response:?} cut at {cut}: {result:?}"
-            );
-        }
-        let mut reader = Reader::default();
-        let mut result = Ok(None);
-        for byte in bytes {
-            result = reader.feed(std::slice::from_ref(byte));
-            if result != Ok(None) {
-                break;
-            }
-        }
-        assert!(
-            result == whole || matches!(whole, Err(Malformed::Surplus)),
-            "{response:?} in bytes: {result:?}"
-        );
-        whole
-    }
-
-    #[test]
-    fn the_end_of_a_response_is_found_by_its_length_or_its_chunks() {
-        assert_eq!(
-            read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
-            Ok(Some(OK))
-        );
-        assert_eq!(
-            read("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"),
-            Ok(None)
-        );
-        assert_eq!(
-            read("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhello"),
-            Err(Malformed::Surplus)
-        );
-        assert_eq!(
-            read("HTTP/1.1 204 No Content\r\n\r\n"),
-            Ok(Some(Reply {
-                status: 204,
-                keep: true
-            }))
-        );
-        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
-        assert_eq!(
-            read(&format!(
-                "{chunked}5\r\nhello\r\n1a;x=y\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n"
-            )),
-            Ok(Some(OK))
-        );
-        assert_eq!(
-            read(&format!("{chunked}5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n")),
-            Ok(Some(OK))
-        );
-        assert_eq!(
-            read(&format!("{chunked}5\r\nhello\r\n0\r\nA: b\r\n")),
-            Ok(None)
-        );
-        assert_eq!(
-            read(&format!("{chunked}5\r\nhelloX")),
-            Err(Malformed::Chunk)
-        );
-        assert_eq!(read(&format!("{chunked}\r\n")), Err(Malformed::Chunk));
-        assert_eq!(
-            read(&format!("{chunked}fffffffffffffffff\r\n")),
-            Err(Malformed::Chunk)
-        );
-    }
-
-    #[test]
-    fn an_interim_response_is_not_the_answer() {
-        let both = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(read(both), Ok(Some(OK)));
-    }
-
-    #[test]
-    fn a_response_without_a_length_ends_with_the_connection() {
-        let mut reader = Reader::default();
-        assert_eq!(reader.end(), Err(Malformed::Cut));
-        assert_eq!(reader.feed(b"HTTP/1.1 200 OK\r\n\r\nhello"), Ok(None));
-        assert_eq!(
-            reader.end(),
-            Ok(Reply {
-                status: 200,
-                keep: false
-            })
-        );
-        let mut reader = Reader::default();
-        assert_eq!(
-            reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"),
-            Ok(None)
-        );
-        assert_eq!(reader.end(), Err(Malformed::Cut));
-    }
-
-    #[test]
-    fn a_connection_is_kept_as_version_and_header_say() {
-        let keep = |head: &str| {
-            read(&format!("{head}Content-Length: 0\r\n\r\n"))
-                .map(|reply| reply.map(|reply| reply.keep))
-        };
-        assert_eq!(keep("HTTP/1.1 200 OK\r\n"), Ok(Some(true)));
-        assert_eq!(
-            keep("HTTP/1.1 200 OK\r\nConnection: Close\r\n"),
-            Ok(Some(false))
-        );
-        assert_eq!(keep("HTTP/1.0 200 OK\r\n"), Ok(Some(false)));
-        assert_eq!(
-            keep("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"),
-            Ok(Some(true))
-        );
-    }
-
-    #[test]
-    fn what_never_ends_is_given_up_in_bounded_memory() {
-        let mut reader = Reader::default();
-        let mut fed = reader.feed(b"HTTP/1.1 200 OK\r\nX: ");
-        while fed == Ok(None) {
-            fed = reader.feed(&[b'a'; 4096]);
-        }
-        assert_eq!(fed, Err(Malformed::HeadTooLong));
-        assert!(reader.head.capacity() <= 2 * MAX_HEAD);
-        let many = "HTTP/1.1 200 OK\r\n".to_owned() + &"A: b\r\n".repeat(MAX_HEADERS + 1);
-        assert_eq!(
-            Reader::default().feed(many.as_bytes()),
-            Err(Malformed::HeadTooLong)
-        );
-        let mut reader = Reader::default();
-        let mut fed = reader.feed(b"HTTP/1.1 200 OK\r\n\r\n");
-        let block = vec![b'a'; 1 << 20];
-        while fed == Ok(None) {
-            fed = reader.feed(&block);
-        }
-        assert_eq!(fed, Err(Malformed::BodyTooLong));
-    }
-
-    #[test]
-    fn other_protocols_are_named() {
-        assert_eq!(read("220 mail.example.com ESMTP\r\n"), Err(Malformed::Head));
-        assert_eq!(
-            read("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"),
-            Err(Malformed::Head)
-        );
-        assert_eq!(
-            read("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
-            Err(Malformed::Head)
-        );
-    }
-}
+mod tests;

@@ -1,12 +1,12 @@
 //! The Job that makes load: every pod asks all URLs at its share of the rate.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chaos_common::config::LoadProfile;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
+use crate::performance::load_target;
 use crate::target::ServiceUrl;
 
 /// The label by which NetworkPolicies can let the pods through.
@@ -21,14 +21,18 @@ const TTL_SECONDS: u64 = 300;
 const NOBODY: i64 = 65534;
 
 /// A Job of that name, for the run.
-pub(super) fn job(name: &str, image: &str, run: &str, load: Load) -> Job {
+///
+/// # Errors
+/// The certificates that a Service's `ca` names can't be read.
+pub(super) fn job(name: &str, image: &str, run: &str, load: Load) -> anyhow::Result<Job> {
+    let command = command(load)?;
     let pods = load.profile.pods.max(1);
     let labels = json!({
         "app.kubernetes.io/name": NAME,
         "chaos-runbook/run": run,
         JOB_LABEL: name,
     });
-    serde_json::from_value(json!({
+    let job = serde_json::from_value(json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": { "name": name, "labels": labels },
@@ -42,11 +46,11 @@ pub(super) fn job(name: &str, image: &str, run: &str, load: Load) -> Job {
             "ttlSecondsAfterFinished": TTL_SECONDS,
             "template": {
                 "metadata": { "labels": labels },
-                "spec": pod_spec(name, image, load),
+                "spec": pod_spec(name, image, &command),
             }
         }
-    }))
-    .expect("this is what a Job looks like")
+    }));
+    Ok(job.expect("this is what a Job looks like"))
 }
 
 /// What load the pods make together.
@@ -56,7 +60,7 @@ pub(super) struct Load<'a> {
     pub(super) urls: &'a [ServiceUrl],
 }
 
-fn pod_spec(job: &str, image: &str, load: Load) -> Value {
+fn pod_spec(job: &str, image: &str, command: &[String]) -> Value {
     json!({
         "restartPolicy": "Never",
         "automountServiceAccountToken": false,
@@ -75,7 +79,7 @@ fn pod_spec(job: &str, image: &str, load: Load) -> Value {
         "containers": [{
             "name": "load",
             "image": image,
-            "command": command(load),
+            "command": command,
             "workingDir": "/",
             "securityContext": {
                 "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }
@@ -89,13 +93,15 @@ fn pod_spec(job: &str, image: &str, load: Load) -> Value {
 }
 
 /// What one pod runs.
-fn command(Load { profile, urls }: Load) -> Vec<String> {
+fn command(Load { profile, urls }: Load) -> anyhow::Result<Vec<String>> {
     let pods = profile.pods.max(1);
     let rate = profile.rate / f64::from(pods);
     let connections = profile.connections.div_ceil(usize::from(pods)).max(1);
     let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
     let mut command = vec!["chaos-verify".to_owned(), "load".to_owned()];
-    command.extend(urls.iter().map(ServiceUrl::text));
+    for url in urls {
+        command.extend(load_target::arguments(url)?);
+    }
     for (flag, value) in [
         ("--rate", rate.to_string()),
         ("--duration", milliseconds(profile.duration.0)),
@@ -106,14 +112,10 @@ fn command(Load { profile, urls }: Load) -> Vec<String> {
     ] {
         command.extend([flag.to_owned(), value]);
     }
-    let statuses = urls.iter().filter_map(|url| url.expect.status);
-    for status in statuses.collect::<BTreeSet<_>>() {
-        command.extend(["--expect-status".to_owned(), status.to_string()]);
-    }
     if profile.http2 {
         command.push("--http2".to_owned());
     }
-    command
+    Ok(command)
 }
 
 /// How long a pod's load and what belongs to it may take.
@@ -137,7 +139,7 @@ mod tests {
             profile: &profile,
             urls: &[],
         };
-        let job = job("n", "i", "run", load);
+        let job = job("n", "i", "run", load).expect("no file is read");
         let spec = job.spec.expect("a spec");
         assert_eq!(
             (

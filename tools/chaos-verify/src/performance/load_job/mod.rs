@@ -48,23 +48,36 @@ pub(crate) struct LoadJob<'a> {
     pub(crate) urls: &'a [ServiceUrl],
 }
 
+/// Why there is no measurement.
+#[derive(Debug)]
+pub(crate) struct NotMeasured {
+    pub(crate) check: Check,
+    /// This process was asked to end.
+    pub(crate) interrupted: bool,
+}
+
 impl LoadJob<'_> {
     /// Makes the load and gives what the pods measured together, a URL each. `run` labels what is
     /// created.
     ///
     /// # Errors
-    /// The check that tells why there is no measurement.
-    pub(crate) async fn run(self, run: &str) -> Result<Vec<Timing>, Box<Check>> {
+    /// Why there is no measurement.
+    pub(crate) async fn run(self, run: &str) -> Result<Vec<Timing>, Box<NotMeasured>> {
         const ID: &str = "performance.job";
         let name = format!("{NAME}-{}", &new_id()[24..]);
         let object = format!("job/{name}");
         let jobs: Api<Job> = self.api();
         if let Err(error) = self.create(&jobs, &name, run).await {
-            return Err(Box::new(error.check(ID, object)));
+            return Err(Box::new(NotMeasured {
+                check: error.check(ID, object),
+                interrupted: false,
+            }));
         }
+        let mut interrupted = false;
         let measured = tokio::select! {
             measured = self.measure(&name) => measured,
-            () = interrupted() => {
+            () = asked_to_end() => {
+                interrupted = true;
                 Err(ReadError::other(format!("wait for {object}"), "interrupted"))
             }
         };
@@ -84,7 +97,7 @@ impl LoadJob<'_> {
             (Err(error), _) | (Ok(_), Err(error)) => error.check(ID, &object),
         };
         check.message = format!("the load could not be made: {}", check.message);
-        Err(Box::new(check))
+        Err(Box::new(NotMeasured { check, interrupted }))
     }
 
     fn api<K>(&self) -> Api<K>
@@ -100,8 +113,9 @@ impl LoadJob<'_> {
             profile: self.profile,
             urls: self.urls,
         };
-        let job = manifest::job(name, self.image, run, load);
         let what = format!("create job/{name} in namespace {}", self.namespace);
+        let job = manifest::job(name, self.image, run, load)
+            .map_err(|why| ReadError::other(&what, format!("{why:#}")))?;
         let params = PostParams::default();
         match timeout(CREATE_TIMEOUT, jobs.create(&params, &job)).await {
             Ok(Ok(_)) => Ok(()),
@@ -270,7 +284,7 @@ impl std::fmt::Display for Refusal {
 }
 
 /// Returns once this process is asked to end.
-async fn interrupted() {
+async fn asked_to_end() {
     match (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
