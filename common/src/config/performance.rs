@@ -18,6 +18,9 @@ pub struct Performance {
     pub allowance_ms: f64,
     /// Percentage points by which more requests may fail under load than in the baseline.
     pub max_error_points: f64,
+    /// How long after the end of a fault answers under load may still be slow. Failures are never
+    /// excused.
+    pub return_limit: Span,
     /// Image with `chaos-verify` in its `PATH`: load then comes from pods of a Job in the
     /// application's namespace. Left out, it comes from the tool itself, which must be where it
     /// reaches the Services directly.
@@ -34,6 +37,7 @@ impl Default for Performance {
             max_ratio: 1.5,
             allowance_ms: 20.0,
             max_error_points: 1.0,
+            return_limit: Span::seconds(60),
             image: None,
             profiles: vec![LoadProfile::default()],
         }

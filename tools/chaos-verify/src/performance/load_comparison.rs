@@ -1,9 +1,10 @@
 //! Is a URL as quick under load as it was in the baseline, and since when?
 
 use chaos_common::config::Performance;
-use chaos_common::record::{Check, Experiment, Judgement, Record, Status, Time, Timing};
+use chaos_common::record::{Check, Experiment, Judgement, Record, Status, Timing};
 
 use super::load_check::{self, backlog, object};
+use super::load_return::{self, Lateness};
 use super::significance::series::Series;
 use super::significance::{self, Figure, IN_A_ROW, Margins, NonInferiority};
 
@@ -89,47 +90,57 @@ impl LoadComparison {
 
 const ID: &str = "performance.load";
 
-/// `performance.load` and `performance.return`: is the URL as quick under load as it was?
+/// `performance.load` and `performance.return`: is the URL as quick under load as it was, and do no
+/// more requests fail? Failures are judged whatever keeps the times from being judged.
 pub(crate) fn compare(
     before: Option<&Timing>,
     now: &Timing,
     settings: &Performance,
     experiment: Option<&Record<Experiment>>,
 ) -> LoadComparison {
-    let check = |status, message: String| {
-        Check::new(ID, object(now), status, message).from_vantage(&now.vantage)
-    };
     let alone = load_check::check(ID, &object(now), now, 100.0);
-    if alone.status == Status::Unknown || now.errors == now.requests {
+    if now.load.is_none() || now.errors == now.requests {
         return LoadComparison::undecided(alone);
     }
-    let before = match comparable(before, now) {
-        Ok(before) => before,
-        Err(why) => {
-            let message = format!("{}; {why}", load_check::text(now));
-            return LoadComparison::undecided(check(Status::Unknown, message));
+    let margins = Margins::from_settings(settings);
+    let was = before.filter(|before| before.load.is_some());
+    let (was, is) = match (
+        was.map(Series::from_timing).transpose(),
+        Series::from_timing(now),
+    ) {
+        (_, Err(why)) => {
+            let message = format!("the measurement can't be compared: {why:#}");
+            return LoadComparison::undecided(check(now, Status::Unknown, message));
+        }
+        (Err(why), Ok(is)) => {
+            let why = format!("the baseline can't be compared with: {why:#}");
+            let failures = significance::failures(None, &is, margins);
+            return without_times(now, &why, &failures);
+        }
+        (Ok(was), Ok(is)) => (was, is),
+    };
+    let failures = significance::failures(was.as_ref(), &is, margins);
+    if alone.status == Status::Unknown {
+        return without_times(now, &alone.message, &failures);
+    }
+    let (before, was) = match (comparable(before, now), was) {
+        (Ok(before), Some(was)) => (before, was),
+        (Ok(_), None) => return without_times(now, &Incomparable::NoLoad.to_string(), &failures),
+        (Err(why), _) => {
+            let why = format!("{}; {why}", load_check::text(now));
+            return without_times(now, &why, &failures);
         }
     };
     if let (Some(why), None) = (backlog(now), backlog(before)) {
-        let message = format!("{why}; in the baseline it did");
-        return LoadComparison::undecided(check(Status::Fail, message));
+        let message = format!("{why}; in the baseline it did; {}", text(&failures));
+        return LoadComparison::undecided(check(now, Status::Fail, message));
     }
-    let (was, is) = match (Series::from_timing(before), Series::from_timing(now)) {
-        (Ok(was), Ok(is)) => (was, is),
-        (Err(why), _) => {
-            let message = format!("the baseline can't be compared with: {why:#}");
-            return LoadComparison::undecided(check(Status::Unknown, message));
-        }
-        (_, Err(why)) => {
-            let message = format!("the measurement can't be compared: {why:#}");
-            return LoadComparison::undecided(check(Status::Unknown, message));
-        }
-    };
-    let decision = Decision::of(&was, &is, Margins::from_settings(settings));
+    let lateness = Lateness::of(now, settings, experiment);
+    let decision = Decision::of(&was, &is, margins, lateness);
     LoadComparison {
         checks: vec![
             decision.check(now),
-            return_check(now, decision.returned, experiment),
+            load_return::check(&was, &is, margins, lateness).on(now),
         ],
         judgements: decision
             .tests
@@ -139,52 +150,68 @@ pub(crate) fn compare(
     }
 }
 
-/// Whether the URL is as quick as it was.
+fn check(now: &Timing, status: Status, message: String) -> Check {
+    Check::new(ID, object(now), status, message).from_vantage(&now.vantage)
+}
+
+/// The comparison where times say nothing, and why. What failed has failed all the same.
+fn without_times(now: &Timing, why: &str, failures: &NonInferiority) -> LoadComparison {
+    let check = match failures.status {
+        Status::Fail => {
+            let message = format!("{}; the times are not judged: {why}", text(failures));
+            check(now, Status::Fail, message)
+        }
+        _ => check(now, Status::Unknown, why.to_owned()),
+    };
+    LoadComparison {
+        checks: vec![check],
+        judgements: vec![judgement(now, failures)],
+    }
+}
+
+/// Whether the URL is as quick as it was, and answers as well.
 #[derive(Clone, Debug)]
 struct Decision {
+    /// Three of times, and one of failures, which is always of the whole measurement.
     tests: Vec<NonInferiority>,
     status: Status,
-    /// The window from which on it is as quick as before, if there is one.
-    returned: Option<usize>,
-    /// The tests leave out what came before [`Decision::returned`].
-    from_return: bool,
+    /// Where the times are judged from, if not from the start, in seconds.
+    from: Option<f64>,
 }
 
 impl Decision {
-    fn of(was: &Series, is: &Series, margins: Margins) -> Decision {
-        let tests = significance::non_inferiority(was, is, margins);
-        let status = significance::worst(&tests);
-        let returned = significance::return_window(was, is, margins);
-        if let Some(window) = returned.filter(|window| *window > 0 && status != Status::Pass) {
-            // What was still warming up after its restart has not to be called slow for ever. The
-            // windows that show the return are left out: they were picked for being good.
-            let rest = is.from(window + IN_A_ROW);
-            let rest = significance::non_inferiority(was, &rest, margins);
+    fn of(was: &Series, is: &Series, margins: Margins, lateness: Lateness) -> Decision {
+        let mut tests = significance::slowness(was, is, margins);
+        let mut from = None;
+        // What was still warming up after its restart has not to be called slow for ever.
+        if significance::worst(&tests) != Status::Pass
+            && let Some(window) = significance::return_window(was, is, margins)
+            && window > 0
+            && lateness.excuses(is.position(window))
+        {
+            // The windows that show the return are left out: they were picked for being good.
+            let rest = significance::slowness(was, &is.from(window + IN_A_ROW), margins);
             if significance::worst(&rest) == Status::Pass {
-                return Decision {
-                    tests: rest,
-                    status: Status::Pass,
-                    returned,
-                    from_return: true,
-                };
+                tests = rest;
+                from = Some(lateness.seconds(is.position(window)));
             }
         }
+        tests.push(significance::failures(Some(was), is, margins));
         Decision {
+            status: significance::worst(&tests),
             tests,
-            status,
-            returned,
-            from_return: false,
+            from,
         }
     }
 
     fn check(&self, now: &Timing) -> Check {
         let figures: Vec<String> = self.tests.iter().map(text).collect();
-        let note = match self.returned.filter(|_| self.from_return) {
-            Some(window) => format!(", judged from {:.1} s on", seconds(window, now)),
+        let note = match self.from {
+            Some(from) => format!(", times judged from {from:.1} s on, failures all along"),
             None => String::new(),
         };
         let message = format!("{}{note}", figures.join("; "));
-        let check = Check::new(ID, object(now), self.status, message).from_vantage(&now.vantage);
+        let check = check(now, self.status, message);
         if self.status != Status::Unknown {
             return check;
         }
@@ -198,65 +225,6 @@ impl Decision {
                 .to_owned(),
         })
     }
-}
-
-/// `performance.return`: how long it took until it was as quick as before.
-fn return_check(
-    now: &Timing,
-    returned: Option<usize>,
-    experiment: Option<&Record<Experiment>>,
-) -> Check {
-    const ID: &str = "performance.return";
-    let width = now.window_ms.unwrap_or_default() / 1000.0;
-    let check = match returned {
-        None => {
-            let message = format!(
-                "no {IN_A_ROW} windows of {width:.1} s in a row \
-                 were as quick as those of the baseline"
-            );
-            Check::fail(ID, object(now), message)
-                .hint("give it more time: a longer --duration shows when it returns")
-        }
-        Some(window) => {
-            let message = match (window, seconds_after_experiment(window, now, experiment)) {
-                (0, Some(end)) => format!(
-                    "as quick as before from the first window on, \
-                     {end:.1} s after the experiment's end or sooner"
-                ),
-                (0, None) => "as quick as before from the first window on".to_owned(),
-                (_, Some(end)) => format!(
-                    "as quick as before {end:.1} s after the experiment's end \
-                     (give or take {width:.1} s)"
-                ),
-                (_, None) => format!(
-                    "as quick as before {:.1} s into the measurement",
-                    seconds(window, now)
-                ),
-            };
-            Check::pass(ID, object(now), message)
-        }
-    };
-    check.from_vantage(&now.vantage)
-}
-
-/// When a window begins, counted from the experiment's end; none if the measurement began sooner.
-fn seconds_after_experiment(
-    window: usize,
-    now: &Timing,
-    experiment: Option<&Record<Experiment>>,
-) -> Option<f64> {
-    let (started, ended): (Time, Time) = (now.load.as_ref()?.started, experiment?.data.ended);
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "milliseconds between two times of day"
-    )]
-    let since = started.since_ms(ended) as f64 / 1000.0;
-    (since >= 0.0).then_some(since + seconds(window, now))
-}
-
-#[allow(clippy::cast_precision_loss, reason = "there are few windows")]
-fn seconds(window: usize, timing: &Timing) -> f64 {
-    window as f64 * timing.window_ms.unwrap_or_default() / 1000.0
 }
 
 fn text(test: &NonInferiority) -> String {
@@ -299,3 +267,6 @@ fn judgement(timing: &Timing, test: &NonInferiority) -> Judgement {
         needs_requests: test.needs,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod load_check;
 pub mod load_command;
 mod load_comparison;
 mod load_job;
+mod load_return;
 mod load_target;
 pub mod profile;
 mod report;

@@ -12,10 +12,12 @@
 //! What is drawn anew in the bootstrap are runs of neighbouring windows of time and not single
 //! requests, since answers close in time resemble each other; the more they do, the longer the
 //! runs. Few runs know less than their spread shows, so the bounds are widened as Student's t is. A
-//! quantile with fewer than ten answers beyond it, on either side, is not judged at all. The share
-//! of failures is judged in the same way, and its bounds are never closer than those that
-//! Newcombe's method gives for independent requests, because no failure among few requests says
-//! little.
+//! quantile with fewer than ten answers beyond it, on either side, is not judged at all.
+//!
+//! The share of failures is proven to keep its limit in the same way, with a bound that is never
+//! closer than the one that Newcombe's method gives for independent requests, because no failure
+//! among few requests says little. It breaks its limit by Newcombe's bound alone: an outage is a
+//! fact, however rare outages may be.
 //!
 //! The draws come from a fixed seed: the same records always give the same verdict.
 
@@ -37,7 +39,7 @@ const DRAWS: usize = 1000;
 /// Answers that must lie beyond a quantile.
 const BEYOND: f64 = 10.0;
 /// Windows without which the spread over time can't be told.
-const FEWEST_WINDOWS: usize = 8;
+pub(crate) const FEWEST_WINDOWS: usize = 8;
 /// Windows in a row that are as before when something has returned to it.
 pub(crate) const IN_A_ROW: usize = 3;
 /// More requests than so many times the number at hand are no advice.
@@ -128,7 +130,14 @@ pub fn worst(tests: &[NonInferiority]) -> Status {
 
 /// Tests every figure: three quantiles and the share of failures.
 pub fn non_inferiority(before: &Series, after: &Series, margins: Margins) -> Vec<NonInferiority> {
-    let draws = draw(before, after, margins);
+    let mut tests = slowness(before, after, margins);
+    tests.push(failures(Some(before), after, margins));
+    tests
+}
+
+/// Tests the three quantiles of the times of good answers.
+pub fn slowness(before: &Series, after: &Series, margins: Margins) -> Vec<NonInferiority> {
+    let draws = enough_windows(Some(before), after).then(|| draw_times(before, after, margins));
     let runs = before.runs().min(after.runs());
     let quantiles = QUANTILES.map(|(_, quantile)| quantile);
     let (was, is) = (before.quantiles(&quantiles), after.quantiles(&quantiles));
@@ -152,83 +161,85 @@ pub fn non_inferiority(before: &Series, after: &Series, margins: Margins) -> Vec
                 ..test
             },
             None => test,
-            Some(draws) => test.decide(
-                estimate,
-                bounds(&draws.excesses[at], estimate, runs),
-                answers,
-            ),
+            Some(draws) => test.decide(estimate, bounds(&draws[at], estimate, runs), answers),
         });
     }
-    tests.push(more_errors(before, after, margins, draws.as_ref()));
     tests
 }
 
-/// Whether the share of failures keeps its limit.
-fn more_errors(
-    before: &Series,
-    after: &Series,
-    margins: Margins,
-    draws: Option<&Draws>,
-) -> NonInferiority {
-    let (was, is): (ErrorCounts, ErrorCounts) = (before.errors(), after.errors());
+/// Tests the share of failures. What failed has failed, whatever it says of other times: it breaks
+/// the limit where chance among single requests does not explain it, even if all of it lies in one
+/// outage. That it keeps the limit is proven for outages too, by the bootstrap. Without a
+/// measurement from before, the limit is what may fail more than none; then nothing passes.
+pub fn failures(before: Option<&Series>, after: &Series, margins: Margins) -> NonInferiority {
+    let was = before.map_or(ErrorCounts::NONE, Series::errors);
+    let is = after.errors();
     let limit = was.share() + margins.max_errors;
-    let requests = series::number(before.requests().min(after.requests()));
+    let least = before.map_or(after.requests(), |before| {
+        before.requests().min(after.requests())
+    });
+    let requests = series::number(least);
+    let estimate = is.share() - limit;
+    let independent = |chance| was.newcombe(is, normal(chance));
+    let low = independent(FAIL).0 - margins.max_errors;
     let test = NonInferiority {
         figure: Figure::Errors,
-        status: Status::Unknown,
+        status: if low > 0.0 {
+            Status::Fail
+        } else {
+            Status::Unknown
+        },
         before: was.share(),
         after: is.share(),
         limit,
         bounds: None,
-        needs: Some(whole(2.0 * requests)),
+        needs: (low <= 0.0).then(|| whole(2.0 * requests)),
     };
-    let Some(draws) = draws else {
+    let Some(before) = before.filter(|before| enough_windows(Some(before), after)) else {
         return test;
     };
-    let estimate = is.share() - limit;
     let runs = before.runs().min(after.runs());
-    let (low, high) = bounds(&draws.more_errors, estimate, runs);
-    // Without a single failure every draw is the same, and its bounds would claim certainty.
-    let independent_low = was.newcombe(is, normal(FAIL)).0 - margins.max_errors;
-    let independent_high = was.newcombe(is, normal(PASS)).1 - margins.max_errors;
-    let widest = (low.min(independent_low), high.max(independent_high));
-    test.decide(estimate, widest, requests)
+    let draws = draw_failures(before, after, margins);
+    // Without a single failure every draw is the same, and its bound would claim certainty.
+    let high = bounds(&draws, estimate, runs)
+        .1
+        .max(independent(PASS).1 - margins.max_errors);
+    test.decide(estimate, (low, high), requests)
 }
 
-/// What the bootstrap drew, each in order.
-struct Draws {
-    /// For each quantile: milliseconds above the limit.
-    excesses: [Vec<f64>; QUANTILES.len()],
-    /// Share of failures above the limit.
-    more_errors: Vec<f64>,
+fn enough_windows(before: Option<&Series>, after: &Series) -> bool {
+    let before = before.map_or(usize::MAX, Series::windows);
+    before.min(after.windows()) >= FEWEST_WINDOWS
 }
 
-/// Draws anew from both measurements; none where there are too few windows.
-fn draw(before: &Series, after: &Series, margins: Margins) -> Option<Draws> {
-    if before.windows().min(after.windows()) < FEWEST_WINDOWS {
-        return None;
-    }
+/// What the bootstrap drew for each quantile: milliseconds above the limit, in order.
+fn draw_times(before: &Series, after: &Series, margins: Margins) -> [Vec<f64>; QUANTILES.len()] {
     let quantiles = QUANTILES.map(|(_, quantile)| quantile);
-    let mut draws = Draws {
-        excesses: std::array::from_fn(|_| Vec::with_capacity(DRAWS)),
-        more_errors: Vec::with_capacity(DRAWS),
-    };
+    let mut draws = std::array::from_fn(|_| Vec::with_capacity(DRAWS));
     let (mut random_before, mut random_after) = (Random::new(1), Random::new(2));
     for _ in 0..DRAWS {
-        let (was, was_errors) = before.draw(&mut random_before, &quantiles);
-        let (is, is_errors) = after.draw(&mut random_after, &quantiles);
-        for (excesses, (was, is)) in draws.excesses.iter_mut().zip(was.iter().zip(&is)) {
+        let was = before.draw_times(&mut random_before, &quantiles);
+        let is = after.draw_times(&mut random_after, &quantiles);
+        for (excesses, (was, is)) in draws.iter_mut().zip(was.iter().zip(&is)) {
             excesses.push(is - margins.limit_ms(*was));
         }
-        draws
-            .more_errors
-            .push(is_errors - was_errors - margins.max_errors);
     }
-    for excesses in &mut draws.excesses {
+    for excesses in &mut draws {
         excesses.sort_by(f64::total_cmp);
     }
-    draws.more_errors.sort_by(f64::total_cmp);
-    Some(draws)
+    draws
+}
+
+/// What it drew for the share of failures above the limit, in order.
+fn draw_failures(before: &Series, after: &Series, margins: Margins) -> Vec<f64> {
+    let (mut random_before, mut random_after) = (Random::new(1), Random::new(2));
+    let mut one = || {
+        let was = before.draw_failures(&mut random_before);
+        after.draw_failures(&mut random_after) - was - margins.max_errors
+    };
+    let mut draws: Vec<f64> = (0..DRAWS).map(|_| one()).collect();
+    draws.sort_by(f64::total_cmp);
+    draws
 }
 
 impl NonInferiority {
@@ -268,22 +279,42 @@ fn whole(number: f64) -> u64 {
     number.ceil() as u64
 }
 
+/// What windows of the baseline were: p95 and failures that are no more are as before.
+struct Usual {
+    p95_ms: f64,
+    errors: f64,
+}
+
+impl Usual {
+    fn of(before: &Series, margins: Margins) -> Usual {
+        let windows = || (0..before.windows()).map(|at| before.window(at));
+        let highest = windows().filter_map(|window| window.0).fold(0.0, f64::max);
+        let most = windows().map(|window| window.1).fold(0.0, f64::max);
+        let p95 = before.quantiles(&[0.95])[0];
+        Usual {
+            p95_ms: highest.max(margins.limit_ms(p95)),
+            errors: most.max(before.errors().share() + margins.max_errors),
+        }
+    }
+
+    /// The first run of [`IN_A_ROW`] windows from one on that are all as before, or all not.
+    fn run(&self, after: &Series, from: usize, good: bool) -> Option<usize> {
+        let is_good = |at: usize| {
+            let (p95, errors) = after.window(at);
+            p95.is_some_and(|p95| p95 <= self.p95_ms) && errors <= self.errors
+        };
+        (from..(after.windows() + 1).saturating_sub(IN_A_ROW))
+            .find(|start| (*start..start + IN_A_ROW).all(|at| is_good(at) == good))
+    }
+}
+
 /// The first window from which on, for [`IN_A_ROW`] windows, p95 and failures are what windows of
 /// the baseline were too. None if there is no such window.
 pub(crate) fn return_window(before: &Series, after: &Series, margins: Margins) -> Option<usize> {
-    let highest = (0..before.windows())
-        .filter_map(|at| before.window(at).0)
-        .fold(0.0, f64::max);
-    let p95 = before.quantiles(&[0.95])[0];
-    let limit = highest.max(margins.limit_ms(p95));
-    let most = (0..before.windows())
-        .map(|at| before.window(at).1)
-        .fold(0.0, f64::max);
-    let most = most.max(before.errors().share() + margins.max_errors);
-    let good = |at: usize| {
-        let (p95, errors) = after.window(at);
-        p95.is_some_and(|p95| p95 <= limit) && errors <= most
-    };
-    (0..(after.windows() + 1).saturating_sub(IN_A_ROW))
-        .find(|start| (*start..start + IN_A_ROW).all(good))
+    Usual::of(before, margins).run(after, 0, true)
+}
+
+/// Whether, from a window on, [`IN_A_ROW`] windows were not as before.
+pub(crate) fn relapses(before: &Series, after: &Series, margins: Margins, from: usize) -> bool {
+    Usual::of(before, margins).run(after, from, false).is_some()
 }

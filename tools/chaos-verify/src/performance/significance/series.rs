@@ -21,6 +21,8 @@ pub struct Series {
 /// A window: how often which of the values occurs.
 #[derive(Clone, Debug)]
 struct Cell {
+    /// Which window of the measurement it is, with those that are left out.
+    position: usize,
     requests: u64,
     errors: u64,
     counts: Vec<(usize, u64)>,
@@ -46,7 +48,7 @@ pub fn number(count: u64) -> f64 {
 impl Series {
     /// The measurement of a record.
     ///
-    /// # ErrorCounts
+    /// # Errors
     /// The record holds no windows, or they are broken.
     pub(crate) fn from_timing(timing: &Timing) -> anyhow::Result<Series> {
         let windows: anyhow::Result<Vec<WindowCounts>> = timing
@@ -79,12 +81,13 @@ impl Series {
             .collect();
         all.sort_unstable();
         all.dedup();
-        let cell = |window: &WindowCounts| {
+        let cell = |(position, window): (usize, &WindowCounts)| {
             let counts = values(&window.times)
                 .map(|(value, count)| (all.partition_point(|other| *other < value), count));
             let p95 = (!window.times.is_empty())
                 .then(|| middle(&window.times, window.times.value_at_quantile(0.95)));
             Cell {
+                position,
                 requests: window.requests,
                 errors: window.errors,
                 counts: counts.collect(),
@@ -94,7 +97,8 @@ impl Series {
         // Stretches in which nothing fell due tell nothing.
         let cells: Vec<Cell> = windows
             .iter()
-            .filter(|window| window.requests > 0)
+            .enumerate()
+            .filter(|(_, window)| window.requests > 0)
             .map(cell)
             .collect();
         let values = all.iter().map(|value| number(*value) / 1000.0).collect();
@@ -147,6 +151,11 @@ impl Series {
         }
     }
 
+    /// Which window of the measurement one is, with those in which nothing fell due.
+    pub(crate) fn position(&self, at: usize) -> usize {
+        self.cells.get(at).map_or(at, |cell| cell.position)
+    }
+
     /// A window's 95th percentile and share of failures.
     pub(crate) fn window(&self, at: usize) -> (Option<f64>, f64) {
         let cell = &self.cells[at];
@@ -164,26 +173,37 @@ impl Series {
         self.find(&counts, quantiles)
     }
 
-    /// The quantiles, and the share of failures, of a draw of as many windows as there are.
-    pub(crate) fn draw(&self, random: &mut Random, quantiles: &[f64]) -> (Vec<f64>, f64) {
+    /// The quantiles of a draw of as many windows as there are.
+    pub(crate) fn draw_times(&self, random: &mut Random, quantiles: &[f64]) -> Vec<f64> {
         let mut counts = vec![0; self.values.len()];
-        let (mut requests, mut errors, mut drawn) = (0, 0, 0);
-        while drawn < self.cells.len() {
-            let start = random.below(self.cells.len());
-            for step in 0..self.run.min(self.cells.len() - drawn) {
-                let cell = &self.cells[(start + step) % self.cells.len()];
-                cell.counts
-                    .iter()
-                    .for_each(|(value, count)| counts[*value] += count);
-                requests += cell.requests;
-                errors += cell.errors;
-                drawn += 1;
-            }
+        for cell in self.drawn(random) {
+            let each = cell.counts.iter();
+            each.for_each(|(value, count)| counts[*value] += count);
         }
-        (
-            self.find(&counts, quantiles),
-            number(errors) / number(requests.max(1)),
-        )
+        self.find(&counts, quantiles)
+    }
+
+    /// The share of failures of a draw of as many windows as there are.
+    pub(crate) fn draw_failures(&self, random: &mut Random) -> f64 {
+        let (mut requests, mut errors) = (0, 0);
+        for cell in self.drawn(random) {
+            requests += cell.requests;
+            errors += cell.errors;
+        }
+        number(errors) / number(requests.max(1))
+    }
+
+    /// As many windows as there are, drawn in runs of neighbours.
+    fn drawn<'a>(&'a self, random: &'a mut Random) -> impl Iterator<Item = &'a Cell> {
+        let windows = self.cells.len();
+        let mut start = 0;
+        (0..windows).map(move |drawn| {
+            let step = drawn % self.run;
+            if step == 0 {
+                start = random.below(windows);
+            }
+            &self.cells[(start + step) % windows]
+        })
     }
 
     /// Nearest rank: the smallest value that at least that share of the counts does not exceed.
@@ -271,6 +291,12 @@ fn autocorrelation(values: &[f64]) -> f64 {
 }
 
 impl ErrorCounts {
+    /// Of a time without requests, in which nothing can have failed.
+    pub(crate) const NONE: ErrorCounts = ErrorCounts {
+        errors: 0.0,
+        requests: f64::INFINITY,
+    };
+
     pub(crate) fn share(self) -> f64 {
         self.errors / self.requests.max(1.0)
     }
