@@ -189,6 +189,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+    /// How long after an outage that was expected such lines may still come, of requests that began
+    /// in it, without being counted.
+    pub log_quiet: Span,
             node_cpu_percent: 90.0,
             node_memory_percent: 90.0,
             pod_cpu_percent: 95.0,
@@ -205,6 +208,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReportSettings {
+            log_quiet: Span::seconds(30),
     /// Folder of reports and of the streams that they were made from.
     pub archive: PathBuf,
 }

@@ -60,10 +60,13 @@ pub struct LogErrors {
     pub lines: u64,
     /// Such lines from when an experiment had Services that it expected to suffer: from its first
     /// write until everything was at its steady state again, or to its end if that was not seen,
-    /// and then for `experiment.probe_timeout`, in which requests that were on their way are given
-    /// up.
+    /// and then for `limits.log_quiet`, in which requests that were on their way are given up.
     #[serde(default)]
     pub outage_lines: u64,
+    /// How long after everything was at its steady state again the last of those came; absent if
+    /// none came after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_ms: Option<u64>,
     /// The patterns, and how many lines match each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patterns: Vec<PatternCount>,

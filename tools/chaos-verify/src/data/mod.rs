@@ -6,7 +6,7 @@ mod database;
 mod logs;
 mod redact;
 
-use chaos_common::record::{ApiAnswer, Check, DatabaseState, LogErrors, ObjectDigest};
+use chaos_common::record::{ApiAnswer, Check, DatabaseState, LogErrors, ObjectDigest, Time};
 
 use self::logs::Period;
 use crate::pipeline_input::PipelineInput;
@@ -67,13 +67,14 @@ pub(crate) async fn verify(target: &Target<'_>, input: &PipelineInput, run: &str
     // Nodes write times into logs; records have those of the machine that the tools ran on.
     let clock = target.cluster.clock().await;
     let node_time = |time| clock.as_ref().map_or(time, |clock| clock.there(time));
-    let request = target.config.experiment.probe_timeout.0;
-    let period = Period::of(input, request, node_time);
+    let quiet = target.config.limits.log_quiet.0;
+    let period = Period::of(input, quiet, node_time);
+    let now = || node_time(Time::now());
     let (kinds, reading, responses, (log_errors, log_checks)) = futures::join!(
         configuration::read(target, key),
         database::read_configured(target, was),
         api::request_all(target, "data.answer"),
-        logs::search(target, period, &input.experiments),
+        logs::search(target, period, &input.experiments, now),
     );
     let mut checks = match (&target.config.database, &reading) {
         (Some(database), Some(reading)) => database::compare(database, was, reading),

@@ -1,7 +1,9 @@
 //! Did a workload report more errors than it may?
 
 use chaos_common::cluster::ReadError;
-use chaos_common::record::{Check, LogErrors, Time};
+use chaos_common::record::{Check, LogErrors};
+
+use super::period::Period;
 
 pub(super) const ID: &str = "data.logs";
 
@@ -17,9 +19,9 @@ pub(super) struct Unread {
 }
 
 /// `data.logs`: whether a workload reports more than `most` lines of errors since then.
-pub(super) fn check(found: &LogErrors, unread: &Unread, most: u64, since: Time) -> Check {
+pub(super) fn check(found: &LogErrors, unread: &Unread, most: u64, period: &Period) -> Check {
     let workload = &found.workload;
-    let message = message(found, unread, most, since);
+    let message = message(found, unread, most, period);
     if found.lines > most {
         let first = found.samples.first();
         let first = first.map(|first| format!("; the first: {first}"));
@@ -39,23 +41,47 @@ pub(super) fn check(found: &LogErrors, unread: &Unread, most: u64, since: Time) 
     }
 }
 
-fn message(found: &LogErrors, unread: &Unread, most: u64, since: Time) -> String {
+fn message(found: &LogErrors, unread: &Unread, most: u64, period: &Period) -> String {
     let allowed = match most {
         0 => String::new(),
         _ => format!(", {most} allowed"),
     };
     let outage = match found.outage_lines {
         0 => String::new(),
-        lines => format!(", and {lines} while services were expected to suffer"),
+        lines => format!(
+            ", and {lines} while services were expected to suffer{}",
+            quiet(found, period)
+        ),
     };
     format!(
         "{} in the logs of {} pods since {}{allowed}{outage}{}{}",
         lines(found),
         found.pods,
-        since.human(),
+        period.since.human(),
         gone(unread.deleted, "pods that the experiment deleted"),
         gone(unread.lost, "pods' earlier containers"),
     )
+}
+
+/// How long such lines went on after that time.
+fn quiet(found: &LogErrors, period: &Period) -> String {
+    let allowed = period
+        .outages
+        .first()
+        .map(|one| one.until.since_ms(one.whole));
+    match (found.quiet_ms, allowed) {
+        (Some(late), Some(allowed)) => format!(
+            " and after it, the last {} later ({} are allowed)",
+            duration(late),
+            duration(u64::try_from(allowed).unwrap_or_default())
+        ),
+        _ => String::new(),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
+fn duration(ms: u64) -> String {
+    chaos_common::output::duration(ms as f64)
 }
 
 fn lines(found: &LogErrors) -> String {
@@ -79,14 +105,21 @@ fn gone(count: usize, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::period::Outage;
     use super::*;
-    use chaos_common::record::{PatternCount, Status};
+    use chaos_common::record::{PatternCount, Status, Time};
 
-    fn time(text: &str) -> Time {
-        Time(text.parse().expect("a time"))
+    fn period() -> Period {
+        let at = |time: &str| Time(format!("2026-11-22T16:{time}Z").parse().expect("a time"));
+        Period {
+            since: at("00:00.600"),
+            outages: vec![Outage {
+                from: at("00:10"),
+                whole: at("00:20"),
+                until: at("00:50"),
+            }],
+        }
     }
-
-    const SINCE: &str = "2026-11-22T16:00:00.600Z";
 
     fn nothing() -> LogErrors {
         let patterns = vec![PatternCount {
@@ -98,6 +131,7 @@ mod tests {
             pods: 0,
             lines: 0,
             outage_lines: 0,
+            quiet_ms: None,
             patterns,
             samples: Vec::new(),
         }
@@ -116,7 +150,7 @@ mod tests {
                 errors: errors.to_vec(),
                 ..Unread::default()
             };
-            check(&found(lines), &unread, 1, time(SINCE)).status
+            check(&found(lines), &unread, 1, &period()).status
         };
         assert_eq!(judge(1, &[]), Status::Pass);
         assert_eq!(judge(2, &[]), Status::Fail);
@@ -125,10 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn the_time_until_logs_are_quiet_is_told() {
+        let found = LogErrors {
+            pods: 2,
+            outage_lines: 9,
+            quiet_ms: Some(4_200),
+            ..nothing()
+        };
+        let told = check(&found, &Unread::default(), 0, &period());
+        assert_eq!(told.status, Status::Pass);
+        let words = "9 while services were expected to suffer and after it, the last 4.2 s later";
+        assert!(told.message.contains(words), "{}", told.message);
+    }
+
+    #[test]
     fn no_pods_are_no_evidence() {
         let found = nothing();
         assert_eq!(
-            check(&found, &Unread::default(), 0, time(SINCE)).status,
+            check(&found, &Unread::default(), 0, &period()).status,
             Status::Unknown
         );
     }

@@ -18,8 +18,10 @@ const MAX_LINE: usize = 256 << 10;
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineCounts {
     pub(super) lines: u64,
-    /// More of them in an outage, of which no more is kept.
+    /// More of them in an outage or for some time after it.
     pub(super) outage_lines: u64,
+    /// When the last of those came.
+    pub(super) last_of_outage: Option<Time>,
     /// For each pattern.
     pub(super) each: Vec<u64>,
     pub(super) samples: Vec<String>,
@@ -72,8 +74,11 @@ impl LineCounts {
         let text = blank
             .filter(|_| time.is_some())
             .map_or(line, |blank| &line[blank + 1..]);
-        if time.is_some_and(|time| period.in_outage(time)) {
-            self.outage_lines += u64::from(patterns.is_match(text));
+        if let Some(time) = time.filter(|time| period.outage(*time).is_some()) {
+            if patterns.is_match(text) {
+                self.outage_lines += 1;
+                self.last_of_outage = self.last_of_outage.max(Some(time));
+            }
             return;
         }
         let mut matches = false;
@@ -91,6 +96,7 @@ impl LineCounts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::period::Outage;
     use super::*;
 
     fn time(text: &str) -> Time {
@@ -102,7 +108,11 @@ mod tests {
     fn search_for(patterns: &serde_json::Value, log: &[u8]) -> LineCounts {
         let log = futures::io::BufReader::with_capacity(7, log);
         let patterns = serde_json::from_value(patterns.clone()).expect("patterns");
-        let outages = vec![(time("2026-11-22T16:10:00Z"), time("2026-11-22T16:10:30Z"))];
+        let outages = vec![Outage {
+            from: time("2026-11-22T16:10:00Z"),
+            whole: time("2026-11-22T16:10:20Z"),
+            until: time("2026-11-22T16:10:30Z"),
+        }];
         let period = Period {
             since: time(SINCE),
             outages,
@@ -161,6 +171,7 @@ mod tests {
             (2, 2, vec![2])
         );
         assert_eq!(found.samples, ["ERROR before", "ERROR after"]);
+        assert_eq!(found.last_of_outage, Some(time("2026-11-22T16:10:30Z")));
     }
 
     #[test]

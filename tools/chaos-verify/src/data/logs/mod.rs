@@ -17,7 +17,7 @@ use chaos_common::record::{Check, Experiment, LogErrors, PatternCount, Record, T
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::check::{ID, Unread};
 use self::lines::{LineCounts, SAMPLES};
@@ -27,12 +27,16 @@ use crate::target::Target;
 
 /// Time that the log of one container may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time between two looks at logs in which lines of an outage still come.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Searches the logs of every workload that is configured with `logs`.
+/// Searches the logs of every workload that is configured with `logs`. `now` is the time of the
+/// nodes.
 pub(crate) async fn search(
     target: &Target<'_>,
     period: Option<Period>,
     experiments: &[Record<Experiment>],
+    now: impl Fn() -> Time,
 ) -> (Vec<LogErrors>, Vec<Check>) {
     let configured = target.config.workloads.iter();
     let workloads: Vec<_> = configured.filter(|one| !one.logs.is_empty()).collect();
@@ -57,7 +61,7 @@ pub(crate) async fn search(
         Err(error) => return for_each(&|object| error.check(ID, object)),
     };
     let most = target.config.limits.log_errors;
-    let searches = workloads.iter().map(async |workload| {
+    let search = async |workload: &Workload| {
         let (found, unread) = WorkloadSearch {
             api: &api,
             workload,
@@ -67,16 +71,19 @@ pub(crate) async fn search(
                 .collect(),
             period,
         }
-        .search()
+        .search(&now)
         .await;
         let unread = Unread {
             deleted: deleted_pods(experiments, workload),
             ..unread
         };
-        let check = check::check(&found, &unread, most, period.since);
+        let check = check::check(&found, &unread, most, period);
         (found, check)
-    });
-    join_all(searches).await.into_iter().unzip()
+    };
+    join_all(workloads.iter().map(|workload| search(workload)))
+        .await
+        .into_iter()
+        .unzip()
 }
 
 fn object(workload: &Workload) -> String {
@@ -105,7 +112,24 @@ struct WorkloadSearch<'a> {
 }
 
 impl WorkloadSearch<'_> {
-    async fn search(&self) -> (LogErrors, Unread) {
+    /// Searches the logs, again and again while lines of an outage that is over still come.
+    async fn search(&self, now: impl Fn() -> Time) -> (LogErrors, Unread) {
+        loop {
+            let (mut found, unread, last) = self.look().await;
+            if !self.period.goes_on(last, now()) {
+                let late = last.and_then(|last| {
+                    let late = last.since_ms(self.period.outage(last)?.whole);
+                    u64::try_from(late).ok().filter(|late| *late > 0)
+                });
+                found.quiet_ms = late;
+                return (found, unread);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Reads the logs once; gives the time of the last line that an outage excuses too.
+    async fn look(&self) -> (LogErrors, Unread, Option<Time>) {
         let (pods, since) = (&self.pods, self.period.since);
         let patterns = &self.workload.logs;
         let read = pods.iter().map(async |pod| {
@@ -120,17 +144,21 @@ impl WorkloadSearch<'_> {
             lost: pods.iter().filter(|pod| lost(pod, since)).count(),
             ..Unread::default()
         };
+        let mut last = None;
         for of_pod in join_all(read).await {
             found.pods += usize::from(of_pod.iter().all(Result::is_ok));
             for log in of_pod {
                 match log {
-                    Ok(counts) => add(&mut found, counts),
+                    Ok(counts) => {
+                        last = last.max(counts.last_of_outage);
+                        add(&mut found, counts);
+                    }
                     Err(error) => unread.errors.push(error),
                 }
             }
         }
         found.samples.truncate(SAMPLES);
-        (found, unread)
+        (found, unread, last)
     }
 }
 
@@ -144,6 +172,7 @@ fn nothing_found(workload: &Workload) -> LogErrors {
         pods: 0,
         lines: 0,
         outage_lines: 0,
+        quiet_ms: None,
         patterns: workload.logs.texts().map(count).collect(),
         samples: Vec::new(),
     }
