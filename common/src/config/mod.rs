@@ -64,6 +64,8 @@ pub struct Config {
     pub monitoring: Option<Monitoring>,
     /// The application's database.
     pub database: Option<Database>,
+    /// What of the ConfigMaps and Secrets is held against the baseline.
+    pub configuration: ConfigurationSettings,
     /// The backups: `[[backup]]`.
     #[serde(rename = "backup")]
     pub backups: Vec<Backup>,
@@ -130,6 +132,15 @@ impl Default for HealthSettings {
     }
 }
 
+/// `[configuration]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigurationSettings {
+    /// ConfigMaps and Secrets that change by themselves and are not compared, as `configmap/NAME`
+    /// or `secret/NAME`; `*` stands for any characters.
+    pub ignore: Vec<String>,
+}
+
 /// `[[workload]]`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -178,6 +189,9 @@ pub struct Limits {
     pub pod_memory_percent: f64,
     /// Lines that tell of errors that a workload's logs may have gained since the experiment began.
     pub log_errors: u64,
+    /// How long after an outage that was expected such lines may still come, of requests that began
+    /// in it, without being counted.
+    pub log_quiet: Span,
     /// Oldest age of the health and backup records that let an experiment start.
     pub gate_max_age: Span,
     /// Namespaces that experiments may touch; the application's if left out.
@@ -189,14 +203,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-    /// How long after an outage that was expected such lines may still come, of requests that began
-    /// in it, without being counted.
-    pub log_quiet: Span,
             node_cpu_percent: 90.0,
             node_memory_percent: 90.0,
             pod_cpu_percent: 95.0,
             pod_memory_percent: 90.0,
             log_errors: 0,
+            log_quiet: Span::seconds(30),
             gate_max_age: Span::seconds(15 * 60),
             namespaces: None,
             max_share_percent: 50.0,
@@ -208,7 +220,6 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReportSettings {
-            log_quiet: Span::seconds(30),
     /// Folder of reports and of the streams that they were made from.
     pub archive: PathBuf,
 }

@@ -8,7 +8,7 @@
 //! runs. Who holds the stream can still try guesses against it: a weak password in a Secret that
 //! holds nothing else is not protected by its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_common::cluster::ReadError;
 use chaos_common::record::{Baseline, Check, ObjectDigest, Status};
@@ -19,6 +19,9 @@ use sha2::{Digest, Sha256};
 
 use crate::target::Target;
 
+/// The annotation in which client-go noted who leads, before there were Leases.
+const LEADER_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
+
 /// What the chaos tools keep in a namespace for themselves begins with this.
 const OURS: &str = "chaos-runbook";
 
@@ -28,6 +31,8 @@ pub(crate) struct Kind {
     /// `ConfigMap` or `Secret`.
     pub(crate) name: &'static str,
     pub(crate) digests: Result<Vec<ObjectDigest>, ReadError>,
+    /// Names of those that bear a leader's mark, which changes by itself.
+    pub(crate) leaders: BTreeSet<String>,
 }
 
 impl Kind {
@@ -61,13 +66,65 @@ pub(crate) async fn read(target: &Target<'_>, run: &str) -> [Kind; 2] {
     [
         Kind {
             name: "ConfigMap",
+            leaders: maps.iter().flatten().filter_map(leader).collect(),
             digests: maps.map(|maps| sorted(maps.iter().map(|map| of_config_map(map, run)))),
         },
         Kind {
             name: "Secret",
+            leaders: BTreeSet::new(),
             digests: secrets.map(|all| sorted(all.iter().map(|secret| of_secret(secret, run)))),
         },
     ]
+}
+
+/// The name of a ConfigMap in which pods note who of them leads, by the marks of those who are known
+/// to do so: client-go (its older lock), Flink, Spring Cloud and Camel.
+fn leader(map: &ConfigMap) -> Option<String> {
+    let (annotations, labels) = (
+        map.metadata.annotations.as_ref(),
+        map.metadata.labels.as_ref(),
+    );
+    let labelled = |key: &str, value: &str| {
+        labels.is_some_and(|labels| labels.get(key).is_some_and(|is| is == value))
+    };
+    let keys = || map.data.iter().flatten().map(|(key, _)| key);
+    let marked = annotations.is_some_and(|all| all.contains_key(LEADER_ANNOTATION))
+        || labelled("configmap-type", "high-availability")
+        || (labelled("provider", "spring-cloud-kubernetes") && labelled("kind", "leaders"))
+        || keys().any(|key| key.starts_with("leader.id.") || key.starts_with("leader.pod."));
+    marked.then(|| map.metadata.name.clone())?
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any characters.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(left) = name.strip_prefix(start) else {
+        return false;
+    };
+    let cuts = left.char_indices().map(|(at, _)| at).chain([left.len()]);
+    cuts.into_iter().any(|at| fits(rest, &left[at..]))
+}
+
+/// What of the configuration changes by itself.
+#[derive(Clone, Copy, Debug)]
+struct Unsteady<'a> {
+    /// Patterns of `KIND/NAME` that are not looked at.
+    ignore: &'a [String],
+    /// Names of ConfigMaps with a leader's mark.
+    leaders: &'a BTreeSet<String>,
+}
+
+impl Unsteady<'_> {
+    fn ignores(&self, one: &ObjectDigest) -> bool {
+        let object = object(one);
+        self.ignore.iter().any(|pattern| fits(pattern, &object))
+    }
+}
+
+fn object(one: &ObjectDigest) -> String {
+    format!("{}/{}", one.kind.to_lowercase(), one.name)
 }
 
 fn sorted(digests: impl Iterator<Item = ObjectDigest>) -> Vec<ObjectDigest> {
@@ -153,9 +210,9 @@ pub(crate) fn baseline(kinds: &[Kind]) -> Vec<Check> {
     kinds.iter().map(judge).collect()
 }
 
-/// `data.configuration`: is every object what it was?
-pub(crate) fn compare(before: Option<&Baseline>, kinds: &[Kind]) -> Vec<Check> {
-    const ID: &str = "data.configuration";
+/// `data.configuration`: is every object what it was? Those that fit a pattern of `ignore` are not
+/// looked at.
+pub(crate) fn compare(before: Option<&Baseline>, kinds: &[Kind], ignore: &[String]) -> Vec<Check> {
     let mut checks = Vec::new();
     for kind in kinds {
         let now = match &kind.digests {
@@ -184,7 +241,11 @@ pub(crate) fn compare(before: Option<&Baseline>, kinds: &[Kind]) -> Vec<Check> {
                     .iter()
                     .filter(|one| one.kind == kind.name)
                     .collect();
-                checks.extend(compare_kind(ID, &kind.object(), &before, now));
+                let unsteady = Unsteady {
+                    ignore,
+                    leaders: &kind.leaders,
+                };
+                checks.extend(compare_kind(&kind.object(), &before, now, unsteady));
             }
         }
     }
@@ -201,19 +262,30 @@ fn was_read(before: &Baseline, kind: &Kind) -> bool {
     })
 }
 
-fn compare_kind(id: &str, all: &str, before: &[&ObjectDigest], now: &[ObjectDigest]) -> Vec<Check> {
+const ID: &str = "data.configuration";
+
+fn compare_kind(
+    all: &str,
+    before: &[&ObjectDigest],
+    now: &[ObjectDigest],
+    unsteady: Unsteady,
+) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut same = 0;
-    let object = |one: &ObjectDigest| format!("{}/{}", one.kind.to_lowercase(), one.name);
-    for was in before {
+    let before: Vec<_> = before.iter().filter(|one| !unsteady.ignores(one)).collect();
+    let now: Vec<_> = now.iter().filter(|one| !unsteady.ignores(one)).collect();
+    for was in &before {
         match now.iter().find(|is| is.name == was.name) {
-            None => checks.push(Check::fail(id, object(was), "is gone since the baseline")),
+            None => checks.push(Check::fail(ID, object(was), "is gone since the baseline")),
+            Some(is) if is.digest != was.digest && unsteady.leaders.contains(&is.name) => {
+                let message = "holds something else than in the baseline, and a leader's mark, \
+                               which changes by itself";
+                checks.push(Check::new(ID, object(was), Status::Warn, message));
+            }
             Some(is) if is.digest != was.digest => {
-                checks.push(Check::fail(
-                    id,
-                    object(was),
-                    "holds something else than in the baseline",
-                ));
+                let message = "holds something else than in the baseline";
+                let hint = "what changes by itself can be left out: [configuration] ignore";
+                checks.push(Check::fail(ID, object(was), message).hint(hint));
             }
             Some(_) => same += 1,
         }
@@ -223,7 +295,7 @@ fn compare_kind(id: &str, all: &str, before: &[&ObjectDigest], now: &[ObjectDige
         .filter(|is| !before.iter().any(|was| was.name == is.name))
     {
         checks.push(Check::new(
-            id,
+            ID,
             object(is),
             Status::Warn,
             "is new since the baseline",
@@ -234,7 +306,7 @@ fn compare_kind(id: &str, all: &str, before: &[&ObjectDigest], now: &[ObjectDige
         checks.insert(
             0,
             Check::pass(
-                id,
+                ID,
                 all,
                 format!("{same} of {of} hold what they held in the baseline"),
             ),
@@ -244,110 +316,4 @@ fn compare_kind(id: &str, all: &str, before: &[&ObjectDigest], now: &[ObjectDige
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hash(run: &str, data: &[(&str, &str)]) -> String {
-        let data = data
-            .iter()
-            .map(|(key, value)| (*key, value.as_bytes()))
-            .collect();
-        digest("ConfigMap", Some("a"), run, data).digest
-    }
-
-    #[test]
-    fn a_digest_shows_every_change_and_every_move() {
-        let original = hash("run", &[("ab", "c"), ("d", "e")]);
-        assert_eq!(original, hash("run", &[("d", "e"), ("ab", "c")]));
-        for other in [
-            hash("run", &[("a", "bc"), ("d", "e")]),
-            hash("run", &[("ab", "cd"), ("", "e")]),
-            hash("run", &[("ab", "e"), ("d", "c")]),
-            hash("run", &[("ab", "c")]),
-            hash("run", &[("ab", "c"), ("d", "")]),
-            hash("other run", &[("ab", "c"), ("d", "e")]),
-        ] {
-            assert_ne!(original, other);
-        }
-        assert_eq!(original.len(), 64);
-    }
-
-    #[test]
-    fn binary_and_text_data_both_count() {
-        let map = |json| serde_json::from_value::<ConfigMap>(json).expect("a ConfigMap");
-        let text = of_config_map(&map(serde_json::json!({ "data": { "a": "x" } })), "r").digest;
-        let binary = of_config_map(
-            &map(serde_json::json!({ "binaryData": { "a": "eQ==" } })),
-            "r",
-        )
-        .digest;
-        let empty = of_config_map(&map(serde_json::json!({})), "r").digest;
-        assert!(text != binary && binary != empty && text != empty);
-    }
-
-    fn object(name: &str, digest: &str) -> ObjectDigest {
-        ObjectDigest {
-            kind: "ConfigMap".to_owned(),
-            name: name.to_owned(),
-            digest: digest.to_owned(),
-        }
-    }
-
-    fn compared(before: &[ObjectDigest], now: &[ObjectDigest]) -> Vec<(Status, String)> {
-        let checks = compare_kind("x", "configmaps", &before.iter().collect::<Vec<_>>(), now);
-        checks
-            .into_iter()
-            .map(|check| (check.status, check.object.unwrap_or_default()))
-            .collect()
-    }
-
-    #[test]
-    fn changed_and_missing_fail_and_new_warns_each_by_name() {
-        let before = [
-            object("same", "1"),
-            object("changed", "2"),
-            object("gone", "3"),
-        ];
-        let now = [
-            object("same", "1"),
-            object("changed", "x"),
-            object("new", "4"),
-        ];
-        assert_eq!(
-            compared(&before, &now),
-            [
-                (Status::Pass, "configmaps".to_owned()),
-                (Status::Fail, "configmap/changed".to_owned()),
-                (Status::Fail, "configmap/gone".to_owned()),
-                (Status::Warn, "configmap/new".to_owned()),
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_before_and_nothing_now_is_as_it_was() {
-        assert_eq!(
-            compared(&[], &[]),
-            [(Status::Pass, "configmaps".to_owned())]
-        );
-    }
-
-    #[test]
-    fn without_a_baseline_or_with_one_that_was_blind_nothing_is_known() {
-        let kinds = [Kind {
-            name: "ConfigMap",
-            digests: Ok(vec![object("a", "1")]),
-        }];
-        assert_eq!(compare(None, &kinds)[0].status, Status::Unknown);
-        let mut before = crate::pipeline_input::tests::baseline();
-        assert_eq!(compare(Some(&before), &kinds)[0].status, Status::Unknown);
-        before.checks = baseline(&kinds);
-        before.configuration = vec![object("a", "1")];
-        assert_eq!(compare(Some(&before), &kinds)[0].status, Status::Pass);
-    }
-
-    #[test]
-    fn the_tools_own_objects_do_not_count() {
-        assert_eq!(sorted([object("chaos-runbook-lock", "1")].into_iter()), []);
-    }
-}
+mod tests;

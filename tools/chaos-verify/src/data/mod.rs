@@ -86,7 +86,11 @@ pub(crate) async fn verify(target: &Target<'_>, input: &PipelineInput, run: &str
         checks.push(no_data_paths("data.answer"));
     }
     checks.extend(log_checks);
-    checks.extend(configuration::compare(baseline, &kinds));
+    checks.extend(configuration::compare(
+        baseline,
+        &kinds,
+        &target.config.configuration.ignore,
+    ));
     DataReport {
         checks,
         database: reading.and_then(Result::ok).map(|reading| reading.state),
