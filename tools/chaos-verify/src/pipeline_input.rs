@@ -74,6 +74,19 @@ impl PipelineInput {
         self.health.as_ref().map(|record| &record.data)
     }
 
+    /// The same without the health before the experiment.
+    pub(crate) fn without_health(self) -> PipelineInput {
+        PipelineInput {
+            health: None,
+            ..self
+        }
+    }
+
+    /// When the health before the experiment was looked at.
+    pub(crate) fn health_time(&self) -> Option<Time> {
+        self.health.as_ref().map(|record| record.time)
+    }
+
     /// The baseline.
     pub(crate) fn baseline(&self) -> Option<&Baseline> {
         self.baseline.as_ref().map(|record| &record.data)

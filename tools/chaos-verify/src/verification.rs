@@ -14,7 +14,8 @@ use crate::data::{self, DataReport};
 use crate::performance::profile::{self, LoadProfileArgs};
 use crate::performance::{PerformanceReport, sequential, under_load};
 use crate::pipeline_input::PipelineInput;
-use crate::recovery::{self, Recovery, drift};
+use crate::recovery::drift::{self, Scaling};
+use crate::recovery::{self, Recovery};
 use crate::target::{Connections, Target};
 
 /// How long recovery is waited for if nothing else is said.
@@ -92,7 +93,14 @@ async fn verify(
     if unreachable.is_none() {
         input = input.of_cluster(&recovery.health.cluster, target.namespace);
     }
-    let checks = recovery_checks(&input, &recovery);
+    let scaling = match unreachable {
+        None => Scaling {
+            autoscalers: recovery::autoscalers::read(target).await,
+            since: input.health_time(),
+        },
+        Some(_) => Scaling::default(),
+    };
+    let checks = recovery_checks(&input, &recovery, &scaling);
     let (data, performance) = match unreachable {
         None => (
             data::verify(target, &input, &stream.run).await,
@@ -120,11 +128,11 @@ async fn verify(
 }
 
 /// What recovery shows, what of the stream can't be used, and what is not as it was.
-fn recovery_checks(input: &PipelineInput, recovery: &Recovery) -> Vec<Check> {
+fn recovery_checks(input: &PipelineInput, recovery: &Recovery, scaling: &Scaling) -> Vec<Check> {
     let mut checks = recovery.checks(input.health());
     checks.extend(input.unusable.iter().cloned());
     if let Some(health) = input.health() {
-        checks.extend(drift::compare(health, &recovery.health));
+        checks.extend(drift::compare(health, &recovery.health, scaling));
     } else {
         let message = "there is no chaos.health record from before to compare with";
         checks.push(Check::unknown("recovery.changed", "", message));

@@ -1,5 +1,7 @@
 //! Is the system healthy again, and made of what it was made of?
 
+pub(crate) mod aftermath;
+pub(crate) mod autoscalers;
 pub(crate) mod drift;
 
 use std::time::Duration;

@@ -3,8 +3,9 @@
 use chaos_common::record::{Check, Health, ServiceState, Status};
 use chaos_health::checks;
 
-/// `recovery.endpoints`: have Services as many ready endpoints as they had?
-pub(super) fn compare(before: &Health, now: &Health) -> Vec<Check> {
+/// `recovery.endpoints`: have Services as many ready endpoints as they had? `removed` is how many
+/// pods autoscalers have taken away meanwhile.
+pub(super) fn compare(before: &Health, now: &Health, removed: usize) -> Vec<Check> {
     const ID: &str = "recovery.endpoints";
     if before.state.services.is_empty() {
         return Vec::new();
@@ -33,7 +34,14 @@ pub(super) fn compare(before: &Health, now: &Health) -> Vec<Check> {
             continue;
         };
         let counts = format!("{} ready endpoints, {} before", is.ready, was.ready);
-        if is.ready < was.ready {
+        if is.ready < was.ready
+            && was.ready - is.ready <= removed
+            && is.not_ready <= was.not_ready
+            && is.ready > 0
+        {
+            let message = format!("{counts}; an autoscaler has taken {removed} pods away");
+            found.push(Check::new(ID, object, Status::Warn, message));
+        } else if is.ready < was.ready {
             found.push(Check::fail(ID, object, counts));
         } else if is.not_ready > was.not_ready {
             let message = format!(
@@ -86,7 +94,7 @@ mod tests {
     #[test]
     fn a_service_with_fewer_ready_endpoints_or_gone_fails() {
         let of = |now: &Health| {
-            compare(&service(2, 0), now)
+            compare(&service(2, 0), now, 0)
                 .iter()
                 .map(|check| check.status)
                 .collect::<Vec<_>>()
@@ -105,5 +113,16 @@ mod tests {
             ..health()
         };
         assert_eq!(of(&blind), [Status::Unknown]);
+    }
+
+    #[test]
+    fn endpoints_of_pods_that_an_autoscaler_took_away_are_worth_a_look() {
+        let of = |ready, not_ready, removed| {
+            compare(&service(5, 0), &service(ready, not_ready), removed)[0].status
+        };
+        assert_eq!(of(3, 0, 2), Status::Warn);
+        assert_eq!(of(2, 0, 2), Status::Fail, "more are gone");
+        assert_eq!(of(3, 1, 2), Status::Fail, "one is not ready");
+        assert_eq!(of(0, 0, 5), Status::Fail, "nobody is left");
     }
 }

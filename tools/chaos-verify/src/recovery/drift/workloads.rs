@@ -3,8 +3,10 @@
 use chaos_common::record::{Check, Health, Status, WorkloadState};
 use chaos_health::checks;
 
+use super::Scaling;
+
 /// `recovery.changed`: is every workload made of what it was made of?
-pub(super) fn compare(before: &Health, now: &Health) -> Vec<Check> {
+pub(super) fn compare(before: &Health, now: &Health, scaling: &Scaling) -> Vec<Check> {
     const ID: &str = "recovery.changed";
     let mut found = Vec::new();
     let mut same = 0;
@@ -30,7 +32,7 @@ pub(super) fn compare(before: &Health, now: &Health) -> Vec<Check> {
             });
             continue;
         };
-        let changes = changes(was, is);
+        let changes = changes(was, is, scaling.explains(is));
         same += usize::from(changes.is_empty());
         found.extend(
             changes
@@ -75,18 +77,24 @@ pub(super) fn compare(before: &Health, now: &Health) -> Vec<Check> {
 
 /// What is different in a workload. More pods may be an autoscaler's doing, and restarts may be
 /// what the experiment was about: both are worth a look and no failure by themselves.
-fn changes(was: &WorkloadState, is: &WorkloadState) -> Vec<(Status, String)> {
+fn changes(
+    was: &WorkloadState,
+    is: &WorkloadState,
+    autoscaler: Option<&str>,
+) -> Vec<(Status, String)> {
     let mut changes = Vec::new();
     if is.wants != was.wants {
-        let status = if is.wants < was.wants {
-            Status::Fail
-        } else {
-            Status::Warn
+        let status = match autoscaler {
+            None if is.wants < was.wants => Status::Fail,
+            _ => Status::Warn,
         };
+        let why = autoscaler
+            .map(|name| format!("; the autoscaler {name} has scaled it"))
+            .unwrap_or_default();
         changes.push((
             status,
             format!(
-                "asks for {} replicas, asked for {} before",
+                "asks for {} replicas, asked for {} before{why}",
                 is.wants, was.wants
             ),
         ));
@@ -119,7 +127,7 @@ mod tests {
     use super::*;
 
     fn statuses(before: &Health, now: &Health) -> Vec<Status> {
-        compare(before, now)
+        compare(before, now, &Scaling::default())
             .into_iter()
             .map(|check| check.status)
             .collect()
@@ -136,7 +144,7 @@ mod tests {
         let of = |change: &dyn Fn(&mut WorkloadState)| {
             let mut now = workload("a");
             change(&mut now);
-            changes(&workload("a"), &now)
+            changes(&workload("a"), &now, None)
                 .into_iter()
                 .map(|(status, _)| status)
                 .collect::<Vec<_>>()
@@ -149,6 +157,15 @@ mod tests {
             [Status::Fail]
         );
         assert_eq!(of(&|now| now.restarts = 3), [Status::Warn]);
+        let fewer = WorkloadState {
+            wants: 2,
+            ..workload("a")
+        };
+        let (status, message) = changes(&workload("a"), &fewer, Some("hpa")).remove(0);
+        assert!(
+            status == Status::Warn && message.contains("hpa"),
+            "{message}"
+        );
         // New pods begin to count at nought.
         assert_eq!(of(&|now| now.restarts = 0), []);
     }
