@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::cluster::ReadError;
 use crate::cluster::probe::{Endpoint, HttpProbe, ProbeError};
 use crate::config::Monitoring;
-use crate::record::Vantage;
+use crate::record::{Time, Vantage};
 
 /// Labels of a series or an alert.
 pub type Labels = BTreeMap<String, String>;
@@ -136,6 +136,15 @@ pub struct Alert {
     pub annotations: Labels,
     /// Whether it fires.
     pub state: AlertState,
+    /// Since when its condition holds.
+    #[serde(default, rename = "activeAt", deserialize_with = "time")]
+    pub active_at: Option<Time>,
+}
+
+/// A time; none where it is not written as one.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()).map(Time))
 }
 
 /// The states of an alert in Prometheus.
@@ -384,6 +393,7 @@ mod tests {
         let alert = |name: &str| Alert {
             labels: [("alertname".to_owned(), name.to_owned())].into(),
             annotations: Labels::new(),
+            active_at: None,
             state: AlertState::Firing,
         };
         assert!(routed[0].is_suppressed());

@@ -98,7 +98,7 @@ impl PipelineInput {
     }
 
     /// When the first experiment began.
-    fn start(&self) -> Option<Time> {
+    pub(crate) fn start(&self) -> Option<Time> {
         self.experiments
             .iter()
             .map(|record| record.data.started)

@@ -19,12 +19,12 @@ use crate::recovery::{self, Recovery};
 use crate::target::{Connections, Target};
 
 /// How long recovery is waited for if nothing else is said.
-const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+const DEFAULT_WAIT: Duration = Duration::from_secs(120);
 
 /// Arguments of a verification.
 #[derive(Args, Debug)]
 pub struct VerificationArgs {
-    /// Wait so long for pods and services to recover [default: 30s]
+    /// Wait so long for recovery: pods, services, alerts, scrape targets, roll-outs [default: 2m]
     #[arg(long, value_name = "TIME")]
     wait: Option<Span>,
     #[command(flatten)]
@@ -86,9 +86,12 @@ async fn verify(
         input = input.of_cluster(cluster, target.namespace);
     }
     // A record that is not known to be of this cluster excuses nothing.
-    let health = input.health().filter(|_| identity.is_some());
+    let known = match identity {
+        Some(_) => input.clone(),
+        None => input.clone().without_health(),
+    };
     let progress = |message: &str| stream.progress(message);
-    let recovery = recovery::wait_for(target, health, wait, progress).await;
+    let recovery = recovery::wait_for(target, &known, wait, progress).await;
     let unreachable = recovery.unreachable().cloned();
     if unreachable.is_none() {
         input = input.of_cluster(&recovery.health.cluster, target.namespace);

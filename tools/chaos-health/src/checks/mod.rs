@@ -32,7 +32,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::api_server::{NAMESPACE as NAMESPACE_EXISTS, REACHABLE as CLUSTER_REACHABLE};
 pub use self::catalogue::{CATALOGUE, Explanation};
-pub use self::monitoring::CONFIGURED as MONITORING;
+pub use self::monitoring::{CONFIGURED as MONITORING, TARGETS as MONITORING_TARGETS};
 pub use self::services::ENDPOINTS as SERVICE_ENDPOINTS;
 pub use self::workloads::READY as WORKLOAD_READY;
 use self::workloads::{Controller, Controllers};

@@ -54,7 +54,7 @@ pub(super) const ALERTMANAGER: Explanation = Explanation {
 };
 
 /// `monitoring.targets`
-pub(super) const TARGETS: Explanation = Explanation {
+pub const TARGETS: Explanation = Explanation {
     id: "monitoring.targets",
     asks: "Can Prometheus scrape its targets?",
     judges: "Fails for a target that is down with all of its job, warns if only a part is, or \

@@ -6,10 +6,12 @@ pub(crate) mod drift;
 
 use std::time::Duration;
 
-use chaos_common::record::{Check, Health, Status};
+use chaos_common::record::{Check, Health, Status, Time};
 use chaos_health::checks;
 use tokio::time::{Instant, sleep};
 
+use self::aftermath::Aftermath;
+use crate::pipeline_input::PipelineInput;
 use crate::target::Target;
 
 /// Time between two looks.
@@ -23,6 +25,8 @@ pub(crate) struct Recovery {
     first: Option<String>,
     /// What is still wrong and was not so before.
     open: Vec<Check>,
+    /// What the experiment left behind, at the last look.
+    aftermath: Vec<Check>,
     waited: Duration,
     looks: u32,
 }
@@ -31,11 +35,13 @@ pub(crate) struct Recovery {
 /// experiment is not waited for.
 pub(crate) async fn wait_for(
     target: &Target<'_>,
-    before: Option<&Health>,
+    input: &PipelineInput,
     wait: Duration,
     progress: impl Fn(&str),
 ) -> Recovery {
     let start = Instant::now();
+    let before = input.health();
+    let mut aftermath = Aftermath::of(&input.experiments, Time::now());
     let mut first = None;
     let mut looks = 0;
     loop {
@@ -48,19 +54,27 @@ pub(crate) async fn wait_for(
         ))
         .await;
         looks += 1;
+        let sights = aftermath::look(target, input, &health).await;
+        let now = Time::now();
+        aftermath.note(sights, now);
         let open: Vec<_> = open_checks(&health.checks, before).cloned().collect();
         let waited = start.elapsed();
-        if open.is_empty() || waited >= wait {
+        if (open.is_empty() && aftermath.is_over()) || waited >= wait {
             return Recovery {
                 health,
                 first,
                 open,
+                aftermath: aftermath.checks(now),
                 waited,
                 looks,
             };
         }
         if first.is_none() {
-            let now = text(&open[0]);
+            let left = aftermath.checks(now);
+            let mut wrong = open
+                .iter()
+                .chain(left.iter().filter(|check| check.is_bad()));
+            let now = wrong.next().map(text).unwrap_or_default();
             progress(&format!(
                 "waiting up to {} s for recovery: {now}",
                 wait.as_secs()
@@ -113,6 +127,7 @@ impl Recovery {
             checks.push(check);
         }
         checks.push(self.time());
+        checks.extend(self.aftermath.iter().cloned());
         checks
     }
 
@@ -163,6 +178,7 @@ mod tests {
             health: seen(checks),
             first: None,
             open,
+            aftermath: Vec::new(),
             waited: Duration::ZERO,
             looks: 1,
         }
