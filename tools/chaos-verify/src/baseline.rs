@@ -13,7 +13,7 @@ use kube::api::Api;
 
 use crate::data;
 use crate::performance::profile::LoadProfileArgs;
-use crate::performance::{sequential, under_load};
+use crate::performance::{PerformanceReport, sequential, under_load};
 use crate::target::{Connections, Target};
 
 /// Takes the baseline and writes its record.
@@ -29,16 +29,19 @@ pub async fn run(
     let profile = load.profile(&config.performance)?;
     let connections = Connections::open(config, cluster).await?;
     let mut stream = Stream::open(tool!(), common.output)?;
-    let mut baseline = take(&connections.target(), &stream.run, profile.as_ref()).await;
+    let target = connections.target();
+    let (mut baseline, interrupted) = take(&target, &stream.run, profile.as_ref()).await;
     baseline.checks.extend(stream.upstream.check());
     let verdict = Verdict::of(&baseline.checks);
     let summary = summarize(&baseline.checks);
-    Ok(stream.result(verdict, summary, baseline, verdict.into()))
+    let own = PerformanceReport::exit(interrupted, verdict.into());
+    Ok(stream.result(verdict, summary, baseline, own))
 }
 
 /// Takes the baseline. Never fails: what could not be taken is a check that is unknown. `run` keys
 /// the digests.
-async fn take(target: &Target<'_>, run: &str, profile: Option<&LoadProfile>) -> Baseline {
+/// The second value says that it was interrupted.
+async fn take(target: &Target<'_>, run: &str, profile: Option<&LoadProfile>) -> (Baseline, bool) {
     let (cluster, visible) = locate(target).await;
     let mut baseline = Baseline {
         cluster,
@@ -52,7 +55,7 @@ async fn take(target: &Target<'_>, run: &str, profile: Option<&LoadProfile>) -> 
     };
     if let Err(check) = visible {
         baseline.checks.push(*check);
-        return baseline;
+        return (baseline, false);
     }
     let data = data::take_baseline(target, run).await;
     // Times are taken last and alone, so that nothing else of ours is in them.
@@ -67,7 +70,7 @@ async fn take(target: &Target<'_>, run: &str, profile: Option<&LoadProfile>) -> 
     baseline.answers = data.answers;
     baseline.timings = performance.timings;
     baseline.usage = performance.usage;
-    baseline
+    (baseline, performance.interrupted)
 }
 
 /// Which cluster this is, and whether the namespace is there: lists in one that is not are empty

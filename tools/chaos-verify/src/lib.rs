@@ -2,6 +2,7 @@
 //! and after it.
 
 pub mod baseline;
+mod coverage;
 pub mod data;
 pub mod performance;
 mod pipeline_input;

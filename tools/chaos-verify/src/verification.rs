@@ -5,11 +5,12 @@ use std::time::Duration;
 use chaos_common::cli::{ClusterArgs, Common};
 use chaos_common::config::{LoadProfile, Span};
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::record::{Check, Time, Verdict, Verification, summarize};
+use chaos_common::record::{Check, Experiment, Time, Verdict, Verification};
 use chaos_common::stream::Stream;
 use chaos_common::tool;
 use clap::Args;
 
+use crate::coverage;
 use crate::data::{self, DataReport};
 use crate::performance::profile::{self, LoadProfileArgs};
 use crate::performance::{PerformanceReport, sequential, under_load};
@@ -65,21 +66,26 @@ pub async fn run(
     let connections = Connections::open(config, cluster).await?;
     let mut stream = Stream::open(tool!(), common.output)?;
     let wait = args.wait.map_or(DEFAULT_WAIT, |span| span.0);
-    let mut verification = verify(&connections.target(), &stream, wait, profile).await;
+    let target = connections.target();
+    let (mut verification, interrupted) = verify(&target, &stream, wait, profile).await;
+    let experiments = stream.upstream.all::<Experiment>();
+    let content = coverage::content(&verification, &experiments);
+    verification.checks.extend(content);
     verification.checks.extend(stream.upstream.check());
     let verdict = Verdict::of(&verification.checks);
-    let summary = summarize(&verification.checks);
-    Ok(stream.result(verdict, summary, verification, verdict.into()))
+    let summary = coverage::summary(&verification, &experiments);
+    let own = PerformanceReport::exit(interrupted, verdict.into());
+    Ok(stream.result(verdict, summary, verification, own))
 }
 
 /// Looks at everything and compares. Never fails: what could not be seen, or has nothing to be
-/// compared with, is a check that is unknown.
+/// compared with, is a check that is unknown. The second value says that it was interrupted.
 async fn verify(
     target: &Target<'_>,
     stream: &Stream,
     wait: Duration,
     profile: Option<LoadProfile>,
-) -> Verification {
+) -> (Verification, bool) {
     let mut input = PipelineInput::from_upstream(&stream.upstream);
     let identity = target.cluster.identity().await.ok();
     if let Some(cluster) = &identity {
@@ -114,7 +120,8 @@ async fn verify(
             PerformanceReport::not_examined(&check.message),
         ),
     };
-    Verification {
+    let interrupted = performance.interrupted;
+    let verification = Verification {
         cluster: recovery.health.cluster,
         namespace: target.namespace.to_owned(),
         since: input.since().unwrap_or_else(Time::now),
@@ -127,7 +134,8 @@ async fn verify(
         timings: performance.timings,
         usage: performance.usage,
         judgements: performance.judgements,
-    }
+    };
+    (verification, interrupted)
 }
 
 /// What recovery shows, what of the stream can't be used, and what is not as it was.
