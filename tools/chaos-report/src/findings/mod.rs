@@ -24,7 +24,7 @@ pub(crate) fn sentence(run: &RunRecord) -> String {
     match run.conclusion {
         Conclusion::Pass => format!(
             "{name} ran to its end, met its criteria, \
-             and the system was verified to be as before"
+             and what was looked at was verified to be as before"
         ),
         Conclusion::Fail => match run.judged_as(Status::Fail).next() {
             Some(failed) => format!("{name} is over, but {}", describe(failed)),
