@@ -46,7 +46,7 @@ pub(crate) async fn take_baseline(target: &Target<'_>) -> PerformanceReport {
 }
 
 /// Measures every timed URL and compares. A URL that is too slow is measured once more at the end:
-/// what is still warming up after its restart has not to be called slow.
+/// what is still warming up after its restart has not to be called slow. What failed has failed.
 pub(crate) async fn verify(target: &Target<'_>, baseline: Option<&Baseline>) -> PerformanceReport {
     let settings = &target.config.performance;
     let timings = baseline.map_or(&[][..], |baseline| &baseline.timings);
@@ -59,7 +59,8 @@ pub(crate) async fn verify(target: &Target<'_>, baseline: Option<&Baseline>) -> 
     let urls = target.urls(timed_paths);
     for (result, url) in results.iter_mut().zip(&urls) {
         let (first, measured) = &*result;
-        if first.status != Status::Fail || earlier(timings, &measured.timing).is_none() {
+        let before = earlier(timings, &measured.timing);
+        if first.status != Status::Fail || !is_only_slow(before, &measured.timing) {
             continue;
         }
         let again = measure(target, url).await;
@@ -234,8 +235,7 @@ fn compare(before: Option<&Timing>, measured: &Measurement, settings: &Performan
             format!("{}, and nothing answered in the baseline", figures(now)),
         );
     };
-    // Shares, crosswise: the numbers of requests may differ.
-    if now.errors * before.requests > before.errors * now.requests {
+    if fails_more(before, now) {
         let message = format!(
             "{}: {}; in the baseline {}",
             failed(now),
@@ -258,6 +258,16 @@ fn compare(before: Option<&Timing>, measured: &Measurement, settings: &Performan
         },
         message,
     )
+}
+
+/// Whether a larger share of requests fails than before, crosswise: their numbers may differ.
+fn fails_more(before: &Timing, now: &Timing) -> bool {
+    now.errors * before.requests > before.errors * now.requests
+}
+
+/// Whether a URL that was measured before too answers as well as then, be it slowly.
+fn is_only_slow(before: Option<&Timing>, now: &Timing) -> bool {
+    before.is_some_and(|before| now.p95_ms.is_some() && !fails_more(before, now))
 }
 
 fn figures(timing: &Timing) -> String {
@@ -355,6 +365,15 @@ mod tests {
             status(Some(&before), &measured(Some(10.0), 1)),
             Status::Pass
         );
+    }
+
+    #[test]
+    fn only_slowness_is_measured_once_more() {
+        let before = timing(Some(10.0), 1);
+        assert!(is_only_slow(Some(&before), &timing(Some(900.0), 1)));
+        assert!(!is_only_slow(Some(&before), &timing(Some(900.0), 2)));
+        assert!(!is_only_slow(Some(&before), &timing(None, 50)));
+        assert!(!is_only_slow(None, &timing(Some(900.0), 0)));
     }
 
     #[test]
