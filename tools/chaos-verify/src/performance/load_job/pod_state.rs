@@ -36,7 +36,7 @@ fn end_of_load(pod: &Pod) -> Option<&ContainerStateTerminated> {
 fn ended(end: &ContainerStateTerminated) -> PodState {
     match end.exit_code {
         // The tool's own ends; anything else is a container that could not run it.
-        0 | 1 | 3 => PodState::Ended,
+        0 | 1 | 3 | 6 => PodState::Ended,
         code => {
             let told = [end.reason.as_deref(), end.message.as_deref()];
             let told: Vec<_> = told.into_iter().flatten().collect();
@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn a_pod_whose_load_failed_has_measured_and_one_that_could_not_run_has_not() {
         assert_eq!(
-            [0, 1, 3].map(ended_with),
-            [PodState::Ended, PodState::Ended, PodState::Ended]
+            [0, 1, 3, 6].map(ended_with),
+            [(); 4].map(|()| PodState::Ended)
         );
         for code in [2, 127, 137] {
             assert!(matches!(ended_with(code), PodState::Stuck(_)), "{code}");
