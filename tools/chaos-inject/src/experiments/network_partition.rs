@@ -2,6 +2,8 @@
 //! the cluster proves nothing; traffic from a peer pod does, beside a control route that stays
 //! open.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
@@ -18,7 +20,8 @@ use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
 use crate::experiments::support::network_policy::{Policy, RunningPolicy};
-use crate::experiments::support::probe_pod::{ConnectivityProbe, ProbeCommand};
+use crate::experiments::support::peer::{PeerPods, Routes};
+use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::to_exec;
 use crate::plan::Draft;
@@ -74,12 +77,13 @@ pub struct NetworkPartition {
 }
 
 impl NetworkPartition {
-    /// The Service that leads to the workload, and one that does not, with their paths.
+    /// The Service that leads to the workload, and one that does not, with their paths and the
+    /// statuses that they are to answer with.
     fn routes(
         &self,
         context: &Context,
         services: &[String],
-    ) -> anyhow::Result<[(Endpoint, String); 2]> {
+    ) -> anyhow::Result<[(Endpoint, String, Option<u16>); 2]> {
         let configured = || {
             context
                 .config
@@ -91,6 +95,7 @@ impl NetworkPartition {
             (
                 Endpoint::of_service(service, &context.namespace),
                 service.health.clone().unwrap_or_default(),
+                service.expect.status,
             )
         };
         let target = configured()
@@ -207,17 +212,19 @@ impl Experiment for NetworkPartition {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
         let [target, control] = self.routes(context, &target.services)?;
-        let peer = self.peer_name()?;
-        let peer = context.cluster.ready_pod(&context.namespace, &peer).await?;
-        let most = connectivity::longest(context, plan);
-        let start = |(endpoint, path): (Endpoint, String)| {
-            let asking = ProbeCommand::kept(&endpoint.url(&path), most);
-            ConnectivityProbe::start(&context.cluster, &peer, asking)
+        let peers = PeerPods {
+            cluster: context.cluster.clone(),
+            namespace: context.namespace.clone(),
+            deployment: self.peer_name()?,
         };
-        let (route, control) = (start(target), start(control));
+        let most = connectivity::longest(context, plan);
+        let asking = |(endpoint, path, status): (Endpoint, String, Option<u16>)| {
+            ProbeCommand::kept(&endpoint.url(&path), most).expecting(status)
+        };
+        let routes = Routes::ask(Arc::new(peers), asking(target), asking(control));
         Ok(Box::new(RunningPolicy {
             name: NAME,
-            proof: ConnectivityProof::start(&self.peer, route, control).await?,
+            proof: ConnectivityProof::start(&self.peer, routes).await?,
             steady,
             recovery_limit: self.settings.recovery_limit.0,
             cuts_established: true,

@@ -118,8 +118,19 @@ impl Run<'_> {
                 self.context.issues.push(format!("not restored: {what}"));
                 (Outcome::NotRestored, Some(what))
             }
-            (Recovery::SteadyState, Some(why)) => (Outcome::Aborted, Some(why)),
-            (Recovery::SteadyState, None) => (Outcome::Completed, None),
+            (Recovery::Unseen(what), stopped) => {
+                let id = format!("{}.restored", self.plan.experiment);
+                let message = format!("the fault is undone, and its end was not seen: {what}");
+                self.context
+                    .issue(EventKind::Observed, None, message.clone());
+                self.record
+                    .checks
+                    .push(Check::unknown(&id, "", message.clone()));
+                // It may have been seen before, and is not known to have lasted.
+                self.record.restored = None;
+                ended(stopped.map(|why| format!("{why}; {message}")))
+            }
+            (Recovery::SteadyState, stopped) => ended(stopped),
         };
         let checks = self.record.checks.iter();
         for check in checks.filter(|check| check.status == Status::Fail) {
@@ -357,6 +368,15 @@ impl Run<'_> {
             () = abort::raised(&mut self.abort) => {}
         }
     }
+}
+
+/// How a run ended whose fault is undone.
+fn ended(stopped: Option<String>) -> (Outcome, Option<String>) {
+    let outcome = match stopped {
+        Some(_) => Outcome::Aborted,
+        None => Outcome::Completed,
+    };
+    (outcome, stopped)
 }
 
 /// That a change was made.

@@ -164,9 +164,13 @@ impl RunningExperiment for RunningPolicy {
             .proof
             .await_open(context, undone, self.recovery_limit)
             .await;
-        match steady {
-            Recovery::SteadyState => open,
-            missing @ Recovery::NotRecovered { .. } => missing,
+        match (steady, open) {
+            (Recovery::SteadyState, open) => open,
+            (Recovery::Unseen(why), Recovery::Unseen(also)) => {
+                Recovery::Unseen(format!("{why}; {also}"))
+            }
+            (Recovery::Unseen(_), missing @ Recovery::NotRecovered { .. }) => missing,
+            (lacking, _) => lacking,
         }
     }
 

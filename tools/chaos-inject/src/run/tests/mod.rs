@@ -340,6 +340,21 @@ async fn what_does_not_recover_is_not_restored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_that_nobody_saw_is_unknown_and_locks_nothing() {
+    let bed = bed();
+    let mut stub = stub();
+    stub.unseen = Some("the watch is gone");
+    let ended = bed.run(stub).await;
+    assert_eq!(ended.exit, Exit::Unknown, "{:#}", ended.record);
+    assert_eq!(ended.record["outcome"], "completed");
+    assert_eq!(ended.record["restored"], Value::Null);
+    assert_eq!(ended.check("stub.restored"), Some("unknown"));
+    let message = ended.message("stub.restored").unwrap_or_default();
+    assert!(message.contains("the watch is gone"), "{message}");
+    is_restored(&bed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_recovers_and_fails_again_is_not_restored() {
     let mut stub = stub();
     stub.steady = [true, false];
