@@ -245,7 +245,7 @@ fn the_steady_state_guard_aborts_and_undoes() {
     // Nobody expects the backend to suffer: then the fault goes too far.
     cluster.config(&|text| {
         text.replace(
-            "affected = [\"ecommerce-backend-service\"]",
+            "affected = [\"ecommerce-backend-service\", \"ecommerce-frontend-service/api/products\"]",
             "affected = []",
         )
         .replace("guard_window = \"10s\"", "guard_window = \"5s\"")

@@ -12,6 +12,7 @@ pub mod pod_trouble;
 pub mod probe;
 pub mod protobuf;
 mod resolver;
+pub mod url;
 pub mod workload;
 
 use std::fmt::{self, Debug, Display};

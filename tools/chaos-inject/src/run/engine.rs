@@ -12,8 +12,7 @@ use crate::abort::{self, Abort, AbortSignal};
 use crate::change::apply::{self, Applied, NotApplied};
 use crate::change::decide::Owner;
 use crate::context::Context;
-use crate::observe::availability;
-use crate::observe::{Observations, Observers};
+use crate::observe::{self, Observations, Observers, availability};
 use crate::run::experiment::{
     AppliedChange, Effect, Experiment, Injection, Recovery, RunningExperiment,
 };
@@ -54,7 +53,8 @@ impl Run<'_> {
     pub async fn carry_out(&mut self, consented: Instant) -> (Outcome, Option<String>) {
         let blind = self.experiment.blinds_monitoring();
         let intent = &self.guarded.intent;
-        let mut watching = Observers::start(self.context, self.plan, intent, &self.alarm, blind);
+        let told = (&self.alarm, blind);
+        let mut watching = Observers::start(self.context, self.plan, intent, told).await;
         let mut running = match self.experiment.prepare(self.context, self.plan).await {
             Ok(running) => running,
             Err(error) => {
@@ -384,22 +384,12 @@ impl Run<'_> {
     }
 
     fn judge_availability(&mut self, seen: &Observations) {
-        let id = format!("{}.available", self.plan.experiment);
+        let id = observe::available(&self.plan.experiment);
         let least = self.context.config.experiment.min_availability_percent;
-        for service in &seen.services {
-            let one = &service.availability;
-            let check = if self.plan.affected.contains(&one.service) {
-                let message = format!(
-                    "expected to suffer: {:.2} % of {} questions answered",
-                    one.percent, one.requests
-                );
-                Check::skipped(&id, format!("service/{}", one.service), message)
-                    .from_vantage(&one.vantage)
-            } else {
-                availability::judge(&id, one, least)
-            };
-            self.record.checks.push(check);
-        }
+        let judged = seen.services.iter();
+        let judged = judged.map(|one| availability::judge(&id, one, least));
+        self.record.checks.extend(judged);
+        self.record.checks.extend(seen.unasked.iter().cloned());
     }
 
     async fn pause(&mut self, time: Duration) {

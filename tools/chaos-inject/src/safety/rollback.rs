@@ -48,9 +48,8 @@ pub async fn roll_back(
         fence,
         deadline,
         refused: &|why| {
-            refused(&format!(
-                "the undo is not accepted, and is tried again: {why}"
-            ))
+            let told = format!("the undo is not accepted, and is tried again: {why}");
+            refused(&told);
         },
     };
     let to_write = intent

@@ -280,7 +280,8 @@ impl Running {
         let long_ago = began.checked_sub(Duration::from_secs(3600));
         let long_ago = long_ago.unwrap_or(began);
         let mut checks = Vec::new();
-        for service in &seen.services {
+        let of_health = seen.services.iter().filter(|one| one.question.is_health());
+        for service in of_health {
             let object = format!("service/{}", service.availability.service);
             let before = service.median_ms(long_ago, began);
             checks.push(match before.zip(service.median_ms(began, undone)) {

@@ -51,7 +51,7 @@ async fn a_replacement_behind_an_https_service_is_asked_over_tls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replacement_answers_well_with_the_status_that_is_configured() {
-    for status in [302] {
+    for status in [302, 401] {
         let bed = bed(&format!("expect = {{ status = {status} }}"));
         bed.server.answer("front", status, "");
         bed.server.answer_of_pod("pod/*", status, "");
@@ -145,4 +145,32 @@ async fn pods_that_nobody_can_see_any_more_are_unknown_and_keep_no_lock() {
     assert_eq!(ended.exit, Exit::Unknown, "{:#}", ended.record);
     assert_eq!(ended.check("pod-failure.restored"), Some("unknown"));
     is_unlocked(&bed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_nobody_configured_is_measured_as_its_pods_are_probed() {
+    for probed in [true, false] {
+        let mut bed = bed("");
+        bed.config = String::new();
+        let container = json!({ "name": "main", "readinessProbe": { "httpGet": {
+            "path": "/ready", "port": 8000,
+        } } });
+        let patch = json!({ "spec": { "containers": [container] } });
+        for pod in ["pod/shop-0", "pod/shop-1", "pod/shop-2"] {
+            if probed {
+                bed.server.edit(pod, &patch);
+            }
+        }
+        let ports = json!({ "spec": { "ports": [{ "port": 80, "targetPort": 8000 }] } });
+        bed.server.edit("service/front", &ports);
+        let ended = run(&bed).await;
+        let expected = if probed { "pass" } else { "skipped" };
+        let check = ended.check("pod-failure.available");
+        assert_eq!(check, Some(expected), "{:#}", ended.record);
+        assert_eq!(ended.summary.contains("was not measured"), !probed);
+        if probed {
+            assert_eq!(ended.record["availability"][0]["service"], "front");
+            assert_eq!(ended.record["availability"][0]["path"], "/ready");
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::testing::experiment::Stub;
 use crate::testing::objects::{NAMESPACE, deployment, intent_of, plan, scale_to_zero};
 use crate::testing::test_bed::{Ended, TestBed};
 
+mod availability;
 mod rules;
 
 const PATCH: &str = "PATCH deployments/shop";

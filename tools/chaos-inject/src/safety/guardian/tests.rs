@@ -248,7 +248,8 @@ async fn a_guardian_that_stands_still_aborts_the_experiment() {
     assert_eq!(abort::reason(&abort), None);
     let start = Instant::now();
     // Its pipe stays open: it is stopped, or gets no processor time.
-    abort::raised(&mut abort).await;
+    let raised = timeout(HANGS_AFTER * 6, abort::raised(&mut abort)).await;
+    raised.expect("aborted");
     assert!(start.elapsed() >= HANGS_AFTER, "{:?}", start.elapsed());
     assert!(start.elapsed() < HANGS_AFTER * 2, "{:?}", start.elapsed());
     let reason = abort::reason(&abort).expect("raised");
