@@ -4,6 +4,7 @@
 pub mod abort_requests;
 pub mod alerts;
 pub mod availability;
+pub mod contenders;
 pub mod found;
 pub mod pod_events;
 pub mod pod_watch;

@@ -12,7 +12,7 @@ use crate::abort::{self, Abort, AbortSignal};
 use crate::change::apply::{self, Applied, NotApplied};
 use crate::change::decide::Owner;
 use crate::context::Context;
-use crate::observe::{self, Observations, Observers, availability};
+use crate::observe::{self, Observations, Observers, availability, contenders};
 use crate::run::experiment::{
     AppliedChange, Effect, Experiment, Injection, Recovery, RunningExperiment,
 };
@@ -250,8 +250,20 @@ impl Run<'_> {
         }
         if abort::reason(&self.abort).is_none() {
             running.before_rollback(self.context, injection).await;
+            self.look_for_contenders(injection).await;
         }
         Some(effect)
+    }
+
+    /// `NAME.lasting`: who has set the fault back while it was to be on.
+    async fn look_for_contenders(&mut self, injection: &Injection) {
+        let id = format!("{}.lasting", self.plan.experiment);
+        let found = contenders::look(&self.context.cluster, injection, &id).await;
+        for check in &found {
+            let (object, said) = (check.object.clone(), check.message.clone());
+            self.context.issue(EventKind::Observed, object, said);
+        }
+        self.record.checks.extend(found);
     }
 
     /// Undoes the changes, and watches until everything is at its steady state and stays there.
