@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
-use crate::experiments::support::network_policy::{Policy, RunningPolicy};
+use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
 use crate::experiments::support::peer::{PeerPods, Routes};
 use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
@@ -50,7 +50,7 @@ pub struct Settings {
     pub duration: Span,
     /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
-    /// Services that are expected to suffer.
+    /// Services that are expected to suffer, single paths of them (`SERVICE/PATH`), URLs.
     pub affected: Vec<String>,
     /// Alerts that must fire.
     pub alerts: Vec<String>,
@@ -135,13 +135,13 @@ const NO_NAMES: Policy = Policy {
         let ports: Vec<Value> = ["TCP", "UDP", "SCTP"].into_iter().flat_map(ports).collect();
         json!({ "policyTypes": ["Egress"], "egress": [{ "ports": ports }] })
     },
-    in_the_way: |other| {
-        other
-            .policy_types
-            .iter()
-            .flatten()
-            .any(|kind| kind == "Egress")
-            || other.egress.is_some()
+    in_the_way: |other, _| {
+        let mut kinds = other.policy_types.iter().flatten();
+        if kinds.any(|kind| kind == "Egress") || other.egress.is_some() {
+            Other::InTheWay
+        } else {
+            Other::Nothing
+        }
     },
     why: "says already what these pods may reach: a second policy could only allow them more",
     hint: "choose a workload whose egress no policy governs",
@@ -179,7 +179,7 @@ impl Experiment for DnsFailure {
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
-            ..NO_NAMES.draft(context, &target).await
+            ..NO_NAMES.draft(context, &target, None).await
         };
         match (self.asked(context), self.deployment()) {
             (Ok((asked, ..)), Ok(name)) => {

@@ -12,14 +12,16 @@ use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::config::{self, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Plan};
+use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicySpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
-use crate::experiments::support::network_policy::{Policy, RunningPolicy};
+use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
 use crate::experiments::support::peer::{PeerPods, Routes};
 use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
@@ -48,7 +50,8 @@ pub struct Settings {
     pub duration: Span,
     /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
-    /// Further Services that are expected to suffer, besides those of the workload itself.
+    /// Further Services that are expected to suffer, besides those of the workload itself. One path
+    /// of a Service is `SERVICE/PATH`; a URL may stand here, too.
     pub affected: Vec<String>,
     /// Alerts that must fire.
     pub alerts: Vec<String>,
@@ -125,6 +128,17 @@ impl NetworkPartition {
         Ok([target, control])
     }
 
+    /// The traffic that proves the partition, where it can be told.
+    async fn traffic(&self, context: &Context, target: &Workload) -> Option<Traffic> {
+        let mut services = context.config.services.iter();
+        let leads = |service: &&config::Service| {
+            service.health.is_some() && target.services.contains(&service.name)
+        };
+        let service = services.find(leads)?;
+        let traffic = Traffic::between(context, &self.peer, (service, target)).await;
+        traffic.ok()
+    }
+
     fn peer_name(&self) -> anyhow::Result<String> {
         let peer = workload::parse(&self.peer)?;
         if peer.kind != WorkloadKind::Deployment {
@@ -134,13 +148,39 @@ impl NetworkPartition {
     }
 }
 
+/// Whether a policy lets its pods reach everything.
+fn lets_all_out(policy: &NetworkPolicySpec) -> bool {
+    let is_open = |rule: &NetworkPolicyEgressRule| {
+        let to = rule.to.as_deref().unwrap_or_default();
+        let ports = rule.ports.as_deref().unwrap_or_default();
+        to.is_empty() && ports.is_empty()
+    };
+    policy.egress.iter().flatten().any(is_open)
+}
+
+/// What a policy does whose rules do not reach the route.
+const BESIDE: &str = "goes on allowing these pods traffic, though none along the route that is asked: \
+                      the partition is not whole";
+
 /// The policy that allows nothing to or from its pods.
 const DENY_ALL: Policy = Policy {
     experiment: NAME,
     rules: || json!({ "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
-    in_the_way: |other| {
-        other.ingress.iter().flatten().next().is_some()
-            || other.egress.iter().flatten().next().is_some()
+    in_the_way: |other, route| {
+        let comes_in = other.ingress.iter().flatten().next().is_some();
+        let goes_out = other.egress.iter().flatten().next().is_some();
+        // Where the route is not known, every rule may reach it.
+        let reached = match route {
+            None => comes_in || goes_out,
+            Some(route) => route.is_allowed_by(other) || lets_all_out(other),
+        };
+        if reached {
+            Other::InTheWay
+        } else if comes_in || goes_out {
+            Other::Beside(BESIDE)
+        } else {
+            Other::Nothing
+        }
     },
     why: "allows traffic of these pods, which a policy that denies does not take away",
     hint: "policies only add up; choose a workload that no policy allows anything, or take this one away first",
@@ -182,12 +222,13 @@ impl Experiment for NetworkPartition {
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let namespace = &context.namespace;
         let target = Workload::read(context, namespace, &self.workload).await?;
+        let traffic = self.traffic(context, &target).await;
         let mut draft = Draft {
             affected: [target.services.clone(), self.settings.affected.clone()].concat(),
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
-            ..DENY_ALL.draft(context, &target).await
+            ..DENY_ALL.draft(context, &target, traffic.as_ref()).await
         };
         match (self.routes(context, &target.services), self.peer_name()) {
             (Ok(_), Ok(peer)) => draft.permissions.extend(to_exec(namespace, &peer)),
