@@ -222,9 +222,14 @@ impl RunningExperiment for Running {
     ) -> Recovery {
         let limit = self.settings.recovery_limit.0;
         let deadline = Instant::now() + limit;
-        match self.pods.until(deadline, Pods::is_empty).await {
-            Ok(_) => Recovery::SteadyState,
-            Err(pods) => Recovery::NotRecovered {
+        let Err(pods) = self.pods.until(deadline, Pods::is_empty).await else {
+            return Recovery::SteadyState;
+        };
+        match self.pods.broken() {
+            Some(why) => Recovery::Unseen(format!(
+                "the stress pod can't be seen any more: {why}; its deadline ends it, too"
+            )),
+            None => Recovery::NotRecovered {
                 what: format!("{} after {} s", in_words(&pods), limit.as_secs()),
                 hint: format!(
                     "kubectl delete pods -n {} -l {EXPERIMENT_LABEL}={NAME}",

@@ -149,7 +149,12 @@ impl Guardian {
         // It may have died already: then it has nothing to do either.
         let _ = self.done.send(());
         let _ = timeout(END, self.heartbeat).await;
-        if let Some(mut child) = self.child {
+        if let Some(mut child) = self.child
+            && timeout(END, child.wait()).await.is_err()
+        {
+            // It stands still. There is nothing left to undo, and whoever waits for the end of our
+            // stderr, which is also its own, would wait for it.
+            let _ = child.start_kill();
             let _ = timeout(END, child.wait()).await;
         }
     }
