@@ -7,13 +7,14 @@ use std::time::Duration;
 use chaos_common::cluster::is_ready;
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::record::{Check, Plan, Vantage};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, ListParams};
 use tokio::time::{Instant, sleep};
 
 use super::availability::series::Answer;
-use super::questions::Question;
+use super::questions::{self, Question};
 use crate::context::Context;
 
 /// Time for a Service to give a good answer before the fault.
@@ -68,12 +69,15 @@ fn unnamed(context: &Context, plan: &Plan) -> BTreeSet<(String, String, bool)> {
 /// Questions about the Services that lead to what a plan hits and are not configured; those that
 /// can't be asked are said, in checks of this id.
 pub async fn questions(context: &Context, plan: &Plan, id: &str) -> (Vec<Question>, Vec<Check>) {
-    let (mut questions, mut checks) = (Vec::new(), Vec::new());
-    for (namespace, name, all_gone) in unnamed(context, plan) {
+    let look = |(namespace, name, all_gone): (String, String, bool)| async move {
         let found = match readiness(context, &namespace, &name).await {
             Ok(found) => try_out(context, (&namespace, &name), found).await,
             Err(why) => Err(why),
         };
+        (name, all_gone, found)
+    };
+    let (mut questions, mut checks) = (Vec::new(), Vec::new());
+    for (name, all_gone, found) in join_all(unnamed(context, plan).into_iter().map(look)).await {
         match found {
             Ok(mut question) => {
                 question.affected = all_gone || plan.affected.contains(&name);
@@ -86,6 +90,7 @@ pub async fn questions(context: &Context, plan: &Plan, id: &str) -> (Vec<Questio
             }
         }
     }
+    questions::bound(&mut questions);
     (questions, checks)
 }
 

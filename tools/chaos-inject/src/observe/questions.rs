@@ -231,6 +231,14 @@ fn of_url(plan: &Plan, url: &config::Url, probe: UrlProbe) -> Question {
     }
 }
 
+/// Not more than twenty questions a second for all of them together.
+pub fn bound(questions: &mut [Question]) {
+    let all = BETWEEN.saturating_mul(u32::try_from(questions.len()).unwrap_or(u32::MAX));
+    for question in questions {
+        question.interval = question.interval.max(all);
+    }
+}
+
 /// Health at the configured rate; all else together twenty times a second at most.
 fn set_intervals(questions: &mut [Question], health: Duration) {
     let others = questions.iter().filter(|one| !one.is_health()).count();

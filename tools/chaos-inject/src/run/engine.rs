@@ -1,11 +1,9 @@
 //! The engine: from the first look to the last judgement of a run whose intent is durable. Whatever
 //! happens between the first write and the end, the changes are undone and their undo is watched.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use chaos_common::record::{Change, Check, EventKind, Outcome, Plan, Status, Time};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::abort::{self, Abort, AbortSignal};
@@ -18,7 +16,7 @@ use crate::run::experiment::{
 };
 use crate::run::guarded::Guarded;
 use crate::run::record::RunRecord;
-use crate::safety::rollback::{RolledBack, roll_back};
+use crate::run::undoing;
 
 /// How long a write of the fault is tried. A fault that comes late is not worth much.
 const INJECT: Duration = Duration::from_secs(15);
@@ -278,7 +276,8 @@ impl Run<'_> {
             self.context.issue(EventKind::Abort, None, summary);
         }
         let start = Instant::now();
-        let (undone, refused) = self.undo(uncertain).await;
+        let intent = &self.guarded.intent;
+        let (undone, refused) = undoing::undo(self.context, intent, uncertain).await;
         self.record.timings.undo_ms = Some(ms(start.elapsed()));
         for text in undone.actions {
             self.context.action(EventKind::Undo, None, text);
@@ -294,8 +293,10 @@ impl Run<'_> {
         }
         self.undone = true;
         if let Some(why) = refused {
-            let check = self.late_undo(&why, (start.elapsed(), injection.began.elapsed()));
-            self.record.checks.push(check);
+            let took = (start.elapsed(), injection.began.elapsed());
+            self.record
+                .checks
+                .push(undoing::late(self.plan, &why, took));
         }
         let recovery = running
             .await_steady_state(self.context, injection, &mut self.abort)
@@ -312,40 +313,6 @@ impl Run<'_> {
         running
             .confirm_steady_state(self.context, &mut self.abort)
             .await
-    }
-
-    /// Undoes the changes, and tells at once what is in the way. Gives that, too.
-    async fn undo(&mut self, uncertain: bool) -> (RolledBack, Option<String>) {
-        let (sender, mut refusals) = mpsc::unbounded_channel();
-        let refused = |why: &str| drop(sender.send(why.to_owned()));
-        let cluster = self.context.cluster.clone();
-        let intent = &self.guarded.intent;
-        let mut undoing = pin!(roll_back(&cluster, intent, uncertain, &refused));
-        let mut first = None;
-        loop {
-            tokio::select! {
-                biased;
-                Some(why) = refusals.recv() => {
-                    self.context.issue(EventKind::Observed, None, why.clone());
-                    first.get_or_insert(why);
-                }
-                undone = &mut undoing => return (undone, first),
-            }
-        }
-    }
-
-    /// `NAME.undo`: it was refused at first. `took` is how long it took, and how long the fault
-    /// was on.
-    fn late_undo(&self, why: &str, (took, fault): (Duration, Duration)) -> Check {
-        let id = format!("{}.undo", self.plan.experiment);
-        let planned = Duration::from_millis(self.plan.hold_ms);
-        let message = format!(
-            "took {:.1} s: {why}; the fault was on for {:.1} s, and {:.1} s were planned",
-            took.as_secs_f64(),
-            fault.as_secs_f64(),
-            planned.as_secs_f64()
-        );
-        Check::new(&id, "", Status::Warn, message)
     }
 
     /// Judges effect, criteria, availability and alerts. `effect` is absent if the fault was

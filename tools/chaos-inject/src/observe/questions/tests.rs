@@ -81,6 +81,9 @@ async fn the_rate_of_what_is_no_health_path_is_bounded() {
     let mut many = vec![asked(&[])[1].clone(); 100];
     set_intervals(&mut many, ms(100));
     assert!(many.iter().all(|one| one.interval == ms(5000)));
+    let mut health = vec![asked(&[])[0].clone(); 10];
+    bound(&mut health);
+    assert!(health.iter().all(|one| one.interval == ms(500)));
 }
 
 #[tokio::test]
