@@ -24,7 +24,8 @@ pub struct Experiment {
     pub executor: String,
     /// The objects that were to be hit.
     pub targets: Vec<Target>,
-    /// Services that were expected to suffer: measured, but neither guarded nor judged.
+    /// What was expected to suffer: measured, but neither guarded nor judged. Services, single paths
+    /// of them (`SERVICE/PATH`), and URLs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affected: Vec<String>,
     /// When the tool began its work.
