@@ -203,7 +203,10 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
     assert!(
         experiment["data"]["availability"]
             .as_array()
-            .is_some_and(|seen| seen.len() == 2)
+            .is_some_and(|seen| {
+                let of_health = seen.iter().filter(|one| one["path"] == "/health");
+                of_health.count() == 2 && seen.len() > 2
+            })
     );
     assert_eq!(
         check(&experiment, "pod-failure.effect", "")["status"],

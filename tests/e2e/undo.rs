@@ -120,6 +120,27 @@ fn when_the_guardian_dies_the_tool_undoes_at_once() {
 
 #[test]
 #[ignore = "needs the cluster: make test"]
+fn when_the_guardian_stands_still_the_tool_undoes_and_ends_it() {
+    let cluster = Cluster::with_shop();
+    long(&cluster);
+    let good = health(&cluster);
+    let child = broken(&cluster, &good);
+    signal(&guardian(&child), "-STOP");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(text.contains("the guardian has stood still"), "{text}");
+    assert_eq!(
+        (
+            replicas(&cluster, cluster.shop(), DATABASE).as_str(),
+            left(&cluster).as_str()
+        ),
+        ("1", "")
+    );
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
 fn a_tool_that_stands_still_is_not_waited_for() {
     let cluster = Cluster::with_shop();
     long(&cluster);
@@ -245,7 +266,7 @@ fn the_steady_state_guard_aborts_and_undoes() {
     // Nobody expects the backend to suffer: then the fault goes too far.
     cluster.config(&|text| {
         text.replace(
-            "affected = [\"ecommerce-backend-service\"]",
+            "affected = [\"ecommerce-backend-service\", \"ecommerce-frontend-service/api/products\"]",
             "affected = []",
         )
         .replace("guard_window = \"10s\"", "guard_window = \"5s\"")

@@ -3,6 +3,7 @@
 pub(crate) mod cause;
 pub mod clock;
 pub mod desired_state;
+mod endpoint;
 mod error;
 pub mod exec;
 mod http_clients;
@@ -13,6 +14,7 @@ pub mod pod_trouble;
 pub mod probe;
 pub mod protobuf;
 mod resolver;
+pub mod url;
 pub mod workload;
 
 use std::fmt::{self, Debug, Display};
@@ -281,6 +283,22 @@ impl Cluster {
     /// # Errors
     /// There is no such Deployment, it has no ready pod, or they can't be read.
     pub async fn ready_pod(&self, namespace: &str, deployment: &str) -> Result<Pod, ReadError> {
+        let ready = self.ready_pods(namespace, deployment).await?;
+        let what = format!("find a ready pod of deployment/{deployment} in namespace {namespace}");
+        ready.into_iter().next().ok_or_else(|| {
+            ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready")
+        })
+    }
+
+    /// The ready pods of a Deployment.
+    ///
+    /// # Errors
+    /// There is no such Deployment, or its pods can't be read.
+    pub async fn ready_pods(
+        &self,
+        namespace: &str,
+        deployment: &str,
+    ) -> Result<Vec<Pod>, ReadError> {
         let what = format!("find a ready pod of deployment/{deployment} in namespace {namespace}");
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
         let found = self.read(&what, || deployments.get(deployment)).await?;
@@ -296,12 +314,9 @@ impl Cluster {
             })
         };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let pods = self.list(&pods, &params, &what).await?;
-        pods.into_iter()
-            .find(|pod| is_ready(pod) && owner_uid(pod).is_some_and(ours))
-            .ok_or_else(|| {
-                ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready")
-            })
+        let mut pods = self.list(&pods, &params, &what).await?;
+        pods.retain(|pod| is_ready(pod) && owner_uid(pod).is_some_and(ours));
+        Ok(pods)
     }
 
     /// Runs a command in the first container of a pod, without an input, to its end.

@@ -1,7 +1,6 @@
 //! From where a Service is asked. `http://shop:8000` resolves to nothing on a laptop, so a check
 //! names the Service and the vantage says how it is reached; every record says which was used.
 
-use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,76 +13,17 @@ use kube::api::{Api, ListParams};
 use kube::client::Body;
 use tokio::time::{Instant, sleep, timeout};
 
+pub use crate::cluster::endpoint::{Endpoint, PodEndpoint};
+
 use crate::cluster::cause::{cause, certificate_problem};
 use crate::cluster::http_clients::HttpClients;
 use crate::cluster::resolver::NameNotResolved;
 use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
-use crate::config::{self, Deviation, Expectation, Monitoring, MonitoringSystem};
+use crate::config::{Deviation, Expectation};
 use crate::record::Vantage;
 
 /// The most of an answer's body that is read, in bytes.
 pub const MAX_BODY: usize = 4 << 20;
-
-/// A Service to be asked.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// Namespace of the Service.
-    pub namespace: String,
-    /// The Service.
-    pub service: String,
-    /// Its port.
-    pub port: u16,
-    /// It speaks https.
-    pub tls: bool,
-    /// File with the certificates that are trusted instead of the system's, in PEM.
-    pub ca: Option<PathBuf>,
-    /// From where.
-    pub vantage: Vantage,
-}
-
-impl Endpoint {
-    /// Where a configured Service answers; it is in `namespace` unless its table says otherwise.
-    pub fn of_service(service: &config::Service, namespace: &str) -> Endpoint {
-        Endpoint {
-            namespace: service
-                .namespace
-                .clone()
-                .unwrap_or_else(|| namespace.to_owned()),
-            service: service.name.clone(),
-            port: service.port,
-            tls: service.https,
-            ca: service.ca.clone(),
-            vantage: service.vantage.clone(),
-        }
-    }
-
-    /// Where one of the monitoring systems answers.
-    pub fn of_monitoring(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint {
-        Endpoint {
-            namespace: monitoring.namespace.clone(),
-            service: system.service.clone(),
-            port: system.port,
-            tls: false,
-            ca: None,
-            vantage: system.vantage.clone(),
-        }
-    }
-
-    /// What the API server calls it in `services/NAME/proxy`.
-    pub fn proxied(&self) -> String {
-        let scheme = if self.tls { "https:" } else { "" };
-        format!("{scheme}{}:{}", self.service, self.port)
-    }
-
-    /// What a person would call a path of it: `http://shop.prod:8000/health`.
-    pub fn url(&self, path: &str) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!(
-            "{scheme}://{}.{}:{}{path}",
-            self.service, self.namespace, self.port
-        )
-    }
-}
 
 /// An HTTP answer, good or bad.
 #[derive(Clone, Debug)]
@@ -197,14 +137,13 @@ impl HttpProbe {
     /// As [`HttpProbe::get`].
     pub async fn get_pod(
         &self,
-        namespace: &str,
-        pod: &str,
-        port: u16,
+        pod: &PodEndpoint,
         path: &str,
         limit: Duration,
     ) -> Result<Answer, ProbeError> {
         let start = Instant::now();
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
+        let (namespace, proxied) = (&pod.namespace, pod.proxied());
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{proxied}/proxy{path}");
         match timeout(limit, self.proxy(&path)).await {
             Ok(answer) => answer.map(|(status, body)| Answer {
                 status,

@@ -15,14 +15,15 @@ use crate::exit::Failure;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExperimentSettings {
-    /// Time between two availability probes of a Service.
+    /// Time between two availability probes of a Service's health path. Its `data` and `timed` paths
+    /// and the URLs are probed twenty times a second, all of them together.
     pub probe_interval: Span,
     /// Time after which a probe counts as not answered.
     pub probe_timeout: Span,
-    /// Share of probes that must be answered well through the whole run, in per cent.
+    /// Share of probes of each path that must be answered well through the whole run, in per cent.
     pub min_availability_percent: f64,
-    /// Share of probes of a Service within `guard_window` below which the experiment is aborted and
-    /// undone at once, in per cent. Services that the fault is expected to affect are not guarded.
+    /// Share of probes of a path within `guard_window` below which the experiment is aborted and
+    /// undone at once, in per cent. What the fault is expected to affect is not guarded.
     pub guard_percent: f64,
     /// See `guard_percent`.
     pub guard_window: Span,

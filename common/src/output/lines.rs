@@ -88,8 +88,8 @@ impl Lines for Experiment {
         }
         for a in &self.availability {
             lines.push(format!(
-                "availability  {} {:.2} % of {} requests, longest gap {:.0} ms (by {})",
-                a.service, a.percent, a.requests, a.longest_gap_ms, a.vantage
+                "availability  {}{} {:.2} % of {} requests, longest gap {:.0} ms (by {})",
+                a.service, a.path, a.percent, a.requests, a.longest_gap_ms, a.vantage
             ));
         }
         for alert in &self.alerts {

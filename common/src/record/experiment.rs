@@ -24,7 +24,8 @@ pub struct Experiment {
     pub executor: String,
     /// The objects that were to be hit.
     pub targets: Vec<Target>,
-    /// Services that were expected to suffer: measured, but neither guarded nor judged.
+    /// What was expected to suffer: measured, but neither guarded nor judged. Services, single paths
+    /// of them (`SERVICE/PATH`), and URLs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affected: Vec<String>,
     /// When the tool began its work.
@@ -182,10 +183,11 @@ pub struct RecoveryPhases {
     pub first_answer_ms: Option<f64>,
 }
 
-/// What requests to a service at a fixed rate saw.
+/// What requests for one path at a fixed rate saw: a Service's health path, a `data` or `timed` path
+/// of it, the readiness path of its pods where it is not configured, or a URL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Availability {
-    /// The Service asked.
+    /// The Service asked; scheme and host of a URL.
     pub service: String,
     /// The path asked for.
     pub path: String,
@@ -195,7 +197,8 @@ pub struct Availability {
     pub interval_ms: u64,
     /// Requests sent.
     pub requests: u64,
-    /// Requests answered with a status below 400 in time.
+    /// Requests answered in time, and as the configuration expects of the path: with a status in
+    /// the 200s, if it says nothing.
     pub good: u64,
     /// Requests that fell due but could not be sent in time because of this machine; they are
     /// evidence of nothing.

@@ -27,7 +27,8 @@ pub struct Plan {
     /// How long the fault stays, in milliseconds; 0 where it is over as soon as it is made.
     #[serde(default)]
     pub hold_ms: u64,
-    /// Services that are expected to suffer: measured, but neither guarded nor judged.
+    /// What is expected to suffer: measured, but neither guarded nor judged. Services, single paths
+    /// of them (`SERVICE/PATH`), and URLs.
     #[serde(default)]
     pub affected: Vec<String>,
     /// Alerts that are expected to fire.

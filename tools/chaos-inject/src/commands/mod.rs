@@ -10,7 +10,7 @@ use chaos_common::config::Config;
 use chaos_common::exit::Failure;
 
 use crate::experiments::Entry;
-use crate::observe::availability::check_guard;
+use crate::observe::availability::guard::check_guard;
 use crate::plan::target::Selection;
 use crate::run::experiment::Experiment;
 

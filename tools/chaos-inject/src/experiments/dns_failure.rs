@@ -2,6 +2,8 @@
 //! Names have to fail in one of these pods while the same Service, asked by its address, goes on
 //! answering.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
@@ -19,8 +21,9 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
-use crate::experiments::support::network_policy::{Policy, RunningPolicy};
-use crate::experiments::support::probe_pod::{ConnectivityProbe, ProbeCommand};
+use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
+use crate::experiments::support::peer::{PeerPods, Routes};
+use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::to_exec;
 use crate::permissions::need_one;
@@ -47,7 +50,7 @@ pub struct Settings {
     pub duration: Span,
     /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
-    /// Services that are expected to suffer.
+    /// Services that are expected to suffer, single paths of them (`SERVICE/PATH`), URLs.
     pub affected: Vec<String>,
     /// Alerts that must fire.
     pub alerts: Vec<String>,
@@ -74,8 +77,9 @@ pub struct DnsFailure {
 }
 
 impl DnsFailure {
-    /// The Service whose name is looked up, with the path that is asked.
-    fn asked(&self, context: &Context) -> anyhow::Result<(Endpoint, String)> {
+    /// The Service whose name is looked up, with the path that is asked and the status that it is
+    /// to answer with.
+    fn asked(&self, context: &Context) -> anyhow::Result<(Endpoint, String, Option<u16>)> {
         let mut configured = context
             .config
             .services
@@ -90,6 +94,7 @@ impl DnsFailure {
                 (
                     Endpoint::of_service(service, &context.namespace),
                     service.health.clone().unwrap_or_default(),
+                    service.expect.status,
                 )
             })
             .context("no configured service with a health path can be asked by its name")
@@ -130,13 +135,13 @@ const NO_NAMES: Policy = Policy {
         let ports: Vec<Value> = ["TCP", "UDP", "SCTP"].into_iter().flat_map(ports).collect();
         json!({ "policyTypes": ["Egress"], "egress": [{ "ports": ports }] })
     },
-    in_the_way: |other| {
-        other
-            .policy_types
-            .iter()
-            .flatten()
-            .any(|kind| kind == "Egress")
-            || other.egress.is_some()
+    in_the_way: |other, _| {
+        let mut kinds = other.policy_types.iter().flatten();
+        if kinds.any(|kind| kind == "Egress") || other.egress.is_some() {
+            Other::InTheWay
+        } else {
+            Other::Nothing
+        }
     },
     why: "says already what these pods may reach: a second policy could only allow them more",
     hint: "choose a workload whose egress no policy governs",
@@ -174,10 +179,10 @@ impl Experiment for DnsFailure {
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
-            ..NO_NAMES.draft(context, &target).await
+            ..NO_NAMES.draft(context, &target, None).await
         };
         match (self.asked(context), self.deployment()) {
-            (Ok((asked, _)), Ok(name)) => {
+            (Ok((asked, ..)), Ok(name)) => {
                 draft.permissions.extend(to_exec(namespace, &name));
                 draft.permissions.push(need_one(
                     &asked.namespace,
@@ -206,21 +211,20 @@ impl Experiment for DnsFailure {
     ) -> anyhow::Result<Box<dyn RunningExperiment>> {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
-        let (asked, path) = self.asked(context)?;
+        let (asked, path, status) = self.asked(context)?;
         let address = cluster_ip(context, &asked).await?;
-        let deployment = self.deployment()?;
-        let pod = context
-            .cluster
-            .ready_pod(&context.namespace, &deployment)
-            .await?;
+        let pods = PeerPods {
+            cluster: context.cluster.clone(),
+            namespace: context.namespace.clone(),
+            deployment: self.deployment()?,
+        };
         let most = connectivity::longest(context, plan);
         let url = asked.url(&path);
-        let start = |asking| ConnectivityProbe::start(&context.cluster, &pod, asking);
-        let route = start(ProbeCommand::anew(&url, None, most));
-        let control = start(ProbeCommand::anew(&url, Some(&address), most));
+        let asking = |address| ProbeCommand::anew(&url, address, most).expecting(status);
+        let routes = Routes::ask(Arc::new(pods), asking(None), asking(Some(&address)));
         Ok(Box::new(RunningPolicy {
             name: NAME,
-            proof: ConnectivityProof::start(&self.workload, route, control).await?,
+            proof: ConnectivityProof::start(&self.workload, routes).await?,
             steady,
             recovery_limit: self.settings.recovery_limit.0,
             cuts_established: false,

@@ -2,6 +2,8 @@
 //! the cluster proves nothing; traffic from a peer pod does, beside a control route that stays
 //! open.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
@@ -10,15 +12,18 @@ use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::config::{self, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Plan};
+use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicySpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
-use crate::experiments::support::network_policy::{Policy, RunningPolicy};
-use crate::experiments::support::probe_pod::{ConnectivityProbe, ProbeCommand};
+use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
+use crate::experiments::support::peer::{PeerPods, Routes};
+use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
 use crate::observe::to_exec;
 use crate::plan::Draft;
@@ -45,7 +50,8 @@ pub struct Settings {
     pub duration: Span,
     /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
-    /// Further Services that are expected to suffer, besides those of the workload itself.
+    /// Further Services that are expected to suffer, besides those of the workload itself. One path
+    /// of a Service is `SERVICE/PATH`; a URL may stand here, too.
     pub affected: Vec<String>,
     /// Alerts that must fire.
     pub alerts: Vec<String>,
@@ -74,12 +80,13 @@ pub struct NetworkPartition {
 }
 
 impl NetworkPartition {
-    /// The Service that leads to the workload, and one that does not, with their paths.
+    /// The Service that leads to the workload, and one that does not, with their paths and the
+    /// statuses that they are to answer with.
     fn routes(
         &self,
         context: &Context,
         services: &[String],
-    ) -> anyhow::Result<[(Endpoint, String); 2]> {
+    ) -> anyhow::Result<[(Endpoint, String, Option<u16>); 2]> {
         let configured = || {
             context
                 .config
@@ -91,6 +98,7 @@ impl NetworkPartition {
             (
                 Endpoint::of_service(service, &context.namespace),
                 service.health.clone().unwrap_or_default(),
+                service.expect.status,
             )
         };
         let target = configured()
@@ -120,6 +128,17 @@ impl NetworkPartition {
         Ok([target, control])
     }
 
+    /// The traffic that proves the partition, where it can be told.
+    async fn traffic(&self, context: &Context, target: &Workload) -> Option<Traffic> {
+        let mut services = context.config.services.iter();
+        let leads = |service: &&config::Service| {
+            service.health.is_some() && target.services.contains(&service.name)
+        };
+        let service = services.find(leads)?;
+        let traffic = Traffic::between(context, &self.peer, (service, target)).await;
+        traffic.ok()
+    }
+
     fn peer_name(&self) -> anyhow::Result<String> {
         let peer = workload::parse(&self.peer)?;
         if peer.kind != WorkloadKind::Deployment {
@@ -129,13 +148,39 @@ impl NetworkPartition {
     }
 }
 
+/// Whether a policy lets its pods reach everything.
+fn lets_all_out(policy: &NetworkPolicySpec) -> bool {
+    let is_open = |rule: &NetworkPolicyEgressRule| {
+        let to = rule.to.as_deref().unwrap_or_default();
+        let ports = rule.ports.as_deref().unwrap_or_default();
+        to.is_empty() && ports.is_empty()
+    };
+    policy.egress.iter().flatten().any(is_open)
+}
+
+/// What a policy does whose rules do not reach the route.
+const BESIDE: &str = "goes on allowing these pods traffic, though none along the route that is asked: \
+                      the partition is not whole";
+
 /// The policy that allows nothing to or from its pods.
 const DENY_ALL: Policy = Policy {
     experiment: NAME,
     rules: || json!({ "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
-    in_the_way: |other| {
-        other.ingress.iter().flatten().next().is_some()
-            || other.egress.iter().flatten().next().is_some()
+    in_the_way: |other, route| {
+        let comes_in = other.ingress.iter().flatten().next().is_some();
+        let goes_out = other.egress.iter().flatten().next().is_some();
+        // Where the route is not known, every rule may reach it.
+        let reached = match route {
+            None => comes_in || goes_out,
+            Some(route) => route.is_allowed_by(other) || lets_all_out(other),
+        };
+        if reached {
+            Other::InTheWay
+        } else if comes_in || goes_out {
+            Other::Beside(BESIDE)
+        } else {
+            Other::Nothing
+        }
     },
     why: "allows traffic of these pods, which a policy that denies does not take away",
     hint: "policies only add up; choose a workload that no policy allows anything, or take this one away first",
@@ -177,12 +222,13 @@ impl Experiment for NetworkPartition {
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let namespace = &context.namespace;
         let target = Workload::read(context, namespace, &self.workload).await?;
+        let traffic = self.traffic(context, &target).await;
         let mut draft = Draft {
             affected: [target.services.clone(), self.settings.affected.clone()].concat(),
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
-            ..DENY_ALL.draft(context, &target).await
+            ..DENY_ALL.draft(context, &target, traffic.as_ref()).await
         };
         match (self.routes(context, &target.services), self.peer_name()) {
             (Ok(_), Ok(peer)) => draft.permissions.extend(to_exec(namespace, &peer)),
@@ -207,17 +253,19 @@ impl Experiment for NetworkPartition {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
         let [target, control] = self.routes(context, &target.services)?;
-        let peer = self.peer_name()?;
-        let peer = context.cluster.ready_pod(&context.namespace, &peer).await?;
-        let most = connectivity::longest(context, plan);
-        let start = |(endpoint, path): (Endpoint, String)| {
-            let asking = ProbeCommand::kept(&endpoint.url(&path), most);
-            ConnectivityProbe::start(&context.cluster, &peer, asking)
+        let peers = PeerPods {
+            cluster: context.cluster.clone(),
+            namespace: context.namespace.clone(),
+            deployment: self.peer_name()?,
         };
-        let (route, control) = (start(target), start(control));
+        let most = connectivity::longest(context, plan);
+        let asking = |(endpoint, path, status): (Endpoint, String, Option<u16>)| {
+            ProbeCommand::kept(&endpoint.url(&path), most).expecting(status)
+        };
+        let routes = Routes::ask(Arc::new(peers), asking(target), asking(control));
         Ok(Box::new(RunningPolicy {
             name: NAME,
-            proof: ConnectivityProof::start(&self.peer, route, control).await?,
+            proof: ConnectivityProof::start(&self.peer, routes).await?,
             steady,
             recovery_limit: self.settings.recovery_limit.0,
             cuts_established: true,

@@ -228,6 +228,11 @@ impl RunningExperiment for Running {
 
     async fn before_rollback(&mut self, context: &mut Context, _injection: &Injection) {
         let (_, watch) = self.steady.first();
+        if let Some(why) = watch.broken() {
+            let summary = format!("its pods can't be seen now: {why}");
+            context.issue(EventKind::Observed, None, summary);
+            return;
+        }
         let pods = watch.now();
         // Fewer are the fault's own doing gone too far; more are somebody's who works against it.
         self.held = Some(if pods.len() > self.left {

@@ -15,6 +15,9 @@ use crate::safety::leases::abort_requested;
 /// dead; its message says so, and has to come first.
 const GUARDIAN_FIRST: Duration = Duration::from_millis(200);
 
+/// The pause before a watch that failed is taken up again.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// Listens on a Lease of the run. A person's request aborts it, with who and why; so does the loss
 /// of the Lease, since nobody else would know how to undo the run.
 pub async fn listen(api: Api<Lease>, name: String, abort: AbortSignal) {
@@ -34,8 +37,10 @@ pub async fn listen(api: Api<Lease>, name: String, abort: AbortSignal) {
                     "somebody deleted the lease {name}, which holds the run's intent"
                 ));
             }
-            // The watch is taken up again by itself.
-            Ok(None) | Err(_) => {}
+            Ok(None) => {}
+            // The watch is taken up again by itself, and at once: an API server that is away would
+            // be asked without a pause.
+            Err(_) => sleep(PATIENCE).await,
         }
     }
 }
@@ -103,6 +108,19 @@ mod tests {
             reason(&mut abort).await,
             "boss@desk aborted it: the boss calls"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_is_away_is_not_asked_without_a_pause() {
+        let (server, _intent, abort) = listening().await;
+        server.always("* /", crate::testing::Behaviour::NoConnection);
+        server.break_watches(false);
+        let before = server.calls().len();
+        // With a pause in between, the test's clock goes on.
+        sleep(Duration::from_secs(10)).await;
+        let asked = server.calls().len() - before;
+        assert!((10..100).contains(&asked), "{asked}");
+        assert_eq!(abort::reason(&abort), None);
     }
 
     #[tokio::test(start_paused = true)]

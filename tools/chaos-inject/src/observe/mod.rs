@@ -4,8 +4,11 @@
 pub mod abort_requests;
 pub mod alerts;
 pub mod availability;
+pub mod contenders;
+pub mod found;
 pub mod pod_events;
 pub mod pod_watch;
+pub mod questions;
 pub mod recovery;
 
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
@@ -18,7 +21,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::abort::AbortSignal;
 use crate::context::Context;
 use crate::observe::alerts::Observer;
-use crate::observe::availability::{Guard, Probe};
+use crate::observe::availability::Probe;
+use crate::observe::availability::guard::Guard;
+use crate::observe::questions::Question;
 use crate::permissions::{need, need_one};
 use crate::safety::intent::Intent;
 
@@ -26,35 +31,56 @@ use crate::safety::intent::Intent;
 #[derive(Debug)]
 pub struct Observers {
     probes: Vec<Probe>,
+    /// What is said of that which can't be asked.
+    unasked: Vec<Check>,
     alerts: Option<Observer>,
 }
 
 /// What was seen.
 #[derive(Debug, Default)]
 pub struct Observations {
-    /// Of each Service.
+    /// Of each path that was asked.
     pub services: Vec<availability::ServiceObservation>,
+    /// What is said of those that could not be.
+    pub unasked: Vec<Check>,
     /// The alerts, for the record.
     pub alerts: Vec<AlertSeen>,
     /// What to say of them.
     pub alert_checks: Vec<Check>,
 }
 
-/// The Services that are asked, with their paths.
-fn asked(context: &Context) -> impl Iterator<Item = (Endpoint, String)> {
-    let services = context.config.services.iter();
-    services.filter_map(|service| {
-        Some((
-            Endpoint::of_service(service, &context.namespace),
-            service.health.clone()?,
-        ))
-    })
+impl Observations {
+    /// For the end of a summary: that nobody knows what callers saw, where that is so.
+    pub fn not_measured(&self) -> &'static str {
+        if self
+            .services
+            .iter()
+            .any(|one| one.availability.requests > 0)
+        {
+            ""
+        } else {
+            "; availability was not measured"
+        }
+    }
+}
+
+/// The Services that are asked.
+fn asked(context: &Context) -> impl Iterator<Item = Endpoint> {
+    let services = context.config.services.iter().filter(|service| {
+        service.health.is_some() || !service.data.is_empty() || !service.timed.is_empty()
+    });
+    services.map(|service| Endpoint::of_service(service, &context.namespace))
+}
+
+/// Id of the checks of an experiment's availability.
+pub fn available(experiment: &str) -> String {
+    format!("{experiment}.available")
 }
 
 /// What watching needs.
 pub fn permissions(context: &Context) -> Vec<Permission> {
     let mut needed: Vec<Permission> = asked(context)
-        .flat_map(|(endpoint, _)| to_ask(&context.asker, &endpoint))
+        .flat_map(|endpoint| to_ask(&context.asker, &endpoint))
         .collect();
     if let Some(config) = &context.config.monitoring {
         let systems = [&config.prometheus, &config.alertmanager]
@@ -107,32 +133,28 @@ pub fn to_exec(namespace: &str, deployment: &str) -> Vec<Permission> {
 }
 
 impl Observers {
-    /// Starts to watch. Services that the plan does not expect to suffer are guarded: `alarm` is
-    /// raised when they do. `blind` leaves the alerts out, for a fault that takes monitoring away.
-    pub fn start(
+    /// Starts to watch. What the plan does not expect to suffer is guarded: `alarm` is raised when
+    /// it does. `blind` leaves the alerts out, for a fault that takes monitoring away.
+    pub async fn start(
         context: &Context,
         plan: &Plan,
         intent: &Intent,
-        alarm: &AbortSignal,
-        blind: bool,
+        (alarm, blind): (&AbortSignal, bool),
     ) -> Observers {
         let settings = &context.config.experiment;
-        let probe = |(endpoint, path): (Endpoint, String)| {
+        let id = available(&plan.experiment);
+        let (mut questions, mut unasked) = questions::configured(context, plan, &id);
+        let (found, said) = found::questions(context, plan, &id).await;
+        questions.extend(found);
+        unasked.extend(said);
+        let probe = |question: Question| {
             let guard = Guard {
                 alarm: alarm.clone(),
                 percent: settings.guard_percent,
                 window: settings.guard_window.0,
             };
-            let guard = (!plan.affected.contains(&endpoint.service)).then_some(guard);
-            let (interval, limit) = (settings.probe_interval.0, settings.probe_timeout.0);
-            Probe::start(
-                context.asker.clone(),
-                endpoint,
-                path,
-                interval,
-                limit,
-                guard,
-            )
+            let guard = (!question.affected).then_some(guard);
+            Probe::start(question, settings.probe_timeout.0, guard)
         };
         for (namespace, name) in &intent.leases {
             let api: Api<Lease> = Api::namespaced(context.cluster.client.clone(), namespace);
@@ -140,7 +162,8 @@ impl Observers {
         }
         let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
         Observers {
-            probes: asked(context).map(probe).collect(),
+            probes: questions.into_iter().map(probe).collect(),
+            unasked,
             alerts: Observer::start(&context.asker, monitoring),
         }
     }
@@ -155,7 +178,10 @@ impl Observers {
 
     /// Watches no more, and gives what was seen. Without an injection nothing is said of alerts.
     pub async fn stop(self, plan: &Plan, injected: Option<Instant>) -> Observations {
-        let mut seen = Observations::default();
+        let mut seen = Observations {
+            unasked: self.unasked,
+            ..Observations::default()
+        };
         for probe in self.probes {
             seen.services.push(probe.stop().await);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use chaos_common::cluster::Cluster;
+use chaos_common::cluster::{Cluster, error_chain};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -34,6 +34,18 @@ pub enum PodEvent {
     SliceGone(String),
     /// All slices that there are, by UID.
     AllSlices(BTreeSet<String>),
+    /// Pods, or endpoints, are not seen any more, up to the next [`PodEvent::AllPods`] or
+    /// [`PodEvent::AllSlices`].
+    Broken(Watched, String),
+}
+
+/// What a watch is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// Pods.
+    Pods,
+    /// Endpoints of Services.
+    Slices,
 }
 
 /// Something that was seen, and when.
@@ -54,27 +66,36 @@ pub fn watch(cluster: &Cluster, namespace: &str) -> mpsc::Receiver<TimedEvent> {
     tokio::spawn(follow(
         pods,
         sender.clone(),
-        |pod| PodEvent::Pod(Box::new(slim(pod))),
-        PodEvent::PodGone,
-        PodEvent::AllPods,
+        Kind {
+            watched: Watched::Pods,
+            changed: |pod| PodEvent::Pod(Box::new(slim(pod))),
+            gone: PodEvent::PodGone,
+            all: PodEvent::AllPods,
+        },
     ));
     tokio::spawn(follow(
         slices,
         sender,
-        |slice| PodEvent::Slice(Box::new(slice)),
-        PodEvent::SliceGone,
-        PodEvent::AllSlices,
+        Kind {
+            watched: Watched::Slices,
+            changed: |slice| PodEvent::Slice(Box::new(slice)),
+            gone: PodEvent::SliceGone,
+            all: PodEvent::AllSlices,
+        },
     ));
     receiver
 }
 
-async fn follow<K>(
-    api: Api<K>,
-    sender: mpsc::Sender<TimedEvent>,
-    changed: impl Fn(K) -> PodEvent,
-    gone: impl Fn(String) -> PodEvent,
-    all: impl Fn(BTreeSet<String>) -> PodEvent,
-) where
+/// How objects of a kind are told.
+struct Kind<K> {
+    watched: Watched,
+    changed: fn(K) -> PodEvent,
+    gone: fn(String) -> PodEvent,
+    all: fn(BTreeSet<String>) -> PodEvent,
+}
+
+async fn follow<K>(api: Api<K>, sender: mpsc::Sender<TimedEvent>, kind: Kind<K>)
+where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut events = std::pin::pin!(watched(api, watcher::Config::default()));
@@ -83,19 +104,19 @@ async fn follow<K>(
     while let Some(event) = events.next().await {
         let at = Instant::now();
         let seen = match event {
-            Ok(Event::Apply(object)) => changed(object),
-            Ok(Event::Delete(object)) => gone(uid(&object)),
+            Ok(Event::Apply(object)) => (kind.changed)(object),
+            Ok(Event::Delete(object)) => (kind.gone)(uid(&object)),
             Ok(Event::Init) => {
                 present.clear();
                 continue;
             }
             Ok(Event::InitApply(object)) => {
                 present.insert(uid(&object));
-                changed(object)
+                (kind.changed)(object)
             }
-            Ok(Event::InitDone) => all(std::mem::take(&mut present)),
-            // The watcher tries again, after a pause; the limit of the experiment bounds it.
-            Err(_) => continue,
+            Ok(Event::InitDone) => (kind.all)(std::mem::take(&mut present)),
+            // The watch begins again, after a pause; the limit of the experiment bounds it.
+            Err(error) => PodEvent::Broken(kind.watched, error_chain(&error)),
         };
         if sender.send(TimedEvent { at, seen }).await.is_err() {
             return;
@@ -183,7 +204,13 @@ mod tests {
         server.script("GET pods", 10, Behaviour::Status(500));
         server.break_watches(false);
         server.remove("pod/a");
-        until(&mut events, is_gone("a")).await;
+        let broken = |seen: &PodEvent| matches!(seen, PodEvent::Broken(Watched::Pods, _));
+        until(&mut events, broken).await;
+        let seen = until(&mut events, |seen| matches!(seen, PodEvent::AllPods(_))).await;
+        let PodEvent::AllPods(present) = seen else {
+            unreachable!()
+        };
+        assert_eq!(present, [].into());
     }
 
     #[tokio::test(start_paused = true)]

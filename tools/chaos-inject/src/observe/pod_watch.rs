@@ -5,18 +5,16 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chaos_common::cluster::{Cluster, ReadError, is_ready};
-use futures::{Stream, StreamExt};
+use chaos_common::cluster::{Cluster, ReadError, error_chain, is_ready};
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use kube::Resource;
 use kube::api::{Api, ListParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Time that the first look may take.
 const FIRST_LOOK: Duration = Duration::from_secs(15);
@@ -111,10 +109,26 @@ pub struct Brief {
 /// Pods by UID.
 pub type Pods = BTreeMap<String, Brief>;
 
+/// What a watch has shown.
+#[derive(Clone, Debug, Default)]
+struct Latest {
+    /// The pods as they were last seen; absent before the first look.
+    pods: Option<Pods>,
+    /// Why they are not seen now. What they were before is no evidence then.
+    broken: Option<String>,
+}
+
+impl Latest {
+    /// The pods, where they are seen now.
+    fn seen(&self) -> Option<&Pods> {
+        self.pods.as_ref().filter(|_| self.broken.is_none())
+    }
+}
+
 /// A running watch.
 #[derive(Debug)]
 pub struct PodWatch {
-    latest: watch::Receiver<Option<Pods>>,
+    latest: watch::Receiver<Latest>,
     task: JoinHandle<()>,
 }
 
@@ -135,15 +149,18 @@ impl PodWatch {
         selector: &str,
     ) -> anyhow::Result<PodWatch> {
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-        let (sender, mut latest) = watch::channel(None);
+        let (sender, mut latest) = watch::channel(Latest::default());
         let task = tokio::spawn(follow(
             api,
             watcher::Config::default().labels(selector),
             sender,
         ));
-        let first = timeout(FIRST_LOOK, latest.wait_for(Option::is_some))
-            .await
-            .is_ok_and(|seen| seen.is_ok());
+        let first = timeout(
+            FIRST_LOOK,
+            latest.wait_for(|latest| latest.seen().is_some()),
+        )
+        .await
+        .is_ok_and(|seen| seen.is_ok());
         let watch = PodWatch { latest, task };
         first.then_some(watch).with_context(|| {
             format!("the pods {selector} of namespace {namespace} cannot be watched")
@@ -152,13 +169,18 @@ impl PodWatch {
 
     /// The pods as they were last seen.
     pub fn now(&self) -> Pods {
-        self.latest.borrow().clone().unwrap_or_default()
+        self.latest.borrow().pods.clone().unwrap_or_default()
     }
 
-    /// Waits until the pods are as wanted.
+    /// Why the pods are not seen now; nothing while they are.
+    pub fn broken(&self) -> Option<String> {
+        self.latest.borrow().broken.clone()
+    }
+
+    /// Waits until the pods are seen to be as wanted.
     ///
     /// # Errors
-    /// They are not, at the deadline; gives how they were then.
+    /// They are not, at the deadline; gives how they were last seen.
     pub async fn until(
         &mut self,
         deadline: Instant,
@@ -166,12 +188,12 @@ impl PodWatch {
     ) -> Result<Pods, Pods> {
         let wait = self
             .latest
-            .wait_for(|pods| pods.as_ref().is_some_and(&mut wanted));
+            .wait_for(|latest| latest.seen().is_some_and(&mut wanted));
         let met = timeout_at(deadline, wait)
             .await
             .ok()
             .and_then(Result::ok)
-            .map(|pods| pods.clone().unwrap_or_default());
+            .map(|latest| latest.pods.clone().unwrap_or_default());
         met.ok_or_else(|| self.now())
     }
 }
@@ -179,21 +201,10 @@ impl PodWatch {
 /// The pause before a watch that failed is taken up again, always the same: what it would show
 /// meanwhile is being timed, and pauses that grow, as they usually do, can outlast the time that a
 /// recovery may take.
-struct Patience;
+const PATIENCE: Duration = Duration::from_millis(300);
 
-impl Iterator for Patience {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(Duration::from_millis(300))
-    }
-}
-
-impl Backoff for Patience {
-    fn reset(&mut self) {}
-}
-
-/// A watch that begins with page after page of what is there, and goes on by itself after an error.
+/// A watch that begins with page after page of what is there. After an error it begins so again:
+/// what is there is listed anew, so that who reads it knows that it is seen again.
 pub fn watched<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -201,10 +212,23 @@ pub fn watched<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    watcher::watcher(api, config.page_size(PAGE)).backoff(Patience)
+    let config = config.page_size(PAGE);
+    let begin = move || Box::pin(watcher::watcher(api.clone(), config.clone()));
+    stream::unfold((begin(), false), move |(mut events, failed)| {
+        let begin = begin.clone();
+        async move {
+            if failed {
+                sleep(PATIENCE).await;
+                events = begin();
+            }
+            let event = events.next().await?;
+            let failed = event.is_err();
+            Some((event, (events, failed)))
+        }
+    })
 }
 
-async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<Option<Pods>>) {
+async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<Latest>) {
     let mut events = std::pin::pin!(watched(api, config));
     let (mut pods, mut fresh) = (Pods::new(), Pods::new());
     while let Some(event) = events.next().await {
@@ -224,10 +248,16 @@ async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<Op
                 continue;
             }
             Ok(Event::InitDone) => pods = std::mem::take(&mut fresh),
-            // The watcher tries again, after a pause; who waits has a deadline.
-            Err(_) => continue,
+            Err(error) => {
+                // The watch is taken up again, after a pause; who waits has a deadline.
+                latest.send_modify(|latest| latest.broken = Some(error_chain(&error)));
+                continue;
+            }
         }
-        latest.send_replace(Some(pods.clone()));
+        latest.send_replace(Latest {
+            pods: Some(pods.clone()),
+            broken: None,
+        });
     }
 }
 
@@ -300,144 +330,4 @@ pub fn in_words(pods: &Pods) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    use crate::testing::objects::{NAMESPACE, pod as object, replica_set};
-    use crate::testing::{ApiServer, Behaviour};
-
-    fn pod(ready: bool, leaving: bool) -> Brief {
-        Brief {
-            name: "p".into(),
-            ready,
-            leaving,
-            phase: "Running".into(),
-            trouble: None,
-            restarts: 0,
-        }
-    }
-
-    #[test]
-    fn settled_is_neither_too_few_nor_too_many_nor_half_way() {
-        let pods = |list: &[(bool, bool)]| -> Pods {
-            list.iter()
-                .enumerate()
-                .map(|(n, (ready, leaving))| (n.to_string(), pod(*ready, *leaving)))
-                .collect()
-        };
-        assert!(settled(&pods(&[(true, false), (true, false)]), 2));
-        assert!(!settled(&pods(&[(true, false)]), 2));
-        assert!(!settled(&pods(&[(true, false), (false, false)]), 2));
-        assert!(!settled(
-            &pods(&[(true, false), (true, false), (true, true)]),
-            2
-        ));
-    }
-
-    async fn watched(objects: Vec<serde_json::Value>) -> (ApiServer, PodWatch) {
-        let server = ApiServer::with([replica_set("shop")]);
-        for object in objects {
-            server.add(object);
-        }
-        let watch = PodWatch::start(&server.cluster(), NAMESPACE, "app=shop").await;
-        (server, watch.expect("watched"))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_pods_of_the_selector_are_watched() {
-        let (server, mut watch) = watched(vec![object("a", "shop", true)]).await;
-        server.add(object("x", "db", true));
-        server.add(object("b", "shop", true));
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let pods = watch.until(deadline, |pods| settled(pods, 2)).await;
-        assert_eq!(pods.expect("two").len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn at_the_deadline_the_pods_are_given_as_they_are() {
-        let (_server, mut watch) = watched(vec![object("a", "shop", false)]).await;
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let pods = watch.until(deadline, |pods| settled(pods, 1)).await;
-        assert_eq!(
-            in_words(&pods.expect_err("not ready")),
-            "pod a is not ready"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn pods_that_may_not_be_watched_are_an_error() {
-        let server = ApiServer::default();
-        server.always("GET pods", Behaviour::Status(403));
-        let watch = PodWatch::start(&server.cluster(), NAMESPACE, "app=shop").await;
-        assert!(watch.is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn ready_pods_are_counted_over_all_pages() {
-        let server = ApiServer::with([replica_set("shop")]);
-        for n in 0..250 {
-            server.add(object(&format!("pod-{n:03}"), "shop", n % 2 == 0));
-        }
-        let ready = count_ready(&server.cluster(), NAMESPACE).await;
-        assert_eq!(ready.expect("counted"), 125);
-    }
-
-    fn in_five_seconds() -> Instant {
-        Instant::now() + Duration::from_secs(5)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_went_while_the_watch_was_away_is_gone_when_it_is_back() {
-        for forget in [false, true] {
-            let pods = vec![object("a", "shop", true), object("b", "shop", true)];
-            let (server, mut watch) = watched(pods).await;
-            server.script("GET pods", 3, Behaviour::Status(500));
-            server.break_watches(false);
-            server.remove("pod/a");
-            server.break_watches(forget);
-            let pods = watch
-                .until(in_five_seconds(), |pods| settled(pods, 1))
-                .await;
-            let pods = pods.unwrap_or_else(|pods| panic!("{forget}: {pods:?}"));
-            assert_eq!(in_words(&pods), "pod b is ready");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pod_that_is_made_anew_under_its_name_is_another_one() {
-        let (server, mut watch) = watched(vec![object("a", "shop", true)]).await;
-        let before = watch.now();
-        server.remove("pod/a");
-        let mut anew = object("a", "shop", true);
-        anew["metadata"]["uid"] = "another".into();
-        server.add(anew);
-        let other = |pods: &Pods| pods.contains_key("another");
-        let pods = watch.until(in_five_seconds(), other).await.expect("seen");
-        assert_eq!(pods.len(), 1);
-        assert!(before.keys().all(|uid| !pods.contains_key(uid)));
-    }
-
-    #[test]
-    fn what_keeps_a_pod_from_being_ready_is_told_in_words() {
-        let told = |status: serde_json::Value| {
-            let mut pod = object("a", "shop", false);
-            pod["status"] = status;
-            let pod: Pod = serde_json::from_value(pod).expect("a pod");
-            in_words(&[("u".to_owned(), brief(&slim(pod)))].into())
-        };
-        let waiting = serde_json::json!({ "containerStatuses": [{
-            "name": "main", "ready": false, "restartCount": 4, "image": "i", "imageID": "i",
-            "state": { "waiting": { "reason": "CrashLoopBackOff" } },
-        }] });
-        assert_eq!(told(waiting), "pod a is not ready (CrashLoopBackOff)");
-        let unscheduled = serde_json::json!({ "conditions": [{
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-            "message": "no node has room",
-        }] });
-        let words = "pod a is not ready (Unschedulable: no node has room)";
-        assert_eq!(told(unscheduled), words);
-        let evicted = serde_json::json!({ "phase": "Failed", "reason": "Evicted" });
-        assert_eq!(told(evicted), "pod a is not ready (Evicted)");
-        assert_eq!(in_words(&Pods::new()), "there is no pod");
-    }
-}
+mod tests;

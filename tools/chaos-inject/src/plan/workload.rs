@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::change::apply;
 use crate::context::Context;
 use crate::labels::run_of;
-use crate::observe::pod_watch;
+use crate::observe::{contenders, pod_watch};
 use crate::permissions::{need, need_one};
 use crate::plan::limits;
 
@@ -272,6 +272,10 @@ fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
         );
         checks.push(warning(ID, &object, message));
     }
+    if let Some(owner) = contenders::owner(now) {
+        let message = format!("belongs to {owner}, whose controller may take the fault back");
+        checks.push(warning(ID, &object, message));
+    }
     checks
 }
 
@@ -291,16 +295,7 @@ async fn autoscaled(cluster: &Cluster, workload: &WorkloadRef) -> Option<Check> 
                     target.kind == workload.kind && target.name == workload.name
                 })
             };
-            let name = scalers
-                .iter()
-                .find(ours)?
-                .metadata
-                .name
-                .clone()
-                .unwrap_or_default();
-            let message = format!(
-                "the autoscaler {name} sets its replicas, too: what it sets meanwhile stays"
-            );
+            let message = contenders::prediction(scalers.iter().find(ours)?);
             Some(warning("limit.others", &workload.to_string(), message))
         }
         // A cluster without autoscaling has none.

@@ -10,14 +10,13 @@ use crate::abort::{self, Abort, AbortSignal};
 use crate::change::apply::{self, Applied, NotApplied};
 use crate::change::decide::Owner;
 use crate::context::Context;
-use crate::observe::availability;
-use crate::observe::{Observations, Observers};
+use crate::observe::{self, Observations, Observers, availability, contenders};
 use crate::run::experiment::{
     AppliedChange, Effect, Experiment, Injection, Recovery, RunningExperiment,
 };
 use crate::run::guarded::Guarded;
 use crate::run::record::RunRecord;
-use crate::safety::rollback::roll_back;
+use crate::run::undoing;
 
 /// How long a write of the fault is tried. A fault that comes late is not worth much.
 const INJECT: Duration = Duration::from_secs(15);
@@ -52,7 +51,8 @@ impl Run<'_> {
     pub async fn carry_out(&mut self, consented: Instant) -> (Outcome, Option<String>) {
         let blind = self.experiment.blinds_monitoring();
         let intent = &self.guarded.intent;
-        let mut watching = Observers::start(self.context, self.plan, intent, &self.alarm, blind);
+        let told = (&self.alarm, blind);
+        let mut watching = Observers::start(self.context, self.plan, intent, told).await;
         let mut running = match self.experiment.prepare(self.context, self.plan).await {
             Ok(running) => running,
             Err(error) => {
@@ -118,8 +118,19 @@ impl Run<'_> {
                 self.context.issues.push(format!("not restored: {what}"));
                 (Outcome::NotRestored, Some(what))
             }
-            (Recovery::SteadyState, Some(why)) => (Outcome::Aborted, Some(why)),
-            (Recovery::SteadyState, None) => (Outcome::Completed, None),
+            (Recovery::Unseen(what), stopped) => {
+                let id = format!("{}.restored", self.plan.experiment);
+                let message = format!("the fault is undone, and its end was not seen: {what}");
+                self.context
+                    .issue(EventKind::Observed, None, message.clone());
+                self.record
+                    .checks
+                    .push(Check::unknown(&id, "", message.clone()));
+                // It may have been seen before, and is not known to have lasted.
+                self.record.restored = None;
+                ended(stopped.map(|why| format!("{why}; {message}")))
+            }
+            (Recovery::SteadyState, stopped) => ended(stopped),
         };
         let checks = self.record.checks.iter();
         for check in checks.filter(|check| check.status == Status::Fail) {
@@ -237,8 +248,20 @@ impl Run<'_> {
         }
         if abort::reason(&self.abort).is_none() {
             running.before_rollback(self.context, injection).await;
+            self.look_for_contenders(injection).await;
         }
         Some(effect)
+    }
+
+    /// `NAME.lasting`: who has set the fault back while it was to be on.
+    async fn look_for_contenders(&mut self, injection: &Injection) {
+        let id = format!("{}.lasting", self.plan.experiment);
+        let found = contenders::look(&self.context.cluster, injection, &id).await;
+        for check in &found {
+            let (object, said) = (check.object.clone(), check.message.clone());
+            self.context.issue(EventKind::Observed, object, said);
+        }
+        self.record.checks.extend(found);
     }
 
     /// Undoes the changes, and watches until everything is at its steady state and stays there.
@@ -253,7 +276,8 @@ impl Run<'_> {
             self.context.issue(EventKind::Abort, None, summary);
         }
         let start = Instant::now();
-        let undone = roll_back(&self.context.cluster, &self.guarded.intent, uncertain).await;
+        let intent = &self.guarded.intent;
+        let (undone, refused) = undoing::undo(self.context, intent, uncertain).await;
         self.record.timings.undo_ms = Some(ms(start.elapsed()));
         for text in undone.actions {
             self.context.action(EventKind::Undo, None, text);
@@ -268,6 +292,12 @@ impl Run<'_> {
             };
         }
         self.undone = true;
+        if let Some(why) = refused {
+            let took = (start.elapsed(), injection.began.elapsed());
+            self.record
+                .checks
+                .push(undoing::late(self.plan, &why, took));
+        }
         let recovery = running
             .await_steady_state(self.context, injection, &mut self.abort)
             .await;
@@ -333,22 +363,12 @@ impl Run<'_> {
     }
 
     fn judge_availability(&mut self, seen: &Observations) {
-        let id = format!("{}.available", self.plan.experiment);
+        let id = observe::available(&self.plan.experiment);
         let least = self.context.config.experiment.min_availability_percent;
-        for service in &seen.services {
-            let one = &service.availability;
-            let check = if self.plan.affected.contains(&one.service) {
-                let message = format!(
-                    "expected to suffer: {:.2} % of {} questions answered",
-                    one.percent, one.requests
-                );
-                Check::skipped(&id, format!("service/{}", one.service), message)
-                    .from_vantage(&one.vantage)
-            } else {
-                availability::judge(&id, one, least)
-            };
-            self.record.checks.push(check);
-        }
+        let judged = seen.services.iter();
+        let judged = judged.map(|one| availability::judge(&id, one, least));
+        self.record.checks.extend(judged);
+        self.record.checks.extend(seen.unasked.iter().cloned());
     }
 
     async fn pause(&mut self, time: Duration) {
@@ -357,6 +377,15 @@ impl Run<'_> {
             () = abort::raised(&mut self.abort) => {}
         }
     }
+}
+
+/// How a run ended whose fault is undone.
+fn ended(stopped: Option<String>) -> (Outcome, Option<String>) {
+    let outcome = match stopped {
+        Some(_) => Outcome::Aborted,
+        None => Outcome::Completed,
+    };
+    (outcome, stopped)
 }
 
 /// That a change was made.

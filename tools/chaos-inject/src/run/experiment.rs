@@ -20,7 +20,11 @@ use crate::observe::Observations;
 pub enum Recovery {
     /// It was seen to be.
     SteadyState,
-    /// The limit passed, or it can't be seen any more; what is missing, and what to type.
+    /// The changes are undone, and whether everything is at its steady state can't be seen: those
+    /// who watched are gone, and nobody else can. Says why, with what is known of the objects. It
+    /// is no reason to keep a lock, and none to say that all is well.
+    Unseen(String),
+    /// The limit passed, and it was seen not to be; what is missing, and what to type.
     NotRecovered {
         /// What is not at its steady state.
         what: String,

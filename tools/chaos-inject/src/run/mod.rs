@@ -6,6 +6,7 @@ pub mod experiment;
 pub mod gates;
 pub mod guarded;
 pub mod record;
+pub mod undoing;
 
 use chaos_common::exit::Exit;
 use chaos_common::record::{Check, Outcome, Plan, Time, Verdict};

@@ -1,6 +1,7 @@
 //! Undoes all that an intent says, from wherever it is known: the tool itself, its guardian, or
 //! `recover` on another machine.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use chaos_common::cluster::Cluster;
@@ -8,7 +9,8 @@ use chaos_common::record::Change;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::change::{apply, fields};
+use crate::change::apply::{self, Undo};
+use crate::change::fields;
 use crate::safety::intent::{Intent, ReleaseError};
 
 /// A call of a process that died may be carried out this much later: the Leases are deleted again
@@ -32,16 +34,31 @@ pub struct RolledBack {
 }
 
 /// Undoes every change, all at the same time, and looks until the cluster shows it. With `fence`,
-/// calls of a process that died and may still be on their way are turned away.
-pub async fn roll_back(cluster: &Cluster, intent: &Intent, fence: bool) -> RolledBack {
+/// calls of a process that died and may still be on their way are turned away. `refused` hears of
+/// each object that is not undone at the first attempt, at once, in the words of whoever is in the
+/// way.
+pub async fn roll_back(
+    cluster: &Cluster,
+    intent: &Intent,
+    fence: bool,
+    refused: &(dyn Fn(&str) + Sync),
+) -> RolledBack {
     let deadline = intent.deadline();
+    let how = Undo {
+        fence,
+        deadline,
+        refused: &|why| {
+            let told = format!("the undo is not accepted, and is tried again: {why}");
+            refused(&told);
+        },
+    };
     let to_write = intent
         .changes
         .iter()
         .filter(|change| !matches!(change, Change::Delete { .. }));
     // Side by side: one object that does not go must not keep the others broken.
     let one = |change| async move {
-        let undone = apply::undo(cluster, change, &intent.run, fence, deadline).await;
+        let undone = apply::undo(cluster, change, &intent.run, how).await;
         (change, undone)
     };
     let mut outcome = RolledBack::default();
@@ -53,6 +70,12 @@ pub async fn roll_back(cluster: &Cluster, intent: &Intent, fence: bool) -> Rolle
         }
     }
     outcome
+}
+
+/// Says why an undo is not done yet to whoever reads standard error, and waits for nobody's answer.
+pub fn to_stderr(why: &str) {
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "chaos-inject: {why}");
 }
 
 /// Deletes the Leases of a process that died, also one whose creation was still on its way.
@@ -120,7 +143,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn everything_that_the_intent_says_is_undone() {
         let (server, intent) = broken().await;
-        let outcome = roll_back(&server.cluster(), &intent, true).await;
+        let outcome = roll_back(&server.cluster(), &intent, true, &|_| {}).await;
         assert_eq!(
             outcome.actions,
             [
@@ -137,16 +160,39 @@ mod tests {
     async fn an_object_that_cannot_be_undone_does_not_keep_the_others_broken() {
         let (server, intent) = broken().await;
         server.always("PATCH deployments/db", Behaviour::Status(403));
-        let outcome = roll_back(&server.cluster(), &intent, true).await;
+        let outcome = roll_back(&server.cluster(), &intent, true, &|_| {}).await;
         assert_eq!(outcome.failed.len(), 1, "{outcome:?}");
         assert_eq!(replicas(&server), [json!(3), json!(0)]);
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_first_refusal_is_told_at_once_and_once_in_the_words_of_the_policy() {
+        let (server, intent) = broken().await;
+        server.script("PATCH deployments/db", 12, Behaviour::Status(403));
+        let told = std::sync::Mutex::new(Vec::new());
+        let start = Instant::now();
+        let tell = |why: &str| {
+            let told_after = start.elapsed();
+            let mut told = told.lock().expect("free");
+            told.push((told_after, why.to_owned()));
+        };
+        let outcome = roll_back(&server.cluster(), &intent, true, &tell).await;
+        assert!(outcome.failed.is_empty(), "{outcome:?}");
+        assert!(start.elapsed() > Duration::from_secs(5), "it was tried on");
+        let told = told.into_inner().expect("free");
+        let [(after, why)] = told.as_slice() else {
+            panic!("once: {told:?}")
+        };
+        assert!(*after < Duration::from_millis(100), "{after:?}");
+        assert!(why.contains("deployment/db"), "{why}");
+        assert!(why.contains("Forbidden by the test"), "{why}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_second_rollback_finds_everything_undone() {
         let (server, intent) = broken().await;
-        roll_back(&server.cluster(), &intent, true).await;
-        let outcome = roll_back(&server.cluster(), &intent, true).await;
+        roll_back(&server.cluster(), &intent, true, &|_| {}).await;
+        let outcome = roll_back(&server.cluster(), &intent, true, &|_| {}).await;
         assert!(outcome.failed.is_empty(), "{outcome:?}");
         assert_eq!(replicas(&server), [json!(3), json!(1)]);
     }
@@ -158,6 +204,7 @@ mod tests {
             &server.cluster(),
             &intent(&[delete_pod("a")], &["shop"]),
             true,
+            &|_| {},
         )
         .await;
         assert!(

@@ -15,11 +15,13 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
+use crate::testing::call::{Call, parse};
+use crate::testing::logs::{self, Logs};
 use crate::testing::objects::NAMESPACE;
 use crate::testing::patch;
 use crate::testing::script::{Behaviour, Rule};
 use crate::testing::services::{ServiceAnswers, proxied};
-use crate::testing::store::{Filter, Refusal, Store};
+use crate::testing::store::{Refusal, Store};
 
 type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -68,39 +70,8 @@ struct State {
     denied: Vec<String>,
     /// How the Services answer through the API server's proxy.
     services: ServiceAnswers,
-}
-
-/// A request, taken apart.
-struct Call {
-    method: String,
-    path: String,
-    query: Vec<(String, String)>,
-    content_type: String,
-    body: Value,
-}
-
-impl Call {
-    fn query(&self, name: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    fn filter(&self) -> Filter {
-        let name = self
-            .query("fieldSelector")
-            .and_then(|text| text.strip_prefix("metadata.name="));
-        let labels = self.query("labelSelector").unwrap_or_default();
-        let pair = |label: &str| {
-            label
-                .split_once('=')
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        };
-        Filter {
-            collection: self.path.clone(),
-            name: name.map(str::to_owned),
-            labels: labels.split(',').filter_map(pair).collect(),
-        }
-    }
+    /// What the containers of pods have logged.
+    logs: Logs,
 }
 
 /// Path of an object here, from `kind/name`.
@@ -233,6 +204,17 @@ impl ApiServer {
         self.state().services.set(service, path, (status, body));
     }
 
+    /// How a pod answers to whoever asks it itself: `pod/NAME`, and `pod/https:NAME` over TLS. All
+    /// others are `pod/*` and `pod/https:*`.
+    pub fn answer_of_pod(&self, pod: &str, status: u16, body: &str) {
+        self.set_answer(pod, None, (status, body));
+    }
+
+    /// What a container of a pod has logged.
+    pub fn log(&self, pod: &str, container: &str, text: &str) {
+        self.state().logs.set(pod, container, text);
+    }
+
     /// Every watch breaks off; with `forget`, the server does not know any more what was before.
     pub fn break_watches(&self, forget: bool) {
         self.state().store.break_watches(forget);
@@ -301,33 +283,6 @@ enum Treatment {
     NoAnswer,
 }
 
-async fn parse(request: Request<Body>) -> Result<Call, tower::BoxError> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect_bytes().await?;
-    let query = parts.uri.query().unwrap_or_default();
-    let decode = |text: &str| {
-        let text = text
-            .replace('+', " ")
-            .replace("%2F", "/")
-            .replace("%3D", "=");
-        text.replace("%2C", ",").replace("%3A", ":")
-    };
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=')?;
-        Some((name.to_owned(), decode(value)))
-    };
-    let content_type = parts.headers.get(http::header::CONTENT_TYPE);
-    Ok(Call {
-        method: parts.method.to_string(),
-        path: parts.uri.path().to_owned(),
-        query: query.split('&').filter_map(pair).collect(),
-        content_type: content_type
-            .map_or("", |value| value.to_str().unwrap_or(""))
-            .to_owned(),
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-    })
-}
-
 impl State {
     fn handle(&mut self, call: &Call) -> Reply {
         if call.path == "/version" {
@@ -341,8 +296,14 @@ impl State {
         if call.path.ends_with("/selfsubjectaccessreviews") {
             return answer(201, &self.review(&call.body));
         }
-        if let Some((service, path)) = proxied(&call.path) {
-            return self.proxy(service, path);
+        if let Some((name, path)) = proxied(&call.path) {
+            return self.proxy(&name, path);
+        }
+        if let Some(pod) = logs::pod_of(&call.path) {
+            return match self.logs.read(pod, call.query("container")) {
+                Ok(text) => text_reply(200, text),
+                Err(refusal) => refuse(&refusal),
+            };
         }
         if call.path == "/api/v1/namespaces/kube-system" {
             return answer(
@@ -382,10 +343,7 @@ impl State {
 
     fn proxy(&self, service: &str, path: &str) -> Reply {
         match self.services.answer(service, path) {
-            Some((status, body)) => Response::builder()
-                .status(status)
-                .body(Full::new(Bytes::from(body.to_owned())).boxed_unsync())
-                .expect("a response"),
+            Some((status, body)) => text_reply(status, body),
             None => refuse(&Refusal(503, "ServiceUnavailable")),
         }
     }
@@ -481,8 +439,12 @@ fn refuse(Refusal(code, reason): &Refusal) -> Reply {
 }
 
 fn answer(code: u16, body: &Value) -> Reply {
+    text_reply(code, &body.to_string())
+}
+
+fn text_reply(code: u16, body: &str) -> Reply {
     Response::builder()
         .status(code)
-        .body(Full::new(Bytes::from(body.to_string())).boxed_unsync())
+        .body(Full::new(Bytes::from(body.to_owned())).boxed_unsync())
         .expect("a response")
 }

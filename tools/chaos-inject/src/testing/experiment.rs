@@ -32,6 +32,8 @@ pub struct Stub {
     pub effect: Effect,
     /// Whether the first look after the rollback, and the second one, find the steady state.
     pub steady: [bool; 2],
+    /// Why neither look can see anything.
+    pub unseen: Option<&'static str>,
     /// The engine's calls, in order.
     pub log: Rc<RefCell<Vec<String>>>,
 }
@@ -47,6 +49,7 @@ impl Stub {
             unobservable: None,
             effect: Effect::Proven("nobody answers".to_owned()),
             steady: [true, true],
+            unseen: None,
             log: Rc::default(),
         }
     }
@@ -56,6 +59,9 @@ impl Stub {
     }
 
     fn recovery(&self, look: usize) -> Recovery {
+        if let Some(why) = self.unseen {
+            return Recovery::Unseen(why.to_owned());
+        }
         if self.steady[look] {
             return Recovery::SteadyState;
         }

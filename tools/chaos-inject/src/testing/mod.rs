@@ -2,8 +2,10 @@
 
 pub mod api_server;
 pub mod application;
+pub mod call;
 pub mod controllers;
 pub mod experiment;
+pub mod logs;
 pub mod objects;
 pub mod patch;
 pub mod script;

@@ -1,4 +1,4 @@
-//! How Services answer through the API server's proxy.
+//! How Services and pods answer through the API server's proxy.
 
 /// How a Service answers.
 struct ServiceAnswer {
@@ -26,8 +26,19 @@ impl ServiceAnswers {
         });
     }
 
-    /// Status and body of its answer, if it answers.
+    /// Status and body of its answer, if it answers. `pod/*` stands for every pod that is not told
+    /// apart.
     pub fn answer(&self, service: &str, path: &str) -> Option<(u16, &str)> {
+        let any_pod = match service.strip_prefix("pod/") {
+            Some(name) if name.starts_with("https:") => "pod/https:*",
+            Some(_) => "pod/*",
+            None => return self.answer_of(service, path),
+        };
+        let own = self.answer_of(service, path);
+        own.or_else(|| self.answer_of(any_pod, path))
+    }
+
+    fn answer_of(&self, service: &str, path: &str) -> Option<(u16, &str)> {
         let mut ours = self.0.iter().filter(|one| one.service == service);
         let found = ours.clone().find(|one| one.path.as_deref() == Some(path));
         let found = found.or_else(|| ours.find(|one| one.path.is_none()));
@@ -35,9 +46,21 @@ impl ServiceAnswers {
     }
 }
 
-/// Service and path of a request through the API server's proxy.
-pub fn proxied(path: &str) -> Option<(&str, &str)> {
-    let (_, rest) = path.split_once("/services/")?;
-    let (service, path) = rest.split_once("/proxy")?;
-    Some((service.split(':').next().unwrap_or(service), path))
+/// Who is asked through the API server's proxy, and for which path: a Service by its name, whatever
+/// it speaks, and a pod as `pod/NAME`, over TLS as `pod/https:NAME`.
+pub fn proxied(path: &str) -> Option<(String, &str)> {
+    let is_service = path.contains("/services/");
+    let (_, rest) = path.split_once(if is_service { "/services/" } else { "/pods/" })?;
+    let (name, path) = rest.split_once("/proxy")?;
+    let (tls, named) = match name.strip_prefix("https:") {
+        Some(named) => ("https:", named),
+        None => ("", name),
+    };
+    let named = named.split(':').next().unwrap_or(named);
+    let name = if is_service {
+        named.to_owned()
+    } else {
+        format!("pod/{tls}{named}")
+    };
+    Some((name, path))
 }

@@ -225,7 +225,9 @@ impl Store {
     pub fn break_watches(&mut self, forget: bool) {
         self.watchers.clear();
         if forget {
-            self.oldest = self.version + 1;
+            // A list from now on is of a version that is known again.
+            self.version += 1;
+            self.oldest = self.version;
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct Ended {
     pub record: Value,
     /// That record's verdict.
     pub verdict: String,
+    /// That record's summary.
+    pub summary: String,
     /// What the engine asked of the experiment.
     pub log: Vec<String>,
 }
@@ -127,6 +129,7 @@ impl TestBed {
         Ended {
             exit,
             verdict: last["verdict"].as_str().unwrap_or_default().to_owned(),
+            summary: last["summary"].as_str().unwrap_or_default().to_owned(),
             record: last["data"].clone(),
             log: Vec::new(),
         }

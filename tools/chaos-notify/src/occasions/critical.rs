@@ -84,8 +84,9 @@ fn recorded_impact(facts: &Facts) -> Vec<String> {
 
 fn impact(service: &Availability) -> String {
     format!(
-        "{} answered {:.2} % of {} requests, {:.1} s without an answer at a stretch",
+        "{}{} answered {:.2} % of {} requests, {:.1} s without an answer at a stretch",
         service.service,
+        service.path,
         service.percent,
         service.requests,
         service.longest_gap_ms / 1000.0

@@ -185,7 +185,7 @@ fn critical_tells_issue_and_impact_from_the_stream() {
     let (text, _, page) = message(&["critical"], &stream);
     for part in [
         "Issue:\n- a fault may still be in place: the probes failed\n- backend did not answer\n",
-        "Impact: backend answered 90.00 % of 100 requests, 1.0 s without an answer at a stretch\n",
+        "Impact: backend/health answered 90.00 % of 100 requests, 1.0 s without an answer at a stretch\n",
         "System Status: NOT RESTORED, a fault may still be in place; not known\n",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -127,9 +127,10 @@ fn slow_recovery(pod: &PodRecovery, limit_ms: u64) -> Option<String> {
 fn gap(a: &Availability) -> Option<String> {
     (a.longest_gap_ms > 0.0 || a.good < a.requests).then(|| {
         format!(
-            "Close the gap that callers of {} saw: \
+            "Close the gap that callers of {}{} saw: \
              {} of {} requests without a good answer, {} at a stretch",
             a.service,
+            a.path,
             a.requests.saturating_sub(a.good),
             a.requests,
             duration(a.longest_gap_ms)
@@ -141,8 +142,8 @@ fn gap(a: &Availability) -> Option<String> {
 fn missed_probes(a: &Availability) -> Option<String> {
     (a.missed > 0).then(|| {
         format!(
-            "Run from a machine with time to spare: {} probes of {} could not be sent in time",
-            a.missed, a.service
+            "Run from a machine with time to spare: {} probes of {}{} could not be sent in time",
+            a.missed, a.service, a.path
         )
     })
 }

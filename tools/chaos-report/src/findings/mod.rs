@@ -126,8 +126,9 @@ fn recovery(experiment: &Experiment) -> Option<String> {
 
 fn availability(a: &Availability) -> String {
     format!(
-        "{} answered {:.2} % of {} requests well; longest gap {} (by {})",
+        "{}{} answered {:.2} % of {} requests well; longest gap {} (by {})",
         a.service,
+        a.path,
         a.percent,
         a.requests,
         duration(a.longest_gap_ms),

@@ -229,8 +229,20 @@ fn describe(object: &ObjectRef, error: &kube::Error) -> String {
 #[error("{0}")]
 pub struct NotUndone(String);
 
+/// How a change is undone.
+#[derive(Clone, Copy)]
+pub struct Undo<'a> {
+    /// See [`next_to_undo`].
+    pub fence: bool,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// Hears why it is not undone yet, at once, and once for each change: somebody may be needed
+    /// now.
+    pub refused: &'a (dyn Fn(&str) + Sync),
+}
+
 /// Undoes a change and looks until the cluster shows it. A note says what somebody else did to the
-/// object. For `fence` see [`next_to_undo`].
+/// object.
 ///
 /// # Errors
 /// It is not undone at the deadline; says what stands in the way.
@@ -238,24 +250,26 @@ pub async fn undo(
     cluster: &Cluster,
     change: &Change,
     run: &str,
-    mut fence: bool,
-    deadline: Instant,
+    how: Undo<'_>,
 ) -> Result<Option<String>, NotUndone> {
     let object = change.object();
-    let mut pauses = Pauses::until(deadline);
-    let mut writes = 0;
+    let mut pauses = Pauses::until(how.deadline);
+    let (mut fence, mut writes, mut told) = (how.fence, 0, false);
     loop {
         // Whatever the API server answers to a write: only a look that shows the state before ends
         // this early. An undo is done when the system shows it, not when a call returned.
-        let last = match read_object(cluster, object).await {
-            Err(error) => describe(object, &error),
+        let (last, refused) = match read_object(cluster, object).await {
+            Err(error) => (describe(object, &error), true),
             Ok(now) => match next_to_undo(change, now.as_ref(), run, fence) {
                 Step::Done(note) => return Ok(note),
-                Step::Wait => format!(
-                    "{object} is being deleted, and does not go: something holds it \
-                     (a finalizer, or its node)"
-                ),
-                Step::Refuse(why) => why,
+                Step::Wait => {
+                    let why = format!(
+                        "{object} is being deleted, and does not go: something holds it \
+                         (a finalizer, or its node)"
+                    );
+                    (why, false)
+                }
+                Step::Refuse(why) => (why, true),
                 step => match write(cluster, object, &step).await {
                     Ok(()) => {
                         // One write is enough to outdate a call that is still on its way.
@@ -264,15 +278,20 @@ pub async fn undo(
                         if writes <= QUICK_WRITES {
                             continue;
                         }
-                        format!(
+                        let why = format!(
                             "{object} still shows the fault, though the API server accepts \
                              every write: something sets it again"
-                        )
+                        );
+                        (why, true)
                     }
-                    Err(error) => describe(object, &error),
+                    Err(error) => (describe(object, &error), !is_stale(&error)),
                 },
             },
         };
+        if refused && !told {
+            (how.refused)(&last);
+            told = true;
+        }
         if !pauses.wait().await {
             return Err(NotUndone(last));
         }

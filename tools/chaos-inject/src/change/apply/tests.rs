@@ -48,8 +48,17 @@ async fn apply_to(server: &ApiServer, change: &Change) -> Result<Applied, NotApp
     apply(&server.cluster(), change, RUN, &owner(), in_seconds(15)).await
 }
 
+/// For ten seconds, and nobody hears of refusals.
+fn how(fence: bool) -> Undo<'static> {
+    Undo {
+        fence,
+        deadline: in_seconds(10),
+        refused: &|_| {},
+    }
+}
+
 async fn undo_in(server: &ApiServer, change: &Change) -> Result<Option<String>, NotUndone> {
-    undo(&server.cluster(), change, RUN, false, in_seconds(10)).await
+    undo(&server.cluster(), change, RUN, how(false)).await
 }
 
 /// The shop, scaled to zero by our run.
@@ -291,15 +300,9 @@ async fn an_object_that_a_finalizer_holds_is_not_gone() {
 async fn a_fence_turns_away_a_write_that_is_still_on_its_way() {
     let server = shop();
     let before = server.get(SHOP).expect("it exists");
-    undo(
-        &server.cluster(),
-        &scale_to_zero("shop", 3),
-        RUN,
-        true,
-        in_seconds(10),
-    )
-    .await
-    .expect("nothing to undo");
+    undo(&server.cluster(), &scale_to_zero("shop", 3), RUN, how(true))
+        .await
+        .expect("nothing to undo");
     let after = server.get(SHOP).expect("it exists");
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
     assert_ne!(version(&before), version(&after));

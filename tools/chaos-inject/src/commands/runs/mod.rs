@@ -17,6 +17,7 @@ use crate::safety::active_runs::{self, ActiveRuns};
 use crate::safety::intent::Intent;
 use crate::safety::leases::{Attribution, EXPIRY};
 use crate::safety::lock;
+use crate::safety::rollback::to_stderr;
 use crate::safety::rollback::{RolledBack, release_after_crash, roll_back};
 
 /// Between two looks at whether a run has ended.
@@ -236,7 +237,7 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
         actions,
         notes,
         failed,
-    } = roll_back(&context.cluster, &intent, true).await;
+    } = roll_back(&context.cluster, &intent, true, &to_stderr).await;
     for text in actions {
         context.action(EventKind::Undo, None, text);
     }

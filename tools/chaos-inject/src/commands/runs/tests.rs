@@ -61,7 +61,7 @@ fn ends_when_asked(server: &ApiServer) {
         assert_eq!(asked.reason, "the boss calls");
         assert_eq!(asked.executor, executor());
         let (cluster, intent) = (server.cluster(), intent_of_shop());
-        roll_back(&cluster, &intent, false).await;
+        roll_back(&cluster, &intent, false, &|_| {}).await;
         intent.release(&cluster).await.expect("released");
     });
 }

@@ -2,6 +2,7 @@
 //! to write for the undo; it is proven by the replacements being ready, in the endpoints, and
 //! answering.
 
+mod answers;
 mod running;
 
 use std::time::Duration;

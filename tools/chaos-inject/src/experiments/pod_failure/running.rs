@@ -1,31 +1,33 @@
 //! Pods that were deleted, from the first look before to the last replacement: who stands in for
 //! whom comes from watches, and the first good answer from the replacement itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::bail;
 use async_trait::async_trait;
-use chaos_common::cluster::probe::HttpProbe;
-use chaos_common::config::Expectation;
-use chaos_common::record::{Check, EventKind, Plan, PodRecovery, PodRef};
+use chaos_common::record::{Check, EventKind, Plan, PodRecovery};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Api, ListParams};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::answers::{FirstAnswer, PodProbes, Ports, first_answer, note_ports};
 use super::{NAME, Settings};
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::observe::Observations;
 use crate::observe::pod_events::{PodEvent, TimedEvent, watch};
-use crate::observe::recovery::Tracker;
+use crate::observe::recovery::{ServiceFacts, Tracker};
 use crate::run::experiment::{Effect, Injection, Recovery, RunningExperiment};
 
-/// Time between two questions to a pod that is coming back.
-const POD_PROBE_INTERVAL: Duration = Duration::from_millis(50);
-/// Time that a pod may take for one answer.
-const POD_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time that the first look at pods and endpoints may take.
 const FIRST_LOOK: Duration = Duration::from_secs(15);
+/// Time after which a replacement that is in the endpoints and does not answer makes us ask whether
+/// it can be asked at all.
+const DOUBT: Duration = Duration::from_secs(5);
+/// Time, after the limit, for a watch that is broken to show how things stand.
+const RETURN: Duration = Duration::from_secs(10);
 
 /// The experiment while it runs.
 #[derive(Debug)]
@@ -34,23 +36,11 @@ pub struct Running {
     tracker: Tracker,
     events: mpsc::Receiver<TimedEvent>,
     /// Where the pods behind a Service can be asked themselves.
-    probes: BTreeMap<String, PodProbe>,
+    probes: PodProbes,
     progress: Progress,
     /// The writes, once they are known to the tracker.
     hit: usize,
 }
-
-/// How the pods behind a Service are asked themselves.
-#[derive(Clone, Debug)]
-struct PodProbe {
-    port: u16,
-    path: String,
-    expect: Expectation,
-}
-
-/// A good answer of a replacement: its UID, when it came, and how much earlier it may have been
-/// possible, in milliseconds.
-type FirstAnswer = (String, Instant, f64);
 
 impl Running {
     /// Watches pods and endpoints, and waits for the first look at all of them.
@@ -62,20 +52,23 @@ impl Running {
         plan: &Plan,
         settings: &Settings,
     ) -> anyhow::Result<Running> {
-        let mut events = watch(&context.cluster, &context.namespace);
+        let (cluster, namespace) = (&context.cluster, &context.namespace);
+        let mut events = watch(cluster, namespace);
         let mut tracker = Tracker::default();
         let mut ports = Ports::new();
         let look = first_look(&mut events, &mut tracker, &mut ports);
         if !timeout(FIRST_LOOK, look).await.unwrap_or(false) {
-            bail!(
-                "pods and endpointslices of namespace {} can't be watched",
-                context.namespace
-            );
+            bail!("pods and endpointslices of namespace {namespace} can't be watched");
         }
-        let probes = probes(context, &ports);
-        tracker.start(&plan.targets, |services| {
-            services.iter().any(|service| probes.contains_key(service))
-        });
+        let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
+        let what = format!("list services in namespace {namespace}");
+        let services = cluster.list(&api, &ListParams::default(), what).await?;
+        let probes = PodProbes::try_out(context, (&services, &ports), &tracker).await;
+        let facts = ServiceFacts {
+            selectors: services.into_iter().filter_map(selector).collect(),
+            probed: probes.open.keys().cloned().collect(),
+        };
+        tracker.start(&plan.targets, facts);
         Ok(Running {
             settings: settings.clone(),
             tracker,
@@ -96,25 +89,26 @@ impl Running {
         while let Ok(TimedEvent { at, seen }) = self.events.try_recv() {
             self.tracker.see(at, &seen);
         }
-        let mut told = false;
+        let (mut told, mut doubt) = (false, None);
         while !self.tracker.is_steady() {
-            for (pod, services) in self.tracker.to_probe() {
-                let probe = services.iter().find_map(|name| self.probes.get(name));
-                if let (Some(probe), true) = (probe, probed.insert(pod.uid.clone())) {
-                    tokio::spawn(first_answer(
-                        (context.asker.clone(), context.namespace.clone()),
-                        pod,
-                        probe.clone(),
-                        (sender.clone(), end),
-                    ));
-                }
-            }
+            self.ask_replacements(&mut probed, &sender, end);
+            let silent = self.tracker.unanswered().is_some();
+            doubt = doubt.filter(|_| silent);
+            let look = *doubt.get_or_insert_with(|| Instant::now() + DOUBT);
+            let give_up = match self.tracker.broken() {
+                Some(_) => end + RETURN,
+                None => end,
+            };
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(TimedEvent { at, seen }) => self.tracker.see(at, &seen),
                     None => break,
                 },
-                () = sleep_until(end) => break,
+                () = sleep_until(give_up) => break,
+                () = sleep_until(look), if silent => {
+                    doubt = None;
+                    self.doubt_the_way(context).await;
+                }
                 Some((uid, at, bound)) = answers.recv() => self.tracker.answered(&uid, at, bound),
                 // The pods are deleted: nothing is left to undo, and they have to be waited for.
                 Ok(()) = abort.changed(), if !told => {
@@ -127,23 +121,72 @@ impl Running {
             }
             self.progress.tell(context, &self.tracker);
         }
+        self.doubt_the_way(context).await;
         self.progress.tell(context, &self.tracker);
+        self.recovery(context)
+    }
+
+    /// How things stand at the end.
+    fn recovery(&self, context: &Context) -> Recovery {
+        let limit = self.settings.recovery_limit.0.as_secs();
         let missing = self.tracker.missing();
+        if let Some(why) = self.tracker.broken() {
+            let last = match missing.as_slice() {
+                [] => "all replacements were ready when they were last seen".to_owned(),
+                missing => format!("when they were last seen, {}", missing.join(", ")),
+            };
+            return Recovery::Unseen(format!(
+                "the pods of namespace {} can't be seen any more: {why}; {last}",
+                context.namespace
+            ));
+        }
         if missing.is_empty() {
             return Recovery::SteadyState;
         }
         Recovery::NotRecovered {
-            what: format!("{} after {} s", missing.join(", "), limit.as_secs()),
+            what: format!("{} after {limit} s", missing.join(", ")),
             hint: format!(
                 "kubectl get pods,events -n {0}; kubectl rollout undo deployment/NAME -n {0}",
                 context.namespace
             ),
         }
     }
+
+    /// Asks each replacement once it runs.
+    fn ask_replacements(
+        &self,
+        probed: &mut BTreeSet<String>,
+        sender: &mpsc::Sender<FirstAnswer>,
+        end: Instant,
+    ) {
+        for (pod, services) in self.tracker.to_probe() {
+            let probe = services.iter().find_map(|name| self.probes.open.get(name));
+            if let (Some(probe), true) = (probe, probed.insert(pod.uid.clone())) {
+                tokio::spawn(first_answer(probe.clone(), pod, (sender.clone(), end)));
+            }
+        }
+    }
+
+    /// Where nothing is missing but answers: whether they could be seen at all. If not, they are
+    /// not waited for, and not known.
+    async fn doubt_the_way(&mut self, context: &mut Context) {
+        let Some(silent) = self.tracker.unanswered() else {
+            return;
+        };
+        if let Err(check) = self.probes.way_is_open(&self.tracker, &silent).await {
+            let summary = check.message.clone();
+            context.issue(EventKind::Observed, check.object.clone(), summary);
+            self.probes.closed.push(check);
+            self.tracker.waive_answers();
+        }
+    }
 }
 
-/// Ports in the endpoints of each Service, with their names.
-type Ports = BTreeMap<String, Vec<(String, u16)>>;
+/// Whom a Service selects, by its name.
+fn selector(service: Service) -> Option<(String, std::collections::BTreeMap<String, String>)> {
+    let selector = service.spec.and_then(|spec| spec.selector);
+    Some((service.metadata.name?, selector.unwrap_or_default()))
+}
 
 /// Takes in events until all pods and all endpoints were seen; `false` if that does not come.
 async fn first_look(
@@ -156,16 +199,7 @@ async fn first_look(
         match &seen {
             PodEvent::AllPods(_) => pods = true,
             PodEvent::AllSlices(_) => slices = true,
-            PodEvent::Slice(slice) => {
-                let labels = slice.metadata.labels.as_ref();
-                let service = labels.and_then(|all| all.get("kubernetes.io/service-name"));
-                let found = slice.ports.iter().flatten().filter_map(|port| {
-                    let name = port.name.clone().unwrap_or_default();
-                    Some((name, u16::try_from(port.port?).ok()?))
-                });
-                let known = ports.entry(service.cloned().unwrap_or_default());
-                known.or_default().extend(found);
-            }
+            PodEvent::Slice(slice) => note_ports(ports, slice),
             _ => {}
         }
         tracker.see(at, &seen);
@@ -174,61 +208,6 @@ async fn first_look(
         }
     }
     false
-}
-
-/// Where the pods behind each configured Service can be asked themselves.
-fn probes(context: &Context, ports: &Ports) -> BTreeMap<String, PodProbe> {
-    let mut probes = BTreeMap::new();
-    for service in &context.config.services {
-        let here = service
-            .namespace
-            .as_deref()
-            .is_none_or(|other| other == context.namespace);
-        // Of a Service with several ports we can't tell which one of the pod's it is from here.
-        let port = ports
-            .get(&service.name)
-            .map(Vec::as_slice)
-            .filter(|ports| ports.iter().all(|port| port == &ports[0]));
-        if let (true, Some(path), Some([(_, port), ..])) = (here, &service.health, port) {
-            let probe = PodProbe {
-                port: *port,
-                path: path.clone(),
-                expect: service.expect.clone(),
-            };
-            probes.insert(service.name.clone(), probe);
-        }
-    }
-    probes
-}
-
-/// Asks a replacement until it answers well.
-async fn first_answer(
-    (asker, namespace): (HttpProbe, String),
-    pod: PodRef,
-    probe: PodProbe,
-    (answers, end): (mpsc::Sender<FirstAnswer>, Instant),
-) {
-    let mut last = Instant::now();
-    while last < end {
-        let answer = asker
-            .get_pod(
-                &namespace,
-                &pod.name,
-                probe.port,
-                &probe.path,
-                POD_PROBE_TIMEOUT,
-            )
-            .await;
-        let now = Instant::now();
-        if answer.is_ok_and(|answer| probe.expect.accepts_status(answer.status)) {
-            let bound = now.duration_since(last).as_secs_f64() * 1000.0;
-            // Nobody waits for it any more once the experiment is over.
-            let _ = answers.send((pod.uid, now, bound)).await;
-            return;
-        }
-        last = now;
-        sleep(POD_PROBE_INTERVAL).await;
-    }
 }
 
 #[async_trait(?Send)]
@@ -284,8 +263,12 @@ impl RunningExperiment for Running {
                 "the endpoints do not follow the pods"
             };
             let id = format!("{NAME}.load-balancing");
-            checks.push(Check::judge(balanced, &id, "", message));
+            checks.push(match self.tracker.broken() {
+                Some(why) => Check::unknown(&id, "", format!("can't be seen any more: {why}")),
+                None => Check::judge(balanced, &id, "", message),
+            });
         }
+        checks.extend(self.probes.closed.iter().cloned());
         checks
     }
 
@@ -300,8 +283,8 @@ impl Running {
         let id = format!("{NAME}.recreated");
         let object = format!("pod/{}", recovery.deleted.name);
         let limit = self.settings.recovery_limit;
-        match (&recovery.replacement, recovery.recovery_ms) {
-            (Some(new), Some(ms)) => Check::judge(
+        if let (Some(new), Some(ms)) = (&recovery.replacement, recovery.recovery_ms) {
+            return Check::judge(
                 ms <= limit.0.as_secs_f64() * 1000.0,
                 &id,
                 object,
@@ -309,12 +292,12 @@ impl Running {
                     "pod {} took its place after {ms:.0} ms (at most {:.0} ms less); limit {limit}",
                     new.name, recovery.error_bound_ms
                 ),
-            ),
-            _ => Check::fail(
-                &id,
-                object,
-                format!("was not seen to be replaced in {limit}"),
-            ),
+            );
+        }
+        let message = format!("was not seen to be replaced in {limit}");
+        match self.tracker.broken() {
+            Some(why) => Check::unknown(&id, object, format!("{message}: {why}")),
+            None => Check::fail(&id, object, message),
         }
     }
 }

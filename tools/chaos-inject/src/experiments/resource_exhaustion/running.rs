@@ -241,9 +241,14 @@ impl RunningExperiment for Running {
     ) -> Recovery {
         let limit = self.settings.recovery_limit.0;
         let deadline = Instant::now() + limit;
-        match self.pods.until(deadline, Pods::is_empty).await {
-            Ok(_) => Recovery::SteadyState,
-            Err(pods) => Recovery::NotRecovered {
+        let Err(pods) = self.pods.until(deadline, Pods::is_empty).await else {
+            return Recovery::SteadyState;
+        };
+        match self.pods.broken() {
+            Some(why) => Recovery::Unseen(format!(
+                "the stress pod can't be seen any more: {why}; its deadline ends it, too"
+            )),
+            None => Recovery::NotRecovered {
                 what: format!("{} after {} s", in_words(&pods), limit.as_secs()),
                 hint: format!(
                     "kubectl delete pods -n {} -l {EXPERIMENT_LABEL}={NAME}",
@@ -301,7 +306,8 @@ impl Running {
         let long_ago = began.checked_sub(Duration::from_secs(3600));
         let long_ago = long_ago.unwrap_or(began);
         let mut checks = Vec::new();
-        for service in &seen.services {
+        let of_health = seen.services.iter().filter(|one| one.question.is_health());
+        for service in of_health {
             let object = format!("service/{}", service.availability.service);
             let before = service.median_ms(long_ago, began);
             checks.push(match before.zip(service.median_ms(began, undone)) {

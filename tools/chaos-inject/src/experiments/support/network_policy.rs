@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaos_common::record::{Change, Check};
+use chaos_common::record::{Change, Check, Status};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::abort::Abort;
 use crate::context::Context;
+use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::ConnectivityProof;
 use crate::experiments::support::steady_state::SteadyState;
 use crate::labels::EXPERIMENT_LABEL;
@@ -31,8 +32,9 @@ pub struct Policy {
     pub experiment: &'static str,
     /// Its rules: a NetworkPolicy's spec without the selector of its pods.
     pub rules: fn() -> Value,
-    /// Whether another policy of the same pods is in its way.
-    pub in_the_way: fn(&NetworkPolicySpec) -> bool,
+    /// How another policy of the same pods stands to it; the traffic is that which proves it, where
+    /// it is known.
+    pub in_the_way: fn(&NetworkPolicySpec, Option<&Traffic>) -> Other,
     /// What such a policy does.
     pub why: &'static str,
     /// What the operator can do then.
@@ -41,10 +43,26 @@ pub struct Policy {
     pub clear: &'static str,
 }
 
+/// How another policy of the same pods stands to one that is a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// It changes nothing.
+    Nothing,
+    /// It goes on allowing what does not belong to the proof; says what that means.
+    Beside(&'static str),
+    /// The fault can't do what it is for.
+    InTheWay,
+}
+
 impl Policy {
     /// The plan of an experiment that puts it over a workload's pods, without what the experiment
-    /// adds.
-    pub async fn draft(&self, context: &Context, target: &Workload) -> Draft {
+    /// adds. `traffic` is what proves it.
+    pub async fn draft(
+        &self,
+        context: &Context,
+        target: &Workload,
+        traffic: Option<&Traffic>,
+    ) -> Draft {
         let namespace = &context.namespace;
         let mut checks = target.checks.clone();
         let api: Api<NetworkPolicy> = Api::namespaced(context.cluster.client.clone(), namespace);
@@ -57,6 +75,7 @@ impl Policy {
             Ok(others) => checks.extend(self.judge(
                 &others,
                 &target.now["spec"]["template"]["metadata"]["labels"],
+                traffic,
             )),
             Err(error) => checks.push(error.check(LIMIT, "")),
         }
@@ -89,24 +108,28 @@ impl Policy {
         }
     }
 
-    /// `limit.policies`: one check for each that is in its way.
-    fn judge(&self, others: &[NetworkPolicy], labels: &Value) -> Vec<Check> {
-        let in_the_way = |policy: &&NetworkPolicy| {
-            let Some(spec) = &policy.spec else {
-                return false;
-            };
-            let selector = spec.pod_selector.as_ref();
-            selector.is_none_or(|selector| blast_radius::selects_labels(selector, labels))
-                && (self.in_the_way)(spec)
-        };
+    /// `limit.policies`: one check for each that is in its way, or beside it.
+    fn judge(
+        &self,
+        others: &[NetworkPolicy],
+        labels: &Value,
+        traffic: Option<&Traffic>,
+    ) -> Vec<Check> {
         let check = |policy: &NetworkPolicy| {
-            let object = format!(
-                "networkpolicy/{}",
-                policy.metadata.name.as_deref().unwrap_or_default()
-            );
-            Check::fail(LIMIT, object, self.why).hint(self.hint)
+            let spec = policy.spec.as_ref()?;
+            let selector = spec.pod_selector.as_ref();
+            let ours =
+                selector.is_none_or(|selector| blast_radius::selects_labels(selector, labels));
+            let name = policy.metadata.name.as_deref().unwrap_or_default();
+            let object = format!("networkpolicy/{name}");
+            match (self.in_the_way)(spec, traffic) {
+                _ if !ours => None,
+                Other::Nothing => None,
+                Other::Beside(why) => Some(Check::new(LIMIT, object, Status::Warn, why)),
+                Other::InTheWay => Some(Check::fail(LIMIT, object, self.why).hint(self.hint)),
+            }
         };
-        let checks: Vec<Check> = others.iter().filter(in_the_way).map(check).collect();
+        let checks: Vec<Check> = others.iter().filter_map(check).collect();
         if checks.is_empty() {
             vec![Check::pass(LIMIT, "", self.clear)]
         } else {
@@ -164,9 +187,13 @@ impl RunningExperiment for RunningPolicy {
             .proof
             .await_open(context, undone, self.recovery_limit)
             .await;
-        match steady {
-            Recovery::SteadyState => open,
-            missing @ Recovery::NotRecovered { .. } => missing,
+        match (steady, open) {
+            (Recovery::SteadyState, open) => open,
+            (Recovery::Unseen(why), Recovery::Unseen(also)) => {
+                Recovery::Unseen(format!("{why}; {also}"))
+            }
+            (Recovery::Unseen(_), missing @ Recovery::NotRecovered { .. }) => missing,
+            (lacking, _) => lacking,
         }
     }
 
@@ -195,6 +222,6 @@ pub mod tests {
     /// What is said of pods labelled `app: shop` beside another policy, given as YAML.
     pub fn judged(policy: &Policy, other: &str) -> Status {
         let other: NetworkPolicy = serde_saphyr::from_str(other).expect("a policy");
-        policy.judge(&[other], &json!({ "app": "shop" }))[0].status
+        policy.judge(&[other], &json!({ "app": "shop" }), None)[0].status
     }
 }

@@ -1,21 +1,12 @@
-//! Traffic from a peer pod: only where the fault can touch it does traffic prove the fault. curl
-//! runs in the peer for as long as the experiment may take, asks a Service at a fixed rate over one
-//! kept connection, and tells of each answer as it comes; a connection that breaks is opened anew.
+//! Traffic from a peer pod: only where the fault can touch it does traffic prove the fault. curl asks
+//! a Service at a fixed rate and tells of each answer as it comes; these lines, and what they say.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chaos_common::cluster::Cluster;
-use chaos_common::cluster::exec::ExecTarget;
-use k8s_openapi::api::core::v1::Pod;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// Questions a second.
 const RATE: u64 = 5;
-/// Pause between two looks at what came.
-const LOOK: Duration = Duration::from_millis(50);
 /// So many answers of one sort in a row are no accident.
 pub const ENOUGH: usize = 3;
 
@@ -24,197 +15,116 @@ pub const ENOUGH: usize = 3;
 pub struct Sample {
     /// When curl printed it.
     pub at: Instant,
-    /// It was an answer with a status below 400.
+    /// It was a good answer.
     pub good: bool,
     /// No connection was opened for it: it went, or was to go, over one that was there.
     pub kept: bool,
-}
-
-#[derive(Debug, Default)]
-struct CurlOutput {
-    samples: Vec<Sample>,
-    /// What curl said that is no answer, or why it ended.
-    error: Option<String>,
-}
-
-/// A route that is not open.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the peer does not reach {url}: {why}")]
-pub struct NotReached {
-    url: String,
-    why: String,
-}
-
-/// A series of questions from a peer to a Service.
-#[derive(Debug)]
-pub struct ConnectivityProbe {
-    /// Where it leads.
-    pub url: String,
-    output: Arc<Mutex<CurlOutput>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for ConnectivityProbe {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    /// Which curl asked: they are numbered as they follow each other.
+    pub session: u32,
 }
 
 /// What is asked, and how.
 #[derive(Clone, Debug)]
 pub struct ProbeCommand {
-    url: String,
-    command: Vec<String>,
+    /// Where it leads, for people.
+    pub url: String,
+    /// The command, program first.
+    pub command: Vec<String>,
+    /// The status of a good answer; any below 400 if absent.
+    pub status: Option<u16>,
 }
+
+/// What curl is told in every case. Whose certificate it is does not matter to whether it can be
+/// reached.
+const QUIETLY: [&str; 7] = [
+    "curl",
+    "--silent",
+    "--show-error",
+    "--insecure",
+    "--output",
+    "/dev/null",
+    "--max-time",
+];
 
 impl ProbeCommand {
     /// Over one kept connection. It ends by itself after `most`.
     pub fn kept(url: &str, most: Duration) -> ProbeCommand {
+        let and = if url.contains('?') { '&' } else { '?' };
         let words = [
-            "curl",
-            "--silent",
-            "--show-error",
-            "--output",
-            "/dev/null",
-            "--max-time",
             "1",
             "--rate",
             &format!("{RATE}/s"),
             // To stderr, which is not buffered.
             "--write-out",
             "%{stderr}answer %{http_code} %{num_connects}\\n",
-            &format!("{url}?chaos-runbook=[1-{}]", (most.as_secs() + 1) * RATE),
+            &format!(
+                "{url}{and}chaos-runbook=[1-{}]",
+                (most.as_secs() + 1) * RATE
+            ),
         ];
         ProbeCommand {
             url: url.to_owned(),
-            command: words.map(str::to_owned).to_vec(),
+            command: QUIETLY
+                .into_iter()
+                .chain(words)
+                .map(str::to_owned)
+                .collect(),
+            status: None,
         }
     }
 
     /// Anew each time, so that the name in the URL is looked up each time; with `address`, it is
     /// not looked up at all. It ends by itself after `most`.
     pub fn anew(url: &str, address: Option<&str>, most: Duration) -> ProbeCommand {
-        let script = "end=$(($(date +%s)+$2)); while [ \"$(date +%s)\" -lt $end ]; do \
-             curl --silent --show-error --output /dev/null --max-time 1 --write-out '%{stderr}answer %{http_code} %{num_connects}\\n' \
-             ${3:+--resolve \"$3\"} \"$1\"; sleep 0.2; done";
-        let name = url
-            .trim_start_matches("http://")
-            .split('/')
-            .next()
-            .unwrap_or_default();
+        let script = format!(
+            "end=$(($(date +%s)+$2)); while [ \"$(date +%s)\" -lt $end ]; do \
+             {} 1 --write-out '%{{stderr}}answer %{{http_code}} %{{num_connects}}\\n' \
+             ${{3:+--resolve \"$3\"}} \"$1\"; sleep 0.2; done",
+            QUIETLY.join(" ")
+        );
+        let name = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let name = name.split('/').next().unwrap_or_default();
         // What curl shall not look up: NAME:PORT:ADDRESS.
         let known = address
             .map(|address| format!("{name}:{address}"))
             .unwrap_or_default();
         let seconds = most.as_secs().to_string();
-        let words = ["sh", "-c", script, "sh", url, &seconds, &known];
+        let words = ["sh", "-c", &script, "sh", url, &seconds, &known];
         let url = address.map_or_else(|| url.to_owned(), |address| format!("{url} at {address}"));
         ProbeCommand {
             url,
             command: words.map(str::to_owned).to_vec(),
-        }
-    }
-}
-
-/// Understands a line of curl's: status and newly opened connections.
-fn parse(line: &str) -> Option<(bool, bool)> {
-    let (status, connects) = line.strip_prefix("answer ")?.split_once(' ')?;
-    let status: u16 = status.parse().ok()?;
-    Some(((1..400).contains(&status), connects.trim() == "0"))
-}
-
-impl ConnectivityProbe {
-    /// Starts to ask from a pod.
-    pub fn start(cluster: &Cluster, peer: &Pod, asking: ProbeCommand) -> ConnectivityProbe {
-        let ProbeCommand { url, command } = asking;
-        let output = Arc::new(Mutex::new(CurlOutput::default()));
-        let target = ExecTarget::of(cluster, peer);
-        let task = tokio::spawn(ask(target, command, Arc::clone(&output)));
-        ConnectivityProbe { url, output, task }
-    }
-
-    /// The answers so far.
-    pub fn samples(&self) -> Vec<Sample> {
-        self.output
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .samples
-            .clone()
-    }
-
-    /// Why it does not count as open.
-    fn trouble(&self, samples: &[Sample]) -> String {
-        let good = samples.iter().filter(|sample| sample.good).count();
-        let answers = match samples.len() {
-            0 => "curl has printed no answer yet".to_owned(),
-            all => {
-                format!("{good} of {all} questions had a good answer, {ENOUGH} in a row are needed")
-            }
-        };
-        match &self
-            .output
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .error
-        {
-            Some(error) => format!("{answers}; {error}"),
-            None => answers,
+            status: None,
         }
     }
 
-    /// Waits until the latest answers are good.
-    ///
-    /// # Errors
-    /// They are not, at the deadline; says what curl says.
-    pub async fn open(&self, since: Instant, deadline: Instant) -> Result<Instant, NotReached> {
-        loop {
-            let samples = self.samples();
-            if let Some(first) = latest(&samples, since, true) {
-                return Ok(first);
-            }
-            if Instant::now() >= deadline {
-                return Err(NotReached {
-                    url: self.url.clone(),
-                    why: self.trouble(&samples),
-                });
-            }
-            sleep(LOOK).await;
-        }
+    /// The status that a good answer has, where one is configured.
+    #[must_use]
+    pub fn expecting(self, status: Option<u16>) -> ProbeCommand {
+        ProbeCommand { status, ..self }
+    }
+
+    /// Understands a line of curl's: whether the answer is good, and whether no connection was
+    /// opened for it.
+    pub fn parse(&self, line: &str) -> Option<(bool, bool)> {
+        let (status, connects) = line.strip_prefix("answer ")?.split_once(' ')?;
+        let status: u16 = status.parse().ok()?;
+        let good = self
+            .status
+            .map_or((1..400).contains(&status), |expected| expected == status);
+        Some((good, connects.trim() == "0"))
     }
 }
 
-async fn ask(target: ExecTarget, command: Vec<String>, output: Arc<Mutex<CurlOutput>>) {
-    let tell = |change: &dyn Fn(&mut CurlOutput)| {
-        change(&mut output.lock().unwrap_or_else(PoisonError::into_inner));
-    };
-    let mut process = match target.exec(&command).without_stdout().start().await {
-        Ok(process) => process,
-        Err(error) => return tell(&|output| output.error = Some(error.to_string())),
-    };
-    let Some(stderr) = process.stderr() else {
-        return;
-    };
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let at = Instant::now();
-        tell(&|output| match parse(&line) {
-            Some((good, kept)) => output.samples.push(Sample { at, good, kept }),
-            None => output.error = Some(line.clone()),
-        });
-    }
-    let pod = &target.pod;
-    let why = match process.wait().await {
-        Ok(0) => return,
-        Ok(code) => format!("exit code {code}"),
-        Err(error) => error.to_string(),
-    };
-    tell(&|output| {
-        let ended = format!("curl in pod {pod} ended: {why}");
-        output.error = Some(match output.error.take() {
-            Some(said) => format!("{said}; {ended}"),
-            None => ended,
-        });
-    });
+/// The longest time between two answers since a moment where one curl followed another: nobody
+/// looked meanwhile.
+pub fn longest_gap(samples: &[Sample], since: Instant) -> Option<Duration> {
+    let follows = samples
+        .windows(2)
+        .filter(|two| two[0].session != two[1].session);
+    let gaps = follows.filter(|two| two[1].at >= since);
+    gaps.map(|two| two[1].at.duration_since(two[0].at.max(since)))
+        .max()
 }
 
 /// When the latest unbroken row of good (or bad) answers since a moment began, if it is long
@@ -270,7 +180,10 @@ pub fn judge(route: &[Sample], control: &[Sample], since: Instant) -> RouteState
         .rev()
         .find(|sample| sample.at < at && sample.good);
     let first = route.iter().find(|sample| sample.at == at);
-    let established = before.and(first).map(|first| first.kept);
+    let established = before.zip(first).map(|(before, first)| {
+        // A new curl has no connection from before.
+        first.kept && before.session == first.session
+    });
     RouteState::Proven { at, established }
 }
 
@@ -284,6 +197,7 @@ mod tests {
             at: start + Duration::from_millis(200) * n,
             good: matches!(c, '+' | 'p'),
             kept: matches!(c, '+' | '-'),
+            session: 0,
         };
         (0..).zip(text.chars()).map(one).collect()
     }
@@ -321,22 +235,40 @@ mod tests {
 
     #[test]
     fn curl_is_understood() {
-        assert_eq!(parse("answer 200 0"), Some((true, true)));
-        assert_eq!(parse("answer 000 1"), Some((false, false)));
-        assert_eq!(parse("answer 503 0"), Some((false, true)));
-        assert_eq!(parse("curl: option --rate: is unknown"), None);
         let asking = ProbeCommand::kept("http://s:1/h", Duration::from_secs(9));
-        assert!(
-            asking
-                .command
-                .last()
-                .is_some_and(|url| url.ends_with("=[1-50]"))
-        );
-        let asking = ProbeCommand::anew(
-            "http://s.prod:1/h",
-            Some("10.96.0.7"),
-            Duration::from_secs(9),
-        );
-        assert_eq!(asking.command[5..], ["9", "s.prod:1:10.96.0.7"]);
+        assert_eq!(asking.parse("answer 200 0"), Some((true, true)));
+        assert_eq!(asking.parse("answer 000 1"), Some((false, false)));
+        assert_eq!(asking.parse("answer 503 0"), Some((false, true)));
+        assert_eq!(asking.parse("curl: option --rate: is unknown"), None);
+        let last = asking.command.last().expect("a URL");
+        assert!(last.ends_with("/h?chaos-runbook=[1-50]"), "{last}");
+        let asking = asking.expecting(Some(401));
+        assert_eq!(asking.parse("answer 401 0"), Some((true, true)));
+        assert_eq!(asking.parse("answer 200 0"), Some((false, true)));
+    }
+
+    #[test]
+    fn a_name_is_told_from_its_address_whatever_the_scheme() {
+        for scheme in ["http", "https"] {
+            let url = format!("{scheme}://s.prod:1/h");
+            let asking = ProbeCommand::anew(&url, Some("10.96.0.7"), Duration::from_secs(9));
+            assert_eq!(asking.command[5..], ["9", "s.prod:1:10.96.0.7"]);
+        }
+    }
+
+    #[test]
+    fn the_time_in_which_nobody_looked_is_known() {
+        let start = Instant::now();
+        let mut samples = samples(start, "p++++++");
+        assert_eq!(longest_gap(&samples, start), None);
+        for (sample, later) in samples.iter_mut().skip(3).zip(0..) {
+            sample.session = 1;
+            sample.at = start + Duration::from_secs(7 + later);
+        }
+        let gap = longest_gap(&samples, start).expect("two curls");
+        assert_eq!(gap, Duration::from_millis(6600));
+        let since = start + Duration::from_secs(5);
+        let gap = longest_gap(&samples, since).expect("two curls");
+        assert_eq!(gap, Duration::from_secs(2));
     }
 }

@@ -1,6 +1,7 @@
 //! The registry: that it is all that knows the experiments, and that the example of `chaos.toml`
 //! shows every key of them.
 
+mod answers;
 mod flood;
 mod plans;
 mod pods;

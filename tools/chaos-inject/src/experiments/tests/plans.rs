@@ -233,6 +233,49 @@ async fn policies_that_defeat_the_fault_refuse_it_and_those_of_other_pods_do_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_policy_that_allows_no_traffic_along_the_route_is_named_and_refuses_nothing() {
+    let policy = |rules: Value| {
+        let patch = json!({ "spec": { "podSelector": { "matchLabels": { "app": "shop" } } } });
+        with(
+            with(network_policy("other"), &patch),
+            &json!({ "spec": rules }),
+        )
+    };
+    let web = json!({ "name": "web", "containerPort": 8000 });
+    let pods = json!({ "spec": { "template": { "spec": {
+        "containers": [{ "name": "main", "ports": [web] }],
+    } } } });
+    let ports = json!({ "spec": { "ports": [{ "port": 8000, "targetPort": "web" }] } });
+    for (rules, status) in [
+        (
+            json!({ "ingress": [{ "ports": [{ "port": 9090 }] }] }),
+            Status::Warn,
+        ),
+        (
+            json!({ "egress": [{ "ports": [{ "port": 53 }] }] }),
+            Status::Warn,
+        ),
+        (
+            json!({ "ingress": [{ "ports": [{ "port": 8000 }] }] }),
+            Status::Fail,
+        ),
+        (json!({ "egress": [{}] }), Status::Fail),
+        (json!({ "policyTypes": ["Ingress"] }), Status::Pass),
+    ] {
+        let mut bed = shop();
+        bed.config = bed.config.replace("deployment/db", "deployment/front");
+        bed.server.add_all(application("Deployment", "front", 2));
+        bed.server.edit("deployment/shop", &pods);
+        bed.server.edit("service/shop", &ports);
+        bed.server.add(policy(rules.clone()));
+        let plan = planned(&bed, "network-partition", &of("shop")).await;
+        let checks = plan.expect("planned").checks;
+        let check = checks.iter().find(|check| check.id == "limit.policies");
+        assert_eq!(check.map(|check| check.status), Some(status), "{rules}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn policies_that_may_not_be_listed_refuse_the_fault() {
     for name in ["network-partition", "dns-failure"] {
         let bed = shop();

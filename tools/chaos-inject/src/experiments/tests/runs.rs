@@ -187,6 +187,46 @@ async fn a_pod_that_nobody_replaces_is_not_restored_and_its_target_stays_locked(
     assert_eq!(bed.server.names("lease"), ["chaos-deployment-shop"]);
 }
 
+/// The API server refuses every connection, and ends those that there are, for some seconds from
+/// this one on.
+fn goes_away(bed: &TestBed, after: u64, seconds: u64) {
+    let server = bed.server.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(after)).await;
+        server.always("* /", Behaviour::NoConnection);
+        server.break_watches(false);
+        sleep(Duration::from_secs(seconds)).await;
+        server.mend();
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_for_a_second_while_the_fault_is_on_changes_nothing() {
+    for name in ["scale-down", "pod-failure"] {
+        let bed = bed("shop", 3);
+        goes_away(&bed, 3, 1);
+        let ended = run(&bed, name, &of("shop")).await;
+        let outcome = ended.record["outcome"].as_str();
+        assert_eq!(outcome, Some("completed"), "{name}: {:#}", ended.record);
+        let effect = ended.check(&format!("{name}.effect"));
+        assert_eq!(effect, Some("pass"), "{name}: {:#}", ended.record);
+        is_whole(&bed, "shop", 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_whose_end_nobody_saw_did_not_hold_and_is_no_pass() {
+    let bed = bed("shop", 3);
+    // The minute is over while nobody can look.
+    goes_away(&bed, 55, 20);
+    let ended = run(&bed, "scale-down", &of("shop")).await;
+    let held = ended.check("scale-down.held");
+    assert_eq!(held, Some("unknown"), "{:#}", ended.record);
+    assert_eq!(ended.check("scale-down.undo"), Some("warn"));
+    assert_eq!(ended.exit, Exit::Unknown);
+    is_whole(&bed, "shop", 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_database_loses_its_storage_and_has_it_again() {
     let bed = bed("db", 1);

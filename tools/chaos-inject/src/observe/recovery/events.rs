@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Tracker;
 use super::phases::Track;
-use crate::observe::pod_events::PodEvent;
+use crate::observe::pod_events::{PodEvent, Watched};
 
 impl Tracker {
     /// Takes in what was seen.
@@ -18,7 +18,11 @@ impl Tracker {
         match seen {
             PodEvent::Pod(pod) => self.see_pod(at, pod),
             PodEvent::PodGone(uid) => self.pod_gone(at, uid),
+            PodEvent::Broken(what, why) => {
+                self.broken.insert(*what, why.clone());
+            }
             PodEvent::AllPods(present) => {
+                self.broken.remove(&Watched::Pods);
                 let gone: Vec<String> = self
                     .owners
                     .keys()
@@ -42,6 +46,7 @@ impl Tracker {
                 self.see_endpoints(at);
             }
             PodEvent::AllSlices(present) => {
+                self.broken.remove(&Watched::Slices);
                 self.slices.retain(|uid, _| present.contains(uid));
                 self.see_endpoints(at);
             }
@@ -53,7 +58,8 @@ impl Tracker {
         let controller = owner_uid(pod).unwrap_or_default().to_owned();
         self.owners.insert(uid.clone(), controller.clone());
         if is_ready(pod) {
-            self.ready.insert(uid.clone())
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            self.ready.insert(uid.clone(), name)
         } else {
             self.ready.remove(&uid)
         };
@@ -90,6 +96,7 @@ impl Tracker {
             return;
         };
         let ms = track.since(at);
+        track.labels = pod.metadata.labels.clone().unwrap_or_default();
         if pod
             .spec
             .as_ref()
@@ -136,6 +143,7 @@ impl Tracker {
             .find(|track| track.replacement.as_ref().is_some_and(|pod| pod.uid == uid));
         if let Some(track) = paired {
             track.replacement = None;
+            track.labels.clear();
             let RecoveryPhases {
                 out_of_endpoints_ms,
                 gone_ms,
@@ -153,11 +161,16 @@ impl Tracker {
     }
 
     fn see_endpoints(&mut self, at: Instant) {
-        let slices = &self.slices;
+        let (slices, facts) = (&self.slices, &self.services);
         let behind = |service: &String, uid: &String| {
             slices
                 .values()
                 .any(|(name, ready)| name == service && ready.contains(uid))
+        };
+        let has_endpoint = |service: &String| {
+            slices
+                .values()
+                .any(|(name, ready)| name == service && !ready.is_empty())
         };
         for track in self.tracks.iter_mut().filter(|track| track.sent.is_some()) {
             let ms = track.since(at);
@@ -171,14 +184,19 @@ impl Tracker {
             let Some(replacement) = &track.replacement else {
                 continue;
             };
-            if !track.services.is_empty()
-                && track
-                    .services
+            let services = track.services.iter().cloned();
+            let (selecting, others): (BTreeSet<String>, BTreeSet<String>) =
+                services.partition(|service| facts.selects(service, &track.labels));
+            track.probed = selecting.intersection(&facts.probed).next().is_some();
+            track.forsaken = others.into_iter().find(|service| !has_endpoint(service));
+            if !selecting.is_empty()
+                && selecting
                     .iter()
                     .all(|service| behind(service, &replacement.uid))
             {
                 track.phases.in_endpoints_ms.get_or_insert(ms);
             }
+            track.selecting = selecting;
         }
     }
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use self::phases::Track;
+use crate::observe::pod_events::Watched;
 
 /// Pods that were hit, and what has been seen of their return.
 #[derive(Debug, Default)]
@@ -23,18 +24,42 @@ pub struct Tracker {
     slices: BTreeMap<String, (String, BTreeSet<String>)>,
     /// Controllers of pods, by pod UID.
     owners: BTreeMap<String, String>,
-    /// Pods that are there and ready now.
-    ready: BTreeSet<String>,
+    /// Pods that are there and ready now: UID to name.
+    ready: BTreeMap<String, String>,
+    /// What is not seen now, and why. What was there before is no evidence then.
+    broken: BTreeMap<Watched, String>,
+    services: ServiceFacts,
     /// New pods that nobody waits for yet, by UID: a controller makes the successor of a
     /// replacement before the replacement is gone.
     spare: BTreeMap<String, Pod>,
 }
 
+/// What has to be known of the namespace's Services, by name.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceFacts {
+    /// Whom each selects; nobody where somebody else writes its endpoints.
+    pub selectors: BTreeMap<String, BTreeMap<String, String>>,
+    /// Those whose pods can be asked themselves.
+    pub probed: BTreeSet<String>,
+}
+
+impl ServiceFacts {
+    /// Whether a Service selects pods with these labels. One that is not known does.
+    fn selects(&self, service: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.selectors.get(service).is_none_or(|selector| {
+            !selector.is_empty()
+                && selector
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
+        })
+    }
+}
+
 impl Tracker {
-    /// Takes what is there now, from the first events, as the state before; `targets` will be
-    /// hit. `probed` tells whether a Service's pods can be asked themselves.
-    pub fn start(&mut self, targets: &[Target], probed: impl Fn(&BTreeSet<String>) -> bool) {
+    /// Takes what is there now, from the first events, as the state before; `targets` will be hit.
+    pub fn start(&mut self, targets: &[Target], services: ServiceFacts) {
         self.before = self.owners.keys().cloned().collect();
+        self.services = services;
         self.tracks = targets
             .iter()
             .map(|target| {
@@ -47,8 +72,11 @@ impl Tracker {
                 Track {
                     target: target.clone(),
                     controller: self.owners.get(&target.uid).cloned().unwrap_or_default(),
-                    probed: probed(&services),
+                    probed: false,
                     services,
+                    labels: BTreeMap::new(),
+                    selecting: BTreeSet::new(),
+                    forsaken: None,
                     sent: None,
                     accepted: None,
                     noticed: None,
@@ -85,9 +113,48 @@ impl Tracker {
         }
     }
 
-    /// Everything that was hit is at its steady state: what came back is ready, and still is.
+    /// Everything that was hit is seen to be at its steady state: what came back is ready, and
+    /// still is.
     pub fn is_steady(&self) -> bool {
-        self.missing().is_empty()
+        self.missing().is_empty() && self.broken.is_empty()
+    }
+
+    /// Why pods or endpoints are not seen now; nothing while they are.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.values().next().map(String::as_str)
+    }
+
+    /// Nothing is missing but first answers: of these replacements.
+    pub fn unanswered(&self) -> Option<Vec<PodRef>> {
+        let mut unanswered = Vec::new();
+        for track in &self.tracks {
+            match &track.replacement {
+                Some(pod) if track.lacks_only_an_answer() && self.ready.contains_key(&pod.uid) => {
+                    unanswered.push(pod.clone());
+                }
+                _ if track.missing().is_none() => {}
+                _ => return None,
+            }
+        }
+        (!unanswered.is_empty()).then_some(unanswered)
+    }
+
+    /// Pods can't be asked themselves any more: that they answer is not waited for.
+    pub fn waive_answers(&mut self) {
+        self.services.probed.clear();
+        for track in &mut self.tracks {
+            track.probed = false;
+        }
+    }
+
+    /// A ready pod behind a Service that is none of these.
+    pub fn ready_behind(&self, service: &str, not: &BTreeSet<String>) -> Option<PodRef> {
+        let behind = self.slices.values().filter(|(name, _)| name == service);
+        let mut uids = behind.flat_map(|(_, ready)| ready);
+        let uid = uids.find(|uid| self.ready.contains_key(*uid) && !not.contains(*uid))?;
+        let name = self.ready[uid].clone();
+        let uid = uid.clone();
+        Some(PodRef { name, uid })
     }
 
     /// What is missing for that, in words.
@@ -96,7 +163,7 @@ impl Tracker {
             let now = track
                 .replacement
                 .as_ref()
-                .filter(|pod| !self.ready.contains(&pod.uid));
+                .filter(|pod| !self.ready.contains_key(&pod.uid));
             track.missing().or_else(|| {
                 now.map(|pod| format!("pod {} was ready and is not any more", pod.name))
             })
@@ -112,7 +179,7 @@ impl Tracker {
                 && track.phases.first_answer_ms.is_none()
         });
         waiting
-            .filter_map(|track| Some((track.replacement.clone()?, track.services.clone())))
+            .filter_map(|track| Some((track.replacement.clone()?, track.selecting.clone())))
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! One pod that is hit: the phases of its return, what is missing, and how long it took.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_common::record::{PodRecovery, PodRef, RecoveryPhases, Target};
 use tokio::time::Instant;
@@ -13,6 +13,13 @@ pub(super) struct Track {
     pub(super) controller: String,
     /// Services that it stood behind before.
     pub(super) services: BTreeSet<String>,
+    /// Labels of the replacement.
+    pub(super) labels: BTreeMap<String, String>,
+    /// Those of the Services that select the replacement. A Service may select one pod only, the
+    /// leader, which another pod is by now.
+    pub(super) selecting: BTreeSet<String>,
+    /// One of the other Services, which has no ready endpoint at all.
+    pub(super) forsaken: Option<String>,
     /// The delete call: when it was sent and when its acceptance arrived.
     pub(super) sent: Option<Instant>,
     pub(super) accepted: Option<Instant>,
@@ -34,7 +41,8 @@ impl Track {
     fn is_steady(&self) -> bool {
         self.phases.gone_ms.is_some()
             && self.phases.ready_ms.is_some()
-            && (self.services.is_empty() || self.phases.in_endpoints_ms.is_some())
+            && (self.selecting.is_empty() || self.phases.in_endpoints_ms.is_some())
+            && self.forsaken.is_none()
             && (!self.probed || self.phases.first_answer_ms.is_some())
     }
 
@@ -58,14 +66,27 @@ impl Track {
             Some(name) if p.scheduled_ms.is_none() => format!("pod {name} has no node"),
             Some(name) if p.started_ms.is_none() => format!("pod {name} has not started"),
             Some(name) if p.ready_ms.is_none() => format!("pod {name} is not ready"),
-            Some(name) if !self.services.is_empty() && p.in_endpoints_ms.is_none() => {
+            Some(name) if !self.selecting.is_empty() && p.in_endpoints_ms.is_none() => {
                 format!("pod {name} is not in the endpoints")
+            }
+            Some(_) if self.forsaken.is_some() => {
+                let service = self.forsaken.as_deref().unwrap_or_default();
+                format!("service {service} has no ready endpoint")
             }
             Some(name) if self.probed && p.first_answer_ms.is_none() => {
                 format!("pod {name} does not answer")
             }
             Some(_) => return None,
         })
+    }
+
+    /// Nothing is missing but the first answer.
+    pub(super) fn lacks_only_an_answer(&self) -> bool {
+        let answered = Track {
+            probed: false,
+            ..self.clone()
+        };
+        !self.is_steady() && answered.is_steady()
     }
 
     /// How it came back.

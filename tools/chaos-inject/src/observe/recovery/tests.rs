@@ -59,6 +59,11 @@ impl Scenario {
     /// Pods a and b of one owner and x of another; a, b behind the Service; a is deleted at 0
     /// ms, accepted at 4 ms.
     fn begin(targets: &[&str]) -> Scenario {
+        Scenario::with(targets, ServiceFacts::default())
+    }
+
+    /// The same where this is known of the Services.
+    fn with(targets: &[&str], facts: ServiceFacts) -> Scenario {
         let start = Instant::now();
         let mut scenario = Scenario {
             tracker: Tracker::default(),
@@ -73,7 +78,7 @@ impl Scenario {
             scenario.at(0, &seen);
         }
         let targets: Vec<Target> = targets.iter().map(|uid| target(uid)).collect();
-        scenario.tracker.start(&targets, |_| false);
+        scenario.tracker.start(&targets, facts);
         for target in &targets {
             scenario
                 .tracker
@@ -211,4 +216,45 @@ fn a_pod_that_stays_is_no_effect() {
     scenario.at(30, &slice(&["b", "c"]));
     assert!(!scenario.tracker.all_gone());
     assert_eq!(scenario.tracker.missing(), ["pod pod-a is not gone"]);
+}
+
+/// A Service that selects pods by this label.
+fn selects(value: &str) -> ServiceFacts {
+    let selector = [("role".to_owned(), value.to_owned())];
+    ServiceFacts {
+        selectors: [("shop".to_owned(), selector.into())].into(),
+        ..ServiceFacts::default()
+    }
+}
+
+#[test]
+fn a_replacement_that_the_service_does_not_select_needs_not_be_in_its_endpoints() {
+    let mut scenario = Scenario::with(&["a"], selects("leader"));
+    scenario.at(10, &PodEvent::PodGone("a".into()));
+    scenario.at(12, &slice(&[]));
+    scenario.at(20, &pod("c", "r1", true, false));
+    let missing = scenario.tracker.missing();
+    assert_eq!(missing, ["service shop has no ready endpoint"]);
+    // Another pod leads now.
+    scenario.at(30, &slice(&["b"]));
+    assert!(
+        scenario.tracker.is_steady(),
+        "{:?}",
+        scenario.tracker.missing()
+    );
+    assert_eq!(scenario.tracker.recoveries()[0].recovery_ms, Some(20.0));
+}
+
+#[test]
+fn what_is_not_seen_now_is_no_steady_state() {
+    let mut scenario = Scenario::begin(&["a"]);
+    scenario.at(10, &PodEvent::PodGone("a".into()));
+    scenario.at(20, &pod("c", "r1", true, false));
+    scenario.at(30, &slice(&["b", "c"]));
+    scenario.at(40, &PodEvent::Broken(Watched::Pods, "refused".into()));
+    assert!(!scenario.tracker.is_steady());
+    assert_eq!(scenario.tracker.broken(), Some("refused"));
+    let present = ["b", "c", "x"].map(String::from);
+    scenario.at(50, &PodEvent::AllPods(present.into()));
+    assert!(scenario.tracker.is_steady());
 }

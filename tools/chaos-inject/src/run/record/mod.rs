@@ -94,7 +94,12 @@ impl RunRecord {
         };
         let summary = match (&reason, outcome) {
             (_, Outcome::Completed) => {
-                format!("{} completed: {}", self.name, summarize(&self.checks))
+                let checks = summarize(&self.checks);
+                format!(
+                    "{} completed: {checks}{}",
+                    self.name,
+                    self.seen.not_measured()
+                )
             }
             (reason, _) => {
                 let word = match outcome {

@@ -15,7 +15,9 @@ use crate::testing::experiment::Stub;
 use crate::testing::objects::{NAMESPACE, deployment, intent_of, plan, scale_to_zero};
 use crate::testing::test_bed::{Ended, TestBed};
 
+mod availability;
 mod rules;
+mod undo;
 
 const PATCH: &str = "PATCH deployments/shop";
 
@@ -337,6 +339,21 @@ async fn what_does_not_recover_is_not_restored() {
         json!(3),
         "though the fault is undone"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_nobody_saw_is_unknown_and_locks_nothing() {
+    let bed = bed();
+    let mut stub = stub();
+    stub.unseen = Some("the watch is gone");
+    let ended = bed.run(stub).await;
+    assert_eq!(ended.exit, Exit::Unknown, "{:#}", ended.record);
+    assert_eq!(ended.record["outcome"], "completed");
+    assert_eq!(ended.record["restored"], Value::Null);
+    assert_eq!(ended.check("stub.restored"), Some("unknown"));
+    let message = ended.message("stub.restored").unwrap_or_default();
+    assert!(message.contains("the watch is gone"), "{message}");
+    is_restored(&bed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -357,3 +357,28 @@ async fn what_a_run_did_and_how_it_ended_is_in_the_journal_in_order() {
     let (_, damage) = crate::safety::journal::parse(&journal);
     assert!(!damage.is_bad(), "{damage:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_sets_a_fault_back_is_named_and_it_is_no_pass() {
+    let bed = bed();
+    in_local_set(async {
+        super::during_the_fault(&bed, async |server| {
+            let by = json!([{
+                "manager": "argocd-controller", "operation": "Update",
+                "time": "2026-11-22T16:00:00Z", "fieldsType": "FieldsV1",
+                "fieldsV1": { "f:spec": { "f:replicas": {} } },
+            }]);
+            let back = json!({ "metadata": { "managedFields": by }, "spec": { "replicas": 3 } });
+            server.edit("deployment/shop", &back);
+        });
+        let ended = bed.run(stub()).await;
+        assert_eq!(ended.check("stub.lasting"), Some("unknown"));
+        let message = ended.message("stub.lasting").unwrap_or_default();
+        assert!(message.contains("Argo CD"), "{message}");
+        assert_eq!(ended.exit, Exit::Unknown, "{:#}", ended.record);
+        let issues = ended.record["issues"].to_string();
+        assert!(issues.contains("the fault did not last"), "{issues}");
+    })
+    .await;
+    is_restored(&bed);
+}

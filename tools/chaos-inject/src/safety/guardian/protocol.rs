@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::safety::intent::Intent;
 
-/// The tool shows this often that it lives.
+/// Tool and guardian show each other this often that they live.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
-/// A tool that has written nothing for so long hangs, or was stopped. Ten heartbeats: a host that is
-/// busy for some seconds must not get a good experiment undone.
+/// One that has written nothing for so long hangs, was stopped, or gets no processor time. Ten
+/// heartbeats: a host that is busy for some seconds must not get a good experiment undone.
 pub const HANGS_AFTER: Duration = Duration::from_secs(10);
 
 /// The first line to the guardian: what to undo, and which journal to go on with.
@@ -38,6 +38,8 @@ pub enum ToGuardian {
 pub enum ToTool {
     /// The guardian is connected, and waits.
     Ready,
+    /// The guardian lives.
+    Alive,
     /// It has undone the fault of a tool that hung, and lives after all.
     Undone,
 }

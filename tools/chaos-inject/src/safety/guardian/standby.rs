@@ -7,11 +7,11 @@ use chaos_common::cluster::{Access, Cluster};
 use chaos_common::exit::Exit;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
 use crate::safety::guardian::background::Background;
 use crate::safety::guardian::protocol::{
-    HANGS_AFTER, Orders, ToGuardian, ToTool, from_line, to_line,
+    HANGS_AFTER, HEARTBEAT, Orders, ToGuardian, ToTool, from_line, to_line,
 };
 use crate::safety::intent::Intent;
 use crate::safety::journal::Journal;
@@ -81,7 +81,7 @@ pub async fn stand_by(
         return Exit::Unknown;
     }
     let renewing = tokio::spawn(renew(cluster.clone(), orders.intent.clone()));
-    let cause = watch(&mut lines).await;
+    let cause = watch(&mut lines, &mut answers).await;
     renewing.abort();
     match cause {
         None => Exit::Pass,
@@ -89,11 +89,20 @@ pub async fn stand_by(
     }
 }
 
-/// Waits for the end of the run; `None` if there is nothing to undo.
-async fn watch(lines: &mut mpsc::UnboundedReceiver<String>) -> Option<Cause> {
+/// Waits for the end of the run, and shows the tool meanwhile that somebody waits; `None` if there is
+/// nothing to undo.
+async fn watch(
+    lines: &mut mpsc::UnboundedReceiver<String>,
+    answers: &mut Answers,
+) -> Option<Cause> {
     let mut heard = Instant::now();
+    let mut beats = interval(HEARTBEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            // A tool that does not read any more is known by its silence: the pipe holds hours of
+            // this. One that is gone is known by the end of its lines.
+            _ = beats.tick() => drop(answers.send(ToTool::Alive)),
             line = lines.recv() => match line {
                 Some(line) if from_line(&line) == Some(ToGuardian::Done) => return None,
                 Some(_) => heard = Instant::now(),
@@ -125,7 +134,8 @@ async fn take_over(cluster: &Cluster, orders: &Orders, cause: Cause, mut answers
         intent.run,
         cause.message()
     ));
-    let undone = roll_back(cluster, intent, true).await;
+    let refused = |why: &str| messages.send(why.to_owned());
+    let undone = roll_back(cluster, intent, true, &refused).await;
     let undone_ms = start.elapsed().as_millis();
     for text in undone.actions.iter().chain(&undone.notes) {
         messages.send(text.clone());

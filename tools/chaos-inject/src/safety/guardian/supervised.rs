@@ -52,7 +52,7 @@ pub enum Launcher {
 }
 
 type Input = Box<dyn AsyncWrite + Unpin>;
-type Output = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type Output = Box<dyn AsyncRead + Send + Unpin>;
 
 impl Launcher {
     /// Starts it. Gives the process, and both pipes.
@@ -155,7 +155,12 @@ impl Guardian {
         // It may have died already: then it has nothing to do either.
         let _ = self.done.send(());
         let _ = timeout(END, self.heartbeat).await;
-        if let Some(mut child) = self.child {
+        if let Some(mut child) = self.child
+            && timeout(END, child.wait()).await.is_err()
+        {
+            // It stands still. There is nothing left to undo, and whoever waits for the end of our
+            // stderr, which is also its own, would wait for it.
+            let _ = child.start_kill();
             let _ = timeout(END, child.wait()).await;
         }
     }
@@ -167,17 +172,37 @@ impl Guardian {
     }
 }
 
-/// Aborts the experiment when the guardian has undone its fault, or dies.
-async fn listen(mut answers: Lines<BufReader<Output>>, abort: AbortSignal) {
-    while let Ok(Some(line)) = answers.next_line().await {
-        if from_line(&line) == Some(ToTool::Undone) {
-            abort.raise(format!(
+/// Aborts the experiment when the guardian has undone its fault, dies, or stands still: one that
+/// does nothing guards nothing.
+pub(super) async fn listen(mut answers: Lines<BufReader<Output>>, abort: AbortSignal) {
+    loop {
+        let mut line = timeout(HANGS_AFTER, answers.next_line()).await;
+        if line.is_err() {
+            // When this process has stood still itself, what the guardian said is there to be read.
+            line = timeout(HEARTBEAT, answers.next_line()).await;
+        }
+        match line.map(|line| line.ok().flatten()) {
+            Ok(Some(line)) if from_line(&line) == Some(ToTool::Undone) => abort.raise(format!(
                 "this process had stood still for {} s, so its guardian undid the fault",
                 HANGS_AFTER.as_secs()
-            ));
+            )),
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                abort.raise(
+                    "the guardian died, so nobody would undo the fault if this process died too",
+                );
+                return;
+            }
+            Err(_) => {
+                abort.raise(format!(
+                    "the guardian has stood still for {} s, so nobody would undo the fault if \
+                     this process died",
+                    HANGS_AFTER.as_secs()
+                ));
+                return;
+            }
         }
     }
-    abort.raise("the guardian died, so nobody would undo the fault if this process died too");
 }
 
 /// Writes the heartbeat, until it is told that all is done.

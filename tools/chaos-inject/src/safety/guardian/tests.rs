@@ -9,8 +9,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::protocol::{HANGS_AFTER, Orders, ToGuardian, ToTool, from_line, to_line};
+use super::protocol::{HANGS_AFTER, HEARTBEAT, Orders, ToGuardian, ToTool, from_line, to_line};
 use super::standby::{Answers, lines_of, stand_by};
+use super::supervised::{Output, listen};
 use super::{Guardian, Launcher};
 use crate::abort::{self, Abort, AbortSignal};
 use crate::change::apply;
@@ -98,7 +99,17 @@ impl Broken {
     }
 }
 
+/// What it says next, besides that it lives.
 async fn answer(answers: &mut Lines<BufReader<DuplexStream>>) -> Option<ToTool> {
+    loop {
+        let said = line(answers).await?;
+        if said != ToTool::Alive {
+            return Some(said);
+        }
+    }
+}
+
+async fn line(answers: &mut Lines<BufReader<DuplexStream>>) -> Option<ToTool> {
     let next = timeout(HANGS_AFTER * 6, answers.next_line()).await;
     from_line(&next.expect("an answer").expect("readable")?)
 }
@@ -202,6 +213,47 @@ async fn a_guardian_that_dies_aborts_the_experiment() {
         drop((listener, done, child));
     };
     LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guardian_shows_that_it_lives() {
+    let broken = Broken::shop().await;
+    let (mut pipe, mut answers) = broken.alone().await;
+    for _ in 0..20 {
+        let start = Instant::now();
+        assert_eq!(line(&mut answers).await, Some(ToTool::Alive));
+        assert!(start.elapsed() <= HEARTBEAT);
+        let alive = to_line(&ToGuardian::Alive);
+        pipe.write_all(alive.as_bytes()).await.expect("it listens");
+    }
+}
+
+/// The tool's ear, and the guardian's mouth, which a test moves.
+fn listening() -> (DuplexStream, Abort) {
+    let (mouth, ear) = tokio::io::duplex(1 << 16);
+    let (signal, abort) = AbortSignal::new();
+    let ear: Output = Box::new(ear);
+    tokio::spawn(listen(BufReader::new(ear).lines(), signal));
+    (mouth, abort)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guardian_that_stands_still_aborts_the_experiment() {
+    let (mut mouth, mut abort) = listening();
+    for _ in 0..5 {
+        sleep(HANGS_AFTER.mul_f64(0.99)).await;
+        let alive = to_line(&ToTool::Alive);
+        mouth.write_all(alive.as_bytes()).await.expect("it listens");
+    }
+    assert_eq!(abort::reason(&abort), None);
+    let start = Instant::now();
+    // Its pipe stays open: it is stopped, or gets no processor time.
+    let raised = timeout(HANGS_AFTER * 6, abort::raised(&mut abort)).await;
+    raised.expect("aborted");
+    assert!(start.elapsed() >= HANGS_AFTER, "{:?}", start.elapsed());
+    assert!(start.elapsed() < HANGS_AFTER * 2, "{:?}", start.elapsed());
+    let reason = abort::reason(&abort).expect("raised");
+    assert!(reason.contains("the guardian has stood still"), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::*;
 use crate::testing::application::application;
@@ -14,6 +15,7 @@ const SERVICE: &str =
 async fn shop(affected: &[&str]) -> (ApiServer, Context, SteadyState) {
     let mut bed = TestBed::with(application("Deployment", "shop", 2));
     bed.config = SERVICE.to_owned();
+    bed.server.answer("front", 200, "ok");
     let context = bed.context();
     let mut plan = objects::plan(&[], &["shop"]);
     plan.affected = affected.iter().map(ToString::to_string).collect();
@@ -35,7 +37,15 @@ fn later(server: &ApiServer, act: impl FnOnce(&ApiServer) + Send + 'static) {
 fn missing(recovery: Recovery) -> (String, String) {
     match recovery {
         Recovery::NotRecovered { what, hint } => (what, hint),
-        Recovery::SteadyState => panic!("something is missing"),
+        other => panic!("something is missing, and not seen: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn unseen(recovery: Recovery) -> String {
+    match recovery {
+        Recovery::Unseen(why) => why,
+        other => panic!("it can't be seen: {other:?}"),
     }
 }
 
@@ -121,7 +131,8 @@ async fn an_affected_service_has_to_answer_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_without_any_answer_is_told_apart_from_one_with_a_bad_one() {
-    let (_server, context, mut steady) = shop(&["front"]).await;
+    let (server, context, mut steady) = shop(&["front"]).await;
+    server.always("GET services/front", Behaviour::Status(503));
     let (what, _) = missing(steady.wait(&context, LIMIT).await);
     assert!(
         what.contains("http://front.prod:80/health does not answer"),
@@ -149,4 +160,78 @@ async fn all_that_is_missing_is_said_at_once() {
         "{what}"
     );
     assert!(began.elapsed() < LIMIT * 2, "one limit holds for all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_nobody_can_see_any_more_are_not_said_to_be_missing() {
+    let (server, context, mut steady) = shop(&[]).await;
+    server.always("GET pods", Behaviour::NoConnection);
+    server.break_watches(false);
+    let why = unseen(steady.wait(&context, LIMIT).await);
+    assert!(why.contains("can't be seen any more"), "{why}");
+    assert!(why.contains("pod shop-0 is ready"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_a_watch_was_broken_counts_when_it_is_back() {
+    let (server, context, mut steady) = shop(&[]).await;
+    server.always("GET pods", Behaviour::Status(500));
+    server.break_watches(false);
+    // It was ready when it was last seen, and is gone.
+    server.remove("pod/shop-0");
+    let mend = server.clone();
+    later(&server, move |_| mend.mend());
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(what.contains("has not 2 ready pods"), "{what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_can_not_be_asked_is_asked_in_another_way() {
+    let mut bed = TestBed::with(application("Deployment", "shop", 2));
+    bed.config = SERVICE.replace("api-proxy", "exec:deployment/gone");
+    bed.server.answer("front", 200, "ok");
+    let context = bed.context();
+    let asked = Asked {
+        endpoint: Endpoint::of_service(&context.config.services[0], "prod"),
+        path: "/health".to_owned(),
+        expect: Expectation::default(),
+        before: Ok(()),
+    };
+    let deadline = Instant::now() + LIMIT;
+    assert!(asked.await_answer(&context, deadline).await.is_none());
+    bed.server.answer("front", 500, "no");
+    let deadline = Instant::now() + LIMIT;
+    let lack = asked.await_answer(&context, deadline).await;
+    assert!(matches!(lack, Some(Lack::Unseen(_))), "{lack:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_did_not_answer_before_is_not_waited_for_and_not_known() {
+    let mut bed = TestBed::with(application("Deployment", "shop", 2));
+    bed.config = SERVICE.to_owned();
+    let context = bed.context();
+    let mut plan = objects::plan(&[], &["shop"]);
+    plan.affected = vec!["front".to_owned()];
+    let shop = Workload::read(&context, &context.namespace, "deployment/shop").await;
+    let steady = SteadyState::watch(&context, &plan, &[shop.expect("it is there")]).await;
+    let began = Instant::now();
+    let why = unseen(steady.expect("watched").wait(&context, LIMIT).await);
+    assert!(began.elapsed() < LIMIT / 2);
+    assert!(why.contains("and before the fault:"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_configured_status_is_the_good_one() {
+    for status in [302, 401] {
+        let mut bed = TestBed::with(application("Deployment", "shop", 2));
+        bed.config = format!("{SERVICE}expect = {{ status = {status} }}\n");
+        bed.server.answer("front", status, "");
+        let context = bed.context();
+        let mut plan = objects::plan(&[], &["shop"]);
+        plan.affected = vec!["front".to_owned()];
+        let shop = Workload::read(&context, &context.namespace, "deployment/shop").await;
+        let steady = SteadyState::watch(&context, &plan, &[shop.expect("it is there")]).await;
+        let recovery = steady.expect("watched").wait(&context, LIMIT).await;
+        assert_eq!(recovery, Recovery::SteadyState, "{status}");
+    }
 }

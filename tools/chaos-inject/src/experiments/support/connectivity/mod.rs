@@ -7,7 +7,8 @@ use chaos_common::record::{Check, Plan, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
-use crate::experiments::support::probe_pod::{self, ConnectivityProbe, NotReached, RouteState};
+use crate::experiments::support::peer::{NotReached, Routes};
+use crate::experiments::support::probe_pod::{self, RouteState, latest};
 use crate::run::experiment::{Effect, Recovery};
 
 /// Time for the first good answers, before the fault.
@@ -16,9 +17,35 @@ const FIRST_ANSWERS: Duration = Duration::from_secs(15);
 const EFFECT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The longest time in which nobody asked that the proof bears: one pod follows another.
+const BLINK: Duration = Duration::from_secs(5);
+/// What came within this time says how a route is now.
+const NOW: Duration = Duration::from_secs(10);
+
 /// The longest that routes are asked: through the whole run, and before it.
 pub fn longest(context: &Context, plan: &Plan) -> Duration {
     FIRST_ANSWERS + context.config.experiment.warm_up.0 + Duration::from_millis(plan.worst_case_ms)
+}
+
+/// Whether the route was cut all the while.
+#[derive(Clone, Debug, PartialEq)]
+enum Cut {
+    /// It was not seen to be.
+    No,
+    /// Since then; whether that cut a connection that was open before.
+    Since(Instant, Option<bool>),
+    /// It was, and then nobody looked for so long.
+    Unseen(Duration),
+}
+
+/// Whether the route is open again after the undo.
+#[derive(Clone, Debug)]
+enum Again {
+    Open(Instant),
+    /// The control route is open, and it is not.
+    Cut(NotReached),
+    /// Nobody can tell.
+    Unseen(String),
 }
 
 /// Both routes, and what became of them.
@@ -26,16 +53,12 @@ pub fn longest(context: &Context, plan: &Plan) -> Duration {
 pub struct ConnectivityProof {
     /// Who asks, as `deployment/NAME`.
     from: String,
-    /// The one that is to be cut.
-    route: ConnectivityProbe,
-    /// The one that is not.
-    control: ConnectivityProbe,
+    routes: Routes,
     undone: Option<Instant>,
-    /// When the route was cut, and whether that cut a connection that was open before; absent if it
-    /// was not cut up to the end.
-    cut: Option<(Instant, Option<bool>)>,
-    /// When the route was open again after the undo, once that was waited for.
-    reached_again: Option<Result<Instant, NotReached>>,
+    /// Up to the end.
+    cut: Cut,
+    /// Once that was waited for.
+    again: Option<Again>,
 }
 
 impl ConnectivityProof {
@@ -43,35 +66,30 @@ impl ConnectivityProof {
     ///
     /// # Errors
     /// One is not; says which, and what curl says.
-    pub async fn start(
-        from: &str,
-        route: ConnectivityProbe,
-        control: ConnectivityProbe,
-    ) -> anyhow::Result<ConnectivityProof> {
+    pub async fn start(from: &str, routes: Routes) -> anyhow::Result<ConnectivityProof> {
         let start = Instant::now();
-        for route in [&route, &control] {
+        for route in [&routes.route, &routes.control] {
             route.open(start, start + FIRST_ANSWERS).await?;
         }
         Ok(ConnectivityProof {
             from: from.to_owned(),
-            route,
-            control,
+            routes,
             undone: None,
-            cut: None,
-            reached_again: None,
+            cut: Cut::No,
+            again: None,
         })
     }
 
     /// Waits until the route is seen to be cut and the control route to be open. `since` is when
     /// the fault was injected.
     pub async fn await_cut(&mut self, since: Instant) -> Effect {
-        let (cut, open) = (&self.route, &self.control);
+        let (cut, open) = (&self.routes.route, &self.routes.control);
         let deadline = since + EFFECT;
         let (from, url, control) = (&self.from, &cut.url, &open.url);
         loop {
             match probe_pod::judge(&cut.samples(), &open.samples(), since) {
                 RouteState::Proven { at, established } => {
-                    self.cut = Some((at, established));
+                    self.cut = Cut::Since(at, established);
                     let after = at.duration_since(since).as_millis();
                     return Effect::Proven(format!(
                         "from {from}, {url} does not answer any more, {after} ms after the policy; {control} still does"
@@ -96,16 +114,23 @@ impl ConnectivityProof {
     /// The fault's time is over: was the route cut all the while? Somebody may have taken the
     /// policy away in between.
     pub fn check_still_cut(&mut self, since: Instant) {
-        let Some((at, _)) = self.cut else {
+        let Cut::Since(at, _) = self.cut else {
             return;
         };
-        let now = probe_pod::judge(&self.route.samples(), &self.control.samples(), since);
-        if !matches!(now, RouteState::Proven { at: began, .. } if began == at) {
-            self.cut = None;
-        }
+        let (route, control) = (self.routes.route.samples(), self.routes.control.samples());
+        let latest = route.last().map_or(at, |sample| sample.at);
+        let gap = probe_pod::longest_gap(&route, at).unwrap_or_default();
+        let gap = gap.max(latest.elapsed());
+        let now = probe_pod::judge(&route, &control, since);
+        self.cut = match now {
+            _ if gap > BLINK => Cut::Unseen(gap),
+            RouteState::Proven { at: began, .. } if began == at => return,
+            _ => Cut::No,
+        };
     }
 
-    /// The policy was deleted: waits until the route is open again.
+    /// The policy was deleted: waits until the route is open again. Halfway another pod of the peer
+    /// is asked, since what keeps the first from it may be its own trouble.
     pub async fn await_open(
         &mut self,
         context: &Context,
@@ -113,32 +138,68 @@ impl ConnectivityProof {
         limit: Duration,
     ) -> Recovery {
         self.undone = Some(undone);
-        let reached = self.route.open(undone, undone + limit).await;
-        self.reached_again = Some(reached.clone());
-        match reached {
-            Ok(_) => Recovery::SteadyState,
-            Err(error) => Recovery::NotRecovered {
+        let route = &self.routes.route;
+        let mut reached = route.open(undone, undone + limit / 2).await;
+        if reached.is_err() {
+            self.routes.elsewhere();
+            reached = route.open(undone, undone + limit).await;
+        }
+        let again = match reached {
+            Ok(at) => Again::Open(at),
+            Err(error) => self.not_reached(error),
+        };
+        self.again = Some(again.clone());
+        match again {
+            Again::Open(_) => Recovery::SteadyState,
+            Again::Unseen(why) => Recovery::Unseen(why),
+            Again::Cut(error) => Recovery::NotRecovered {
                 what: error.to_string(),
                 hint: format!("kubectl get networkpolicies -n {}", context.namespace),
             },
         }
     }
 
+    /// The route is not seen to be open: whether that was seen, beside a control route that is.
+    fn not_reached(&self, error: NotReached) -> Again {
+        let Routes { route, control, .. } = &self.routes;
+        let now = Instant::now();
+        let since = now.checked_sub(NOW).unwrap_or(now);
+        let cut = latest(&route.samples(), since, false).is_some();
+        if cut && latest(&control.samples(), since, true).is_some() {
+            return Again::Cut(error);
+        }
+        let (from, url) = (&self.from, &route.url);
+        let why = match control.error() {
+            _ if cut => format!("it does not reach the control route {} either", control.url),
+            Some(error) => error,
+            None => "nobody there could be made to ask".to_owned(),
+        };
+        Again::Unseen(format!(
+            "whether {from} reaches {url} again could not be seen from any of its pods: {why}; \
+             the policy is deleted"
+        ))
+    }
+
     /// `NAME.cut`, `NAME.control`, `NAME.reconnected`.
     pub fn judge(&self, name: &str, since: Instant) -> Vec<Check> {
-        let (route, control) = (&self.route, &self.control);
+        let Routes { route, control, .. } = &self.routes;
         let id = |what: &str| format!("{name}.{what}");
         let (object, from) = (format!("service {}", route.url), &self.from);
         let cut = match self.cut {
-            Some(_) => Check::pass(
+            Cut::Since(..) => Check::pass(
                 &id("cut"),
                 &object,
                 format!("did not answer {from} until the policy was deleted"),
             ),
-            None => Check::unknown(
+            Cut::No => Check::unknown(
                 &id("cut"),
                 &object,
                 format!("was not cut off from {from} for the whole time"),
+            ),
+            Cut::Unseen(gap) => Check::unknown(
+                &id("cut"),
+                &object,
+                format!("was not asked from {from} for {:.1} s", gap.as_secs_f64()),
             ),
         };
         let beside: Vec<bool> = control
@@ -157,8 +218,8 @@ impl ConnectivityProof {
                 beside.len()
             ),
         );
-        let reconnected = match (&self.reached_again, self.undone) {
-            (Some(Ok(at)), Some(undone)) => {
+        let reconnected = match (&self.again, self.undone) {
+            (Some(Again::Open(at)), Some(undone)) => {
                 let after = at.saturating_duration_since(undone).as_millis();
                 Check::pass(
                     &id("reconnected"),
@@ -166,7 +227,8 @@ impl ConnectivityProof {
                     format!("answered {from} again {after} ms after the undo"),
                 )
             }
-            (Some(Err(why)), _) => Check::fail(&id("reconnected"), &object, why.to_string()),
+            (Some(Again::Cut(why)), _) => Check::fail(&id("reconnected"), &object, why.to_string()),
+            (Some(Again::Unseen(why)), _) => Check::unknown(&id("reconnected"), &object, why),
             _ => Check::unknown(&id("reconnected"), &object, "was not asked again"),
         };
         vec![cut, open, reconnected]
@@ -174,9 +236,13 @@ impl ConnectivityProof {
 
     /// `NAME.established`: whether a connection that was open before was cut, too.
     pub fn established(&self, name: &str) -> Check {
-        let url = &self.route.url;
+        let url = &self.routes.route.url;
         let (id, object) = (format!("{name}.established"), format!("service {url}"));
-        match self.cut.and_then(|(_, established)| established) {
+        let established = match self.cut {
+            Cut::Since(_, established) => established,
+            Cut::No | Cut::Unseen(_) => None,
+        };
+        match established {
             Some(true) => Check::pass(
                 &id,
                 &object,
@@ -210,16 +276,4 @@ fn stayed_open(good: &[bool]) -> Status {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_control_route_passes_without_a_miss_and_fails_when_it_is_cut() {
-        let judged = |text: &str| stayed_open(&text.chars().map(|c| c == '+').collect::<Vec<_>>());
-        assert_eq!(judged("+++"), Status::Pass);
-        assert_eq!(judged("++"), Status::Unknown);
-        assert_eq!(judged("++-++--+"), Status::Unknown);
-        assert_eq!(judged("++---+++"), Status::Fail);
-        assert_eq!(judged("--"), Status::Unknown);
-    }
-}
+mod tests;

@@ -1,0 +1,181 @@
+//! What callers see: questions at a fixed rate through the whole run, each counted from the moment in
+//! which it was due, so that a slow answer does not delay the next question and does not hide the
+//! wait.
+
+pub mod guard;
+pub mod series;
+
+use std::time::Duration;
+
+use chaos_common::record::{Availability, Check};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use self::guard::Guard;
+use self::series::{Answer, Asked, Sample, summarize};
+use super::questions::Question;
+
+/// Questions that may be open at the same time; more are not asked.
+const OPEN: usize = 64;
+
+/// What a series of questions saw.
+#[derive(Clone, Debug)]
+pub struct ServiceObservation {
+    /// For the record.
+    pub availability: Availability,
+    /// What was asked.
+    pub question: Question,
+    /// When the first question fell due.
+    start: Instant,
+    samples: Vec<Sample>,
+}
+
+impl ServiceObservation {
+    /// Median of the good answers to questions that fell due between two moments, in milliseconds.
+    pub fn median_ms(&self, from: Instant, to: Instant) -> Option<f64> {
+        let ms = |at: Instant| at.saturating_duration_since(self.start).as_secs_f64() * 1000.0;
+        let (from, to) = (ms(from), ms(to));
+        let within = self
+            .samples
+            .iter()
+            .filter(|sample| sample.due_ms >= from && sample.due_ms < to);
+        let mut good: Vec<f64> = within
+            .filter_map(|s| {
+                if let Answer::Good(ms) = s.answer {
+                    Some(ms)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        good.sort_by(f64::total_cmp);
+        good.get(good.len() / 2).copied()
+    }
+}
+
+/// A running series of questions.
+#[derive(Debug)]
+pub struct Probe {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<ServiceObservation>,
+}
+
+impl Probe {
+    /// Starts to ask; each question has `limit` to be answered.
+    pub fn start(question: Question, limit: Duration, guard: Option<Guard>) -> Probe {
+        let (stop, stopped) = oneshot::channel();
+        let guard = guard.filter(|guard| guard.can_judge(question.interval));
+        Probe {
+            stop,
+            task: tokio::spawn(ask_until(question, limit, guard, stopped)),
+        }
+    }
+
+    /// Asks no more, waits for the open questions, and gives what was seen.
+    ///
+    /// # Panics
+    /// If the series itself panicked.
+    pub async fn stop(self) -> ServiceObservation {
+        // The series may have ended by itself, then nobody listens.
+        let _ = self.stop.send(());
+        self.task.await.expect("asking does not panic")
+    }
+}
+
+async fn ask_until(
+    question: Question,
+    limit: Duration,
+    guard: Option<Guard>,
+    mut stopped: oneshot::Receiver<()>,
+) -> ServiceObservation {
+    let (sender, mut answers) = mpsc::channel(OPEN);
+    let start = Instant::now();
+    let (mut samples, mut open, mut number) = (Vec::new(), 0_usize, 0_u32);
+    loop {
+        let due = start + question.interval * number;
+        tokio::select! {
+            _ = &mut stopped => break,
+            Some(sample) = answers.recv() => {
+                open -= 1;
+                samples.push(sample);
+                if let Some(guard) = &guard {
+                    guard.watch(&question.object(), &samples, !question.is_health());
+                }
+            }
+            () = sleep_until(due) => {
+                number += 1;
+                let due_ms = due.duration_since(start).as_secs_f64() * 1000.0;
+                let late = due.elapsed();
+                if open >= OPEN || late > question.interval {
+                    let why = format!("this machine was {} ms late", late.as_millis());
+                    samples.push(Sample { due_ms, answer: Answer::Missed(why) });
+                    continue;
+                }
+                open += 1;
+                let (question, sender) = (question.clone(), sender.clone());
+                tokio::spawn(async move {
+                    let answer = question.ask(due, limit).await;
+                    // The receiver outlives every question.
+                    let _ = sender.send(Sample { due_ms, answer }).await;
+                });
+            }
+        }
+    }
+    drop(sender);
+    while let Some(sample) = answers.recv().await {
+        samples.push(sample);
+    }
+    samples.sort_by(|a, b| a.due_ms.total_cmp(&b.due_ms));
+    let asked = Asked {
+        service: question.service.clone(),
+        path: question.path.clone(),
+        vantage: question.vantage(),
+        interval: question.interval,
+    };
+    ServiceObservation {
+        availability: summarize(&asked, &samples),
+        question,
+        start,
+        samples,
+    }
+}
+
+/// `ID`: was it there through the whole run? What is expected to suffer is not judged.
+pub fn judge(id: &str, observed: &ServiceObservation, min_percent: f64) -> Check {
+    let (seen, object) = (&observed.availability, observed.question.object());
+    if observed.question.affected {
+        let message = format!(
+            "expected to suffer: {:.2} % of {} questions answered well",
+            seen.percent, seen.requests
+        );
+        return Check::skipped(id, object, message).from_vantage(&seen.vantage);
+    }
+    judge_seen(id, object, seen, min_percent)
+}
+
+fn judge_seen(id: &str, object: String, seen: &Availability, min_percent: f64) -> Check {
+    let message = format!(
+        "{:.2} % of {} questions answered well ({min_percent} % wanted), longest gap {:.0} ms",
+        seen.percent, seen.requests, seen.longest_gap_ms
+    );
+    let all = seen.requests + seen.missed;
+    let check = if seen.requests == 0 || seen.missed * 10 > all {
+        let why = seen
+            .errors
+            .first()
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
+        Check::unknown(
+            id,
+            object,
+            format!("{} of {all} questions could not be asked{why}", seen.missed),
+        )
+    } else {
+        Check::judge(seen.percent >= min_percent, id, object, message)
+    };
+    check.from_vantage(&seen.vantage)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! Services that nobody configured and that lead to what a fault hits: how they would be asked is
+//! found by their ports and the readiness probes of the pods behind them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chaos_common::cluster::is_ready;
+use chaos_common::cluster::probe::Endpoint;
+use chaos_common::record::{Check, Plan, Vantage};
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, Service};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::{Api, ListParams};
+use tokio::time::{Instant, sleep};
+
+use super::availability::series::Answer;
+use super::questions::{self, Question};
+use crate::context::Context;
+
+/// Time for a Service to give a good answer before the fault.
+const TRIAL: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(200);
+/// What to do where nothing can be asked.
+const HINT: &str = "a [[service]] with a health path in chaos.toml says how it is asked";
+
+/// How a Service is asked, as the pods behind it tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Readiness {
+    /// The Service's port.
+    port: u16,
+    tls: bool,
+    path: String,
+}
+
+/// Why it is not known how a Service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum NotKnown {
+    #[error("its pods have no readiness probe by HTTP")]
+    Probe,
+    #[error("none of its ports leads to the readiness probe of its pods")]
+    Port,
+    #[error("it has no ready pod whose readiness probe could be read")]
+    Pod,
+}
+
+/// The Services of a plan's blast radius that the configuration does not name, with the namespace
+/// of each, and whether the fault leaves none of their pods.
+fn unnamed(context: &Context, plan: &Plan) -> BTreeSet<(String, String, bool)> {
+    let configured = |name: &String, namespace: &String| {
+        context.config.services.iter().any(|service| {
+            let there = service.namespace.as_ref().unwrap_or(&context.namespace);
+            &service.name == name && there == namespace && service.health.is_some()
+        })
+    };
+    let mut found = BTreeSet::new();
+    for radius in &plan.blast_radius {
+        let namespace = &radius.workload.namespace;
+        for name in radius
+            .services
+            .iter()
+            .filter(|name| !configured(name, namespace))
+        {
+            found.insert((namespace.clone(), name.clone(), radius.left == 0));
+        }
+    }
+    found
+}
+
+/// Questions about the Services that lead to what a plan hits and are not configured; those that
+/// can't be asked are said, in checks of this id.
+pub async fn questions(context: &Context, plan: &Plan, id: &str) -> (Vec<Question>, Vec<Check>) {
+    let look = |(namespace, name, all_gone): (String, String, bool)| async move {
+        let found = match readiness(context, &namespace, &name).await {
+            Ok(found) => try_out(context, (&namespace, &name), found).await,
+            Err(why) => Err(why),
+        };
+        (name, all_gone, found)
+    };
+    let (mut questions, mut checks) = (Vec::new(), Vec::new());
+    for (name, all_gone, found) in join_all(unnamed(context, plan).into_iter().map(look)).await {
+        match found {
+            Ok(mut question) => {
+                question.affected = all_gone || plan.affected.contains(&name);
+                questions.push(question);
+            }
+            Err(why) => {
+                let message = format!("its availability was not measured: {why}");
+                let check = Check::skipped(id, format!("service/{name}"), message).hint(HINT);
+                checks.push(check);
+            }
+        }
+    }
+    questions::bound(&mut questions);
+    (questions, checks)
+}
+
+/// How a Service is asked; or why that is not known.
+async fn readiness(context: &Context, namespace: &str, name: &str) -> Result<Readiness, String> {
+    let cluster = &context.cluster;
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
+    let what = format!("list services in namespace {namespace}");
+    let all = cluster.list(&services, &ListParams::default(), what).await;
+    let all = all.map_err(|error| error.to_string())?;
+    let named = |one: &Service| one.metadata.name.as_deref() == Some(name);
+    let service = all.into_iter().find(named);
+    let service = service.ok_or_else(|| "it is gone".to_owned())?;
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());
+    let terms = selector.unwrap_or_default();
+    let terms: Vec<String> = terms
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let params = ListParams::default().labels(&terms.join(","));
+    let what = format!("list pods in namespace {namespace}");
+    let pods = cluster.list(&pods, &params, what).await;
+    let pods = pods.map_err(|error| error.to_string())?;
+    let pod = pods.into_iter().find(is_ready);
+    let found = pod
+        .ok_or(NotKnown::Pod)
+        .and_then(|pod| of_pod(&service, &pod));
+    found.map_err(|why| why.to_string())
+}
+
+/// The first port of a Service that leads to a readiness probe by HTTP.
+fn of_pod(service: &Service, pod: &Pod) -> Result<Readiness, NotKnown> {
+    let spec = pod.spec.as_ref().ok_or(NotKnown::Pod)?;
+    let probes: Vec<(&Container, &HTTPGetAction)> = spec
+        .containers
+        .iter()
+        .filter_map(|one| Some((one, one.readiness_probe.as_ref()?.http_get.as_ref()?)))
+        .collect();
+    if probes.is_empty() {
+        return Err(NotKnown::Probe);
+    }
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
+    for port in ports.into_iter().flatten() {
+        let target = port
+            .target_port
+            .clone()
+            .unwrap_or(IntOrString::Int(port.port));
+        let found = probes.iter().find(|(container, probe)| {
+            let leads_to = number(&target, spec.containers.iter());
+            leads_to.is_some() && leads_to == number(&probe.port, [*container].into_iter())
+        });
+        if let (Some((_, probe)), Ok(port)) = (found, u16::try_from(port.port)) {
+            return Ok(Readiness {
+                port,
+                tls: probe.scheme.as_deref() == Some("HTTPS"),
+                path: probe.path.clone().unwrap_or_else(|| "/".to_owned()),
+            });
+        }
+    }
+    Err(NotKnown::Port)
+}
+
+/// The number of a port, which may be named by one of these containers.
+fn number<'a>(
+    port: &IntOrString,
+    mut containers: impl Iterator<Item = &'a Container>,
+) -> Option<i32> {
+    match port {
+        IntOrString::Int(number) => Some(*number),
+        IntOrString::String(name) => containers.find_map(|container| {
+            let mut ports = container.ports.iter().flatten();
+            let port = ports.find(|port| port.name.as_ref() == Some(name))?;
+            Some(port.container_port)
+        }),
+    }
+}
+
+/// A question that is answered well before the fault: what is not is no measure of anything.
+async fn try_out(
+    context: &Context,
+    (namespace, service): (&str, &str),
+    found: Readiness,
+) -> Result<Question, String> {
+    let endpoint = Endpoint {
+        namespace: namespace.to_owned(),
+        service: service.to_owned(),
+        port: found.port,
+        tls: found.tls,
+        ca: None,
+        vantage: Vantage::Auto,
+    };
+    let question = Question::found(context, endpoint, found.path);
+    let limit = context.config.experiment.probe_timeout.0;
+    let deadline = Instant::now() + TRIAL;
+    loop {
+        let why = match question.ask(Instant::now(), limit).await {
+            Answer::Good(_) => return Ok(question),
+            Answer::Bad(why) | Answer::Missed(why) => why,
+        };
+        if Instant::now() + PAUSE >= deadline {
+            let path = &question.path;
+            return Err(format!(
+                "the readiness path {path} of its pods was not answered well through it before \
+                 the fault: {why}"
+            ));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    use crate::testing::application::{application, service, with};
+    use crate::testing::objects;
+    use crate::testing::test_bed::TestBed;
+
+    const ID: &str = "x.available";
+
+    fn probed(port: &Value, scheme: &str) -> Value {
+        json!({ "spec": { "containers": [{
+            "name": "main", "ports": [{ "name": "web", "containerPort": 8000 }],
+            "readinessProbe": { "httpGet": { "path": "/ready", "port": port, "scheme": scheme } },
+        }] } })
+    }
+
+    fn ports(target: &Value) -> Value {
+        json!({ "spec": { "ports": [
+            { "name": "metrics", "port": 9100, "targetPort": 9100 },
+            { "name": "http", "port": 80, "targetPort": target },
+        ] } })
+    }
+
+    fn found(ports: &Value, pod: &Value) -> Result<Readiness, NotKnown> {
+        let service = with(service("front", "shop"), ports);
+        let pod = with(objects::pod("a", "shop", true), pod);
+        let service = serde_json::from_value(service).expect("a Service");
+        of_pod(&service, &serde_json::from_value(pod).expect("a pod"))
+    }
+
+    #[test]
+    fn port_path_and_scheme_come_from_the_readiness_probe() {
+        for target in [json!(8000), json!("web")] {
+            for port in [json!(8000), json!("web")] {
+                let found = found(&ports(&target), &probed(&port, "HTTPS"));
+                let expected = Readiness {
+                    port: 80,
+                    tls: true,
+                    path: "/ready".to_owned(),
+                };
+                assert_eq!(found, Ok(expected));
+            }
+        }
+        let plain = found(&ports(&json!(8000)), &probed(&json!(8000), "HTTP"));
+        assert!(!plain.expect("found").tls);
+    }
+
+    #[test]
+    fn what_is_not_known_is_said() {
+        let other = found(&ports(&json!(5432)), &probed(&json!(8000), "HTTP"));
+        assert_eq!(other, Err(NotKnown::Port));
+        assert_eq!(
+            found(&ports(&json!(8000)), &json!({})),
+            Err(NotKnown::Probe)
+        );
+    }
+
+    /// What is found of a shop with a Service, of which a fault leaves so many pods.
+    async fn questions_of(bed: &TestBed, left: usize) -> (Vec<Question>, Vec<Check>) {
+        let mut plan = objects::plan(&[], &["shop"]);
+        plan.blast_radius[0].services = vec!["front".to_owned()];
+        plan.blast_radius[0].left = left;
+        questions(&bed.context(), &plan, ID).await
+    }
+
+    fn shop() -> TestBed {
+        let bed = TestBed::with(application("Deployment", "shop", 2));
+        for pod in ["pod/shop-0", "pod/shop-1"] {
+            bed.server.edit(pod, &probed(&json!("web"), "HTTP"));
+        }
+        bed.server
+            .add(with(service("front", "shop"), &ports(&json!("web"))));
+        bed
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_nobody_configured_is_asked_and_suffers_if_no_pod_is_left() {
+        let bed = shop();
+        bed.server.answer_path("front", "/ready", 204, "");
+        for (left, affected) in [(1, false), (0, true)] {
+            let (questions, checks) = questions_of(&bed, left).await;
+            assert!(checks.is_empty(), "{checks:?}");
+            let [question] = questions.as_slice() else {
+                panic!("one: {questions:?}")
+            };
+            assert_eq!(question.object(), "service/front");
+            assert_eq!(question.path, "/ready");
+            assert_eq!(question.affected, affected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_configured_is_not_looked_for() {
+        let mut bed = shop();
+        bed.config = "[[service]]\nname = \"front\"\nport = 80\nhealth = \"/h\"\n".to_owned();
+        let (questions, checks) = questions_of(&bed, 1).await;
+        assert!(questions.is_empty() && checks.is_empty(), "{checks:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_can_not_be_asked_is_said_and_does_not_count() {
+        let bed = shop();
+        bed.server.answer("front", 404, "no such path");
+        let (questions, checks) = questions_of(&bed, 1).await;
+        assert!(questions.is_empty());
+        assert_eq!(checks[0].status, chaos_common::record::Status::Skipped);
+        let message = &checks[0].message;
+        assert!(message.contains("was not measured"), "{message}");
+        assert!(message.contains("answers 404"), "{message}");
+    }
+}
