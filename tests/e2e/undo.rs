@@ -198,7 +198,8 @@ fn what_somebody_else_sets_meanwhile_stays() {
     let good = health(&cluster);
     let input = cluster.place.file("health.ndjson", &good);
     let mut command = cluster.place.command("chaos-inject");
-    command.args(["run", "monitoring-failure", "--yes"]);
+    let lost = chaos_tests::sweep::MONITORING_DATA;
+    command.args(["run", "monitoring-failure", "--yes", "--accept-loss", lost]);
     command
         .stdin(std::fs::File::open(input).expect("just written"))
         .stdout(Stdio::piped())

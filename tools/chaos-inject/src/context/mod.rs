@@ -34,6 +34,8 @@ pub struct Context {
     pub journals: Result<PathBuf, NoStateFolder>,
     /// The local journal, once the experiment has one.
     pub journal: Option<Journal>,
+    /// The losses that were accepted, by their names.
+    pub accepted: Vec<String>,
     /// When the first write of the fault was sent.
     pub injected: Option<Instant>,
     /// What was done, in order.
@@ -63,6 +65,7 @@ impl Context {
             run,
             journals: journal::folder(),
             journal: None,
+            accepted: Vec::new(),
             injected: None,
             actions: Vec::new(),
             issues: Vec::new(),

@@ -23,6 +23,7 @@ use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::blast_radius;
 use crate::plan::limits;
+use crate::plan::losses::Holdings;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
 use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
@@ -168,10 +169,12 @@ impl Experiment for ScaleDown {
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &hit)));
         let mut permissions = workload::permissions(namespace, &self.workload);
         permissions.push(need(namespace, "list", "policy", "poddisruptionbudgets"));
+        let left = (target.replicas - takes).max(0);
         let draft = Draft {
             experiment: NAME,
             targets: vec![target.target()],
-            changes: vec![target.scale_to((target.replicas - takes).max(0))],
+            changes: vec![target.scale_to(left)],
+            holdings: Holdings::of_workload(context, &target, left).await,
             blast_radius: vec![radius],
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,

@@ -3,7 +3,9 @@
 
 pub mod blast_radius;
 pub mod limits;
+pub mod losses;
 pub mod rollback_script;
+pub mod storage;
 pub mod target;
 pub mod workload;
 
@@ -17,6 +19,7 @@ use chaos_common::record::{
 use crate::context::Context;
 use crate::labels::RUN_LABEL;
 use crate::permissions;
+use crate::plan::losses::Holdings;
 use crate::safety::active_runs::ActiveRuns;
 use crate::safety::intent::Intent;
 use crate::safety::leases::HELD_HINT;
@@ -44,6 +47,8 @@ pub struct Draft {
     pub affected: Vec<String>,
     /// Alerts that are expected.
     pub alerts: Vec<String>,
+    /// What the pods hold that it takes away.
+    pub holdings: Holdings,
     /// What its observation needs besides.
     pub permissions: Vec<Permission>,
     /// Its own limits.
@@ -79,6 +84,8 @@ impl Draft {
             affected: self.affected,
             alerts: self.alerts,
             blast_radius: self.blast_radius,
+            claims: Vec::new(),
+            losses: Vec::new(),
             undo: self.undo,
             worst_case_ms: milliseconds(worst),
             limits: Some(limits),
@@ -91,7 +98,9 @@ impl Draft {
             permissions::of_engine(&leases),
             crate::observe::permissions(context),
             self.permissions,
+            self.holdings.permissions.clone(),
         ];
+        self.holdings.enter(&mut plan, &context.accepted);
         plan.permissions =
             permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
         plan.checks.push(limits::permissions(&plan.permissions));

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::labels::run_of;
 use crate::observe::pod_watch;
 use crate::permissions::{need, need_one};
-use crate::plan::limits;
+use crate::plan::{limits, storage};
 
 /// A workload as it is before the fault.
 #[derive(Clone, Debug)]
@@ -152,25 +152,10 @@ impl Workload {
 
     /// Names of the claims that its pods mount.
     pub fn claims(&self) -> BTreeSet<String> {
-        let mounted = self.now["spec"]["template"]["spec"]["volumes"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let named = mounted.filter_map(|volume| {
-            volume["persistentVolumeClaim"]["claimName"]
-                .as_str()
-                .map(str::to_owned)
-        });
-        let templates = self.now["spec"]["volumeClaimTemplates"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let of_set = templates
-            .filter_map(|template| template["metadata"]["name"].as_str())
-            .flat_map(|name| {
-                (0..self.replicas).map(move |n| format!("{name}-{}-{n}", self.which.name))
-            });
-        named.chain(of_set).collect()
+        let ordinals = storage::ordinals(&self.now, self.replicas);
+        let mut claims = storage::claims_of_spec(&self.now["spec"]["template"]["spec"]);
+        claims.extend(storage::claims_of_set(&self.now, ordinals));
+        claims
     }
 
     /// It is to have so many replicas, and after the undo those that it has now.

@@ -1,6 +1,7 @@
 //! What keeps a fault from outliving its run.
 
 pub mod active_runs;
+pub mod claims;
 pub mod guardian;
 pub mod intent;
 pub mod journal;

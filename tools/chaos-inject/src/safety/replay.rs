@@ -149,6 +149,7 @@ impl Replay {
             recoveries: Vec::new(),
             availability: Vec::new(),
             alerts: Vec::new(),
+            losses: Vec::new(),
             timings: Timings::default(),
             overridden: None,
             actions: Vec::new(),

@@ -32,6 +32,8 @@ pub struct TestBed {
     pub upstream: String,
     /// Why a closed gate does not matter.
     pub overridden: Option<String>,
+    /// The losses that are accepted.
+    pub accepted: Vec<String>,
     folder: TempDir,
 }
 
@@ -77,6 +79,7 @@ impl TestBed {
             config: String::new(),
             upstream: String::new(),
             overridden: Some("a test".to_owned()),
+            accepted: Vec::new(),
             folder: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -115,6 +118,7 @@ impl TestBed {
         let access = Access::default();
         let mut context = Context::new(cluster.clone(), access, self.config(), namespace, stream);
         context.launcher = Launcher::Task(cluster);
+        context.accepted.clone_from(&self.accepted);
         context.journals = Ok(self.path("journals"));
         context
     }

@@ -26,6 +26,7 @@ use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::blast_radius::{self, PodCounts};
 use crate::plan::limits;
+use crate::plan::losses::Holdings;
 use crate::plan::target::{Selection, select};
 use crate::run::experiment::{Experiment, RunningExperiment};
 
@@ -128,6 +129,7 @@ impl Experiment for PodFailure {
         };
         let draft = Draft {
             experiment: NAME,
+            holdings: Holdings::of_pods(context, &targets).await?,
             changes: targets.iter().map(delete).collect(),
             targets,
             blast_radius,

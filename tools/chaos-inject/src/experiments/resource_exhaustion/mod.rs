@@ -214,6 +214,7 @@ impl Experiment for ResourceExhaustion {
             affected: Vec::new(),
             alerts: s.alerts.clone(),
             checks,
+            ..Draft::default()
         };
         draft.finish(context).await
     }

@@ -2,6 +2,7 @@
 //! shows every key of them.
 
 mod flood;
+mod losses;
 mod plans;
 mod pods;
 mod runs;

@@ -102,6 +102,7 @@ fn answers(bed: &TestBed) {
 fn monitored() -> TestBed {
     let mut bed = bed("prom", 1);
     bed.config = PROMETHEUS.to_owned();
+    bed.accepted = vec!["deployment/prom".to_owned()];
     answers(&bed);
     bed
 }
@@ -153,6 +154,7 @@ async fn where_no_prometheus_is_configured_none_is_said_to_be_silent() {
     bed.config = PROMETHEUS
         .replace("prometheus", "grafana")
         .replace("prom", "graf");
+    bed.accepted = vec!["deployment/graf".to_owned()];
     let ended = run(&bed, "monitoring-failure", &Selection::default()).await;
     let effect = "monitoring-failure.effect";
     assert_eq!(ended.check(effect), Some("pass"), "{:#}", ended.record);
