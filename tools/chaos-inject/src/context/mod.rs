@@ -101,11 +101,12 @@ impl Context {
                 summary: summary.clone(),
             };
             if let Err(error) = journal.write(&line) {
-                self.issues.push(format!(
-                    "the journal {} could not be written: {error}",
-                    journal.path().display()
-                ));
-                self.journal = None;
+                let path = journal.path().display();
+                let issue = format!("the journal {path} could not be written: {error}");
+                // It is tried again with the next line: the disk may have room by then.
+                if !self.issues.contains(&issue) {
+                    self.issues.push(issue);
+                }
             }
         }
         let since_injection_ms = self

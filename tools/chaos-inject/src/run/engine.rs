@@ -264,6 +264,12 @@ impl Run<'_> {
         for text in undone.notes {
             self.context.issue(EventKind::Observed, None, text);
         }
+        // Whoever set it: the workload is not as it was.
+        let id = format!("{}.as-before", self.plan.experiment);
+        let less = undone.less.into_iter();
+        self.record
+            .checks
+            .extend(less.map(|why| Check::fail(&id, "", why)));
         if !undone.failed.is_empty() {
             return Recovery::NotRecovered {
                 what: undone.failed.join("; "),

@@ -15,6 +15,14 @@ pub struct ClaimNow {
     pub difference: Result<Option<String>, ReadError>,
 }
 
+/// What is different of them, in words. Of one that can't be read nothing is said.
+pub async fn lost(cluster: &Cluster, claims: &[ClaimRef]) -> Vec<String> {
+    let found = look(cluster, claims).await.into_iter();
+    found
+        .filter_map(|claim| claim.difference.ok().flatten())
+        .collect()
+}
+
 /// Looks at each.
 pub async fn look(cluster: &Cluster, claims: &[ClaimRef]) -> Vec<ClaimNow> {
     let mut found = Vec::new();

@@ -7,6 +7,7 @@ pub mod intent;
 pub mod journal;
 pub mod journal_entry;
 pub mod leases;
+pub mod leftovers;
 pub mod lock;
 pub mod replay;
 pub mod rollback;

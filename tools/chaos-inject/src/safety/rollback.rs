@@ -8,6 +8,7 @@ use chaos_common::record::Change;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
+use crate::change::decide::Note;
 use crate::change::{apply, fields};
 use crate::safety::intent::{Intent, ReleaseError};
 
@@ -27,6 +28,8 @@ pub struct RolledBack {
     pub actions: Vec<String>,
     /// What somebody else did meanwhile, which was left so.
     pub notes: Vec<String>,
+    /// Of these, what leaves less than before: the run does not pass.
+    pub less: Vec<String>,
     /// What is not undone, and why.
     pub failed: Vec<String>,
 }
@@ -48,7 +51,12 @@ pub async fn roll_back(cluster: &Cluster, intent: &Intent, fence: bool) -> Rolle
     for (change, result) in join_all(to_write.map(one)).await {
         match result {
             Ok(None) => outcome.actions.push(describe(change)),
-            Ok(Some(note)) => outcome.notes.push(note),
+            Ok(Some(Note { text, less })) => {
+                if less {
+                    outcome.less.push(text.clone());
+                }
+                outcome.notes.push(text);
+            }
             Err(why) => outcome.failed.push(format!("{}: {why}", change.object())),
         }
     }

@@ -2,34 +2,33 @@
 //! versions, refuses what breaks a precondition, tells watches, records every call, and does amiss
 //! what a test scripts.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use chaos_common::cluster::Cluster;
 use futures::stream;
 use http::{Request, Response};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
+use crate::testing::managed;
 use crate::testing::objects::NAMESPACE;
 use crate::testing::patch;
+use crate::testing::replies::{Reply, answer, reason, refuse, reply};
 use crate::testing::script::{Behaviour, Rule};
 use crate::testing::services::{ServiceAnswers, proxied};
 use crate::testing::store::{Filter, Refusal, Store};
 
-type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
-
 /// Kinds, with their plurals and the paths of their API groups.
-const KINDS: [(&str, &str, &str); 12] = [
+const KINDS: [(&str, &str, &str); 13] = [
     ("Deployment", "deployments", "/apis/apps/v1"),
     ("ReplicaSet", "replicasets", "/apis/apps/v1"),
     ("StatefulSet", "statefulsets", "/apis/apps/v1"),
     ("DaemonSet", "daemonsets", "/apis/apps/v1"),
     ("Pod", "pods", "/api/v1"),
+    ("Event", "events", "/api/v1"),
     ("Service", "services", "/api/v1"),
     ("PersistentVolumeClaim", "persistentvolumeclaims", "/api/v1"),
     ("Lease", "leases", "/apis/coordination.k8s.io/v1"),
@@ -68,6 +67,8 @@ struct State {
     denied: Vec<String>,
     /// How the Services answer through the API server's proxy.
     services: ServiceAnswers,
+    /// The namespace's phase, where it is not `Active`.
+    namespace: Option<&'static str>,
 }
 
 /// A request, taken apart.
@@ -90,15 +91,18 @@ impl Call {
             .query("fieldSelector")
             .and_then(|text| text.strip_prefix("metadata.name="));
         let labels = self.query("labelSelector").unwrap_or_default();
-        let pair = |label: &str| {
-            label
-                .split_once('=')
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        let pair = |label: &str| match label.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (label.to_owned(), None),
         };
         Filter {
             collection: self.path.clone(),
             name: name.map(str::to_owned),
-            labels: labels.split(',').filter_map(pair).collect(),
+            labels: labels
+                .split(',')
+                .filter(|one| !one.is_empty())
+                .map(pair)
+                .collect(),
         }
     }
 }
@@ -233,6 +237,16 @@ impl ApiServer {
         self.state().services.set(service, path, (status, body));
     }
 
+    /// Somebody deletes the namespace: all in it goes, and it is on its way out itself.
+    pub fn delete_namespace(&self) {
+        let mut state = self.state();
+        state.namespace = Some("Terminating");
+        for path in state.store.paths() {
+            // What it owned went with what was before it.
+            let _ = state.store.delete(&path, &Value::Null);
+        }
+    }
+
     /// Every watch breaks off; with `forget`, the server does not know any more what was before.
     pub fn break_watches(&self, forget: bool) {
         self.state().store.break_watches(forget);
@@ -344,6 +358,14 @@ impl State {
         if let Some((service, path)) = proxied(&call.path) {
             return self.proxy(service, path);
         }
+        if call.method == "GET" && call.path == format!("/api/v1/namespaces/{NAMESPACE}") {
+            let phase = self.namespace.unwrap_or("Active");
+            return answer(
+                200,
+                &json!({ "apiVersion": "v1", "kind": "Namespace",
+                "metadata": { "name": NAMESPACE }, "status": { "phase": phase } }),
+            );
+        }
         if call.path == "/api/v1/namespaces/kube-system" {
             return answer(
                 200,
@@ -428,6 +450,8 @@ impl State {
         }
         let mut object = call.body.clone();
         object["metadata"]["namespace"] = NAMESPACE.into();
+        let manager = call.query("fieldManager").unwrap_or("kube");
+        managed::note(&Value::Null, &mut object, manager);
         self.store.create(&path, object)
     }
 
@@ -440,8 +464,9 @@ impl State {
         if call.query("dryRun").is_some() {
             return self.store.get(&call.path);
         }
+        let manager = call.query("fieldManager").unwrap_or("kube");
         self.store
-            .update(&call.path, |object| merge(object, &call.body))
+            .update_by(manager, &call.path, |object| merge(object, &call.body))
     }
 
     fn replace(&mut self, call: &Call) -> Result<Value, Refusal> {
@@ -451,38 +476,4 @@ impl State {
         let body = call.body.clone();
         self.store.update(&call.path, |object| *object = body)
     }
-}
-
-fn reply(result: Result<Value, Refusal>) -> Reply {
-    match result {
-        Ok(object) => answer(200, &object),
-        Err(refusal) => refuse(&refusal),
-    }
-}
-
-/// The reason that the API server gives with a status code.
-fn reason(code: u16) -> &'static str {
-    match code {
-        403 => "Forbidden",
-        409 => "Conflict",
-        429 => "TooManyRequests",
-        503 => "ServiceUnavailable",
-        _ => "InternalError",
-    }
-}
-
-fn refuse(Refusal(code, reason): &Refusal) -> Reply {
-    answer(
-        *code,
-        &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
-        "status": "Failure", "message": format!("{reason} by the test"), "reason": reason,
-        "code": code }),
-    )
-}
-
-fn answer(code: u16, body: &Value) -> Reply {
-    Response::builder()
-        .status(code)
-        .body(Full::new(Bytes::from(body.to_string())).boxed_unsync())
-        .expect("a response")
 }

@@ -44,7 +44,12 @@ fn reconcile(server: &ApiServer, name: &str, round: u64) {
     let Some(deployment) = server.get(&format!("deployment/{name}")) else {
         return;
     };
-    let pods = pods_of(server, name);
+    let owner = format!("{name}-{HASH}");
+    let is_own = |pod: &String| {
+        let pod = server.get(&format!("pod/{pod}")).unwrap_or_default();
+        pod["metadata"]["ownerReferences"][0]["name"] == *owner
+    };
+    let pods: Vec<String> = pods_of(server, name).into_iter().filter(is_own).collect();
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
     let wanted = usize::try_from(wanted).expect("a few");
     for pod in pods.iter().skip(wanted) {
@@ -52,7 +57,6 @@ fn reconcile(server: &ApiServer, name: &str, round: u64) {
     }
     for n in pods.len()..wanted {
         let pod = format!("{name}-{round}-{n}");
-        let owner = format!("{name}-{HASH}");
         server.add(owned_pod(&pod, name, ("ReplicaSet", &owner)));
     }
     are_ready(server, &format!("deployment/{name}"), &deployment, wanted);

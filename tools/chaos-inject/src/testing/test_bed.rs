@@ -91,9 +91,10 @@ impl TestBed {
 
     /// The run's journal.
     pub fn journal(&self) -> String {
-        let mut entries = std::fs::read_dir(self.path("journals")).expect("journals");
-        let entry = entries.next().expect("a journal").expect("readable");
-        std::fs::read_to_string(entry.path()).expect("readable")
+        let entries = std::fs::read_dir(self.path("journals")).expect("journals");
+        let paths = entries.map(|entry| entry.expect("readable").path());
+        let mut journals = paths.filter(|path| path.extension().is_some_and(|end| end == "ndjson"));
+        std::fs::read_to_string(journals.next().expect("a journal")).expect("readable")
     }
 
     fn config(&self) -> Config {

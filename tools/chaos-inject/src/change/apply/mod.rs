@@ -10,7 +10,8 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::change::decide::{Owner, Step, next_to_apply, next_to_undo};
+use crate::change::decide::{Note, Owner, Step, next_to_apply, next_to_undo};
+use crate::change::ownership::FIELD_MANAGER;
 
 /// Time that one call may take before it is made again.
 const CALL: Duration = Duration::from_secs(5);
@@ -81,13 +82,18 @@ async fn write(cluster: &Cluster, object: &ObjectRef, step: &Step) -> kube::Resu
         Step::Create(manifest) => {
             let made: DynamicObject =
                 serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
-            in_time(api.create(&PostParams::default(), &made))
-                .await
-                .map(|_| ())
+            let params = PostParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PostParams::default()
+            };
+            in_time(api.create(&params, &made)).await.map(|_| ())
         }
         Step::Patch(patch) => in_time(api.patch(
             &object.name,
-            &PatchParams::default(),
+            &PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            },
             &Patch::Strategic(patch),
         ))
         .await
@@ -240,7 +246,7 @@ pub async fn undo(
     run: &str,
     mut fence: bool,
     deadline: Instant,
-) -> Result<Option<String>, NotUndone> {
+) -> Result<Option<Note>, NotUndone> {
     let object = change.object();
     let mut pauses = Pauses::until(deadline);
     let mut writes = 0;
@@ -255,7 +261,8 @@ pub async fn undo(
                     "{object} is being deleted, and does not go: something holds it \
                      (a finalizer, or its node)"
                 ),
-                Step::Refuse(why) => why,
+                // Only a person knows what is right: waiting does not help.
+                Step::Refuse(why) => return Err(NotUndone(why)),
                 step => match write(cluster, object, &step).await {
                     Ok(()) => {
                         // One write is enough to outdate a call that is still on its way.

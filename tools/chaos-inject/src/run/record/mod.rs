@@ -151,6 +151,7 @@ impl RunRecord {
         };
         if let Some(Err(error)) = context.journal.as_mut().map(|journal| {
             let end = Box::new(record.clone());
+            journal.free_reserve();
             journal.write(&Entry::Ended { verdict, end })
         }) {
             context.stream.progress(&format!(
