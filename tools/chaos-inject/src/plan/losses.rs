@@ -3,17 +3,19 @@
 //! its name.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chaos_common::cluster::ReadError;
 use chaos_common::record::{Check, ClaimRef, Loss, LossHolder, Permission, Status, Target};
 use chaos_common::record::{Plan, WorkloadRef};
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::Api;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::permissions::need_one;
+use crate::plan::grace::Grace;
 use crate::plan::storage::{self, Going};
 use crate::plan::workload::Workload;
 
@@ -29,6 +31,7 @@ pub struct Holdings {
     losses: Vec<Loss>,
     scratch: Vec<String>,
     checks: Vec<Check>,
+    graces: Vec<Grace>,
     /// What reading it needs.
     pub permissions: Vec<Permission>,
 }
@@ -93,6 +96,7 @@ impl Holdings {
         self.claims.extend(other.claims);
         self.losses.extend(other.losses);
         self.scratch.extend(other.scratch);
+        self.graces.extend(other.graces);
         self.checks.extend(other.checks);
         self.permissions.extend(other.permissions);
         self
@@ -104,6 +108,10 @@ impl Holdings {
         workload: &WorkloadRef,
         (spec, set): (&Value, Option<&Value>),
     ) {
+        let grace = Grace::of(&workload.to_string(), spec);
+        if !self.graces.contains(&grace) {
+            self.graces.push(grace);
+        }
         let claims = storage::has_claims(spec, set);
         let gone = storage::of_pods(Going {
             workload,
@@ -166,8 +174,20 @@ impl Holdings {
             if let Some(why) = deleted(&reference.name).or_else(|| goes_with_pods(&claim)) {
                 self.add_loss(loss_of_claim(&reference, workload, &why));
             }
+            if let Some(volume) = &reference.volume {
+                self.checks
+                    .extend(tied_to_no_node(context, &reference, volume).await);
+            }
             self.claims.push(reference);
         }
+    }
+
+    /// `limit.grace`: the pods that may take longer to end than they are waited for.
+    pub fn too_slow(&self, limit: Duration) -> Vec<Check> {
+        self.graces
+            .iter()
+            .filter_map(|grace| grace.check(limit))
+            .collect()
     }
 
     /// Puts them into a plan, with the limits that follow. `accepted` are the losses that were
@@ -212,6 +232,24 @@ fn limit(loss: &Loss) -> Check {
         LossHolder::Volume | LossHolder::Container => Status::Warn,
     };
     Check::new(ID, name, status, message.clone()).hint(hint)
+}
+
+/// `limit.loss`: a warning where a claim's volume is a folder of whatever node its pod runs on. The
+/// claim's identity does not show that. Where volumes may not be read, nothing is said.
+async fn tied_to_no_node(context: &Context, claim: &ClaimRef, volume: &str) -> Option<Check> {
+    let api: Api<PersistentVolume> = Api::all(context.cluster.client.clone());
+    let what = format!("read persistentvolume {volume}");
+    let found = context.cluster.read(what, || api.get(volume)).await.ok()?;
+    let spec = found.spec?;
+    let path = spec
+        .host_path
+        .filter(|_| spec.node_affinity.is_none())?
+        .path;
+    let message = format!(
+        "its volume {volume} is the folder {path} of a node, and is tied to none: a pod that comes \
+         back on another node finds another folder there"
+    );
+    Some(Check::new(ID, claim.to_string(), Status::Warn, message))
 }
 
 /// Why a claim does not outlive the pods that mount it.

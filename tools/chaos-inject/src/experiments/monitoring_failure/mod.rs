@@ -159,6 +159,7 @@ impl Experiment for MonitoringFailure {
             blast_radius: radius,
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
+            stop_limit: Some(self.settings.stop_limit.0),
             slack: Duration::ZERO,
             undo: "each goes back to the replicas that it had".to_owned(),
             affected: Vec::new(),

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::{NAME, Settings};
 use crate::abort::Abort;
 use crate::context::Context;
+use crate::experiments::support::cause;
 use crate::observe::Observations;
 use crate::observe::pod_events::{PodEvent, TimedEvent, watch};
 use crate::observe::recovery::Tracker;
@@ -132,8 +133,15 @@ impl Running {
         if missing.is_empty() {
             return Recovery::SteadyState;
         }
+        let recoveries = self.tracker.recoveries().into_iter();
+        let owners: BTreeSet<_> = recoveries.map(|one| one.owner).collect();
+        let mut causes = Vec::new();
+        for owner in &owners {
+            causes.extend(cause::of(&context.cluster, owner).await);
+        }
+        causes.extend(missing);
         Recovery::NotRecovered {
-            what: format!("{} after {} s", missing.join(", "), limit.as_secs()),
+            what: format!("{} after {} s", causes.join(", "), limit.as_secs()),
             hint: format!(
                 "kubectl get pods,events -n {0}; kubectl rollout undo deployment/NAME -n {0}",
                 context.namespace

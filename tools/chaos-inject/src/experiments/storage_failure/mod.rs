@@ -132,6 +132,7 @@ impl Experiment for StorageFailure {
             blast_radius: vec![radius],
             hold: self.settings.stop_limit.0.min(Duration::from_secs(1)) + self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
+            stop_limit: Some(self.settings.stop_limit.0),
             slack: data::WRITES_AGAIN,
             undo: format!("the replicas go back to {}", target.replicas),
             alerts: self.settings.alerts.clone(),

@@ -1,5 +1,6 @@
 //! What several experiments need.
 
+pub mod cause;
 pub mod connectivity;
 pub mod database_writer;
 pub mod network_policy;

@@ -8,6 +8,7 @@ use tokio::time::{Duration, sleep};
 
 use super::{experiment, needs, of, planned, refusals, workload_named};
 use crate::plan::target::Selection;
+use crate::testing::Behaviour;
 use crate::testing::application::{application, bound_claim, mounting, with};
 use crate::testing::controllers;
 use crate::testing::test_bed::{Ended, TestBed};
@@ -284,4 +285,27 @@ async fn a_pod_of_a_set_without_claims_takes_its_data_with_it() {
         "{}",
         ended.reason()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_a_folder_of_any_node_is_told_in_the_plan() {
+    let bed = set(2, "Retain");
+    let volume = json!({
+        "metadata": { "name": "pv-before" },
+        "spec": { "hostPath": { "path": "/srv/db" } },
+    });
+    let path = "/api/v1/persistentvolumes/pv-before";
+    let add = move |store: &mut crate::testing::store::Store| {
+        let there = store.get(path).is_ok();
+        if !there {
+            store.create(path, volume.clone()).expect("it is new");
+        }
+    };
+    bed.server
+        .always("GET persistentvolumes", Behaviour::After(Box::new(add)));
+    let plan = planned(&bed, "scale-down", &db()).await.expect("planned");
+    let told = plan.checks.iter().find(|check| check.id == "limit.loss");
+    let told = told.expect("it is told");
+    assert_eq!(told.status, Status::Warn);
+    assert!(told.message.contains("/srv/db"), "{}", told.message);
 }

@@ -8,7 +8,8 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::change::apply;
 use crate::context::Context;
-use crate::observe::pod_watch::{PodWatch, in_words, settled};
+use crate::experiments::support::cause;
+use crate::observe::pod_watch::{Brief, PodWatch, Pods, in_words, settled};
 use crate::plan::workload::Workload;
 use crate::run::experiment::Recovery;
 
@@ -21,6 +22,18 @@ struct Asked {
     endpoint: Endpoint,
     path: String,
     expect: Expectation,
+}
+
+/// Of pods that a selector finds, those that are a workload's own and may still run. Others bear the
+/// same labels (a canary's, a copy for debugging), and one that failed or was evicted stays beside
+/// its successor.
+pub fn own_pods(pods: &Pods, workload: &WorkloadRef) -> Pods {
+    let is_own = |pod: &Brief| {
+        let ended = matches!(pod.phase.as_str(), "Failed" | "Succeeded");
+        pod.owner.as_ref() == Some(workload) && !ended
+    };
+    let own = pods.iter().filter(|(_, pod)| is_own(pod));
+    own.map(|(uid, pod)| (uid.clone(), pod.clone())).collect()
 }
 
 /// What must be as it was.
@@ -90,10 +103,13 @@ impl SteadyState {
                 .and_then(|now| now["spec"]["replicas"].as_i64())
                 .unwrap_or(*before);
             let wanted = usize::try_from(wanted).unwrap_or(0);
-            if let Err(pods) = watch.until(deadline, |pods| settled(pods, wanted)).await {
+            let is_settled = |pods: &Pods| settled(&own_pods(pods, workload), wanted);
+            if let Err(pods) = watch.until(deadline, is_settled).await {
+                let cause = cause::of(&context.cluster, workload).await;
                 missing.push(format!(
-                    "{workload} has not {wanted} ready pods and no other: {}",
-                    in_words(&pods)
+                    "{}{workload} has not {wanted} ready pods and no other: {}",
+                    cause.map_or_else(String::new, |why| format!("{why}; ")),
+                    in_words(&own_pods(&pods, workload))
                 ));
             }
         }
