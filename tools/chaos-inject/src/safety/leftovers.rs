@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
-use chaos_common::record::{Change, ObjectRef, Outcome};
+use chaos_common::record::{Change, ObjectRef, Outcome, Time};
 use kube::api::ListParams;
 use serde_json::Value;
 
@@ -15,6 +15,10 @@ use crate::labels::{RUN_LABEL, run_of};
 use crate::safety::intent::Intent;
 use crate::safety::journal;
 use crate::safety::journal_entry::{Entry, GuardianState};
+
+/// A journal without any label of its run in the cluster says something for so long, in
+/// milliseconds. Later, that a value is the one of the fault is an accident.
+const RECENT_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Kinds that runs change or create.
 const KINDS: [(&str, &str, &str); 4] = [
@@ -68,7 +72,8 @@ impl Leftovers {
                 continue;
             }
             let has_label = found.labelled.contains_key(&intent.run);
-            if has_label || is_in_place(cluster, &intent).await {
+            let recent = Time::now().since_ms(intent.since) < RECENT_MS;
+            if has_label || (recent && is_in_place(cluster, &intent).await) {
                 found.journals.insert(intent.run.clone(), (path, intent));
             }
         }

@@ -377,3 +377,20 @@ async fn a_claim_that_was_made_anew_meanwhile_is_no_pass_of_recover() {
     assert!(message.contains("claim/data is another one"), "{message}");
     assert_eq!(bed.server.names("lease"), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_of_last_week_says_nothing_of_a_value_that_nobody_labelled() {
+    let bed = TestBed::with([deployment("shop", 0)]);
+    let mut intent = intent_of_shop();
+    intent.since = Time(intent.since.0 - jiff::SignedDuration::from_hours(24 * 7));
+    let mut plan = plan(&intent.changes, &["shop"]);
+    plan.cluster.id = "c".to_owned();
+    let began = Entry::Began {
+        intent: Box::new(intent),
+        plan: Box::new(plan),
+    };
+    let made = Journal::create(&bed.path("journals"), RUN);
+    made.and_then(|mut made| made.write(&began))
+        .expect("written");
+    assert_eq!(shown(&bed).await.exit, Exit::Pass);
+}

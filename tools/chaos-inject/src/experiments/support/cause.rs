@@ -99,3 +99,36 @@ async fn event(cluster: &Cluster, workload: &WorkloadRef, now: &Value) -> Option
         last.message.unwrap_or_default()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    use crate::testing::ApiServer;
+    use crate::testing::application::workload;
+    use crate::testing::objects::{NAMESPACE, uid};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_that_may_not_make_its_pods_is_told_by_its_events() {
+        let server = ApiServer::with([workload("StatefulSet", "db", 3)]);
+        let db = WorkloadRef {
+            kind: "StatefulSet".to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            name: "db".to_owned(),
+        };
+        assert_eq!(of(&server.cluster(), &db).await, None, "nothing is known");
+        server.add(json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": { "name": "db.1", "namespace": NAMESPACE },
+            "involvedObject": { "kind": "StatefulSet", "uid": uid("statefulset", "db") },
+            "reason": "FailedCreate", "message": "exceeded quota: pods",
+        }));
+        let told = of(&server.cluster(), &db).await;
+        let told = told.expect("the quota");
+        assert!(
+            told.contains("FailedCreate: exceeded quota: pods"),
+            "{told}"
+        );
+    }
+}
