@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run an experiment as the runbook does, from the health check to the report, and end with its status.
 # usage: experiment.sh EXPERIMENT [OPTION OF chaos-inject run]…   (chaos.toml as for every tool)
+# Where data goes with the pods, say which may: --accept-loss NAME, as chaos-inject plan EXPERIMENT names it.
 set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: experiment.sh EXPERIMENT [OPTION OF chaos-inject run]…" >&2; exit 2; }
 

@@ -4,7 +4,7 @@
 use chaos_tests::cluster::Cluster;
 use chaos_tests::run::{Ran, check, in_time};
 use chaos_tests::schedule::{Needs, Resource, Use};
-use chaos_tests::sweep::experiments;
+use chaos_tests::sweep::{MONITORING_DATA, experiments};
 use serde_json::Value;
 
 use crate::shop::{DATABASE, health, is, left, process, replicas, signal};
@@ -57,6 +57,8 @@ fn run(cluster: &Cluster, experiment: &str, health: &str) -> Ran {
         "--yes",
         "--override",
         "a test",
+        "--accept-loss",
+        MONITORING_DATA,
         "--kubeconfig",
         &kubeconfig,
     ];
@@ -188,14 +190,29 @@ fn monitoring_goes_and_collects_again_while_the_application_is_measured_directly
     for id in ["effect", "rules", "logs", "available"] {
         is(&record, &format!("monitoring-failure.{id}"), "pass");
     }
-    // The shop's Prometheus has no volume: what it collected goes with its pod, which is said.
+    // The shop's Prometheus has an emptyDir: what it collected goes with its pod, which is said.
     is(&record, "monitoring-failure.collecting", "warn");
+    is(&record, "monitoring-failure.lost", "warn");
+    let lost = record["data"]["losses"].as_array().map_or(0, Vec::len);
+    assert_eq!(lost, 3, "{record:#}");
     let collecting = check(&record, "monitoring-failure.collecting", "");
     assert!(
         collecting["message"]
             .as_str()
             .is_some_and(|m| m.contains("no target was scraped for at most"))
     );
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn what_monitoring_collected_is_not_lost_without_consent_to_that() {
+    let cluster = Cluster::with_shop();
+    let args = ["run", "monitoring-failure", "--yes", "--override", "a test"];
+    let ran = cluster.place.fed("chaos-inject", &args, &health(&cluster));
+    let record = ran.exits(4).record("chaos.experiment/1");
+    is(&record, "gate.loss", "fail");
+    let monitoring = cluster.monitoring();
+    assert_eq!(replicas(&cluster, monitoring, "prometheus-deployment"), "1");
 }
 
 #[test]

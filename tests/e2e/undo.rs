@@ -65,7 +65,7 @@ fn when_tool_and_guardian_are_killed_the_next_run_refuses_and_recover_undoes() {
         .exits(5)
         .record("chaos.experiment/1");
     assert_eq!(
-        journal["data"]["reason"], "tool and guardian died with the fault on",
+        journal["data"]["reason"], "the journal ends with the fault on",
         "{journal:#}"
     );
     is(&journal, "journal.chain", "pass");
@@ -219,7 +219,8 @@ fn what_somebody_else_sets_meanwhile_stays() {
     let good = health(&cluster);
     let input = cluster.place.file("health.ndjson", &good);
     let mut command = cluster.place.command("chaos-inject");
-    command.args(["run", "monitoring-failure", "--yes"]);
+    let lost = chaos_tests::sweep::MONITORING_DATA;
+    command.args(["run", "monitoring-failure", "--yes", "--accept-loss", lost]);
     command
         .stdin(std::fs::File::open(input).expect("just written"))
         .stdout(Stdio::piped())
@@ -249,7 +250,7 @@ fn what_somebody_else_sets_meanwhile_stays() {
     assert_eq!(now, "2", "it was overwritten");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        text.contains("which somebody else set, and is left so"),
+        text.contains("which somebody else set (kubectl), and is left so"),
         "{text}"
     );
     assert_eq!(

@@ -150,7 +150,8 @@ pub struct Workload {
     /// `Deployment` (default), `StatefulSet` or `DaemonSet`.
     #[serde(default = "deployment")]
     pub kind: String,
-    /// What it is for: `frontend`, `backend`, `database` or another word. Shown in reports.
+    /// What it is for: `frontend`, `backend`, `database` or another word. Shown in reports. One that
+    /// is for `database` or `monitoring` holds data, which is not lost unasked.
     #[serde(default)]
     pub role: String,
     /// Whether its logs are searched for lines that tell of errors after an experiment, and for

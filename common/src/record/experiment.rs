@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, ClusterRef, Data, Kind, Target, Time, WorkloadRef};
+use super::{Check, ClusterRef, Data, Kind, Loss, Target, Time, WorkloadRef};
 
 /// What an experiment did, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +50,9 @@ pub struct Experiment {
     /// The alerts that fired, and the expected ones that did not.
     #[serde(default)]
     pub alerts: Vec<AlertSeen>,
+    /// Data that went with pods that the fault took away, and is not there again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
     /// How quick the tool itself was.
     #[serde(default)]
     pub timings: Timings,

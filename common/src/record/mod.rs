@@ -40,7 +40,8 @@ pub use self::health::{
 pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
 pub use self::notification::{ChannelOutcome, ChannelResult, Contact, Notification, Occasion};
 pub use self::plan::{
-    ApiCall, BlastRadius, Change, ObjectRef, Permission, Plan, PlanLimits, Target,
+    ApiCall, BlastRadius, Change, ClaimRef, Loss, LossHolder, ObjectRef, Permission, Plan,
+    PlanLimits, Target,
 };
 pub use self::report::{Report, ReportForm};
 pub use self::rollback::{HeldRun, Lock, Rollback, RollbackCause};

@@ -36,6 +36,13 @@ pub struct Plan {
     pub alerts: Vec<String>,
     /// What would be left while the fault is on.
     pub blast_radius: Vec<BlastRadius>,
+    /// Claims of the pods that the fault takes away, by identity: the same claims with the same
+    /// volumes have to be there afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimRef>,
+    /// Data that goes with these pods, and no undo brings back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
     /// How the fault goes away, in words.
     pub undo: String,
     /// The same as commands that an operator can type.
@@ -114,6 +121,54 @@ impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind.to_lowercase(), self.name)
     }
+}
+
+/// A persistent volume claim by identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimRef {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID: a later claim of the same name is another one, and empty.
+    pub uid: String,
+    /// The persistent volume that it is bound to; absent if it is bound to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
+}
+
+impl fmt::Display for ClaimRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "claim/{}", self.name)
+    }
+}
+
+/// Data that a fault destroys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Loss {
+    /// Its name, as `--accept-loss` takes it: `claim/NAME`; `KIND/WORKLOAD/VOLUME` for a volume of
+    /// the pods; `KIND/WORKLOAD` for the file systems of their containers.
+    pub name: String,
+    /// What holds it.
+    pub holder: LossHolder,
+    /// The workload whose pods it goes with.
+    pub workload: WorkloadRef,
+    /// What is lost, and why, for people.
+    pub message: String,
+    /// It is accepted by name.
+    pub accepted: bool,
+}
+
+/// What holds data that a fault destroys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LossHolder {
+    /// A persistent volume claim, which is deleted.
+    Claim,
+    /// A volume that begins and ends with its pod, or stays on its node.
+    Volume,
+    /// The file system of a container.
+    Container,
 }
 
 /// One thing that a fault changes, as data: enough for anybody, on any machine, to undo it.

@@ -22,6 +22,12 @@ const END: Duration = Duration::from_secs(180);
 /// Time for the cluster to remove what belonged to a Lease that is gone.
 const CLEARANCE: Duration = Duration::from_secs(30);
 
+/// What the systems of monitoring hold where they have no claim, as `--accept-loss` names it: in a
+/// volume `data`, or in the file systems of their containers.
+pub const MONITORING_DATA: &str = "deployment/prometheus-deployment/data,\
+    deployment/prometheus-deployment,deployment/alertmanager-deployment/data,\
+    deployment/alertmanager-deployment,deployment/grafana-deployment";
+
 /// Attempts at a run that nobody kills.
 const ATTEMPTS: usize = 3;
 
@@ -130,7 +136,16 @@ impl Lane {
     }
 
     fn run(&self) -> Child {
-        self.start(&["run", &self.experiment, "--yes", "--override", "kill sweep"])
+        let lost = MONITORING_DATA;
+        self.start(&[
+            "run",
+            &self.experiment,
+            "--yes",
+            "--override",
+            "kill sweep",
+            "--accept-loss",
+            lost,
+        ])
     }
 
     /// Waits until every pod is as its workload wants it.

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 pub use figures::{Figures, Undo, table};
-pub use lane::{Kill, Lane};
+pub use lane::{Kill, Lane, MONITORING_DATA};
 pub use points::{AT_THE_FAULT, Point, Victim};
 
 use crate::run::Place;

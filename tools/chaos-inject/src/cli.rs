@@ -97,11 +97,13 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Plan(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
             let experiment = args.what.experiment(&context.config)?;
+            context.accepted.clone_from(&args.what.accepted);
             run::plan(&mut context, experiment.as_ref()).await
         }
         Command::Run(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
             let experiment = args.what.experiment(&context.config)?;
+            context.accepted.clone_from(&args.what.accepted);
             run::run(&mut context, experiment, &args.consent()).await
         }
         Command::Status => runs::status(&mut start.alone().await?).await,

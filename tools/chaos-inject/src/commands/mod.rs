@@ -22,6 +22,9 @@ pub struct ExperimentArgs {
     experiment: &'static Entry,
     #[command(flatten)]
     selection: Selection,
+    /// Accept that this is lost for good, by its name in the plan (repeatable)
+    #[arg(long = "accept-loss", value_name = "NAME", value_delimiter = ',')]
+    pub accepted: Vec<String>,
 }
 
 impl ExperimentArgs {

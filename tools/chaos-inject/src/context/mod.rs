@@ -34,6 +34,8 @@ pub struct Context {
     pub journals: Result<PathBuf, NoStateFolder>,
     /// The local journal, once the experiment has one.
     pub journal: Option<Journal>,
+    /// The losses that were accepted, by their names.
+    pub accepted: Vec<String>,
     /// When the first write of the fault was sent.
     pub injected: Option<Instant>,
     /// What was done, in order.
@@ -63,6 +65,7 @@ impl Context {
             run,
             journals: journal::folder(),
             journal: None,
+            accepted: Vec::new(),
             injected: None,
             actions: Vec::new(),
             issues: Vec::new(),
@@ -98,11 +101,12 @@ impl Context {
                 summary: summary.clone(),
             };
             if let Err(error) = journal.write(&line) {
-                self.issues.push(format!(
-                    "the journal {} could not be written: {error}",
-                    journal.path().display()
-                ));
-                self.journal = None;
+                let path = journal.path().display();
+                let issue = format!("the journal {path} could not be written: {error}");
+                // It is tried again with the next line: the disk may have room by then.
+                if !self.issues.contains(&issue) {
+                    self.issues.push(issue);
+                }
             }
         }
         let since_injection_ms = self

@@ -2,7 +2,7 @@
 //! had. Nothing is expected to suffer: whether the rest carries the load is the question.
 
 use async_trait::async_trait;
-use chaos_common::cluster::ReadError;
+use chaos_common::cluster::{ReadError, workload_of};
 use chaos_common::config::{Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, EventKind, Plan};
@@ -15,14 +15,15 @@ use serde::Deserialize;
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::Definition;
-use crate::experiments::support::steady_state::SteadyState;
+use crate::experiments::support::steady_state::{SteadyState, own_pods};
 use crate::observe::Observations;
 use crate::observe::pod_watch;
-use crate::observe::pod_watch::{in_words, settled};
+use crate::observe::pod_watch::{Pods, in_words, settled};
 use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::blast_radius;
 use crate::plan::limits;
+use crate::plan::losses::Holdings;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
 use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
@@ -158,7 +159,10 @@ impl Experiment for ScaleDown {
         let budgets = cluster.list(&budgets, &ListParams::default(), what).await?;
         let ready = pod_watch::count_ready(cluster, namespace).await?;
         // Which of them go is the controller's choice; to a budget they are alike.
-        let hit: Vec<&Pod> = of_workload.iter().take(radius.hit).collect();
+        let own = of_workload
+            .iter()
+            .filter(|pod| workload_of(pod).as_ref() == Some(&target.which));
+        let hit: Vec<&Pod> = own.take(radius.hit).collect();
         let mut checks = target.checks.clone();
         checks.extend(limits::blast_radius(
             std::slice::from_ref(&radius),
@@ -168,13 +172,16 @@ impl Experiment for ScaleDown {
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &hit)));
         let mut permissions = workload::permissions(namespace, &self.workload);
         permissions.push(need(namespace, "list", "policy", "poddisruptionbudgets"));
+        let left = (target.replicas - takes).max(0);
         let draft = Draft {
             experiment: NAME,
             targets: vec![target.target()],
-            changes: vec![target.scale_to((target.replicas - takes).max(0))],
+            changes: vec![target.scale_to(left)],
+            holdings: Holdings::of_workload(context, &target, left).await,
             blast_radius: vec![radius],
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
+            stop_limit: Some(self.settings.stop_limit.0),
             slack: std::time::Duration::ZERO,
             undo: format!("the replicas go back to {}", target.replicas),
             affected: Vec::new(),
@@ -213,7 +220,8 @@ impl RunningExperiment for Running {
         let (began, left) = (injection.began, self.left);
         let limit = self.settings.stop_limit.0;
         let (workload, watch) = self.steady.first();
-        match watch.until(began + limit, |pods| settled(pods, left)).await {
+        let is_down = |pods: &Pods| settled(&own_pods(pods, workload), left);
+        match watch.until(began + limit, is_down).await {
             Ok(_) => Effect::Proven(format!(
                 "{workload} has {left} ready pods and no other after {} ms",
                 began.elapsed().as_millis()
@@ -221,19 +229,19 @@ impl RunningExperiment for Running {
             Err(pods) => Effect::NotSeen(format!(
                 "after {} s {workload} has not come down to {left} ready pods: {}",
                 limit.as_secs(),
-                in_words(&pods)
+                in_words(&own_pods(&pods, workload))
             )),
         }
     }
 
     async fn before_rollback(&mut self, context: &mut Context, _injection: &Injection) {
-        let (_, watch) = self.steady.first();
+        let (workload, watch) = self.steady.first();
         if let Some(why) = watch.broken() {
             let summary = format!("its pods can't be seen now: {why}");
             context.issue(EventKind::Observed, None, summary);
             return;
         }
-        let pods = watch.now();
+        let pods = own_pods(&watch.now(), workload);
         // Fewer are the fault's own doing gone too far; more are somebody's who works against it.
         self.held = Some(if pods.len() > self.left {
             let pods = in_words(&pods);

@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chaos_common::cluster::{Cluster, ReadError, error_chain, is_ready};
+use chaos_common::cluster::{Cluster, ReadError, error_chain, is_ready, workload_of};
+use chaos_common::record::WorkloadRef;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use kube::Resource;
@@ -94,6 +95,8 @@ pub fn slim(mut pod: Pod) -> Pod {
 pub struct Brief {
     /// Its name.
     pub name: String,
+    /// The workload that it belongs to, by its owner; `None` of a pod that nobody controls.
+    pub owner: Option<WorkloadRef>,
     /// It is ready.
     pub ready: bool,
     /// It is on its way out.
@@ -291,6 +294,7 @@ fn brief(pod: &Pod) -> Brief {
     });
     Brief {
         name: pod.metadata.name.clone().unwrap_or_default(),
+        owner: workload_of(pod),
         ready: is_ready(pod),
         leaving: pod.metadata.deletion_timestamp.is_some(),
         phase: status.phase.unwrap_or_default(),

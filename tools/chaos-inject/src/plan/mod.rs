@@ -2,8 +2,11 @@
 //! limits follow from the changes.
 
 pub mod blast_radius;
+pub mod grace;
 pub mod limits;
+pub mod losses;
 pub mod rollback_script;
+pub mod storage;
 pub mod target;
 pub mod workload;
 
@@ -17,6 +20,7 @@ use chaos_common::record::{
 use crate::context::Context;
 use crate::labels::RUN_LABEL;
 use crate::permissions;
+use crate::plan::losses::Holdings;
 use crate::safety::active_runs::ActiveRuns;
 use crate::safety::intent::Intent;
 use crate::safety::leases::HELD_HINT;
@@ -36,6 +40,8 @@ pub struct Draft {
     pub hold: Duration,
     /// How long the system may take to be at its steady state again after the rollback.
     pub recovery_limit: Duration,
+    /// How long its pods may take to be gone, where it takes them away as a whole.
+    pub stop_limit: Option<Duration>,
     /// How long it may take beyond that until this is known.
     pub slack: Duration,
     /// How it goes away.
@@ -44,6 +50,8 @@ pub struct Draft {
     pub affected: Vec<String>,
     /// Alerts that are expected.
     pub alerts: Vec<String>,
+    /// What the pods hold that it takes away.
+    pub holdings: Holdings,
     /// What its observation needs besides.
     pub permissions: Vec<Permission>,
     /// Its own limits.
@@ -79,6 +87,8 @@ impl Draft {
             affected: self.affected,
             alerts: self.alerts,
             blast_radius: self.blast_radius,
+            claims: Vec::new(),
+            losses: Vec::new(),
             undo: self.undo,
             worst_case_ms: milliseconds(worst),
             limits: Some(limits),
@@ -91,7 +101,13 @@ impl Draft {
             permissions::of_engine(&leases),
             crate::observe::permissions(context),
             self.permissions,
+            self.holdings.permissions.clone(),
         ];
+        let wait = self
+            .recovery_limit
+            .min(self.stop_limit.unwrap_or(Duration::MAX));
+        plan.checks.extend(self.holdings.too_slow(wait));
+        self.holdings.enter(&mut plan, &context.accepted);
         plan.permissions =
             permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
         plan.checks.push(limits::permissions(&plan.permissions));
@@ -102,22 +118,28 @@ impl Draft {
             plan.checks
                 .push(limits::namespace(&context.config, namespace));
         }
-        match ActiveRuns::list(&context.cluster, &namespaces).await {
-            Ok(found) => {
-                plan.checks
-                    .extend(found.holders(&plan).into_iter().map(|(lease, who)| {
-                        Check::fail("limit.lock", format!("lease/{lease}"), who).hint(HELD_HINT)
-                    }));
-                plan.checks.extend(found.locks().into_iter().map(|lock| {
-                    let who = format!("{} locked it: {}", lock.executor, lock.reason);
-                    Check::fail("limit.lock", format!("namespace/{}", lock.namespace), who)
-                        .hint("chaos-inject unlock allows runs again")
-                }));
-            }
-            Err(error) => plan.checks.push(error.check("limit.lock", "")),
-        }
+        let held = held(context, &plan, &namespaces).await;
+        plan.checks.extend(held);
         Ok(plan)
     }
+}
+
+/// `limit.lock`: runs that hold the targets of a plan, and locks of these namespaces.
+async fn held(context: &Context, plan: &Plan, namespaces: &[String]) -> Vec<Check> {
+    const ID: &str = "limit.lock";
+    let found = match ActiveRuns::list(&context.cluster, namespaces).await {
+        Ok(found) => found,
+        Err(error) => return vec![error.check(ID, "")],
+    };
+    let holders = found.holders(plan).into_iter();
+    let holders =
+        holders.map(|(lease, who)| Check::fail(ID, format!("lease/{lease}"), who).hint(HELD_HINT));
+    let locks = found.locks().into_iter().map(|lock| {
+        let who = format!("{} locked it: {}", lock.executor, lock.reason);
+        Check::fail(ID, format!("namespace/{}", lock.namespace), who)
+            .hint("chaos-inject unlock allows runs again")
+    });
+    holders.chain(locks).collect()
 }
 
 /// A configured time in whole milliseconds; one that no number holds is as good as for ever.

@@ -15,8 +15,10 @@ use crate::run::experiment::{
     AppliedChange, Effect, Experiment, Injection, Recovery, RunningExperiment,
 };
 use crate::run::guarded::Guarded;
+use crate::run::losses;
 use crate::run::record::RunRecord;
 use crate::run::undoing;
+use crate::safety::claims;
 
 /// How long a write of the fault is tried. A fault that comes late is not worth much.
 const INJECT: Duration = Duration::from_secs(15);
@@ -84,6 +86,7 @@ impl Run<'_> {
                 effect = self.hold(running.as_mut(), injection).await;
             }
             recovery = self.roll_back(running.as_mut(), injection, uncertain).await;
+            recovery = self.look_for_losses(injection, recovery).await;
             let whole = recovery == Recovery::SteadyState;
             if whole && stopped.is_none() && abort::reason(&self.abort).is_none() {
                 let wait = self.context.config.experiment.alert_wait.0;
@@ -285,6 +288,12 @@ impl Run<'_> {
         for text in undone.notes {
             self.context.issue(EventKind::Observed, None, text);
         }
+        // Whoever set it: the workload is not as it was.
+        let id = format!("{}.as-before", self.plan.experiment);
+        let less = undone.less.into_iter();
+        self.record
+            .checks
+            .extend(less.map(|why| Check::fail(&id, "", why)));
         if !undone.failed.is_empty() {
             return Recovery::NotRecovered {
                 what: undone.failed.join("; "),
@@ -313,6 +322,34 @@ impl Run<'_> {
         running
             .confirm_steady_state(self.context, &mut self.abort)
             .await
+    }
+
+    /// What the pods held and is not there any more. Claims that nobody accepted to be lost are part
+    /// of what has to be restored.
+    async fn look_for_losses(&mut self, injection: &Injection, recovery: Recovery) -> Recovery {
+        let claims = claims::look(&self.context.cluster, &self.plan.claims).await;
+        let lost = losses::judge(self.plan, injection, &claims);
+        for loss in &lost.losses {
+            let summary = format!("lost: {}", loss.message);
+            self.context
+                .issue(EventKind::Observed, Some(loss.name.clone()), summary);
+        }
+        self.record.checks.extend(lost.checks);
+        self.record.losses = lost.losses;
+        match (recovery, lost.unaccepted) {
+            (Recovery::SteadyState | Recovery::Unseen(_), Some(what)) => Recovery::NotRecovered {
+                what,
+                hint:
+                    "kubectl get persistentvolumeclaims,persistentvolumes, then restore the data \
+                       from its backup, then chaos-inject recover"
+                        .to_owned(),
+            },
+            (Recovery::NotRecovered { what, hint }, Some(lost)) => Recovery::NotRecovered {
+                what: format!("{what}; {lost}"),
+                hint,
+            },
+            (recovery, None) => recovery,
+        }
     }
 
     /// Judges effect, criteria, availability and alerts. `effect` is absent if the fault was

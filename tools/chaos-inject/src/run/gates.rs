@@ -6,7 +6,8 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 
 use chaos_common::config::Limits;
 use chaos_common::record::{
-    Backup, BackupAction, Check, ClusterRef, Health, Record, Status, Time, Verdict,
+    Backup, BackupAction, Check, ClusterRef, Health, Loss, LossHolder, Record, Status, Time,
+    Verdict,
 };
 use chaos_common::stream::Upstream;
 
@@ -182,24 +183,59 @@ fn passing<D>(id: &str, record: &Record<D>, limits: &Limits, now: Time) -> Check
     }
 }
 
+/// `gate.loss`: the person's word to each loss of data, by its name on the command line or typed on
+/// the terminal. Nothing else opens it. What is accepted is marked as such.
+pub fn losses(given: &Consent, losses: &mut [Loss]) -> Vec<Check> {
+    const ID: &str = "gate.loss";
+    let mut checks = Vec::new();
+    // A claim that is deleted refuses the plan itself.
+    let asked = |loss: &&mut Loss| loss.holder != LossHolder::Claim;
+    for loss in losses.iter_mut().filter(asked) {
+        let name = loss.name.clone();
+        checks.push(if loss.accepted {
+            Check::pass(ID, name, "accepted with --accept-loss")
+        } else if given.yes || terminal().is_none() {
+            let hint = format!("give --accept-loss {name} to accept this very loss");
+            Check::fail(ID, name, format!("{}, which nobody accepted", loss.message)).hint(hint)
+        } else {
+            let question = format!("{}. Type {name} to accept this loss: ", loss.message);
+            loss.accepted = ask(&question) == name;
+            let message = if loss.accepted {
+                "accepted on the terminal"
+            } else {
+                "not accepted"
+            };
+            Check::judge(loss.accepted, ID, name, message)
+        });
+    }
+    checks
+}
+
+/// Asks on the terminal. An answer that can't be read is no consent, whatever the reason.
+fn ask(question: &str) -> String {
+    let mut answer = String::new();
+    if let Some(mut terminal) = terminal() {
+        let _ = write!(terminal, "{question}");
+        let _ = BufReader::new(terminal).read_line(&mut answer);
+    }
+    answer.trim().to_owned()
+}
+
 /// `gate.consent`: the person's word, from `--yes` or from the terminal.
 pub fn consent(consent: &Consent, question: &str) -> Check {
     const ID: &str = "gate.consent";
     if consent.yes {
         return Check::pass(ID, "", "given by --yes");
     }
-    let Some(mut terminal) = terminal() else {
+    if terminal().is_none() {
         return Check::fail(ID, "", "there is no terminal to ask on").hint("give --yes");
-    };
-    // An answer that can't be read is no consent, whatever the reason.
-    let _ = write!(terminal, "{question} Type yes to go on: ");
-    let mut answer = String::new();
-    let _ = BufReader::new(terminal).read_line(&mut answer);
+    }
+    let answer = ask(&format!("{question} Type yes to go on: "));
     Check::judge(
-        answer.trim() == "yes",
+        answer == "yes",
         ID,
         "",
-        format!("the answer was {:?}", answer.trim()),
+        format!("the answer was {answer:?}"),
     )
 }
 

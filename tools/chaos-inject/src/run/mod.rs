@@ -5,6 +5,7 @@ pub mod engine;
 pub mod experiment;
 pub mod gates;
 pub mod guarded;
+pub mod losses;
 pub mod record;
 pub mod undoing;
 
@@ -84,7 +85,7 @@ pub async fn run_stoppable(
     listen: fn(&AbortSignal),
 ) -> Exit {
     let mut record = RunRecord::begin(experiment.name());
-    let plan = match experiment.plan(context).await {
+    let mut plan = match experiment.plan(context).await {
         Ok(plan) => plan,
         Err(error) => {
             record.checks.push(error.check("plan.readable", ""));
@@ -104,6 +105,11 @@ pub async fn run_stoppable(
     }
     record.checks.extend(gates.checks);
     let closed = |checks: &[Check]| checks.iter().any(Check::is_bad);
+    if closed(&record.checks) {
+        return record.refuse(context);
+    }
+    record.checks.extend(gates::losses(given, &mut plan.losses));
+    record.plan = Some(plan.clone());
     if closed(&record.checks) {
         return record.refuse(context);
     }

@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::safety::journal_entry::{Entry, GuardianState};
+
+/// Bytes that are kept free for the end of a run whose disk fills meanwhile.
+const RESERVE: usize = 512 << 10;
+
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -57,6 +62,7 @@ impl Journal {
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
+        std::fs::write(reserve(&path), vec![0; RESERVE])?;
         // Else a crash may lose the name of a file whose lines are on the disk.
         File::open(folder)?.sync_all()?;
         Ok(Journal {
@@ -93,27 +99,57 @@ impl Journal {
         Ok(())
     }
 
+    /// Notes in the journal of a run that is over, where there is one, that nothing of it is left.
+    pub fn conclude(path: &Path) {
+        let end = Entry::guardian(GuardianState::Restored);
+        // What can't be noted is looked at again the next time.
+        let _ = Journal::reopen(path).and_then(|mut journal| {
+            journal.free_reserve();
+            journal.write(&end)
+        });
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds a line and waits until it is on the disk.
+    /// Adds a line and waits until it is on the disk. Where the disk is full, what was kept free for
+    /// that is used.
     ///
     /// # Errors
-    /// The disk is full, or gone.
+    /// The disk is full, or gone. The next line may be written all the same.
     pub fn write(&mut self, what: &impl Serialize) -> io::Result<()> {
+        match self.append(what) {
+            Err(_) if self.free_reserve() => self.append(what),
+            written => written,
+        }
+    }
+
+    /// Gives back what was kept free; `false` if there is nothing any more.
+    pub fn free_reserve(&self) -> bool {
+        std::fs::remove_file(reserve(&self.path)).is_ok()
+    }
+
+    fn append(&mut self, what: &impl Serialize) -> io::Result<()> {
         if self.file.metadata()?.len() != self.length {
             self.catch_up()?;
         }
         let mut line =
             json!({ "time": Time::now(), "previous": self.previous, "what": what }).to_string();
-        self.previous = checksum(&line);
+        let checksum = checksum(&line);
         line.push('\n');
         self.file.write_all(line.as_bytes())?;
+        // Only what is written is the line before: of a part, the next look at the length tells.
+        self.previous = checksum;
         self.length += line.len() as u64;
         self.file.sync_data()
     }
+}
+
+/// The file whose room is kept for the end of a run, beside its journal.
+fn reserve(journal: &Path) -> PathBuf {
+    journal.with_extension("reserve")
 }
 
 /// A line as it stands in a journal.
@@ -217,6 +253,36 @@ mod tests {
             judged(&std::fs::read_to_string(journal.path()).expect("readable")),
             (3, Status::Pass)
         );
+    }
+
+    #[test]
+    fn a_disk_that_fills_gets_the_room_that_was_kept_and_the_checksums_go_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::create(folder.path(), "run").expect("a journal");
+        journal.write(&json!("first")).expect("room on the disk");
+        assert_eq!(
+            std::fs::metadata(reserve(journal.path()))
+                .expect("kept")
+                .len(),
+            512 << 10
+        );
+        let disk = journal.file.try_clone().expect("open");
+        journal.file = OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("there");
+        journal.length = 0;
+        let full = journal.write(&json!("second")).expect_err("no room at all");
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert!(
+            !reserve(journal.path()).exists(),
+            "it was given up for this"
+        );
+        journal.file = disk;
+        journal.write(&json!("third")).expect("room again");
+        let text = std::fs::read_to_string(journal.path()).expect("readable");
+        let (lines, chain) = parse(&text);
+        assert_eq!((lines.len(), chain.status), (2, Status::Pass), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chaos_common::cluster::may_succeed_later;
 use chaos_common::record::{Time, WorkloadRef};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -100,11 +100,45 @@ pub async fn create(api: &Api<Lease>, lease: &Lease) -> kube::Result<Lease> {
                 let existing = api.get(name).await?;
                 return if lease_run(&existing) == lease_run(lease) {
                     Ok(existing)
+                } else if is_disowned(&existing) {
+                    take_over(api, (name, lease), &existing).await
                 } else {
                     Err(kube::Error::Api(status))
                 };
             }
             other => return other,
         }
+    }
+}
+
+/// Whether a Lease is one that a run could not delete, and gave up: nobody holds it.
+fn is_disowned(lease: &Lease) -> bool {
+    let holder = lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.holder_identity.as_ref());
+    lease_run(lease).is_none() && holder.is_none_or(String::is_empty)
+}
+
+/// Makes a disowned Lease a run's, unless somebody was quicker.
+async fn take_over(
+    api: &Api<Lease>,
+    (name, lease): (&str, &Lease),
+    existing: &Lease,
+) -> kube::Result<Lease> {
+    let mut ours = lease.clone();
+    ours.metadata.uid.clone_from(&existing.metadata.uid);
+    ours.metadata
+        .resource_version
+        .clone_from(&existing.metadata.resource_version);
+    let taken = api
+        .patch(name, &PatchParams::default(), &Patch::Merge(&ours))
+        .await;
+    match taken {
+        Err(kube::Error::Api(mut status)) if status.is_conflict() => {
+            "AlreadyExists".clone_into(&mut status.reason);
+            Err(kube::Error::Api(status))
+        }
+        taken => taken,
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{
-    Change, Check, EventKind, Experiment, Outcome, Plan, Status, Time, Timings, Verdict, summarize,
+    Change, Check, EventKind, Experiment, Loss, Outcome, Plan, Status, Time, Timings, Verdict,
+    summarize,
 };
 use chaos_common::stream::Stream;
 
@@ -85,6 +86,8 @@ struct Replay {
     ended: Option<(Verdict, Experiment)>,
     /// The guardian took over, and has come so far.
     guardian: Option<GuardianState>,
+    /// What goes with the pods that the fault takes away.
+    losses: Vec<Loss>,
     /// Something has to be undone, which a controller does not do by itself.
     to_undo: bool,
 }
@@ -115,16 +118,15 @@ impl KilledRun {
         match self {
             KilledRun::UndoneByGuardian => "the tool died, and its guardian undid the fault",
             KilledRun::GuardianUnfinished => {
-                "the tool died, and its guardian did not come to an end"
+                "its guardian took over, and the journal does not show that it came to an end"
             }
             KilledRun::AfterRecovery => {
-                "tool and guardian died after the recovery: chaos-inject recover unlocks the target"
+                "the journal ends after the recovery, without a record: \
+                 chaos-inject recover unlocks the target if it is locked"
             }
-            KilledRun::BeforeFault => {
-                "tool and guardian died before a write of the fault was noted"
-            }
-            KilledRun::FaultInPlace => "tool and guardian died with the fault on",
-            KilledRun::BeforeRecovery => "tool and guardian died before the recovery was seen",
+            KilledRun::BeforeFault => "the journal ends before a write of the fault was noted",
+            KilledRun::FaultInPlace => "the journal ends with the fault on",
+            KilledRun::BeforeRecovery => "the journal ends before the recovery was seen",
         }
     }
 }
@@ -149,6 +151,7 @@ impl Replay {
             recoveries: Vec::new(),
             availability: Vec::new(),
             alerts: Vec::new(),
+            losses: Vec::new(),
             timings: Timings::default(),
             overridden: None,
             actions: Vec::new(),
@@ -162,6 +165,7 @@ impl Replay {
             record,
             ended: None,
             guardian: None,
+            losses: plan.losses.clone(),
             to_undo,
         }
     }
@@ -206,12 +210,20 @@ impl Replay {
         let ended = Check::unknown(
             "journal.end",
             "",
-            "it ends without a result: the tool was killed",
+            "it ends without a result: the tool was killed, or its disk was full",
         );
         record.checks.extend([ended, chain]);
         #[expect(clippy::cast_sign_loss, reason = "lines follow each other")]
         let duration_ms = record.ended.since_ms(record.started).max(0) as u64;
         record.duration_ms = duration_ms;
+        if record.injected.is_some() {
+            let lost = self
+                .losses
+                .iter()
+                .map(|loss| format!("lost, or may be: {}", loss.message));
+            record.issues.extend(lost);
+            record.losses = self.losses;
+        }
         if record.outcome == Outcome::NotRestored {
             record.issues.push(format!(
                 "{}: chaos-inject status shows what is left, chaos-inject recover undoes it",
@@ -321,17 +333,17 @@ mod tests {
         is(
             &[injected.clone(), takes_over.clone()],
             Outcome::NotRestored,
-            "did not come to an end",
+            "that it came to an end",
         );
         is(
             &run("undone"),
             Outcome::NotRestored,
-            "did not come to an end",
+            "that it came to an end",
         );
         is(
             &run("of a newer version"),
             Outcome::NotRestored,
-            "did not come to an end",
+            "that it came to an end",
         );
         is(
             &run("restored"),

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::change::apply::{self, Undo};
+use crate::change::decide::Note;
 use crate::change::fields;
 use crate::safety::intent::{Intent, ReleaseError};
 
@@ -29,6 +30,8 @@ pub struct RolledBack {
     pub actions: Vec<String>,
     /// What somebody else did meanwhile, which was left so.
     pub notes: Vec<String>,
+    /// Of these, what leaves less than before: the run does not pass.
+    pub less: Vec<String>,
     /// What is not undone, and why.
     pub failed: Vec<String>,
 }
@@ -65,7 +68,12 @@ pub async fn roll_back(
     for (change, result) in join_all(to_write.map(one)).await {
         match result {
             Ok(None) => outcome.actions.push(describe(change)),
-            Ok(Some(note)) => outcome.notes.push(note),
+            Ok(Some(Note { text, less })) => {
+                if less {
+                    outcome.less.push(text.clone());
+                }
+                outcome.notes.push(text);
+            }
             Err(why) => outcome.failed.push(format!("{}: {why}", change.object())),
         }
     }

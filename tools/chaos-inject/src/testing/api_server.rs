@@ -2,36 +2,35 @@
 //! versions, refuses what breaks a precondition, tells watches, records every call, and does amiss
 //! what a test scripts.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use chaos_common::cluster::Cluster;
 use futures::stream;
 use http::{Request, Response};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
 use crate::testing::call::{Call, parse};
 use crate::testing::logs::{self, Logs};
+use crate::testing::managed;
 use crate::testing::objects::NAMESPACE;
 use crate::testing::patch;
+use crate::testing::replies::{Reply, answer, reason, refuse, reply, text_reply};
 use crate::testing::script::{Behaviour, Rule};
 use crate::testing::services::{ServiceAnswers, proxied};
 use crate::testing::store::{Refusal, Store};
 
-type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
-
 /// Kinds, with their plurals and the paths of their API groups.
-const KINDS: [(&str, &str, &str); 12] = [
+const KINDS: [(&str, &str, &str); 13] = [
     ("Deployment", "deployments", "/apis/apps/v1"),
     ("ReplicaSet", "replicasets", "/apis/apps/v1"),
     ("StatefulSet", "statefulsets", "/apis/apps/v1"),
     ("DaemonSet", "daemonsets", "/apis/apps/v1"),
     ("Pod", "pods", "/api/v1"),
+    ("Event", "events", "/api/v1"),
     ("Service", "services", "/api/v1"),
     ("PersistentVolumeClaim", "persistentvolumeclaims", "/api/v1"),
     ("Lease", "leases", "/apis/coordination.k8s.io/v1"),
@@ -72,6 +71,8 @@ struct State {
     services: ServiceAnswers,
     /// What the containers of pods have logged.
     logs: Logs,
+    /// The namespace's phase, where it is not `Active`.
+    namespace: Option<&'static str>,
 }
 
 /// Path of an object here, from `kind/name`.
@@ -215,6 +216,16 @@ impl ApiServer {
         self.state().logs.set(pod, container, text);
     }
 
+    /// Somebody deletes the namespace: all in it goes, and it is on its way out itself.
+    pub fn delete_namespace(&self) {
+        let mut state = self.state();
+        state.namespace = Some("Terminating");
+        for path in state.store.paths() {
+            // What it owned went with what was before it.
+            let _ = state.store.delete(&path, &Value::Null);
+        }
+    }
+
     /// Every watch breaks off; with `forget`, the server does not know any more what was before.
     pub fn break_watches(&self, forget: bool) {
         self.state().store.break_watches(forget);
@@ -305,6 +316,14 @@ impl State {
                 Err(refusal) => refuse(&refusal),
             };
         }
+        if call.method == "GET" && call.path == format!("/api/v1/namespaces/{NAMESPACE}") {
+            let phase = self.namespace.unwrap_or("Active");
+            return answer(
+                200,
+                &json!({ "apiVersion": "v1", "kind": "Namespace",
+                "metadata": { "name": NAMESPACE }, "status": { "phase": phase } }),
+            );
+        }
         if call.path == "/api/v1/namespaces/kube-system" {
             return answer(
                 200,
@@ -386,6 +405,8 @@ impl State {
         }
         let mut object = call.body.clone();
         object["metadata"]["namespace"] = NAMESPACE.into();
+        let manager = call.query("fieldManager").unwrap_or("kube");
+        managed::note(&Value::Null, &mut object, manager);
         self.store.create(&path, object)
     }
 
@@ -398,8 +419,9 @@ impl State {
         if call.query("dryRun").is_some() {
             return self.store.get(&call.path);
         }
+        let manager = call.query("fieldManager").unwrap_or("kube");
         self.store
-            .update(&call.path, |object| merge(object, &call.body))
+            .update_by(manager, &call.path, |object| merge(object, &call.body))
     }
 
     fn replace(&mut self, call: &Call) -> Result<Value, Refusal> {
@@ -409,42 +431,4 @@ impl State {
         let body = call.body.clone();
         self.store.update(&call.path, |object| *object = body)
     }
-}
-
-fn reply(result: Result<Value, Refusal>) -> Reply {
-    match result {
-        Ok(object) => answer(200, &object),
-        Err(refusal) => refuse(&refusal),
-    }
-}
-
-/// The reason that the API server gives with a status code.
-fn reason(code: u16) -> &'static str {
-    match code {
-        403 => "Forbidden",
-        409 => "Conflict",
-        429 => "TooManyRequests",
-        503 => "ServiceUnavailable",
-        _ => "InternalError",
-    }
-}
-
-fn refuse(Refusal(code, reason): &Refusal) -> Reply {
-    answer(
-        *code,
-        &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
-        "status": "Failure", "message": format!("{reason} by the test"), "reason": reason,
-        "code": code }),
-    )
-}
-
-fn answer(code: u16, body: &Value) -> Reply {
-    text_reply(code, &body.to_string())
-}
-
-fn text_reply(code: u16, body: &str) -> Reply {
-    Response::builder()
-        .status(code)
-        .body(Full::new(Bytes::from(body.to_owned())).boxed_unsync())
-        .expect("a response")
 }

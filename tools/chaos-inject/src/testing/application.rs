@@ -59,6 +59,24 @@ pub fn owned_pod(name: &str, app: &str, (kind, owner): (&str, &str)) -> Value {
     )
 }
 
+/// A claim that is bound to a volume.
+pub fn bound_claim(name: &str, volume: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": { "volumeName": volume }, "status": { "phase": "Bound" },
+    })
+}
+
+/// What makes the pods of a workload mount this volume at `/data`.
+pub fn mounting(volume: &Value) -> Value {
+    let mut volume = volume.clone();
+    volume["name"] = "data".into();
+    let mount = json!({ "name": "data", "mountPath": "/data" });
+    let container = json!({ "name": "main", "image": "i", "volumeMounts": [mount] });
+    json!({ "volumes": [volume], "containers": [container] })
+}
+
 /// A Service that leads to the pods of an application.
 pub fn service(name: &str, app: &str) -> Value {
     json!({

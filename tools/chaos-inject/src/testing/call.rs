@@ -33,15 +33,18 @@ impl Call {
             .query("fieldSelector")
             .and_then(|text| text.strip_prefix("metadata.name="));
         let labels = self.query("labelSelector").unwrap_or_default();
-        let pair = |label: &str| {
-            label
-                .split_once('=')
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        let pair = |label: &str| match label.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (label.to_owned(), None),
         };
         Filter {
             collection: self.path.clone(),
             name: name.map(str::to_owned),
-            labels: labels.split(',').filter_map(pair).collect(),
+            labels: labels
+                .split(',')
+                .filter(|one| !one.is_empty())
+                .map(pair)
+                .collect(),
         }
     }
 }

@@ -1,16 +1,21 @@
-//! The controllers of a cluster, as far as Deployments and Services here need them: as many ready
-//! pods as are wanted, a moment later, in the endpoints of the Services that select them.
+//! The controllers of a cluster, as far as Deployments, StatefulSets and Services here need them: as
+//! many ready pods as are wanted, a moment later, in the endpoints of the Services that select them,
+//! and the claims of a set by its policy.
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 
+use crate::plan::storage;
 use crate::testing::ApiServer;
-use crate::testing::application::{HASH, owned_pod};
+use crate::testing::application::{HASH, bound_claim, owned_pod};
 use crate::testing::objects::NAMESPACE;
 
 /// How long they take to see a change.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// Pods of a StatefulSet that they look at.
+const MOST_OF_A_SET: u8 = 12;
 
 /// They work while this lives.
 pub struct Controllers(JoinHandle<()>);
@@ -31,6 +36,9 @@ pub fn start(server: &ApiServer) -> Controllers {
             for name in server.names("deployment") {
                 reconcile(&server, &name, round);
             }
+            for name in server.names("statefulset") {
+                reconcile_set(&server, &name, round);
+            }
             endpoints(&server);
         }
     }))
@@ -40,7 +48,12 @@ fn reconcile(server: &ApiServer, name: &str, round: u64) {
     let Some(deployment) = server.get(&format!("deployment/{name}")) else {
         return;
     };
-    let pods = pods_of(server, name);
+    let owner = format!("{name}-{HASH}");
+    let is_own = |pod: &String| {
+        let pod = server.get(&format!("pod/{pod}")).unwrap_or_default();
+        pod["metadata"]["ownerReferences"][0]["name"] == *owner
+    };
+    let pods: Vec<String> = pods_of(server, name).into_iter().filter(is_own).collect();
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
     let wanted = usize::try_from(wanted).expect("a few");
     for pod in pods.iter().skip(wanted) {
@@ -48,15 +61,18 @@ fn reconcile(server: &ApiServer, name: &str, round: u64) {
     }
     for n in pods.len()..wanted {
         let pod = format!("{name}-{round}-{n}");
-        let owner = format!("{name}-{HASH}");
         server.add(owned_pod(&pod, name, ("ReplicaSet", &owner)));
     }
-    if deployment["status"]["readyReplicas"] != json!(wanted) {
+    are_ready(server, &format!("deployment/{name}"), &deployment, wanted);
+}
+
+fn are_ready(server: &ApiServer, object: &str, now: &Value, wanted: usize) {
+    if now["status"]["readyReplicas"] != json!(wanted) {
         let status = json!({
             "replicas": wanted, "updatedReplicas": wanted, "readyReplicas": wanted,
             "availableReplicas": wanted,
         });
-        server.edit(&format!("deployment/{name}"), &json!({ "status": status }));
+        server.edit(object, &json!({ "status": status }));
     }
 }
 
@@ -100,6 +116,41 @@ fn endpoints(server: &ApiServer) {
             })),
         }
     }
+}
+
+/// A StatefulSet's pods and claims. Claims of pods that it does not want any more are deleted where
+/// its policy says so.
+fn reconcile_set(server: &ApiServer, name: &str, round: u64) {
+    let Some(set) = server.get(&format!("statefulset/{name}")) else {
+        return;
+    };
+    let wanted = set["spec"]["replicas"].as_i64().unwrap_or(1);
+    let has = |name: &String| server.get(&format!("pod/{name}")).is_some();
+    let most = i64::from(MOST_OF_A_SET);
+    let pod = |n: i64| format!("{name}-{n}");
+    let claims = |ordinals| storage::claims_of_set(&set, ordinals);
+    for gone in (wanted..most).filter(|n| has(&pod(*n))) {
+        server.remove(&format!("pod/{}", pod(gone)));
+        if storage::deletes_claims(&set) {
+            for claim in claims(gone..gone + 1) {
+                server.remove(&format!("persistentvolumeclaim/{claim}"));
+            }
+        }
+    }
+    let there = server.names("persistentvolumeclaim");
+    for claim in claims(0..wanted)
+        .into_iter()
+        .filter(|name| !there.contains(name))
+    {
+        server.add(bound_claim(&claim, &format!("pv-{round}")));
+    }
+    for new in (0..wanted).map(pod).filter(|name| !has(name)) {
+        let mut pod = owned_pod(&new, name, ("StatefulSet", name));
+        pod["metadata"]["uid"] = format!("{new}-{round}").into();
+        server.add(pod);
+    }
+    let ready = usize::try_from(wanted).expect("a few");
+    are_ready(server, &format!("statefulset/{name}"), &set, ready);
 }
 
 /// Names of an application's pods.

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::testing::managed;
+
 /// What a request may fail with: the HTTP status, and Kubernetes' reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(pub u16, pub &'static str);
@@ -37,8 +39,8 @@ pub struct Filter {
     pub collection: String,
     /// Only the object of this name.
     pub name: Option<String>,
-    /// Only objects with these labels.
-    pub labels: Vec<(String, String)>,
+    /// Only objects with these labels, and these values of them where there is one.
+    pub labels: Vec<(String, Option<String>)>,
 }
 
 impl Filter {
@@ -51,10 +53,12 @@ impl Filter {
                 .name
                 .as_ref()
                 .is_none_or(|name| object["metadata"]["name"] == **name)
-            && self
-                .labels
-                .iter()
-                .all(|(key, value)| object["metadata"]["labels"][key] == **value)
+            && self.labels.iter().all(|(key, value)| {
+                let have = &object["metadata"]["labels"][key];
+                value
+                    .as_ref()
+                    .map_or(!have.is_null(), |value| *have == **value)
+            })
     }
 }
 
@@ -116,10 +120,20 @@ impl Store {
         Ok(created)
     }
 
-    /// Replaces an object by what `change` makes of it. `uid` and `resourceVersion` in its metadata
-    /// are preconditions, as in a patch.
+    /// Somebody changes an object: see [`Store::update_by`].
     pub fn update(
         &mut self,
+        path: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Value, Refusal> {
+        self.update_by("somebody", path, change)
+    }
+
+    /// Replaces an object by what `change` makes of it. `uid` and `resourceVersion` in its metadata
+    /// are preconditions, as in a patch. `manager` is who writes.
+    pub fn update_by(
+        &mut self,
+        manager: &str,
         path: &str,
         change: impl FnOnce(&mut Value),
     ) -> Result<Value, Refusal> {
@@ -133,6 +147,7 @@ impl Store {
         if new == old {
             return Ok(old);
         }
+        managed::note(&old, &mut new, manager);
         Ok(self.store(path, new, "MODIFIED"))
     }
 

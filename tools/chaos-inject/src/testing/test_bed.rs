@@ -32,6 +32,8 @@ pub struct TestBed {
     pub upstream: String,
     /// Why a closed gate does not matter.
     pub overridden: Option<String>,
+    /// The losses that are accepted.
+    pub accepted: Vec<String>,
     folder: TempDir,
 }
 
@@ -79,6 +81,7 @@ impl TestBed {
             config: String::new(),
             upstream: String::new(),
             overridden: Some("a test".to_owned()),
+            accepted: Vec::new(),
             folder: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -90,9 +93,10 @@ impl TestBed {
 
     /// The run's journal.
     pub fn journal(&self) -> String {
-        let mut entries = std::fs::read_dir(self.path("journals")).expect("journals");
-        let entry = entries.next().expect("a journal").expect("readable");
-        std::fs::read_to_string(entry.path()).expect("readable")
+        let entries = std::fs::read_dir(self.path("journals")).expect("journals");
+        let paths = entries.map(|entry| entry.expect("readable").path());
+        let mut journals = paths.filter(|path| path.extension().is_some_and(|end| end == "ndjson"));
+        std::fs::read_to_string(journals.next().expect("a journal")).expect("readable")
     }
 
     fn config(&self) -> Config {
@@ -117,6 +121,7 @@ impl TestBed {
         let access = Access::default();
         let mut context = Context::new(cluster.clone(), access, self.config(), namespace, stream);
         context.launcher = Launcher::Task(cluster);
+        context.accepted.clone_from(&self.accepted);
         context.journals = Ok(self.path("journals"));
         context
     }

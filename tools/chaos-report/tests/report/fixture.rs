@@ -75,6 +75,8 @@ fn plan() -> Plan {
         affected: Vec::new(),
         alerts: Vec::new(),
         blast_radius: Vec::new(),
+        claims: Vec::new(),
+        losses: Vec::new(),
         undo: "the controller makes other pods".into(),
         undo_commands: Vec::new(),
         worst_case_ms: 125_000,
@@ -175,6 +177,7 @@ impl Run {
             recoveries: vec![recovery("backend", Some(4200.0))],
             availability: vec![availability(100, 0.0)],
             alerts: Vec::new(),
+            losses: Vec::new(),
             timings: chaos_common::record::Timings::default(),
             overridden: None,
             actions: vec![

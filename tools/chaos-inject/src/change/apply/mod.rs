@@ -10,7 +10,8 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::change::decide::{Owner, Step, next_to_apply, next_to_undo};
+use crate::change::decide::{Note, Owner, Step, next_to_apply, next_to_undo};
+use crate::change::ownership::FIELD_MANAGER;
 
 /// Time that one call may take before it is made again.
 const CALL: Duration = Duration::from_secs(5);
@@ -81,13 +82,18 @@ async fn write(cluster: &Cluster, object: &ObjectRef, step: &Step) -> kube::Resu
         Step::Create(manifest) => {
             let made: DynamicObject =
                 serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
-            in_time(api.create(&PostParams::default(), &made))
-                .await
-                .map(|_| ())
+            let params = PostParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PostParams::default()
+            };
+            in_time(api.create(&params, &made)).await.map(|_| ())
         }
         Step::Patch(patch) => in_time(api.patch(
             &object.name,
-            &PatchParams::default(),
+            &PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            },
             &Patch::Strategic(patch),
         ))
         .await
@@ -251,7 +257,7 @@ pub async fn undo(
     change: &Change,
     run: &str,
     how: Undo<'_>,
-) -> Result<Option<String>, NotUndone> {
+) -> Result<Option<Note>, NotUndone> {
     let object = change.object();
     let mut pauses = Pauses::until(how.deadline);
     let (mut fence, mut writes, mut told) = (how.fence, 0, false);
@@ -269,7 +275,8 @@ pub async fn undo(
                     );
                     (why, false)
                 }
-                Step::Refuse(why) => (why, true),
+                // Only a person knows what is right: waiting does not help.
+                Step::Refuse(why) => return Err(NotUndone(why)),
                 step => match write(cluster, object, &step).await {
                     Ok(()) => {
                         // One write is enough to outdate a call that is still on its way.

@@ -58,7 +58,8 @@ fn how(fence: bool) -> Undo<'static> {
 }
 
 async fn undo_in(server: &ApiServer, change: &Change) -> Result<Option<String>, NotUndone> {
-    undo(&server.cluster(), change, RUN, how(false)).await
+    let undone = undo(&server.cluster(), change, RUN, how(false)).await;
+    undone.map(|note| note.map(|note| note.text))
 }
 
 /// The shop, scaled to zero by our run.
@@ -237,18 +238,65 @@ async fn an_undo_does_not_overwrite_what_changes_between_its_look_and_its_write(
     assert_eq!((replicas(&server), label(&server)), (json!(5), Value::Null));
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_undo_leaves_an_object_that_was_created_anew() {
-    let server = scaled().await;
+/// The shop is deleted, and made anew from what it was a moment ago.
+fn replace(server: &ApiServer, patch: &Value) {
+    let mut export = server.get(SHOP).expect("it exists");
     server.remove(SHOP);
-    let mut other = deployment("shop", 0);
-    other["metadata"]["uid"] = "another".into();
-    server.add(other);
-    let note = undo_in(&server, &scale_to_zero("shop", 3))
+    export["metadata"]["managedFields"] = Value::Null;
+    export["metadata"]["resourceVersion"] = Value::Null;
+    export["metadata"]["uid"] = "another".into();
+    merge(&mut export, patch);
+    server.add(export);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_puts_an_object_right_that_was_made_anew_from_a_live_export() {
+    let server = scaled().await;
+    replace(&server, &json!({}));
+    assert_eq!(undo_in(&server, &scale_to_zero("shop", 3)).await, Ok(None));
+    assert_eq!((replicas(&server), label(&server)), (json!(3), Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_was_made_anew_as_under_the_fault_is_not_undone() {
+    let server = scaled().await;
+    replace(&server, &json!({ "metadata": { "labels": null } }));
+    let began = Instant::now();
+    let error = undo_in(&server, &scale_to_zero("shop", 3))
         .await
-        .expect("done");
-    assert!(note.expect("it says so").contains("created anew"));
-    assert_eq!(replicas(&server), json!(0));
+        .expect_err("nobody knows what is right");
+    assert!(error.to_string().contains("was made anew"), "{error}");
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "waiting does not help"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_value_is_undone_though_somebody_took_our_label_off() {
+    let server = scaled().await;
+    let off = json!({ "metadata": { "labels": { crate::labels::RUN_LABEL: null } } });
+    server.edit(SHOP, &off);
+    assert_eq!(undo_in(&server, &scale_to_zero("shop", 3)).await, Ok(None));
+    assert_eq!(replicas(&server), json!(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_ours_is_deleted_though_somebody_took_our_label_off() {
+    let server = ApiServer::with([deployment("lease", 1)]);
+    let owner = Owner {
+        name: "lease".into(),
+        uid: uid("deployment", "lease"),
+    };
+    let change = create_policy("cut");
+    let applied = apply(&server.cluster(), &change, RUN, &owner, in_seconds(15)).await;
+    applied.expect("applied");
+    server.edit(
+        "networkpolicy/cut",
+        &json!({ "metadata": { "labels": null } }),
+    );
+    assert_eq!(undo_in(&server, &change).await, Ok(None));
+    assert_eq!(server.names("networkpolicy"), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,21 +1,21 @@
 //! Seeing and stopping runs from anywhere: `status`, `abort`, `recover`, `lock`, `unlock`. All of
 //! it rests on what the runs wrote into the cluster before they touched anything.
 
-use std::collections::BTreeSet;
+mod report;
 
-use chaos_common::cluster::ReadError;
-use chaos_common::config::Config;
 use chaos_common::exit::Exit;
-use chaos_common::record::{
-    Check, EventKind, HeldRun, Rollback, RollbackCause, Status, Time, Verdict, summarize,
-};
+use chaos_common::record::{Check, EventKind, RollbackCause, Status, Time};
 use tokio::time::{Duration, Instant, sleep};
 
+use self::report::{Report, cannot, namespaces};
 use crate::context::Context;
 use crate::run::record::executor;
 use crate::safety::active_runs::{self, ActiveRuns};
+use crate::safety::claims;
 use crate::safety::intent::Intent;
+use crate::safety::journal::Journal;
 use crate::safety::leases::{Attribution, EXPIRY};
+use crate::safety::leftovers::Leftovers;
 use crate::safety::lock;
 use crate::safety::rollback::to_stderr;
 use crate::safety::rollback::{RolledBack, release_after_crash, roll_back};
@@ -25,133 +25,11 @@ const LOOK: Duration = Duration::from_millis(50);
 
 const ABORT: &str = "abort.run";
 
-/// The namespaces that runs may hold something in: the configuration's and the flag's.
-fn namespaces(context: &Context) -> Vec<String> {
-    let Config {
-        application,
-        limits,
-        monitoring,
-        ..
-    } = &context.config;
-    let all: BTreeSet<String> = [context.namespace.clone()]
-        .into_iter()
-        .chain(application.namespace.clone())
-        .chain(limits.namespaces.iter().flatten().cloned())
-        .chain(
-            monitoring
-                .as_ref()
-                .map(|monitoring| monitoring.namespace.clone()),
-        )
-        .collect();
-    all.into_iter().collect()
-}
-
-struct Report {
-    cause: RollbackCause,
-    namespaces: Vec<String>,
-    reason: Option<String>,
-    found: ActiveRuns,
-    runs: Vec<HeldRun>,
-    checks: Vec<Check>,
-}
-
-impl Report {
-    async fn begin(
-        context: &Context,
-        cause: RollbackCause,
-        reason: Option<String>,
-    ) -> Result<Report, ReadError> {
-        let namespaces = namespaces(context);
-        let found = ActiveRuns::list(&context.cluster, &namespaces).await?;
-        let runs = found.to_record(|_| None);
-        Ok(Report {
-            cause,
-            namespaces,
-            reason,
-            found,
-            runs,
-            checks: Vec::new(),
-        })
-    }
-
-    /// As [`Report::begin`], and tells which of the runs live.
-    async fn with_living(context: &Context, cause: RollbackCause) -> Result<Report, ReadError> {
-        let mut report = Report::begin(context, cause, None).await?;
-        if !report.runs.is_empty() {
-            let living =
-                active_runs::alive(&context.cluster, &report.namespaces, &report.found).await?;
-            for run in &mut report.runs {
-                run.alive = Some(living.contains(&run.run));
-            }
-        }
-        Ok(report)
-    }
-
-    async fn end(self, context: &mut Context, exit: Option<Exit>) -> Exit {
-        let locks = match ActiveRuns::list(&context.cluster, &self.namespaces).await {
-            Ok(found) => found.locks(),
-            Err(_) => self.found.locks(),
-        };
-        let verdict = Verdict::of(&self.checks);
-        let summary = match (
-            self.checks.len(),
-            self.checks.iter().find(|check| check.is_bad()),
-        ) {
-            (_, Some(bad)) => format!(
-                "{} {}",
-                bad.object.as_deref().unwrap_or(&bad.id),
-                bad.message
-            ),
-            (0 | 1, None) => self
-                .checks
-                .first()
-                .map(|check| check.message.clone())
-                .unwrap_or_default(),
-            _ => summarize(&self.checks),
-        };
-        let record = Rollback {
-            cause: self.cause,
-            cluster: context.cluster.identity().await.ok(),
-            namespaces: self.namespaces,
-            executor: executor(),
-            reason: self.reason,
-            dry_run: false,
-            runs: self.runs,
-            locks,
-            checks: self.checks,
-            actions: std::mem::take(&mut context.actions),
-            issues: std::mem::take(&mut context.issues),
-        };
-        context
-            .stream
-            .result(verdict, summary, record, exit.unwrap_or(verdict.into()))
-    }
-}
-
-fn cannot(context: &mut Context, cause: RollbackCause, error: &ReadError) -> Exit {
-    let record = Rollback {
-        cause,
-        cluster: None,
-        namespaces: namespaces(context),
-        executor: executor(),
-        reason: None,
-        dry_run: false,
-        runs: Vec::new(),
-        locks: Vec::new(),
-        checks: vec![error.check("runs.readable", "")],
-        actions: Vec::new(),
-        issues: Vec::new(),
-    };
-    context
-        .stream
-        .result(Verdict::Unknown, error.to_string(), record, Exit::Unknown)
-}
-
 /// `status`: what runs there are, whether they live, and what is locked. Something left behind is a
 /// failure.
 pub async fn status(context: &mut Context) -> Exit {
     const ID: &str = "runs.left-behind";
-    let mut report = match Report::with_living(context, RollbackCause::Status).await {
+    let mut report = match Report::with_all(context, RollbackCause::Status).await {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Status, &error),
     };
@@ -167,6 +45,10 @@ pub async fn status(context: &mut Context) -> Exit {
                 ..Check::pass("runs.alive", object, message)
             }
             .hint("chaos-inject abort --reason WHY stops it")
+        } else if report.without_lease(&run.run) {
+            let what = report.leftovers.describe(&run.run);
+            let message = format!("its Lease is gone, and it has left {what} changed");
+            Check::fail(ID, object, message).hint("chaos-inject recover takes it back")
         } else {
             Check::fail(
                 ID,
@@ -176,7 +58,11 @@ pub async fn status(context: &mut Context) -> Exit {
             .hint("chaos-inject recover takes it back")
         });
     }
-    if report.runs.is_empty() {
+    let unseen = report.leftovers.unseen.iter();
+    report
+        .checks
+        .extend(unseen.map(|error| error.check("runs.objects", "")));
+    if report.runs.is_empty() && report.leftovers.unseen.is_empty() {
         report.checks.push(Check::pass(
             ID,
             "",
@@ -188,7 +74,7 @@ pub async fn status(context: &mut Context) -> Exit {
 
 /// `recover`: rolls back what killed runs left. A run that lives is left alone.
 pub async fn recover(context: &mut Context) -> Exit {
-    let mut report = match Report::with_living(context, RollbackCause::Recover).await {
+    let mut report = match Report::with_all(context, RollbackCause::Recover).await {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Recover, &error),
     };
@@ -204,15 +90,22 @@ pub async fn recover(context: &mut Context) -> Exit {
             report.checks.push(check);
             continue;
         }
-        let intent = report
-            .found
-            .runs()
-            .remove(&run)
-            .and_then(|found| found.intent);
-        let check = undo_left(context, "recover.run", &run, intent).await;
+        let check = match report.intent(&run) {
+            None if report.without_lease(&run) => nobody_knows(&report.leftovers, &run),
+            intent => undo_left(context, "recover.run", &run, intent).await,
+        };
         report.runs[n].undone = !check.is_bad();
+        if let (Some((path, _)), false) = (report.leftovers.journals.get(&run), check.is_bad()) {
+            Journal::conclude(path);
+        }
         report.checks.push(check);
     }
+    // What may not be listed is no sign of something left.
+    let unseen = report.leftovers.unseen.iter();
+    report.checks.extend(unseen.map(|error| Check {
+        status: Status::Warn,
+        ..error.check("runs.objects", "")
+    }));
     if report.runs.is_empty() {
         report
             .checks
@@ -226,6 +119,21 @@ pub async fn recover(context: &mut Context) -> Exit {
     report.end(context, exit).await
 }
 
+/// A run changed objects, and nobody knows what they were before.
+fn nobody_knows(leftovers: &Leftovers, run: &str) -> Check {
+    let what = leftovers.describe(run);
+    let message = format!(
+        "NOT RESTORED: {what} carries its label, its Lease is gone, and no journal here is its own: \
+         nobody knows what was before"
+    );
+    let hint = format!(
+        "chaos-inject recover where it was started knows by its journal; or set it right with \
+         kubectl, then: kubectl label KIND/NAME {}-",
+        crate::labels::RUN_LABEL
+    );
+    Check::fail("recover.run", format!("run/{run}"), message).hint(hint)
+}
+
 /// Undoes what a dead run left, and takes its Leases away.
 async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<Intent>) -> Check {
     let object = format!("run/{run}");
@@ -236,6 +144,7 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
     let RolledBack {
         actions,
         notes,
+        less,
         failed,
     } = roll_back(&context.cluster, &intent, true, &to_stderr).await;
     for text in actions {
@@ -248,7 +157,20 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
         return Check::fail(id, object, format!("NOT RESTORED: {}", failed.join("; ")))
             .hint("look at these objects with kubectl, then chaos-inject recover again");
     }
+    let lost = claims::lost(&context.cluster, &intent.claims).await;
+    for text in &lost {
+        context.issue(EventKind::Observed, None, text.clone());
+    }
+    let not_as_before = [less, lost].concat();
     match release_after_crash(&context.cluster, &intent).await {
+        Ok(()) if !not_as_before.is_empty() => {
+            let why = format!(
+                "is rolled back, and is not as before: {}",
+                not_as_before.join("; ")
+            );
+            Check::fail(id, object, why)
+                .hint("nothing is left to undo; set right by hand what is missing")
+        }
         Ok(()) => Check::pass(id, object, format!("{} is rolled back", intent.experiment)),
         Err(left) => Check::fail(id, object, left.to_string()),
     }

@@ -8,8 +8,9 @@ use tokio::time::{Duration, sleep};
 
 use super::*;
 use crate::change::apply;
+use crate::safety::journal_entry::Entry;
 use crate::safety::leases::abort_requested;
-use crate::testing::objects::{NAMESPACE, RUN, deployment, intent, scale_to_zero};
+use crate::testing::objects::{NAMESPACE, RUN, deployment, intent, plan, scale_to_zero};
 use crate::testing::test_bed::{Ended, TestBed};
 use crate::testing::{ApiServer, Behaviour};
 
@@ -238,4 +239,158 @@ async fn a_lock_covers_every_namespace_that_experiments_may_touch() {
     assert_eq!(namespaces(&bed.context()), ["prod", "staging"]);
     bed.config = "[monitoring]\nnamespace = \"monitoring\"\n".to_owned();
     assert_eq!(namespaces(&bed.context()), ["monitoring", "prod"]);
+}
+
+/// As [`with_a_run`], with its journal on this machine, and its Lease deleted by somebody.
+async fn without_its_lease(journal: bool) -> TestBed {
+    let bed = with_a_run().await;
+    if journal {
+        let mut plan = plan(&intent_of_shop().changes, &["shop"]);
+        plan.cluster.id = "c".to_owned();
+        let began = Entry::Began {
+            intent: Box::new(intent_of_shop()),
+            plan: Box::new(plan),
+        };
+        let made = Journal::create(&bed.path("journals"), RUN);
+        made.and_then(|mut made| made.write(&began))
+            .expect("written");
+    }
+    bed.server.remove("lease/chaos-deployment-shop");
+    bed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lease_is_gone_is_found_by_the_label_of_what_it_changed() {
+    let bed = without_its_lease(false).await;
+    let ended = shown(&bed).await;
+    assert_eq!(ended.exit, Exit::Fail, "{:#}", ended.record);
+    let message = ended.message("runs.left-behind").unwrap_or_default();
+    assert!(message.contains("its Lease is gone"), "{message}");
+    assert!(message.contains("deployment/shop"), "{message}");
+    let ended = recovered(&bed).await;
+    assert_eq!(
+        ended.exit,
+        Exit::NotRestored,
+        "nobody knows how many there were"
+    );
+    assert_eq!(replicas(&bed), json!(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lease_is_gone_is_undone_by_its_journal() {
+    let bed = without_its_lease(true).await;
+    let ended = recovered(&bed).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert_eq!(replicas(&bed), json!(3));
+    assert_eq!(ended.record["runs"][0]["undone"], true);
+    let ended = shown(&bed).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_without_lease_and_label_is_found_by_its_journal() {
+    let bed = without_its_lease(true).await;
+    let off = json!({ "metadata": { "labels": null } });
+    bed.server.edit("deployment/shop", &off);
+    assert_eq!(shown(&bed).await.exit, Exit::Fail);
+    recovered(&bed).await;
+    assert_eq!(replicas(&bed), json!(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_a_run_without_lease_left_is_deleted_by_its_label() {
+    let bed = TestBed::with([]);
+    let mut policy = crate::testing::objects::network_policy("cut");
+    policy["metadata"]["labels"] = json!({ crate::labels::RUN_LABEL: RUN });
+    bed.server.add(policy);
+    assert_eq!(shown(&bed).await.exit, Exit::Fail);
+    let ended = recovered(&bed).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert_eq!(bed.server.names("networkpolicy"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_listed_is_not_said_to_be_clean() {
+    let bed = TestBed::with([]);
+    bed.server
+        .always("GET networkpolicies", Behaviour::Status(403));
+    let ended = shown(&bed).await;
+    assert_eq!(ended.exit, Exit::Unknown, "{:#}", ended.record);
+    assert_eq!(
+        recovered(&bed).await.exit,
+        Exit::Pass,
+        "nothing is known to be left"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_left_with_less_than_before_is_no_pass_of_recover() {
+    let bed = with_a_run().await;
+    bed.server
+        .edit("deployment/shop", &json!({ "spec": { "replicas": 1 } }));
+    let ended = recovered(&bed).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    let message = ended.message("recover.run").unwrap_or_default();
+    assert!(message.contains("is not as before"), "{message}");
+    assert_eq!(
+        bed.server.names("lease"),
+        [""; 0],
+        "nothing is left to undo"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_begins_between_two_looks_is_not_taken_for_left_behind() {
+    let bed = TestBed::with([deployment("shop", 3)]);
+    let began = |store: &mut crate::testing::store::Store| {
+        let lease = "/apis/coordination.k8s.io/v1/namespaces/prod/leases/chaos-deployment-shop";
+        let labels = json!({ "labels": { crate::labels::RUN_LABEL: RUN } });
+        let created = store.create(lease, json!({ "metadata": labels }));
+        created.expect("it is the first");
+        let shop = "/apis/apps/v1/namespaces/prod/deployments/shop";
+        let label = |shop: &mut Value| shop["metadata"]["labels"] = labels["labels"].clone();
+        store.update(shop, label).expect("it exists");
+    };
+    let first_look = Behaviour::After(Box::new(began));
+    bed.server.script("GET deployments", 1, first_look);
+    let ended = recovered(&bed).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert_eq!(bed.server.writes(), [""; 0], "it is left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_made_anew_meanwhile_is_no_pass_of_recover() {
+    let claim = crate::testing::application::bound_claim("data", "pv");
+    let bed = TestBed::with([deployment("shop", 3), claim]);
+    let mut intent = intent_of_shop();
+    intent.claims = vec![chaos_common::record::ClaimRef {
+        namespace: NAMESPACE.to_owned(),
+        name: "data".to_owned(),
+        uid: "before".to_owned(),
+        volume: Some("pv".to_owned()),
+    }];
+    let declared = intent.declare(&bed.server.cluster()).await;
+    declared.expect("declared");
+    let ended = recovered(&bed).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    let message = ended.message("recover.run").unwrap_or_default();
+    assert!(message.contains("claim/data is another one"), "{message}");
+    assert_eq!(bed.server.names("lease"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_of_last_week_says_nothing_of_a_value_that_nobody_labelled() {
+    let bed = TestBed::with([deployment("shop", 0)]);
+    let mut intent = intent_of_shop();
+    intent.since = Time(intent.since.0 - jiff::SignedDuration::from_hours(24 * 7));
+    let mut plan = plan(&intent.changes, &["shop"]);
+    plan.cluster.id = "c".to_owned();
+    let began = Entry::Began {
+        intent: Box::new(intent),
+        plan: Box::new(plan),
+    };
+    let made = Journal::create(&bed.path("journals"), RUN);
+    made.and_then(|mut made| made.write(&began))
+        .expect("written");
+    assert_eq!(shown(&bed).await.exit, Exit::Pass);
 }

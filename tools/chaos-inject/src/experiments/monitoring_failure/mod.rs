@@ -22,6 +22,7 @@ use crate::experiments::Definition;
 use crate::observe::to_ask;
 use crate::permissions::need;
 use crate::plan::Draft;
+use crate::plan::losses::Holdings;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
 use crate::run::experiment::{Experiment, RunningExperiment};
@@ -103,6 +104,7 @@ impl Experiment for MonitoringFailure {
         let namespace = &self.monitoring.namespace;
         let (mut targets, mut changes, mut radius) = (Vec::new(), Vec::new(), Vec::new());
         let (mut checks, mut permissions) = (Vec::new(), Vec::new());
+        let mut holdings = Holdings::default();
         for system in systems(&self.monitoring) {
             let text = format!("deployment/{}", system.deployment);
             let target = Workload::read(context, namespace, &text).await?;
@@ -119,6 +121,7 @@ impl Experiment for MonitoringFailure {
                     "has no replicas already: there is nothing to take away",
                 ));
             }
+            holdings = holdings.and(Holdings::of_workload(context, &target, 0).await);
             changes.push(target.scale_to(0));
             targets.push(target.target());
             radius.push(target.radius(target.ready));
@@ -156,10 +159,12 @@ impl Experiment for MonitoringFailure {
             blast_radius: radius,
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
+            stop_limit: Some(self.settings.stop_limit.0),
             slack: Duration::ZERO,
             undo: "each goes back to the replicas that it had".to_owned(),
             affected: Vec::new(),
             alerts: Vec::new(),
+            holdings,
             permissions,
             checks,
         };
@@ -167,7 +172,8 @@ impl Experiment for MonitoringFailure {
     }
 
     async fn data_at_stake(&self, _context: &Context, _plan: &Plan) -> Result<bool, ReadError> {
-        // What monitoring collected may go with its pod, which is what the experiment shows.
+        // No backup is made of what monitoring collected: what of it goes with its pods is among
+        // the losses of the plan, which want consent each.
         Ok(false)
     }
 

@@ -14,7 +14,7 @@ use super::prometheus::{self, Gap};
 use super::{MonitoringFailure, Settings, systems};
 use crate::abort::Abort;
 use crate::context::Context;
-use crate::experiments::support::steady_state::SteadyState;
+use crate::experiments::support::steady_state::{SteadyState, own_pods};
 use crate::observe::Observations;
 use crate::observe::pod_watch::{Pods, in_words};
 use crate::plan::workload::Workload;
@@ -77,11 +77,12 @@ impl RunningExperiment for Running {
         let limit = self.settings.stop_limit.0;
         let mut named = Vec::new();
         for (workload, watch) in &mut self.steady.pods {
-            if let Err(pods) = watch.until(began + limit, Pods::is_empty).await {
+            let is_gone = |pods: &Pods| own_pods(pods, workload).is_empty();
+            if let Err(pods) = watch.until(began + limit, is_gone).await {
                 return Effect::NotSeen(format!(
                     "after {} s the pods of {workload} are not gone: {}",
                     limit.as_secs(),
-                    in_words(&pods)
+                    in_words(&own_pods(&pods, workload))
                 ));
             }
             named.push(workload.name.clone());

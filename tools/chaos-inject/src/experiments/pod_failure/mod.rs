@@ -5,9 +5,11 @@
 mod answers;
 mod running;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, owner_uid};
 use chaos_common::config::{Config, Span};
@@ -20,14 +22,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::running::Running;
+use crate::change::apply;
 use crate::context::Context;
 use crate::experiments::Definition;
 use crate::observe::pod_watch;
-use crate::permissions::need;
+use crate::permissions::{need, need_one};
 use crate::plan::Draft;
 use crate::plan::blast_radius::{self, PodCounts};
 use crate::plan::limits;
+use crate::plan::losses::Holdings;
 use crate::plan::target::{Selection, select};
+use crate::plan::workload::update_waits;
 use crate::run::experiment::{Experiment, RunningExperiment};
 
 /// Its name.
@@ -116,6 +121,8 @@ impl Experiment for PodFailure {
             });
         let (targets, unowned) = targets(&chosen);
         checks.extend(unowned);
+        let (waiting, to_read) = waiting_updates(context, &targets).await;
+        checks.extend(waiting);
         let blast_radius = blast_radius::of(&pod_counts, &chosen, &targets, &services);
         checks.extend(limits::blast_radius(
             &blast_radius,
@@ -129,16 +136,18 @@ impl Experiment for PodFailure {
         };
         let draft = Draft {
             experiment: NAME,
+            holdings: Holdings::of_pods(context, &targets).await?,
             changes: targets.iter().map(delete).collect(),
             targets,
             blast_radius,
             hold: Duration::ZERO,
             recovery_limit: self.settings.recovery_limit.0,
+            stop_limit: None,
             slack: SLACK,
             undo: "the pods' controllers make new ones; nothing has to be written".to_owned(),
             affected: Vec::new(),
             alerts: self.settings.alerts.clone(),
-            permissions: permissions(namespace, through_services),
+            permissions: [permissions(namespace, through_services), to_read].concat(),
             checks,
         };
         draft.finish(context).await
@@ -215,6 +224,41 @@ impl PodFailure {
         }
         Ok((pod_counts, candidates))
     }
+}
+
+/// The controllers of the targets that update a pod when somebody deletes it, and what reading them
+/// needs. A Deployment does not.
+async fn waiting_updates(context: &Context, targets: &[Target]) -> (Vec<Check>, Vec<Permission>) {
+    let (mut checks, mut permissions) = (Vec::new(), Vec::new());
+    let owners: BTreeSet<_> = targets.iter().map(|target| &target.owner).collect();
+    for owner in owners {
+        let Ok(kind @ (WorkloadKind::StatefulSet | WorkloadKind::DaemonSet)) = owner.kind.parse()
+        else {
+            continue;
+        };
+        let object = ObjectRef {
+            api_version: "apps/v1".to_owned(),
+            kind: owner.kind.clone(),
+            resource: kind.resource().to_owned(),
+            namespace: Some(owner.namespace.clone()),
+            name: owner.name.clone(),
+            uid: None,
+        };
+        let resource = kind.resource();
+        permissions.push(need_one(
+            &owner.namespace,
+            "get",
+            "apps",
+            resource,
+            &owner.name,
+        ));
+        let read = || apply::read_object(&context.cluster, &object);
+        match context.cluster.read(format!("read {owner}"), read).await {
+            Ok(now) => checks.extend(now.and_then(|now| update_waits(&owner.to_string(), &now))),
+            Err(error) => checks.push(error.check("limit.others", owner.to_string())),
+        }
+    }
+    (checks, permissions)
 }
 
 async fn services_and_budgets(

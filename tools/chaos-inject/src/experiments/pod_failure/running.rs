@@ -16,6 +16,7 @@ use super::answers::{FirstAnswer, PodProbes, Ports, first_answer, note_ports};
 use super::{NAME, Settings};
 use crate::abort::Abort;
 use crate::context::Context;
+use crate::experiments::support::cause;
 use crate::observe::Observations;
 use crate::observe::pod_events::{PodEvent, TimedEvent, watch};
 use crate::observe::recovery::{ServiceFacts, Tracker};
@@ -123,11 +124,11 @@ impl Running {
         }
         self.doubt_the_way(context).await;
         self.progress.tell(context, &self.tracker);
-        self.recovery(context)
+        self.recovery(context).await
     }
 
     /// How things stand at the end.
-    fn recovery(&self, context: &Context) -> Recovery {
+    async fn recovery(&self, context: &Context) -> Recovery {
         let limit = self.settings.recovery_limit.0.as_secs();
         let missing = self.tracker.missing();
         if let Some(why) = self.tracker.broken() {
@@ -143,8 +144,15 @@ impl Running {
         if missing.is_empty() {
             return Recovery::SteadyState;
         }
+        let recoveries = self.tracker.recoveries().into_iter();
+        let owners: BTreeSet<_> = recoveries.map(|one| one.owner).collect();
+        let mut causes = Vec::new();
+        for owner in &owners {
+            causes.extend(cause::of(&context.cluster, owner).await);
+        }
+        causes.extend(missing);
         Recovery::NotRecovered {
-            what: format!("{} after {limit} s", missing.join(", ")),
+            what: format!("{} after {limit} s", causes.join(", ")),
             hint: format!(
                 "kubectl get pods,events -n {0}; kubectl rollout undo deployment/NAME -n {0}",
                 context.namespace

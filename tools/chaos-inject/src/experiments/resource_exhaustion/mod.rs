@@ -28,6 +28,8 @@ use crate::plan::target::Selection;
 use crate::run::experiment::{Experiment, RunningExperiment};
 
 const NAME: &str = "resource-exhaustion";
+/// Name of the container that burns.
+const CONTAINER: &str = "stress";
 /// Time for the pod to run.
 const START: Duration = Duration::from_secs(60);
 /// A cluster-side deadline on top of the duration, for a pod that nobody can delete.
@@ -120,7 +122,7 @@ impl ResourceExhaustion {
             ]);
         }
         let mut container = json!({
-            "name": "stress", "image": s.image, "imagePullPolicy": "IfNotPresent", "args": args,
+            "name": CONTAINER, "image": s.image, "imagePullPolicy": "IfNotPresent", "args": args,
             "resources": {
                 "requests": { "cpu": s.cpu_request, "memory": s.memory_request },
                 "limits": { "cpu": s.cpu_limit, "memory": s.memory_limit },
@@ -214,6 +216,7 @@ impl Experiment for ResourceExhaustion {
             affected: Vec::new(),
             alerts: s.alerts.clone(),
             checks,
+            ..Draft::default()
         };
         draft.finish(context).await
     }

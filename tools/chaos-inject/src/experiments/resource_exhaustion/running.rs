@@ -352,6 +352,7 @@ mod tests {
     fn pod(trouble: &str) -> Vec<Brief> {
         vec![Brief {
             name: "p".into(),
+            owner: None,
             ready: false,
             leaving: false,
             phase: "Pending".into(),

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use chaos_common::cluster::Cluster;
+use chaos_common::cluster::exec::ExecTarget;
 use chaos_common::cluster::metrics::quantity;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
-use super::Settings;
+use super::{CONTAINER, Settings};
 
 /// The least share of what it was told to use that counts as an effect, in per cent: others want
 /// the processor, too.
@@ -80,6 +81,11 @@ impl Settings {
     }
 }
 
+/// The container that burns: what was injected beside it has a cgroup of its own.
+fn container(cluster: &Cluster, pod: &Pod) -> ExecTarget {
+    ExecTarget::of(cluster, pod).container(CONTAINER)
+}
+
 /// Reads the cgroup of a pod.
 ///
 /// # Errors
@@ -95,8 +101,10 @@ pub async fn read(cluster: &Cluster, pod: &Pod) -> anyhow::Result<Reading> {
     ];
     let mut last = String::new();
     for [cpu, memory] in files {
-        let read = cluster
-            .exec(pod, &["cat", cpu, memory], LIMIT, 1 << 16)
+        let target = container(cluster, pod);
+        let read = target
+            .exec(&["cat", cpu, memory])
+            .output(LIMIT, 1 << 16)
             .await;
         let at = Instant::now();
         match read {
@@ -135,6 +143,20 @@ fn counted(text: &str) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_cgroup_is_that_of_the_stress_and_not_of_a_sidecar_before_it() {
+        let pod = serde_json::json!({
+            "metadata": { "name": "p", "namespace": "prod" },
+            "spec": { "containers": [{ "name": "istio-proxy" }, { "name": "stress" }] },
+        });
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        let cluster = crate::testing::ApiServer::default().cluster();
+        assert_eq!(
+            container(&cluster, &pod).container.as_deref(),
+            Some("stress")
+        );
+    }
 
     #[test]
     fn both_versions_of_cgroups_are_read() {

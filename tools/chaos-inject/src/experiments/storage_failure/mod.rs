@@ -22,6 +22,7 @@ use crate::experiments::support::database_writer::Database;
 use crate::observe::to_exec;
 use crate::permissions::need_one;
 use crate::plan::Draft;
+use crate::plan::losses::Holdings;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
 use crate::run::experiment::{Experiment, RunningExperiment};
@@ -131,9 +132,11 @@ impl Experiment for StorageFailure {
             blast_radius: vec![radius],
             hold: self.settings.stop_limit.0.min(Duration::from_secs(1)) + self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
+            stop_limit: Some(self.settings.stop_limit.0),
             slack: data::WRITES_AGAIN,
             undo: format!("the replicas go back to {}", target.replicas),
             alerts: self.settings.alerts.clone(),
+            holdings: Holdings::of_workload(context, &target, 0).await,
             permissions,
             checks,
         };

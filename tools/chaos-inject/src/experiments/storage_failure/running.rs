@@ -13,7 +13,7 @@ use super::{NAME, Settings, StorageFailure};
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::support::database_writer::Database;
-use crate::experiments::support::steady_state::SteadyState;
+use crate::experiments::support::steady_state::{SteadyState, own_pods};
 use crate::observe::Observations;
 use crate::observe::pod_watch::{Pods, in_words};
 use crate::plan::workload::Workload;
@@ -79,11 +79,12 @@ impl RunningExperiment for Running {
         let limit = self.settings.stop_limit.0;
         let (workload, watch) = self.steady.first();
         let workload = workload.clone();
-        if let Err(pods) = watch.until(began + limit, Pods::is_empty).await {
+        let is_gone = |pods: &Pods| own_pods(pods, &workload).is_empty();
+        if let Err(pods) = watch.until(began + limit, is_gone).await {
             return Effect::NotSeen(format!(
                 "after {} s the pods of {workload} are not gone: {}",
                 limit.as_secs(),
-                in_words(&pods)
+                in_words(&own_pods(&pods, &workload))
             ));
         }
         self.gone = Some(Instant::now());

@@ -1,6 +1,7 @@
 //! What several experiments need.
 
 pub mod allowance;
+pub mod cause;
 pub mod connectivity;
 pub mod database_writer;
 pub mod network_policy;

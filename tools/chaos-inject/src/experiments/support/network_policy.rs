@@ -1,10 +1,12 @@
 //! A NetworkPolicy as a fault. Policies of the same pods only add up: what one of them allows no
 //! other takes away. So whether ours does what it is for depends on those that are there already.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaos_common::record::{Change, Check, Status};
+use chaos_common::cluster::{ReadError, is_ready, workload_of};
+use chaos_common::record::{BlastRadius, Change, Check, Status, WorkloadRef};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::ConnectivityProof;
 use crate::experiments::support::steady_state::SteadyState;
 use crate::labels::EXPERIMENT_LABEL;
-use crate::observe::Observations;
+use crate::observe::{Observations, pod_watch};
 use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::blast_radius;
@@ -79,8 +81,9 @@ impl Policy {
             )),
             Err(error) => checks.push(error.check(LIMIT, "")),
         }
-        let radius = target.radius(target.ready);
-        checks.extend(workload::whole(context, &[&radius]).await);
+        let (radius, bystanders) = radius(context, target).await;
+        checks.extend(bystanders);
+        checks.extend(workload::whole(context, &radius.iter().collect::<Vec<_>>()).await);
         let mut permissions = workload::permissions(namespace, &target.which.to_string());
         permissions.push(need(
             namespace,
@@ -100,7 +103,7 @@ impl Policy {
             experiment: self.experiment,
             targets: vec![target.target()],
             changes: vec![Change::Create { object, manifest }],
-            blast_radius: vec![radius],
+            blast_radius: radius,
             undo: "the policy is deleted".to_owned(),
             permissions,
             checks,
@@ -147,6 +150,59 @@ impl Policy {
             "spec": spec,
         })
     }
+}
+
+/// What a policy hits, which selects by a workload's labels: the workload, and a warning for each
+/// other that bears them.
+async fn radius(context: &Context, target: &Workload) -> (Vec<BlastRadius>, Vec<Check>) {
+    const ID: &str = "limit.others";
+    let mut radius = vec![target.radius(target.ready)];
+    let others = match bystanders(context, target).await {
+        Ok(others) => others,
+        Err(error) => return (radius, vec![error.check(ID, "")]),
+    };
+    let warning = |other: &BlastRadius| {
+        let message = format!(
+            "bears the labels that {} selects its pods by, so the fault hits it too",
+            target.which
+        );
+        Check::new(ID, other.workload.to_string(), Status::Warn, message)
+    };
+    let checks = others.iter().map(warning).collect();
+    radius.extend(others);
+    (radius, checks)
+}
+
+/// Pods that bear a workload's labels without being its own, by the workloads that they belong to: a
+/// policy that selects by these labels hits them as well.
+async fn bystanders(context: &Context, target: &Workload) -> Result<Vec<BlastRadius>, ReadError> {
+    let namespace = &target.which.namespace;
+    let what = format!("list the pods with the labels of {}", target.which);
+    let params = ListParams::default().labels(&target.selector);
+    let mut ready: BTreeMap<WorkloadRef, usize> = BTreeMap::new();
+    pod_watch::each(&context.cluster, namespace, &params, &what, |pod| {
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
+        let owner = workload_of(&pod).unwrap_or_else(|| WorkloadRef {
+            kind: "Pod".to_owned(),
+            namespace: namespace.clone(),
+            name: pod.metadata.name.clone().unwrap_or_default(),
+        });
+        if owner != target.which && !matches!(phase, Some("Failed" | "Succeeded")) {
+            *ready.entry(owner).or_default() += usize::from(is_ready(&pod));
+        }
+    })
+    .await?;
+    let radius = |(workload, ready)| BlastRadius {
+        workload,
+        ready,
+        hit: ready,
+        left: 0,
+        services: target.services.clone(),
+    };
+    Ok(ready.into_iter().map(radius).collect())
 }
 
 /// An experiment whose policy is about to be created: what proves that it works, and what has to be

@@ -401,3 +401,67 @@ async fn a_workload_of_no_pods_has_none_to_lose() {
     let plan = planned(&bed, "scale-down", &of("idle")).await;
     assert_eq!(refusals(&plan.expect("planned"), "limit.targets").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_only_bear_the_labels_are_in_the_blast_radius_of_a_policy() {
+    for name in ["network-partition", "dns-failure"] {
+        let bed = shop();
+        let canary = json!({ "metadata": { "labels": { "app": "shop" } } });
+        for object in application("Deployment", "canary", 1) {
+            let is_pod = object["kind"] == "Pod";
+            bed.server.add(if is_pod {
+                with(object, &canary)
+            } else {
+                object
+            });
+        }
+        let plan = planned(&bed, name, &of("shop")).await.expect(name);
+        let hit: Vec<(String, usize)> = plan
+            .blast_radius
+            .iter()
+            .map(|one| (one.workload.to_string(), one.hit))
+            .collect();
+        let expected = [
+            ("deployment/shop".to_owned(), 2),
+            ("deployment/canary".to_owned(), 1),
+        ];
+        assert_eq!(hit, expected, "{name}");
+        let told = plan.checks.iter().any(|check| {
+            check.status == Status::Warn && check.object.as_deref() == Some("deployment/canary")
+        });
+        assert!(told, "{name}: {:?}", plan.checks);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_is_not_charged_for_pods_of_others_with_the_same_labels() {
+    let bed = shop();
+    let mut canary = application("Deployment", "canary", 1);
+    let labels = json!({ "metadata": { "labels": { "app": "shop", "track": "canary" } } });
+    let last = canary.pop().expect("a pod");
+    canary.push(with(last, &labels));
+    bed.server.add_all(canary);
+    let mut keep = budget("keep", "shop", 0);
+    keep["spec"]["selector"] = json!({ "matchLabels": { "track": "canary" } });
+    bed.server.add(keep);
+    let plan = planned(&bed, "scale-down", &of("shop"))
+        .await
+        .expect("planned");
+    assert_eq!(refusals(&plan, "limit.disruption-budget"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_take_longer_to_end_than_they_are_waited_for_are_told_in_the_plan() {
+    for name in ["scale-down", "pod-failure"] {
+        let bed = shop();
+        let slow = json!({ "terminationGracePeriodSeconds": 600 });
+        let template = json!({ "spec": { "template": { "spec": slow } } });
+        bed.server.edit("deployment/shop", &template);
+        bed.server.edit("pod/shop-0", &json!({ "spec": slow }));
+        let plan = planned(&bed, name, &of("shop")).await.expect(name);
+        let told = plan.checks.iter().find(|check| check.id == "limit.grace");
+        let told = told.unwrap_or_else(|| panic!("{name}: {:?}", plan.checks));
+        assert_eq!(told.status, Status::Warn);
+        assert!(told.message.contains("up to 600 s"), "{}", told.message);
+    }
+}

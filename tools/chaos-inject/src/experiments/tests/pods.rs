@@ -210,3 +210,22 @@ async fn data_is_at_stake_where_a_pod_mounts_a_claim_or_is_the_databases() {
         assert_eq!(at_stake.expect("known"), expected, "{config:?} {mounted}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_would_come_back_updated_is_not_deleted() {
+    let bed = TestBed::with(application("Deployment", "other", 3));
+    bed.server.add_all(application("StatefulSet", "db", 3));
+    let waits = json!({
+        "spec": { "updateStrategy": { "type": "OnDelete" } },
+        "status": { "currentRevision": "a", "updateRevision": "b" },
+    });
+    bed.server.edit("statefulset/db", &waits);
+    let plan = planned(&bed, NAME, &workload_named("statefulset/db")).await;
+    let plan = plan.expect("planned");
+    let refused = refusals(&plan, "limit.others");
+    assert!(
+        refused.len() == 1 && refused[0].contains("OnDelete"),
+        "{refused:?}"
+    );
+    assert!(needs(&plan, "get statefulsets", Some("db")));
+}

@@ -7,7 +7,7 @@ use tokio::time::{Duration, sleep};
 use super::{experiment, of};
 use crate::plan::target::Selection;
 use crate::testing::Behaviour;
-use crate::testing::application::application;
+use crate::testing::application::{application, bound_claim, mounting, owned_pod, with};
 use crate::testing::controllers::{self, pods_of};
 use crate::testing::test_bed::{Ended, TestBed};
 
@@ -102,6 +102,7 @@ fn answers(bed: &TestBed) {
 fn monitored() -> TestBed {
     let mut bed = bed("prom", 1);
     bed.config = PROMETHEUS.to_owned();
+    bed.accepted = vec!["deployment/prom".to_owned()];
     answers(&bed);
     bed
 }
@@ -153,6 +154,7 @@ async fn where_no_prometheus_is_configured_none_is_said_to_be_silent() {
     bed.config = PROMETHEUS
         .replace("prometheus", "grafana")
         .replace("prom", "graf");
+    bed.accepted = vec!["deployment/graf".to_owned()];
     let ended = run(&bed, "monitoring-failure", &Selection::default()).await;
     let effect = "monitoring-failure.effect";
     assert_eq!(ended.check(effect), Some("pass"), "{:#}", ended.record);
@@ -242,4 +244,111 @@ async fn a_database_loses_its_storage_and_has_it_again() {
     assert_eq!(ended.record["outcome"], "completed", "{:#}", ended.record);
     assert_eq!(ended.check("storage-failure.effect"), Some("pass"));
     is_whole(&bed, "db", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scaled_workload_beside_a_canary_with_its_labels_passes() {
+    let bed = bed("shop", 3);
+    bed.server
+        .add(crate::testing::objects::replica_set("canary-5d8f"));
+    let canary = owned_pod("canary-0", "shop", ("ReplicaSet", "canary-5d8f"));
+    bed.server.add(canary);
+    let experiment = experiment("scale-down", &of("shop"), &bed.context()).expect("named");
+    let _controllers = controllers::start(&bed.server);
+    let ended = bed.run_experiment(experiment).await;
+    assert_eq!(ended.verdict, "pass", "{:#}", ended.record);
+}
+
+/// Somebody does this to the database while it has no pods.
+async fn with_a_database(
+    act: impl Fn(&crate::testing::ApiServer) + Send + 'static,
+) -> (TestBed, Ended) {
+    let bed = bed("db", 1);
+    let claim = json!({ "persistentVolumeClaim": { "claimName": "data" } });
+    let template = json!({ "spec": { "template": { "spec": mounting(&claim) } } });
+    bed.server.edit("deployment/db", &template);
+    bed.server.add(bound_claim("data", "pv-1"));
+    let server = bed.server.clone();
+    tokio::spawn(async move {
+        let replicas = || {
+            server
+                .get("deployment/db")
+                .map(|db| db["spec"]["replicas"].clone())
+        };
+        while replicas() != Some(json!(0)) {
+            sleep(Duration::from_millis(50)).await;
+        }
+        sleep(Duration::from_secs(2)).await;
+        act(&server);
+    });
+    let ended = run(&bed, "storage-failure", &of("db")).await;
+    (bed, ended)
+}
+
+/// Deletes the database and makes it anew from what it is now, changed by a patch.
+fn replace(server: &crate::testing::ApiServer, patch: &Value) {
+    let mut export = server.get("deployment/db").expect("it is there");
+    server.remove("deployment/db");
+    export["metadata"]["managedFields"] = Value::Null;
+    export["metadata"]["resourceVersion"] = Value::Null;
+    export["metadata"]["uid"] = "anew".into();
+    server.add(with(export, patch));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_made_anew_from_a_live_export_is_put_right() {
+    let (bed, ended) = with_a_database(|server| replace(server, &json!({}))).await;
+    assert_eq!(ended.record["outcome"], "completed", "{:#}", ended.record);
+    is_whole(&bed, "db", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_made_anew_without_pods_is_not_restored() {
+    let off = json!({ "metadata": { "labels": null } });
+    let (_, ended) = with_a_database(move |server| replace(server, &off)).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    assert!(
+        ended.reason().contains("was made anew by somebody"),
+        "{}",
+        ended.reason()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_whose_label_somebody_takes_off_gets_its_pods_back() {
+    let off = json!({ "metadata": { "labels": { crate::labels::RUN_LABEL: null } } });
+    let (bed, ended) = with_a_database(move |server| server.edit("deployment/db", &off)).await;
+    assert_eq!(ended.record["outcome"], "completed", "{:#}", ended.record);
+    is_whole(&bed, "db", 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_than_before_that_somebody_else_set_is_never_a_pass() {
+    let bed = bed("shop", 3);
+    let server = bed.server.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(30)).await;
+        server.edit("deployment/shop", &json!({ "spec": { "replicas": 1 } }));
+    });
+    let ended = run(&bed, "scale-down", &of("shop")).await;
+    assert_eq!(
+        ended.check("scale-down.as-before"),
+        Some("fail"),
+        "{:#}",
+        ended.record
+    );
+    assert_eq!(ended.verdict, "fail", "{:#}", ended.record);
+    let told = ended.message("scale-down.as-before").unwrap_or_default();
+    assert!(told.contains("somebody"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_deleted_meanwhile_is_named_as_the_cause() {
+    let (_, ended) = with_a_database(crate::testing::ApiServer::delete_namespace).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    let reason = ended.reason();
+    assert!(
+        reason.contains("namespace prod is being deleted"),
+        "{reason}"
+    );
 }

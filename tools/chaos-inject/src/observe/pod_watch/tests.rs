@@ -6,6 +6,7 @@ use crate::testing::{ApiServer, Behaviour};
 fn pod(ready: bool, leaving: bool) -> Brief {
     Brief {
         name: "p".into(),
+        owner: None,
         ready,
         leaving,
         phase: "Running".into(),

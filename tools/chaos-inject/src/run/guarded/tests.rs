@@ -69,6 +69,7 @@ async fn what_is_undone_and_not_whole_stays_locked() {
 async fn a_lease_that_can_not_be_deleted_is_an_issue_with_what_to_type() {
     let bed = bed();
     bed.server.always("DELETE leases", Behaviour::Status(403));
+    bed.server.always("PATCH leases", Behaviour::Status(403));
     let (leases, issues) = ended(&bed, Outcome::Completed, true).await;
     assert_eq!(leases, [LEASE]);
     let told = format!("kubectl delete lease {LEASE} -n prod");

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use chaos_common::exit::Exit;
 use chaos_common::record::{
-    Check, Experiment, Outcome, Plan, PodRecovery, Time, Timings, Verdict, summarize,
+    Check, Experiment, Loss, Outcome, Plan, PodRecovery, Time, Timings, Verdict, summarize,
 };
 use tokio::time::Instant;
 
@@ -34,6 +34,8 @@ pub struct RunRecord {
     pub seen: Observations,
     /// How each pod came back.
     pub recoveries: Vec<PodRecovery>,
+    /// What is lost.
+    pub losses: Vec<Loss>,
 }
 
 impl RunRecord {
@@ -51,6 +53,7 @@ impl RunRecord {
             timings: Timings::default(),
             seen: Observations::default(),
             recoveries: Vec::new(),
+            losses: Vec::new(),
         }
     }
 
@@ -92,23 +95,21 @@ impl RunRecord {
             // What was not carried through proves nothing, unless it already failed.
             Outcome::Refused | Outcome::Aborted => Verdict::Unknown,
         };
+        let lost = in_words(&self.losses);
         let summary = match (&reason, outcome) {
             (_, Outcome::Completed) => {
-                let checks = summarize(&self.checks);
-                format!(
-                    "{} completed: {checks}{}",
-                    self.name,
-                    self.seen.not_measured()
-                )
+                let (checks, not) = (summarize(&self.checks), self.seen.not_measured());
+                format!("{} completed: {checks}{not}{lost}", self.name)
             }
             (reason, _) => {
                 let word = match outcome {
                     Outcome::Refused => "refused, nothing was touched",
-                    Outcome::Aborted => "aborted, everything is restored",
+                    Outcome::Aborted if self.losses.is_empty() => "aborted, everything is restored",
+                    Outcome::Aborted => "aborted, the fault is undone",
                     _ => "NOT RESTORED",
                 };
                 format!(
-                    "{} {word}: {}",
+                    "{} {word}: {}{lost}",
                     self.name,
                     reason.as_deref().unwrap_or("no reason given")
                 )
@@ -143,6 +144,7 @@ impl RunRecord {
                 .map(|seen| seen.availability)
                 .collect(),
             alerts: self.seen.alerts,
+            losses: self.losses,
             timings: self.timings,
             overridden: self.overridden,
             actions: std::mem::take(&mut context.actions),
@@ -150,6 +152,7 @@ impl RunRecord {
         };
         if let Some(Err(error)) = context.journal.as_mut().map(|journal| {
             let end = Box::new(record.clone());
+            journal.free_reserve();
             journal.write(&Entry::Ended { verdict, end })
         }) {
             context.stream.progress(&format!(
@@ -163,6 +166,15 @@ impl RunRecord {
             outcome.exit().unwrap_or(verdict.into()).worst(exit),
         )
     }
+}
+
+/// What is lost, for the end of a summary; nothing if nothing is.
+fn in_words(losses: &[Loss]) -> String {
+    if losses.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = losses.iter().map(|loss| loss.name.as_str()).collect();
+    format!("; lost: {}", names.join(", "))
 }
 
 /// User and host. Without `$USER`, as under cron, the user is the one that owns this process.

@@ -38,10 +38,10 @@ fn at_the_first(
 
 /// What the only journal of a folder says; nothing where there is none.
 fn journal_in(folder: &PathBuf) -> String {
-    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let text = entries
-        .next()
-        .map(|entry| std::fs::read_to_string(entry.path()));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    let journal = paths.find(|path| path.extension().is_some_and(|end| end == "ndjson"));
+    let text = journal.map(std::fs::read_to_string);
     text.map_or_else(String::new, |text| text.expect("readable"))
 }
 

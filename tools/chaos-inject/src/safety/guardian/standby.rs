@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
+use crate::safety::claims;
 use crate::safety::guardian::background::Background;
 use crate::safety::guardian::protocol::{
     HANGS_AFTER, HEARTBEAT, Orders, ToGuardian, ToTool, from_line, to_line,
@@ -144,6 +145,7 @@ async fn take_over(cluster: &Cluster, orders: &Orders, cause: Cause, mut answers
         actions,
         notes,
         failed,
+        ..
     } = undone.clone();
     journal.send(Entry::Guardian {
         guardian: GuardianState::Undone,
@@ -160,7 +162,16 @@ async fn take_over(cluster: &Cluster, orders: &Orders, cause: Cause, mut answers
                     "the fault is undone after {undone_ms} ms; nothing of run {} is left",
                     intent.run
                 ));
-                journal.send(Entry::guardian(GuardianState::Restored));
+                let notes = claims::lost(cluster, &intent.claims).await;
+                for text in &notes {
+                    messages.send(text.clone());
+                }
+                journal.send(Entry::Guardian {
+                    guardian: GuardianState::Restored,
+                    actions: Vec::new(),
+                    notes,
+                    failed: Vec::new(),
+                });
                 Exit::Aborted
             }
             Err(left) => {
@@ -189,6 +200,16 @@ fn journal(orders: &Orders) -> Background<Entry> {
     Background::start(move |entry: Entry| {
         let journal = open.get_or_insert_with(|| Journal::reopen(&path));
         if let Ok(journal) = journal {
+            let is_end = matches!(
+                entry,
+                Entry::Guardian {
+                    guardian: GuardianState::Restored,
+                    ..
+                }
+            );
+            if is_end {
+                journal.free_reserve();
+            }
             let _ = journal.write(&entry);
         }
     })

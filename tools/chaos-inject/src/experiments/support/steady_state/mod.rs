@@ -2,6 +2,7 @@
 //! many pods ready as before, none starting or terminating, and the Services answering. What can't be
 //! seen is told apart from what is not so.
 
+use chaos_common::cluster::Cluster;
 use chaos_common::cluster::probe::{Endpoint, ProbeError};
 use chaos_common::config::Expectation;
 use chaos_common::record::{ObjectRef, Plan, Vantage, WorkloadRef};
@@ -10,7 +11,8 @@ use tokio::time::{Duration, Instant};
 
 use crate::change::apply;
 use crate::context::Context;
-use crate::observe::pod_watch::{PodWatch, in_words, settled};
+use crate::experiments::support::cause;
+use crate::observe::pod_watch::{Brief, PodWatch, Pods, in_words, settled};
 use crate::plan::workload::Workload;
 use crate::run::experiment::Recovery;
 
@@ -39,6 +41,18 @@ enum Lack {
     Missing(String),
     /// It can't be seen.
     Unseen(String),
+}
+
+/// Of pods that a selector finds, those that are a workload's own and may still run. Others bear the
+/// same labels (a canary's, a copy for debugging), and one that failed or was evicted stays beside
+/// its successor.
+pub fn own_pods(pods: &Pods, workload: &WorkloadRef) -> Pods {
+    let is_own = |pod: &Brief| {
+        let ended = matches!(pod.phase.as_str(), "Failed" | "Succeeded");
+        pod.owner.as_ref() == Some(workload) && !ended
+    };
+    let own = pods.iter().filter(|(_, pod)| is_own(pod));
+    own.map(|(uid, pod)| (uid.clone(), pod.clone())).collect()
 }
 
 /// What must be as it was.
@@ -110,7 +124,7 @@ impl SteadyState {
                 .and_then(|now| now["spec"]["replicas"].as_i64())
                 .unwrap_or(*before);
             let wanted = usize::try_from(wanted).unwrap_or(0);
-            lacks.extend(await_pods(watched, wanted, deadline).await);
+            lacks.extend(await_pods(&context.cluster, watched, wanted, deadline).await);
         }
         for service in &self.services {
             lacks.extend(service.await_answer(context, deadline).await);
@@ -143,28 +157,34 @@ fn judge(lacks: Vec<Lack>, limit: Duration, namespace: &str) -> Recovery {
     }
 }
 
-/// Waits until a workload has as many pods as are wanted, and no other.
+/// Waits until a workload has as many pods of its own as are wanted, and no other.
 async fn await_pods(
+    cluster: &Cluster,
     (workload, watch): &mut (WorkloadRef, PodWatch),
     wanted: usize,
     deadline: Instant,
 ) -> Option<Lack> {
-    let Err(mut pods) = watch.until(deadline, |pods| settled(pods, wanted)).await else {
+    let is_settled = |pods: &Pods| settled(&own_pods(pods, workload), wanted);
+    let Err(mut pods) = watch.until(deadline, is_settled).await else {
         return None;
     };
     if watch.broken().is_some() {
         let seen = watch.until(Instant::now() + RETURN, |_| true).await;
         pods = seen.unwrap_or_else(|last| last);
     }
-    let state = in_words(&pods);
+    let state = in_words(&own_pods(&pods, workload));
     match watch.broken() {
         Some(why) => Some(Lack::Unseen(format!(
             "the pods of {workload} can't be seen any more: {why}; when they were last seen, {state}"
         ))),
-        None if settled(&pods, wanted) => None,
-        None => Some(Lack::Missing(format!(
-            "{workload} has not {wanted} ready pods and no other: {state}"
-        ))),
+        None if is_settled(&pods) => None,
+        None => {
+            let cause = cause::of(cluster, workload).await;
+            let cause = cause.map_or_else(String::new, |why| format!("{why}; "));
+            Some(Lack::Missing(format!(
+                "{cause}{workload} has not {wanted} ready pods and no other: {state}"
+            )))
+        }
     }
 }
 

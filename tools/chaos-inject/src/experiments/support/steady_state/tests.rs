@@ -2,7 +2,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::*;
-use crate::testing::application::application;
+use crate::testing::application::{HASH, application, owned_pod, with};
 use crate::testing::objects;
 use crate::testing::test_bed::TestBed;
 use crate::testing::{ApiServer, Behaviour};
@@ -234,4 +234,77 @@ async fn the_configured_status_is_the_good_one() {
         let recovery = steady.expect("watched").wait(&context, LIMIT).await;
         assert_eq!(recovery, Recovery::SteadyState, "{status}");
     }
+}
+/// Pods that bear the shop's label without being its own: a canary's, a copy for debugging, and one
+/// of its own that was evicted.
+fn add_others(server: &ApiServer) {
+    server.add(objects::replica_set("canary-5d8f"));
+    server.add(owned_pod("canary-0", "shop", ("ReplicaSet", "canary-5d8f")));
+    let copy = json!({ "metadata": { "ownerReferences": null } });
+    server.add(with(objects::pod("copy", "shop", true), &copy));
+    let owner = format!("shop-{HASH}");
+    let evicted = json!({ "status": { "phase": "Failed", "reason": "Evicted" } });
+    server.add(with(
+        owned_pod("evicted", "shop", ("ReplicaSet", &owner)),
+        &evicted,
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_with_the_same_labels_are_counted_by_their_owner() {
+    let (server, context, mut steady) = shop(&[]).await;
+    add_others(&server);
+    assert_eq!(steady.wait(&context, LIMIT).await, Recovery::SteadyState);
+    server.remove("pod/shop-0");
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(
+        what.contains("has not 2 ready pods"),
+        "a canary is no replacement: {what}"
+    );
+    assert!(!what.contains("canary"), "{what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_others_took_meanwhile_is_named_by_the_condition_of_the_controller() {
+    for object in ["deployment/shop", "replicaset/shop-5d8f"] {
+        let (server, context, mut steady) = shop(&[]).await;
+        server.remove("pod/shop-0");
+        let condition = json!({
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "pods \"shop-x\" is forbidden: exceeded quota: pods",
+        });
+        let owner = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "shop",
+            "uid": objects::uid("deployment", "shop") }]);
+        server.edit(
+            "replicaset/shop-5d8f",
+            &json!({ "metadata": { "ownerReferences": owner } }),
+        );
+        server.edit(
+            object,
+            &json!({ "status": { "replicas": 1, "conditions": [condition] } }),
+        );
+        let (what, _) = missing(steady.wait(&context, LIMIT).await);
+        let cause =
+            "deployment/shop may not make its pods: FailedCreate: pods \"shop-x\" is forbidden";
+        assert!(what.starts_with(cause), "{object}: {what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_or_a_workload_that_somebody_deleted_is_named_as_the_cause() {
+    let (server, context, mut steady) = shop(&[]).await;
+    server.remove("deployment/shop");
+    server.remove("pod/shop-0");
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(
+        what.starts_with("deployment/shop is gone: somebody deleted it"),
+        "{what}"
+    );
+    let (server, context, mut steady) = shop(&[]).await;
+    server.delete_namespace();
+    let (what, _) = missing(steady.wait(&context, LIMIT).await);
+    assert!(
+        what.starts_with("namespace prod is being deleted"),
+        "{what}"
+    );
 }

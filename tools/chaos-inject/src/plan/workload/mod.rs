@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::labels::run_of;
 use crate::observe::{contenders, pod_watch};
 use crate::permissions::{need, need_one};
-use crate::plan::limits;
+use crate::plan::{limits, storage};
 
 /// A workload as it is before the fault.
 #[derive(Clone, Debug)]
@@ -152,25 +152,10 @@ impl Workload {
 
     /// Names of the claims that its pods mount.
     pub fn claims(&self) -> BTreeSet<String> {
-        let mounted = self.now["spec"]["template"]["spec"]["volumes"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let named = mounted.filter_map(|volume| {
-            volume["persistentVolumeClaim"]["claimName"]
-                .as_str()
-                .map(str::to_owned)
-        });
-        let templates = self.now["spec"]["volumeClaimTemplates"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let of_set = templates
-            .filter_map(|template| template["metadata"]["name"].as_str())
-            .flat_map(|name| {
-                (0..self.replicas).map(move |n| format!("{name}-{}-{n}", self.which.name))
-            });
-        named.chain(of_set).collect()
+        let ordinals = storage::ordinals(&self.now, self.replicas);
+        let mut claims = storage::claims_of_spec(&self.now["spec"]["template"]["spec"]);
+        claims.extend(storage::claims_of_set(&self.now, ordinals));
+        claims
     }
 
     /// It is to have so many replicas, and after the undo those that it has now.
@@ -221,6 +206,38 @@ pub async fn whole(context: &Context, radius: &[&BlastRadius]) -> Vec<Check> {
     checks
 }
 
+/// How many pods of the latest revision are right, of so many. Those of a StatefulSet below its
+/// partition stay as they are, also when they are made anew.
+fn updated(now: &Value, wanted: i64) -> i64 {
+    let (strategy, status) = (&now["spec"]["updateStrategy"], &now["status"]);
+    let under_way = status["updateRevision"].is_string()
+        && status["currentRevision"] != status["updateRevision"];
+    let partition = strategy["rollingUpdate"]["partition"].as_i64().unwrap_or(0);
+    wanted
+        - if under_way {
+            partition.clamp(0, wanted)
+        } else {
+            0
+        }
+}
+
+/// `limit.others`: an update waits for somebody to delete pods (`OnDelete`), which the fault would
+/// do.
+pub fn update_waits(object: &str, now: &Value) -> Option<Check> {
+    let status = &now["status"];
+    let of_set = status["updateRevision"].is_string()
+        && status["currentRevision"] != status["updateRevision"];
+    let number = |field: &str| status[field].as_i64().unwrap_or(0);
+    let of_daemons = number("updatedNumberScheduled") < number("desiredNumberScheduled");
+    if now["spec"]["updateStrategy"]["type"] != "OnDelete" || !(of_set || of_daemons) {
+        return None;
+    }
+    let message = "its update strategy is OnDelete, and an update waits: a pod that goes comes back \
+                   updated, which no undo takes back";
+    let hint = "delete its pods yourself first, so that all are of the same revision";
+    Some(Check::fail("limit.others", object, message).hint(hint))
+}
+
 /// `limit.others`: no run holds it, nobody rolls it out, and no GitOps controller is known to.
 fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
     const ID: &str = "limit.others";
@@ -237,9 +254,13 @@ fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
     }
     let number = |value: &Value| value.as_i64().unwrap_or(0);
     let wanted = now["spec"]["replicas"].as_i64().unwrap_or(1);
+    if let Some(check) = update_waits(&object, now) {
+        return vec![check];
+    }
+    let updated = updated(now, wanted);
     let settled = number(&now["status"]["observedGeneration"])
         >= number(&now["metadata"]["generation"])
-        && number(&now["status"]["updatedReplicas"]) == wanted
+        && number(&now["status"]["updatedReplicas"]) >= updated
         && number(&now["status"]["readyReplicas"]) == wanted;
     let mut checks = vec![if settled {
         Check::pass(
@@ -340,63 +361,4 @@ async fn services(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use chaos_common::record::{Status, Verdict};
-    use serde_json::json;
-
-    fn verdict(now: &Value) -> Verdict {
-        let workload = WorkloadRef {
-            kind: "Deployment".into(),
-            namespace: "prod".into(),
-            name: "shop".into(),
-        };
-        Verdict::of(&untouched(&workload, now))
-    }
-
-    #[test]
-    fn a_workload_that_somebody_changes_is_not_touched() {
-        let good = json!({
-            "metadata": { "generation": 3 }, "spec": { "replicas": 2 },
-            "status": { "observedGeneration": 3, "updatedReplicas": 2, "readyReplicas": 2 },
-        });
-        assert_eq!(verdict(&good), Verdict::Pass);
-        let with = |pointer: &str, value: Value| {
-            let mut changed = good.clone();
-            *changed.pointer_mut(pointer).expect("it is there") = value;
-            changed
-        };
-        assert_eq!(
-            verdict(&with("/metadata/generation", json!(4))),
-            Verdict::Fail
-        );
-        assert_eq!(
-            verdict(&with("/status/updatedReplicas", json!(1))),
-            Verdict::Fail
-        );
-        assert_eq!(
-            verdict(&with("/status/readyReplicas", json!(1))),
-            Verdict::Fail
-        );
-        let mut held = good.clone();
-        held["metadata"]["labels"] = json!({ crate::labels::RUN_LABEL: "r" });
-        assert_eq!(verdict(&held), Verdict::Fail);
-        let mut argo = good.clone();
-        argo["metadata"]["labels"] = json!({ "argocd.argoproj.io/instance": "shop" });
-        let workload = WorkloadRef {
-            kind: "Deployment".into(),
-            namespace: "prod".into(),
-            name: "shop".into(),
-        };
-        assert_eq!(untouched(&workload, &argo)[1].status, Status::Warn);
-    }
-
-    #[test]
-    fn only_what_can_be_scaled_is_named() {
-        let named = |text| parse(text).map(|workload| workload.to_string());
-        assert_eq!(named("shop"), Ok("deployment/shop".to_owned()));
-        assert_eq!(named("StatefulSet/db"), Ok("statefulset/db".to_owned()));
-        assert!(parse("daemonset/x").is_err());
-        assert!(parse("deployment/").is_err());
-    }
-}
+mod tests;

@@ -1,0 +1,94 @@
+//! Who wrote a field, as the API server keeps it in an object's `managedFields`. A label can be
+//! taken off an object, and an export carries it along; this stays with the value.
+
+use serde_json::Value;
+
+/// The name under which this tool writes to objects of others.
+pub const FIELD_MANAGER: &str = "chaos-inject";
+
+/// Who wrote the value that a field has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// This tool.
+    Ours,
+    /// Somebody else: the names that the API server has for them.
+    Others(Vec<String>),
+    /// The object does not say.
+    Unknown,
+}
+
+/// The writer of a field. See [`crate::change::fields`] for the way to one.
+pub fn writer(object: &Value, field: &[String]) -> Writer {
+    let entries = object["metadata"]["managedFields"].as_array();
+    let owns = |entry: &&Value| {
+        let leaf = field
+            .iter()
+            .try_fold(&entry["fieldsV1"], |at, part| at.get(key(part)));
+        leaf.is_some()
+    };
+    let managers: Vec<&str> = entries
+        .into_iter()
+        .flatten()
+        .filter(owns)
+        .filter_map(|entry| entry["manager"].as_str())
+        .collect();
+    if managers.is_empty() {
+        Writer::Unknown
+    } else if managers.contains(&FIELD_MANAGER) {
+        Writer::Ours
+    } else {
+        Writer::Others(managers.into_iter().map(str::to_owned).collect())
+    }
+}
+
+/// Whether this tool wrote any of an object.
+pub fn wrote_any(object: &Value) -> bool {
+    let entries = object["metadata"]["managedFields"].as_array();
+    entries
+        .into_iter()
+        .flatten()
+        .any(|entry| entry["manager"] == FIELD_MANAGER)
+}
+
+/// A part of a field's way, as `fieldsV1` names it.
+fn key(part: &str) -> String {
+    match part
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(name) => format!("k:{{\"name\":\"{name}\"}}"),
+        None => format!("f:{part}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn managed(managers: &[&str]) -> Value {
+        let entry = |name: &&str| {
+            json!({ "manager": name, "operation": "Update",
+                "fieldsV1": { "f:spec": { "f:replicas": {} } } })
+        };
+        let entries: Vec<Value> = managers.iter().map(entry).collect();
+        json!({ "metadata": { "managedFields": entries } })
+    }
+
+    #[test]
+    fn the_writer_of_a_field_is_known_by_its_manager() {
+        let field = ["spec".to_owned(), "replicas".to_owned()];
+        let by = |managers: &[&str]| writer(&managed(managers), &field);
+        assert_eq!(by(&["kubectl"]), Writer::Others(vec!["kubectl".into()]));
+        assert_eq!(by(&["kubectl", FIELD_MANAGER]), Writer::Ours);
+        assert_eq!(by(&[]), Writer::Unknown);
+        let other = ["spec".to_owned(), "paused".to_owned()];
+        assert_eq!(writer(&managed(&["kubectl"]), &other), Writer::Unknown);
+        let image = ["spec", "containers", "[shop]", "image"].map(str::to_owned);
+        let fields =
+            json!({ "f:spec": { "f:containers": { "k:{\"name\":\"shop\"}": { "f:image": {} } } } });
+        let object =
+            json!({ "metadata": { "managedFields": [{ "manager": "helm", "fieldsV1": fields }] } });
+        assert_eq!(writer(&object, &image), Writer::Others(vec!["helm".into()]));
+    }
+}
