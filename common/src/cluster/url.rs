@@ -89,3 +89,55 @@ fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn probe(toml: &str) -> Result<UrlProbe, UrlError> {
+        // As the command line does: HTTP clients need one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        UrlProbe::new(&toml::from_str(toml).expect("a URL"))
+    }
+
+    /// A server that gives one answer; its address.
+    async fn server(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            let (mut caller, _) = listener.accept().await.expect("a caller");
+            let _ = caller.read(&mut [0; 4096]).await;
+            let _ = caller.write_all(answer.as_bytes()).await;
+        });
+        format!("url = \"http://{address}/health\"")
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_given_as_it_is_and_a_redirect_is_not_followed() {
+        let answer = "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 2\r\n\r\nno";
+        let probe = probe(&server(answer).await).expect("it can be asked");
+        let answer = probe.get(LIMIT).await.expect("an answer");
+        assert_eq!((answer.status, answer.body.as_slice()), (302, &b"no"[..]));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_none() {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf";
+        let probe = probe(&server(answer).await).expect("it can be asked");
+        let error = probe.get(LIMIT).await.expect_err("no answer");
+        assert!(matches!(error, ProbeError::Service(_)), "{error:?}");
+    }
+
+    #[test]
+    fn certificates_that_can_not_be_used_are_an_error_that_names_the_url() {
+        let url = "url = \"https://shop.example.com/\"\nca = \"/no/such/file\"";
+        let error = probe(url).expect_err("no certificates").to_string();
+        let words = "https://shop.example.com/ can't be asked: cannot read /no/such/file";
+        assert!(error.starts_with(words), "{error}");
+    }
+}

@@ -190,11 +190,11 @@ async fn a_pod_that_nobody_replaces_is_not_restored_and_its_target_stays_locked(
 }
 
 /// The API server refuses every connection, and ends those that there are, for some seconds from
-/// this one on.
-fn goes_away(bed: &TestBed, after: u64, seconds: u64) {
+/// this millisecond on.
+fn goes_away(bed: &TestBed, after_ms: u64, seconds: u64) {
     let server = bed.server.clone();
     tokio::spawn(async move {
-        sleep(Duration::from_secs(after)).await;
+        sleep(Duration::from_millis(after_ms)).await;
         server.always("* /", Behaviour::NoConnection);
         server.break_watches(false);
         sleep(Duration::from_secs(seconds)).await;
@@ -206,7 +206,7 @@ fn goes_away(bed: &TestBed, after: u64, seconds: u64) {
 async fn an_api_server_that_is_away_for_a_second_while_the_fault_is_on_changes_nothing() {
     for name in ["scale-down", "pod-failure"] {
         let bed = bed("shop", 3);
-        goes_away(&bed, 3, 1);
+        goes_away(&bed, 3000, 1);
         let ended = run(&bed, name, &of("shop")).await;
         let outcome = ended.record["outcome"].as_str();
         assert_eq!(outcome, Some("completed"), "{name}: {:#}", ended.record);
@@ -217,10 +217,34 @@ async fn an_api_server_that_is_away_for_a_second_while_the_fault_is_on_changes_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn whenever_the_api_server_is_away_nothing_is_said_to_be_broken_and_nothing_stays_locked() {
+    // Every second was tried; these are enough to see it break.
+    for (name, last, step) in [("pod-failure", 7, 2), ("scale-down", 67, 13)] {
+        for moment in (0..last).step_by(step) {
+            let bed = bed("shop", 3);
+            goes_away(&bed, moment * 1000 + moment * 137 % 1000, 1);
+            let ended = run(&bed, name, &of("shop")).await;
+            let (exit, outcome) = (ended.exit, ended.record["outcome"].as_str());
+            assert_ne!(
+                exit,
+                Exit::NotRestored,
+                "{name} {moment}: {:#}",
+                ended.record
+            );
+            assert_ne!(outcome, Some("not_restored"), "{name} {moment}");
+            // What was seen to have come true is a pass, and nothing else.
+            let proven = ended.check(&format!("{name}.effect")) == Some("pass");
+            assert!(proven || ended.verdict != "pass", "{name} {moment}");
+            is_whole(&bed, "shop", 3);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fault_whose_end_nobody_saw_did_not_hold_and_is_no_pass() {
     let bed = bed("shop", 3);
     // The minute is over while nobody can look.
-    goes_away(&bed, 55, 20);
+    goes_away(&bed, 55_000, 20);
     let ended = run(&bed, "scale-down", &of("shop")).await;
     let held = ended.check("scale-down.held");
     assert_eq!(held, Some("unknown"), "{:#}", ended.record);
