@@ -144,6 +144,14 @@ impl ApiServer {
         edited.expect("it exists");
     }
 
+    /// A controller changes an object, under its own name.
+    pub fn edit_by(&self, manager: &str, object: &str, patch: &Value) {
+        let merge = |now: &mut Value| patch::merge(now, patch);
+        let mut state = self.state();
+        let edited = state.store.update_by(manager, &path_of(object), merge);
+        edited.expect("it exists");
+    }
+
     /// Somebody deletes an object.
     pub fn remove(&self, object: &str) {
         let removed = self.state().store.delete(&path_of(object), &Value::Null);

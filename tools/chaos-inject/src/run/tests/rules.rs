@@ -363,13 +363,8 @@ async fn who_sets_a_fault_back_is_named_and_it_is_no_pass() {
     let bed = bed();
     in_local_set(async {
         super::during_the_fault(&bed, async |server| {
-            let by = json!([{
-                "manager": "argocd-controller", "operation": "Update",
-                "time": "2026-11-22T16:00:00Z", "fieldsType": "FieldsV1",
-                "fieldsV1": { "f:spec": { "f:replicas": {} } },
-            }]);
-            let back = json!({ "metadata": { "managedFields": by }, "spec": { "replicas": 3 } });
-            server.edit("deployment/shop", &back);
+            let back = json!({ "spec": { "replicas": 3 } });
+            server.edit_by("argocd-controller", "deployment/shop", &back);
         });
         let ended = bed.run(stub()).await;
         assert_eq!(ended.check("stub.lasting"), Some("unknown"));
