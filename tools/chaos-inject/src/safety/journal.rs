@@ -266,7 +266,7 @@ mod tests {
                 .len(),
             512 << 10
         );
-        let disk = journal.file.try_clone().expect("open");
+        let disk = (journal.file.try_clone().expect("open"), journal.length);
         journal.file = OpenOptions::new()
             .write(true)
             .open("/dev/full")
@@ -278,7 +278,7 @@ mod tests {
             !reserve(journal.path()).exists(),
             "it was given up for this"
         );
-        journal.file = disk;
+        (journal.file, journal.length) = disk;
         journal.write(&json!("third")).expect("room again");
         let text = std::fs::read_to_string(journal.path()).expect("readable");
         let (lines, chain) = parse(&text);
