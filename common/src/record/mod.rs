@@ -18,7 +18,7 @@ mod time;
 mod vantage;
 mod verification;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -337,17 +337,36 @@ impl Check {
     }
 }
 
-/// The summary sentence for a set of checks: how many pass, and the first that does not.
+/// How many of a set of checks pass, in words: `27 of 29 checks pass, 2 warn, 4 were skipped`. A
+/// warning is no pass, and what was skipped is not among those that were made.
+pub fn tally<'a>(checks: impl IntoIterator<Item = &'a Check>) -> String {
+    let (mut made, mut passed, mut warn, mut skipped) = (0, 0, 0, 0);
+    for check in checks {
+        made += usize::from(check.status != Status::Skipped);
+        match check.status {
+            Status::Pass => passed += 1,
+            Status::Warn => warn += 1,
+            Status::Skipped => skipped += 1,
+            Status::Fail | Status::Unknown => {}
+        }
+    }
+    let mut text = format!("{passed} of {made} checks pass");
+    for (number, one, more) in [
+        (warn, "warns", "warn"),
+        (skipped, "was skipped", "were skipped"),
+    ] {
+        let verb = if number == 1 { one } else { more };
+        if number > 0 {
+            let _ = write!(text, ", {number} {verb}");
+        }
+    }
+    text
+}
+
+/// The summary sentence for a set of checks: how many pass, and the first that is not as it should
+/// be.
 pub fn summarize(checks: &[Check]) -> String {
-    let counted = checks
-        .iter()
-        .filter(|check| check.status != Status::Skipped)
-        .count();
-    let passed = checks
-        .iter()
-        .filter(|check| matches!(check.status, Status::Pass | Status::Warn))
-        .count();
-    let mut text = format!("{passed} of {counted} checks pass");
+    let mut text = tally(checks);
     let worst = checks
         .iter()
         .find(|check| check.status == Status::Fail)
@@ -406,6 +425,26 @@ mod tests {
             let spoilt = Verdict::of(&[check(Status::Pass), check(status)]) != Verdict::Pass;
             assert_eq!(check(status).is_bad(), spoilt, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_summary_counts_what_passed_and_says_what_warns_or_was_skipped() {
+        use Status::{Fail, Pass, Skipped, Unknown, Warn};
+        let of = |statuses: &[Status]| {
+            summarize(&statuses.iter().map(|s| check(*s)).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[Pass, Pass]), "2 of 2 checks pass");
+        assert_eq!(of(&[Pass, Warn]), "1 of 2 checks pass, 1 warns");
+        assert_eq!(of(&[Pass, Skipped]), "1 of 1 checks pass, 1 was skipped");
+        assert_eq!(
+            of(&[Pass, Warn, Skipped, Warn, Skipped, Skipped]),
+            "1 of 3 checks pass, 2 warn, 3 were skipped"
+        );
+        assert_eq!(of(&[Skipped]), "0 of 0 checks pass, 1 was skipped");
+        assert_eq!(
+            of(&[Unknown, Warn, Fail, Pass]),
+            "1 of 4 checks pass, 1 warns; x fail: "
+        );
     }
 
     #[test]
