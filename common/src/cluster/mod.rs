@@ -2,6 +2,7 @@
 
 pub(crate) mod cause;
 pub mod clock;
+mod deadline;
 pub mod desired_state;
 mod error;
 pub mod exec;
@@ -10,6 +11,7 @@ mod pages;
 pub mod pod_trouble;
 pub mod probe;
 pub mod protobuf;
+mod proxied;
 mod resolver;
 pub mod workload;
 
@@ -32,6 +34,7 @@ use tokio::time::{Instant, timeout};
 use crate::record::ClusterRef;
 use crate::retry::{Again, Policy};
 
+use self::deadline::Deadline;
 pub use self::error::{ReadError, ReadErrorKind, error_chain};
 pub use self::exec::{Executed, exit_code};
 pub use self::pages::{Decode, ListRequest};
@@ -72,6 +75,7 @@ pub struct Cluster {
     /// The API server's address.
     pub server: String,
     slots: Arc<Semaphore>,
+    deadline: Option<Deadline>,
     /// Certificates that the API server's is checked with (DER), where the kubeconfig names them.
     pub roots: Option<Vec<Vec<u8>>>,
     /// Our own certificate (DER), where we log in with one.
@@ -163,6 +167,7 @@ impl Cluster {
             context,
             server,
             slots,
+            deadline: None,
             roots,
             own_certificate,
         })
@@ -175,6 +180,7 @@ impl Cluster {
             context: Some(context.to_owned()),
             server: server.to_owned(),
             slots: Arc::new(Semaphore::new(PARALLEL)),
+            deadline: None,
             roots: None,
             own_certificate: None,
         }
@@ -194,10 +200,13 @@ impl Cluster {
     where
         F: Future<Output = kube::Result<T>>,
     {
-        let slot = self.slot().await;
-        let answer = self.insist(what, &mut call).await;
-        drop(slot);
-        answer
+        let what = what.to_string();
+        // On the heap: whoever looks at much has many of them side by side on the stack.
+        let read = Box::pin(async {
+            let _slot = self.slot().await;
+            self.insist(&what, &mut call).await
+        });
+        self.in_time(&what, read).await
     }
 
     /// Waits for one of the places of requests under way.

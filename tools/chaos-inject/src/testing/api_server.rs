@@ -386,7 +386,11 @@ impl State {
                 .status(status)
                 .body(Full::new(Bytes::from(body.to_owned())).boxed_unsync())
                 .expect("a response"),
-            None => refuse(&Refusal(503, "ServiceUnavailable")),
+            // The API server's own words where nobody is behind a Service.
+            None => said(
+                &Refusal(503, "ServiceUnavailable"),
+                &format!("no endpoints available for service {service:?}"),
+            ),
         }
     }
 
@@ -471,12 +475,15 @@ fn reason(code: u16) -> &'static str {
     }
 }
 
-fn refuse(Refusal(code, reason): &Refusal) -> Reply {
+fn refuse(refusal: &Refusal) -> Reply {
+    said(refusal, &format!("{} by the test", refusal.1))
+}
+
+fn said(Refusal(code, reason): &Refusal, message: &str) -> Reply {
     answer(
         *code,
         &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
-        "status": "Failure", "message": format!("{reason} by the test"), "reason": reason,
-        "code": code }),
+        "status": "Failure", "message": message, "reason": reason, "code": code }),
     )
 }
 
