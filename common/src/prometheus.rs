@@ -182,6 +182,22 @@ struct RuleGroup {
 #[derive(Deserialize)]
 struct Rule {
     name: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    /// `ok`, `err` or `unknown` (not evaluated yet).
+    #[serde(default)]
+    health: String,
+    #[serde(rename = "lastError", default)]
+    last_error: String,
+}
+
+/// A rule that may raise an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertingRule {
+    /// Its name, which its alerts have too.
+    pub name: String,
+    /// Why it could not be evaluated the last time, if so: its alert can't fire then.
+    pub error: Option<String>,
 }
 
 /// Prometheus.
@@ -255,13 +271,32 @@ impl Prometheus {
     /// # Errors
     /// As [`Prometheus::query`].
     pub async fn rule_names(&self) -> Result<BTreeSet<String>, ApiError> {
+        let rules = self.rules().await?.into_iter();
+        Ok(rules.map(|rule| rule.name).collect())
+    }
+
+    /// The rules that may raise an alert.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub async fn alerting_rules(&self) -> Result<Vec<AlertingRule>, ApiError> {
+        Ok(alerting(self.rules().await?))
+    }
+
+    async fn rules(&self) -> Result<Vec<Rule>, ApiError> {
         let answer: Envelope<RuleGroups> = self.0.get(RULES_PATH).await?;
         let groups = answer.data.groups.into_iter();
-        Ok(groups
-            .flat_map(|group| group.rules)
-            .map(|rule| rule.name)
-            .collect())
+        Ok(groups.flat_map(|group| group.rules).collect())
     }
+}
+
+fn alerting(rules: Vec<Rule>) -> Vec<AlertingRule> {
+    let alerting = rules.into_iter().filter(|rule| rule.kind == "alerting");
+    let rule = |rule: Rule| AlertingRule {
+        name: rule.name,
+        error: (rule.health == "err").then_some(rule.last_error),
+    };
+    alerting.map(rule).collect()
 }
 
 /// An alert as Alertmanager has it.
@@ -287,11 +322,44 @@ impl RoutedAlert {
         self.status.state == "suppressed"
     }
 
-    /// It is this alert of Prometheus.
-    pub fn is(&self, alert: &Alert) -> bool {
-        let mut labels = alert.labels.iter();
-        labels.all(|(name, value)| self.labels.get(name) == Some(value))
+    /// How many labels it has in common with an alert of Prometheus, if it may be that alert: it has
+    /// the same name, and no label that both have differs, but such as are rewritten on the way.
+    /// Labels are added there too (`external_labels`) and left out (`alert_relabel_configs`).
+    fn likeness(&self, alert: &Alert) -> Option<usize> {
+        let mut common = 0;
+        for (name, value) in &self.labels {
+            match alert.labels.get(name) {
+                Some(same) if same == value => common += 1,
+                Some(_) if !REWRITTEN.contains(&name.as_str()) => return None,
+                _ => {}
+            }
+        }
+        (self.name() == alert.label(NAME)).then_some(common)
     }
+
+    fn name(&self) -> &str {
+        self.labels.get(NAME).map_or("", String::as_str)
+    }
+}
+
+/// The label that holds an alert's name.
+const NAME: &str = "alertname";
+
+/// Labels that say how much an alert matters and not what it is about: their values are mapped on
+/// the way to Alertmanager.
+const REWRITTEN: [&str; 2] = ["severity", "priority"];
+
+/// Whether nobody is told of an alert that fires in Prometheus, since Alertmanager has it silenced
+/// or inhibited; pure. `routed` are all that Alertmanager has. The alert is the one there that is
+/// most like it; where several are as much so, each must be suppressed.
+pub fn is_suppressed(alert: &Alert, routed: &[RoutedAlert]) -> bool {
+    let like = routed
+        .iter()
+        .filter_map(|routed| Some((routed.likeness(alert)?, routed.is_suppressed())));
+    let like: Vec<(usize, bool)> = like.collect();
+    let most = like.iter().map(|(common, _)| *common).max();
+    let mut likest = like.iter().filter(|(common, _)| Some(*common) == most);
+    most.is_some() && likest.all(|(_, suppressed)| *suppressed)
 }
 
 /// Alertmanager.
@@ -320,17 +388,6 @@ impl Alertmanager {
     /// As [`Prometheus::query`].
     pub async fn alerts(&self) -> Result<Vec<RoutedAlert>, ApiError> {
         self.0.get(ALERTMANAGER_PATH).await
-    }
-
-    /// The alerts that are silenced or inhibited.
-    ///
-    /// # Errors
-    /// As [`Prometheus::query`].
-    pub async fn suppressed(&self) -> Result<Vec<RoutedAlert>, ApiError> {
-        let path = format!("{ALERTMANAGER_PATH}?active=false");
-        let mut alerts: Vec<RoutedAlert> = self.0.get(&path).await?;
-        alerts.retain(RoutedAlert::is_suppressed);
-        Ok(alerts)
     }
 }
 
@@ -376,21 +433,85 @@ mod tests {
         );
     }
 
-    #[test]
-    fn alertmanager_knows_an_alert_with_labels_of_its_own_besides() {
-        let body = br#"[{"labels":{"alertname":"A","cluster":"c"},
-            "status":{"state":"suppressed","silencedBy":["1"]}}]"#;
-        let routed: Vec<RoutedAlert> = parse(200, body).expect("alerts");
-        let alert = |name: &str| Alert {
-            labels: [("alertname".to_owned(), name.to_owned())].into(),
+    fn labels(text: &str) -> Labels {
+        let pairs = text
+            .split(' ')
+            .map(|pair| pair.split_once('=').expect("NAME=VALUE"));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// Whether an alert is suppressed, where Alertmanager has those others; one whose labels begin
+    /// with a `!` is.
+    fn silent(alert: &str, there: &[&str]) -> bool {
+        let alert = Alert {
+            labels: labels(alert),
             annotations: Labels::new(),
             state: AlertState::Firing,
         };
-        assert!(routed[0].is_suppressed());
-        assert_eq!(
-            (routed[0].is(&alert("A")), routed[0].is(&alert("B"))),
-            (true, false)
-        );
+        let routed = |text: &&str| {
+            let state = match text.strip_prefix('!') {
+                Some(_) => "suppressed",
+                None => "active",
+            };
+            RoutedAlert {
+                labels: labels(text.trim_start_matches('!')),
+                status: RoutedStatus {
+                    state: state.to_owned(),
+                },
+            }
+        };
+        is_suppressed(&alert, &there.iter().map(routed).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_silenced_alert_is_known_though_labels_are_added_and_left_out_on_the_way() {
+        let one = "alertname=A pod=1 replica=x";
+        assert!(silent(one, &["!alertname=A pod=1 replica=x cluster=c"]));
+        assert!(silent(one, &["!alertname=A pod=1 cluster=c"]));
+        assert!(!silent(one, &["alertname=A pod=1 cluster=c"]));
+        assert!(!silent(one, &["!alertname=B pod=1"]));
+        assert!(!silent(one, &[]));
+        let two = [
+            "!alertname=A pod=1 cluster=c",
+            "alertname=A pod=2 cluster=c",
+        ];
+        assert!(silent("alertname=A pod=1", &two));
+        assert!(!silent("alertname=A pod=2", &two));
+        // The likest counts, and not any that might be it.
+        let other = ["!alertname=A", "alertname=A pod=2"];
+        assert!(!silent("alertname=A pod=2", &other));
+    }
+
+    #[test]
+    fn a_silenced_alert_is_known_though_its_severity_is_rewritten_on_the_way() {
+        let page = "alertname=A severity=page pod=1";
+        assert!(silent(page, &["!alertname=A severity=critical pod=1"]));
+        assert!(!silent(page, &["alertname=A severity=critical pod=1"]));
+        // Another pod's is another alert, of which this one says nothing.
+        assert!(!silent(page, &["!alertname=A severity=critical pod=2"]));
+        let both = [
+            "!alertname=A severity=critical pod=1",
+            "alertname=A severity=warning pod=1",
+        ];
+        assert!(!silent(page, &both), "either may be it");
+    }
+
+    #[test]
+    fn rules_that_raise_alerts_are_told_from_those_that_record() {
+        let body = br#"{"data":{"groups":[{"rules":[
+            {"name":"Down","type":"alerting","health":"ok"},
+            {"name":"Slow","type":"alerting","health":"err","lastError":"many-to-many"},
+            {"name":"job:up","type":"recording","health":"ok"}]},{}]}}"#;
+        let answer: Envelope<RuleGroups> = parse(200, body).expect("rules");
+        let rules = answer.data.groups.into_iter().flat_map(|group| group.rules);
+        let rules = alerting(rules.collect());
+        let names: Vec<_> = rules
+            .iter()
+            .map(|rule| (rule.name.as_str(), rule.error.as_deref()))
+            .collect();
+        assert_eq!(names, [("Down", None), ("Slow", Some("many-to-many"))]);
     }
 
     #[test]
