@@ -229,9 +229,12 @@ impl Cluster {
         let start = Instant::now();
         let mut read = || {
             let elapsed = start.elapsed();
-            let phases = [READS.within, READS.within_throttled];
-            let left = phases.iter().filter_map(|phase| phase.checked_sub(elapsed));
-            let limit = left.fold(READ_TIMEOUT, Duration::min);
+            let left = |phase: Duration| phase.checked_sub(elapsed);
+            // So shortly before its end the first phase is as good as over: who asks still was
+            // asked for patience.
+            let first = left(READS.within).filter(|left| *left >= THROTTLED_PAUSE);
+            let phases = [first, left(READS.within_throttled)].into_iter().flatten();
+            let limit = phases.fold(READ_TIMEOUT, Duration::min);
             let call = timeout(limit, call());
             async {
                 call.await
