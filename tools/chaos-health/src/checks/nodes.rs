@@ -48,7 +48,7 @@ struct NodeSummary {
 /// What was read of the nodes.
 #[derive(Clone, Debug)]
 pub(super) struct Nodes {
-    nodes: Result<Vec<NodeSummary>, ReadError>,
+    seen: Result<Vec<NodeSummary>, ReadError>,
     /// The addresses that their pods have.
     pub(super) pods: PodRanges,
     usage: Result<Usage, ReadError>,
@@ -92,17 +92,17 @@ impl Nodes {
             cluster.fold(request, Default::default, add),
             metrics::nodes(cluster)
         );
-        let (nodes, pods) = match read {
+        let (seen, pods) = match read {
             Ok((nodes, pods)) => (Ok(nodes), pods),
             Err(error) => (Err(error), PodRanges::default()),
         };
-        Nodes { nodes, pods, usage }
+        Nodes { seen, pods, usage }
     }
 
     /// `node.conditions` and `node.usage`: one check of each for every node, and what the nodes
     /// look like.
     pub(super) fn judge(&self, limits: &Limits, tenant: &Tenant) -> (Vec<Check>, Vec<NodeState>) {
-        let nodes = match &self.nodes {
+        let nodes = match &self.seen {
             Ok(nodes) => nodes,
             Err(error) => return (vec![error.check(CONDITIONS.id, ALL)], Vec::new()),
         };
@@ -346,7 +346,7 @@ mod tests {
             conditions: judge_conditions(&node),
         };
         let nodes = Nodes {
-            nodes: Ok(vec![seen]),
+            seen: Ok(vec![seen]),
             pods: PodRanges::default(),
             usage: Ok(usage),
         };

@@ -106,7 +106,7 @@ fn a_pod_is_known_by_its_uid_and_elsewhere_by_its_name() {
     let node = "{spec: {podCIDR: 10.0.0.0/24}}";
     let mut addresses = PodRanges::default();
     addresses.add(&serde_saphyr::from_str(node).expect("a node"));
-    let none = HashSet::new();
+    let nobody = HashSet::new();
     let alive = HashSet::from([parsed]);
     let suspect = |key: &Key, pods: &HashSet<Uuid>| {
         key.is_suspect(Living {
@@ -116,7 +116,7 @@ fn a_pod_is_known_by_its_uid_and_elsewhere_by_its_name() {
     };
     let here = key(&pod(&format!(", namespace: prod, uid: {uid}")));
     assert_eq!((&here, suspect(&here, &alive)), (&Key::Pod(parsed), false));
-    assert!(suspect(&here, &none));
+    assert!(suspect(&here, &nobody));
     for more in [
         "",
         ", namespace: other, uid: 6f1d2a53-1f2e-4f0e-8d07-000000000001",
@@ -128,7 +128,7 @@ fn a_pod_is_known_by_its_uid_and_elsewhere_by_its_name() {
         );
     }
     let outside = key("{addresses: [192.0.2.1], targetRef: {kind: Node, name: n}}");
-    assert!(!suspect(&outside, &none));
+    assert!(!suspect(&outside, &nobody));
     let of_a_pod = key("{addresses: [10.0.0.9]}");
-    assert!(suspect(&of_a_pod, &none));
+    assert!(suspect(&of_a_pod, &nobody));
 }
