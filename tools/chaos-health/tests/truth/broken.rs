@@ -176,6 +176,7 @@ pub const BROKEN: &[Broken] = &[
     (|w| say(w, "web:80/health", 429, "slow down"), "service.http", "http://web.shop:80/health", Status::Fail, "answers 429"),
     (|w| say(w, "web:80/health", 503, "starting"), "service.http", "http://web.shop:80/health", Status::Fail, "answers 503"),
     (|w| say(w, "web:80/health", 503, &refusal(503, "ServiceUnavailable", "error trying to reach service: dial tcp 10.0.0.1:80: connect: connection refused")), "service.http", "http://web.shop:80/health", Status::Fail, "connection refused"),
+    (|w| { set(w, "services", "web", "/spec", json!({"type": "ExternalName", "externalName": "shop.example.com"})); w.lists.get_mut("endpointslices").expect("there").clear(); say(w, "web:80/health", 503, &refusal(503, "ServiceUnavailable", "no endpoints available for service \"web\"")); }, "service.http", "http://web.shop:80/health", Status::Unknown, "it is another name for shop.example.com, where api-proxy does not lead"),
     // Conditions by their sense, and nodes of others.
     (|w| condition(w.object("nodes", "n1"), "KernelReady", "False"), "node.conditions", "node/n1", Status::Fail, "KernelReady is False: so it is"),
     (|w| condition(w.object("nodes", "n1"), "NetworkUnavailable", "True"), "node.conditions", "node/n1", Status::Fail, "NetworkUnavailable is True"),
