@@ -3,10 +3,11 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
 use crate::cluster::Access;
@@ -169,7 +170,11 @@ pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>)
 /// # Panics
 /// If the operating system refuses the runtime its timer or poller.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    run_on(Builder::new_current_thread(), future)
+    let runtime = build(Builder::new_current_thread());
+    let output = runtime.block_on(future);
+    // A name that is still being looked up can't be stopped, and nobody waits for it any more.
+    runtime.shutdown_timeout(UNFINISHED);
+    output
 }
 
 /// Runs a future to its end on this thread, and what it spawns on another one: so nothing that
@@ -181,17 +186,19 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 pub fn block_on_apart<F: Future>(future: F) -> F::Output {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(1);
-    run_on(builder, LocalSet::new().run_until(future))
+    build(builder).block_on(LocalSet::new().run_until(future))
 }
 
-fn run_on<F: Future>(mut builder: Builder, future: F) -> F::Output {
+/// So long work on other threads that nobody awaits may go on at the end.
+const UNFINISHED: Duration = Duration::from_secs(1);
+
+fn build(mut builder: Builder) -> Runtime {
     // Several TLS providers may be linked in; the first use needs one of them to be chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder
         .enable_all()
         .build()
         .expect("a process may have a poller, a timer and a thread")
-        .block_on(future)
 }
 
 /// The tool's name and version, from its own `Cargo.toml`.

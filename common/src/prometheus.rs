@@ -191,6 +191,22 @@ struct RuleGroup {
 #[derive(Deserialize)]
 struct Rule {
     name: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    /// `ok`, `err` or `unknown` (not evaluated yet).
+    #[serde(default)]
+    health: String,
+    #[serde(rename = "lastError", default)]
+    last_error: String,
+}
+
+/// A rule that may raise an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertingRule {
+    /// Its name, which its alerts have too.
+    pub name: String,
+    /// Why it could not be evaluated the last time, if so: its alert can't fire then.
+    pub error: Option<String>,
 }
 
 /// Prometheus.
@@ -264,13 +280,32 @@ impl Prometheus {
     /// # Errors
     /// As [`Prometheus::query`].
     pub async fn rule_names(&self) -> Result<BTreeSet<String>, ApiError> {
+        let rules = self.rules().await?.into_iter();
+        Ok(rules.map(|rule| rule.name).collect())
+    }
+
+    /// The rules that may raise an alert.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub async fn alerting_rules(&self) -> Result<Vec<AlertingRule>, ApiError> {
+        Ok(alerting(self.rules().await?))
+    }
+
+    async fn rules(&self) -> Result<Vec<Rule>, ApiError> {
         let answer: Envelope<RuleGroups> = self.0.get(RULES_PATH).await?;
         let groups = answer.data.groups.into_iter();
-        Ok(groups
-            .flat_map(|group| group.rules)
-            .map(|rule| rule.name)
-            .collect())
+        Ok(groups.flat_map(|group| group.rules).collect())
     }
+}
+
+fn alerting(rules: Vec<Rule>) -> Vec<AlertingRule> {
+    let alerting = rules.into_iter().filter(|rule| rule.kind == "alerting");
+    let rule = |rule: Rule| AlertingRule {
+        name: rule.name,
+        error: (rule.health == "err").then_some(rule.last_error),
+    };
+    alerting.map(rule).collect()
 }
 
 /// An alert as Alertmanager has it.
@@ -296,11 +331,44 @@ impl RoutedAlert {
         self.status.state == "suppressed"
     }
 
-    /// It is this alert of Prometheus.
-    pub fn is(&self, alert: &Alert) -> bool {
-        let mut labels = alert.labels.iter();
-        labels.all(|(name, value)| self.labels.get(name) == Some(value))
+    /// How many labels it has in common with an alert of Prometheus, if it may be that alert: it has
+    /// the same name, and no label that both have differs, but such as are rewritten on the way.
+    /// Labels are added there too (`external_labels`) and left out (`alert_relabel_configs`).
+    fn likeness(&self, alert: &Alert) -> Option<usize> {
+        let mut common = 0;
+        for (name, value) in &self.labels {
+            match alert.labels.get(name) {
+                Some(same) if same == value => common += 1,
+                Some(_) if !REWRITTEN.contains(&name.as_str()) => return None,
+                _ => {}
+            }
+        }
+        (self.name() == alert.label(NAME)).then_some(common)
     }
+
+    fn name(&self) -> &str {
+        self.labels.get(NAME).map_or("", String::as_str)
+    }
+}
+
+/// The label that holds an alert's name.
+const NAME: &str = "alertname";
+
+/// Labels that say how much an alert matters and not what it is about: their values are mapped on
+/// the way to Alertmanager.
+const REWRITTEN: [&str; 2] = ["severity", "priority"];
+
+/// Whether nobody is told of an alert that fires in Prometheus, since Alertmanager has it silenced
+/// or inhibited; pure. `routed` are all that Alertmanager has. The alert is the one there that is
+/// most like it; where several are as much so, each must be suppressed.
+pub fn is_suppressed(alert: &Alert, routed: &[RoutedAlert]) -> bool {
+    let like = routed
+        .iter()
+        .filter_map(|routed| Some((routed.likeness(alert)?, routed.is_suppressed())));
+    let like: Vec<(usize, bool)> = like.collect();
+    let most = like.iter().map(|(common, _)| *common).max();
+    let mut likest = like.iter().filter(|(common, _)| Some(*common) == most);
+    most.is_some() && likest.all(|(_, suppressed)| *suppressed)
 }
 
 /// Alertmanager.
@@ -330,82 +398,7 @@ impl Alertmanager {
     pub async fn alerts(&self) -> Result<Vec<RoutedAlert>, ApiError> {
         self.0.get(ALERTMANAGER_PATH).await
     }
-
-    /// The alerts that are silenced or inhibited.
-    ///
-    /// # Errors
-    /// As [`Prometheus::query`].
-    pub async fn suppressed(&self) -> Result<Vec<RoutedAlert>, ApiError> {
-        let path = format!("{ALERTMANAGER_PATH}?active=false");
-        let mut alerts: Vec<RoutedAlert> = self.0.get(&path).await?;
-        alerts.retain(RoutedAlert::is_suppressed);
-        Ok(alerts)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_vector_and_a_matrix_are_series_with_samples() {
-        let vector = br#"{"status":"success","data":{"resultType":"vector","result":[
-            {"metric":{"job":"a"},"value":[1.5,"1"]}]}}"#;
-        let answer: Envelope<QueryResult> = parse(200, vector).expect("a vector");
-        let series = &answer.data.result[0];
-        assert_eq!(series.labels["job"], "a");
-        assert_eq!(series.samples, [(1.5, "1".to_owned())]);
-        let matrix = br#"{"data":{"result":[{"metric":{},"values":[[1,"1"],[2,"0"]]}]}}"#;
-        let answer: Envelope<QueryResult> = parse(200, matrix).expect("a matrix");
-        assert_eq!(answer.data.result[0].samples.len(), 2);
-    }
-
-    #[test]
-    fn refusals_and_other_pages_are_errors() {
-        let refusal = br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
-        let said = parse::<Envelope<QueryResult>>(400, refusal).err();
-        let words = said.map(|error| error.to_string());
-        assert_eq!(words.as_deref(), Some("answers 400: parse error"));
-        let page = parse::<Envelope<AlertList>>(200, b"<html>");
-        assert!(matches!(page, Err(ApiError::Malformed)));
-        let page = parse::<Envelope<AlertList>>(200, b"{}");
-        assert!(matches!(page, Err(ApiError::Malformed)));
-    }
-
-    #[test]
-    fn only_firing_alerts_fire() {
-        let body = br#"{"data":{"alerts":[{"labels":{"alertname":"A"},"state":"firing"},
-            {"labels":{"alertname":"B"},"state":"pending"}]}}"#;
-        let answer: Envelope<AlertList> = parse(200, body).expect("alerts");
-        let alerts = answer.data.alerts;
-        assert_eq!(alerts[0].label("alertname"), "A");
-        assert_eq!(
-            (alerts[0].is_firing(), alerts[1].is_firing()),
-            (true, false)
-        );
-    }
-
-    #[test]
-    fn alertmanager_knows_an_alert_with_labels_of_its_own_besides() {
-        let body = br#"[{"labels":{"alertname":"A","cluster":"c"},
-            "status":{"state":"suppressed","silencedBy":["1"]}}]"#;
-        let routed: Vec<RoutedAlert> = parse(200, body).expect("alerts");
-        let alert = |name: &str| Alert {
-            labels: [("alertname".to_owned(), name.to_owned())].into(),
-            annotations: Labels::new(),
-            active_at: None,
-            state: AlertState::Firing,
-        };
-        assert!(routed[0].is_suppressed());
-        assert_eq!(
-            (routed[0].is(&alert("A")), routed[0].is(&alert("B"))),
-            (true, false)
-        );
-    }
-
-    #[test]
-    fn queries_are_encoded() {
-        let path = Prometheus::query_path("up[60s]");
-        assert_eq!(path, "/api/v1/query?query=up%5B60s%5D");
-    }
-}
+mod tests;

@@ -20,6 +20,10 @@ pub struct Rollout {
     pub desired: i32,
     /// Pods that are ready.
     pub ready: i32,
+    /// Pods that have been ready for the workload's `minReadySeconds`.
+    pub available: i32,
+    /// So long a pod must have been ready to count as available, in seconds.
+    pub min_ready_seconds: i32,
     /// Pods of the latest revision.
     pub updated: i32,
     /// Pods that should be of the latest revision: fewer than all with a StatefulSet's partition or
@@ -33,6 +37,9 @@ pub struct Rollout {
     pub deleting: bool,
     /// What its controller reports as failed: `REASON: MESSAGE`.
     pub failure: Option<String>,
+    /// Its controller says that too few of its pods are available (the condition `Available` is
+    /// false): `REASON: MESSAGE`.
+    pub unavailable: Option<String>,
     /// What is unusual, though the pods are as they should be.
     pub notice: Option<Notice>,
 }
@@ -78,6 +85,22 @@ pub enum Shortfall {
         /// Pods that should be.
         to_update: i32,
     },
+    /// The same, and the roll-out is paused: it does not go on by itself.
+    Paused {
+        /// Pods of the latest revision.
+        updated: i32,
+        /// Pods that should be.
+        to_update: i32,
+    },
+    /// Pods are ready, but fewer than desired have been so for long enough.
+    NotAvailable {
+        /// Pods that have been ready for long enough.
+        available: i32,
+        /// Pods that there should be.
+        desired: i32,
+        /// So long they must have been ready, in seconds.
+        min_ready_seconds: i32,
+    },
     /// Pods of earlier revisions, or more pods than desired, are still there.
     Surplus {
         /// Pods of any revision.
@@ -101,6 +124,24 @@ impl fmt::Display for Shortfall {
                 f,
                 "is being rolled out: {updated} of {to_update} pods are of the latest version"
             ),
+            Shortfall::Paused { updated, to_update } => write!(
+                f,
+                "its roll-out is paused: {updated} of {to_update} pods are of the latest version"
+            ),
+            Shortfall::NotAvailable {
+                available,
+                desired,
+                min_ready_seconds,
+            } => {
+                write!(f, "has {available} of {desired} available pods")?;
+                if *min_ready_seconds > 0 {
+                    write!(
+                        f,
+                        ": a pod counts once it has been ready for {min_ready_seconds} s"
+                    )?;
+                }
+                Ok(())
+            }
             Shortfall::Surplus { total, desired } => write!(
                 f,
                 "is being rolled out: it has {total} pods, {} more than it wants",
@@ -114,7 +155,12 @@ impl Rollout {
     /// Why the workload is not at its desired state; `None` if it is. Zero desired pods are a
     /// state like others.
     pub fn shortfall(&self) -> Option<Shortfall> {
-        let Rollout { desired, ready, .. } = *self;
+        let Rollout {
+            desired,
+            ready,
+            available,
+            ..
+        } = *self;
         let (updated, to_update, total) = (self.updated, self.to_update, self.total);
         if self.deleting {
             Some(Shortfall::Deleting)
@@ -123,7 +169,16 @@ impl Rollout {
         } else if ready < desired {
             Some(Shortfall::NotReady { ready, desired })
         } else if updated < to_update {
-            Some(Shortfall::NotUpdated { updated, to_update })
+            Some(match self.notice {
+                Some(Notice::Paused) => Shortfall::Paused { updated, to_update },
+                _ => Shortfall::NotUpdated { updated, to_update },
+            })
+        } else if available < desired || (self.unavailable.is_some() && desired > 0) {
+            Some(Shortfall::NotAvailable {
+                available,
+                desired,
+                min_ready_seconds: self.min_ready_seconds,
+            })
         } else if total > desired {
             Some(Shortfall::Surplus { total, desired })
         } else {
@@ -136,14 +191,28 @@ impl Rollout {
             kind,
             desired: 0,
             ready: 0,
+            available: 0,
+            min_ready_seconds: 0,
             updated: 0,
             to_update: 0,
             total: 0,
             observed: observed >= meta.generation,
             deleting: meta.deletion_timestamp.is_some(),
             failure: None,
+            unavailable: None,
             notice: None,
         }
+    }
+
+    /// The same with what its status says of availability. A number that is left out is 0; but
+    /// where a pod counts as soon as it is ready, who reports the one reports the other.
+    fn available(mut self, reported: Option<i32>, min_ready_seconds: Option<i32>) -> Rollout {
+        self.min_ready_seconds = min_ready_seconds.unwrap_or(0);
+        self.available = reported.unwrap_or(match self.min_ready_seconds {
+            0 => self.ready,
+            _ => 0,
+        });
+        self
     }
 }
 
@@ -160,6 +229,7 @@ impl From<&Deployment> for Rollout {
             to_update: desired,
             total: status.replicas.unwrap_or(0),
             failure: failure(&status),
+            unavailable: unavailable(&status),
             notice: paused.then_some(Notice::Paused),
             ..Rollout::new(
                 WorkloadKind::Deployment,
@@ -167,7 +237,23 @@ impl From<&Deployment> for Rollout {
                 status.observed_generation,
             )
         }
+        .available(
+            status.available_replicas,
+            spec.and_then(|spec| spec.min_ready_seconds),
+        )
     }
+}
+
+fn unavailable(status: &DeploymentStatus) -> Option<String> {
+    let mut conditions = status.conditions.iter().flatten();
+    let condition = conditions.find(|c| c.type_ == "Available" && c.status == "False")?;
+    Some(reported(condition))
+}
+
+fn reported(condition: &DeploymentCondition) -> String {
+    let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
+    let message = condition.message.as_deref().unwrap_or_default();
+    format!("{reason}: {message}")
 }
 
 fn failure(status: &DeploymentStatus) -> Option<String> {
@@ -182,9 +268,7 @@ fn failure(status: &DeploymentStatus) -> Option<String> {
     let condition = conditions
         .filter(failed)
         .max_by_key(|condition| condition.type_ == "ReplicaFailure")?;
-    let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
-    let message = condition.message.as_deref().unwrap_or_default();
-    Some(format!("{reason}: {message}"))
+    Some(reported(condition))
 }
 
 impl From<&StatefulSet> for Rollout {
@@ -209,6 +293,10 @@ impl From<&StatefulSet> for Rollout {
                 status.observed_generation,
             )
         }
+        .available(
+            status.available_replicas,
+            spec.and_then(|spec| spec.min_ready_seconds),
+        )
     }
 }
 
@@ -233,108 +321,12 @@ impl From<&DaemonSet> for Rollout {
                 status.observed_generation,
             )
         }
+        .available(
+            status.number_available,
+            spec.and_then(|spec| spec.min_ready_seconds),
+        )
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde::de::DeserializeOwned;
-
-    fn rollout<K: DeserializeOwned>(yaml: &str) -> Rollout
-    where
-        for<'k> Rollout: From<&'k K>,
-    {
-        let object: K = serde_saphyr::from_str(yaml).expect("an object");
-        Rollout::from(&object)
-    }
-
-    fn deployment(replicas: i32, status: &str) -> Option<Shortfall> {
-        let spec = format!("{{replicas: {replicas}, selector: {{}}, template: {{}}}}");
-        let yaml = format!("{{metadata: {{generation: 2}}, spec: {spec}, status: {{{status}}}}}");
-        rollout::<Deployment>(&yaml).shortfall()
-    }
-
-    #[test]
-    fn a_deployment_needs_ready_pods_of_the_latest_revision_and_no_others() {
-        let all = "observedGeneration: 2, replicas: 3, updatedReplicas: 3";
-        let ready = |ready: i32| deployment(3, &format!("{all}, readyReplicas: {ready}"));
-        assert_eq!(ready(3), None);
-        let not_ready = Shortfall::NotReady {
-            ready: 2,
-            desired: 3,
-        };
-        assert_eq!(ready(2), Some(not_ready));
-        assert_eq!(not_ready.to_string(), "has 2 of 3 ready pods");
-        let old = "observedGeneration: 2, replicas: 3, readyReplicas: 3, updatedReplicas: 1";
-        let not_updated = Shortfall::NotUpdated {
-            updated: 1,
-            to_update: 3,
-        };
-        assert_eq!(deployment(3, old), Some(not_updated));
-        let surge = "observedGeneration: 2, replicas: 4, readyReplicas: 3, updatedReplicas: 3";
-        let surplus = Shortfall::Surplus {
-            total: 4,
-            desired: 3,
-        };
-        assert_eq!(deployment(3, surge), Some(surplus));
-    }
-
-    #[test]
-    fn numbers_from_before_the_latest_change_say_nothing() {
-        let old = "observedGeneration: 1, replicas: 3, readyReplicas: 3, updatedReplicas: 3";
-        assert_eq!(deployment(3, old), Some(Shortfall::NotObserved));
-        let deleting = "{metadata: {deletionTimestamp: '2026-11-22T16:00:00Z'}}";
-        let shortfall = rollout::<Deployment>(deleting).shortfall();
-        assert_eq!(shortfall, Some(Shortfall::Deleting));
-    }
-
-    #[test]
-    fn zero_pods_are_a_desired_state() {
-        assert_eq!(deployment(0, "observedGeneration: 2"), None);
-    }
-
-    #[test]
-    fn a_failed_replica_is_told_before_a_rollout_that_does_not_go_on() {
-        let yaml = "{status: {conditions: [
-            {type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: p},
-            {type: ReplicaFailure, status: 'True', reason: FailedCreate, message: quota}]}}";
-        let failure = rollout::<Deployment>(yaml).failure;
-        assert_eq!(failure.as_deref(), Some("FailedCreate: quota"));
-    }
-
-    #[test]
-    fn a_partition_and_on_delete_keep_old_pods_on_purpose() {
-        let set = |strategy: &str| {
-            let spec = format!(
-                "{{replicas: 3, serviceName: s, selector: {{}}, template: {{}}, updateStrategy: {strategy}}}"
-            );
-            let status = "{replicas: 3, readyReplicas: 3, updatedReplicas: 1}";
-            rollout::<StatefulSet>(&format!("{{spec: {spec}, status: {status}}}")).shortfall()
-        };
-        assert_eq!(set("{type: OnDelete}"), None);
-        assert_eq!(set("{rollingUpdate: {partition: 2}}"), None);
-        let not_updated = Shortfall::NotUpdated {
-            updated: 1,
-            to_update: 3,
-        };
-        assert_eq!(set("{}"), Some(not_updated));
-    }
-
-    #[test]
-    fn a_daemon_set_wants_a_pod_on_each_of_its_nodes() {
-        let set = |ready: i32| {
-            rollout::<DaemonSet>(&format!(
-                "{{status: {{desiredNumberScheduled: 2, currentNumberScheduled: 2, \
-                 numberMisscheduled: 1, numberReady: {ready}, updatedNumberScheduled: 2}}}}"
-            ))
-        };
-        assert_eq!(set(2).shortfall(), None);
-        assert_eq!(set(2).notice, Some(Notice::Misscheduled(1)));
-        let not_ready = Shortfall::NotReady {
-            ready: 1,
-            desired: 2,
-        };
-        assert_eq!(set(1).shortfall(), Some(not_ready));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use super::cause::{CertificateProblem, certificate_problem};
 use crate::exit::{Exit, Failure};
 use crate::record::Check;
+use crate::retry::Again;
 
 const EXPIRED: &str = "a certificate has expired; look at its dates with \
     openssl x509 -noout -dates, and at this machine's clock";
@@ -24,6 +25,7 @@ pub struct ReadError {
     pub kind: ReadErrorKind,
     why: String,
     hint: Option<String>,
+    again: Again,
 }
 
 /// Sorts of failures.
@@ -58,6 +60,7 @@ impl ReadError {
             kind,
             why: why.into(),
             hint: None,
+            again: Again::Never,
         }
     }
 
@@ -75,6 +78,18 @@ impl ReadError {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> ReadError {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether the same attempt may succeed when it is made again.
+    pub fn again(&self) -> Again {
+        self.again
+    }
+
+    /// The same failure, which may pass.
+    #[must_use]
+    pub(super) fn passing(mut self, again: Again) -> ReadError {
+        self.again = again;
         self
     }
 
@@ -101,6 +116,10 @@ impl ReadError {
 
     /// What a failed call means. `what` is the attempt.
     pub fn from_kube(what: impl Display, error: &kube::Error) -> ReadError {
+        ReadError::said(what, error).passing(super::again(error))
+    }
+
+    fn said(what: impl Display, error: &kube::Error) -> ReadError {
         use ReadErrorKind as Kind;
         if let kube::Error::Api(status) = error {
             let said = if status.message.is_empty() {

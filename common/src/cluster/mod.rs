@@ -2,6 +2,7 @@
 
 pub(crate) mod cause;
 pub mod clock;
+mod deadline;
 pub mod desired_state;
 mod endpoint;
 mod error;
@@ -13,6 +14,7 @@ mod pages;
 pub mod pod_trouble;
 pub mod probe;
 pub mod protobuf;
+mod proxied;
 mod resolver;
 pub mod url;
 pub mod workload;
@@ -38,6 +40,7 @@ use crate::record::ClusterRef;
 use crate::retry::{Again, Policy};
 
 pub use self::cause::{CertificateProblem, cause, certificate_problem};
+use self::deadline::Deadline;
 pub use self::error::{ReadError, ReadErrorKind, error_chain};
 pub use self::exec::{Executed, exit_code};
 pub use self::pages::{Decode, ListRequest};
@@ -89,6 +92,7 @@ pub struct Cluster {
     /// The API server's address.
     pub server: String,
     slots: Arc<Semaphore>,
+    deadline: Option<Deadline>,
     /// Certificates that the API server's is checked with (DER), where the kubeconfig names them.
     pub roots: Option<Vec<Vec<u8>>>,
     /// Our own certificate (DER), where we log in with one.
@@ -168,6 +172,7 @@ impl Cluster {
             context,
             server,
             slots,
+            deadline: None,
             roots,
             own_certificate,
         })
@@ -180,6 +185,7 @@ impl Cluster {
             context: Some(context.to_owned()),
             server: server.to_owned(),
             slots: Arc::new(Semaphore::new(PARALLEL)),
+            deadline: None,
             roots: None,
             own_certificate: None,
         }
@@ -199,10 +205,13 @@ impl Cluster {
     where
         F: Future<Output = kube::Result<T>>,
     {
-        let slot = self.slot().await;
-        let answer = self.insist(what, &mut call).await;
-        drop(slot);
-        answer
+        let what = what.to_string();
+        // On the heap: whoever looks at much has many of them side by side on the stack.
+        let read = Box::pin(async {
+            let _slot = self.slot().await;
+            self.insist(&what, &mut call).await
+        });
+        self.in_time(&what, read).await
     }
 
     /// Waits for one of the places of requests under way.
@@ -225,9 +234,12 @@ impl Cluster {
         let start = Instant::now();
         let mut read = || {
             let elapsed = start.elapsed();
-            let phases = [READS.within, READS.within_throttled];
-            let left = phases.iter().filter_map(|phase| phase.checked_sub(elapsed));
-            let limit = left.fold(READ_TIMEOUT, Duration::min);
+            let left = |phase: Duration| phase.checked_sub(elapsed);
+            // So shortly before its end the first phase is as good as over: who asks still was
+            // asked for patience.
+            let first = left(READS.within).filter(|left| *left >= THROTTLED_PAUSE);
+            let phases = [first, left(READS.within_throttled)].into_iter().flatten();
+            let limit = phases.fold(READ_TIMEOUT, Duration::min);
             let call = timeout(limit, call());
             async {
                 call.await

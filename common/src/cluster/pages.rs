@@ -201,6 +201,19 @@ impl Cluster {
         &self,
         request: ListRequest<K>,
         empty: impl Fn() -> S,
+        add: impl FnMut(&mut S, K),
+    ) -> Result<S, ReadError>
+    where
+        K: DeserializeOwned,
+    {
+        let pages = Box::pin(self.fold_pages(&request, empty, add));
+        self.in_time(&request.attempt, pages).await
+    }
+
+    async fn fold_pages<K, S>(
+        &self,
+        request: &ListRequest<K>,
+        empty: impl Fn() -> S,
         mut add: impl FnMut(&mut S, K),
     ) -> Result<S, ReadError>
     where
@@ -210,7 +223,7 @@ impl Cluster {
         let (mut state, mut next, mut restarts) = (empty(), None::<String>, 0);
         loop {
             let add = |object| add(&mut state, object);
-            match self.page(&request, next.as_deref(), add).await? {
+            match self.page(request, next.as_deref(), add).await? {
                 Page::Read(None) => return Ok(state),
                 Page::Read(token) => next = token,
                 Page::Broken(error) if restarts == RESTARTS => return Err(error),

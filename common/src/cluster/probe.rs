@@ -1,15 +1,14 @@
 //! From where a Service is asked. `http://shop:8000` resolves to nothing on a laptop, so a check
 //! names the Service and the vantage says how it is reached; every record says which was used.
 
+mod curl;
+mod tunnel;
+
 use std::pin::pin;
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::Request;
 use http_body_util::{BodyExt, Limited};
-use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{Api, ListParams};
 use kube::client::Body;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -17,13 +16,24 @@ pub use crate::cluster::endpoint::{Endpoint, PodEndpoint};
 
 use crate::cluster::cause::{cause, certificate_problem};
 use crate::cluster::http_clients::HttpClients;
+use crate::cluster::proxied::{Whose, patience, whose};
 use crate::cluster::resolver::NameNotResolved;
-use crate::cluster::{Cluster, ReadError, ReadErrorKind, error_chain};
+use crate::cluster::{Cluster, ReadError, error_chain, protobuf};
 use crate::config::{Deviation, Expectation};
 use crate::record::Vantage;
+use crate::retry::{Again, Policy};
 
 /// The most of an answer's body that is read, in bytes.
 pub const MAX_BODY: usize = 4 << 20;
+
+/// How often a Service is asked again when the way to it was not open.
+pub const WAY: Policy = Policy {
+    pause: Duration::from_millis(300),
+    longest: Duration::from_secs(1),
+    repeats: 3,
+    within: Duration::from_secs(5),
+    within_throttled: Duration::from_secs(5),
+};
 
 /// An HTTP answer, good or bad.
 #[derive(Clone, Debug)]
@@ -61,6 +71,14 @@ impl ProbeError {
     }
 }
 
+/// Why a Service is asked again.
+enum Unheard {
+    /// Somebody is too busy; the Service, if it stays so.
+    Busy(Answer),
+    /// There was no answer.
+    Error(ProbeError),
+}
+
 /// Asks Services from their vantages. Cloning shares the connections.
 #[derive(Clone, Debug)]
 pub struct HttpProbe {
@@ -78,6 +96,20 @@ impl HttpProbe {
             cluster: cluster.clone(),
             http: HttpClients::new(),
         }
+    }
+
+    /// The same through another connection to the cluster, such as that of a look.
+    #[must_use]
+    pub fn of(&self, cluster: &Cluster) -> HttpProbe {
+        HttpProbe {
+            cluster: cluster.clone(),
+            http: self.http.clone(),
+        }
+    }
+
+    /// The connection to the cluster that it asks through.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// The vantage that is really used for a configured one.
@@ -101,6 +133,8 @@ impl HttpProbe {
         limit: Duration,
     ) -> Result<Answer, ProbeError> {
         let start = Instant::now();
+        let own = limit;
+        let limit = self.cluster.until_deadline(own);
         let ask = async {
             match self.resolve(&endpoint.vantage) {
                 Vantage::Auto | Vantage::Direct => self.direct(endpoint, path).await,
@@ -124,11 +158,49 @@ impl HttpProbe {
             tokio::select! {
                 answer = &mut ask => return match answer {
                     Ok(answer) => answer.map(|(status, body)| Answer { status, body, elapsed: start.elapsed() }),
+                    Err(_) if limit < own => Err(self.cut(endpoint)),
                     Err(_) => Err(silent(endpoint, limit, open.unwrap_or(false))),
                 },
                 answered = &mut control, if open.is_none() => open = Some(answered.is_ok_and(|answered| answered)),
             }
         }
+    }
+
+    /// The same, and again where the way is not open and may be soon: the API server is too busy
+    /// (429), not ready (503), or away for a moment.
+    ///
+    /// # Errors
+    /// As [`HttpProbe::get`], of the last time.
+    pub async fn get_again(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Answer, ProbeError> {
+        let through_api_server = self.resolve(&endpoint.vantage) == Vantage::ApiProxy;
+        let ask = || async {
+            match self.get(endpoint, path, limit).await {
+                Ok(busy) if busy.status == 429 && through_api_server => Err(Unheard::Busy(busy)),
+                other => other.map_err(Unheard::Error),
+            }
+        };
+        let again = |unheard: &Unheard| match unheard {
+            Unheard::Busy(_) => Again::Soon,
+            Unheard::Error(ProbeError::Service(_)) => Again::Never,
+            Unheard::Error(ProbeError::Vantage(error)) => error.again(),
+        };
+        let asked = Box::pin(WAY.run(ask, again));
+        match self.cluster.before_deadline(asked).await {
+            None => Err(self.cut(endpoint)),
+            Some(Ok(answer) | Err(Unheard::Busy(answer))) => Ok(answer),
+            Some(Err(Unheard::Error(error))) => Err(error),
+        }
+    }
+
+    /// The deadline of a look came before the time that a question may take.
+    fn cut(&self, endpoint: &Endpoint) -> ProbeError {
+        let what = format!("ask {}", endpoint.url(""));
+        ProbeError::Vantage(self.cluster.over(what))
     }
 
     /// Asks one pod for a path through the API server.
@@ -218,204 +290,25 @@ impl HttpProbe {
             .await
             .map_err(|error| ProbeError::Vantage(ReadError::from_kube(what, &error)))?;
         let status = answer.status();
+        let patience = patience(answer.headers());
         let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
         let body = body
             .map_err(|error| ProbeError::Service(format!("the answer broke off: {error}")))?
             .to_bytes();
-        if status.is_success() {
-            return Ok((status.as_u16(), body.to_vec()));
-        }
-        // The API server puts its own refusals in a Status object; anything else is the Service's.
-        match serde_json::from_slice::<kube::core::Status>(&body) {
-            Ok(said) if said.code == status.as_u16() && !said.reason.is_empty() => match status {
-                StatusCode::NOT_FOUND
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::GATEWAY_TIMEOUT => Err(ProbeError::Service(said.message)),
-                _ => Err(ProbeError::Vantage(ReadError::from_kube(
-                    what,
-                    &kube::Error::Api(said.boxed()),
-                ))),
-            },
-            _ if body.starts_with(b"error trying to reach service") => Err(ProbeError::Service(
-                String::from_utf8_lossy(&body).trim().to_owned(),
-            )),
-            _ => Ok((status.as_u16(), body.to_vec())),
-        }
-    }
-
-    async fn port_forward(
-        &self,
-        endpoint: &Endpoint,
-        path: &str,
-    ) -> Result<(u16, Vec<u8>), ProbeError> {
-        if endpoint.tls {
-            let error = ReadError::other(
-                format!("ask {}", endpoint.url(path)),
-                "https does not go through port-forward",
-            );
-            return Err(ProbeError::Vantage(
-                error.hint("use the vantage direct, api-proxy or exec:deployment/NAME"),
-            ));
-        }
-        let (pod, port) = self.pod_behind(endpoint).await?;
-        let what = format!(
-            "open a tunnel to pod {pod} of namespace {}",
-            endpoint.namespace
-        );
-        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &endpoint.namespace);
-        let mut tunnel = pods
-            .portforward(&pod, &[port])
-            .await
-            .map_err(|error| ProbeError::Vantage(ReadError::from_kube(&what, &error)))?;
-        let stream = tunnel
-            .take_stream(port)
-            .ok_or_else(|| ProbeError::Vantage(ReadError::other(&what, "it has no stream")))?;
-        let broken = |error: hyper::Error| ProbeError::Service(error_chain(&error));
-        let (mut sender, connection) = hyper::client::conn::http1::handshake::<
-            _,
-            http_body_util::Empty<&[u8]>,
-        >(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
-        let ask = async {
-            let request = Request::get(path)
-                .header("host", format!("{}:{}", endpoint.service, endpoint.port))
-                .body(http_body_util::Empty::new())
-                .map_err(|error| ProbeError::Service(format!("{path} is no path: {error}")))?;
-            let answer = sender.send_request(request).await.map_err(broken)?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
-            let body = body
-                .map_err(|error| ProbeError::Service(format!("the answer broke off: {error}")))?;
-            Ok((status, body.to_bytes().to_vec()))
-        };
-        tokio::select! {
-            answer = ask => answer,
-            Err(error) = connection => Err(broken(error)),
-        }
-    }
-
-    /// A ready pod behind a Service, and the port that the Service maps to there.
-    async fn pod_behind(&self, endpoint: &Endpoint) -> Result<(String, u16), ProbeError> {
-        let Endpoint {
-            namespace,
-            service,
-            port,
-            ..
-        } = endpoint;
-        let what = format!("find a pod behind service/{service} in namespace {namespace}");
-        let client = &self.cluster.client;
-        let services: Api<k8s_openapi::api::core::v1::Service> =
-            Api::namespaced(client.clone(), namespace);
-        let found = self
-            .cluster
-            .read(&what, || services.get(service))
-            .await
-            .map_err(|error| match error.kind {
-                ReadErrorKind::NotFound => ProbeError::Service(error.to_string()),
-                _ => ProbeError::Vantage(error),
-            })?;
-        let ports = found.spec.and_then(|spec| spec.ports).unwrap_or_default();
-        let name = ports
-            .into_iter()
-            .find(|p| p.port == i32::from(*port))
-            .map(|p| p.name);
-        let Some(name) = name else {
-            return Err(ProbeError::Service(format!(
-                "service/{service} has no port {port}"
-            )));
-        };
-        let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
-        let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
-        let slices = self
-            .cluster
-            .list(&slices, &params, &what)
-            .await
-            .map_err(ProbeError::Vantage)?;
-        for slice in slices {
-            let target_port =
-                slice.ports.iter().flatten().find(|p| {
-                    p.name.clone().unwrap_or_default() == name.clone().unwrap_or_default()
-                });
-            let Some(target_port) = target_port
-                .and_then(|p| p.port)
-                .and_then(|p| u16::try_from(p).ok())
-            else {
-                continue;
-            };
-            for one in slice.endpoints {
-                let ready = one
-                    .conditions
-                    .is_none_or(|conditions| conditions.ready != Some(false));
-                let pod = one
-                    .target_ref
-                    .filter(|target| target.kind.as_deref() == Some("Pod"))
-                    .and_then(|target| target.name);
-                if let (true, Some(pod)) = (ready, pod) {
-                    return Ok((pod, target_port));
+        match whose(status, &body) {
+            Whose::Services => Ok((status.as_u16(), body.to_vec())),
+            Whose::Way(why) => Err(ProbeError::Service(why)),
+            Whose::ApiServers(mut said) => {
+                if said.details.is_none() {
+                    said.details = protobuf::wait(patience);
                 }
+                let error = ReadError::from_kube(what, &kube::Error::Api(said));
+                Err(ProbeError::Vantage(error))
             }
-        }
-        Err(ProbeError::Service(format!(
-            "service/{service} has no ready pod"
-        )))
-    }
-
-    async fn exec(
-        &self,
-        endpoint: &Endpoint,
-        deployment: &str,
-        path: &str,
-        limit: Duration,
-    ) -> Result<(u16, Vec<u8>), ProbeError> {
-        let pod = self
-            .cluster
-            .ready_pod(&endpoint.namespace, deployment)
-            .await
-            .map_err(ProbeError::Vantage)?;
-        let (url, seconds) = (endpoint.url(path), limit.as_secs_f64().to_string());
-        let command = [
-            "curl",
-            "-sS",
-            "--max-time",
-            &seconds,
-            "-o",
-            "-",
-            "-w",
-            "\n%{http_code}",
-            &url,
-        ];
-        let done = self
-            .cluster
-            .exec(&pod, &command, limit, MAX_BODY as u64)
-            .await
-            .map_err(ProbeError::Vantage)?;
-        if done.code != 0 {
-            // 126 and 127: there is no curl; its own statuses are below 100.
-            return Err(if done.code >= 126 {
-                ProbeError::Vantage(ReadError::other(
-                    format!("run curl in deployment/{deployment}"),
-                    done.stderr,
-                ))
-            } else {
-                ProbeError::Service(done.stderr)
-            });
-        }
-        let at = done
-            .stdout
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .unwrap_or(0);
-        let status = std::str::from_utf8(&done.stdout[at..])
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
-        match status {
-            Some(status) => Ok((status, done.stdout[..at].to_vec())),
-            None => Err(ProbeError::Vantage(ReadError::other(
-                format!("understand curl in deployment/{deployment}"),
-                "it gave no status",
-            ))),
+            Whose::Unclear => match self.cluster.client.apiserver_version().await {
+                Ok(_) => Ok((status.as_u16(), body.to_vec())),
+                Err(error) => Err(ProbeError::Vantage(ReadError::from_kube(what, &error))),
+            },
         }
     }
 }

@@ -18,7 +18,7 @@ mod time;
 mod vantage;
 mod verification;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -338,17 +338,36 @@ impl Check {
     }
 }
 
-/// The summary sentence for a set of checks: how many pass, and the first that does not.
+/// How many of a set of checks pass, in words: `27 of 29 checks pass, 2 warn, 4 were skipped`. A
+/// warning is no pass, and what was skipped is not among those that were made.
+pub fn tally<'a>(checks: impl IntoIterator<Item = &'a Check>) -> String {
+    let (mut made, mut passed, mut warn, mut skipped) = (0, 0, 0, 0);
+    for check in checks {
+        made += usize::from(check.status != Status::Skipped);
+        match check.status {
+            Status::Pass => passed += 1,
+            Status::Warn => warn += 1,
+            Status::Skipped => skipped += 1,
+            Status::Fail | Status::Unknown => {}
+        }
+    }
+    let mut text = format!("{passed} of {made} checks pass");
+    for (number, one, more) in [
+        (warn, "warns", "warn"),
+        (skipped, "was skipped", "were skipped"),
+    ] {
+        let verb = if number == 1 { one } else { more };
+        if number > 0 {
+            let _ = write!(text, ", {number} {verb}");
+        }
+    }
+    text
+}
+
+/// The summary sentence for a set of checks: how many pass, and the first that is not as it should
+/// be.
 pub fn summarize(checks: &[Check]) -> String {
-    let counted = checks
-        .iter()
-        .filter(|check| check.status != Status::Skipped)
-        .count();
-    let passed = checks
-        .iter()
-        .filter(|check| matches!(check.status, Status::Pass | Status::Warn))
-        .count();
-    let mut text = format!("{passed} of {counted} checks pass");
+    let mut text = tally(checks);
     let worst = checks
         .iter()
         .find(|check| check.status == Status::Fail)
@@ -371,48 +390,4 @@ pub fn new_id() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(status: Status) -> Check {
-        Check::new("x", "", status, "")
-    }
-
-    #[test]
-    fn verdict_is_the_worst_of_its_checks() {
-        use Status::{Fail, Pass, Skipped, Unknown, Warn};
-        let of = |statuses: &[Status]| {
-            Verdict::of(&statuses.iter().map(|s| check(*s)).collect::<Vec<_>>())
-        };
-        assert_eq!(of(&[Pass, Warn, Skipped]), Verdict::Pass);
-        assert_eq!(of(&[Pass, Unknown]), Verdict::Unknown);
-        assert_eq!(of(&[Unknown, Fail, Pass]), Verdict::Fail);
-    }
-
-    #[test]
-    fn no_evidence_is_not_a_pass() {
-        assert_eq!(Verdict::of(&[]), Verdict::Unknown);
-        assert_eq!(Verdict::of(&[check(Status::Skipped)]), Verdict::Unknown);
-    }
-
-    #[test]
-    fn a_check_is_bad_exactly_if_it_spoils_a_verdict_that_would_pass() {
-        for status in [
-            Status::Pass,
-            Status::Fail,
-            Status::Unknown,
-            Status::Warn,
-            Status::Skipped,
-        ] {
-            let spoilt = Verdict::of(&[check(Status::Pass), check(status)]) != Verdict::Pass;
-            assert_eq!(check(status).is_bad(), spoilt, "{status:?}");
-        }
-    }
-
-    #[test]
-    fn unknown_major_of_a_known_kind_is_told_apart_from_foreign() {
-        assert_eq!(Kind::parse("chaos.health/1"), Ok(Some(Kind::Health)));
-        assert_eq!(Kind::parse("chaos.health/2"), Err(Kind::Health));
-        assert_eq!(Kind::parse("acme.thing/1"), Ok(None));
-    }
-}
+mod tests;

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Leave this check out; may be given again
     #[arg(long, value_name = "CHECK")]
     pub(crate) skip: Vec<String>,
+    /// End a look after so long; what is not known then is unknown
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) deadline: Span,
     /// Wait so long for the system to become healthy
     #[arg(long, value_name = "DURATION")]
     pub(crate) wait: Option<Span>,

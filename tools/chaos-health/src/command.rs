@@ -26,17 +26,19 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     config.health.skip.extend(args.skip);
     may_be_skipped(&config)?;
     let namespaces = Namespaces::connect(&args.namespaces, &config).await?;
+    let deadline = args.deadline.0;
     if args.watch {
-        return watch::watch(&namespaces, &config).await;
+        return watch::watch(&namespaces, &config, deadline).await;
     }
     let open = match args.input {
         Some(_) => Stream::open,
         None => Stream::begin,
     };
     let mut stream = open(tool!(), args.common.output)?;
+    let look = || namespaces.examine(&config, deadline);
     let mut health = match args.wait {
-        Some(wait) => waited(&namespaces, &config, wait, |text| stream.progress(text)).await,
-        None => namespaces.examine(&config).await,
+        Some(wait) => waited(look, wait, |text| stream.progress(text)).await,
+        None => look().await,
     };
     health.checks.extend(stream.upstream.check());
     let verdict = Verdict::of(&health.checks);
@@ -44,16 +46,14 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Looks until the system is healthy or the time is over.
-async fn waited(
-    namespaces: &Namespaces,
-    config: &Config,
-    wait: Span,
-    say: impl Fn(&str),
-) -> Health {
+async fn waited<F>(look: impl Fn() -> F, wait: Span, say: impl Fn(&str)) -> Health
+where
+    F: Future<Output = Health>,
+{
     let end = Instant::now() + wait.0;
     let mut said = String::new();
     loop {
-        let health = namespaces.examine(config).await;
+        let health = look().await;
         let Some(worst) = health.checks.iter().find(|check| check.is_bad()) else {
             return health;
         };

@@ -1,6 +1,7 @@
 //! The namespaces and clusters that are looked at in one call.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chaos_common::cli::ClusterArgs;
 use chaos_common::cluster::probe::HttpProbe;
@@ -8,7 +9,7 @@ use chaos_common::cluster::{Access, Cluster, ReadError};
 use chaos_common::config::Config;
 use chaos_common::exit::Failure;
 use chaos_common::record::{Health, NamespaceState};
-use chaos_health::checks;
+use chaos_health::checks::{self, Place};
 use futures::future::join_all;
 
 /// Arguments that say where to look. Other tools take one of each.
@@ -101,9 +102,9 @@ impl Namespaces {
         format!("{} in {}", self.namespaces.join(", "), contexts.join(", "))
     }
 
-    /// Looks at all of them at the same time. The record is the first's; the others' checks are
-    /// added.
-    pub(crate) async fn examine(&self, config: &Config) -> Health {
+    /// Looks at all of them at the same time, until the deadline. The record is the first's; the
+    /// others' checks are added.
+    pub(crate) async fn examine(&self, config: &Config, deadline: Duration) -> Health {
         let looks = self
             .clusters
             .iter()
@@ -113,10 +114,16 @@ impl Namespaces {
                     .iter()
                     .enumerate()
                     .map(move |(nth, namespace)| async move {
+                        let place = Place {
+                            cluster,
+                            probe: asker,
+                            namespace,
+                            also: &self.namespaces,
+                        };
                         let mut health = if nth == 0 {
-                            Box::pin(checks::examine(cluster, asker, config, namespace)).await
+                            Box::pin(checks::examine_within(place, config, deadline)).await
                         } else {
-                            Box::pin(checks::examine_more(cluster, asker, config, namespace)).await
+                            Box::pin(checks::examine_more(place, config, deadline)).await
                         };
                         let place = match (nth, at, &cluster.context) {
                             (0, 0, _) => return health,

@@ -20,7 +20,11 @@ const PAUSE: Duration = Duration::from_secs(2);
 const CHANGES: usize = 100;
 
 /// Shows the checks that are not well, and what has changed, until it is interrupted.
-pub(crate) async fn watch(namespaces: &Namespaces, config: &Config) -> Result<Exit, Failure> {
+pub(crate) async fn watch(
+    namespaces: &Namespaces,
+    config: &Config,
+    deadline: Duration,
+) -> Result<Exit, Failure> {
     if !std::io::stdout().is_terminal() {
         return Err(
             Failure::usage("--watch is for a terminal, and standard output is none")
@@ -31,7 +35,7 @@ pub(crate) async fn watch(namespaces: &Namespaces, config: &Config) -> Result<Ex
     let mut view = View::default();
     loop {
         let health = tokio::select! {
-            health = namespaces.examine(config) => health,
+            health = namespaces.examine(config, deadline) => health,
             _ = tokio::signal::ctrl_c() => break,
         };
         view.take(&health.checks, Time::now());

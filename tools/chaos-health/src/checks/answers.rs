@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt};
 use super::catalogue::Explanation;
 use chaos_common::cluster::probe::{Answer, Endpoint, HttpProbe, ProbeError};
 use chaos_common::config::{Config, Expectation};
-use chaos_common::record::Check;
+use chaos_common::record::{Check, Status, Vantage};
 
 /// `service.http`
 pub(super) const HTTP: Explanation = Explanation {
@@ -33,7 +33,7 @@ pub(super) async fn ask_all(probe: &HttpProbe, config: &Config, namespace: &str)
         let endpoint = Endpoint::of_service(service, namespace);
         match &service.health {
             Some(path) => {
-                let answer = probe.get(&endpoint, path, LIMIT).await;
+                let answer = probe.get_again(&endpoint, path, LIMIT).await;
                 let check = judge_answer(ID, endpoint.url(path), answer, &service.expect, any_body);
                 check.from_vantage(probe.resolve(&endpoint.vantage))
             }
@@ -41,6 +41,39 @@ pub(super) async fn ask_all(probe: &HttpProbe, config: &Config, namespace: &str)
         }
     });
     stream::iter(ask).buffered(PARALLEL).collect().await
+}
+
+/// The answers of the configured Services, in their order, where `other_name` says of a Service what
+/// it is only another name for. The API server and a tunnel lead to endpoints, which such a Service
+/// has not: that it does not answer there says nothing of it.
+pub(super) fn unless_only_a_name<'a>(
+    answers: Vec<Check>,
+    config: &Config,
+    other_name: impl Fn(&str) -> Option<&'a str>,
+) -> Vec<Check> {
+    let through_endpoints = [Vantage::ApiProxy, Vantage::PortForward].map(|v| v.to_string());
+    let judge = |(at, check): (usize, Check)| {
+        let here = config
+            .services
+            .get(at)
+            .filter(|service| service.namespace.is_none());
+        let other = here.and_then(|service| other_name(&service.name));
+        let vantage = check
+            .vantage
+            .clone()
+            .filter(|v| through_endpoints.contains(v));
+        match (other, vantage) {
+            (Some(other), Some(vantage)) if check.status == Status::Fail => {
+                let object = check.object.unwrap_or_default();
+                let why = format!("it is another name for {other}, where {vantage} does not lead");
+                Check::unknown(HTTP.id, object, why)
+                    .hint("use the vantage direct or exec:deployment/NAME")
+                    .from_vantage(vantage)
+            }
+            _ => check,
+        }
+    };
+    answers.into_iter().enumerate().map(judge).collect()
 }
 
 /// Asks one URL; a status in the 200s passes if `judge` finds nothing wrong with the body.
@@ -51,7 +84,7 @@ pub(super) async fn ask<E: Display>(
     path: &str,
     judge: impl FnOnce(&[u8]) -> Result<(), E>,
 ) -> Check {
-    let answer = probe.get(endpoint, path, LIMIT).await;
+    let answer = probe.get_again(endpoint, path, LIMIT).await;
     let check = judge_answer(
         id,
         endpoint.url(path),
@@ -99,7 +132,6 @@ pub(super) fn judge_answer<E: Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chaos_common::record::Status;
 
     #[test]
     fn an_answer_is_what_was_expected_or_says_what_it_is_not() {

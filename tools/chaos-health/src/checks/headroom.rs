@@ -33,7 +33,9 @@ pub(super) const AUTOSCALER: Explanation = Explanation {
 pub(super) const QUOTA: Explanation = Explanation {
     id: "quota.room",
     asks: "Is there room in the quotas?",
-    judges: "Fails for a resource that is used up, warns from health.quota_percent on.",
+    judges: "Fails for a resource that is used up, warns from health.quota_percent on. A number \
+             of objects may be full (a quota is often just what there is): that warns, and \
+             more than it allows fails.",
     reads: "list resourcequotas",
     remedy: "kubectl describe resourcequota",
 };
@@ -206,6 +208,24 @@ pub(super) async fn quotas(cluster: &Cluster, namespace: &str, percent: f64) -> 
     )
 }
 
+/// Objects are counted, not measured. A pod that goes makes room for the one that replaces it.
+fn is_counted(resource: &str) -> bool {
+    const KINDS: [&str; 7] = [
+        "pods",
+        "services",
+        "configmaps",
+        "secrets",
+        "persistentvolumeclaims",
+        "replicationcontrollers",
+        "resourcequotas",
+    ];
+    let of_class = resource.ends_with(".storageclass.storage.k8s.io/persistentvolumeclaims");
+    KINDS.contains(&resource)
+        || resource.starts_with("count/")
+        || resource.starts_with("services.")
+        || of_class
+}
+
 fn quota(object: &ResourceQuota, percent: f64) -> Vec<Check> {
     let (Some(name), Some(status)) = (object.metadata.name.as_deref(), object.status.as_ref())
     else {
@@ -221,11 +241,12 @@ fn quota(object: &ResourceQuota, percent: f64) -> Vec<Check> {
         if most <= 0.0 || share < percent {
             return None;
         }
-        let verdict = if number >= most {
-            Status::Fail
+        let full = if is_counted(resource) {
+            number > most
         } else {
-            Status::Warn
+            number >= most
         };
+        let verdict = if full { Status::Fail } else { Status::Warn };
         let message = format!(
             "{} of {} {resource} are used ({share:.0} %)",
             used.0, hard.0
@@ -236,4 +257,33 @@ fn quota(object: &ResourceQuota, percent: f64) -> Vec<Check> {
         )))
     });
     each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_of_objects_may_be_full_and_one_of_an_amount_may_not() {
+        let of = |resource: &str, hard: &str, used: &str| {
+            let yaml = format!(
+                "{{metadata: {{name: q}}, status: {{hard: {{{resource}: '{hard}'}}, used: {{{resource}: '{used}'}}}}}}"
+            );
+            let object: ResourceQuota = serde_saphyr::from_str(&yaml).expect("a quota");
+            quota(&object, 90.0).first().map(|check| check.status)
+        };
+        for counted in [
+            "pods",
+            "count/deployments.apps",
+            "services.loadbalancers",
+            "fast.storageclass.storage.k8s.io/persistentvolumeclaims",
+        ] {
+            assert_eq!(of(counted, "4", "4"), Some(Status::Warn), "{counted}");
+            assert_eq!(of(counted, "4", "5"), Some(Status::Fail), "{counted}");
+            assert_eq!(of(counted, "4", "2"), None, "{counted}");
+        }
+        for amount in ["limits.cpu", "requests.storage", "requests.nvidia.com/gpu"] {
+            assert_eq!(of(amount, "4", "4"), Some(Status::Fail), "{amount}");
+        }
+    }
 }

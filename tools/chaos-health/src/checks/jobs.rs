@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::Container;
 
 use super::catalogue::Explanation;
 use chaos_common::cluster::{Cluster, ListRequest, ReadError};
@@ -13,7 +14,9 @@ pub(super) const COMPLETE: Explanation = Explanation {
     id: "job.complete",
     asks: "Did the Jobs do their work?",
     judges: "Fails for a Job that has failed; of a CronJob's Jobs only the latest that ended \
-             counts. Warns of one that goes on though pods of it have failed.",
+             counts. Warns of one that goes on though pods of it have failed, and of a failed one \
+             that ran one of these tools: its answer was about the application, and is asked \
+             anew.",
     reads: "list jobs, cronjobs",
     remedy: "kubectl describe job; delete a failed Job once it is understood",
 };
@@ -26,6 +29,8 @@ pub(super) struct JobSummary {
     name: String,
     /// The CronJob that made it.
     schedule: Option<String>,
+    /// It runs one of these tools.
+    ours: bool,
     born: Option<Time>,
     end: End,
 }
@@ -74,6 +79,7 @@ impl From<&Job> for JobSummary {
                 .iter()
                 .find(|owner| owner.kind == "CronJob")
                 .map(|owner| owner.name.clone()),
+            ours: is_ours(job),
             born: job
                 .metadata
                 .creation_timestamp
@@ -82,6 +88,42 @@ impl From<&Job> for JobSummary {
             end,
         }
     }
+}
+
+/// The programs of this collection.
+const TOOLS: [&str; 6] = [
+    "chaos-health",
+    "chaos-backup-check",
+    "chaos-verify",
+    "chaos-inject",
+    "chaos-notify",
+    "chaos-report",
+];
+
+/// Whether a Job runs one of these tools: as its command, in a script, or as its image.
+fn is_ours(job: &Job) -> bool {
+    let pods = job
+        .spec
+        .iter()
+        .filter_map(|spec| spec.template.spec.as_ref());
+    let words = |container: &Container| {
+        let commands = [&container.command, &container.args].map(|part| part.iter().flatten());
+        let commands: Vec<&str> = commands.into_iter().flatten().map(String::as_str).collect();
+        let image = container.image.as_deref().unwrap_or_default();
+        // Without the tag and the digest.
+        let image = image.rsplit('/').next().unwrap_or_default();
+        let image = image.split([':', '@']).next().unwrap_or_default();
+        let mut words = commands
+            .iter()
+            .flat_map(|command| command.split([' ', '|', '\n', ';', '&']));
+        let program = |word: &str| {
+            word.rsplit('/')
+                .next()
+                .is_some_and(|name| TOOLS.contains(&name))
+        };
+        TOOLS.contains(&image) || words.any(program)
+    };
+    pods.flat_map(|spec| &spec.containers).any(words)
 }
 
 /// `job.complete`: every Job that has failed or fails, but of a CronJob's only the latest that has
@@ -133,6 +175,10 @@ fn judge(
         .into_iter()
         .filter_map(|job| {
             let (status, message) = match &job.end {
+                End::Failed(why) if job.ours => (
+                    Status::Warn,
+                    format!("has failed, and ran one of these tools: {why}"),
+                ),
                 End::Failed(why) => (Status::Fail, format!("has failed: {why}")),
                 End::Retrying(failed) => (
                     Status::Warn,
@@ -160,4 +206,31 @@ fn judge(
         checks.insert(0, Check::pass(ID, object, message));
     }
     checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(container: &str) -> bool {
+        let yaml = format!(
+            "{{metadata: {{name: j}}, spec: {{template: {{spec: {{containers: [{{name: c, {container}}}]}}}}}}}}"
+        );
+        is_ours(&serde_saphyr::from_str(&yaml).expect("a Job"))
+    }
+
+    #[test]
+    fn a_job_that_runs_one_of_these_tools_is_known() {
+        assert!(ours(
+            "image: tools, command: [/usr/local/bin/chaos-health, -n, shop]"
+        ));
+        assert!(ours(
+            "image: tools, command: [sh, -c], args: ['chaos-health|chaos-verify baseline']"
+        ));
+        assert!(ours(
+            "image: 'registry:5000/team/chaos-backup-check:1@sha256:0'"
+        ));
+        assert!(!ours("image: shop, command: [migrate, --health]"));
+        assert!(!ours("image: shop, args: [import, my-chaos-health-data]"));
+    }
 }

@@ -15,6 +15,7 @@ mod headroom;
 mod jobs;
 mod monitoring;
 mod nodes;
+mod pod_ranges;
 mod pods;
 mod services;
 mod urls;
@@ -22,6 +23,7 @@ mod volumes;
 mod workloads;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::join;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -43,46 +45,72 @@ use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::config::Config;
 use chaos_common::record::{Check, ClusterRef, Health, SystemState, Time};
 
+/// So long a look may take, if nobody says otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
 /// Looks at the application in `namespace`, its nodes and its monitoring. Never fails: what could
-/// not be seen is a check that is unknown.
+/// not be seen, or not within [`DEADLINE`], is a check that is unknown.
 pub async fn examine(
     cluster: &Cluster,
     probe: &HttpProbe,
     config: &Config,
     namespace: &str,
 ) -> Health {
-    let subject = Subject {
+    let place = Place {
         cluster,
         probe,
-        config,
         namespace,
+        also: &[],
     };
-    let mut health = look(subject, Extent::Whole).await;
-    leave_out(&mut health.checks, config);
-    health
+    examine_within(place, config, DEADLINE).await
+}
+
+/// Where is looked.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// What asks its Services.
+    pub probe: &'a HttpProbe,
+    /// The application's namespace.
+    pub namespace: &'a str,
+    /// Other namespaces that are looked at as well: their alerts count too.
+    pub also: &'a [String],
+}
+
+/// [`examine`], in another place or for another time. The look ends at the deadline, whatever the
+/// API server does; what was waiting then is unknown and says so.
+pub async fn examine_within(place: Place<'_>, config: &Config, deadline: Duration) -> Health {
+    look_within(place, config, (Extent::Whole, deadline)).await
 }
 
 /// Looks at one more namespace of a cluster whose nodes, monitoring and URLs have been looked at.
-pub async fn examine_more(
-    cluster: &Cluster,
-    probe: &HttpProbe,
-    config: &Config,
-    namespace: &str,
-) -> Health {
+pub async fn examine_more(place: Place<'_>, config: &Config, deadline: Duration) -> Health {
     // What the configuration names is the application's, and this is another.
     let config = Config {
         limits: config.limits.clone(),
         health: config.health.clone(),
         ..Config::default()
     };
+    look_within(place, &config, (Extent::Namespace, deadline)).await
+}
+
+async fn look_within(
+    place: Place<'_>,
+    config: &Config,
+    (extent, deadline): (Extent, Duration),
+) -> Health {
+    let cluster = place.cluster.for_a_look(deadline);
+    let probe = place.probe.of(&cluster);
     let subject = Subject {
-        cluster,
-        probe,
-        config: &config,
-        namespace,
+        cluster: &cluster,
+        probe: &probe,
+        config,
+        namespace: place.namespace,
+        also: place.also,
     };
-    let mut health = look(subject, Extent::Namespace).await;
-    leave_out(&mut health.checks, &config);
+    let mut health = Box::pin(look(subject, extent)).await;
+    leave_out(&mut health.checks, config);
     health
 }
 
@@ -116,6 +144,7 @@ struct Subject<'a> {
     probe: &'a HttpProbe,
     config: &'a Config,
     namespace: &'a str,
+    also: &'a [String],
 }
 
 /// How much is looked at.
@@ -166,10 +195,22 @@ async fn look(subject: Subject<'_>, extent: Extent) -> Health {
     };
     let (inside, around) = join!(Box::pin(inside(subject, now)), around);
     if let Err(error) = &found {
-        let unread = api_server::judge_unread_namespace(error, namespace, inside.inhabited);
+        let unread = api_server::judge_unread_namespace(error, namespace, inside.is_inhabited());
         checks.push(unread);
     }
-    let (all, state) = in_order(inside, around.unwrap_or_default());
+    let tenant = nodes::Tenant {
+        namespace,
+        hosts: inside.hosts(),
+    };
+    let (mut of_nodes, states) = inside.nodes.judge(&subject.config.limits, &tenant);
+    if extent == Extent::Namespace {
+        // The nodes have been looked at; those of the pods here may be others.
+        let of_all = |check: &Check| check.object.as_deref() == Some(nodes::ALL);
+        of_nodes.retain(|check| check.is_bad() && !of_all(check));
+    }
+    let mut around = around.unwrap_or_default();
+    (around.nodes, around.state.nodes) = (of_nodes, states);
+    let (all, state) = in_order(inside, around);
     checks.extend(all);
     health(identity, namespace, checks, state)
 }
@@ -223,31 +264,26 @@ struct Around {
 
 async fn around(subject: Subject<'_>) -> Around {
     let Subject {
-        cluster,
-        probe,
-        config,
-        namespace,
+        cluster, config, ..
     } = subject;
     let left = config.health.certificate_left;
-    let (certificates, urls, (nodes, states), (monitoring, workloads)) = join!(
+    let (certificates, urls, (monitoring, workloads)) = join!(
         unless_skipped(
             config,
             urls::CLUSTER_CERTIFICATE.id,
             urls::cluster(cluster, left)
         ),
-        urls::examine(config),
-        nodes::examine(cluster, config),
-        monitoring::examine(cluster, probe, config, namespace),
+        urls::examine(cluster, config),
+        monitoring::examine(subject),
     );
     let state = SystemState {
-        nodes: states,
         workloads,
-        services: Vec::new(),
+        ..SystemState::default()
     };
     Around {
         certificates,
         urls,
-        nodes,
+        nodes: Vec::new(),
         monitoring,
         state,
     }
@@ -259,8 +295,21 @@ struct Inside {
     /// How full the pods are.
     usage: Vec<Check>,
     state: SystemState,
-    /// Whether there are pods.
-    inhabited: bool,
+    /// The pods, as they could be read.
+    pods: Result<pods::Survey, ReadError>,
+    /// The nodes, of which the pods say whether they count.
+    nodes: nodes::Nodes,
+}
+
+impl Inside {
+    fn is_inhabited(&self) -> bool {
+        self.pods.as_ref().is_ok_and(|pods| pods.total > 0)
+    }
+
+    /// The nodes that the pods are on.
+    fn hosts(&self) -> Option<BTreeSet<&str>> {
+        self.pods.as_ref().ok().map(pods::Survey::hosts)
+    }
 }
 
 async fn inside(subject: Subject<'_>, now: Time) -> Inside {
@@ -270,15 +319,20 @@ async fn inside(subject: Subject<'_>, now: Time) -> Inside {
         namespace,
         ..
     } = subject;
-    let (by_kind, (pods, usage), mut routing, claims, apart) = join!(
+    let (by_kind, (pods, usage), mut routing, claims, apart, nodes) = join!(
         all_controllers(cluster, namespace),
         survey(subject, now),
         services::Routing::read(cluster, namespace),
         volumes::read(cluster, namespace),
         Box::pin(read_apart(subject, now)),
+        nodes::Nodes::read(cluster),
     );
     if let Ok(pods) = &pods {
-        routing = routing.confirmed(cluster, namespace, &pods.alive).await;
+        let living = services::Living {
+            pods: &pods.alive,
+            addresses: &nodes.pods,
+        };
+        routing = routing.confirmed(cluster, namespace, living).await;
     }
     let mut state = SystemState::default();
     let mut checks = workloads::judge(by_kind, &config.workloads, namespace, &mut state);
@@ -286,7 +340,7 @@ async fn inside(subject: Subject<'_>, now: Time) -> Inside {
         Ok(pods) => {
             pods.add_to(&mut state);
             let restarts = pods.judge_restarts(namespace, config.health.window);
-            [pods.judge(namespace), restarts].concat()
+            [pods.judge(namespace, &state.workloads), restarts].concat()
         }
         Err(error) => vec![error.check(pods::READY.id, format!("namespace/{namespace}"))],
     });
@@ -294,17 +348,23 @@ async fn inside(subject: Subject<'_>, now: Time) -> Inside {
     let used = pods.as_ref().map_or(&unseen, |pods| &pods.claims);
     let (endpoints, services) = routing.judge(config, namespace);
     state.services = services;
+    let answers =
+        answers::unless_only_a_name(apart.answers, config, |service| routing.other_name(service));
     checks.extend(apart.jobs);
     checks.extend(volumes::judge(&claims, used, namespace));
     checks.extend(apart.headroom_and_events);
     checks.extend(endpoints);
-    checks.extend(apart.answers);
-    let full = |pods: &pods::Survey| pods.usage.judge(namespace, &usage);
+    checks.extend(answers);
+    let usage = match &pods {
+        Ok(pods) => pods.usage.judge(namespace, &usage),
+        Err(error) => vec![error.check(pods::USAGE.id, format!("namespace/{namespace}"))],
+    };
     Inside {
         checks,
-        usage: pods.as_ref().map(full).unwrap_or_default(),
+        usage,
         state,
-        inhabited: pods.is_ok_and(|pods| pods.total > 0),
+        pods,
+        nodes,
     }
 }
 
@@ -321,6 +381,7 @@ async fn read_apart(subject: Subject<'_>, now: Time) -> Apart {
         probe,
         config,
         namespace,
+        ..
     } = subject;
     let budgets = headroom::budgets(cluster, namespace);
     let autoscalers = headroom::autoscalers(cluster, namespace);
@@ -353,7 +414,10 @@ async fn survey(
         namespace,
         ..
     } = subject;
-    let usage = metrics::pods(cluster, namespace).await;
+    // Each pod is held against its figures as it comes. A metrics API that hangs must leave time to
+    // see the pods without.
+    let half = cluster.until_deadline(DEADLINE) / 2;
+    let usage = metrics::pods(&cluster.for_a_look(half), namespace).await;
     let rules = pods::Rules::new(config, namespace, now, &usage);
     let add = |survey: &mut pods::Survey, pod: Pod| survey.add(&pod, &rules);
     let request = ListRequest::namespaced(namespace).protobuf(protobuf::decode);

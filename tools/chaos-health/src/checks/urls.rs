@@ -48,14 +48,14 @@ pub(super) const CERTIFICATE: Explanation = Explanation {
 };
 
 /// `url.http` and `url.certificate`: every configured URL, several at a time.
-pub(super) async fn examine(config: &Config) -> Vec<Check> {
+pub(super) async fn examine(cluster: &Cluster, config: &Config) -> Vec<Check> {
     if config.urls.is_empty() {
         return vec![Check::skipped(HTTP.id, "", "no URLs are configured")];
     }
     let ask = config
         .urls
         .iter()
-        .map(|url| one(url, config.health.certificate_left));
+        .map(|url| one(cluster, url, config.health.certificate_left));
     stream::iter(ask)
         .buffered(PARALLEL)
         .collect::<Vec<_>>()
@@ -63,7 +63,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Check> {
         .concat()
 }
 
-async fn one(url: &Url, left: Span) -> Vec<Check> {
+async fn one(cluster: &Cluster, url: &Url, left: Span) -> Vec<Check> {
     let object = &url.url;
     let client = match url.ca.as_deref().map(roots).transpose().map(client) {
         Ok(Ok(client)) => client,
@@ -71,17 +71,24 @@ async fn one(url: &Url, left: Span) -> Vec<Check> {
     };
     let start = Instant::now();
     let mut certificate = None;
-    let answer = match timeout(LIMIT, get(&client, object, &mut certificate)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(format!("no whole answer in {} ms", LIMIT.as_millis())),
+    let limit = cluster.until_deadline(LIMIT);
+    let answer = match timeout(limit, get(&client, object, &mut certificate)).await {
+        Ok(answer) => answer.map_err(ProbeError::Service),
+        // It had less time than it may take.
+        Err(_) if limit < LIMIT => {
+            let what = format!("ask {object}");
+            Err(ProbeError::Vantage(cluster.over(what)))
+        }
+        Err(_) => {
+            let why = format!("no whole answer in {} ms", LIMIT.as_millis());
+            Err(ProbeError::Service(why))
+        }
     };
-    let answer = answer
-        .map(|(status, body)| Answer {
-            status,
-            body,
-            elapsed: start.elapsed(),
-        })
-        .map_err(ProbeError::Service);
+    let answer = answer.map(|(status, body)| Answer {
+        status,
+        body,
+        elapsed: start.elapsed(),
+    });
     let mut checks = vec![judge_answer(
         HTTP.id,
         object.clone(),
@@ -173,7 +180,7 @@ pub(super) async fn cluster(cluster: &Cluster, left: Span) -> Vec<Check> {
             .await;
         answer.map_err(|error| error_chain(&error.without_url()))
     };
-    let answer = timeout(LIMIT, answer)
+    let answer = timeout(cluster.until_deadline(LIMIT), answer)
         .await
         .unwrap_or_else(|_| Err("no answer in time".to_owned()));
     checks.push(match answer.map(|answer| peer(&answer)) {

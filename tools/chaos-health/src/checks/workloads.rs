@@ -16,9 +16,9 @@ pub const READY: Explanation = Explanation {
     id: "workload.ready",
     asks: "Has every Deployment, StatefulSet and DaemonSet the ready pods of the latest version \
              that it wants?",
-    judges: "Fails if pods are missing or not ready, during a roll-out, if the controller has \
-             not seen the latest change, and if one that [[workload]] names is not there or \
-             scaled to 0. Warns if another is scaled to 0, is paused, or a DaemonSet runs where \
+    judges: "Fails if pods are missing, not ready or not available (minReadySeconds), during a \
+             roll-out and while one is paused, if the controller has not seen the latest change, \
+             and if one that [[workload]] names is not there or scaled to 0. Warns if another is scaled to 0, is paused, or a DaemonSet runs where \
              it should not. A StatefulSet's partition and the strategy OnDelete are respected.",
     reads: "list deployments, statefulsets, daemonsets",
     remedy: "kubectl describe the workload; kubectl rollout status",
@@ -91,10 +91,16 @@ fn judge_one(controller: &Controller, expected: bool) -> Check {
     let workload = &controller.state.workload;
     let check = Check::new(ID, workload.to_string(), status, message);
     let (kind, name) = (workload.kind.to_lowercase(), &workload.name);
-    check.hint(format!(
-        "kubectl describe {kind} {name} -n {}",
-        workload.namespace
-    ))
+    let namespace = &workload.namespace;
+    let paused = matches!(
+        controller.rollout.shortfall(),
+        Some(Shortfall::Paused { .. })
+    );
+    check.hint(if paused {
+        format!("kubectl rollout resume {kind} {name} -n {namespace}")
+    } else {
+        format!("kubectl describe {kind} {name} -n {namespace}")
+    })
 }
 
 fn status_of(rollout: &Rollout, expected: bool) -> (Status, String) {
@@ -118,12 +124,16 @@ fn status_of(rollout: &Rollout, expected: bool) -> (Status, String) {
         _ => {}
     }
     let failure = rollout.failure.as_ref();
+    let notice = || rollout.notice.map(|notice| notice.to_string());
     if let Some(shortfall) = shortfall {
-        let why = failure.map(|why| format!("; {why}")).unwrap_or_default();
+        let named = matches!(shortfall, Shortfall::Paused { .. });
+        let notice = notice().filter(|_| !named);
+        let why = [failure, rollout.unavailable.as_ref(), notice.as_ref()];
+        let why = why.into_iter().flatten();
+        let why = why.fold(String::new(), |text, why| text + "; " + why);
         return (Status::Fail, format!("{shortfall}{why}"));
     }
     let message = format!("has {ready} of {desired} ready pods");
-    let notice = || rollout.notice.map(|notice| notice.to_string());
     match failure.cloned().or_else(notice) {
         Some(notice) => (Status::Warn, format!("{message}, but {notice}")),
         None => (Status::Pass, message),

@@ -20,6 +20,10 @@ pub struct World {
     pub instead: BTreeMap<&'static str, (u16, String)>,
     /// Answers of Services by `SERVICE:PORT/PATH`: a status, a body, and after how long.
     pub answers: BTreeMap<&'static str, (u16, String, Duration)>,
+    /// Answers that pass: part of the address, how often still, status, and what is said.
+    pub passing: Vec<(&'static str, u32, u16, String)>,
+    /// Parts of addresses that are answered after a minute only.
+    pub stalled: Vec<&'static str>,
     /// How far the API server's clock is ahead of ours, in seconds.
     pub clock: i64,
 }
@@ -54,7 +58,8 @@ pub fn deployment(namespace: &str, name: &str, replicas: i32) -> Value {
         "metadata": {"name": name, "namespace": namespace, "generation": 2},
         "spec": {"replicas": replicas, "selector": {}, "template": {"spec": {"containers": [{"name": "main", "image": "web:1"}]}}},
         "status": {"observedGeneration": 2, "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas,
-            "availableReplicas": replicas, "conditions": [{"type": "Progressing", "status": "True"}]},
+            "availableReplicas": replicas, "conditions": [{"type": "Available", "status": "True"},
+                {"type": "Progressing", "status": "True"}]},
     })
 }
 
@@ -95,7 +100,8 @@ impl World {
                 vec![json!({
                     "metadata": {"name": "db", "namespace": "shop", "generation": 1},
                     "spec": {"replicas": 1, "selector": {}, "serviceName": "db", "template": {"spec": {"containers": []}}},
-                    "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1},
+                    "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1,
+                        "availableReplicas": 1},
                 })],
             ),
             (
@@ -104,7 +110,7 @@ impl World {
                     "metadata": {"name": "agent", "namespace": "shop", "generation": 1},
                     "spec": {"selector": {}, "template": {"spec": {"containers": []}}},
                     "status": {"observedGeneration": 1, "currentNumberScheduled": 1, "desiredNumberScheduled": 1,
-                        "numberMisscheduled": 0, "numberReady": 1, "updatedNumberScheduled": 1},
+                        "numberMisscheduled": 0, "numberReady": 1, "updatedNumberScheduled": 1, "numberAvailable": 1},
                 })],
             ),
             (
@@ -137,10 +143,12 @@ impl World {
             ),
             (
                 "nodes",
-                vec![json!({"metadata": {"name": "n1"}, "status": {
+                vec![
+                    json!({"metadata": {"name": "n1"}, "spec": {"podCIDR": "10.0.0.0/24"}, "status": {
                     "allocatable": {"cpu": "2", "memory": "4Gi"},
                     "conditions": [{"type": "Ready", "status": "True"}, {"type": "MemoryPressure", "status": "False"},
-                        {"type": "DiskPressure", "status": "False"}]}})],
+                        {"type": "DiskPressure", "status": "False"}]}}),
+                ],
             ),
             (
                 "usage/nodes",
@@ -172,6 +180,10 @@ impl World {
             ),
             ("prometheus:9090/api/v1/alerts", (200, alerts(&[]), soon)),
             (
+                "prometheus:9090/api/v1/rules",
+                (200, rules(&[("DiskFull", "alerting", "")]), soon),
+            ),
+            (
                 "grafana:3000/api/health",
                 (200, r#"{"database":"ok"}"#.to_owned(), soon),
             ),
@@ -185,6 +197,8 @@ impl World {
             lists: lists.into(),
             instead: BTreeMap::new(),
             answers: answers.into(),
+            passing: Vec::new(),
+            stalled: Vec::new(),
             clock: 0,
         }
     }
@@ -204,9 +218,24 @@ impl World {
         self.lists.entry(kind).or_default().push(object);
     }
 
+    /// The next so many answers of an address are these.
+    pub fn passing(&mut self, part: &'static str, times: u32, status: u16, said: &str) {
+        self.passing.push((part, times, status, said.to_owned()));
+    }
+
     /// The answer to a GET: status, body, and after how long.
-    fn answer(&self, address: &str) -> (u16, String, Duration) {
+    fn answer(&mut self, address: &str) -> (u16, String, Duration) {
         let soon = Duration::ZERO;
+        if self.stalled.iter().any(|part| address.contains(part)) {
+            return (200, String::new(), Duration::from_secs(60));
+        }
+        let mut passing = self.passing.iter_mut();
+        if let Some((_, left, status, said)) =
+            passing.find(|(part, left, ..)| *left > 0 && address.contains(*part))
+        {
+            *left -= 1;
+            return (*status, said.clone(), soon);
+        }
         if let Some((_, (status, said))) = self
             .instead
             .iter()
@@ -279,7 +308,13 @@ impl World {
                 Some(object) => (200, object.to_string(), soon),
                 None => missing(),
             },
-            [.., kind] => (200, json!({"metadata": {}, "items": found(&key(kind), None, None)}).to_string(), soon),
+            [.., kind] => {
+                let mut items = found(&key(kind), None, None);
+                if let Some((_, address)) = address.split_once("status.podIP%3D") {
+                    items.retain(|pod| pod["status"]["podIP"] == address);
+                }
+                (200, json!({"metadata": {}, "items": items}).to_string(), soon)
+            }
             [] => missing(),
         }
     }
@@ -300,6 +335,18 @@ pub fn alerts(alerts: &[(&str, &str, &str)]) -> String {
         })
         .collect();
     json!({"status": "success", "data": {"alerts": alerts}}).to_string()
+}
+
+/// Prometheus's list of rules: name, type, and why it can't be evaluated.
+pub fn rules(rules: &[(&str, &str, &str)]) -> String {
+    let rules: Vec<Value> = rules
+        .iter()
+        .map(|(name, kind, error)| {
+            let health = if error.is_empty() { "ok" } else { "err" };
+            json!({"name": name, "type": kind, "health": health, "lastError": error})
+        })
+        .collect();
+    json!({"status": "success", "data": {"groups": [{"name": "g", "rules": rules}]}}).to_string()
 }
 
 /// Starts the API server of a world that may be exchanged; gives its address.
@@ -337,7 +384,7 @@ fn answer(mut connection: &TcpStream, world: &Mutex<World>) -> Option<()> {
     }
     reader.take(length).read_to_end(&mut Vec::new()).ok()?;
     let ((status, body, after), clock) = {
-        let world = world.lock().expect("no test panicked with it");
+        let mut world = world.lock().expect("no test panicked with it");
         (world.answer(&address), world.clock)
     };
     thread::sleep(after);

@@ -18,7 +18,7 @@ use crate::testing::logs::{self, Logs};
 use crate::testing::managed;
 use crate::testing::objects::NAMESPACE;
 use crate::testing::patch;
-use crate::testing::replies::{Reply, answer, reason, refuse, reply, text_reply};
+use crate::testing::replies::{Reply, answer, reason, refuse, reply, said, text_reply};
 use crate::testing::script::{Behaviour, Rule};
 use crate::testing::services::{ServiceAnswers, proxied};
 use crate::testing::store::{Refusal, Store};
@@ -371,7 +371,11 @@ impl State {
     fn proxy(&self, service: &str, path: &str) -> Reply {
         match self.services.answer(service, path) {
             Some((status, body)) => text_reply(status, body),
-            None => refuse(&Refusal(503, "ServiceUnavailable")),
+            // The API server's own words where nobody is behind a Service.
+            None => said(
+                &Refusal(503, "ServiceUnavailable"),
+                &format!("no endpoints available for service {service:?}"),
+            ),
         }
     }
 

@@ -33,12 +33,16 @@ pub fn reason(code: u16) -> &'static str {
 }
 
 /// The answer to a call that fails.
-pub fn refuse(Refusal(code, reason): &Refusal) -> Reply {
+pub fn refuse(refusal: &Refusal) -> Reply {
+    said(refusal, &format!("{} by the test", refusal.1))
+}
+
+/// The same in words of its own.
+pub fn said(Refusal(code, reason): &Refusal, message: &str) -> Reply {
     answer(
         *code,
         &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
-        "status": "Failure", "message": format!("{reason} by the test"), "reason": reason,
-        "code": code }),
+        "status": "Failure", "message": message, "reason": reason, "code": code }),
     )
 }
 

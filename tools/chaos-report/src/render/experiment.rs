@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chaos_common::output::duration;
 use chaos_common::record::{
-    Check, Data, Experiment, NodeState, Record, Status, SystemState, Target, Time, Verdict,
+    Check, Data, Experiment, NodeState, Record, Status, SystemState, Target, Time, Verdict, tally,
 };
 
 use super::markdown::{cap, escape, field};
@@ -187,16 +187,16 @@ fn share(used: f64, of: f64) -> String {
 
 /// How the checks of the monitoring systems came out.
 fn monitoring(checks: &[Check]) -> Vec<String> {
-    let checks = checks.iter().filter(|check| is_about_monitoring(check));
-    let (good, bad): (Vec<&Check>, Vec<&Check>) =
-        checks.partition(|check| check.status == Status::Pass);
-    let all = good.len() + bad.len();
-    if all == 0 {
+    let checks: Vec<&Check> = checks
+        .iter()
+        .filter(|check| is_about_monitoring(check))
+        .collect();
+    if checks.is_empty() {
         return vec![format!("{NOT_KNOWN}: it was not checked")];
     }
-    let mut lines = vec![format!("{} of {all} checks pass", good.len())];
-    let text = |check: &&Check| format!("{}: {}", check.status.word(), describe(check));
-    lines.extend(bad.iter().map(text));
+    let mut lines = vec![tally(checks.iter().copied())];
+    let others = checks.iter().filter(|check| check.status != Status::Pass);
+    lines.extend(others.map(|check| format!("{}: {}", check.status.word(), describe(check))));
     lines
 }
 

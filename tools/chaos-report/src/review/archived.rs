@@ -26,6 +26,8 @@ pub(crate) struct Run {
     pub(crate) issues: usize,
     /// The answer of each check, by its name and object.
     pub(crate) checks: Vec<(String, Status)>,
+    /// The same of the health before it.
+    pub(crate) health: Vec<(String, Status)>,
 }
 
 /// What the archive holds up to the end of a month.
@@ -96,6 +98,8 @@ impl Run {
         let experiment = record.experiment.as_ref()?;
         let recoveries = experiment.data.recoveries.iter();
         let checks = record.judged().into_iter();
+        let health = record.health.iter().flat_map(|health| &health.data.checks);
+        let answer = |check: &Check| (name_and_object(check), check.status);
         Some(Run {
             file: file.to_owned(),
             id: experiment.id.clone(),
@@ -105,9 +109,8 @@ impl Run {
             conclusion: record.conclusion,
             recoveries: recoveries.filter_map(|pod| pod.recovery_ms).collect(),
             issues: record.issues().len(),
-            checks: checks
-                .map(|check| (name_and_object(check), check.status))
-                .collect(),
+            checks: checks.map(answer).collect(),
+            health: health.map(answer).collect(),
         })
     }
 }
@@ -138,6 +141,7 @@ pub(crate) mod examples {
         conclusion: Conclusion,
         checks: &[(&str, Status)],
     ) -> Run {
+        let answer = |(check, status): &(&str, Status)| ((*check).to_owned(), *status);
         Run {
             file: format!("{day}.ndjson"),
             id: format!("{day}{name}"),
@@ -147,10 +151,8 @@ pub(crate) mod examples {
             conclusion,
             recoveries: vec![4000.0],
             issues: 1,
-            checks: checks
-                .iter()
-                .map(|(check, status)| ((*check).to_owned(), *status))
-                .collect(),
+            checks: checks.iter().map(answer).collect(),
+            health: Vec::new(),
         }
     }
 

@@ -8,36 +8,85 @@ use chaos_common::record::Status;
 use super::archived::{Archive, Run};
 use super::month::Month;
 
+/// What is known of a check up to a run.
+#[derive(Clone, Copy)]
+struct Course<'a> {
+    /// The run that it failed in, if it fails still as far as is known.
+    failed: Option<&'a Run>,
+    /// The run since which it passes, if it failed before.
+    mended: Option<&'a Run>,
+}
+
 /// Checks that failed before and, in the last run of the same experiment this month, pass. Why
-/// they do, no stream tells.
+/// they do, no stream tells; but that what failed is left out now is no improvement.
 pub(crate) fn improvements(runs: &[Run], month: Month) -> Vec<String> {
-    let mut last: BTreeMap<(&str, &str), (&Run, Status, Option<&Run>)> = BTreeMap::new();
+    let mut courses: BTreeMap<(&str, &str), Course> = BTreeMap::new();
     for run in runs.iter().filter(|run| Month::of(run.began) <= month) {
         for (check, status) in &run.checks {
-            if !matches!(status, Status::Pass | Status::Fail) {
-                continue;
+            let course = courses.entry((&run.name, check)).or_insert(Course {
+                failed: None,
+                mended: None,
+            });
+            match (status, course.failed) {
+                (Status::Fail, _) => {
+                    *course = Course {
+                        failed: Some(run),
+                        mended: None,
+                    };
+                }
+                (Status::Pass, Some(failed)) if all_asked_again(check, failed, run) => {
+                    *course = Course {
+                        failed: None,
+                        mended: Some(run),
+                    };
+                }
+                _ => {}
             }
-            let entry = last
-                .entry((&run.name, check))
-                .or_insert((run, *status, None));
-            let mended = match (entry.1, status) {
-                (Status::Fail, Status::Pass) => Some(run),
-                (_, Status::Fail) => None,
-                _ => entry.2,
-            };
-            *entry = (run, *status, mended);
         }
     }
-    let of_month = last
-        .into_iter()
-        .filter_map(|((name, check), (_, _, mended))| {
-            let mended = mended.filter(|run| Month::of(run.began) == month)?;
-            let day = mended.began.0.strftime("%Y-%m-%d");
-            Some(format!(
-                "{name}: {check} failed before and passes since {day}"
-            ))
-        });
+    let of_month = courses.into_iter().filter_map(|((name, check), course)| {
+        let mended = course.mended.filter(|run| Month::of(run.began) == month)?;
+        let day = mended.began.0.strftime("%Y-%m-%d");
+        Some(format!(
+            "{name}: {check} failed before and passes since {day}"
+        ))
+    });
     of_month.collect()
+}
+
+/// Whether a check that passes now stands for all that it failed for: one that sums up others
+/// passes as well once what failed among them is left out.
+fn all_asked_again(check: &str, failed: &Run, now: &Run) -> bool {
+    let parts: fn(&Run) -> Vec<(String, Status)> = match id_of(check) {
+        "gate.health" => |run| run.health.clone(),
+        "recovery.time" => recovery,
+        _ => return true,
+    };
+    let now = parts(now);
+    let asked = |id: &str| {
+        let mut same = now.iter().filter(|(check, _)| id_of(check) == id);
+        same.any(|(_, status)| *status != Status::Skipped)
+    };
+    let bad = |status: &Status| matches!(status, Status::Fail | Status::Unknown);
+    let parts = parts(failed).into_iter();
+    parts
+        .filter(|(_, status)| bad(status))
+        .all(|(check, _)| asked(id_of(&check)))
+}
+
+/// The health checks that were made again after the experiment.
+fn recovery(run: &Run) -> Vec<(String, Status)> {
+    let checks = run.checks.iter();
+    let parts = checks.filter(|(check, _)| {
+        let id = id_of(check);
+        id.starts_with("recovery.") && id != "recovery.time"
+    });
+    parts.cloned().collect()
+}
+
+/// A check's id, without its object.
+fn id_of(check: &str) -> &str {
+    check.split_once(' ').map_or(check, |(id, _)| id)
 }
 
 /// What to do in the next month.
@@ -119,6 +168,43 @@ mod tests {
             of(&[fail, early]).is_empty(),
             "already reported the month before"
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_no_improvement() {
+        let with = |day: &str, gate: Status, health: &[(&str, Status)]| {
+            let mut run = run(day, "a", Conclusion::Pass, &[("gate.health", gate)]);
+            let answer = |(check, status): &(&str, Status)| ((*check).to_owned(), *status);
+            run.health = health.iter().map(answer).collect();
+            run
+        };
+        let (pass, fail, skipped) = (Status::Pass, Status::Fail, Status::Skipped);
+        let alerts = "monitoring.alerts alert/Full";
+        let before = with("2026-11-02", fail, &[(alerts, fail), ("pods.ready", pass)]);
+        let of = |after: &Run| improvements(&[before.clone(), after.clone()], month());
+        let left_out = &[("monitoring.alerts", skipped), ("pods.ready", pass)];
+        let left_out = with("2026-11-03", pass, left_out);
+        assert!(of(&left_out).is_empty());
+        let mended = &[
+            ("monitoring.alerts http://p/api", pass),
+            ("pods.ready", pass),
+        ];
+        let mended = with("2026-11-04", pass, mended);
+        let words = ["a: gate.health failed before and passes since 2026-11-04"];
+        assert_eq!(of(&mended), words);
+        // Left out for a while, and then really mended.
+        let course = [before.clone(), left_out, mended];
+        assert_eq!(improvements(&course, month()), words);
+        let recovery = |day: &str, time: Status, alerts: Status| {
+            let checks = [
+                ("recovery.time", time),
+                ("recovery.monitoring.alerts", alerts),
+            ];
+            run(day, "a", Conclusion::Pass, &checks)
+        };
+        let before = recovery("2026-11-02", fail, fail);
+        let after = recovery("2026-11-03", pass, skipped);
+        assert!(improvements(&[before, after], month()).is_empty());
     }
 
     #[test]

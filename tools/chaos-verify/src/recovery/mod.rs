@@ -29,6 +29,8 @@ pub(crate) struct Recovery {
     aftermath: Vec<Check>,
     waited: Duration,
     looks: u32,
+    /// Health checks that the configuration leaves out now.
+    left_out: Vec<String>,
 }
 
 /// Looks at the system until it has recovered or `wait` is over. What was wrong `before` the
@@ -67,6 +69,7 @@ pub(crate) async fn wait_for(
                 aftermath: aftermath.checks(now),
                 waited,
                 looks,
+                left_out: target.config.health.skip.clone(),
             };
         }
         if first.is_none() {
@@ -123,12 +126,26 @@ impl Recovery {
             if matches!(check.status, Status::Fail | Status::Unknown) && was_so(before, &check) {
                 check.message.push_str("; was so before the experiment");
             }
+            if self.is_lost(before, &check) {
+                check.status = Status::Unknown;
+                let why = "was looked at before the experiment and is left out now";
+                why.clone_into(&mut check.message);
+                check = check.hint("leave it out both times or never: health.skip");
+            }
             check.id = format!("recovery.{}", check.id);
             checks.push(check);
         }
         checks.push(self.time());
         checks.extend(self.aftermath.iter().cloned());
         checks
+    }
+
+    /// Whether a check was made before, and the configuration leaves it out now: then nobody knows
+    /// whether it is as before.
+    fn is_lost(&self, before: Option<&Health>, now: &Check) -> bool {
+        let made = |was: &Check| was.id == now.id && was.status != Status::Skipped;
+        let made = before.is_some_and(|before| before.checks.iter().any(made));
+        made && now.status == Status::Skipped && self.left_out.contains(&now.id)
     }
 
     fn time(&self) -> Check {
@@ -181,6 +198,7 @@ mod tests {
             aftermath: Vec::new(),
             waited: Duration::ZERO,
             looks: 1,
+            left_out: Vec::new(),
         }
     }
 
@@ -216,6 +234,24 @@ mod tests {
             "{}",
             checks[0].message
         );
+    }
+
+    #[test]
+    fn what_was_looked_at_before_and_is_left_out_now_is_not_known() {
+        let skipped = Check::skipped("pods.ready", "", "left out, as the configuration wants");
+        let no_jobs = Check::skipped("job.complete", "namespace/shop", "there are no Jobs");
+        let mut now = settled(&[skipped.clone(), no_jobs], None);
+        now.left_out = vec!["pods.ready".to_owned()];
+        let of = |before: &[Check]| {
+            let checks = now.checks(Some(&seen(before)));
+            [checks[0].status, checks[1].status]
+        };
+        let made = [
+            Check::fail("pods.ready", "pod/a", "not ready"),
+            Check::pass("job.complete", "namespace/shop", ""),
+        ];
+        assert_eq!(of(&made), [Status::Unknown, Status::Skipped]);
+        assert_eq!(of(&[skipped]), [Status::Skipped; 2], "left out both times");
     }
 
     #[test]

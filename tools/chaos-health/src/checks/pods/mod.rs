@@ -14,9 +14,11 @@ use super::catalogue::Explanation;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::metrics::{Sample, Usage};
 use chaos_common::cluster::pod_trouble::{PodTrouble, pod_trouble};
-use chaos_common::cluster::workload_of;
+use chaos_common::cluster::{is_ready, workload_of};
 use chaos_common::config::{Config, Limits};
-use chaos_common::record::{Check, Placement, Status, SystemState, Time, WorkloadRef};
+use chaos_common::record::{
+    Check, Placement, Status, SystemState, Time, WorkloadRef, WorkloadState,
+};
 
 pub(super) use self::usage::USAGE;
 
@@ -27,8 +29,8 @@ pub(super) const READY: Explanation = Explanation {
     judges: "Fails for a pod that is Pending (with the scheduler's reason), can't get its \
              image, is in a crash loop, is not ready, has failed or was evicted, or is stuck in \
              Terminating. Unknown if its node does not report, or there are no pods. Warns of \
-             one that terminates within its grace period, and of a Job's failed pod (see \
-             job.complete).",
+             one that terminates within its grace period, of a Job's failed pod (see \
+             job.complete), and of failed pods whose workload has all the pods that it wants.",
     reads: "list pods",
     remedy: "kubectl describe pod; kubectl logs --previous",
 };
@@ -90,8 +92,10 @@ pub(super) struct Survey {
     failing: TroubledPods,
     unclear: TroubledPods,
     passing: TroubledPods,
+    /// Pods that have failed, by the workload that replaces such pods.
+    failed: BTreeMap<WorkloadRef, TroubledPods>,
     owners: BTreeMap<WorkloadRef, Owned>,
-    /// Nodes by name, each once: what follows counts them by number.
+    /// Nodes of pods that have not ended by name, each once: what follows counts them by number.
     nodes: BTreeMap<String, u32>,
     /// Claims that pods use.
     pub(super) claims: BTreeSet<String>,
@@ -104,6 +108,8 @@ pub(super) struct Survey {
 #[derive(Clone, Debug, Default)]
 struct Owned {
     restarts: i64,
+    /// Its pods that are ready.
+    ready: usize,
     /// Containers that have restarted within the window, and why the latest did.
     recent: usize,
     latest: Option<(Time, String)>,
@@ -128,8 +134,13 @@ impl Survey {
             self.good += 1;
             return;
         };
+        let replaced = workload_of(pod)
+            .filter(|owner| matches!(trouble, PodTrouble::Failed { .. }) && keeps_pods(owner));
         let troubled = match severity(&trouble, pod, rules.now) {
-            Status::Fail => &mut self.failing,
+            Status::Fail => match replaced {
+                Some(owner) => self.failed.entry(owner).or_default(),
+                None => &mut self.failing,
+            },
             Status::Unknown => &mut self.unclear,
             _ => &mut self.passing,
         };
@@ -150,6 +161,14 @@ impl Survey {
         let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
         self.claims
             .extend(claims.map(|claim| claim.claim_name.clone()));
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
+            self.number(node);
+        }
+    }
+
+    /// The nodes that its pods are on.
+    pub(super) fn hosts(&self) -> BTreeSet<&str> {
+        self.nodes.keys().map(String::as_str).collect()
     }
 
     /// Adds a pod to the sums of the workload that it belongs to.
@@ -184,8 +203,9 @@ impl Survey {
         number
     }
 
-    /// `pods.ready`: one check for every pod in trouble, and one that counts the others.
-    pub(super) fn judge(&self, namespace: &str) -> Vec<Check> {
+    /// `pods.ready`: one check for every pod in trouble, and one that counts the others. `wanted`
+    /// says how many pods the workloads want.
+    pub(super) fn judge(&self, namespace: &str, wanted: &[WorkloadState]) -> Vec<Check> {
         const ID: &str = READY.id;
         let mut checks = Vec::new();
         if self.total == 0 {
@@ -200,10 +220,27 @@ impl Survey {
             );
             checks.push(Check::pass(ID, format!("namespace/{namespace}"), message));
         }
-        checks.extend(self.failing.checks(ID, Status::Fail, namespace));
+        let mut failing = self.failing.clone();
+        let mut replaced = Vec::new();
+        for (owner, pods) in &self.failed {
+            match self.all_pods_of(owner, wanted) {
+                Some(ready) => replaced.push(left_over(owner, pods, ready)),
+                None => failing.absorb(pods),
+            }
+        }
+        checks.extend(failing.checks(ID, Status::Fail, namespace));
         checks.extend(self.unclear.checks(ID, Status::Unknown, namespace));
         checks.extend(self.passing.checks(ID, Status::Warn, namespace));
+        checks.extend(replaced);
         checks
+    }
+
+    /// How many ready pods a workload has, if that is all that it wants.
+    fn all_pods_of(&self, owner: &WorkloadRef, wanted: &[WorkloadState]) -> Option<usize> {
+        let state = wanted.iter().find(|state| state.workload == *owner)?;
+        let ready = self.owners.get(owner).map_or(0, |owned| owned.ready);
+        let wants = usize::try_from(state.wants).unwrap_or(usize::MAX);
+        (ready >= wants).then_some(ready)
     }
 
     /// `pods.restarts`: a warning for every workload whose containers have restarted lately.
@@ -284,6 +321,7 @@ impl Owned {
             .iter()
             .map(|container| i64::from(container.restart_count));
         self.restarts += restarts.sum::<i64>();
+        self.ready += usize::from(is_ready(pod));
         self.recent += recent.len();
         if let Some(node) = node {
             *self.on.entry(node).or_default() += 1;
@@ -296,6 +334,26 @@ impl Owned {
     }
 }
 
+/// A workload that replaces pods that go.
+fn keeps_pods(owner: &WorkloadRef) -> bool {
+    let kind = owner.kind.as_str();
+    matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet")
+}
+
+/// Failed pods that have been replaced: they lie about, and nobody lacks them.
+fn left_over(owner: &WorkloadRef, pods: &TroubledPods, ready: usize) -> Check {
+    let (name, why) = pods.first().unwrap_or_default();
+    let others = match pods.number() {
+        0 | 1 => String::new(),
+        number => format!(" (one of {number} such pods)"),
+    };
+    let message = format!("pod/{name} {why}{others}; it has all its pods, {ready} are ready");
+    Check::new(READY.id, owner.to_string(), Status::Warn, message).hint(format!(
+        "kubectl delete pods --field-selector status.phase=Failed -n {}",
+        owner.namespace
+    ))
+}
+
 fn has_ended(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref());
@@ -304,11 +362,7 @@ fn has_ended(pod: &Pod) -> bool {
 
 /// The node that a workload's pod stays on: none if it has ended or is on its way.
 fn node_of<'p>(pod: &'p Pod, owner: &WorkloadRef) -> Option<&'p str> {
-    let stays = matches!(
-        owner.kind.as_str(),
-        "Deployment" | "StatefulSet" | "DaemonSet"
-    );
-    if !stays || has_ended(pod) || pod.metadata.deletion_timestamp.is_some() {
+    if !keeps_pods(owner) || has_ended(pod) || pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
     pod.spec.as_ref()?.node_name.as_deref()

@@ -67,7 +67,10 @@ fn a_crash_loop_fails_even_while_the_container_runs() {
 
 #[test]
 fn no_pods_is_unknown() {
-    assert_eq!(Survey::default().judge("shop")[0].status, Status::Unknown);
+    assert_eq!(
+        Survey::default().judge("shop", &[])[0].status,
+        Status::Unknown
+    );
 }
 
 #[test]
@@ -76,7 +79,7 @@ fn thousands_in_trouble_are_counted_and_only_some_are_named() {
     let good = pod("{status: {phase: Succeeded}}");
     let mut pods = vec![broken; 5000];
     pods.push(good);
-    let checks = survey(&pods, &Ok(Usage::new())).judge("shop");
+    let checks = survey(&pods, &Ok(Usage::new())).judge("shop", &[]);
     assert_eq!(checks.len(), NAMED + 2);
     assert_eq!(
         checks[0].message,
@@ -109,6 +112,99 @@ fn restarts_within_the_window_are_a_warning_for_their_workload() {
     );
     assert!(recent[0].message.contains("OOMKilled"), "{recent:?}");
     assert_eq!(of("2026-11-22T15:45:00Z")[0].status, Status::Pass);
+}
+
+/// A pod of Deployment `web`: running and ready, or failed.
+fn of_web(name: &str, failed: bool) -> Pod {
+    let status = if failed {
+        "{phase: Failed, reason: Evicted, message: low on memory}"
+    } else {
+        "{phase: Running, conditions: [{type: Ready, status: 'True'}]}"
+    };
+    pod(&format!(
+        "{{metadata: {{name: {name}, namespace: shop, labels: {{pod-template-hash: 6d4b}},
+        ownerReferences: [{{apiVersion: apps/v1, kind: ReplicaSet, name: web-6d4b, uid: u, controller: true}}]}},
+        spec: {{nodeName: n1, containers: []}}, status: {status}}}"
+    ))
+}
+
+fn wants(pods: i32) -> WorkloadState {
+    let value = serde_json::json!({"kind": "Deployment", "namespace": "shop", "name": "web",
+        "wants": pods, "ready": pods, "images": [], "restarts": 0});
+    serde_json::from_value(value).expect("a state")
+}
+
+#[test]
+fn a_failed_pod_is_worth_a_line_once_its_workload_has_all_its_pods() {
+    let pods = [
+        of_web("old", true),
+        of_web("a", false),
+        of_web("b", false),
+        of_web("older", true),
+    ];
+    let survey = survey(&pods, &Ok(Usage::new()));
+    let of = |wanted: &[WorkloadState]| {
+        let checks = survey.judge("shop", wanted);
+        checks[1..]
+            .iter()
+            .map(|c| (c.status, c.object.clone()))
+            .collect::<Vec<_>>()
+    };
+    let line = (Status::Warn, Some("deployment/web".to_owned()));
+    assert_eq!(of(&[wants(2)]), [line]);
+    let failing = ["old", "older"].map(|name| (Status::Fail, Some(format!("pod/{name}"))));
+    assert_eq!(of(&[wants(3)]), failing);
+    assert_eq!(of(&[]), failing, "its workload is not known");
+    let message = &survey.judge("shop", &[wants(2)])[1].message;
+    assert!(message.contains("one of 2 such pods"), "{message}");
+}
+
+#[test]
+fn the_nodes_of_pods_that_have_not_ended_are_known() {
+    let pods = [of_web("old", true), of_web("a", false)];
+    assert_eq!(
+        survey(&pods, &Ok(Usage::new())).hosts(),
+        BTreeSet::from(["n1"])
+    );
+    assert!(survey(&pods[..1], &Ok(Usage::new())).hosts().is_empty());
+}
+
+#[test]
+fn the_limits_of_a_sidecar_count_with_its_pods() {
+    let used = |mebibytes: f64| {
+        let sample = Sample {
+            cpu_cores: 0.1,
+            memory_bytes: mebibytes * 1_048_576.0,
+        };
+        Ok([("a".to_owned(), sample)].into())
+    };
+    let judged = |yaml: &str, usage: &Result<Usage, ReadError>| {
+        survey(&[pod(yaml)], usage).usage.judge("shop", usage)[0].status
+    };
+    let init = |policy: &str| {
+        let sidecar = format!(
+            "initContainers: [{{name: proxy, {policy}resources: {{limits: {{cpu: '1', memory: 100Mi}}}}}}], containers"
+        );
+        MEASURED.replacen("containers", &sidecar, 1)
+    };
+    assert_eq!(judged(MEASURED, &used(150.0)), Status::Fail);
+    assert_eq!(
+        judged(&init("restartPolicy: Always, "), &used(150.0)),
+        Status::Pass
+    );
+    assert_eq!(
+        judged(&init("restartPolicy: Always, "), &used(190.0)),
+        Status::Fail
+    );
+    // One that ends is not among what is measured.
+    assert_eq!(judged(&init(""), &used(150.0)), Status::Fail);
+    let whole = MEASURED.replacen(
+        "containers",
+        "resources: {limits: {cpu: '1', memory: 300Mi}}, containers",
+        1,
+    );
+    assert_eq!(judged(&whole, &used(150.0)), Status::Pass);
+    assert_eq!(judged(&whole, &used(290.0)), Status::Fail);
 }
 
 const MEASURED: &str = "{metadata: {name: a, creationTimestamp: '2026-11-22T10:00:00Z'},

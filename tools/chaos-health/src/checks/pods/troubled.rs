@@ -21,6 +21,25 @@ impl TroubledPods {
         }
     }
 
+    /// Adds others of the same status.
+    pub(super) fn absorb(&mut self, more: &TroubledPods) {
+        for (name, why) in &more.named {
+            self.add(name, why.clone());
+        }
+        self.others += more.others;
+    }
+
+    /// How many they are.
+    pub(super) fn number(&self) -> usize {
+        self.named.len() + self.others
+    }
+
+    /// One of them, and what is wrong with it.
+    pub(super) fn first(&self) -> Option<(&str, &str)> {
+        let (name, why) = self.named.first()?;
+        Some((name, why))
+    }
+
     pub(super) fn checks<'a>(
         &'a self,
         id: &'a str,

@@ -1,6 +1,9 @@
 //! Is every pod within its limits?
 
-use k8s_openapi::api::core::v1::Pod;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::super::catalogue::Explanation;
 use super::troubled::TroubledPods;
@@ -140,21 +143,28 @@ impl PodsUsage {
     }
 }
 
-/// Sums of a pod's requests and limits; a limit only counts if every container has one.
+/// Sums of a pod's requests and limits; a limit only counts if every container has one. Sidecars
+/// run beside the containers and are measured with them. What the pod as a whole may use goes
+/// before all that.
 fn bounds(pod: &Pod, resource: &str) -> (f64, Option<f64>) {
-    let containers = pod
-        .spec
-        .as_ref()
-        .map(|spec| spec.containers.as_slice())
-        .unwrap_or_default();
+    let Some(spec) = pod.spec.as_ref() else {
+        return (0.0, None);
+    };
+    let of = |bounds: Option<&ResourceRequirements>| {
+        let amount = |amounts: &Option<BTreeMap<String, Quantity>>| {
+            quantity(&amounts.as_ref()?.get(resource)?.0)
+        };
+        let request = bounds.and_then(|bounds| amount(&bounds.requests));
+        (request, bounds.and_then(|bounds| amount(&bounds.limits)))
+    };
+    let init = spec.init_containers.iter().flatten();
+    let sidecars = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
     let (mut requests, mut limits) = (0.0, Some(0.0));
-    for container in containers {
-        let bounds = container.resources.as_ref();
-        let request =
-            bounds.and_then(|bounds| quantity(&bounds.requests.as_ref()?.get(resource)?.0));
-        let limit = bounds.and_then(|bounds| quantity(&bounds.limits.as_ref()?.get(resource)?.0));
+    for container in spec.containers.iter().chain(sidecars) {
+        let (request, limit) = of(container.resources.as_ref());
         requests += request.unwrap_or(0.0);
         limits = limits.zip(limit).map(|(sum, limit)| sum + limit);
     }
-    (requests, limits)
+    let (request, limit) = of(spec.resources.as_ref());
+    (request.unwrap_or(requests), limit.or(limits))
 }

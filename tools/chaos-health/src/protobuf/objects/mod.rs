@@ -66,6 +66,15 @@ fields!(PodSpec, spec, v {
         }
     },
     2 => spec.containers.push(message(v)?),
+    3 => spec.restart_policy = given(v.text()?),
+    20 => {
+        // Those that end say nothing here; a sidecar stays.
+        let container: Container = message(v)?;
+        if container.restart_policy.is_some() {
+            spec.init_containers.get_or_insert_default().push(container);
+        }
+    },
+    40 => spec.resources = Some(message(v)?),
     10 => spec.node_name = Some(v.text()?),
 });
 
@@ -83,6 +92,7 @@ fields!(PersistentVolumeClaimVolumeSource, claim, v { 1 => claim.claim_name = v.
 fields!(Container, container, v {
     1 => container.name = v.text()?,
     8 => container.resources = Some(message(v)?),
+    24 => container.restart_policy = given(v.text()?),
 });
 
 fields!(ResourceRequirements, bounds, v {
@@ -140,7 +150,11 @@ fields!(Node, node, v {
     3 => node.status = Some(message(v)?),
 });
 
-fields!(NodeSpec, spec, v { 4 => spec.unschedulable = Some(v.truth()?).filter(|cordoned| *cordoned) });
+fields!(NodeSpec, spec, v {
+    1 => spec.pod_cidr = given(v.text()?),
+    4 => spec.unschedulable = Some(v.truth()?).filter(|cordoned| *cordoned),
+    7 => spec.pod_cidrs.get_or_insert_default().push(v.text()?),
+});
 
 fields!(NodeStatus, status, v {
     2 => insert(&mut status.allocatable, message::<Entry<Amount>>(v)?, |amount| Quantity(amount.0)),

@@ -136,6 +136,10 @@ fn pods_are_what_the_api_server_says_in_json() {
             .is_some()
     );
     let spec = pod.spec.as_ref().expect("read");
+    assert_eq!(spec.restart_policy.as_deref(), Some("Always"));
+    let sidecar = &spec.init_containers.as_ref().expect("read")[0];
+    assert_eq!(sidecar.name, "first");
+    assert_eq!(sidecar.restart_policy.as_deref(), Some("Always"));
     assert_eq!(
         spec.containers[0].resources,
         whole.spec.as_ref().expect("there").containers[0].resources
@@ -161,6 +165,8 @@ fn nodes_slices_and_events_are_what_the_api_server_says_in_json() {
         &[
             "/metadata/name",
             "/spec/unschedulable",
+            "/spec/podCIDR",
+            "/spec/podCIDRs/0",
             "/status/allocatable/cpu",
             "/status/allocatable/memory",
             "/status/conditions/0/type",

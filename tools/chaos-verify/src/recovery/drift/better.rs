@@ -13,13 +13,13 @@ pub(super) fn compare(before: &Health, now: &Health) -> Option<Check> {
     for was in before.checks.iter().filter(bad) {
         let of_id = now.checks.iter().filter(|is| is.id == was.id);
         let is = of_id.clone().find(|is| is.object == was.object);
+        let good = |check: &Check| matches!(check.status, Status::Pass | Status::Warn);
         // What is in trouble is named and what is well is counted, so nothing may be said of it any
-        // more. Checks of other namespaces are not made again.
-        let silent = before.also.is_empty()
-            && of_id.clone().count() > 0
-            && !of_id.clone().any(|is| bad(&is));
+        // more. Checks of other namespaces are not made again, nor are those that are left out.
+        let silent =
+            before.also.is_empty() && of_id.clone().any(good) && !of_id.clone().any(|is| bad(&is));
         let healed = match is {
-            Some(is) => matches!(is.status, Status::Pass | Status::Warn),
+            Some(is) => good(is),
             None => silent,
         };
         if healed {
@@ -72,6 +72,9 @@ mod tests {
         ];
         assert_eq!(compare(&before, &seen(&[], &unseen)), None);
         assert_eq!(compare(&before, &seen(&[], &[])), None);
+        let left_out = ["pods.ready", "nodes.usage"];
+        let left_out = left_out.map(|id| Check::skipped(id, "", "left out"));
+        assert_eq!(compare(&before, &seen(&[], &left_out)), None);
         // The one before looked at another namespace as well, which this one does not.
         let place = NamespaceState {
             cluster: ClusterRef {

@@ -1,5 +1,7 @@
 //! Are Prometheus, Grafana and Alertmanager running and answering, and what do they say?
 
+mod alerts;
+
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
@@ -9,12 +11,15 @@ use serde_json::Value;
 
 use super::catalogue::Explanation;
 use super::workloads::{self, Controller};
-use super::{answers, unless_skipped};
-use chaos_common::cluster::probe::{Endpoint, HttpProbe};
-use chaos_common::cluster::{Cluster, ListRequest, ReadError};
-use chaos_common::config::{Config, Monitoring, MonitoringSystem};
-use chaos_common::prometheus::{ALERTS_PATH, Alert, Alertmanager, Prometheus, RoutedAlert, Series};
+use super::{Subject, answers, unless_skipped};
+
+pub(super) use self::alerts::ALERTS;
+use chaos_common::cluster::probe::{Endpoint, HttpProbe, WAY};
+use chaos_common::cluster::{ListRequest, ReadError};
+use chaos_common::config::{Monitoring, MonitoringSystem};
+use chaos_common::prometheus::{ApiError, Labels, Prometheus, Series};
 use chaos_common::record::{Check, Status, WorkloadState};
+use chaos_common::retry::Again;
 
 /// `monitoring`; the other checks of monitoring have this id and a dot before their own word.
 pub const CONFIGURED: Explanation = Explanation {
@@ -63,16 +68,6 @@ pub const TARGETS: Explanation = Explanation {
     remedy: "the reason stands on Prometheus's page /targets",
 };
 
-/// `monitoring.alerts`
-pub(super) const ALERTS: Explanation = Explanation {
-    id: "monitoring.alerts",
-    asks: "Do alerts fire now?",
-    judges: "Fails for an alert that fires, warns if its severity is warning or Alertmanager \
-             has it silenced; severities none and info don't count.",
-    reads: "/api/v1/alerts of Prometheus, /api/v2/alerts of Alertmanager",
-    remedy: "the runbook that the alert names",
-};
-
 /// What is wrong with the body of a system's answer.
 #[derive(Clone, Debug, thiserror::Error)]
 enum BodyFault {
@@ -104,26 +99,18 @@ struct System<'a> {
 
 /// The query that gives every target, and whether it could be scraped.
 const UP: &str = "up";
-/// Labels that say what an alert is about; the first two that it has are shown.
-const SUBJECTS: [&str; 6] = [
-    "namespace",
-    "pod",
-    "deployment",
-    "service",
-    "job",
-    "instance",
-];
 /// So many targets and alerts are named.
 const NAMED: usize = 50;
 
 /// `monitoring.NAME`: each configured system's Deployment, and the URLs that show that it works;
 /// then the targets that are down and the alerts that fire.
-pub(super) async fn examine(
-    cluster: &Cluster,
-    probe: &HttpProbe,
-    config: &Config,
-    namespace: &str,
-) -> (Vec<Check>, Vec<WorkloadState>) {
+pub(super) async fn examine(subject: Subject<'_>) -> (Vec<Check>, Vec<WorkloadState>) {
+    let Subject {
+        cluster,
+        probe,
+        config,
+        ..
+    } = subject;
     let Some(monitoring) = &config.monitoring else {
         return (
             vec![Check::skipped(
@@ -135,6 +122,7 @@ pub(super) async fn examine(
         );
     };
     let systems = systems(monitoring);
+    let ours = ours(subject, monitoring);
     let request = ListRequest::namespaced(&monitoring.namespace);
     let add =
         |found: &mut Vec<Controller>, object: Deployment| found.push(Controller::from(&object));
@@ -142,8 +130,8 @@ pub(super) async fn examine(
     let (deployments, answers, targets, alerts) = join!(
         cluster.fold(request, Vec::new, add),
         join_all(asked),
-        unless_skipped(config, TARGETS.id, targets(probe, monitoring, namespace)),
-        unless_skipped(config, ALERTS.id, alerts(probe, monitoring)),
+        unless_skipped(config, TARGETS.id, targets(probe, monitoring, &ours)),
+        unless_skipped(config, ALERTS.id, alerts::examine(probe, monitoring, &ours)),
     );
     let (mut checks, mut states) = (Vec::new(), Vec::new());
     for (system, answers) in systems.iter().zip(answers) {
@@ -155,6 +143,45 @@ pub(super) async fn examine(
     checks.extend(targets);
     checks.extend(alerts);
     (checks, states)
+}
+
+/// The namespaces whose troubles are ours: those that are looked at, those of configured Services,
+/// and that of the monitoring.
+fn ours<'a>(subject: Subject<'a>, monitoring: &'a Monitoring) -> BTreeSet<&'a str> {
+    let services = subject.config.services.iter();
+    let of_services = services.filter_map(|service| service.namespace.as_deref());
+    let looked_at = subject.also.iter().map(String::as_str);
+    let known = [subject.namespace, monitoring.namespace.as_str()];
+    looked_at.chain(of_services).chain(known).collect()
+}
+
+/// The namespace that a series or an alert is about. Where Prometheus keeps a label of its own, that
+/// of the object has another name.
+fn namespace_of(labels: &Labels) -> Option<&str> {
+    let names = ["exported_namespace", "namespace", "kubernetes_namespace"];
+    names
+        .iter()
+        .find_map(|name| labels.get(*name))
+        .map(String::as_str)
+}
+
+/// Whether it is about a namespace, and that is none of ours.
+fn is_foreign(labels: &Labels, ours: &BTreeSet<&str>) -> bool {
+    namespace_of(labels).is_some_and(|namespace| !ours.contains(namespace))
+}
+
+/// Asks Prometheus or Alertmanager, and again where the way to it may be open soon.
+async fn insist<T, F>(probe: &HttpProbe, ask: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let again = |error: &ApiError| match error {
+        ApiError::Vantage(error) => error.again(),
+        _ => Again::Never,
+    };
+    let cluster = probe.cluster();
+    let answer = cluster.before_deadline(Box::pin(WAY.run(ask, again))).await;
+    answer.unwrap_or_else(|| Err(ApiError::Vantage(cluster.over("ask the monitoring"))))
 }
 
 fn systems(monitoring: &Monitoring) -> [System<'_>; 3] {
@@ -209,7 +236,7 @@ fn judge_deployment(
 }
 
 /// `monitoring.targets`: every target that Prometheus can't scrape.
-async fn targets(probe: &HttpProbe, monitoring: &Monitoring, namespace: &str) -> Vec<Check> {
+async fn targets(probe: &HttpProbe, monitoring: &Monitoring, ours: &BTreeSet<&str>) -> Vec<Check> {
     let Some(prometheus) = Prometheus::of(probe, monitoring, answers::LIMIT) else {
         return vec![Check::skipped(
             TARGETS.id,
@@ -218,8 +245,8 @@ async fn targets(probe: &HttpProbe, monitoring: &Monitoring, namespace: &str) ->
         )];
     };
     let url = prometheus.url(&Prometheus::query_path(UP));
-    let checks = match prometheus.query(UP).await {
-        Ok(series) => judge_targets(&series, &[namespace, &monitoring.namespace], url),
+    let checks = match insist(probe, || prometheus.query(UP)).await {
+        Ok(series) => judge_targets(&series, ours, url),
         Err(error) => vec![Check::unknown(TARGETS.id, url, error.to_string())],
     };
     from_vantage(checks, &prometheus)
@@ -233,7 +260,7 @@ fn from_vantage(checks: Vec<Check>, prometheus: &Prometheus) -> Vec<Check> {
 
 /// That all targets of a job are down fails; that some are, or another namespace's, is a warning: a
 /// job of many pods hardly ever has all of them.
-fn judge_targets(targets: &[Series], ours: &[&str], url: String) -> Vec<Check> {
+fn judge_targets(targets: &[Series], ours: &BTreeSet<&str>, url: String) -> Vec<Check> {
     if targets.is_empty() {
         return vec![Check::fail(
             TARGETS.id,
@@ -246,8 +273,7 @@ fn judge_targets(targets: &[Series], ours: &[&str], url: String) -> Vec<Check> {
     let jobs_up: BTreeSet<&str> = up.iter().map(|target| label(target, "job")).collect();
     let judge = |target: &&Series| {
         let (job, instance) = (label(target, "job"), label(target, "instance"));
-        let namespace = target.labels.get("namespace");
-        let foreign = namespace.is_some_and(|other| !ours.contains(&other.as_str()));
+        let foreign = is_foreign(&target.labels, ours);
         let partly = jobs_up.contains(job);
         let status = if foreign || partly {
             Status::Warn
@@ -287,76 +313,6 @@ fn first_of(mut checks: Vec<Check>, id: &str, url: &str) -> Vec<Check> {
         checks.push(Check::new(id, url, status, message));
     }
     checks
-}
-
-/// `monitoring.alerts`: every alert that fires now and that nobody has silenced.
-async fn alerts(probe: &HttpProbe, monitoring: &Monitoring) -> Vec<Check> {
-    let Some(prometheus) = Prometheus::of(probe, monitoring, answers::LIMIT) else {
-        return vec![Check::skipped(
-            ALERTS.id,
-            "",
-            "Prometheus is not configured",
-        )];
-    };
-    let url = prometheus.url(ALERTS_PATH);
-    let suppressed = async {
-        match Alertmanager::of(probe, monitoring, answers::LIMIT) {
-            // That it does not answer fails in `monitoring.alertmanager`.
-            Some(alertmanager) => alertmanager.suppressed().await.unwrap_or_default(),
-            None => Vec::new(),
-        }
-    };
-    let (alerts, suppressed) = futures::join!(prometheus.alerts(), suppressed);
-    let checks = match alerts {
-        Ok(alerts) => judge_alerts(&alerts, &suppressed, url),
-        Err(error) => vec![Check::unknown(ALERTS.id, url, error.to_string())],
-    };
-    from_vantage(checks, &prometheus)
-}
-
-fn judge_alerts(alerts: &[Alert], suppressed: &[RoutedAlert], url: String) -> Vec<Check> {
-    let firing = alerts.iter().filter(|alert| alert.is_firing());
-    let mut checks: Vec<Check> = firing
-        .filter_map(|alert| {
-            let silenced = suppressed.iter().any(|routed| routed.is(alert));
-            judge_alert(alert, silenced)
-        })
-        .collect();
-    checks.sort_by_key(|check| check.status != Status::Fail);
-    if checks.is_empty() {
-        return vec![Check::pass(ALERTS.id, url, "no alert fires")];
-    }
-    first_of(checks, ALERTS.id, &url)
-}
-
-/// The check of an alert that fires, unless its severity says that it does not count.
-fn judge_alert(alert: &Alert, silenced: bool) -> Option<Check> {
-    let severity = alert.label("severity");
-    let status = match severity {
-        // Such as Watchdog, which fires all the time to show that alerts arrive.
-        "none" | "info" => return None,
-        "warning" => Status::Warn,
-        _ if silenced => Status::Warn,
-        _ => Status::Fail,
-    };
-    let mut message = match severity {
-        "" => "fires".to_owned(),
-        severity => format!("fires ({severity})"),
-    };
-    if silenced {
-        message.push_str(", and is silenced");
-    }
-    let annotation = |name: &str| alert.annotations.get(name);
-    let text = annotation("summary").or_else(|| annotation("description"));
-    message.extend(text.map(|text| format!(": {text}")));
-    let mut object = format!("alert/{}", alert.label("alertname"));
-    let about = SUBJECTS.iter().filter(|name| !alert.label(name).is_empty());
-    object.extend(
-        about
-            .take(2)
-            .map(|name| format!(" {name}={}", alert.label(name))),
-    );
-    Some(Check::new(ALERTS.id, object, status, message))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a judgement like the others")]
