@@ -56,7 +56,8 @@ pub fn timing(timing: &Timing) -> Vec<String> {
         timing.errors, timing.requests
     ));
     lines.extend(histogram(timing));
-    lines.extend(timeline(&timing.windows, load.duration_ms));
+    let came = load.interrupted_ms.unwrap_or(load.duration_ms);
+    lines.extend(timeline(&timing.windows, came));
     lines
 }
 
