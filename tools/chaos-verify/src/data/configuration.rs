@@ -77,8 +77,8 @@ pub(crate) async fn read(target: &Target<'_>, run: &str) -> [Kind; 2] {
     ]
 }
 
-/// The name of a ConfigMap in which pods note who of them leads, by the marks of those who are known
-/// to do so: client-go (its older lock), Flink, Spring Cloud and Camel.
+/// The name of a ConfigMap in which pods note who of them leads, by the marks of those who are
+/// known to do so: client-go (its older lock), Flink, Spring Cloud and Camel.
 fn leader(map: &ConfigMap) -> Option<String> {
     let (annotations, labels) = (
         map.metadata.annotations.as_ref(),

@@ -55,8 +55,8 @@ pub struct LoadArgs {
 }
 
 impl LoadArgs {
-    /// What is asked: the URLs, with what the configuration's `[[url]]` of the same address wants of
-    /// them and what flags add.
+    /// What is asked: the URLs, with what the configuration's `[[url]]` of the same address wants
+    /// of them and what flags add.
     fn targets(&self, config: &Config) -> anyhow::Result<Vec<HttpUrl>> {
         let named = |text: &String| {
             let url = HttpUrl::parse(text)?;

@@ -23,7 +23,8 @@ pub(crate) struct Autoscaler {
     scaled: Option<Time>,
 }
 
-/// The autoscalers of the namespace. Where they can't be read, there are none that explain anything.
+/// The autoscalers of the namespace. Where they can't be read, there are none that explain
+/// anything.
 pub(crate) async fn read(target: &Target<'_>) -> Vec<Autoscaler> {
     let api: Api<HorizontalPodAutoscaler> =
         Api::namespaced(target.cluster.client.clone(), target.namespace);
@@ -64,8 +65,8 @@ fn of_object(object: &HorizontalPodAutoscaler) -> Option<Autoscaler> {
 }
 
 impl Autoscaler {
-    /// Whether it is why a workload asks for so many replicas now, since a time: it has scaled since
-    /// then, and this is what it wants.
+    /// Whether it is why a workload asks for so many replicas now, since a time: it has scaled
+    /// since then, and this is what it wants.
     pub(crate) fn explains(&self, workload: &WorkloadRef, wants: i32, since: Time) -> bool {
         let after = |scaled: Time| scaled.0.duration_since(since.0) > -CLOCKS;
         self.workload == *workload

@@ -32,8 +32,8 @@ const QUIET: SignedDuration = SignedDuration::from_secs(3);
 
 impl Period {
     /// None if it is not known what was before. `quiet` is how long lines may still come after an
-    /// outage. `node_time` gives the time of the nodes, who write times into logs, at one of the machine
-    /// that the tools run on, which stands in records.
+    /// outage. `node_time` gives the time of the nodes, who write times into logs, at one of the
+    /// machine that the tools run on, which stands in records.
     pub(crate) fn of(
         input: &PipelineInput,
         quiet: Duration,

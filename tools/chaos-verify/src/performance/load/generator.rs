@@ -41,8 +41,8 @@ pub(crate) struct Measured {
     pub(crate) interrupted: Option<Duration>,
 }
 
-/// Puts load on the targets, all at the same time, and shows at a terminal how it goes. Never fails:
-/// what went wrong is counted. When this process is asked to end, what was measured is kept.
+/// Puts load on the targets, all at the same time, and shows at a terminal how it goes. Never
+/// fails: what went wrong is counted. When this process is asked to end, what was measured is kept.
 pub(crate) async fn run(plan: LoadPlan) -> Measured {
     raise_limit();
     let plan = Arc::new(plan);
