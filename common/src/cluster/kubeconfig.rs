@@ -60,8 +60,8 @@ fn read(named: &OsStr, home: Option<&Path>) -> Result<Kubeconfig, FindError> {
     }
     let present: Vec<&PathBuf> = named.iter().filter(|path| path.exists()).collect();
     if present.is_empty() {
-        let names: Vec<String> = named.iter().map(|p| p.display().to_string()).collect();
-        return Err(FindError::Missing(names.join(", ")));
+        let paths: Vec<String> = named.iter().map(|p| p.display().to_string()).collect();
+        return Err(FindError::Missing(paths.join(", ")));
     }
     let mut merged = Kubeconfig::default();
     for path in present {

@@ -328,6 +328,7 @@ fn standard_input(tool: Tool) -> Result<Option<impl Read>, Failure> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err wants it")]
 fn unreadable(error: io::Error) -> Failure {
     Failure::unknown(format!("cannot read standard input: {error}"))
 }

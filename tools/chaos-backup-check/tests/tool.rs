@@ -195,13 +195,10 @@ fn good_backups_pass_and_the_record_says_what_they_hold() {
 #[test]
 fn the_stream_passes_byte_for_byte_and_its_run_is_kept() {
     let foreign = "{\"other\": [1,  2]}\n";
-    let ran = Bench::good().run(&["-o", "json"], Some(&format!("{foreign}{HEALTH}\n")));
+    let stream = format!("{HEALTH}\n{foreign}{HEALTH}\n");
+    let ran = Bench::good().run(&["-o", "json"], Some(&stream));
     ran.exits(0);
-    assert!(
-        ran.stdout().starts_with(&format!("{foreign}{HEALTH}\n")),
-        "{}",
-        ran.everything()
-    );
+    assert!(ran.stdout().starts_with(&stream), "{}", ran.everything());
     assert_eq!(ran.result()["run"], "the-run");
 }
 
@@ -216,7 +213,7 @@ fn a_worse_stream_makes_a_worse_exit() {
             .result()["verdict"],
         "pass"
     );
-    for broken in ["", &HEALTH[..50], "NAME READY\n"] {
+    for broken in [&HEALTH[..50], &format!("{HEALTH}\nNAME READY\n")] {
         let ran = bench.run(&[], Some(broken));
         assert_eq!(
             ran.exits(3).check("stream.upstream", "standard input").0,

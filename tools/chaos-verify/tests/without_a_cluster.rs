@@ -164,7 +164,7 @@ fn a_broken_stream_is_a_check_of_its_own() {
     let output = run(
         home.path(),
         &["-n", "shop", "--wait", "0s"],
-        Some("NAME READY\n"),
+        Some(&format!("{HEALTH}\nNAME READY\n")),
     );
     let out = String::from_utf8_lossy(&output.stdout);
     let last: Value = serde_json::from_str(out.lines().last().expect("a result")).expect("JSON");

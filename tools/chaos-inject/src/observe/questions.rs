@@ -21,7 +21,7 @@ const COSTLY: Duration = Duration::from_secs(1);
 /// The way that a question takes.
 #[derive(Clone, Debug)]
 enum Way {
-    Service(HttpProbe, Box<Endpoint>),
+    Service(Box<HttpProbe>, Box<Endpoint>),
     Url(UrlProbe),
 }
 
@@ -71,7 +71,7 @@ impl Question {
             path,
             interval: context.config.experiment.probe_interval.0,
             affected: false,
-            way: Way::Service(context.asker.clone(), Box::new(endpoint)),
+            way: Way::Service(Box::new(context.asker.clone()), Box::new(endpoint)),
             wanted: Wanted::Ready,
             reason: Reason::Health,
         }
@@ -179,7 +179,7 @@ fn of_service(context: &Context, plan: &Plan, service: &config::Service) -> Vec<
         path: path.to_owned(),
         interval: Duration::ZERO,
         affected: is_affected(plan, &service.name, path),
-        way: Way::Service(context.asker.clone(), Box::new(endpoint.clone())),
+        way: Way::Service(Box::new(context.asker.clone()), Box::new(endpoint.clone())),
         wanted,
         reason,
     };

@@ -321,7 +321,7 @@ fn monthly_sends_the_file_that_the_record_names() {
 }
 
 #[test]
-fn broken_streams_are_unknown_and_still_told() {
+fn broken_streams_are_unknown_and_still_told_and_what_is_none_tells_nobody() {
     let server = Server::new(&[Answer::Status("200 OK")]);
     let bench = Bench::new("[notify.slack]\nwebhook = { file = \"hook\" }\n");
     std::fs::write(
@@ -329,9 +329,9 @@ fn broken_streams_are_unknown_and_still_told() {
         format!("http://127.0.0.1:{}/", server.port),
     )
     .expect("writable");
-    for stream in ["", "garbage\n"] {
+    for (stream, status) in [("", 0), ("{\"schema\":\"cha", 3), ("garbage\n", 2)] {
         let output = feed(bench.command(&["scheduled"]), stream);
-        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
     }
     assert_eq!(server.requests().len(), 2);
 }

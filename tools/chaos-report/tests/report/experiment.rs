@@ -176,12 +176,7 @@ fn no_placeholder_is_left_and_every_field_of_the_form_is_there() {
     ];
     let mut empty = Run::good(DAY);
     (empty.health, empty.experiment, empty.verification) = (None, None, None);
-    for stream in [
-        Run::good(DAY).stream(),
-        eventful().stream(),
-        empty.stream(),
-        Vec::new(),
-    ] {
+    for stream in [Run::good(DAY).stream(), eventful().stream(), empty.stream()] {
         let bench = Bench::new();
         bench.run(&[], &stream);
         let text = bench.only(".md");
@@ -245,13 +240,25 @@ fn the_report_itself_passes_when_the_experiment_failed() {
 }
 
 #[test]
-fn empty_cut_and_foreign_streams_are_reported_as_unknown() {
+fn an_input_that_is_no_stream_is_a_usage_error_and_nothing_is_written() {
+    for input in [b"".as_slice(), b"NAME READY\n", b"\xff\xfe\x00\n"] {
+        let bench = Bench::new();
+        let output = bench.run(&[], input);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(!said.contains("chaos.report"), "{said}");
+        assert!(bench.files("").is_empty());
+    }
+}
+
+#[test]
+fn cut_and_garbled_streams_are_reported_as_unknown() {
     let good = Run::good(DAY).stream();
+    let and = |rest: &[u8]| [&good, rest].concat();
     for stream in [
-        b"".as_slice(),
-        b"NAME READY\n",
         &good[..good.len() - 40],
-        b"\xff\xfe\x00\n",
+        &and(b"NAME READY\n"),
+        &and(b"\xff\xfe\x00\n"),
     ] {
         let bench = Bench::new();
         let output = bench.run(&[], stream);

@@ -40,7 +40,10 @@ pub fn question(server: &ApiServer, path: &str) -> Question {
         path: path.to_owned(),
         interval: Duration::from_millis(100),
         affected: false,
-        way: Way::Service(HttpProbe::new(&server.cluster()), Box::new(endpoint)),
+        way: Way::Service(
+            Box::new(HttpProbe::new(&server.cluster())),
+            Box::new(endpoint),
+        ),
         wanted: Wanted::As(Expectation::default()),
         reason: Reason::Health,
     }
