@@ -81,6 +81,34 @@ impl RunRecord {
         exit
     }
 
+    fn verdict(&self, outcome: Outcome) -> Verdict {
+        match outcome {
+            Outcome::Completed => Verdict::of(&self.checks),
+            Outcome::NotRestored => Verdict::Fail,
+            // What was not carried through proves nothing, unless it already failed.
+            Outcome::Refused | Outcome::Aborted => Verdict::Unknown,
+        }
+    }
+
+    /// How it ended, why, and what is lost.
+    fn summary(&self, outcome: Outcome, reason: Option<&str>) -> String {
+        let lost = in_words(&self.losses);
+        let reason = reason.unwrap_or("no reason given");
+        let ended = match outcome {
+            Outcome::Completed => {
+                let (checks, not) = (summarize(&self.checks), self.seen.not_measured());
+                format!("completed: {checks}{not}")
+            }
+            Outcome::Refused => format!("refused, nothing was touched: {reason}"),
+            Outcome::Aborted if self.losses.is_empty() => {
+                format!("aborted, everything is restored: {reason}")
+            }
+            Outcome::Aborted => format!("aborted, the fault is undone: {reason}"),
+            Outcome::NotRestored => format!("NOT RESTORED: {reason}"),
+        };
+        format!("{} {ended}{lost}", self.name)
+    }
+
     /// Writes the record.
     pub fn end(
         self,
@@ -89,32 +117,8 @@ impl RunRecord {
         reason: Option<String>,
         exit: Exit,
     ) -> Exit {
-        let verdict = match outcome {
-            Outcome::Completed => Verdict::of(&self.checks),
-            Outcome::NotRestored => Verdict::Fail,
-            // What was not carried through proves nothing, unless it already failed.
-            Outcome::Refused | Outcome::Aborted => Verdict::Unknown,
-        };
-        let lost = in_words(&self.losses);
-        let summary = match (&reason, outcome) {
-            (_, Outcome::Completed) => {
-                let (checks, not) = (summarize(&self.checks), self.seen.not_measured());
-                format!("{} completed: {checks}{not}{lost}", self.name)
-            }
-            (reason, _) => {
-                let word = match outcome {
-                    Outcome::Refused => "refused, nothing was touched",
-                    Outcome::Aborted if self.losses.is_empty() => "aborted, everything is restored",
-                    Outcome::Aborted => "aborted, the fault is undone",
-                    _ => "NOT RESTORED",
-                };
-                format!(
-                    "{} {word}: {}{lost}",
-                    self.name,
-                    reason.as_deref().unwrap_or("no reason given")
-                )
-            }
-        };
+        let verdict = self.verdict(outcome);
+        let summary = self.summary(outcome, reason.as_deref());
         let (targets, affected) = self
             .plan
             .as_ref()
