@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client};
 
-use super::ReadError;
 use super::resolver::SystemResolver;
+use super::{ReadError, certificates};
 
 /// The clients that were needed so far; cloning shares them.
 #[derive(Clone, Debug)]
@@ -41,15 +41,10 @@ impl HttpClients {
         if let Some(client) = known.get(path) {
             return Ok(client.clone());
         }
-        let unusable = |why: String| {
-            let what = format!("read the certificates in {}", path.display());
-            ReadError::other(what, why).hint("ca names a file in PEM")
-        };
-        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-        let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-        if roots.is_empty() {
-            return Err(unusable("there is none".to_owned()));
-        }
+        let roots = certificates::in_file(path).map_err(|error| {
+            let what = "read the certificates to be trusted";
+            ReadError::other(what, error.to_string()).hint("ca names a file in PEM")
+        })?;
         let client = client(&roots);
         known.insert(path.clone(), client.clone());
         Ok(client)

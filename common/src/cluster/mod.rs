@@ -1,6 +1,7 @@
 //! The way to a cluster: kubectl's own kubeconfig, or the service account inside one.
 
 pub(crate) mod cause;
+pub mod certificates;
 pub mod clock;
 mod deadline;
 pub mod desired_state;

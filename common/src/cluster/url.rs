@@ -1,13 +1,12 @@
 //! A URL that is asked from where the tool runs, as often as somebody wants to know.
 
-use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client};
+use reqwest::Client;
 use tokio::time::{Instant, timeout};
 
-use super::error_chain;
 use super::probe::{Answer, MAX_BODY, ProbeError};
+use super::{certificates, error_chain};
 use crate::config;
 
 /// Asks one URL. Cloning shares the connections.
@@ -36,11 +35,12 @@ impl UrlProbe {
             url: url.clone(),
             why,
         };
+        let trusted = |path| certificates::in_file(path).map_err(|error| failed(error.to_string()));
         let mut client = Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none());
         if let Some(path) = &configured.ca {
-            client = client.tls_certs_only(roots(path).map_err(failed)?);
+            client = client.tls_certs_only(trusted(path)?);
         }
         let http = client
             .build()
@@ -77,17 +77,6 @@ impl UrlProbe {
         };
         timeout(limit, ask).await.unwrap_or_else(late)
     }
-}
-
-/// The certificates in a file.
-fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
-    let pem =
-        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-    if roots.is_empty() {
-        return Err(format!("{} holds no certificate in PEM", path.display()));
-    }
-    Ok(roots)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Do the configured URLs answer, and how long are certificates still valid?
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
@@ -13,7 +12,7 @@ use super::answers::{LIMIT, PARALLEL, any_body, judge_answer};
 use super::catalogue::Explanation;
 use super::certificate::Validity;
 use chaos_common::cluster::probe::{Answer, MAX_BODY, ProbeError};
-use chaos_common::cluster::{Cluster, error_chain};
+use chaos_common::cluster::{Cluster, certificates, error_chain};
 use chaos_common::config::{Config, Span, Url};
 use chaos_common::record::{Check, Status};
 
@@ -65,9 +64,10 @@ pub(super) async fn examine(cluster: &Cluster, config: &Config) -> Vec<Check> {
 
 async fn one(cluster: &Cluster, url: &Url, left: Span) -> Vec<Check> {
     let object = &url.url;
-    let client = match url.ca.as_deref().map(roots).transpose().map(client) {
-        Ok(Ok(client)) => client,
-        Ok(Err(why)) | Err(why) => return vec![Check::unknown(HTTP.id, object, why)],
+    let trusted = url.ca.as_deref().map(certificates::in_file).transpose();
+    let client = match trusted.map_err(|error| error.to_string()).and_then(client) {
+        Ok(client) => client,
+        Err(why) => return vec![Check::unknown(HTTP.id, object, why)],
     };
     let start = Instant::now();
     let mut certificate = None;
@@ -136,17 +136,6 @@ fn peer(answer: &reqwest::Response) -> Option<Vec<u8>> {
         .get::<TlsInfo>()
         .and_then(TlsInfo::peer_certificate)
         .map(<[u8]>::to_vec)
-}
-
-/// The certificates in a file.
-fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
-    let pem =
-        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-    if roots.is_empty() {
-        return Err(format!("{} holds no certificate in PEM", path.display()));
-    }
-    Ok(roots)
 }
 
 fn client(roots: Option<Vec<Certificate>>) -> Result<Client, String> {

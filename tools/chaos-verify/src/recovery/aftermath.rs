@@ -9,6 +9,7 @@ use chaos_common::record::{Check, Experiment, Health, Record, Status, Time};
 use chaos_health::checks;
 use jiff::SignedDuration;
 
+use super::names::some;
 use super::was_so;
 use crate::pipeline_input::PipelineInput;
 use crate::target::Target;
@@ -17,8 +18,6 @@ use crate::target::Target;
 const LIMIT: Duration = Duration::from_secs(5);
 /// By how much the clocks of Prometheus and of the tools' machine may differ.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
-/// So many of one kind are named.
-const NAMED: usize = 5;
 
 /// The ids of what must be over before a system has recovered.
 pub(crate) const IDS: [&str; 3] = ["recovery.alerts", "recovery.targets", "recovery.rollouts"];
@@ -253,19 +252,6 @@ impl Aftermath {
 #[allow(clippy::cast_precision_loss, reason = "milliseconds of one day")]
 fn seconds(ms: i64) -> String {
     format!("{:.1} s", ms as f64 / 1000.0)
-}
-
-fn some(all: &[String]) -> String {
-    let named = all
-        .iter()
-        .take(NAMED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    match all.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
 }
 
 #[cfg(test)]

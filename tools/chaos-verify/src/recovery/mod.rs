@@ -3,6 +3,7 @@
 pub(crate) mod aftermath;
 pub(crate) mod autoscalers;
 pub(crate) mod drift;
+mod names;
 
 use std::time::Duration;
 

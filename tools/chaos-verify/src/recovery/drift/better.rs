@@ -2,7 +2,7 @@
 
 use chaos_common::record::{Check, Health, Status};
 
-use super::names::some;
+use crate::recovery::names::some;
 
 /// `recovery.better`: what was not well before and is now. The experiment may have hidden it, or
 /// healed it; either way the system is not what it was.

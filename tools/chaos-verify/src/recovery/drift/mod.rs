@@ -3,7 +3,6 @@
 
 mod better;
 mod endpoints;
-mod names;
 mod placement;
 #[cfg(test)]
 mod testing;

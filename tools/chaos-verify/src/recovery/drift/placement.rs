@@ -2,7 +2,7 @@
 
 use chaos_common::record::{Check, Health, Placement, Status};
 
-use super::names::some;
+use crate::recovery::names::some;
 
 /// `recovery.placement`: on which nodes the pods are. Where a pod runs is the scheduler's business,
 /// so a move is told and no more; pods that stood on several nodes and stand on one now would go
