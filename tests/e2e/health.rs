@@ -99,6 +99,8 @@ fn health_while_a_pod_is_down_fails() {
         let ran = cluster.place.tool("chaos-health", &[]);
         ran.stdout().contains("\"verdict\":\"fail\"").then_some(ran)
     });
+    // Whatever this test says of it, the next one wants a whole shop.
+    cluster.kubectl(&["delete", "quota", "none", "-n", shop]);
     let ran = ran.exits(1);
     let record = ran.record("chaos.health/1");
     let backend = check(
@@ -109,7 +111,6 @@ fn health_while_a_pod_is_down_fails() {
     assert_eq!(backend["status"], "fail", "{}", ran.show());
     let message = backend["message"].as_str().unwrap_or_default();
     assert!(message.starts_with("has 2 of 3 ready pods"), "{message}");
-    cluster.kubectl(&["delete", "quota", "none", "-n", shop]);
     // Its controller tries again when its object changes, and else only after a pause that grows.
     let labels = ["-l", "app=ecommerce-backend", "chaos.test/quota=gone"];
     cluster.kubectl(&[&["annotate", "replicasets", "-n", shop], &labels[..]].concat());

@@ -200,13 +200,13 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
         );
         assert!(new.contains(recovery["replacement"]["uid"].as_str().expect("replaced")));
     }
+    let availability = &experiment["data"]["availability"];
     assert!(
-        experiment["data"]["availability"]
-            .as_array()
-            .is_some_and(|seen| {
-                let of_health = seen.iter().filter(|one| one["path"] == "/health");
-                of_health.count() == 2 && seen.len() > 2
-            })
+        availability.as_array().is_some_and(|seen| {
+            let of_health = seen.iter().filter(|one| one["path"] == "/health");
+            of_health.count() == 2 && seen.len() > 2
+        }),
+        "{availability:#}"
     );
     assert_eq!(
         check(&experiment, "pod-failure.effect", "")["status"],

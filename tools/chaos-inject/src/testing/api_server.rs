@@ -213,6 +213,11 @@ impl ApiServer {
         self.state().services.set(service, path, (status, body));
     }
 
+    /// Nobody is behind a Service any more.
+    pub fn answers_no_more(&self, service: &str) {
+        self.state().services.unset(service);
+    }
+
     /// How a pod answers to whoever asks it itself: `pod/NAME`, and `pod/https:NAME` over TLS. All
     /// others are `pod/*` and `pod/https:*`.
     pub fn answer_of_pod(&self, pod: &str, status: u16, body: &str) {

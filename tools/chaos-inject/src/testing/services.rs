@@ -14,6 +14,11 @@ struct ServiceAnswer {
 pub struct ServiceAnswers(Vec<ServiceAnswer>);
 
 impl ServiceAnswers {
+    /// Nobody is behind a Service any more.
+    pub fn unset(&mut self, service: &str) {
+        self.0.retain(|one| one.service != service);
+    }
+
     /// A Service answers so from now on, to one path or to all others.
     pub fn set(&mut self, service: &str, path: Option<&str>, (status, body): (u16, &str)) {
         let is_other = |one: &ServiceAnswer| one.service != service || one.path.as_deref() != path;

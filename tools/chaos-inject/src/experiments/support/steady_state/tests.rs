@@ -132,12 +132,16 @@ async fn an_affected_service_has_to_answer_again() {
 #[tokio::test(start_paused = true)]
 async fn a_service_without_any_answer_is_told_apart_from_one_with_a_bad_one() {
     let (server, context, mut steady) = shop(&["front"]).await;
-    server.always("GET services/front", Behaviour::Status(503));
+    server.answers_no_more("front");
     let (what, _) = missing(steady.wait(&context, LIMIT).await);
     assert!(
         what.contains("http://front.prod:80/health does not answer"),
         "{what}"
     );
+    // The API server's own refusal on the way is no answer of the Service.
+    server.always("GET services/front", Behaviour::Status(503));
+    let why = unseen(steady.wait(&context, LIMIT).await);
+    assert!(why.contains("/health can't be asked"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
