@@ -200,14 +200,20 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
         );
         assert!(new.contains(recovery["replacement"]["uid"].as_str().expect("replaced")));
     }
-    let availability = &experiment["data"]["availability"];
-    assert!(
-        availability.as_array().is_some_and(|seen| {
-            let of_health = seen.iter().filter(|one| one["path"] == "/health");
-            of_health.count() == 2 && seen.len() > 2
-        }),
-        "{availability:#}"
-    );
+    // What is configured, and a Service beside it that leads to the pods that were hit.
+    for (service, path) in [
+        ("ecommerce-frontend-service", "/health"),
+        ("ecommerce-frontend-service", "/api/products"),
+        ("ecommerce-backend-service", "/health"),
+        ("ecommerce-backend-pods", "/health"),
+    ] {
+        let seen = experiment["data"]["availability"].as_array();
+        let is_this = |one: &Value| one["service"] == service && one["path"] == path;
+        assert!(
+            seen.is_some_and(|seen| seen.iter().any(is_this)),
+            "{service}{path} is not in {seen:?}"
+        );
+    }
     assert_eq!(
         check(&experiment, "pod-failure.effect", "")["status"],
         "pass"
