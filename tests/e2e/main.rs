@@ -3,6 +3,7 @@
 //! skipped.
 
 mod backup;
+mod connections;
 mod drills;
 mod experiments;
 mod gates;

@@ -178,6 +178,37 @@ fn a_missing_kubeconfig_or_context_or_namespace_is_usage() {
 }
 
 #[test]
+fn kubeconfigs_are_found_and_merged_as_kubectl_does() {
+    let place = Place::new();
+    let dead = dead_cluster(&place);
+    let context = "{apiVersion: v1, kind: Config, current-context: dead, contexts: [{name: dead, context: {cluster: dead, user: dead, namespace: shop}}]}";
+    let context = place.file("context", context).display().to_string();
+    // A missing file is left out, and what the first one says goes before what the others say.
+    let place = place.env("KUBECONFIG", format!("gone:{context}:{dead}"));
+    let ran = place.tool("chaos-health", &[]).exits(3);
+    let record = ran.record("chaos.health/1");
+    assert_eq!(record["data"]["namespace"], "shop", "{}", ran.show());
+    let place = Place::new().env("KUBECONFIG", "gone:lost");
+    place
+        .tool("chaos-health", &["-n", "shop"])
+        .exits(2)
+        .says("none of the files that KUBECONFIG names exists: gone, lost");
+}
+
+#[test]
+fn a_credential_plugin_that_is_not_there_is_named() {
+    let place = Place::new();
+    let text = "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}],
+        clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: a, user: {exec: {
+        apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, interactiveMode: Never}}}]}";
+    let path = place.file("kubeconfig", text).display().to_string();
+    place
+        .tool("chaos-health", &["-n", "shop", "--kubeconfig", &path])
+        .exits(2)
+        .says("no-such-plugin");
+}
+
+#[test]
 fn records_are_passed_on_byte_for_byte_and_the_run_is_kept() {
     let place = place_with_dead_cluster();
     // Odd spacing, unknown fields and an unknown kind have to survive.

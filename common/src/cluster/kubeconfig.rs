@@ -81,7 +81,7 @@ pub(super) fn namespace(access: &Access) -> Option<String> {
         .filter(|name| !name.is_empty())
 }
 
-fn context<'k>(kubeconfig: &'k Kubeconfig, access: &Access) -> Option<&'k Context> {
+pub(super) fn context<'k>(kubeconfig: &'k Kubeconfig, access: &Access) -> Option<&'k Context> {
     let current = kubeconfig.current_context.as_ref();
     let name = access.context.as_ref().or(current)?;
     let named = kubeconfig.contexts.iter().find(|it| it.name == *name)?;

@@ -16,6 +16,7 @@ pub mod pod_trouble;
 pub mod probe;
 pub mod protobuf;
 mod proxied;
+mod proxy;
 mod resolver;
 pub mod url;
 pub mod workload;
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -122,34 +123,7 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::connect`].
     pub async fn connect_as(access: &Access, agent: &'static str) -> Result<Cluster, ReadError> {
-        let no_access = |why: String| {
-            ReadError::new("find a way to a cluster", ReadErrorKind::Access, why).hint(
-                "name one with --kubeconfig and --context; kubectl config get-contexts lists them",
-            )
-        };
-        let options = KubeConfigOptions {
-            context: access.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let kubeconfig = kubeconfig::find(access).map_err(|error| no_access(error.to_string()))?;
-        let (config, context) = match kubeconfig {
-            None => (
-                Config::incluster().map_err(|error| no_access(error_chain(&error)))?,
-                None,
-            ),
-            Some(kubeconfig) => {
-                let context = access
-                    .context
-                    .clone()
-                    .or_else(|| kubeconfig.current_context.clone());
-                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-                (
-                    config.map_err(|error| no_access(error_chain(&error)))?,
-                    context,
-                )
-            }
-        };
-        let mut config = config;
+        let (mut config, context) = configuration(access).await?;
         config.connect_timeout = Some(Duration::from_secs(5));
         // Repetition is decided here, a read at a time; a write is never repeated behind our back.
         config.default_retry = false;
@@ -163,8 +137,11 @@ impl Cluster {
             .to_owned();
         let (roots, own_certificate) =
             (config.root_cert.clone(), own_certificate(&config.auth_info));
+        if let Some(user) = &access.user {
+            config.auth_info.impersonate = Some(user.clone());
+            config.auth_info.impersonate_groups = Some(access.groups.clone());
+        }
         let user = config.auth_info.clone();
-        config.headers.extend(impersonation(access, &user)?);
         let client = Client::try_from(config)
             .map_err(|error| no_access(kubeconfig::client_error(&error, &user)))?;
         let slots = Arc::new(Semaphore::new(PARALLEL));
@@ -397,35 +374,40 @@ pub fn label_selector(
     terms.join(",")
 }
 
-/// The headers that ask the API server to take us for somebody else: whom `access` names, or else whom
-/// the kubeconfig does.
-fn impersonation(
-    access: &Access,
-    user: &AuthInfo,
-) -> Result<Vec<(HeaderName, HeaderValue)>, ReadError> {
-    let (name, groups) = match &access.user {
-        Some(name) => (Some(name), access.groups.as_slice()),
+fn no_access(why: String) -> ReadError {
+    ReadError::new("find a way to a cluster", ReadErrorKind::Access, why)
+        .hint("name one with --kubeconfig and --context; kubectl config get-contexts lists them")
+}
+
+/// How to connect, by kubeconfig or service account and environment, and the name of the context.
+async fn configuration(access: &Access) -> Result<(Config, Option<String>), ReadError> {
+    let options = KubeConfigOptions {
+        context: access.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let found = kubeconfig::find(access).map_err(|error| no_access(error.to_string()))?;
+    let named = found
+        .as_ref()
+        .and_then(|kubeconfig| proxy::named(kubeconfig, access));
+    let (mut config, context) = match found {
         None => (
-            user.impersonate.as_ref(),
-            user.impersonate_groups.as_deref().unwrap_or_default(),
+            Config::incluster().map_err(|error| no_access(error_chain(&error)))?,
+            None,
         ),
+        Some(kubeconfig) => {
+            let current = kubeconfig.current_context.clone();
+            let context = access.context.clone().or(current);
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+            (
+                config.map_err(|error| no_access(error_chain(&error)))?,
+                context,
+            )
+        }
     };
-    let Some(name) = name else {
-        return Ok(Vec::new());
-    };
-    let header = |key: &'static str, value: &String| {
-        let value = HeaderValue::from_str(value).map_err(|_| {
-            let why = format!("{value:?} is not a name that a user or group can have");
-            ReadError::new("act as somebody else", ReadErrorKind::Access, why)
-        });
-        Ok((HeaderName::from_static(key), value?))
-    };
-    let groups = groups
-        .iter()
-        .map(|group| header("impersonate-group", group));
-    std::iter::once(header("impersonate-user", name))
-        .chain(groups)
-        .collect()
+    let environment = proxy::Environment::of_process();
+    config.proxy_url = proxy::choose(named.as_deref(), &config.cluster_url, &environment)
+        .map_err(|error| no_access(format!("the proxy's URL can't be used: {error}")))?;
+    Ok((config, context))
 }
 
 /// The certificate that a kubeconfig's user logs in with, if it does so.
