@@ -35,6 +35,8 @@ struct Readiness {
 /// Why it is not known how a Service is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum NotKnown {
+    #[error("its clients choose among the pods themselves: it has no address of its own")]
+    Headless,
     #[error("its pods have no readiness probe by HTTP")]
     Probe,
     #[error("none of its ports leads to the readiness probe of its pods")]
@@ -124,6 +126,14 @@ async fn readiness(context: &Context, namespace: &str, name: &str) -> Result<Rea
 
 /// The first port of a Service that leads to a readiness probe by HTTP.
 fn of_pod(service: &Service, pod: &Pod) -> Result<Readiness, NotKnown> {
+    let address = service
+        .spec
+        .as_ref()
+        .and_then(|one| one.cluster_ip.as_ref());
+    // Whoever asks it through the API server meets any of its pods, also one that is about to go.
+    if address.is_some_and(|address| address == "None") {
+        return Err(NotKnown::Headless);
+    }
     let spec = pod.spec.as_ref().ok_or(NotKnown::Pod)?;
     let probes: Vec<(&Container, &HTTPGetAction)> = spec
         .containers
@@ -259,6 +269,10 @@ mod tests {
             found(&ports(&json!(8000)), &json!({})),
             Err(NotKnown::Probe)
         );
+        let mut headless = ports(&json!(8000));
+        headless["spec"]["clusterIP"] = "None".into();
+        let headless = found(&headless, &probed(&json!(8000), "HTTP"));
+        assert_eq!(headless, Err(NotKnown::Headless));
     }
 
     /// What is found of a shop with a Service, of which a fault leaves so many pods.
