@@ -32,17 +32,12 @@ impl Coverage {
             .as_ref()
             .map(|database| database.tables.len());
         let lists = lists(verification);
-        match (rows, lists) {
-            (None, 0) => coverage.add("the content of any database", None),
-            (rows, lists) => {
-                coverage
-                    .looked
-                    .extend(some(rows.unwrap_or(0), "tables row by row"));
-                coverage
-                    .looked
-                    .extend(some(lists, "answers by their number of items"));
-            }
+        match rows {
+            None => coverage.add("the content of any database", None),
+            Some(rows) => coverage.looked.extend(some(rows, "tables row by row")),
         }
+        let counted = some(lists, "answers by their number of items");
+        coverage.looked.extend(counted);
         coverage.add(
             "logs",
             some(verification.log_errors.len(), "workloads' logs"),
@@ -80,12 +75,13 @@ fn lists(verification: &Verification) -> usize {
     answers.filter(|answer| answer.items.is_some()).count()
 }
 
-/// `data.content`: where data was at stake and nobody read any, it is not known to be as before.
+/// `data.content`: where data was at stake and nobody read any, it is not known to be as before. That
+/// answers have as many items as before says a little of it, which is a warning.
 pub(crate) fn content(
     verification: &Verification,
     experiments: &[Record<Experiment>],
 ) -> Option<Check> {
-    if verification.database.is_some() || lists(verification) > 0 {
+    if verification.database.is_some() {
         return None;
     }
     let at_stake: Vec<&str> = experiments
@@ -96,11 +92,21 @@ pub(crate) fn content(
     if at_stake.is_empty() {
         return None;
     }
-    let message = format!(
-        "data was at stake ({}), and none was read before and after",
-        at_stake.join(", ")
-    );
-    Some(Check::unknown("data.content", "", message).hint(
+    let at_stake = at_stake.join(", ");
+    let (status, message) = match lists(verification) {
+        0 => (
+            Status::Unknown,
+            format!("data was at stake ({at_stake}), and none was read before and after"),
+        ),
+        lists => (
+            Status::Warn,
+            format!(
+                "data was at stake ({at_stake}); of {lists} answers the items were counted, and no \
+                 database was read"
+            ),
+        ),
+    };
+    Some(Check::new("data.content", "", status, message).hint(
         "name the database under [database], or paths of a Service that answer with lists as data",
     ))
 }
@@ -200,9 +206,14 @@ mod tests {
             None
         );
         assert_eq!(content(&blind, &[]), None);
-        assert_eq!(
-            content(&verification(&list()), &[experiment("pass", "StatefulSet")]),
-            None
+        let counted = verification(&list());
+        let check = content(&counted, &[experiment("pass", "StatefulSet")]);
+        let check = check.expect("it was at stake");
+        assert_eq!(check.status, Status::Warn, "{check:?}");
+        let text = summary(&counted, &[experiment("pass", "StatefulSet")]);
+        assert!(
+            text.contains("not looked at: workloads, the content of any database"),
+            "{text}"
         );
     }
 
