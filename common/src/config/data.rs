@@ -10,6 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::{Deviation, Expectation};
+
 /// A path that answers with JSON: `"/api/users"`, or `{ path = "/api/products", min_items = 3, json
 /// = { "/products/0/name" = "Widget" } }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +24,129 @@ pub struct DataPath {
     pub min_items: Option<u64>,
     /// What must stand where in its JSON, by JSON pointer (RFC 6901).
     pub json: BTreeMap<String, Value>,
+}
+
+/// The most of an answer's body that is read, in bytes.
+pub const LONGEST_ANSWER: usize = 4 << 20;
+
+/// How an answer differs from the data that are expected.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DataDeviation {
+    /// Another status.
+    #[error(transparent)]
+    Status(Deviation),
+    /// It was cut by whoever read it: what is missing of it may be what makes it JSON.
+    #[error("answers {0} with more than {LONGEST_ANSWER} bytes, which is more than is read")]
+    TooLong(u16),
+    /// With this status, but not with JSON.
+    #[error("answers {0}, but not with JSON")]
+    NotJson(u16),
+    /// Its list is too short, or it has none.
+    #[error("answers {status} with {}; at least {least} are wanted", count(*found))]
+    TooFew {
+        /// Of the answer.
+        status: u16,
+        /// Items of its list, if it has one.
+        found: Option<u64>,
+        /// As configured.
+        least: u64,
+    },
+    /// Something else stands at a place. What that is may be a secret, and is not shown.
+    #[error("answers {status}, but {pointer:?} is not {wanted}")]
+    Different {
+        /// Of the answer.
+        status: u16,
+        /// The place.
+        pointer: String,
+        /// What stands there, if anything does.
+        found: Option<Value>,
+        /// As configured.
+        wanted: Value,
+    },
+}
+
+fn count(items: Option<u64>) -> String {
+    items.map_or("no list".to_owned(), |items| format!("{items} items"))
+}
+
+impl DataPath {
+    /// The number of items of an answer, where it is a list or an object whose only list is one.
+    ///
+    /// # Errors
+    /// The answer is not the data that are expected.
+    pub fn items(&self, status: u16, body: &[u8]) -> Result<Option<u64>, DataDeviation> {
+        let expectation = self.expectation();
+        if !expectation.accepts_status(status) {
+            let expected = expectation.status;
+            return Err(DataDeviation::Status(Deviation::Status {
+                status,
+                expected,
+            }));
+        }
+        // A refusal that is wanted need not be JSON.
+        if !(200..300).contains(&status) && self.json.is_empty() && self.min_items.is_none() {
+            return Ok(None);
+        }
+        let value: Value = serde_json::from_slice(body).map_err(|_| {
+            if body.len() >= LONGEST_ANSWER {
+                DataDeviation::TooLong(status)
+            } else {
+                DataDeviation::NotJson(status)
+            }
+        })?;
+        let found = items(&value).map(|items| items as u64);
+        if let Some(least) = self.min_items
+            && found.is_none_or(|found| found < least)
+        {
+            return Err(DataDeviation::TooFew {
+                status,
+                found,
+                least,
+            });
+        }
+        for (pointer, wanted) in &self.json {
+            let found = value.pointer(pointer);
+            if !found.is_some_and(|found| same(found, wanted)) {
+                return Err(DataDeviation::Different {
+                    status,
+                    pointer: pointer.clone(),
+                    found: found.cloned(),
+                    wanted: wanted.clone(),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is expected of the status alone.
+    pub fn expectation(&self) -> Expectation {
+        Expectation {
+            status: self.status,
+            ..Expectation::default()
+        }
+    }
+}
+
+/// Whether two values are the same; 3 is 3.0.
+fn same(one: &Value, other: &Value) -> bool {
+    one == other
+        || one
+            .as_f64()
+            .is_some_and(|number| other.as_f64() == Some(number))
+}
+
+fn items(value: &Value) -> Option<usize> {
+    match value {
+        Value::Array(items) => Some(items.len()),
+        Value::Object(fields) => {
+            let mut lists = fields.values().filter_map(Value::as_array);
+            lists
+                .next()
+                .filter(|_| lists.next().is_none())
+                .map(Vec::len)
+        }
+        _ => None,
+    }
 }
 
 /// The long form.

@@ -29,7 +29,7 @@ use serde::Deserialize;
 pub use self::backup::{
     Backup, BackupKind, DrillQuery, DrillSettings, Location, LocationError, S3,
 };
-pub use self::data::DataPath;
+pub use self::data::{DataDeviation, DataPath, LONGEST_ANSWER};
 pub use self::database::{Database, DatabaseTls, DatabaseVantage};
 pub use self::expectation::{Deviation, Expectation};
 pub use self::experiment::{ExperimentSettings, ExperimentTables};

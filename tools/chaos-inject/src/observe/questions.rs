@@ -126,31 +126,12 @@ impl Wanted {
                 let ready = (200..400).contains(&status);
                 (!ready).then(|| format!("answers {status}"))
             }
-            Wanted::Data(data) => data_deviation(data, answer),
+            Wanted::Data(data) => {
+                let items = data.items(status, &answer.body);
+                items.err().map(|why| why.to_string())
+            }
         }
     }
-}
-
-/// How an answer differs from the data that are configured: status, and what must stand where.
-fn data_deviation(data: &DataPath, answer: &probe::Answer) -> Option<String> {
-    let expectation = Expectation {
-        status: data.status,
-        ..Expectation::default()
-    };
-    if let Some(why) = answer.deviation(&expectation) {
-        return Some(why.to_string());
-    }
-    let status = answer.status;
-    if data.json.is_empty() {
-        return None;
-    }
-    let body: serde_json::Value = match serde_json::from_slice(&answer.body) {
-        Ok(body) => body,
-        Err(_) => return Some(format!("answers {status}, but with no JSON")),
-    };
-    let mut expected = data.json.iter();
-    let other = expected.find(|(pointer, value)| body.pointer(pointer) != Some(value));
-    other.map(|(pointer, value)| format!("answers {status}, but {pointer:?} is not {value}"))
 }
 
 /// All that the configuration names, and a check for each that can't be asked. `id` is of these

@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use chaos_common::cluster::probe::ProbeError;
-use chaos_common::config::{DataPath, Expectation};
+use chaos_common::config::{DataDeviation, DataPath};
 use chaos_common::record::{ApiAnswer, Check, Status};
 use futures::future::join_all;
-use serde_json::Value;
 
 use super::redact::excerpt;
 use crate::target::{ServiceUrl, Target};
 
 /// Time that an answer may take.
 const LIMIT: Duration = Duration::from_secs(5);
-/// A body of this size may have been cut by the reader, so it can't be judged.
-const CUT: usize = 4 << 20;
 
 /// The most characters of a value that a message repeats.
 const VALUE: usize = 60;
@@ -55,7 +52,7 @@ async fn request(
     let object = url.text();
     let (check, answer) = match target.probe.get(&url.endpoint, &url.path, LIMIT).await {
         Ok(answer) => {
-            let items = count_items(answer.status, &answer.body, expect);
+            let items = expect.items(answer.status, &answer.body);
             let check = match &items {
                 Ok(Some(items)) => Check::pass(
                     id,
@@ -63,7 +60,7 @@ async fn request(
                     format!("answers {} with {items} items", answer.status),
                 ),
                 Ok(None) => Check::pass(id, object, format!("answers {} with JSON", answer.status)),
-                Err(why) => Check::new(id, object, why.status(), why.to_string()),
+                Err(why) => Check::new(id, object, status(why), in_words(why)),
             };
             let answer = ApiAnswer {
                 service: url.service.clone(),
@@ -87,121 +84,36 @@ async fn request(
     }
 }
 
-fn is_good(status: u16, expect: &DataPath) -> bool {
-    let expect = Expectation {
-        status: expect.status,
-        ..Expectation::default()
-    };
-    expect.accepts_status(status)
-}
-
-/// Why an answer is not the data that is expected.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-enum BadAnswer {
-    #[error("answers {status}{}", wanted.map(|wanted| format!("; {wanted} is wanted")).unwrap_or_default())]
-    Status { status: u16, wanted: Option<u16> },
-    /// What is missing of it may be what makes it JSON.
-    #[error("answers {0} with more than {CUT} bytes, which is more than is read")]
-    TooLong(u16),
-    #[error("answers {0}, but not with JSON")]
-    NotJson(u16),
-    #[error("answers {status} with {}; at least {least} are wanted", count(*found))]
-    TooFew {
-        status: u16,
-        found: Option<u64>,
-        least: u64,
-    },
-    #[error("answers {status}, but with {found} at {pointer}; {wanted} is wanted")]
-    Different {
-        status: u16,
-        found: String,
-        pointer: String,
-        wanted: Value,
-    },
-}
-
-fn count(items: Option<u64>) -> String {
-    items.map_or("no list".to_owned(), |items| format!("{items} items"))
-}
-
-impl BadAnswer {
-    fn status(&self) -> Status {
-        match self {
-            BadAnswer::TooLong(_) => Status::Unknown,
-            _ => Status::Fail,
-        }
+/// What it means for the check.
+fn status(deviation: &DataDeviation) -> Status {
+    match deviation {
+        DataDeviation::TooLong(_) => Status::Unknown,
+        _ => Status::Fail,
     }
+}
+
+/// In words, with what stands where something else is wanted, as far as that is no secret.
+fn in_words(deviation: &DataDeviation) -> String {
+    let DataDeviation::Different {
+        status,
+        pointer,
+        found,
+        wanted,
+    } = deviation
+    else {
+        return deviation.to_string();
+    };
+    let found = found.as_ref().map_or_else(
+        || "nothing".to_owned(),
+        |found| excerpt(&found.to_string(), VALUE),
+    );
+    format!("answers {status}, but with {found} at {pointer}; {wanted} is wanted")
 }
 
 /// Why an answer is not the data that is expected, if it is not.
 pub(crate) fn data_fault(status: u16, body: &[u8], expect: &DataPath) -> Option<String> {
-    let fault = count_items(status, body, expect).err()?;
-    Some(fault.to_string())
-}
-
-/// The number of items of an answer that is the data that is expected, where it is a list or an
-/// object whose only list is one.
-fn count_items(status: u16, body: &[u8], expect: &DataPath) -> Result<Option<u64>, BadAnswer> {
-    if !is_good(status, expect) {
-        let wanted = expect.status;
-        return Err(BadAnswer::Status { status, wanted });
-    }
-    // A refusal that is wanted need not be JSON.
-    if !(200..300).contains(&status) && expect.json.is_empty() && expect.min_items.is_none() {
-        return Ok(None);
-    }
-    let value: Value = serde_json::from_slice(body).map_err(|_| {
-        if body.len() >= CUT {
-            BadAnswer::TooLong(status)
-        } else {
-            BadAnswer::NotJson(status)
-        }
-    })?;
-    let found = items(&value).map(|items| items as u64);
-    if let Some(least) = expect.min_items
-        && found.is_none_or(|found| found < least)
-    {
-        return Err(BadAnswer::TooFew {
-            status,
-            found,
-            least,
-        });
-    }
-    for (pointer, wanted) in &expect.json {
-        let found = value.pointer(pointer);
-        if !found.is_some_and(|found| same(found, wanted)) {
-            let found = found.map(|found| excerpt(&found.to_string(), VALUE));
-            return Err(BadAnswer::Different {
-                status,
-                found: found.unwrap_or_else(|| "nothing".to_owned()),
-                pointer: pointer.clone(),
-                wanted: wanted.clone(),
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// Whether two values are the same; 3 is 3.0.
-fn same(one: &Value, other: &Value) -> bool {
-    one == other
-        || one
-            .as_f64()
-            .is_some_and(|number| other.as_f64() == Some(number))
-}
-
-fn items(value: &Value) -> Option<usize> {
-    match value {
-        Value::Array(items) => Some(items.len()),
-        Value::Object(fields) => {
-            let mut lists = fields.values().filter_map(Value::as_array);
-            lists
-                .next()
-                .filter(|_| lists.next().is_none())
-                .map(Vec::len)
-        }
-        _ => None,
-    }
+    let deviation = expect.items(status, body).err()?;
+    Some(in_words(&deviation))
 }
 
 /// Compares an answer with that of the same URL before the experiment, among the `baseline`'s; none
@@ -214,7 +126,8 @@ pub fn compare(baseline: Option<&[ApiAnswer]>, response: &ApiResponse) -> Check 
     let mut check = response.check.clone();
     let (Status::Pass, Some(now)) = (check.status, &response.answer) else {
         if check.status == Status::Fail
-            && before.is_some_and(|before| !is_good(before.status, &response.expect))
+            && before
+                .is_some_and(|before| !response.expect.expectation().accepts_status(before.status))
         {
             check.message.push_str("; did so before the experiment too");
         }
@@ -259,6 +172,7 @@ pub fn compare(baseline: Option<&[ApiAnswer]>, response: &ApiResponse) -> Check 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chaos_common::config::LONGEST_ANSWER;
 
     fn expect(json: serde_json::Value) -> DataPath {
         serde_json::from_value(json).expect("a data path")
@@ -266,10 +180,10 @@ mod tests {
 
     fn asked(status: u16, body: &str) -> ApiResponse {
         let expect = expect("/".into());
-        let items = count_items(status, body.as_bytes(), &expect);
+        let items = expect.items(status, body.as_bytes());
         let check = match &items {
             Ok(_) => Check::pass("x", "url", "answers"),
-            Err(why) => Check::new("x", "url", why.status(), why.to_string()),
+            Err(why) => Check::new("x", "url", super::status(why), in_words(why)),
         };
         ApiResponse {
             check,
@@ -291,8 +205,11 @@ mod tests {
 
     #[test]
     fn items_are_those_of_a_list_or_of_the_only_list() {
-        let count =
-            |text: &str| count_items(200, text.as_bytes(), &expect("/".into())).expect("JSON");
+        let count = |text: &str| {
+            expect("/".into())
+                .items(200, text.as_bytes())
+                .expect("JSON")
+        };
         assert_eq!(count("[1,2,3]"), Some(3));
         assert_eq!(count(r#"{"products":[1,2],"total":2}"#), Some(2));
         assert_eq!(count(r#"{"a":[1],"b":[2]}"#), None);
@@ -307,8 +224,8 @@ mod tests {
             path.as_object_mut()
                 .expect("an object")
                 .extend(more.as_object().expect("an object").clone());
-            count_items(status, body.as_bytes(), &expect(path))
-                .map_err(|why| (why.status().word(), why.to_string()))
+            let items = expect(path).items(status, body.as_bytes());
+            items.map_err(|why| (super::status(&why).word(), in_words(&why)))
         };
         assert_eq!(
             of(
@@ -383,7 +300,10 @@ mod tests {
 
     #[test]
     fn an_answer_too_long_to_read_is_unknown() {
-        assert_eq!(asked(200, &"[".repeat(CUT)).check.status, Status::Unknown);
+        assert_eq!(
+            asked(200, &"[".repeat(LONGEST_ANSWER)).check.status,
+            Status::Unknown
+        );
     }
 
     #[test]

@@ -127,3 +127,24 @@ async fn an_answer_is_judged_by_what_is_expected_of_its_path() {
     let other = judged(4, 200, &good);
     assert_eq!(other.as_deref(), Some("answers 200; 401 is wanted"));
 }
+
+#[test]
+fn data_that_are_too_few_or_no_json_are_no_good_answer() {
+    let data = json!({ "path": "/", "min_items": 2, "json": { "/0/price": 3 } });
+    let wanted = Wanted::Data(serde_json::from_value(data).expect("a data path"));
+    let judged = |body: &str| {
+        wanted.deviation(&probe::Answer {
+            status: 200,
+            body: body.as_bytes().to_vec(),
+            elapsed: Duration::ZERO,
+        })
+    };
+    assert_eq!(judged(r#"[{"price":3.0},{}]"#), None);
+    let few = judged(r#"[{"price":3}]"#);
+    let words = "answers 200 with 1 items; at least 2 are wanted";
+    assert_eq!(few.as_deref(), Some(words));
+    assert_eq!(
+        judged("<html>").as_deref(),
+        Some("answers 200, but not with JSON")
+    );
+}
