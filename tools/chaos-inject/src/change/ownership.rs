@@ -17,19 +17,25 @@ pub enum Writer {
     Unknown,
 }
 
-/// The writer of a field. See [`crate::change::fields`] for the way to one.
-pub fn writer(object: &Value, field: &[String]) -> Writer {
-    let entries = object["metadata"]["managedFields"].as_array();
-    let owns = |entry: &&Value| {
+/// What the API server keeps of those who wrote a field: an entry of `managedFields` for each. See
+/// [`crate::change::fields`] for the way to a field.
+pub fn entries<'o>(object: &'o Value, field: &[String]) -> impl Iterator<Item = &'o Value> {
+    all_entries(object).filter(|entry| {
         let leaf = field
             .iter()
             .try_fold(&entry["fieldsV1"], |at, part| at.get(key(part)));
         leaf.is_some()
-    };
-    let managers: Vec<&str> = entries
-        .into_iter()
-        .flatten()
-        .filter(owns)
+    })
+}
+
+fn all_entries(object: &Value) -> impl Iterator<Item = &Value> {
+    let entries = object["metadata"]["managedFields"].as_array();
+    entries.into_iter().flatten()
+}
+
+/// The writer of a field.
+pub fn writer(object: &Value, field: &[String]) -> Writer {
+    let managers: Vec<&str> = entries(object, field)
         .filter_map(|entry| entry["manager"].as_str())
         .collect();
     if managers.is_empty() {
@@ -43,11 +49,7 @@ pub fn writer(object: &Value, field: &[String]) -> Writer {
 
 /// Whether this tool wrote any of an object.
 pub fn wrote_any(object: &Value) -> bool {
-    let entries = object["metadata"]["managedFields"].as_array();
-    entries
-        .into_iter()
-        .flatten()
-        .any(|entry| entry["manager"] == FIELD_MANAGER)
+    all_entries(object).any(|entry| entry["manager"] == FIELD_MANAGER)
 }
 
 /// A part of a field's way, as `fieldsV1` names it.

@@ -1,13 +1,13 @@
 //! Who works against a fault: autoscalers and controllers that set a field back while the fault is
 //! on, named by what the API server notes of every write, and by who owns them.
 
-use chaos_common::cluster::Cluster;
+use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::record::{Change, Check, ObjectRef};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
-use crate::change::{apply, fields};
+use crate::change::{apply, fields, ownership};
 use crate::run::experiment::Injection;
 
 /// Field managers of controllers that people know by another name.
@@ -30,23 +30,8 @@ struct Writer {
 
 /// The last writer of a field, by the object's `managedFields`.
 fn writer(object: &Value, field: &[String]) -> Option<Writer> {
-    let entries = object["metadata"]["managedFields"].as_array()?;
-    let owns = |entry: &&Value| {
-        let mut now = &entry["fieldsV1"];
-        for part in field {
-            let key = match part
-                .strip_prefix('[')
-                .and_then(|part| part.strip_suffix(']'))
-            {
-                Some(name) => format!("k:{}", serde_json::json!({ "name": name })),
-                None => format!("f:{part}"),
-            };
-            now = &now[key];
-        }
-        !now.is_null()
-    };
     let text = |entry: &Value, field: &str| entry[field].as_str().map(str::to_owned);
-    let writers = entries.iter().filter(owns).filter_map(|entry| {
+    let writers = ownership::entries(object, field).filter_map(|entry| {
         Some(Writer {
             manager: text(entry, "manager")?,
             subresource: text(entry, "subresource"),
@@ -102,19 +87,22 @@ pub fn prediction(scaler: &HorizontalPodAutoscaler) -> String {
     )
 }
 
-/// The autoscaler of an object, where one sets its replicas.
-async fn scaler_of(cluster: &Cluster, object: &ObjectRef) -> Option<HorizontalPodAutoscaler> {
-    let namespace = object.namespace.as_deref()?;
+/// The autoscaler that sets the replicas of a workload of this kind and name, if there is one.
+///
+/// # Errors
+/// They can't be read.
+pub async fn scaler_of(
+    cluster: &Cluster,
+    namespace: &str,
+    (kind, name): (&str, &str),
+) -> Result<Option<HorizontalPodAutoscaler>, ReadError> {
     let api: Api<HorizontalPodAutoscaler> = Api::namespaced(cluster.client.clone(), namespace);
     let what = format!("list horizontalpodautoscalers in namespace {namespace}");
-    let all = cluster
-        .list(&api, &ListParams::default(), what)
-        .await
-        .ok()?;
-    all.into_iter().find(|scaler| {
+    let all = cluster.list(&api, &ListParams::default(), what).await?;
+    Ok(all.into_iter().find(|scaler| {
         let target = scaler.spec.as_ref().map(|spec| &spec.scale_target_ref);
-        target.is_some_and(|target| target.kind == object.kind && target.name == object.name)
-    })
+        target.is_some_and(|target| target.kind == kind && target.name == name)
+    }))
 }
 
 /// What is said of a field that does not hold the fault any more.
@@ -164,7 +152,10 @@ pub async fn look(cluster: &Cluster, injection: &Injection, id: &str) -> Vec<Che
             Change::Patch { field, faulted, .. } => {
                 match apply::read_object(cluster, object).await {
                     Ok(Some(now)) if fields::get(&now, field) != *faulted => {
-                        let scaler = scaler_of(cluster, object).await;
+                        let namespace = object.namespace.as_deref().unwrap_or_default();
+                        let named = (object.kind.as_str(), object.name.as_str());
+                        // Without it the field's writer is named alone.
+                        let scaler = scaler_of(cluster, namespace, named).await.ok().flatten();
                         contest((object, field), (faulted, &now), scaler.as_ref())
                     }
                     Ok(_) | Err(_) => None,

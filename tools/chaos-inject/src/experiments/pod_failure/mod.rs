@@ -32,7 +32,7 @@ use crate::plan::blast_radius::{self, PodCounts};
 use crate::plan::limits;
 use crate::plan::losses::Holdings;
 use crate::plan::target::{Selection, select};
-use crate::plan::workload::update_waits;
+use crate::plan::workload::{object_of, update_waits};
 use crate::run::experiment::{Experiment, RunningExperiment};
 
 /// Its name.
@@ -236,14 +236,7 @@ async fn waiting_updates(context: &Context, targets: &[Target]) -> (Vec<Check>, 
         else {
             continue;
         };
-        let object = ObjectRef {
-            api_version: "apps/v1".to_owned(),
-            kind: owner.kind.clone(),
-            resource: kind.resource().to_owned(),
-            namespace: Some(owner.namespace.clone()),
-            name: owner.name.clone(),
-            uid: None,
-        };
+        let object = object_of(kind, &owner.namespace, &owner.name);
         let resource = kind.resource();
         permissions.push(need_one(
             &owner.namespace,

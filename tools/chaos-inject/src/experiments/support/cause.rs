@@ -3,13 +3,14 @@
 
 use chaos_common::cluster::Cluster;
 use chaos_common::cluster::workload::WorkloadKind;
-use chaos_common::record::{ObjectRef, WorkloadRef};
+use chaos_common::record::WorkloadRef;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
 use crate::change::apply;
+use crate::plan::workload::object_of;
 
 /// The cause, if the cluster names one.
 pub async fn of(cluster: &Cluster, workload: &WorkloadRef) -> Option<String> {
@@ -17,14 +18,7 @@ pub async fn of(cluster: &Cluster, workload: &WorkloadRef) -> Option<String> {
         return Some(why);
     }
     let kind = workload.kind.parse::<WorkloadKind>().ok()?;
-    let object = ObjectRef {
-        api_version: "apps/v1".to_owned(),
-        kind: workload.kind.clone(),
-        resource: kind.resource().to_owned(),
-        namespace: Some(workload.namespace.clone()),
-        name: workload.name.clone(),
-        uid: None,
-    };
+    let object = object_of(kind, &workload.namespace, &workload.name);
     let Some(now) = apply::read_object(cluster, &object).await.ok()? else {
         return Some(format!("{workload} is gone: somebody deleted it"));
     };

@@ -7,7 +7,6 @@ use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, label_selector};
 use chaos_common::record::{
     BlastRadius, Change, Check, ObjectRef, Permission, Target, WorkloadRef,
 };
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{Api, ListParams};
@@ -78,6 +77,18 @@ pub fn permissions(namespace: &str, text: &str) -> Vec<Permission> {
     ]
 }
 
+/// A workload as the API has it, of whatever UID.
+pub fn object_of(kind: WorkloadKind, namespace: &str, name: &str) -> ObjectRef {
+    ObjectRef {
+        api_version: "apps/v1".to_owned(),
+        kind: kind.name().to_owned(),
+        resource: kind.resource().to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+        uid: None,
+    }
+}
+
 impl Workload {
     /// Reads it.
     ///
@@ -91,22 +102,14 @@ impl Workload {
         let cluster = &context.cluster;
         let what = format!("read {text} in namespace {namespace}");
         let parsed = parse(text).map_err(|why| ReadError::other(&what, why.to_string()))?;
-        let (kind, resource) = (parsed.kind.name(), parsed.kind.resource());
-        let name = parsed.name.as_str();
-        let mut object = ObjectRef {
-            api_version: "apps/v1".to_owned(),
-            kind: kind.to_owned(),
-            resource: resource.to_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: name.to_owned(),
-            uid: None,
-        };
+        let mut object = object_of(parsed.kind, namespace, &parsed.name);
         let now = cluster
             .read(&what, || apply::read_object(cluster, &object))
             .await?;
         let Some(now) = now else {
             return Err(ReadError::other(&what, "there is none").hint(format!(
-                "kubectl get {resource} -n {namespace} shows what is there"
+                "kubectl get {} -n {namespace} shows what is there",
+                object.resource
             )));
         };
         object.uid = now["metadata"]["uid"].as_str().map(str::to_owned);
@@ -114,11 +117,7 @@ impl Workload {
             .map_err(|error| {
                 ReadError::other(&what, format!("its selector can't be understood: {error}"))
             })?;
-        let workload = WorkloadRef {
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
+        let workload = parsed.in_namespace(namespace);
         let mut checks = untouched(&workload, &now);
         checks.extend(autoscaled(cluster, &workload).await);
         Ok(Workload {
@@ -302,21 +301,10 @@ fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
 
 /// `limit.others`: whether an autoscaler sets its replicas, too.
 async fn autoscaled(cluster: &Cluster, workload: &WorkloadRef) -> Option<Check> {
-    let api: Api<HorizontalPodAutoscaler> =
-        Api::namespaced(cluster.client.clone(), &workload.namespace);
-    let what = format!(
-        "list horizontalpodautoscalers in namespace {}",
-        workload.namespace
-    );
-    match cluster.list(&api, &ListParams::default(), what).await {
-        Ok(scalers) => {
-            let ours = |scaler: &&HorizontalPodAutoscaler| {
-                let target = scaler.spec.as_ref().map(|spec| &spec.scale_target_ref);
-                target.is_some_and(|target| {
-                    target.kind == workload.kind && target.name == workload.name
-                })
-            };
-            let message = contenders::prediction(scalers.iter().find(ours)?);
+    let named = (workload.kind.as_str(), workload.name.as_str());
+    match contenders::scaler_of(cluster, &workload.namespace, named).await {
+        Ok(scaler) => {
+            let message = contenders::prediction(&scaler?);
             Some(warning("limit.others", &workload.to_string(), message))
         }
         // A cluster without autoscaling has none.
