@@ -10,6 +10,7 @@ mod labels;
 mod observe;
 mod permissions;
 mod plan;
+mod ports;
 mod run;
 mod safety;
 #[cfg(test)]

@@ -1,21 +1,23 @@
 //! Services that nobody configured and that lead to what a fault hits: how they would be asked is
 //! found by their ports and the readiness probes of the pods behind them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chaos_common::cluster::is_ready;
 use chaos_common::cluster::probe::Endpoint;
+use chaos_common::cluster::{ReadError, is_ready, label_selector};
 use chaos_common::record::{Check, Plan, Vantage};
+use chaos_common::retry;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, Service};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{Api, ListParams};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::availability::series::Answer;
 use super::questions::{self, Question};
 use crate::context::Context;
+use crate::ports;
 
 /// Time for a Service to give a good answer before the fault.
 const TRIAL: Duration = Duration::from_secs(3);
@@ -71,15 +73,26 @@ fn unnamed(context: &Context, plan: &Plan) -> BTreeSet<(String, String, bool)> {
 /// Questions about the Services that lead to what a plan hits and are not configured; those that
 /// can't be asked are said, in checks of this id.
 pub async fn questions(context: &Context, plan: &Plan, id: &str) -> (Vec<Question>, Vec<Check>) {
-    let look = |(namespace, name, all_gone): (String, String, bool)| async move {
-        let found = match readiness(context, &namespace, &name).await {
-            Ok(found) => try_out(context, (&namespace, &name), found).await,
-            Err(why) => Err(why),
-        };
-        (name, all_gone, found)
+    let unnamed = unnamed(context, plan);
+    let mut services = BTreeMap::new();
+    for (namespace, ..) in &unnamed {
+        if !services.contains_key(namespace) {
+            services.insert(namespace, services_of(context, namespace).await);
+        }
+    }
+    let look = |(namespace, name, all_gone): &(String, String, bool)| {
+        let (namespace, name, all_gone) = (namespace.clone(), name.clone(), *all_gone);
+        let listed = &services[&namespace];
+        async move {
+            let found = match readiness(context, listed, (&namespace, &name)).await {
+                Ok(found) => try_out(context, (&namespace, &name), found).await,
+                Err(why) => Err(why),
+            };
+            (name, all_gone, found)
+        }
     };
     let (mut questions, mut checks) = (Vec::new(), Vec::new());
-    for (name, all_gone, found) in join_all(unnamed(context, plan).into_iter().map(look)).await {
+    for (name, all_gone, found) in join_all(unnamed.iter().map(look)).await {
         match found {
             Ok(mut question) => {
                 question.affected = all_gone || plan.affected.contains(&name);
@@ -96,31 +109,38 @@ pub async fn questions(context: &Context, plan: &Plan, id: &str) -> (Vec<Questio
     (questions, checks)
 }
 
-/// How a Service is asked; or why that is not known.
-async fn readiness(context: &Context, namespace: &str, name: &str) -> Result<Readiness, String> {
+/// The Services of a namespace. They are listed, for which every experiment has the right.
+async fn services_of(context: &Context, namespace: &str) -> Result<Vec<Service>, ReadError> {
     let cluster = &context.cluster;
     let services: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
     let what = format!("list services in namespace {namespace}");
-    let all = cluster.list(&services, &ListParams::default(), what).await;
-    let all = all.map_err(|error| error.to_string())?;
-    let named = |one: &Service| one.metadata.name.as_deref() == Some(name);
-    let service = all.into_iter().find(named);
+    cluster.list(&services, &ListParams::default(), what).await
+}
+
+/// How a Service is asked; or why that is not known.
+async fn readiness(
+    context: &Context,
+    services: &Result<Vec<Service>, ReadError>,
+    (namespace, name): (&str, &str),
+) -> Result<Readiness, String> {
+    let cluster = &context.cluster;
+    let all = services.as_ref().map_err(ToString::to_string)?;
+    let named = |one: &&Service| one.metadata.name.as_deref() == Some(name);
+    let service = all.iter().find(named);
     let service = service.ok_or_else(|| "it is gone".to_owned())?;
-    let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());
-    let terms = selector.unwrap_or_default();
-    let terms: Vec<String> = terms
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+    let selector = LabelSelector {
+        match_labels: service.spec.as_ref().and_then(|spec| spec.selector.clone()),
+        ..LabelSelector::default()
+    };
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let params = ListParams::default().labels(&terms.join(","));
+    let params = ListParams::default().labels(&label_selector(&selector));
     let what = format!("list pods in namespace {namespace}");
     let pods = cluster.list(&pods, &params, what).await;
     let pods = pods.map_err(|error| error.to_string())?;
     let pod = pods.into_iter().find(is_ready);
     let found = pod
         .ok_or(NotKnown::Pod)
-        .and_then(|pod| of_pod(&service, &pod));
+        .and_then(|pod| of_pod(service, &pod));
     found.map_err(|why| why.to_string())
 }
 
@@ -143,15 +163,13 @@ fn of_pod(service: &Service, pod: &Pod) -> Result<Readiness, NotKnown> {
     if probes.is_empty() {
         return Err(NotKnown::Probe);
     }
-    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
-    for port in ports.into_iter().flatten() {
-        let target = port
-            .target_port
-            .clone()
-            .unwrap_or(IntOrString::Int(port.port));
+    let listed = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
+    for port in listed.into_iter().flatten() {
+        let target = ports::target(port);
         let found = probes.iter().find(|(container, probe)| {
-            let leads_to = number(&target, spec.containers.iter());
-            leads_to.is_some() && leads_to == number(&probe.port, [*container].into_iter())
+            let leads_to = ports::number(&target, &spec.containers);
+            leads_to.is_some()
+                && leads_to == ports::number(&probe.port, std::slice::from_ref(*container))
         });
         if let (Some((_, probe)), Ok(port)) = (found, u16::try_from(port.port)) {
             return Ok(Readiness {
@@ -162,21 +180,6 @@ fn of_pod(service: &Service, pod: &Pod) -> Result<Readiness, NotKnown> {
         }
     }
     Err(NotKnown::Port)
-}
-
-/// The number of a port, which may be named by one of these containers.
-fn number<'a>(
-    port: &IntOrString,
-    mut containers: impl Iterator<Item = &'a Container>,
-) -> Option<i32> {
-    match port {
-        IntOrString::Int(number) => Some(*number),
-        IntOrString::String(name) => containers.find_map(|container| {
-            let mut ports = container.ports.iter().flatten();
-            let port = ports.find(|port| port.name.as_ref() == Some(name))?;
-            Some(port.container_port)
-        }),
-    }
 }
 
 /// A question that is answered well before the fault: what is not is no measure of anything.
@@ -196,20 +199,21 @@ async fn try_out(
     let question = Question::found(context, endpoint, found.path);
     let limit = context.config.experiment.probe_timeout.0;
     let deadline = Instant::now() + TRIAL;
-    loop {
-        let why = match question.ask(Instant::now(), limit).await {
-            Answer::Good(_) => return Ok(question),
-            Answer::Bad(why) | Answer::Missed(why) => why,
-        };
-        if Instant::now() + PAUSE >= deadline {
-            let path = &question.path;
-            return Err(format!(
-                "the readiness path {path} of its pods was not answered well through it before \
-                 the fault: {why}"
-            ));
+    let ask = || async {
+        match question.ask(Instant::now(), limit).await {
+            Answer::Good(_) => Ok(()),
+            Answer::Bad(why) | Answer::Missed(why) => Err(why),
         }
-        sleep(PAUSE).await;
-    }
+    };
+    let answered = retry::until(deadline, PAUSE, ask).await;
+    let path = &question.path;
+    answered.map_err(|why| {
+        format!(
+            "the readiness path {path} of its pods was not answered well through it before the \
+             fault: {why}"
+        )
+    })?;
+    Ok(question)
 }
 
 #[cfg(test)]

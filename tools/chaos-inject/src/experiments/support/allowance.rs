@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chaos_common::cluster::ReadError;
 use chaos_common::config;
-use k8s_openapi::api::core::v1::{Container, PodSpec, Service};
+use k8s_openapi::api::core::v1::{PodSpec, Service};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::plan::blast_radius::selects_labels;
 use crate::plan::workload::Workload;
+use crate::ports;
 
 /// The only label of a namespace that is known without reading it.
 const NAME_OF_NAMESPACE: &str = "kubernetes.io/metadata.name";
@@ -54,15 +55,12 @@ impl Traffic {
             .await?;
         let named = |one: &&Service| one.metadata.name.as_ref() == Some(&service.name);
         let spec = all.iter().find(named).and_then(|one| one.spec.as_ref());
-        let mut ports = spec
+        let mut listed = spec
             .and_then(|spec| spec.ports.as_ref())
             .into_iter()
             .flatten();
-        let port = ports.find(|port| port.port == i32::from(service.port));
-        let port = port.map(|port| {
-            let same = IntOrString::Int(port.port);
-            port.target_port.clone().unwrap_or(same)
-        });
+        let port = listed.find(|port| port.port == i32::from(service.port));
+        let port = port.map(ports::target);
         let to = target.now["spec"]["template"]["spec"].clone();
         Ok(Traffic {
             namespace: namespace.clone(),
@@ -108,23 +106,11 @@ impl Traffic {
             .protocol
             .as_ref()
             .is_none_or(|protocol| protocol == "TCP");
-        let (Some(first), Some(ours)) = (self.number(allowed), self.number(ours)) else {
+        let number = |port| ports::number(port, &self.to.containers);
+        let (Some(first), Some(ours)) = (number(allowed), number(ours)) else {
             return allowed == ours;
         };
         is_tcp && (first..=port.end_port.unwrap_or(first)).contains(&ours)
-    }
-
-    /// The number of a port, which the pods may name.
-    fn number(&self, port: &IntOrString) -> Option<i32> {
-        let named = |container: &Container, name: &String| {
-            let mut ports = container.ports.iter().flatten();
-            let port = ports.find(|port| port.name.as_ref() == Some(name))?;
-            Some(port.container_port)
-        };
-        match port {
-            IntOrString::Int(number) => Some(*number),
-            IntOrString::String(name) => self.to.containers.iter().find_map(|one| named(one, name)),
-        }
     }
 }
 

@@ -40,16 +40,7 @@ impl ServiceObservation {
             .samples
             .iter()
             .filter(|sample| sample.due_ms >= from && sample.due_ms < to);
-        let mut good: Vec<f64> = within
-            .filter_map(|s| {
-                if let Answer::Good(ms) = s.answer {
-                    Some(ms)
-                } else {
-                    None
-                }
-            })
-            .collect();
-        good.sort_by(f64::total_cmp);
+        let good = series::good_ms(within);
         good.get(good.len() / 2).copied()
     }
 }

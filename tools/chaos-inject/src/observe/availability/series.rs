@@ -62,20 +62,22 @@ pub fn share_within(samples: &[Sample], window_ms: f64, enough: u32) -> Option<f
     (good + bad >= enough).then(|| f64::from(good) / f64::from(good + bad) * 100.0)
 }
 
-/// The whole series, for the record.
-pub fn summarize(asked: &Asked, samples: &[Sample]) -> Availability {
-    let interval_ms = asked.interval.as_secs_f64() * 1000.0;
+/// The times of the good answers, in milliseconds, the shortest first.
+pub fn good_ms<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<f64> {
     let mut good: Vec<f64> = samples
-        .iter()
-        .filter_map(|s| {
-            if let Answer::Good(ms) = s.answer {
-                Some(ms)
-            } else {
-                None
-            }
+        .filter_map(|sample| match sample.answer {
+            Answer::Good(ms) => Some(ms),
+            Answer::Bad(_) | Answer::Missed(_) => None,
         })
         .collect();
     good.sort_by(f64::total_cmp);
+    good
+}
+
+/// The whole series, for the record.
+pub fn summarize(asked: &Asked, samples: &[Sample]) -> Availability {
+    let interval_ms = asked.interval.as_secs_f64() * 1000.0;
+    let good = good_ms(samples.iter());
     let bad = samples
         .iter()
         .filter(|s| matches!(s.answer, Answer::Bad(_)))
