@@ -18,13 +18,14 @@ use crate::cluster::cause::{cause, certificate_problem};
 use crate::cluster::http_clients::HttpClients;
 use crate::cluster::proxied::{Whose, patience, whose};
 use crate::cluster::resolver::NameNotResolved;
+use crate::cluster::url::{self, BodyError};
 use crate::cluster::{Cluster, ReadError, error_chain, protobuf};
-use crate::config::{Deviation, Expectation};
+use crate::config::{Deviation, Expectation, LONGEST_ANSWER};
 use crate::record::Vantage;
 use crate::retry::{Again, Policy};
 
 /// The most of an answer's body that is read, in bytes.
-pub const MAX_BODY: usize = 4 << 20;
+pub const MAX_BODY: usize = LONGEST_ANSWER;
 
 /// How often a Service is asked again when the way to it was not open.
 pub const WAY: Policy = Policy {
@@ -266,15 +267,11 @@ impl HttpProbe {
             .send()
             .await
             .map_err(failed)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_BODY {
-                return Err(ProbeError::Service(format!(
-                    "its answer is longer than {MAX_BODY} bytes"
-                )));
-            }
-        }
+        let body = url::whole_body(&mut answer).await;
+        let body = body.map_err(|error| match error {
+            BodyError::Broken(error) => failed(error),
+            BodyError::TooLong => ProbeError::Service(error.to_string()),
+        })?;
         Ok((answer.status().as_u16(), body))
     }
 

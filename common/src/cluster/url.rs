@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Certificate, Client};
 use tokio::time::{Instant, timeout};
 
 use super::probe::{Answer, MAX_BODY, ProbeError};
@@ -35,16 +35,11 @@ impl UrlProbe {
             url: url.clone(),
             why,
         };
-        let trusted = |path| certificates::in_file(path).map_err(|error| failed(error.to_string()));
-        let mut client = Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(path) = &configured.ca {
-            client = client.tls_certs_only(trusted(path)?);
-        }
-        let http = client
-            .build()
-            .map_err(|error| failed(error_chain(&error)))?;
+        let trusted = configured.ca.as_deref().map(certificates::in_file);
+        let trusted = trusted
+            .transpose()
+            .map_err(|error| failed(error.to_string()))?;
+        let http = client(trusted).map_err(|error| failed(error_chain(&error)))?;
         Ok(UrlProbe { url, http })
     }
 
@@ -57,17 +52,10 @@ impl UrlProbe {
         let start = Instant::now();
         let ask = async {
             let mut answer = self.http.get(&self.url).send().await.map_err(failed)?;
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-                body.extend_from_slice(&chunk);
-                if body.len() > MAX_BODY {
-                    let why = format!("its answer is longer than {MAX_BODY} bytes");
-                    return Err(ProbeError::Service(why));
-                }
-            }
+            let body = whole_body(&mut answer).await;
             Ok(Answer {
                 status: answer.status().as_u16(),
-                body,
+                body: body.map_err(|error| ProbeError::Service(error_chain(&error)))?,
                 elapsed: start.elapsed(),
             })
         };
@@ -77,6 +65,50 @@ impl UrlProbe {
         };
         timeout(limit, ask).await.unwrap_or_else(late)
     }
+}
+
+/// A client that asks from where the tool runs and follows no redirect: one that trusts these
+/// certificates only, or what the system trusts. Its answers hold the server's certificate.
+///
+/// # Errors
+/// It can't be made.
+pub fn client(trusted: Option<Vec<Certificate>>) -> reqwest::Result<Client> {
+    let builder = Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_info(true);
+    match trusted {
+        Some(certificates) => builder.tls_certs_only(certificates),
+        None => builder,
+    }
+    .build()
+}
+
+/// Why there is no whole body.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It broke off.
+    #[error(transparent)]
+    Broken(reqwest::Error),
+    /// It is longer than is read.
+    #[error("its answer is longer than {MAX_BODY} bytes")]
+    TooLong,
+}
+
+/// Reads an answer to its end.
+///
+/// # Errors
+/// It breaks off, or is longer than [`MAX_BODY`].
+pub async fn whole_body(answer: &mut reqwest::Response) -> Result<Vec<u8>, BodyError> {
+    let broken = |error: reqwest::Error| BodyError::Broken(error.without_url());
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY {
+            return Err(BodyError::TooLong);
+        }
+    }
+    Ok(body)
 }
 
 #[cfg(test)]

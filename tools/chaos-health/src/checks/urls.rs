@@ -1,6 +1,6 @@
 //! Do the configured URLs answer, and how long are certificates still valid?
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use super::answers::{LIMIT, PARALLEL, any_body, judge_answer};
 use super::catalogue::Explanation;
 use super::certificate::Validity;
-use chaos_common::cluster::probe::{Answer, MAX_BODY, ProbeError};
+use chaos_common::cluster::probe::{Answer, ProbeError};
+use chaos_common::cluster::url::{self, whole_body};
 use chaos_common::cluster::{Cluster, certificates, error_chain};
 use chaos_common::config::{Config, Span, Url};
 use chaos_common::record::{Check, Status};
@@ -120,13 +121,8 @@ async fn get(
     let failed = |error: reqwest::Error| error_chain(&error.without_url());
     let mut answer = client.get(url).send().await.map_err(failed)?;
     *certificate = peer(&answer);
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_BODY {
-            return Err(format!("its answer is longer than {MAX_BODY} bytes"));
-        }
-    }
+    let body = whole_body(&mut answer).await;
+    let body = body.map_err(|error| error_chain(&error))?;
     Ok((answer.status().as_u16(), body))
 }
 
@@ -138,17 +134,8 @@ fn peer(answer: &reqwest::Response) -> Option<Vec<u8>> {
         .map(<[u8]>::to_vec)
 }
 
-fn client(roots: Option<Vec<Certificate>>) -> Result<Client, String> {
-    let mut client = Client::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .redirect(reqwest::redirect::Policy::none())
-        .tls_info(true);
-    if let Some(roots) = roots {
-        client = client.tls_certs_only(roots);
-    }
-    client
-        .build()
-        .map_err(|error| format!("cannot make a client: {}", error_chain(&error)))
+fn client(trusted: Option<Vec<Certificate>>) -> Result<Client, String> {
+    url::client(trusted).map_err(|error| format!("cannot make a client: {}", error_chain(&error)))
 }
 
 /// `cluster.certificate`: the API server's certificate and ours. That they end soon is a warning:
