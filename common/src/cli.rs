@@ -68,6 +68,14 @@ pub struct ClusterArgs {
         help_heading = "Common options"
     )]
     pub kubeconfig: Option<PathBuf>,
+    /// As whom.
+    #[command(flatten)]
+    pub act_as: ActAs,
+}
+
+/// As whom the API server is asked.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ActAs {
     /// Act as this user, as with kubectl
     #[arg(
         long = "as",
@@ -103,8 +111,8 @@ impl ClusterArgs {
         Access {
             context: self.context.clone(),
             kubeconfig: self.kubeconfig.clone(),
-            user: self.user.clone(),
-            groups: self.groups.clone(),
+            user: self.act_as.user.clone(),
+            groups: self.act_as.groups.clone(),
         }
     }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chaos_common::cli::ClusterArgs;
+use chaos_common::cli::{ActAs, ClusterArgs};
 use chaos_common::cluster::probe::HttpProbe;
-use chaos_common::cluster::{Access, Cluster, ReadError};
+use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::Config;
 use chaos_common::exit::Failure;
 use chaos_common::record::{Health, NamespaceState};
@@ -24,12 +24,8 @@ pub(crate) struct NamespaceArgs {
     /// Use this kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Act as this user, as with kubectl
-    #[arg(long = "as", value_name = "USER")]
-    user: Option<String>,
-    /// Act as a member of this group; may be given again
-    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
-    groups: Vec<String>,
+    #[command(flatten)]
+    act_as: ActAs,
 }
 
 /// Every namespace of every cluster; the first of each is the application's.
@@ -45,16 +41,13 @@ impl Namespaces {
         args: &NamespaceArgs,
         config: &Config,
     ) -> Result<Namespaces, Failure> {
-        let named = |namespace: Option<String>| {
-            ClusterArgs {
-                namespace,
-                context: args.context.first().cloned(),
-                kubeconfig: args.kubeconfig.clone(),
-                user: None,
-                groups: Vec::new(),
-            }
-            .namespace(config)
+        let of = |context: Option<String>, namespace: Option<String>| ClusterArgs {
+            namespace,
+            context,
+            kubeconfig: args.kubeconfig.clone(),
+            act_as: args.act_as.clone(),
         };
+        let named = |namespace| of(args.context.first().cloned(), namespace).namespace(config);
         let mut namespaces = Vec::new();
         for name in &args.namespace {
             let name = named(Some(name.clone()))?;
@@ -71,12 +64,7 @@ impl Namespaces {
         }
         let mut clusters: Vec<(Cluster, HttpProbe)> = Vec::new();
         for context in contexts {
-            let access = Access {
-                context,
-                kubeconfig: args.kubeconfig.clone(),
-                user: args.user.clone(),
-                groups: args.groups.clone(),
-            };
+            let access = of(context, None).access();
             let cluster = Cluster::connect(&access).await.map_err(ReadError::usage)?;
             if !clusters
                 .iter()
