@@ -249,7 +249,7 @@ impl Aftermath {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "milliseconds of one day")]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of one day")]
 fn seconds(ms: i64) -> String {
     format!("{:.1} s", ms as f64 / 1000.0)
 }
