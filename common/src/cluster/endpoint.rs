@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{self, HttpAccess, Monitoring, MonitoringSystem, Place};
+use crate::config::{self, Credential, HttpAccess, Monitoring, MonitoringSystem, Place};
 use crate::record::Vantage;
 
 /// A Service to be asked, or a host that is outside of the cluster.
@@ -88,6 +88,16 @@ impl Endpoint {
             "" => self.service.clone(),
             namespace => format!("{}.{namespace}", self.service),
         }
+    }
+
+    /// The Secrets of the cluster that asking it reads: namespace and name.
+    pub fn secrets(&self) -> Vec<(&str, &str)> {
+        let access = self.access.iter();
+        let credentials = access.flat_map(|access| access.credentials());
+        let named = credentials.filter_map(Credential::in_cluster);
+        named
+            .map(|(namespace, name)| (namespace.unwrap_or(&self.namespace), name))
+            .collect()
     }
 
     /// What the API server calls it in `services/NAME/proxy`.

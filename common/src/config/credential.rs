@@ -31,6 +31,16 @@ const EXPECTED: &str = "a secret does not stand in this file: name it as { file 
      { env = \"VARIABLE\" } or { secret = \"NAME\", key = \"KEY\" }";
 
 impl Credential {
+    /// The Secret of the cluster that it is in: its namespace, if one is named, and its name.
+    pub fn in_cluster(&self) -> Option<(Option<&str>, &str)> {
+        match self {
+            Credential::Local(_) => None,
+            Credential::InCluster {
+                secret, namespace, ..
+            } => Some((namespace.as_deref(), secret)),
+        }
+    }
+
     /// The file that it is in, if it is in one.
     pub(super) fn file_mut(&mut self) -> Option<&mut PathBuf> {
         match self {

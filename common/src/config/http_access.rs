@@ -116,7 +116,20 @@ impl HttpAccess {
         ca.chain(identity).chain(login).chain(headers).collect()
     }
 
-    /// Why it can't be used through something that speaks HTTP itself, such as the API server,
+    /// The credentials in it.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        let login = self.login.iter().map(|login| match login {
+            Login::Bearer(secret) => secret,
+            Login::Basic { password, .. } => password,
+        });
+        let headers = self.headers.values().filter_map(|value| match value {
+            HeaderText::Secret(secret) => Some(secret),
+            HeaderText::Plain(_) => None,
+        });
+        login.chain(headers)
+    }
+
+    /// Whether it can't be used through something that speaks HTTP itself, such as the API server,
     /// which keeps `Authorization` and certificates to itself.
     pub fn wants_own_connection(&self) -> bool {
         self.login.is_some() || self.identity.is_some()

@@ -150,6 +150,27 @@ fn a_secret_that_can_not_be_read_is_unknown_and_not_a_server_that_fails() {
     );
 }
 
+#[test]
+fn what_wants_credentials_is_not_asked_through_the_api_server() {
+    let service = "service = \"p\"\nport = 9090\n";
+    let vantage = |keys: &str| {
+        let monitoring = monitoring(&format!("{service}{keys}"));
+        let system = monitoring.prometheus.as_ref().expect("configured");
+        let endpoint = Endpoint::of_monitoring(&monitoring, system);
+        let api = Api::default();
+        block_on(async {
+            HttpProbe::new(&api.cluster())
+                .vantage(&endpoint)
+                .to_string()
+        })
+    };
+    assert_eq!(vantage(""), "api-proxy");
+    assert_eq!(vantage("headers = { A = \"b\" }"), "api-proxy");
+    assert_eq!(vantage("token = { env = \"T\" }"), "port-forward");
+    let certificate = "certificate = \"c\"\nkey = \"k\"\nhttps = true";
+    assert_eq!(vantage(certificate), "port-forward");
+}
+
 /// `openssl s_server` that wants a certificate of its authority.
 struct Picky(Child, std::path::PathBuf, u16);
 

@@ -130,6 +130,12 @@ fn health(namespace: &str) -> Vec<Permission> {
 
 /// What asking an endpoint from its vantage needs.
 fn to_ask(probe: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
+    let secrets = endpoint.secrets().into_iter();
+    let secrets = secrets.map(|(namespace, name)| need_one(namespace, "get", "", "secrets", name));
+    secrets.chain(to_go(probe, endpoint)).collect()
+}
+
+fn to_go(probe: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
     let namespace = endpoint.namespace.as_str();
     match probe.vantage(endpoint) {
         Vantage::Auto | Vantage::Direct => Vec::new(),
@@ -178,16 +184,12 @@ fn database(config: &Config, namespace: &str) -> Vec<Permission> {
     let Some(database) = &config.database else {
         return Vec::new();
     };
-    let mut needs = Vec::new();
-    if let Some(Credential::InCluster {
-        secret,
-        namespace: other,
-        ..
-    }) = &database.password
-    {
-        let namespace = other.as_deref().unwrap_or(namespace);
-        needs.push(need_one(namespace, "get", "", "secrets", secret));
-    }
+    let password = database.password.as_ref().and_then(Credential::in_cluster);
+    let password = password.map(|(other, name)| {
+        let namespace = other.unwrap_or(namespace);
+        need_one(namespace, "get", "", "secrets", name)
+    });
+    let mut needs: Vec<Permission> = password.into_iter().collect();
     if database.vantage == DatabaseVantage::Direct {
         return needs;
     }

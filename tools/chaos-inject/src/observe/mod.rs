@@ -100,6 +100,13 @@ pub fn permissions(context: &Context) -> Vec<Permission> {
 
 /// What asking a Service from its vantage needs.
 pub fn to_ask(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
+    let secrets = endpoint.secrets().into_iter();
+    let secrets = secrets.map(|(namespace, name)| need_one(namespace, "get", "", "secrets", name));
+    secrets.chain(to_go(asker, endpoint)).collect()
+}
+
+/// What the way to a Service needs.
+fn to_go(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
     let namespace = endpoint.namespace.as_str();
     match asker.vantage(endpoint) {
         Vantage::Auto | Vantage::Direct => Vec::new(),
@@ -148,16 +155,12 @@ fn to_find(namespace: &str, pods: &PodSource) -> Vec<Permission> {
 
 /// What a session with the database needs.
 pub fn to_query(namespace: &str, database: &config::Database) -> Vec<Permission> {
-    let mut needed = Vec::new();
-    if let Some(Credential::InCluster {
-        secret,
-        namespace: other,
-        ..
-    }) = &database.password
-    {
-        let namespace = other.as_deref().unwrap_or(namespace);
-        needed.push(need_one(namespace, "get", "", "secrets", secret));
-    }
+    let password = database.password.as_ref().and_then(Credential::in_cluster);
+    let password = password.map(|(other, name)| {
+        let namespace = other.unwrap_or(namespace);
+        need_one(namespace, "get", "", "secrets", name)
+    });
+    let mut needed: Vec<Permission> = password.into_iter().collect();
     match (database.vantage, &database.workload) {
         (DatabaseVantage::Exec, Some(pods)) => needed.extend(to_exec(namespace, pods)),
         (DatabaseVantage::PortForward, Some(pods)) => {

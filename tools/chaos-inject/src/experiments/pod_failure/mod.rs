@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaos_common::cluster::workload::WorkloadKind;
+use chaos_common::cluster::workload::{WorkloadKind, WorkloadName};
 use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, owner_uid};
 use chaos_common::config::{AlertSelector, Config, Span};
@@ -83,7 +83,14 @@ impl Definition for PodFailure {
             && selection.selector.is_none()
             && selection.workloads.is_empty()
         {
-            selection.workloads.clone_from(&settings.workloads);
+            let named = settings.workloads.iter().map(|text| {
+                let name = text.parse::<WorkloadName>();
+                name.map(|name| name.to_string()).map_err(|error| {
+                    Failure::usage(error.to_string())
+                        .hint("mend experiment.pod_failure.workloads in chaos.toml")
+                })
+            });
+            selection.workloads = named.collect::<Result<_, _>>()?;
         }
         if selection.pods.is_empty()
             && selection.selector.is_none()
