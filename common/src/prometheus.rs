@@ -1,5 +1,7 @@
 //! The one client for Prometheus and Alertmanager: queries, rules, alerts and what is silenced.
 
+mod scope;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use crate::cluster::ReadError;
 use crate::cluster::probe::{Endpoint, HttpProbe, ProbeError};
 use crate::config::Monitoring;
 use crate::record::{Time, Vantage};
+
+pub use self::scope::{AlertScope, counts, namespace_of};
 
 /// Labels of a series or an alert.
 pub type Labels = BTreeMap<String, String>;
@@ -231,7 +235,7 @@ impl Prometheus {
 
     /// From where it is asked.
     pub fn vantage(&self) -> Vantage {
-        self.0.probe.resolve(&self.0.endpoint.vantage)
+        self.0.probe.vantage(&self.0.endpoint)
     }
 
     /// The path of a query, for [`Prometheus::url`].
@@ -330,25 +334,6 @@ impl RoutedAlert {
     pub fn is_suppressed(&self) -> bool {
         self.status.state == "suppressed"
     }
-
-    /// How many labels it has in common with an alert of Prometheus, if it may be that alert: it has
-    /// the same name, and no label that both have differs, but such as are rewritten on the way.
-    /// Labels are added there too (`external_labels`) and left out (`alert_relabel_configs`).
-    fn likeness(&self, alert: &Alert) -> Option<usize> {
-        let mut common = 0;
-        for (name, value) in &self.labels {
-            match alert.labels.get(name) {
-                Some(same) if same == value => common += 1,
-                Some(_) if !REWRITTEN.contains(&name.as_str()) => return None,
-                _ => {}
-            }
-        }
-        (self.name() == alert.label(NAME)).then_some(common)
-    }
-
-    fn name(&self) -> &str {
-        self.labels.get(NAME).map_or("", String::as_str)
-    }
 }
 
 /// The label that holds an alert's name.
@@ -358,13 +343,36 @@ const NAME: &str = "alertname";
 /// the way to Alertmanager.
 const REWRITTEN: [&str; 2] = ["severity", "priority"];
 
+/// How many labels an alert in Alertmanager has in common with one of Prometheus, if it may be that
+/// alert: it has the same name, and no label that both have differs, but such as are rewritten on
+/// the way. Labels are added there too (`external_labels`) and left out (`alert_relabel_configs`).
+fn likeness(routed: &Labels, alert: &Labels) -> Option<usize> {
+    let mut common = 0;
+    for (name, value) in routed {
+        match alert.get(name) {
+            Some(same) if same == value => common += 1,
+            Some(_) if !REWRITTEN.contains(&name.as_str()) => return None,
+            _ => {}
+        }
+    }
+    (routed.get(NAME) == alert.get(NAME)).then_some(common)
+}
+
+/// Whether an alert in Alertmanager may be one of Prometheus, by the labels of both; pure.
+pub fn may_be(routed: &Labels, alert: &Labels) -> bool {
+    likeness(routed, alert).is_some()
+}
+
 /// Whether nobody is told of an alert that fires in Prometheus, since Alertmanager has it silenced
 /// or inhibited; pure. `routed` are all that Alertmanager has. The alert is the one there that is
 /// most like it; where several are as much so, each must be suppressed.
 pub fn is_suppressed(alert: &Alert, routed: &[RoutedAlert]) -> bool {
-    let like = routed
-        .iter()
-        .filter_map(|routed| Some((routed.likeness(alert)?, routed.is_suppressed())));
+    let like = routed.iter().filter_map(|routed| {
+        Some((
+            likeness(&routed.labels, &alert.labels)?,
+            routed.is_suppressed(),
+        ))
+    });
     let like: Vec<(usize, bool)> = like.collect();
     let most = like.iter().map(|(common, _)| *common).max();
     let mut likest = like.iter().filter(|(common, _)| Some(*common) == most);

@@ -30,7 +30,7 @@ fn database(name: &str, statements: &[&str]) -> &'static Server {
 
 fn config(server: &Server, name: &str, more: &Value) -> Database {
     let mut config = json!({
-        "deployment": "none", "vantage": "direct", "host": server.folder(), "port": server.port,
+        "vantage": "direct", "host": server.folder(), "port": server.port,
         "name": name, "user": "postgres",
     });
     for (key, value) in more.as_object().into_iter().flatten() {
@@ -619,6 +619,52 @@ fn certificates_are_checked_and_what_is_wrong_is_named() {
             }
         }
     }
+}
+
+/// A server that lets in who shows a certificate of its authority.
+#[test]
+fn our_own_certificate_is_shown_where_one_is_configured() {
+    let mut server = Server::start();
+    server.sql("postgres", &["CREATE ROLE shop LOGIN"]);
+    let make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
+        -days 2 -subj /CN=authority -addext basicConstraints=critical,CA:TRUE && \
+        cert() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key -out $1.csr -subj /CN=shop && \
+        printf 'subjectAltName=IP:127.0.0.1\\n' >$1.ext && \
+        openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $1.pem -days 2 -extfile $1.ext && \
+        chmod 600 $1.key; } && cert server && cert client && mkdir ours && cp client.key client.pem ca.pem ours/ && \
+        printf 'local all all trust\\nhostssl all all 127.0.0.1/32 cert\\n' >data/pg_hba.conf";
+    let openssl = server.shell(make).output().expect("sh is there");
+    let said = String::from_utf8_lossy(&openssl.stderr);
+    assert!(openssl.status.success(), "{said}");
+    server.stop();
+    server.run(&[
+        "ssl=on",
+        "ssl_cert_file=\"$PWD/server.pem\"",
+        "ssl_key_file=\"$PWD/server.key\"",
+        "ssl_ca_file=\"$PWD/ca.pem\"",
+    ]);
+    let ours = server.folder().join("ours");
+    let mut settings = json!({ "host": "127.0.0.1", "user": "shop", "ca": ours.join("ca.pem") });
+    let ask = |settings: &Value| {
+        let config = config(&server, "postgres", settings);
+        block_on(async {
+            let mut session = open(&config).await?;
+            session
+                .query("SELECT current_user")
+                .await
+                .map_err(ReadError::from)
+        })
+    };
+    let without = ask(&settings).expect_err("it wants one").to_string();
+    assert!(without.contains("certificate"), "{without}");
+    settings["certificate"] = json!(ours.join("client.pem"));
+    settings["key"] = json!(ours.join("client.key"));
+    assert_eq!(ask(&settings).expect("it lets us in"), ["shop"]);
+    settings["key"] = json!(ours.join("none.key"));
+    let missing = ask(&settings)
+        .expect_err("there is no such file")
+        .to_string();
+    assert!(missing.contains("none.key"), "{missing}");
 }
 
 #[test]

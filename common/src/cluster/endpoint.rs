@@ -1,16 +1,17 @@
 //! Who is asked: a Service, or a pod itself.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::config::{self, Monitoring, MonitoringSystem};
+use crate::config::{self, Credential, HttpAccess, Monitoring, MonitoringSystem, Place};
 use crate::record::Vantage;
 
-/// A Service to be asked.
-#[derive(Clone, Debug)]
+/// A Service to be asked, or a host that is outside of the cluster.
+#[derive(Clone, Debug, Default)]
 pub struct Endpoint {
-    /// Namespace of the Service.
+    /// Namespace of the Service; empty for a host.
     pub namespace: String,
-    /// The Service.
+    /// The Service, or the host.
     pub service: String,
     /// Its port.
     pub port: u16,
@@ -20,6 +21,10 @@ pub struct Endpoint {
     pub ca: Option<PathBuf>,
     /// From where.
     pub vantage: Vantage,
+    /// What is put before every path: empty, or `/prometheus`.
+    pub prefix: String,
+    /// What it is shown besides, where it wants anything.
+    pub access: Option<Arc<HttpAccess>>,
 }
 
 impl Endpoint {
@@ -35,19 +40,64 @@ impl Endpoint {
             tls: service.https,
             ca: service.ca.clone(),
             vantage: service.vantage.clone(),
+            ..Endpoint::default()
         }
     }
 
     /// Where one of the monitoring systems answers.
     pub fn of_monitoring(monitoring: &Monitoring, system: &MonitoringSystem) -> Endpoint {
-        Endpoint {
-            namespace: monitoring.namespace.clone(),
-            service: system.service.clone(),
-            port: system.port,
-            tls: false,
-            ca: None,
-            vantage: system.vantage.clone(),
+        let access = (system.access != HttpAccess::default()).then(|| system.access.clone());
+        let common = Endpoint {
+            ca: system.access.ca.clone(),
+            prefix: system.prefix.clone(),
+            access: access.map(Arc::new),
+            ..Endpoint::default()
+        };
+        match system.place.clone() {
+            Place::Service {
+                name,
+                port,
+                https,
+                vantage,
+            } => Endpoint {
+                namespace: monitoring.namespace.clone(),
+                service: name,
+                port,
+                tls: https,
+                vantage,
+                ..common
+            },
+            Place::Host { host, port, https } => Endpoint {
+                service: host,
+                port,
+                tls: https,
+                vantage: Vantage::Direct,
+                ..common
+            },
         }
+    }
+
+    /// Whether it is a host outside of the cluster.
+    pub fn is_outside(&self) -> bool {
+        self.namespace.is_empty()
+    }
+
+    /// Its name: `SERVICE.NAMESPACE`, or the host's.
+    pub fn host(&self) -> String {
+        match self.namespace.as_str() {
+            "" => self.service.clone(),
+            namespace => format!("{}.{namespace}", self.service),
+        }
+    }
+
+    /// The Secrets of the cluster that asking it reads: namespace and name.
+    pub fn secrets(&self) -> Vec<(&str, &str)> {
+        let access = self.access.iter();
+        let credentials = access.flat_map(|access| access.credentials());
+        let named = credentials.filter_map(Credential::in_cluster);
+        named
+            .map(|(namespace, name)| (namespace.unwrap_or(&self.namespace), name))
+            .collect()
     }
 
     /// What the API server calls it in `services/NAME/proxy`.
@@ -55,13 +105,16 @@ impl Endpoint {
         proxied(self.tls, &self.service, self.port)
     }
 
+    /// A path as it is asked for there.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
     /// What a person would call a path of it: `http://shop.prod:8000/health`.
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
-        format!(
-            "{scheme}://{}.{}:{}{path}",
-            self.service, self.namespace, self.port
-        )
+        let (host, path) = (self.host(), self.path(path));
+        format!("{scheme}://{host}:{}{path}", self.port)
     }
 }
 

@@ -53,15 +53,13 @@ pub struct ExecTarget {
 }
 
 impl ExecTarget {
-    /// The first container of a pod.
+    /// The container of a pod that kubectl takes: see [`default_container`].
     pub fn of(cluster: &Cluster, pod: &Pod) -> ExecTarget {
-        let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
-        let first = containers.and_then(<[_]>::first);
         ExecTarget {
             cluster: cluster.clone(),
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
             pod: pod.metadata.name.clone().unwrap_or_default(),
-            container: first.map(|container| container.name.clone()),
+            container: default_container(pod).map(str::to_owned),
         }
     }
 
@@ -82,6 +80,16 @@ impl ExecTarget {
             stdout: true,
         }
     }
+}
+
+/// The container that kubectl takes where none is named: the one that the pod's annotation
+/// `kubectl.kubernetes.io/default-container` names, else the first.
+pub fn default_container(pod: &Pod) -> Option<&str> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let annotations = pod.metadata.annotations.as_ref();
+    let named = annotations.and_then(|all| all.get("kubectl.kubernetes.io/default-container"));
+    let named = containers.iter().find(|one| Some(&one.name) == named);
+    named.or(containers.first()).map(|one| one.name.as_str())
 }
 
 /// A command that has not been started.
@@ -369,6 +377,21 @@ mod tests {
 
     fn code(yaml: &str) -> Result<i32, ExecFailure> {
         exit_code(Some(serde_saphyr::from_str(yaml).expect("a Status")))
+    }
+
+    #[test]
+    fn the_default_container_is_that_of_kubectl() {
+        let of = |annotation: &str| {
+            let pod: Pod = serde_saphyr::from_str(&format!(
+                "{{metadata: {{annotations: {{kubectl.kubernetes.io/default-container: {annotation}}}}},
+                   spec: {{containers: [{{name: side}}, {{name: main}}]}}}}"
+            ))
+            .expect("a pod");
+            default_container(&pod).map(str::to_owned)
+        };
+        assert_eq!(of("main").as_deref(), Some("main"));
+        assert_eq!(of("gone").as_deref(), Some("side"), "as kubectl does");
+        assert_eq!(default_container(&Pod::default()), None);
     }
 
     #[test]

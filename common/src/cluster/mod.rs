@@ -3,6 +3,7 @@
 pub(crate) mod cause;
 pub mod certificates;
 pub mod clock;
+mod credential;
 mod deadline;
 pub mod desired_state;
 mod endpoint;
@@ -12,12 +13,17 @@ mod http_clients;
 mod kubeconfig;
 pub mod metrics;
 mod pages;
+pub mod permissions;
+mod pod_source;
 pub mod pod_trouble;
+pub mod ports;
 pub mod probe;
 pub mod protobuf;
 mod proxied;
 mod proxy;
+pub mod readiness;
 mod resolver;
+pub(crate) mod tls;
 pub mod url;
 pub mod workload;
 
@@ -28,9 +34,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Client, Config, Resource};
 use rustls::pki_types::CertificateDer;
@@ -268,48 +273,7 @@ impl Cluster {
         })
     }
 
-    /// A ready pod of a Deployment.
-    ///
-    /// # Errors
-    /// There is no such Deployment, it has no ready pod, or they can't be read.
-    pub async fn ready_pod(&self, namespace: &str, deployment: &str) -> Result<Pod, ReadError> {
-        let ready = self.ready_pods(namespace, deployment).await?;
-        let what = format!("find a ready pod of deployment/{deployment} in namespace {namespace}");
-        ready.into_iter().next().ok_or_else(|| {
-            ReadError::new(&what, ReadErrorKind::NotFound, "none of its pods is ready")
-        })
-    }
-
-    /// The ready pods of a Deployment.
-    ///
-    /// # Errors
-    /// There is no such Deployment, or its pods can't be read.
-    pub async fn ready_pods(
-        &self,
-        namespace: &str,
-        deployment: &str,
-    ) -> Result<Vec<Pod>, ReadError> {
-        let what = format!("find a ready pod of deployment/{deployment} in namespace {namespace}");
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        let found = self.read(&what, || deployments.get(deployment)).await?;
-        let selector = found.spec.map(|spec| spec.selector).unwrap_or_default();
-        let params = ListParams::default().labels(&label_selector(&selector));
-        let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
-        let sets = self.list(&sets, &params, &what).await?;
-        let ours = |uid: &str| {
-            sets.iter().any(|set| {
-                set.metadata.uid.as_deref() == Some(uid)
-                    && owner_uid(set)
-                        .is_some_and(|owner| Some(owner) == found.metadata.uid.as_deref())
-            })
-        };
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let mut pods = self.list(&pods, &params, &what).await?;
-        pods.retain(|pod| is_ready(pod) && owner_uid(pod).is_some_and(ours));
-        Ok(pods)
-    }
-
-    /// Runs a command in the first container of a pod, without an input, to its end.
+    /// Runs a command in the default container of a pod, without an input, to its end.
     ///
     /// # Errors
     /// As [`exec::Exec::output`].

@@ -2,12 +2,13 @@
 //! names the Service and the vantage says how it is reached; every record says which was used.
 
 mod curl;
+mod headers;
 mod tunnel;
 
 use std::pin::pin;
 use std::time::Duration;
 
-use http::Request;
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use tokio::time::{Instant, sleep, timeout};
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub use crate::cluster::endpoint::{Endpoint, PodEndpoint};
 
 use crate::cluster::cause::{cause, certificate_problem};
-use crate::cluster::http_clients::HttpClients;
+use crate::cluster::http_clients::{HttpClients, Shown};
 use crate::cluster::proxied::{Whose, patience, whose};
 use crate::cluster::resolver::NameNotResolved;
 use crate::cluster::url::{self, BodyError};
@@ -85,17 +86,16 @@ enum Unheard {
 pub struct HttpProbe {
     cluster: Cluster,
     http: HttpClients,
+    known: headers::Known,
 }
 
 impl HttpProbe {
     /// For the Services of this cluster.
-    ///
-    /// # Panics
-    /// If the HTTP client can't be made, which needs nothing but memory.
     pub fn new(cluster: &Cluster) -> HttpProbe {
         HttpProbe {
             cluster: cluster.clone(),
-            http: HttpClients::new(),
+            http: HttpClients::default(),
+            known: headers::Known::default(),
         }
     }
 
@@ -105,6 +105,7 @@ impl HttpProbe {
         HttpProbe {
             cluster: cluster.clone(),
             http: self.http.clone(),
+            known: self.known.clone(),
         }
     }
 
@@ -123,6 +124,19 @@ impl HttpProbe {
         }
     }
 
+    /// The vantage that an endpoint is really asked from. What wants credentials or a certificate
+    /// needs a connection of its own, which the API server does not give.
+    pub fn vantage(&self, endpoint: &Endpoint) -> Vantage {
+        let own = endpoint
+            .access
+            .as_ref()
+            .is_some_and(|access| access.wants_own_connection());
+        match self.resolve(&endpoint.vantage) {
+            Vantage::ApiProxy if own => Vantage::PortForward,
+            other => other,
+        }
+    }
+
     /// Asks for a path and waits for the whole answer.
     ///
     /// # Errors
@@ -137,18 +151,16 @@ impl HttpProbe {
         let own = limit;
         let limit = self.cluster.until_deadline(own);
         let ask = async {
-            match self.resolve(&endpoint.vantage) {
+            let answer = match self.vantage(endpoint) {
                 Vantage::Auto | Vantage::Direct => self.direct(endpoint, path).await,
-                Vantage::ApiProxy => {
-                    let (namespace, service) = (&endpoint.namespace, endpoint.proxied());
-                    self.proxy(&format!(
-                        "/api/v1/namespaces/{namespace}/services/{service}/proxy{path}"
-                    ))
-                    .await
-                }
+                Vantage::ApiProxy => self.by_api_server(endpoint, path).await,
                 Vantage::PortForward => self.port_forward(endpoint, path).await,
-                Vantage::Exec(deployment) => self.exec(endpoint, &deployment, path, limit).await,
+                Vantage::Exec(pods) => self.exec(endpoint, &pods, path, limit).await,
+            };
+            if let Ok((401, _)) = &answer {
+                self.known.forget();
             }
+            answer
         };
         let (mut ask, mut control) = (
             pin!(timeout(limit, ask)),
@@ -178,7 +190,7 @@ impl HttpProbe {
         path: &str,
         limit: Duration,
     ) -> Result<Answer, ProbeError> {
-        let through_api_server = self.resolve(&endpoint.vantage) == Vantage::ApiProxy;
+        let through_api_server = self.vantage(endpoint) == Vantage::ApiProxy;
         let ask = || async {
             match self.get(endpoint, path, limit).await {
                 Ok(busy) if busy.status == 429 && through_api_server => Err(Unheard::Busy(busy)),
@@ -217,7 +229,7 @@ impl HttpProbe {
         let start = Instant::now();
         let (namespace, proxied) = (&pod.namespace, pod.proxied());
         let path = format!("/api/v1/namespaces/{namespace}/pods/{proxied}/proxy{path}");
-        match timeout(limit, self.proxy(&path)).await {
+        match timeout(limit, self.proxy(&path, HeaderMap::new())).await {
             Ok(answer) => answer.map(|(status, body)| Answer {
                 status,
                 body,
@@ -234,7 +246,7 @@ impl HttpProbe {
     /// its time on, so that an API server that hangs meanwhile is not taken for a Service that
     /// does.
     async fn control(&self, endpoint: &Endpoint, after: Duration) -> bool {
-        if self.resolve(&endpoint.vantage) == Vantage::Direct {
+        if self.vantage(endpoint) == Vantage::Direct {
             return true;
         }
         sleep(after).await;
@@ -249,21 +261,31 @@ impl HttpProbe {
             let error = error.without_url();
             let why = error_chain(&error);
             if cause::<NameNotResolved>(&error).is_some() {
-                let what = format!("resolve {}", endpoint.service);
-                return ProbeError::Vantage(
-                    ReadError::other(what, why)
-                        .hint("outside the cluster use the vantage api-proxy"),
-                );
+                let unknown = ReadError::other(format!("resolve {}", endpoint.service), why);
+                return ProbeError::Vantage(if endpoint.is_outside() {
+                    unknown
+                } else {
+                    unknown.hint("outside the cluster use the vantage api-proxy")
+                });
             }
             match certificate_problem(&error) {
                 Some(problem) => ProbeError::Service(problem.to_string()),
                 None => ProbeError::Service(why),
             }
         };
-        let ca = endpoint.ca.as_ref().filter(|_| endpoint.tls);
-        let client = self.http.trusting(ca).map_err(ProbeError::Vantage)?;
+        let identity = endpoint
+            .access
+            .as_ref()
+            .and_then(|access| access.identity.clone());
+        let shown = Shown {
+            ca: endpoint.ca.clone().filter(|_| endpoint.tls),
+            identity: identity.filter(|_| endpoint.tls),
+            by_proxy: endpoint.is_outside(),
+        };
+        let client = self.http.client(&shown).map_err(ProbeError::Vantage)?;
         let mut answer = client
             .get(endpoint.url(path))
+            .headers(self.headers(endpoint).await?)
             .send()
             .await
             .map_err(failed)?;
@@ -275,11 +297,23 @@ impl HttpProbe {
         Ok((answer.status().as_u16(), body))
     }
 
-    async fn proxy(&self, path: &str) -> Result<(u16, Vec<u8>), ProbeError> {
+    async fn by_api_server(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+    ) -> Result<(u16, Vec<u8>), ProbeError> {
+        let (namespace, service) = (&endpoint.namespace, endpoint.proxied());
+        let path = endpoint.path(path);
+        let path = format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path}");
+        self.proxy(&path, self.headers(endpoint).await?).await
+    }
+
+    async fn proxy(&self, path: &str, headers: HeaderMap) -> Result<(u16, Vec<u8>), ProbeError> {
         let what = "reach the Service through the API server";
-        let request = Request::get(path)
+        let mut request = Request::get(path)
             .body(Body::empty())
             .map_err(|error| ProbeError::Service(format!("{path} is no path: {error}")))?;
+        request.headers_mut().extend(headers);
         let answer = self
             .cluster
             .client

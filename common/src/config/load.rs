@@ -9,7 +9,7 @@ use toml::de::Deserializer;
 use super::experiment::ExperimentTables;
 use super::setting::Setting;
 use super::source::Source;
-use super::{Config, Question, Secret};
+use super::{Config, Database, Monitoring, Question, Secret};
 use crate::exit::Failure;
 
 /// A configuration and the file that it came from; `None` means that there was none.
@@ -112,17 +112,14 @@ fn anchor(config: &mut Config, folder: &Path) {
     let (url, token) = page.map_or((None, None), |page| {
         (Some(&mut page.url), page.token.as_mut())
     });
-    let database = config.database.as_mut();
-    let (database, ca) = database.map_or((None, None), |d| (d.password.as_mut(), d.ca.as_mut()));
-    if let Some(path) = ca {
-        fix(path);
-    }
+    let database = config.database.iter_mut();
+    database.flat_map(Database::files_mut).for_each(fix);
+    let monitoring = config.monitoring.iter_mut();
+    monitoring.flat_map(Monitoring::files_mut).for_each(fix);
     let (access_key, secret_key) = (config.s3.access_key.as_mut(), config.s3.secret_key.as_mut());
-    for secret in [
-        mail, slack, url, token, database, scratch, access_key, secret_key,
-    ]
-    .into_iter()
-    .flatten()
+    for secret in [mail, slack, url, token, scratch, access_key, secret_key]
+        .into_iter()
+        .flatten()
     {
         if let Secret::File(path) = secret {
             fix(path);
@@ -253,5 +250,23 @@ mod tests {
             "it is no path of this machine"
         );
         assert_eq!(config.report.archive, Path::new("/abs"));
+        let mut config = parsed(
+            "[database]\nname='n'\nworkload='sts/d'\npassword={file='p'}\ncertificate='c'\nkey='k'\n\
+             [monitoring.prometheus]\nurl='https://p'\nca='a'\ntoken={file='t'}\n",
+        )
+        .expect("good");
+        anchor(&mut config, Path::new("/etc/chaos"));
+        let mut database = config.database.expect("it is there");
+        let files: Vec<_> = database.files_mut().map(|path| path.clone()).collect();
+        assert_eq!(
+            files,
+            ["p", "c", "k"].map(|name| Path::new("/etc/chaos").join(name))
+        );
+        let mut monitoring = config.monitoring.expect("it is there");
+        let files: Vec<_> = monitoring.files_mut().map(|path| path.clone()).collect();
+        assert_eq!(
+            files,
+            ["a", "t"].map(|name| Path::new("/etc/chaos").join(name))
+        );
     }
 }

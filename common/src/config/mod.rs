@@ -7,12 +7,16 @@
 
 mod backup;
 mod condition;
+mod credential;
 mod data;
 mod database;
 mod expectation;
 mod experiment;
+mod http_access;
 mod load;
 mod logs;
+mod matcher;
+mod misfit;
 mod monitoring;
 mod notify;
 mod performance;
@@ -23,6 +27,7 @@ mod setting;
 mod source;
 mod span;
 mod table;
+mod workload;
 
 use std::path::PathBuf;
 
@@ -33,13 +38,17 @@ pub use self::backup::{
     Backup, BackupKind, DrillQuery, DrillSettings, Location, LocationError, S3,
 };
 pub use self::condition::{Condition, NotACondition, NotComparable};
+pub use self::credential::Credential;
 pub use self::data::{DataDeviation, DataPath, LONGEST_ANSWER};
 pub use self::database::{Database, DatabaseTls, DatabaseVantage};
 pub use self::expectation::{Deviation, Expectation};
 pub use self::experiment::{ExperimentSettings, ExperimentTables};
+pub use self::http_access::{HeaderText, HttpAccess, Identity, Login};
 pub use self::load::{Loaded, load, load_with};
 pub use self::logs::LogPatterns;
-pub use self::monitoring::{Monitoring, MonitoringSystem};
+pub use self::matcher::{AlertSelector, Matcher, MatcherError};
+pub use self::misfit::Misfit;
+pub use self::monitoring::{Monitoring, MonitoringSystem, Place};
 pub use self::notify::{Mail, MailTls, Notify, Slack, StatusPage};
 pub use self::performance::{LoadProfile, Performance};
 pub use self::probe::{During, Probe, Question};
@@ -48,6 +57,7 @@ pub use self::service::{Service, Url};
 pub use self::setting::{NotASetting, Setting};
 pub use self::span::{NotASpan, Span};
 pub use self::table::Table;
+pub use self::workload::Workload;
 
 /// The whole of `chaos.toml`. Everything may be left out; what is left out is not checked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -148,29 +158,6 @@ pub struct ConfigurationSettings {
     /// ConfigMaps and Secrets that change by themselves and are not compared, as `configmap/NAME`
     /// or `secret/NAME`; `*` stands for any characters.
     pub ignore: Vec<String>,
-}
-
-/// `[[workload]]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Workload {
-    /// Its name.
-    pub name: String,
-    /// `Deployment` (default), `StatefulSet` or `DaemonSet`.
-    #[serde(default = "deployment")]
-    pub kind: String,
-    /// What it is for: `frontend`, `backend`, `database` or another word. Shown in reports. One that
-    /// is for `database` or `monitoring` holds data, which is not lost unasked.
-    #[serde(default)]
-    pub role: String,
-    /// Whether its logs are searched for lines that tell of errors after an experiment, and for
-    /// which.
-    #[serde(default)]
-    pub logs: LogPatterns,
-}
-
-fn deployment() -> String {
-    "Deployment".to_owned()
 }
 
 /// `[[contact]]`

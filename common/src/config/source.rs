@@ -101,7 +101,7 @@ impl Source {
             "{}:{line}:{column}: {message}",
             self.path.display()
         ))
-        .hint("scripts/ecommerce.toml shows every key with its meaning")
+        .hint("chaos-health init -n NAMESPACE - prints a file to begin with")
     }
 }
 

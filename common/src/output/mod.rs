@@ -32,6 +32,11 @@ pub fn render<D: Lines>(record: &Record<D>) -> String {
     text
 }
 
+/// Checks that are in no record, as a table.
+pub fn checks(checks: &[Check]) -> String {
+    table(checks, in_color(), width())
+}
+
 /// Whether standard output takes colours: a terminal does, unless `NO_COLOR` and the like say no.
 pub fn in_color() -> bool {
     AutoStream::choice(&io::stdout()) != ColorChoice::Never

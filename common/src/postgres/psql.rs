@@ -1,5 +1,5 @@
-//! The vantage `exec`: one `psql` inside a ready pod of the database's Deployment, fed on its
-//! standard input. It ends with the session, since its input ends then.
+//! The vantage `exec`: one `psql` inside a ready pod of the database, fed on its standard input. It
+//! ends with the session, since its input ends then.
 
 use std::fmt::{self, Write as _};
 
@@ -45,10 +45,23 @@ impl Psql {
         database: &Database,
         what: &str,
     ) -> Result<Psql, ReadError> {
-        let pod = cluster.ready_pod(namespace, &database.deployment).await?;
-        let connection = connection(database);
-        let command = ["psql", "-X", "-w", "-q", "-A", "-t", "-d", &connection];
-        let target = ExecTarget::of(cluster, &pod);
+        let workload = database
+            .workload
+            .as_ref()
+            .ok_or_else(|| no_workload(what))?;
+        let password = match &database.password {
+            Some(secret) => {
+                let named = ("database.password", secret);
+                Some(cluster.credential(namespace, named).await?)
+            }
+            None => None,
+        };
+        let pod = cluster.ready_pod(namespace, workload).await?;
+        let mut target = ExecTarget::of(cluster, &pod);
+        if let Some(container) = &database.container {
+            target = target.container(container);
+        }
+        let command = command(database);
         let mut process = target.exec(&command).with_stdin().start().await?;
         let streams = (process.stdin(), process.stdout(), process.stderr());
         let (Some(input), Some(output), Some(stderr)) = streams else {
@@ -64,12 +77,19 @@ impl Psql {
             process,
             mark: format!("chaos-{}", new_id()),
         };
+        if let Some(password) = password {
+            // That it is not read shows in the answer to the question.
+            let _ = psql
+                .input
+                .write_all(format!("{password}\n").as_bytes())
+                .await;
+        }
         match psql.query("SELECT 1").await {
             Ok(_) => Ok(psql),
-            Err((_, why)) => Err(ReadError::other(what, why).hint(format!(
-                "kubectl exec -n {namespace} deployment/{} -- psql -d {} -c 'SELECT 1'",
-                database.deployment, database.name
-            ))),
+            Err((_, why)) => {
+                let pod = format!("pod/{}", target.pod);
+                Err(ReadError::other(what, why).hint(hint(database, namespace, &pod)))
+            }
         }
     }
 
@@ -161,6 +181,36 @@ impl Psql {
     }
 }
 
+/// What runs in the pod. With a password psql asks for it (`-W`), and reads the answer from its
+/// standard input, since there is no terminal: so it stands in no argument and no environment.
+fn command(database: &Database) -> Vec<String> {
+    let ask = if database.password.is_some() {
+        "-W"
+    } else {
+        "-w"
+    };
+    let connection = connection(database);
+    let command = ["psql", "-X", ask, "-q", "-A", "-t", "-d", &connection];
+    command.map(str::to_owned).to_vec()
+}
+
+fn hint(database: &Database, namespace: &str, pod: &str) -> String {
+    let container = database.container.as_ref();
+    let container = container
+        .map(|name| format!(" -c {name}"))
+        .unwrap_or_default();
+    let user = database.user.as_ref();
+    let user = user.map(|user| format!(" -U {user}")).unwrap_or_default();
+    let name = &database.name;
+    format!("kubectl exec -n {namespace} {pod}{container} -- psql{user} -d {name} -c 'SELECT 1'")
+}
+
+/// The configuration is refused without one.
+pub(super) fn no_workload(what: &str) -> ReadError {
+    ReadError::other(what, "nothing says what runs the database")
+        .hint("name it as database.workload in chaos.toml")
+}
+
 /// Reads to the end so that the writer never waits, and keeps the last of it.
 async fn last_of(mut input: impl AsyncRead + Unpin) -> String {
     let (mut kept, mut buffer) = (Vec::new(), [0; 1024]);
@@ -189,8 +239,13 @@ fn connection(database: &Database) -> String {
     } else {
         format!(" port={}", database.port)
     };
+    let host = database.host.as_ref();
+    let host = host
+        .map(|host| format!(" host={}", value(host)))
+        .unwrap_or_default();
     format!(
-        "dbname={} application_name=chaos-runbook client_encoding=UTF8 connect_timeout=5{user}{port}",
+        "dbname={} application_name=chaos-runbook client_encoding=UTF8 connect_timeout=5\
+         {host}{user}{port}",
         value(&database.name)
     )
 }
@@ -205,15 +260,34 @@ mod tests {
 
     #[test]
     fn names_stay_values_and_defaults_stay_the_pods() {
-        let plain = database(serde_json::json!({ "deployment": "d", "name": "shop" }));
+        let plain = database(serde_json::json!({ "workload": "d", "name": "shop" }));
         let rest = "application_name=chaos-runbook client_encoding=UTF8 connect_timeout=5";
         assert_eq!(connection(&plain), format!("dbname='shop' {rest}"));
         let odd = database(
-            serde_json::json!({ "deployment": "d", "name": "a' host='evil", "user": "u", "port": 5433 }),
+            serde_json::json!({ "workload": "d", "name": "a' host='evil", "user": "u", "port": 5433 }),
         );
         assert_eq!(
             connection(&odd),
             format!(r"dbname='a\' host=\'evil' {rest} user='u' port=5433")
         );
+        let elsewhere =
+            serde_json::json!({ "workload": "d", "name": "n", "host": "db.example.com" });
+        let elsewhere = connection(&database(elsewhere));
+        assert_eq!(
+            elsewhere,
+            format!("dbname='n' {rest} host='db.example.com'")
+        );
+    }
+
+    #[test]
+    fn a_password_is_asked_for_and_stands_in_no_argument() {
+        let with = database(serde_json::json!({
+            "workload": "d", "name": "n", "user": "u", "password": { "file": "/hunter2" },
+        }));
+        let words = command(&with);
+        assert!(words.contains(&"-W".to_owned()) && !words.contains(&"-w".to_owned()));
+        assert!(!words.concat().contains("hunter2"));
+        let without = database(serde_json::json!({ "workload": "d", "name": "n" }));
+        assert!(command(&without).contains(&"-w".to_owned()));
     }
 }

@@ -129,7 +129,7 @@ impl Session {
         })
     }
 
-    /// The vantage as records name it: `exec:deployment/NAME`, `port-forward`, `direct`.
+    /// The vantage as records name it: `exec:statefulset/NAME`, `port-forward`, `direct`.
     pub fn vantage(&self) -> &str {
         &self.vantage
     }
@@ -233,28 +233,19 @@ impl Session {
 }
 
 fn what(database: &Database) -> String {
-    let name = &database.name;
-    match (database.vantage, &database.host) {
-        (DatabaseVantage::Direct, Some(host)) => {
-            format!("read database {name} at {host}:{}", database.port)
+    let (name, place) = (&database.name, database.place());
+    match database.vantage {
+        DatabaseVantage::Direct => format!("read database {name} at {place}"),
+        DatabaseVantage::PortForward => {
+            format!("read database {name} through a tunnel to {place}")
         }
-        (DatabaseVantage::Direct, None) => format!("read database {name} directly"),
-        (DatabaseVantage::PortForward, _) => {
-            format!(
-                "read database {name} through a tunnel to deployment/{}",
-                database.deployment
-            )
-        }
-        (DatabaseVantage::Exec, _) => format!(
-            "read database {name} by psql in deployment/{}",
-            database.deployment
-        ),
+        DatabaseVantage::Exec => format!("read database {name} by psql in {place}"),
     }
 }
 
 fn vantage(database: &Database) -> String {
     match database.vantage {
-        DatabaseVantage::Exec => format!("exec:deployment/{}", database.deployment),
+        DatabaseVantage::Exec => format!("exec:{}", database.place()),
         DatabaseVantage::PortForward => "port-forward".to_owned(),
         DatabaseVantage::Direct => "direct".to_owned(),
     }

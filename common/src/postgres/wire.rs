@@ -9,11 +9,12 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
-use super::psql::Failed;
+use super::psql::{Failed, no_workload};
 use super::tls;
 use crate::cluster::cause::certificate_problem;
 use crate::cluster::{Cluster, ReadError, error_chain};
 use crate::config::{Database, DatabaseTls, DatabaseVantage};
+use crate::record::PodSource;
 
 /// A connection and the task that drives it.
 #[derive(Debug)]
@@ -34,7 +35,11 @@ pub(super) async fn connect(
     database: &Database,
     what: &str,
 ) -> Result<Wire, ReadError> {
-    let config = settings(database, what)?;
+    let mut config = settings(database, what)?;
+    if let Some(secret) = &database.password {
+        let named = ("database.password", secret);
+        config.password(cluster.credential(namespace, named).await?);
+    }
     if database.vantage == DatabaseVantage::Direct {
         let host = database.host.as_deref().ok_or_else(|| {
             ReadError::other(what, "no host is configured")
@@ -61,7 +66,11 @@ pub(super) async fn connect(
         stream.set_nodelay(true).map_err(refused)?;
         return greet(stream, &config, database, what).await;
     }
-    let pod = cluster.ready_pod(namespace, &database.deployment).await?;
+    let workload = database
+        .workload
+        .as_ref()
+        .ok_or_else(|| no_workload(what))?;
+    let pod = cluster.ready_pod(namespace, workload).await?;
     let name = pod.metadata.name.unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let open = format!(
@@ -103,13 +112,6 @@ fn settings(database: &Database, what: &str) -> Result<Config, ReadError> {
     } else {
         SslMode::Disable
     });
-    if let Some(secret) = &database.password {
-        let password = secret.read().map_err(|error| {
-            ReadError::other(what, error.to_string())
-                .hint("database.password in chaos.toml names the secret")
-        })?;
-        config.password(password);
-    }
     Ok(config)
 }
 
@@ -149,8 +151,9 @@ where
             tokio::spawn(async move { connection.await.err().map(|error| error_chain(&error)) });
         return Ok(Wire { client, task });
     }
-    let name = database.host.as_deref().unwrap_or(&database.deployment);
-    let mut connector = tls::connector(name, tls_of(database), database.ca.as_deref())
+    let of_workload = database.workload.as_ref().map_or("", PodSource::name);
+    let name = database.host.as_deref().unwrap_or(of_workload);
+    let mut connector = tls::connector(name, tls_of(database), database)
         .map_err(|error| ReadError::other(what, error.to_string()))?;
     let Ok(tls) = MakeTlsConnect::<S>::make_tls_connect(&mut connector, name);
     let (client, connection) = config.connect_raw(stream, tls).await.map_err(failed)?;
@@ -225,34 +228,26 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_the_configuration_is_named() {
-        let none =
-            database(serde_json::json!({ "deployment": "d", "name": "n", "vantage": "direct" }));
+        let none = database(serde_json::json!({ "name": "n", "vantage": "direct", "host": "h" }));
         assert!(
             settings(&none, "x")
                 .expect_err("no user")
                 .to_string()
                 .contains("no user")
         );
-        let secret = database(serde_json::json!({
-            "deployment": "d", "name": "n", "vantage": "port-forward", "user": "u",
-            "password": { "env": "CHAOS_TEST_NO_SUCH_VARIABLE" },
-        }));
-        let error = settings(&secret, "x").expect_err("no password").to_string();
-        assert!(error.contains("CHAOS_TEST_NO_SUCH_VARIABLE"), "{error}");
     }
 
     #[test]
     fn a_way_that_others_could_read_is_encrypted_unless_told_otherwise() {
         let of = |json| tls_of(&database(json));
-        let direct = serde_json::json!({ "deployment": "d", "name": "n", "vantage": "direct", "host": "db" });
+        let direct = serde_json::json!({ "name": "n", "vantage": "direct", "host": "db" });
         assert_eq!(of(direct), DatabaseTls::Verify);
-        let tunnel =
-            serde_json::json!({ "deployment": "d", "name": "n", "vantage": "port-forward" });
+        let tunnel = serde_json::json!({ "workload": "d", "name": "n", "vantage": "port-forward" });
         assert_eq!(of(tunnel), DatabaseTls::None);
-        let socket = serde_json::json!({ "deployment": "d", "name": "n", "vantage": "direct", "host": "/run" });
+        let socket = serde_json::json!({ "name": "n", "vantage": "direct", "host": "/run" });
         assert_eq!(of(socket), DatabaseTls::None);
         let told = serde_json::json!({
-            "deployment": "d", "name": "n", "vantage": "direct", "host": "db", "tls": "none",
+            "name": "n", "vantage": "direct", "host": "db", "tls": "none",
         });
         assert_eq!(of(told), DatabaseTls::None);
     }

@@ -17,6 +17,7 @@ mod rollback;
 mod time;
 mod vantage;
 mod verification;
+mod workload_name;
 
 use std::fmt::{self, Write as _};
 
@@ -49,6 +50,9 @@ pub use self::rollback::{HeldRun, Lock, Rollback, RollbackCause};
 pub use self::time::Time;
 pub use self::vantage::{NotAVantage, Vantage};
 pub use self::verification::{Judgement, LogErrors, PatternCount, Verification};
+pub use self::workload_name::{
+    CustomName, PodSource, WorkloadKind, WorkloadName, WorkloadNameError,
+};
 
 /// One line of the stream: the envelope that all kinds share, around the data of one kind.
 ///

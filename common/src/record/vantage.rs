@@ -7,6 +7,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
+use super::PodSource;
+
 /// From where a Service is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Vantage {
@@ -19,15 +21,15 @@ pub enum Vantage {
     ApiProxy,
     /// Through a tunnel to one of the Service's ready pods.
     PortForward,
-    /// With `curl` inside a ready pod of this Deployment.
-    Exec(String),
+    /// With `curl` inside one of these pods that is ready.
+    Exec(PodSource),
 }
 
 /// A text that names no vantage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no vantage; there are auto, direct, api-proxy, port-forward and \
-     exec:deployment/NAME"
+     exec:KIND/NAME"
 )]
 pub struct NotAVantage(String);
 
@@ -39,10 +41,11 @@ impl FromStr for Vantage {
             "direct" => Ok(Vantage::Direct),
             "api-proxy" => Ok(Vantage::ApiProxy),
             "port-forward" => Ok(Vantage::PortForward),
-            _ => match text.strip_prefix("exec:deployment/") {
-                Some(name) if !name.is_empty() => Ok(Vantage::Exec(name.to_owned())),
-                _ => Err(NotAVantage(text.to_owned())),
-            },
+            _ => {
+                let pods = text.strip_prefix("exec:").map(str::parse);
+                let pods = pods.and_then(Result::ok).map(Vantage::Exec);
+                pods.ok_or_else(|| NotAVantage(text.to_owned()))
+            }
         }
     }
 }
@@ -54,7 +57,7 @@ impl fmt::Display for Vantage {
             Vantage::Direct => f.write_str("direct"),
             Vantage::ApiProxy => f.write_str("api-proxy"),
             Vantage::PortForward => f.write_str("port-forward"),
-            Vantage::Exec(deployment) => write!(f, "exec:deployment/{deployment}"),
+            Vantage::Exec(pods) => write!(f, "exec:{pods}"),
         }
     }
 }
@@ -74,7 +77,7 @@ impl JsonSchema for Vantage {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^(auto|direct|api-proxy|port-forward|exec:deployment/.+)$",
+            "pattern": "^(auto|direct|api-proxy|port-forward|exec:.+)$",
         })
     }
 }
@@ -91,12 +94,16 @@ mod tests {
             "api-proxy",
             "port-forward",
             "exec:deployment/shop",
+            "exec:statefulset/db",
+            "exec:selector=app=shop",
         ] {
             assert_eq!(
                 text.parse::<Vantage>().map(|v| v.to_string()),
                 Ok(text.to_owned())
             );
         }
+        let short = "exec:sts/db".parse::<Vantage>().map(|v| v.to_string());
+        assert_eq!(short, Ok("exec:statefulset/db".to_owned()));
         assert!("exec:deployment/".parse::<Vantage>().is_err());
         assert!("laptop".parse::<Vantage>().is_err());
     }

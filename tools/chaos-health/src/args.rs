@@ -4,6 +4,8 @@ use chaos_common::cli::Common;
 use chaos_common::config::Span;
 use clap::{Parser, Subcommand};
 
+use crate::access::AccessArgs;
+use crate::init::InitArgs;
 use crate::namespaces::NamespaceArgs;
 
 /// Check pods, services, resource usage and monitoring of an application
@@ -39,6 +41,14 @@ pub(crate) struct Args {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Look at a namespace, and write a chaos.toml of what is there
+    ///
+    /// What could not be known stands in it as comments. Nothing in the cluster is changed.
+    #[command(after_help = "Example: chaos-health init -n shop")]
+    Init(InitArgs),
+    /// Say of every part of the configuration whether it can be reached, and with which rights
+    #[command(after_help = "Exit status: 0 all of it, 1 not all, 2 usage, 3 could not tell.")]
+    Access(AccessArgs),
     /// Say what a check asks, when it fails, and what to do then
     Explain {
         /// The check, for example pods.ready; all of them if left out

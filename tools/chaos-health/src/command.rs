@@ -22,11 +22,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The arguments or the configuration can't be used, or there is no way to a cluster.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
-    let mut config = args.common.load()?.config;
-    config.health.skip.extend(args.skip);
-    config.probes.retain(|probe| probe.before);
-    may_be_skipped(&config)?;
-    let namespaces = Namespaces::connect(&args.namespaces, &config).await?;
+    let mut loaded = args.common.load()?;
+    loaded.config.health.skip.extend(args.skip);
+    loaded.config.probes.retain(|probe| probe.before);
+    may_be_skipped(&loaded.config)?;
+    let namespaces = Namespaces::connect(&args.namespaces, &loaded).await?;
+    let config = loaded.config;
     let deadline = args.deadline.0;
     if args.watch {
         return watch::watch(&namespaces, &config, deadline).await;

@@ -2,4 +2,5 @@
 //! `chaos-verify` asks again after it.
 
 pub mod checks;
+pub mod discovery;
 pub mod protobuf;

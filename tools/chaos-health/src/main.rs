@@ -1,8 +1,10 @@
 //! `chaos-health`: is the system healthy enough to hurt?
 
+mod access;
 mod args;
 mod command;
 mod explain;
+mod init;
 mod namespaces;
 mod watch;
 
@@ -14,6 +16,8 @@ use chaos_common::cli;
 fn main() -> ExitCode {
     cli::main("chaos-health", |args: Args| match args.command {
         Some(Command::Explain { check }) => explain::explain(check.as_deref()),
+        Some(Command::Init(init)) => cli::block_on(init::run(init, &args.common)),
+        Some(Command::Access(access)) => cli::block_on(access::run(access, &args.common)),
         None => cli::block_on(command::run(args)),
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chaos_common::cli::{ActAs, ClusterArgs};
 use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config::Config;
+use chaos_common::config::{Config, Loaded};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Health, NamespaceState};
 use chaos_health::checks::{self, Place};
@@ -33,14 +33,17 @@ pub(crate) struct NamespaceArgs {
 pub(crate) struct Namespaces {
     clusters: Vec<(Cluster, HttpProbe)>,
     namespaces: Vec<String>,
+    /// Whether what nobody configured is looked for.
+    find: bool,
 }
 
 impl Namespaces {
     /// Prepares the connections; nothing is sent yet.
     pub(crate) async fn connect(
         args: &NamespaceArgs,
-        config: &Config,
+        loaded: &Loaded,
     ) -> Result<Namespaces, Failure> {
+        let config = &loaded.config;
         let of = |context: Option<String>, namespace: Option<String>| ClusterArgs {
             namespace,
             context,
@@ -77,6 +80,8 @@ impl Namespaces {
         Ok(Namespaces {
             clusters,
             namespaces,
+            // What a configuration leaves out is not checked.
+            find: loaded.path.is_none(),
         })
     }
 
@@ -107,6 +112,7 @@ impl Namespaces {
                             probe: asker,
                             namespace,
                             also: &self.namespaces,
+                            find: self.find,
                         };
                         let mut health = if nth == 0 {
                             Box::pin(checks::examine_within(place, config, deadline)).await

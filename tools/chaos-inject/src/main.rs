@@ -10,13 +10,14 @@ mod labels;
 mod observe;
 mod permissions;
 mod plan;
-mod ports;
 mod run;
 mod safety;
 #[cfg(test)]
 mod testing;
 
 use std::process::ExitCode;
+
+use chaos_common::cluster::ports;
 
 fn main() -> ExitCode {
     chaos_common::cli::main("chaos-inject", |args: cli::Args| {

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use super::{Endpoint, HttpProbe, MAX_BODY, ProbeError};
 use crate::cluster::ReadError;
+use crate::record::PodSource;
 
 impl HttpProbe {
     pub(super) async fn exec(
         &self,
         endpoint: &Endpoint,
-        deployment: &str,
+        pods: &PodSource,
         path: &str,
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), ProbeError> {
         let pod = self
             .cluster
-            .ready_pod(&endpoint.namespace, deployment)
+            .ready_pod(&endpoint.namespace, pods)
             .await
             .map_err(ProbeError::Vantage)?;
         let (url, seconds) = (endpoint.url(path), limit.as_secs_f64().to_string());
@@ -38,10 +39,7 @@ impl HttpProbe {
         if done.code != 0 {
             // 126 and 127: there is no curl; its own statuses are below 100.
             return Err(if done.code >= 126 {
-                ProbeError::Vantage(ReadError::other(
-                    format!("run curl in deployment/{deployment}"),
-                    done.stderr,
-                ))
+                ProbeError::Vantage(ReadError::other(format!("run curl in {pods}"), done.stderr))
             } else {
                 ProbeError::Service(done.stderr)
             });
@@ -57,7 +55,7 @@ impl HttpProbe {
         match status {
             Some(status) => Ok((status, done.stdout[..at].to_vec())),
             None => Err(ProbeError::Vantage(ReadError::other(
-                format!("understand curl in deployment/{deployment}"),
+                format!("understand curl in {pods}"),
                 "it gave no status",
             ))),
         }

@@ -87,8 +87,9 @@ fn all(context: &Context, deadline: Option<Deadline>) -> Backup {
     let mut backup = backup_of(reports, BackupAction::Check, context);
     if backup.items.is_empty() {
         backup.checks.push(
-            Check::unknown("backup.configured", "", "no backup is configured")
-                .hint("name each in chaos.toml as [[backup]]; scripts/ecommerce.toml shows how"),
+            Check::unknown("backup.configured", "", "no backup is configured").hint(
+                "name each in chaos.toml as [[backup]]; chaos-health init -n NAMESPACE - shows how",
+            ),
         );
     }
     let program = program.unwrap_or_else(|| Some(late("pg_dump --version", deadline)));

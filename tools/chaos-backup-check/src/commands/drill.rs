@@ -144,7 +144,8 @@ fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>
         let all: Vec<_> = backups.iter().filter(can).collect();
         if all.is_empty() {
             let none = Failure::usage("no backup that can be restored is configured");
-            let hint = "name each in chaos.toml as [[backup]]; scripts/ecommerce.toml shows how";
+            let hint =
+                "name each in chaos.toml as [[backup]]; chaos-health init -n NAMESPACE - shows how";
             return Err(none.hint(hint));
         }
         return Ok(all);

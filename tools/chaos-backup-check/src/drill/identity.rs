@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use chaos_common::cluster::Cluster;
+use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::postgres::Session;
+use tokio::time::timeout;
 
 use super::error::DrillError;
 use super::server::Server;
 use crate::context::Context;
 
 const LIMIT: Duration = Duration::from_secs(15);
-const MAX_ANSWER: u64 = 4096;
 const IDENTITY: &str = "SELECT system_identifier FROM pg_control_system()";
 
 /// Refuses a server that is the live database, and one that can't be told from it.
@@ -50,37 +51,24 @@ async fn live(context: &Context) -> Result<u64, DrillError> {
     let Some(database) = &context.config.database else {
         return Err(refused("there is no [database] in the configuration"));
     };
-    let deployment = &database.deployment;
-    let cluster = Cluster::connect(&context.access)
-        .await
-        .map_err(|error| refused(&error.to_string()))?;
-    let pod = cluster
-        .ready_pod(&context.namespace, deployment)
-        .await
-        .map_err(|error| refused(&error.to_string()))?;
-    let mut command = vec![
-        "psql",
-        "-XAtq",
-        "-d",
-        database.name.as_str(),
-        "-c",
-        IDENTITY,
-    ];
-    if let Some(user) = &database.user {
-        command.extend(["-U", user]);
-    }
-    let asked = cluster
-        .exec(&pod, &command, LIMIT, MAX_ANSWER)
-        .await
-        .map_err(|error| refused(&error.to_string()))?;
-    identifier(&String::from_utf8_lossy(&asked.stdout))
-        .filter(|_| asked.code == 0)
-        .ok_or_else(|| {
-            refused(&format!(
-                "deployment/{deployment} does not tell its system identifier: {}",
-                asked.stderr
-            ))
-        })
+    let asked = async {
+        let cluster = Cluster::connect(&context.access).await?;
+        let mut session = Session::open(&cluster, &context.namespace, database).await?;
+        Ok::<_, ReadError>(session.query(IDENTITY).await?)
+    };
+    let asked = match timeout(LIMIT, asked).await {
+        Ok(asked) => asked.map_err(|error| refused(&error.to_string()))?,
+        Err(_) => {
+            let seconds = LIMIT.as_secs();
+            let why = format!("the live database gave no answer in {seconds} s");
+            return Err(refused(&why));
+        }
+    };
+    let told = asked.first().and_then(|answer| identifier(answer));
+    told.ok_or_else(|| {
+        let place = database.place();
+        refused(&format!("{place} does not tell its system identifier"))
+    })
 }
 
 fn identifier(answer: &str) -> Option<u64> {

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use chaos_common::cluster::exec::ExecTarget;
 use chaos_common::cluster::{Access, Cluster, Executed, ReadError, ReadErrorKind};
-use chaos_common::config::{BackupKind, Config};
-use chaos_common::record::Check;
+use chaos_common::config::{BackupKind, Config, Database};
+use chaos_common::record::{Check, PodSource};
 
 use crate::program_messages::{self, Meaning};
 
 const ID: &str = "backup.tool";
 const LIMIT: Duration = Duration::from_secs(15);
-const MAX_OUTPUT: u64 = 4096;
+const MAX_OUTPUT: usize = 4096;
 
 /// The check of `pg_dump` in the database's pod; none if no backup of the database is configured.
 /// Only here the cluster is connected to.
@@ -26,24 +27,36 @@ pub(crate) async fn check(access: &Access, config: &Config, namespace: &str) -> 
             "no [database] is configured whose pod could be asked for pg_dump",
         ));
     };
-    let object = format!("deployment/{}", database.deployment);
-    let check = match ask(access, namespace, &database.deployment).await {
+    let Some(workload) = &database.workload else {
+        let why = "the database is reached directly, and no workload is named whose pod could be \
+                   asked for pg_dump";
+        return Some(Check::skipped(ID, database.place(), why));
+    };
+    let object = workload.to_string();
+    let check = match ask(access, namespace, (workload, database)).await {
         Ok(executed) => judge(&executed, &object),
         Err(error) if is_missing(&error) => missing(&object),
         Err(error) if error.kind == ReadErrorKind::NotFound => error
             .check(ID, &object)
-            .hint("is the database up, and database.deployment right? try kubectl get deployments"),
+            .hint("is the database up, and database.workload right? try kubectl get pods"),
         Err(error) => error.check(ID, &object),
     };
     Some(check.from_vantage(format!("exec:{object}")))
 }
 
-async fn ask(access: &Access, namespace: &str, deployment: &str) -> Result<Executed, ReadError> {
+async fn ask(
+    access: &Access,
+    namespace: &str,
+    (workload, database): (&PodSource, &Database),
+) -> Result<Executed, ReadError> {
     let cluster = Cluster::connect(access).await?;
-    let pod = cluster.ready_pod(namespace, deployment).await?;
-    cluster
-        .exec(&pod, &["pg_dump", "--version"], LIMIT, MAX_OUTPUT)
-        .await
+    let pod = cluster.ready_pod(namespace, workload).await?;
+    let mut target = ExecTarget::of(&cluster, &pod);
+    if let Some(container) = &database.container {
+        target = target.container(container);
+    }
+    let command = target.exec(&["pg_dump", "--version"]);
+    command.output(LIMIT, MAX_OUTPUT).await
 }
 
 fn judge(executed: &Executed, object: &str) -> Check {

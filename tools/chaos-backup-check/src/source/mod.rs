@@ -172,7 +172,7 @@ pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
     for backup in &config.backups {
         backup.place().map_err(|why| {
             Failure::usage(format!("backup {:?} {why}", backup.name))
-                .hint("scripts/ecommerce.toml shows the places that a [[backup]] can have")
+                .hint("chaos-health init -n NAMESPACE - prints some of the places that a [[backup]] can have")
         })?;
     }
     let in_s3 = |backup: &Backup| matches!(backup.place(), Ok(Location::S3 { .. }));

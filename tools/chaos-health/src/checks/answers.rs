@@ -17,7 +17,8 @@ pub(super) const HTTP: Explanation = Explanation {
     asks: "Does the health path of every configured Service answer as expected?",
     judges: "Fails for another status than expected (200s), a body without the expected text, \
              an answer that is too slow, too long or does not come. Unknown if the way to the \
-             Service (the vantage) is not open.",
+             Service (the vantage) is not open. Without a configuration, Services are asked for \
+             the readiness path of their pods; then only an answer of 400 or more fails.",
     reads: "a GET from the configured vantage",
     remedy: "kubectl logs of the pods behind it",
 };
@@ -76,15 +77,17 @@ pub(super) fn unless_only_a_name<'a>(
     answers.into_iter().enumerate().map(judge).collect()
 }
 
-/// Asks one URL; a status in the 200s passes if `judge` finds nothing wrong with the body.
+/// Asks one URL; a status in the 200s passes if `judge` finds nothing wrong with the body. Gives the
+/// status, too.
 pub(super) async fn ask<E: Display>(
     id: &str,
     probe: &HttpProbe,
     endpoint: &Endpoint,
     path: &str,
     judge: impl FnOnce(&[u8]) -> Result<(), E>,
-) -> Check {
+) -> (Check, Option<u16>) {
     let answer = probe.get_again(endpoint, path, LIMIT).await;
+    let status = answer.as_ref().ok().map(|answer| answer.status);
     let check = judge_answer(
         id,
         endpoint.url(path),
@@ -92,7 +95,7 @@ pub(super) async fn ask<E: Display>(
         &Expectation::default(),
         judge,
     );
-    check.from_vantage(probe.resolve(&endpoint.vantage))
+    (check.from_vantage(probe.vantage(endpoint)), status)
 }
 
 /// For an answer whose body may be anything.

@@ -11,6 +11,7 @@ mod catalogue;
 mod certificate;
 mod clock;
 mod events;
+mod found;
 mod headroom;
 mod jobs;
 mod monitoring;
@@ -44,7 +45,7 @@ use chaos_common::cluster::metrics::{self, Usage};
 use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Cluster, ListRequest, ReadError};
 use chaos_common::config::Config;
-use chaos_common::record::{Check, ClusterRef, Health, SystemState, Time};
+use chaos_common::record::{Check, ClusterRef, Health, SystemState, Time, WorkloadState};
 
 /// So long a look may take, if nobody says otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -62,6 +63,7 @@ pub async fn examine(
         probe,
         namespace,
         also: &[],
+        find: false,
     };
     examine_within(place, config, DEADLINE).await
 }
@@ -77,6 +79,8 @@ pub struct Place<'a> {
     pub namespace: &'a str,
     /// Other namespaces that are looked at as well: their alerts count too.
     pub also: &'a [String],
+    /// Whether what nobody configured is looked for: how Services are asked, and monitoring.
+    pub find: bool,
 }
 
 /// [`examine`], in another place or for another time. The look ends at the deadline, whatever the
@@ -109,6 +113,7 @@ async fn look_within(
         config,
         namespace: place.namespace,
         also: place.also,
+        find: place.find,
     };
     let mut health = Box::pin(look(subject, extent)).await;
     leave_out(&mut health.checks, config);
@@ -146,6 +151,7 @@ struct Subject<'a> {
     config: &'a Config,
     namespace: &'a str,
     also: &'a [String],
+    find: bool,
 }
 
 /// How much is looked at.
@@ -282,7 +288,7 @@ async fn around(subject: Subject<'_>) -> Around {
             probes::HOLDS.id,
             probes::examine(subject)
         )),
-        monitoring::examine(subject),
+        Box::pin(around_monitoring(subject)),
     );
     let state = SystemState {
         workloads,
@@ -295,6 +301,14 @@ async fn around(subject: Subject<'_>) -> Around {
         nodes: Vec::new(),
         monitoring,
         state,
+    }
+}
+
+async fn around_monitoring(subject: Subject<'_>) -> (Vec<Check>, Vec<WorkloadState>) {
+    if subject.find && subject.config.monitoring.is_none() {
+        found::monitoring(subject).await
+    } else {
+        monitoring::examine(subject).await
     }
 }
 
@@ -396,7 +410,13 @@ async fn read_apart(subject: Subject<'_>, now: Time) -> Apart {
     let autoscalers = headroom::autoscalers(cluster, namespace);
     let quotas = headroom::quotas(cluster, namespace, config.health.quota_percent);
     let events = events::examine(cluster, config, namespace, now);
-    let answers = answers::ask_all(probe, config, namespace);
+    let answers = Box::pin(async {
+        if subject.find && config.services.is_empty() {
+            found::services(subject).await
+        } else {
+            answers::ask_all(probe, config, namespace).await
+        }
+    });
     let (jobs, budgets, autoscalers, quotas, events, answers) = join!(
         unless_skipped(config, jobs::COMPLETE.id, jobs::examine(cluster, namespace)),
         unless_skipped(config, headroom::BUDGET.id, budgets),

@@ -7,7 +7,7 @@ use kube::core::ObjectMeta;
 use super::catalogue::Explanation;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::desired_state::{Rollout, Shortfall};
-use chaos_common::cluster::workload::WorkloadKind;
+use chaos_common::cluster::workload::{WorkloadKind, WorkloadName};
 use chaos_common::config::Workload;
 use chaos_common::record::{Check, Status, SystemState, WorkloadRef, WorkloadState};
 
@@ -193,21 +193,18 @@ pub(super) fn judge(
     checks
 }
 
-/// One Deployment that must be there, for the monitoring systems.
-pub(super) fn judge_deployment(
-    deployments: &[Controller],
-    name: &str,
+/// One workload that must be there, under another id, for the monitoring systems.
+pub(super) fn judge_named(
+    controllers: &[Controller],
+    (id, name): (&str, &WorkloadName),
 ) -> (Check, Option<WorkloadState>) {
-    match deployments
-        .iter()
-        .find(|controller| controller.state.workload.name == name)
-    {
-        Some(controller) => (judge_one(controller, true), Some(controller.state.clone())),
-        None => (
-            Check::fail(ID, format!("deployment/{name}"), "there is none"),
-            None,
-        ),
-    }
+    let named = |controller: &&Controller| name.is(&controller.state.workload);
+    let Some(controller) = controllers.iter().find(named) else {
+        return (Check::fail(id, name.to_string(), "there is none"), None);
+    };
+    let mut check = judge_one(controller, true);
+    id.clone_into(&mut check.id);
+    (check, Some(controller.state.clone()))
 }
 
 #[cfg(test)]

@@ -119,6 +119,8 @@ pub const BROKEN: &[Broken] = &[
     (|w| say(w, "prometheus:9090/api/v1/alerts", 200, &alerts(&[("Slow", "warning", "firing")])), "monitoring.alerts", "alert/Slow", Status::Warn, "fires (warning)"),
     (|w| say(w, "prometheus:9090/api/v1/alerts", 500, "oops"), "monitoring.alerts", "/api/v1/alerts", Status::Unknown, "answers 500"),
     (|w| say(w, "grafana:3000/api/health", 200, r#"{"database":"failing"}"#), "monitoring.grafana", "/api/health", Status::Fail, "its database is \"failing\""),
+    (|w| say(w, "prometheus:9090/-/ready", 401, "no"), "monitoring.prometheus", "/-/ready", Status::Unknown, "it does not accept who asks"),
+    (|w| say(w, "grafana:3000/api/health", 403, "no"), "monitoring.grafana", "/api/health", Status::Unknown, "it does not accept who asks"),
     (|w| set(w, "deployments", "alertmanager", "/status/readyReplicas", json!(0)), "monitoring.alertmanager", "deployment/alertmanager", Status::Fail, "has 0 of 1 ready pods"),
     // The cluster itself, and what may not or can't be read.
     (|w| w.lists.get_mut("namespaces").expect("there").retain(|n| n["metadata"]["name"] != "shop"), "namespace.exists", "namespace/shop", Status::Unknown, "there is no such namespace"),
@@ -188,7 +190,7 @@ pub const BROKEN: &[Broken] = &[
     (|w| say(w, "prometheus:9090/api/v1/rules", 200, &rules(&[("job:up", "recording", "")])), "monitoring.alerts", "/api/v1/rules", Status::Unknown, "has no alerting rules"),
     (|w| say(w, "prometheus:9090/api/v1/rules", 404, "404 page not found"), "monitoring.alerts", "/api/v1/rules", Status::Unknown, "whether any could is not known"),
     (|w| say(w, "prometheus:9090/api/v1/rules", 200, &rules(&[("Down", "alerting", ""), ("Slow", "alerting", "many-to-many")])), "monitoring.alerts", "/api/v1/rules", Status::Warn, "1 of 2 alerting rules can't be evaluated, so that they can't fire; Slow: many-to-many"),
-    (|w| fire(w, &json!({"alertname": "CrashLooping", "severity": "critical", "namespace": "other"})), "monitoring.alerts", "alert/CrashLooping namespace=other", Status::Warn, "in a namespace that is not looked at"),
+    (|w| fire(w, &json!({"alertname": "CrashLooping", "severity": "critical", "namespace": "other"})), "monitoring.alerts", "alert/CrashLooping namespace=other", Status::Warn, "and is not the application's"),
     (|w| fire(w, &json!({"alertname": "CrashLooping", "severity": "critical", "namespace": "shop"})), "monitoring.alerts", "alert/CrashLooping namespace=shop", Status::Fail, "fires (critical)"),
     (|w| { fire(w, &json!({"alertname": "Full", "severity": "critical", "pod": "b"})); routed(w, &[(json!({"alertname": "Full", "severity": "critical", "pod": "a"}), "suppressed")]); }, "monitoring.alerts", "alert/Full", Status::Fail, "fires (critical): it is so"),
     (|w| { fire(w, &json!({"alertname": "Full", "severity": "page"})); routed(w, &[(json!({"alertname": "Full", "severity": "critical"}), "active")]); }, "monitoring.alerts", "alert/Full", Status::Fail, "fires (page)"),

@@ -5,7 +5,9 @@ mod bad_http;
 mod broken;
 mod change;
 mod deadline;
+mod found;
 mod healthy;
+mod monitoring;
 mod world;
 
 use std::sync::{Arc, Mutex};
@@ -94,6 +96,7 @@ impl Bed {
             probe: &self.asker,
             namespace: "shop",
             also: &[],
+            find: false,
         };
         Box::pin(examine_within(place, &self.config, deadline)).await
     }

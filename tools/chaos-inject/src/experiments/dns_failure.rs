@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::cluster::workload::WorkloadKind;
-use chaos_common::config::{Config, Span};
+use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Plan};
 use k8s_openapi::api::core::v1::Service;
@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
 use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
+use crate::experiments::support::peer::deployment;
 use crate::experiments::support::peer::{PeerPods, Routes};
 use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
@@ -53,7 +54,7 @@ pub struct Settings {
     /// Services that are expected to suffer, single paths of them (`SERVICE/PATH`), URLs.
     pub affected: Vec<String>,
     /// Alerts that must fire.
-    pub alerts: Vec<String>,
+    pub alerts: Vec<AlertSelector>,
 }
 
 impl Default for Settings {
@@ -183,7 +184,9 @@ impl Experiment for DnsFailure {
         };
         match (self.asked(context), self.deployment()) {
             (Ok((asked, ..)), Ok(name)) => {
-                draft.permissions.extend(to_exec(namespace, &name));
+                draft
+                    .permissions
+                    .extend(to_exec(namespace, &deployment(&name)));
                 draft.permissions.push(need_one(
                     &asked.namespace,
                     "get",

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::cluster::workload::WorkloadKind;
-use chaos_common::config::{self, Config, Span};
+use chaos_common::config::{self, AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Plan};
 use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicySpec};
@@ -22,6 +22,7 @@ use crate::experiments::Definition;
 use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
 use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
+use crate::experiments::support::peer::deployment;
 use crate::experiments::support::peer::{PeerPods, Routes};
 use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
@@ -54,7 +55,7 @@ pub struct Settings {
     /// of a Service is `SERVICE/PATH`; a URL may stand here, too.
     pub affected: Vec<String>,
     /// Alerts that must fire.
-    pub alerts: Vec<String>,
+    pub alerts: Vec<AlertSelector>,
 }
 
 impl Default for Settings {
@@ -231,7 +232,9 @@ impl Experiment for NetworkPartition {
             ..DENY_ALL.draft(context, &target, traffic.as_ref()).await
         };
         match (self.routes(context, &target.services), self.peer_name()) {
-            (Ok(_), Ok(peer)) => draft.permissions.extend(to_exec(namespace, &peer)),
+            (Ok(_), Ok(peer)) => draft
+                .permissions
+                .extend(to_exec(namespace, &deployment(&peer))),
             (Err(why), _) | (_, Err(why)) => {
                 let check = Check::fail("limit.observable", "", why.to_string());
                 draft.checks.push(check);

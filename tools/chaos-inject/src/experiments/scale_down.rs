@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use chaos_common::cluster::{ReadError, workload_of};
-use chaos_common::config::{Config, Span};
+use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, EventKind, Plan};
 use k8s_openapi::api::core::v1::Pod;
@@ -46,7 +46,7 @@ pub struct Settings {
     /// Longest time for all to be ready again.
     pub recovery_limit: Span,
     /// Alerts that must fire.
-    pub alerts: Vec<String>,
+    pub alerts: Vec<AlertSelector>,
 }
 
 impl Default for Settings {

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chaos_common::cluster::probe::HttpProbe;
-use chaos_common::config::Monitoring;
-use chaos_common::prometheus::{ALERTS_PATH, Alert, Alertmanager, Labels, Prometheus, RoutedAlert};
+use chaos_common::config::{AlertSelector, Monitoring};
+use chaos_common::prometheus::{
+    ALERTS_PATH, Alert, AlertScope, Alertmanager, Labels, Prometheus, RoutedAlert, counts, may_be,
+};
 use chaos_common::record::{AlertSeen, Check, Status};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -16,8 +18,34 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const INTERVAL: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// When each alert was seen to begin.
-type Starts = BTreeMap<String, Vec<Instant>>;
+/// When each alert was seen to begin, by its labels.
+type Starts = BTreeMap<Labels, Vec<Instant>>;
+
+/// The alerts that are looked at: what is expected, and whatever else is the application's.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    expected: Vec<AlertSelector>,
+    scope: AlertScope,
+}
+
+impl Wanted {
+    /// By a plan's alerts. What is no selector picks nothing, and so stays silent.
+    pub fn new(expected: &[String], scope: AlertScope) -> Wanted {
+        Wanted {
+            expected: expected
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+            scope,
+        }
+    }
+
+    fn holds(&self, alert: &Alert) -> bool {
+        let expected = self.expected.iter().any(|one| one.picks(&alert.labels));
+        let ours = counts(alert) && self.scope.holds(&alert.labels);
+        alert.is_firing() && (expected || ours)
+    }
+}
 
 /// What was seen of the alerts.
 #[derive(Clone, Debug, Default)]
@@ -40,22 +68,27 @@ pub struct Observer {
 
 impl Observer {
     /// Starts to ask; nothing if no Prometheus is configured.
-    pub fn start(asker: &HttpProbe, monitoring: Option<&Monitoring>) -> Option<Observer> {
+    pub fn start(
+        asker: &HttpProbe,
+        monitoring: Option<&Monitoring>,
+        wanted: Wanted,
+    ) -> Option<Observer> {
         let monitoring = monitoring?;
         let prometheus = Prometheus::of(asker, monitoring, LIMIT)?;
         let alertmanager = Alertmanager::of(asker, monitoring, LIMIT);
         let (stop, stopped) = oneshot::channel();
         let (sender, latest) = watch::channel(AlertObservations::default());
-        let task = tokio::spawn(observe(prometheus, alertmanager, sender, stopped));
+        let asked = (prometheus, alertmanager);
+        let task = tokio::spawn(observe(asked, wanted, sender, stopped));
         Some(Observer { stop, task, latest })
     }
 
     /// Waits until all of these have begun to fire since a moment.
-    pub async fn fired(&mut self, names: &[String], since: Instant) {
+    pub async fn fired(&mut self, expected: &[String], since: Instant) {
         let all = |seen: &AlertObservations| {
-            names
+            expected
                 .iter()
-                .all(|name| first_after(&seen.firing, name, since).is_some())
+                .all(|text| seen.first(text, since).is_some())
         };
         if self.latest.wait_for(all).await.is_err() {
             std::future::pending::<()>().await;
@@ -74,8 +107,8 @@ impl Observer {
 }
 
 async fn observe(
-    prometheus: Prometheus,
-    alertmanager: Option<Alertmanager>,
+    (prometheus, alertmanager): (Prometheus, Option<Alertmanager>),
+    wanted: Wanted,
     latest: watch::Sender<AlertObservations>,
     mut stopped: oneshot::Receiver<()>,
 ) -> AlertObservations {
@@ -89,7 +122,7 @@ async fn observe(
             _ = ticks.tick() => {}
         }
         match prometheus.alerts().await {
-            Ok(alerts) => begin(&mut seen.firing, &mut firing, firing_names(&alerts)),
+            Ok(alerts) => begin(&mut seen.firing, &mut firing, firing_now(&alerts, &wanted)),
             Err(error) => {
                 let why = format!("{}: {error}", prometheus.url(ALERTS_PATH));
                 seen.blind.push((Instant::now(), why));
@@ -97,11 +130,10 @@ async fn observe(
         }
         if let Some(alertmanager) = &alertmanager {
             match alertmanager.alerts().await {
-                Ok(alerts) => begin(
-                    &mut seen.delivered,
-                    &mut delivered,
-                    delivered_names(&alerts),
-                ),
+                Ok(alerts) => {
+                    let now = delivered_now(alerts, &seen.firing);
+                    begin(&mut seen.delivered, &mut delivered, now);
+                }
                 Err(error) => seen.unheard = Some(format!("{}: {error}", alertmanager.url())),
             }
         }
@@ -109,50 +141,92 @@ async fn observe(
     }
 }
 
-fn begin(starts: &mut Starts, before: &mut BTreeSet<String>, now: BTreeSet<String>) {
+fn begin(starts: &mut Starts, before: &mut BTreeSet<Labels>, now: BTreeSet<Labels>) {
     let at = Instant::now();
-    for name in now.difference(before) {
-        starts.entry(name.clone()).or_default().push(at);
+    for labels in now.difference(before) {
+        starts.entry(labels.clone()).or_default().push(at);
     }
     *before = now;
 }
 
-/// Names of the alerts that fire.
-fn firing_names(alerts: &[Alert]) -> BTreeSet<String> {
-    let firing = alerts.iter().filter(|alert| alert.is_firing());
-    firing.filter_map(|alert| name_in(&alert.labels)).collect()
+/// The alerts that fire and are looked at.
+fn firing_now(alerts: &[Alert], wanted: &Wanted) -> BTreeSet<Labels> {
+    let firing = alerts.iter().filter(|alert| wanted.holds(alert));
+    firing.map(|alert| alert.labels.clone()).collect()
 }
 
-/// Names of the alerts that Alertmanager has.
-fn delivered_names(alerts: &[RoutedAlert]) -> BTreeSet<String> {
-    let names = alerts.iter().filter_map(|alert| name_in(&alert.labels));
-    names.collect()
+/// Of the alerts that Alertmanager has, those that may be one that was seen to fire.
+fn delivered_now(alerts: Vec<RoutedAlert>, fired: &Starts) -> BTreeSet<Labels> {
+    let labels = alerts.into_iter().map(|alert| alert.labels);
+    labels
+        .filter(|routed| fired.keys().any(|alert| may_be(routed, alert)))
+        .collect()
 }
 
-fn name_in(labels: &Labels) -> Option<String> {
-    labels.get("alertname").cloned()
-}
-
-fn first_after(starts: &Starts, name: &str, since: Instant) -> Option<Instant> {
-    starts.get(name)?.iter().copied().find(|at| *at >= since)
+/// The first moment at which one of these began since another.
+fn first_of<'a>(starts: impl Iterator<Item = &'a Vec<Instant>>, since: Instant) -> Option<Instant> {
+    let since = |starts: &'a Vec<Instant>| starts.iter().copied().find(|at| *at >= since);
+    starts.filter_map(since).min()
 }
 
 impl AlertObservations {
-    /// For the record: every alert that fired, and every expected one.
-    pub fn alerts(&self, expected: &[String], injected: Instant) -> Vec<AlertSeen> {
-        let names: BTreeSet<&String> = self.firing.keys().chain(expected).collect();
-        let ms = |at: Instant| at.duration_since(injected).as_secs_f64() * 1000.0;
-        let one = |name: &String| AlertSeen {
-            name: name.clone(),
-            expected: expected.contains(name),
-            before: self
-                .firing
-                .get(name)
-                .is_some_and(|starts| starts.iter().any(|at| *at < injected)),
-            fired_ms: first_after(&self.firing, name, injected).map(ms),
-            delivered_ms: first_after(&self.delivered, name, injected).map(ms),
+    /// The alerts that a selector picks and that were seen to fire.
+    fn picked(&self, text: &str) -> Vec<&Labels> {
+        let Ok(selector) = text.parse::<AlertSelector>() else {
+            return Vec::new();
         };
-        names.into_iter().map(one).collect()
+        self.firing
+            .keys()
+            .filter(|labels| selector.picks(labels))
+            .collect()
+    }
+
+    fn first(&self, text: &str, since: Instant) -> Option<Instant> {
+        let picked = self.picked(text);
+        first_of(
+            picked.iter().filter_map(|labels| self.firing.get(*labels)),
+            since,
+        )
+    }
+
+    /// For the record: every expected alert, and every other that fired, by name.
+    pub fn alerts(&self, expected: &[String], injected: Instant) -> Vec<AlertSeen> {
+        let picked: Vec<Vec<&Labels>> = expected.iter().map(|text| self.picked(text)).collect();
+        let mut others: BTreeMap<&str, Vec<&Labels>> = BTreeMap::new();
+        for labels in self.firing.keys() {
+            if !picked.iter().flatten().any(|one| *one == labels) {
+                let name = labels.get("alertname").map_or("", String::as_str);
+                others.entry(name).or_default().push(labels);
+            }
+        }
+        let expected = expected.iter().map(String::as_str).zip(&picked);
+        let expected = expected.map(|(name, labels)| self.seen((name, true), labels, injected));
+        let others = others.iter();
+        let others = others.map(|(name, labels)| self.seen((name, false), labels, injected));
+        let mut seen: Vec<AlertSeen> = expected.chain(others).collect();
+        seen.sort_by(|one, other| one.name.cmp(&other.name));
+        seen
+    }
+
+    fn seen(
+        &self,
+        (name, expected): (&str, bool),
+        picked: &[&Labels],
+        injected: Instant,
+    ) -> AlertSeen {
+        let ms = |at: Instant| at.duration_since(injected).as_secs_f64() * 1000.0;
+        let starts = || picked.iter().filter_map(|labels| self.firing.get(*labels));
+        let delivered = self
+            .delivered
+            .iter()
+            .filter(|(routed, _)| picked.iter().any(|labels| may_be(routed, labels)));
+        AlertSeen {
+            name: name.to_owned(),
+            expected,
+            before: starts().flatten().any(|at| *at < injected),
+            fired_ms: first_of(starts(), injected).map(ms),
+            delivered_ms: first_of(delivered.map(|(_, starts)| starts), injected).map(ms),
+        }
     }
 
     /// What kept Prometheus from being seen since a moment.
@@ -288,6 +362,13 @@ mod tests {
         );
     }
 
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
     #[test]
     fn an_alert_that_fired_before_counts_only_if_it_fires_again() {
         let injected = Instant::now() + Duration::from_secs(10);
@@ -296,8 +377,10 @@ mod tests {
             injected + Duration::from_secs(2),
         );
         let mut seen = AlertObservations::default();
-        seen.firing.insert("Old".into(), vec![before]);
-        seen.firing.insert("Again".into(), vec![before, after]);
+        seen.firing
+            .insert(labels(&[("alertname", "Old")]), vec![before]);
+        seen.firing
+            .insert(labels(&[("alertname", "Again")]), vec![before, after]);
         let alerts = seen.alerts(&["Silent".to_owned()], injected);
         let of = |name: &str| {
             alerts
@@ -311,13 +394,69 @@ mod tests {
     }
 
     #[test]
-    fn only_firing_alerts_count() {
-        let alerts = r#"[{"labels":{"alertname":"A"},"state":"firing"},
-            {"labels":{"alertname":"B"},"state":"pending"}]"#;
-        let alerts: Vec<Alert> = serde_json::from_str(alerts).expect("alerts");
-        assert_eq!(firing_names(&alerts), ["A".to_owned()].into());
-        let routed = r#"[{"labels":{"alertname":"A"}}]"#;
+    fn expected_alerts_are_told_by_labels_too() {
+        let injected = Instant::now();
+        let after = injected + Duration::from_secs(2);
+        let (ours, theirs) = (
+            labels(&[
+                ("alertname", "Down"),
+                ("job", "api"),
+                ("severity", "critical"),
+            ]),
+            labels(&[
+                ("alertname", "Down"),
+                ("job", "db"),
+                ("severity", "critical"),
+            ]),
+        );
+        let mut seen = AlertObservations::default();
+        seen.firing.insert(theirs.clone(), vec![after]);
+        let expected = ["Down{job=\"api\"}".to_owned()];
+        let of = |seen: &AlertObservations| {
+            let alerts = seen.alerts(&expected, injected).into_iter();
+            alerts
+                .map(|one| (one.name, one.expected, one.fired_ms, one.delivered_ms))
+                .collect::<Vec<_>>()
+        };
+        let other = ("Down".to_owned(), false, Some(2000.0), None);
+        let silent = (expected[0].clone(), true, None, None);
+        assert_eq!(of(&seen), [other.clone(), silent], "it is another's");
+        seen.firing.insert(ours.clone(), vec![after]);
+        // On the way its severity was mapped, and a label was added.
+        let mut routed = ours;
+        routed.insert("severity".to_owned(), "page".to_owned());
+        routed.insert("cluster".to_owned(), "c".to_owned());
+        seen.delivered.insert(routed, vec![after]);
+        let fired = (expected[0].clone(), true, Some(2000.0), Some(2000.0));
+        assert_eq!(of(&seen), [other, fired]);
+    }
+
+    #[test]
+    fn what_fires_by_design_or_is_anothers_is_not_looked_at() {
+        let wanted = Wanted::new(
+            &["Far{namespace=\"other\"}".to_owned()],
+            AlertScope::default().and(["shop"]),
+        );
+        let holds = |name: &str, namespace: &str, state: &str| {
+            let alert = serde_json::json!({ "state": state, "labels": {
+                "alertname": name, "namespace": namespace, "severity": "critical" } });
+            let alerts = [serde_json::from_value(alert).expect("an alert")];
+            !firing_now(&alerts, &wanted).is_empty()
+        };
+        assert!(holds("Down", "shop", "firing"));
+        assert!(!holds("Down", "shop", "pending"));
+        assert!(!holds("Down", "other", "firing"));
+        assert!(holds("Far", "other", "firing"), "it is expected");
+        assert!(!holds("Watchdog", "shop", "firing"));
+    }
+
+    #[test]
+    fn alertmanager_may_have_others_besides() {
+        let routed = r#"[{"labels":{"alertname":"A","cluster":"c"}},{"labels":{"alertname":"B"}}]"#;
         let routed: Vec<RoutedAlert> = serde_json::from_str(routed).expect("alerts");
-        assert_eq!(delivered_names(&routed), ["A".to_owned()].into());
+        let fired = Starts::from([(labels(&[("alertname", "A")]), Vec::new())]);
+        let delivered = delivered_now(routed, &fired);
+        let expected = labels(&[("alertname", "A"), ("cluster", "c")]);
+        assert_eq!(delivered, [expected].into());
     }
 }

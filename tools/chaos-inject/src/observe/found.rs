@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chaos_common::cluster::probe::Endpoint;
+use chaos_common::cluster::readiness::{self, Readiness};
 use chaos_common::cluster::{ReadError, is_ready, label_selector};
 use chaos_common::record::{Check, Plan, Vantage};
 use chaos_common::retry;
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{Api, ListParams};
 use tokio::time::Instant;
@@ -17,35 +18,12 @@ use tokio::time::Instant;
 use super::availability::series::Answer;
 use super::questions::{self, Question};
 use crate::context::Context;
-use crate::ports;
 
 /// Time for a Service to give a good answer before the fault.
 const TRIAL: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(200);
 /// What to do where nothing can be asked.
 const HINT: &str = "a [[service]] with a health path in chaos.toml says how it is asked";
-
-/// How a Service is asked, as the pods behind it tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Readiness {
-    /// The Service's port.
-    port: u16,
-    tls: bool,
-    path: String,
-}
-
-/// Why it is not known how a Service is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum NotKnown {
-    #[error("its clients choose among the pods themselves: it has no address of its own")]
-    Headless,
-    #[error("its pods have no readiness probe by HTTP")]
-    Probe,
-    #[error("none of its ports leads to the readiness probe of its pods")]
-    Port,
-    #[error("it has no ready pod whose readiness probe could be read")]
-    Pod,
-}
 
 /// The Services of a plan's blast radius that the configuration does not name, with the namespace
 /// of each, and whether the fault leaves none of their pods.
@@ -84,7 +62,7 @@ pub async fn questions(context: &Context, plan: &Plan, id: &str) -> (Vec<Questio
         let (namespace, name, all_gone) = (namespace.clone(), name.clone(), *all_gone);
         let listed = &services[&namespace];
         async move {
-            let found = match readiness(context, listed, (&namespace, &name)).await {
+            let found = match asked(context, listed, (&namespace, &name)).await {
                 Ok(found) => try_out(context, (&namespace, &name), found).await,
                 Err(why) => Err(why),
             };
@@ -118,7 +96,7 @@ async fn services_of(context: &Context, namespace: &str) -> Result<Vec<Service>,
 }
 
 /// How a Service is asked; or why that is not known.
-async fn readiness(
+async fn asked(
     context: &Context,
     services: &Result<Vec<Service>, ReadError>,
     (namespace, name): (&str, &str),
@@ -138,48 +116,10 @@ async fn readiness(
     let pods = cluster.list(&pods, &params, what).await;
     let pods = pods.map_err(|error| error.to_string())?;
     let pod = pods.into_iter().find(is_ready);
-    let found = pod
-        .ok_or(NotKnown::Pod)
-        .and_then(|pod| of_pod(service, &pod));
-    found.map_err(|why| why.to_string())
-}
-
-/// The first port of a Service that leads to a readiness probe by HTTP.
-fn of_pod(service: &Service, pod: &Pod) -> Result<Readiness, NotKnown> {
-    let address = service
-        .spec
-        .as_ref()
-        .and_then(|one| one.cluster_ip.as_ref());
-    // Whoever asks it through the API server meets any of its pods, also one that is about to go.
-    if address.is_some_and(|address| address == "None") {
-        return Err(NotKnown::Headless);
-    }
-    let spec = pod.spec.as_ref().ok_or(NotKnown::Pod)?;
-    let probes: Vec<(&Container, &HTTPGetAction)> = spec
-        .containers
-        .iter()
-        .filter_map(|one| Some((one, one.readiness_probe.as_ref()?.http_get.as_ref()?)))
-        .collect();
-    if probes.is_empty() {
-        return Err(NotKnown::Probe);
-    }
-    let listed = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
-    for port in listed.into_iter().flatten() {
-        let target = ports::target(port);
-        let found = probes.iter().find(|(container, probe)| {
-            let leads_to = ports::number(&target, &spec.containers);
-            leads_to.is_some()
-                && leads_to == ports::number(&probe.port, std::slice::from_ref(*container))
-        });
-        if let (Some((_, probe)), Ok(port)) = (found, u16::try_from(port.port)) {
-            return Ok(Readiness {
-                port,
-                tls: probe.scheme.as_deref() == Some("HTTPS"),
-                path: probe.path.clone().unwrap_or_else(|| "/".to_owned()),
-            });
-        }
-    }
-    Err(NotKnown::Port)
+    let spec = pod.and_then(|pod| pod.spec);
+    let spec =
+        spec.ok_or_else(|| "it has no ready pod whose readiness probe could be read".to_owned())?;
+    readiness::of(service, &spec).map_err(|why| why.to_string())
 }
 
 /// A question that is answered well before the fault: what is not is no measure of anything.
@@ -193,8 +133,8 @@ async fn try_out(
         service: service.to_owned(),
         port: found.port,
         tls: found.tls,
-        ca: None,
         vantage: Vantage::Auto,
+        ..Endpoint::default()
     };
     let question = Question::found(context, endpoint, found.path);
     let limit = context.config.experiment.probe_timeout.0;
@@ -239,44 +179,6 @@ mod tests {
             { "name": "metrics", "port": 9100, "targetPort": 9100 },
             { "name": "http", "port": 80, "targetPort": target },
         ] } })
-    }
-
-    fn found(ports: &Value, pod: &Value) -> Result<Readiness, NotKnown> {
-        let service = with(service("front", "shop"), ports);
-        let pod = with(objects::pod("a", "shop", true), pod);
-        let service = serde_json::from_value(service).expect("a Service");
-        of_pod(&service, &serde_json::from_value(pod).expect("a pod"))
-    }
-
-    #[test]
-    fn port_path_and_scheme_come_from_the_readiness_probe() {
-        for target in [json!(8000), json!("web")] {
-            for port in [json!(8000), json!("web")] {
-                let found = found(&ports(&target), &probed(&port, "HTTPS"));
-                let expected = Readiness {
-                    port: 80,
-                    tls: true,
-                    path: "/ready".to_owned(),
-                };
-                assert_eq!(found, Ok(expected));
-            }
-        }
-        let plain = found(&ports(&json!(8000)), &probed(&json!(8000), "HTTP"));
-        assert!(!plain.expect("found").tls);
-    }
-
-    #[test]
-    fn what_is_not_known_is_said() {
-        let other = found(&ports(&json!(5432)), &probed(&json!(8000), "HTTP"));
-        assert_eq!(other, Err(NotKnown::Port));
-        assert_eq!(
-            found(&ports(&json!(8000)), &json!({})),
-            Err(NotKnown::Probe)
-        );
-        let mut headless = ports(&json!(8000));
-        headless["spec"]["clusterIP"] = "None".into();
-        let headless = found(&headless, &probed(&json!(8000), "HTTP"));
-        assert_eq!(headless, Err(NotKnown::Headless));
     }
 
     /// What is found of a shop with a Service, of which a fault leaves so many pods.

@@ -13,8 +13,11 @@ pub mod questions;
 pub mod recovery;
 
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
-use chaos_common::record::Vantage;
-use chaos_common::record::{AlertSeen, Check, Permission, Plan};
+use chaos_common::config::{self, Credential, DatabaseVantage};
+use chaos_common::prometheus::AlertScope;
+use chaos_common::record::{
+    AlertSeen, Check, Permission, Plan, PodSource, Vantage, WorkloadKind, WorkloadName,
+};
 use chaos_common::steady_state::Surroundings;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
@@ -22,7 +25,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::abort::AbortSignal;
 use crate::context::Context;
-use crate::observe::alerts::Observer;
+use crate::observe::alerts::{Observer, Wanted};
 use crate::observe::availability::Probe;
 use crate::observe::availability::guard::Guard;
 use crate::observe::questions::Question;
@@ -102,8 +105,15 @@ pub fn permissions(context: &Context) -> Vec<Permission> {
 
 /// What asking a Service from its vantage needs.
 pub fn to_ask(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
+    let secrets = endpoint.secrets().into_iter();
+    let secrets = secrets.map(|(namespace, name)| need_one(namespace, "get", "", "secrets", name));
+    secrets.chain(to_go(asker, endpoint)).collect()
+}
+
+/// What the way to a Service needs.
+fn to_go(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
     let namespace = endpoint.namespace.as_str();
-    match asker.resolve(&endpoint.vantage) {
+    match asker.vantage(endpoint) {
         Vantage::Auto | Vantage::Direct => Vec::new(),
         Vantage::ApiProxy => {
             // The name that is asked for holds the port.
@@ -121,20 +131,51 @@ pub fn to_ask(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
             need(namespace, "get", "", "pods/portforward"),
             need(namespace, "create", "", "pods/portforward"),
         ],
-        Vantage::Exec(deployment) => to_exec(namespace, &deployment),
+        Vantage::Exec(pods) => to_exec(namespace, &pods),
     }
 }
 
-/// What running a command in a pod of a Deployment needs.
-pub fn to_exec(namespace: &str, deployment: &str) -> Vec<Permission> {
-    vec![
-        need_one(namespace, "get", "apps", "deployments", deployment),
-        need(namespace, "list", "apps", "replicasets"),
-        need(namespace, "list", "", "pods"),
+/// What running a command in one of these pods needs.
+pub fn to_exec(namespace: &str, pods: &PodSource) -> Vec<Permission> {
+    let mut needed = to_find(namespace, pods);
+    needed.extend([
         // A command's streams are opened by GET, which newer servers count as a creation.
         need(namespace, "get", "", "pods/exec"),
         need(namespace, "create", "", "pods/exec"),
-    ]
+    ]);
+    needed
+}
+
+/// What finding the pods of somebody needs.
+fn to_find(namespace: &str, pods: &PodSource) -> Vec<Permission> {
+    let mut needed = vec![need(namespace, "list", "", "pods")];
+    if let Some(WorkloadName { kind, name }) = pods.workload() {
+        needed.push(need_one(namespace, "get", "apps", kind.resource(), name));
+        if *kind == WorkloadKind::Deployment {
+            needed.push(need(namespace, "list", "apps", "replicasets"));
+        }
+    }
+    needed
+}
+
+/// What a session with the database needs.
+pub fn to_query(namespace: &str, database: &config::Database) -> Vec<Permission> {
+    let password = database.password.as_ref().and_then(Credential::in_cluster);
+    let password = password.map(|(other, name)| {
+        let namespace = other.unwrap_or(namespace);
+        need_one(namespace, "get", "", "secrets", name)
+    });
+    let mut needed: Vec<Permission> = password.into_iter().collect();
+    match (database.vantage, &database.workload) {
+        (DatabaseVantage::Exec, Some(pods)) => needed.extend(to_exec(namespace, pods)),
+        (DatabaseVantage::PortForward, Some(pods)) => {
+            needed.extend(to_find(namespace, pods));
+            let tunnel = |verb| need(namespace, verb, "", "pods/portforward");
+            needed.extend([tunnel("get"), tunnel("create")]);
+        }
+        (DatabaseVantage::Direct, _) | (_, None) => {}
+    }
+    needed
 }
 
 impl Observers {
@@ -173,10 +214,13 @@ impl Observers {
         );
         unasked.extend(not_now);
         let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
+        let targets = plan.targets.iter().map(|target| target.namespace.as_str());
+        let scope = AlertScope::of(&context.config, &context.namespace).and(targets);
+        let wanted = Wanted::new(&plan.alerts, scope);
         Observers {
             probes: questions.into_iter().map(probe).collect(),
             unasked,
-            alerts: Observer::start(&context.asker, monitoring),
+            alerts: Observer::start(&context.asker, monitoring, wanted),
             steady_state,
         }
     }

@@ -14,6 +14,7 @@ pub mod workload;
 use std::time::Duration;
 
 use chaos_common::cluster::ReadError;
+use chaos_common::config::AlertSelector;
 use chaos_common::record::{
     ApiCall, BlastRadius, Change, Check, Permission, Plan, PlanLimits, Target,
 };
@@ -50,7 +51,7 @@ pub struct Draft {
     /// Services that are expected to suffer.
     pub affected: Vec<String>,
     /// Alerts that are expected.
-    pub alerts: Vec<String>,
+    pub alerts: Vec<AlertSelector>,
     /// What the pods hold that it takes away.
     pub holdings: Holdings,
     /// What its observation needs besides.
@@ -88,7 +89,7 @@ impl Draft {
             calls,
             hold_ms: milliseconds(self.hold),
             affected: self.affected,
-            alerts: self.alerts,
+            alerts: self.alerts.iter().map(ToString::to_string).collect(),
             blast_radius: self.blast_radius,
             claims: Vec::new(),
             losses: Vec::new(),

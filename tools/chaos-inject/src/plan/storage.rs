@@ -48,28 +48,19 @@ pub struct Gone {
 /// Whether a workload is known to hold data: a database, a system of monitoring, a StatefulSet. A
 /// workload with claims does, too, which its pods show.
 pub fn holds_data(config: &Config, workload: &WorkloadRef) -> bool {
-    let is_deployment = workload.kind == "Deployment";
-    let database = config
-        .database
-        .as_ref()
-        .is_some_and(|database| is_deployment && database.deployment == workload.name);
+    let database = config.database.as_ref();
+    let database = database.is_some_and(|database| database.is_run_by(workload));
     let by_role = config.workloads.iter().any(|one| {
         one.kind.eq_ignore_ascii_case(&workload.kind)
             && one.name == workload.name
             && ROLES.contains(&one.role.to_lowercase().as_str())
     });
     let monitoring = config.monitoring.as_ref().is_some_and(|monitoring| {
-        let systems = [
-            &monitoring.prometheus,
-            &monitoring.grafana,
-            &monitoring.alertmanager,
-        ];
-        is_deployment
-            && monitoring.namespace == workload.namespace
-            && systems
-                .into_iter()
-                .flatten()
-                .any(|system| system.deployment == workload.name)
+        let mut named = monitoring
+            .systems()
+            .filter_map(|(_, system)| system.workload.as_ref());
+        monitoring.namespace == workload.namespace
+            && named.any(|pods| pods.workload().is_some_and(|one| one.is(workload)))
     });
     workload.kind == "StatefulSet" || database || by_role || monitoring
 }

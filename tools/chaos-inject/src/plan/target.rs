@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chaos_common::cluster::is_ready;
 use chaos_common::cluster::workload_of;
 use chaos_common::exit::Failure;
-use chaos_common::record::WorkloadRef;
+use chaos_common::record::{WorkloadName, WorkloadNameError, WorkloadRef};
 use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct Selection {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// Take from this workload, for example deployment/shop (repeatable)
-    #[arg(long = "workload", value_name = "KIND/NAME")]
+    #[arg(long = "workload", value_name = "KIND/NAME", value_parser = canonical)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<String>,
     /// Take so many pods of each workload
@@ -142,8 +142,15 @@ pub fn select<'a>(
         .collect())
 }
 
+/// A workload in the words that the tools use, however it was typed: `deploy/shop` is
+/// `deployment/shop`.
+fn canonical(text: &str) -> Result<String, WorkloadNameError> {
+    text.parse::<WorkloadName>().map(|name| name.to_string())
+}
+
 fn same(workload: &WorkloadRef, name: &str) -> bool {
-    workload.to_string() == name.to_lowercase()
+    name.parse::<WorkloadName>()
+        .is_ok_and(|name| name.is(workload))
 }
 
 #[cfg(test)]
@@ -219,10 +226,36 @@ mod tests {
             names(&workload, &pods()),
             Err(SelectError::Workload("deployment/c".to_owned()))
         );
-        let workload = Selection {
-            workloads: vec!["deployment/b".into()],
-            ..Selection::default()
+        for named in ["deployment/b", "deploy/b", "deployments.apps/b", "b"] {
+            let workload = Selection {
+                workloads: vec![named.into()],
+                ..Selection::default()
+            };
+            let found = names(&workload, &pods());
+            assert_eq!(found, Ok(vec!["b2".into()]), "{named}");
+        }
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        selection: Selection,
+    }
+
+    #[test]
+    fn a_workload_is_typed_in_any_of_kubectls_ways_and_anything_else_is_refused() {
+        let read = |text: &str| {
+            let line = <Line as clap::Parser>::try_parse_from(["x", "--workload", text]);
+            line.map(|line| line.selection.workloads)
         };
-        assert_eq!(names(&workload, &pods()), Ok(vec!["b2".into()]));
+        let read_well = |text: &str| read(text).expect(text);
+        assert_eq!(read_well("deploy/shop"), ["deployment/shop"]);
+        assert_eq!(read_well("sts/db"), ["statefulset/db"]);
+        assert_eq!(read_well("shop"), ["deployment/shop"]);
+        let refused = read("pod/x").expect_err("no workload").to_string();
+        assert!(
+            refused.contains("name a deployment, statefulset or daemonset"),
+            "{refused}"
+        );
     }
 }

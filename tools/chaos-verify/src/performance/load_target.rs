@@ -115,9 +115,8 @@ mod tests {
                 namespace: "prod".to_owned(),
                 service: "shop".to_owned(),
                 port: 80,
-                tls: false,
-                ca: None,
                 vantage: Vantage::Direct,
+                ..Endpoint::default()
             },
             path: "/health".to_owned(),
             service: "shop".to_owned(),

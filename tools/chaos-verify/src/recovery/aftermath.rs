@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chaos_common::prometheus::{Alert, Prometheus, Series};
-use chaos_common::record::{Check, Experiment, Health, Record, Status, Time};
+use chaos_common::config::AlertSelector;
+use chaos_common::prometheus::{Alert, AlertScope, Labels, Prometheus, Series, counts};
+use chaos_common::record::{AlertSeen, Check, Experiment, Health, Record, Status, Time};
 use chaos_health::checks;
 use jiff::SignedDuration;
 
@@ -38,12 +39,12 @@ enum Sight {
 pub(super) struct Sights([Sight; 3]);
 
 /// What was so before the experiment, and what is known of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Known<'a> {
     health: Option<&'a Health>,
     experiments: &'a [Record<Experiment>],
-    /// The application's namespace and that of the monitoring.
-    namespaces: &'a [&'a str],
+    /// What is the application's.
+    scope: AlertScope,
     /// When it was before.
     before: Time,
 }
@@ -64,7 +65,7 @@ pub(super) async fn look(target: &Target<'_>, input: &PipelineInput, health: &He
     let known = Known {
         health: input.health(),
         experiments: &input.experiments,
-        namespaces: &[target.namespace, &monitoring.namespace],
+        scope: scope(target, &input.experiments),
         before,
     };
     let (alerts, targets) = futures::join!(prometheus.alerts(), prometheus.query("up"));
@@ -77,26 +78,31 @@ pub(super) async fn look(target: &Target<'_>, input: &PipelineInput, health: &He
     ])
 }
 
-impl Known<'_> {
-    fn is_ours(&self, namespace: &str) -> bool {
-        namespace.is_empty() || self.namespaces.contains(&namespace)
-    }
+/// What is the application's, and what the experiments hit besides.
+fn scope(target: &Target<'_>, experiments: &[Record<Experiment>]) -> AlertScope {
+    let hit = experiments.iter().flat_map(|one| &one.data.targets);
+    let hit = hit.map(|target| target.namespace.as_str());
+    AlertScope::of(target.config, target.namespace).and(hit)
+}
 
+/// Whether an alert that fires is one that an experiment saw, which may be named by its labels.
+fn is(seen: &AlertSeen, labels: &Labels) -> bool {
+    let selector = seen.name.parse::<AlertSelector>();
+    selector.is_ok_and(|selector| selector.picks(labels))
+}
+
+impl Known<'_> {
     /// Alerts that fire since the experiment began.
     fn alerts(&self, found: &[Alert]) -> Vec<String> {
         let seen = || self.experiments.iter().flat_map(|one| &one.data.alerts);
         let caused = |alert: &&Alert| {
-            let name = alert.label("alertname");
-            let raised = seen().any(|seen| seen.name == name && !seen.before);
-            let old = seen().any(|seen| seen.name == name && seen.before)
+            let labels = &alert.labels;
+            let raised = seen().any(|seen| is(seen, labels) && !seen.before);
+            let old = seen().any(|seen| is(seen, labels) && seen.before)
                 || alert
                     .active_at
                     .is_some_and(|since| since.0.duration_since(self.before.0) < -CLOCKS);
-            let counts = !matches!(alert.label("severity"), "none" | "info");
-            alert.is_firing()
-                && counts
-                && !old
-                && (raised || self.is_ours(alert.label("namespace")))
+            counts(alert) && !old && (raised || self.scope.holds(labels))
         };
         let names = found.iter().filter(caused);
         let names: BTreeSet<_> = names.map(|alert| alert.label("alertname")).collect();
@@ -120,7 +126,7 @@ impl Known<'_> {
             let label = |name: &str| target.labels.get(name).map_or("", String::as_str);
             let object = format!("target/{}/{}", label("job"), label("instance"));
             let down = target.samples.iter().any(|(_, value)| value == "0");
-            (down && self.is_ours(label("namespace")) && !was_down(&object))
+            (down && self.scope.is_near(&target.labels) && !was_down(&object))
                 .then(|| format!("{object} is down"))
         };
         found.iter().filter_map(of).collect()

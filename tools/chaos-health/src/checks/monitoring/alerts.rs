@@ -1,17 +1,15 @@
 //! Do alerts fire, and could they?
 
-use std::collections::BTreeSet;
-
 use futures::join;
 
 use super::super::answers;
 use super::super::catalogue::Explanation;
-use super::{first_of, from_vantage, insist, is_foreign};
+use super::{first_of, from_vantage, insist};
 use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::config::Monitoring;
 use chaos_common::prometheus::{
-    ALERTS_PATH, Alert, AlertingRule, Alertmanager, ApiError, Prometheus, RULES_PATH, RoutedAlert,
-    is_suppressed,
+    ALERTS_PATH, Alert, AlertScope, AlertingRule, Alertmanager, ApiError, Prometheus, RULES_PATH,
+    RoutedAlert, counts, is_suppressed,
 };
 use chaos_common::record::{Check, Status};
 
@@ -20,9 +18,10 @@ pub(in super::super) const ALERTS: Explanation = Explanation {
     id: "monitoring.alerts",
     asks: "Do alerts fire now, and could they?",
     judges: "Fails for an alert that fires; only warns if its severity is warning, Alertmanager \
-             has it silenced, or its namespace is none that is looked at. Severities none and \
-             info and alerts that fire all the time (Watchdog) don't count. Warns of alerting \
-             rules that can't be evaluated; unknown if there are none, as no alert can fire then.",
+             has it silenced, or it is not the application's: by the matchers of monitoring.alerts, \
+             else by its namespace. Severities none and info and alerts that fire by design \
+             (Watchdog, InfoInhibitor) don't count. Warns of alerting rules that can't be \
+             evaluated; unknown if there are none, as no alert can fire then.",
     reads: "/api/v1/alerts and /api/v1/rules of Prometheus, /api/v2/alerts of Alertmanager",
     remedy: "the runbook that the alert names",
 };
@@ -37,8 +36,6 @@ const SUBJECTS: [&str; 6] = [
     "job",
     "instance",
 ];
-/// Alerts that fire all the time to show that alerts arrive, whatever their severity.
-const ALWAYS: [&str; 3] = ["Watchdog", "DeadMansSwitch", "DeadMansSnitch"];
 
 /// What Prometheus and Alertmanager say of alerts.
 struct Said {
@@ -52,7 +49,7 @@ struct Said {
 pub(super) async fn examine(
     probe: &HttpProbe,
     monitoring: &Monitoring,
-    ours: &BTreeSet<&str>,
+    scope: &AlertScope,
 ) -> Vec<Check> {
     let Some(prometheus) = Prometheus::of(probe, monitoring, answers::LIMIT) else {
         return vec![Check::skipped(ID, "", "Prometheus is not configured")];
@@ -79,7 +76,7 @@ pub(super) async fn examine(
                 rules,
                 routed,
             };
-            let mut checks = judge(&said, ours, &url);
+            let mut checks = judge(&said, scope, &url);
             checks.extend(judge_rules(&said, &prometheus.url(RULES_PATH)));
             checks
         }
@@ -89,10 +86,10 @@ pub(super) async fn examine(
 }
 
 /// The alerts that fire.
-fn judge(said: &Said, ours: &BTreeSet<&str>, url: &str) -> Vec<Check> {
-    let firing = said.alerts.iter().filter(|alert| alert.is_firing());
-    let judge = |alert: &Alert| judge_alert(alert, is_suppressed(alert, &said.routed), ours);
-    let mut checks: Vec<Check> = firing.filter_map(judge).collect();
+fn judge(said: &Said, scope: &AlertScope, url: &str) -> Vec<Check> {
+    let firing = said.alerts.iter().filter(|alert| counts(alert));
+    let judge = |alert: &Alert| judge_alert(alert, is_suppressed(alert, &said.routed), scope);
+    let mut checks: Vec<Check> = firing.map(judge).collect();
     checks.sort_by_key(|check| check.status != Status::Fail);
     if !checks.is_empty() {
         return first_of(checks, ID, url);
@@ -130,14 +127,12 @@ fn judge_rules(said: &Said, url: &str) -> Option<Check> {
     Some(Check::new(ID, url, Status::Warn, message))
 }
 
-/// The check of an alert that fires, unless it does not count.
-fn judge_alert(alert: &Alert, silenced: bool, ours: &BTreeSet<&str>) -> Option<Check> {
+/// The check of an alert that fires.
+fn judge_alert(alert: &Alert, silenced: bool, scope: &AlertScope) -> Check {
     let severity = alert.label("severity");
     let name = alert.label("alertname");
-    let foreign = is_foreign(&alert.labels, ours);
+    let foreign = !scope.holds(&alert.labels);
     let status = match severity {
-        "none" | "info" => return None,
-        _ if ALWAYS.contains(&name) => return None,
         "warning" => Status::Warn,
         _ if silenced || foreign => Status::Warn,
         _ => Status::Fail,
@@ -150,7 +145,7 @@ fn judge_alert(alert: &Alert, silenced: bool, ours: &BTreeSet<&str>) -> Option<C
         message.push_str(", and is silenced");
     }
     if foreign {
-        message.push_str(", in a namespace that is not looked at");
+        message.push_str(", and is not the application's");
     }
     let annotation = |name: &str| alert.annotations.get(name);
     let text = annotation("summary").or_else(|| annotation("description"));
@@ -162,7 +157,7 @@ fn judge_alert(alert: &Alert, silenced: bool, ours: &BTreeSet<&str>) -> Option<C
             .take(2)
             .map(|name| format!(" {name}={}", alert.label(name))),
     );
-    Some(Check::new(ID, object, status, message))
+    Check::new(ID, object, status, message)
 }
 
 #[cfg(test)]
@@ -178,37 +173,36 @@ mod tests {
         serde_json::from_value(value).expect("an alert")
     }
 
-    fn status(alert: &Alert) -> Option<Status> {
-        judge_alert(alert, false, &BTreeSet::from(["shop", "monitoring"])).map(|c| c.status)
+    fn scope() -> AlertScope {
+        AlertScope::default().and(["shop"])
     }
 
     #[test]
     fn an_alert_of_another_namespace_only_warns() {
-        let of = |namespace| status(&alert("CrashLooping", "critical", namespace));
-        assert_eq!(of(Some("shop")), Some(Status::Fail));
-        assert_eq!(of(Some("monitoring")), Some(Status::Fail));
-        assert_eq!(of(Some("other")), Some(Status::Warn));
-        assert_eq!(
-            of(None),
-            Some(Status::Fail),
-            "it is about the whole cluster"
-        );
-        let mut exported = alert("CrashLooping", "critical", Some("monitoring"));
-        let name = "exported_namespace".to_owned();
-        exported.labels.insert(name, "other".to_owned());
-        assert_eq!(status(&exported), Some(Status::Warn));
+        let of = |namespace| {
+            let alert = alert("CrashLooping", "critical", namespace);
+            judge_alert(&alert, false, &scope()).status
+        };
+        assert_eq!(of(Some("shop")), Status::Fail);
+        assert_eq!(of(Some("other")), Status::Warn);
+        assert_eq!(of(None), Status::Fail, "it is about the whole cluster");
     }
 
     #[test]
     fn an_alert_that_always_fires_does_not_count_whatever_its_severity() {
+        let of = |name: &str, severity: &str| {
+            let rule = AlertingRule {
+                name: name.to_owned(),
+                error: None,
+            };
+            said(&[alert(name, severity, Some("shop"))], Ok(vec![rule]))
+        };
         for severity in ["none", "info", "critical", ""] {
-            assert_eq!(
-                status(&alert("Watchdog", severity, Some("monitoring"))),
-                None
-            );
+            assert_eq!(of("Watchdog", severity), [Status::Pass]);
         }
-        assert_eq!(status(&alert("DeadMansSwitch", "critical", None)), None);
-        assert_eq!(status(&alert("DiskFull", "", None)), Some(Status::Fail));
+        assert_eq!(of("InfoInhibitor", "critical"), [Status::Pass]);
+        assert_eq!(of("DiskFull", "info"), [Status::Pass]);
+        assert_eq!(of("DiskFull", ""), [Status::Fail]);
     }
 
     fn said(alerts: &[Alert], rules: Result<Vec<AlertingRule>, ApiError>) -> Vec<Status> {
@@ -217,7 +211,7 @@ mod tests {
             rules,
             routed: Vec::new(),
         };
-        let mut checks = judge(&said, &BTreeSet::from(["shop"]), "url");
+        let mut checks = judge(&said, &scope(), "url");
         checks.extend(judge_rules(&said, "url"));
         checks.iter().map(|check| check.status).collect()
     }

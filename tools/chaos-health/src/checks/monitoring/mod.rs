@@ -1,23 +1,21 @@
 //! Are Prometheus, Grafana and Alertmanager running and answering, and what do they say?
 
 mod alerts;
+mod runners;
 
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::join;
-use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::Value;
 
 use super::catalogue::Explanation;
-use super::workloads::{self, Controller};
 use super::{Subject, answers, unless_skipped};
 
 pub(super) use self::alerts::ALERTS;
 use chaos_common::cluster::probe::{Endpoint, HttpProbe, WAY};
-use chaos_common::cluster::{ListRequest, ReadError};
 use chaos_common::config::{Monitoring, MonitoringSystem};
-use chaos_common::prometheus::{ApiError, Labels, Prometheus, Series};
+use chaos_common::prometheus::{AlertScope, ApiError, Prometheus, Series};
 use chaos_common::record::{Check, Status, WorkloadState};
 use chaos_common::retry::Again;
 
@@ -25,8 +23,9 @@ use chaos_common::retry::Again;
 pub const CONFIGURED: Explanation = Explanation {
     id: "monitoring",
     asks: "Is any monitoring configured?",
-    judges: "Skipped if there is no [monitoring].",
-    reads: "the configuration",
+    judges: "Skipped if there is no [monitoring]. Without any configuration it is looked for in \
+             the usual namespaces; what is found and can't be asked is a warning.",
+    reads: "the configuration; without one, Services and workloads of those namespaces",
     remedy: "name Prometheus, Grafana and Alertmanager under [monitoring]",
 };
 
@@ -34,9 +33,9 @@ pub const CONFIGURED: Explanation = Explanation {
 pub(super) const PROMETHEUS: Explanation = Explanation {
     id: "monitoring.prometheus",
     asks: "Does Prometheus run, answer, and scrape anything?",
-    judges: "Fails if its Deployment lacks pods, /-/ready does not answer, or the query up has \
-             no result.",
-    reads: "list deployments of monitoring.namespace; GETs from the configured vantage",
+    judges: "Fails if its workload lacks pods, /-/ready does not answer, or the query up has \
+             no result. Unknown if it does not accept who asks.",
+    reads: "its workload and pods; GETs from the configured vantage",
     remedy: "kubectl logs of its pod",
 };
 
@@ -44,8 +43,9 @@ pub(super) const PROMETHEUS: Explanation = Explanation {
 pub(super) const GRAFANA: Explanation = Explanation {
     id: "monitoring.grafana",
     asks: "Does Grafana run and reach its database?",
-    judges: "Fails if its Deployment lacks pods or /api/health is not ok.",
-    reads: "list deployments of monitoring.namespace; a GET from the configured vantage",
+    judges: "Fails if its workload lacks pods or /api/health is not ok. Unknown if it does not \
+             accept who asks.",
+    reads: "its workload and pods; a GET from the configured vantage",
     remedy: "kubectl logs of its pod",
 };
 
@@ -53,8 +53,9 @@ pub(super) const GRAFANA: Explanation = Explanation {
 pub(super) const ALERTMANAGER: Explanation = Explanation {
     id: "monitoring.alertmanager",
     asks: "Does Alertmanager run and answer?",
-    judges: "Fails if its Deployment lacks pods or /-/ready does not answer.",
-    reads: "list deployments of monitoring.namespace; a GET from the configured vantage",
+    judges: "Fails if its workload lacks pods or /-/ready does not answer. Unknown if it does not \
+             accept who asks.",
+    reads: "its workload and pods; a GET from the configured vantage",
     remedy: "kubectl logs of its pod",
 };
 
@@ -102,7 +103,7 @@ const UP: &str = "up";
 /// So many targets and alerts are named.
 const NAMED: usize = 50;
 
-/// `monitoring.NAME`: each configured system's Deployment, and the URLs that show that it works;
+/// `monitoring.NAME`: each configured system's workload, and the URLs that show that it works;
 /// then the targets that are down and the alerts that fire.
 pub(super) async fn examine(subject: Subject<'_>) -> (Vec<Check>, Vec<WorkloadState>) {
     let Subject {
@@ -122,52 +123,34 @@ pub(super) async fn examine(subject: Subject<'_>) -> (Vec<Check>, Vec<WorkloadSt
         );
     };
     let systems = systems(monitoring);
-    let ours = ours(subject, monitoring);
-    let request = ListRequest::namespaced(&monitoring.namespace);
-    let add =
-        |found: &mut Vec<Controller>, object: Deployment| found.push(Controller::from(&object));
+    let also = subject.also.iter().map(String::as_str);
+    let scope = AlertScope::of(config, subject.namespace).and(also);
     let asked = systems.iter().map(|system| ask(probe, monitoring, system));
-    let (deployments, answers, targets, alerts) = join!(
-        cluster.fold(request, Vec::new, add),
+    let (runners, answers, targets, alerts) = join!(
+        runners::read(cluster, monitoring),
         join_all(asked),
-        unless_skipped(config, TARGETS.id, targets(probe, monitoring, &ours)),
-        unless_skipped(config, ALERTS.id, alerts::examine(probe, monitoring, &ours)),
+        unless_skipped(config, TARGETS.id, targets(probe, monitoring, &scope)),
+        unless_skipped(
+            config,
+            ALERTS.id,
+            alerts::examine(probe, monitoring, &scope)
+        ),
     );
     let (mut checks, mut states) = (Vec::new(), Vec::new());
     for (system, answers) in systems.iter().zip(answers) {
-        let (check, state) = judge_deployment(system, &deployments);
-        checks.push(check);
+        match system.settings {
+            None => checks.push(Check::skipped(system.id, "", "it is not configured")),
+            Some(settings) => {
+                let (check, state) = runners.judge(system.id, settings);
+                checks.extend(check);
+                states.extend(state);
+            }
+        }
         checks.extend(answers);
-        states.extend(state);
     }
     checks.extend(targets);
     checks.extend(alerts);
     (checks, states)
-}
-
-/// The namespaces whose troubles are ours: those that are looked at, those of configured Services,
-/// and that of the monitoring.
-fn ours<'a>(subject: Subject<'a>, monitoring: &'a Monitoring) -> BTreeSet<&'a str> {
-    let services = subject.config.services.iter();
-    let of_services = services.filter_map(|service| service.namespace.as_deref());
-    let looked_at = subject.also.iter().map(String::as_str);
-    let known = [subject.namespace, monitoring.namespace.as_str()];
-    looked_at.chain(of_services).chain(known).collect()
-}
-
-/// The namespace that a series or an alert is about. Where Prometheus keeps a label of its own, that
-/// of the object has another name.
-fn namespace_of(labels: &Labels) -> Option<&str> {
-    let names = ["exported_namespace", "namespace", "kubernetes_namespace"];
-    names
-        .iter()
-        .find_map(|name| labels.get(*name))
-        .map(String::as_str)
-}
-
-/// Whether it is about a namespace, and that is none of ours.
-fn is_foreign(labels: &Labels, ours: &BTreeSet<&str>) -> bool {
-    namespace_of(labels).is_some_and(|namespace| !ours.contains(namespace))
 }
 
 /// Asks Prometheus or Alertmanager, and again where the way to it may be open soon.
@@ -210,33 +193,37 @@ async fn ask(probe: &HttpProbe, monitoring: &Monitoring, system: &System<'_>) ->
         return Vec::new();
     };
     let endpoint = Endpoint::of_monitoring(monitoring, settings);
-    let paths = system.paths.iter();
-    join_all(paths.map(|(path, judge)| answers::ask(system.id, probe, &endpoint, path, judge)))
-        .await
+    let key = system.id;
+    let ask = |(path, judge): &'static (&'static str, Judge)| {
+        let endpoint = &endpoint;
+        async move {
+            let check = answers::ask(key, probe, endpoint, path, judge).await;
+            not_let_in(check, settings)
+        }
+    };
+    join_all(system.paths.iter().map(ask)).await
 }
 
-/// Has a system's Deployment the pods that it wants?
-fn judge_deployment(
-    system: &System,
-    deployments: &Result<Vec<Controller>, ReadError>,
-) -> (Check, Option<WorkloadState>) {
-    let id = system.id;
-    let Some(settings) = system.settings else {
-        return (Check::skipped(id, "", "it is not configured"), None);
+/// A system that does not accept who asks (401, 403) says nothing of how it is.
+fn not_let_in((check, status): (Check, Option<u16>), settings: &MonitoringSystem) -> Check {
+    if !matches!(status, Some(401 | 403)) {
+        return check;
+    }
+    let (id, object) = (check.id, check.object.unwrap_or_default());
+    let hint = match &settings.access.login {
+        None => format!("give {id}.token, or {id}.user and {id}.password, in chaos.toml"),
+        Some(_) => format!("are what {id}.user, password or token name in chaos.toml right?"),
     };
-    let name = &settings.deployment;
-    match deployments {
-        Ok(deployments) => {
-            let (mut check, state) = workloads::judge_deployment(deployments, name);
-            id.clone_into(&mut check.id);
-            (check, state)
-        }
-        Err(error) => (error.check(id, format!("deployment/{name}")), None),
+    let message = format!("{}: it does not accept who asks", check.message);
+    let unknown = Check::unknown(&id, object, message).hint(hint);
+    match check.vantage {
+        Some(vantage) => unknown.from_vantage(vantage),
+        None => unknown,
     }
 }
 
 /// `monitoring.targets`: every target that Prometheus can't scrape.
-async fn targets(probe: &HttpProbe, monitoring: &Monitoring, ours: &BTreeSet<&str>) -> Vec<Check> {
+async fn targets(probe: &HttpProbe, monitoring: &Monitoring, scope: &AlertScope) -> Vec<Check> {
     let Some(prometheus) = Prometheus::of(probe, monitoring, answers::LIMIT) else {
         return vec![Check::skipped(
             TARGETS.id,
@@ -246,7 +233,7 @@ async fn targets(probe: &HttpProbe, monitoring: &Monitoring, ours: &BTreeSet<&st
     };
     let url = prometheus.url(&Prometheus::query_path(UP));
     let checks = match insist(probe, || prometheus.query(UP)).await {
-        Ok(series) => judge_targets(&series, ours, url),
+        Ok(series) => judge_targets(&series, scope, url),
         Err(error) => vec![Check::unknown(TARGETS.id, url, error.to_string())],
     };
     from_vantage(checks, &prometheus)
@@ -260,7 +247,7 @@ fn from_vantage(checks: Vec<Check>, prometheus: &Prometheus) -> Vec<Check> {
 
 /// That all targets of a job are down fails; that some are, or another namespace's, is a warning: a
 /// job of many pods hardly ever has all of them.
-fn judge_targets(targets: &[Series], ours: &BTreeSet<&str>, url: String) -> Vec<Check> {
+fn judge_targets(targets: &[Series], scope: &AlertScope, url: String) -> Vec<Check> {
     if targets.is_empty() {
         return vec![Check::fail(
             TARGETS.id,
@@ -273,7 +260,7 @@ fn judge_targets(targets: &[Series], ours: &BTreeSet<&str>, url: String) -> Vec<
     let jobs_up: BTreeSet<&str> = up.iter().map(|target| label(target, "job")).collect();
     let judge = |target: &&Series| {
         let (job, instance) = (label(target, "job"), label(target, "instance"));
-        let foreign = is_foreign(&target.labels, ours);
+        let foreign = !scope.is_near(&target.labels);
         let partly = jobs_up.contains(job);
         let status = if foreign || partly {
             Status::Warn

@@ -6,7 +6,7 @@ use chaos_common::cluster::desired_state::Rollout;
 use chaos_common::cluster::{Cluster, ReadError, error_chain, owner_uid};
 use chaos_common::exit::Exit;
 use chaos_common::record::{
-    Check, EventKind, Rollback, RollbackCause, Verdict, WorkloadRef, summarize,
+    Check, EventKind, Rollback, RollbackCause, Verdict, WorkloadKind, WorkloadRef, summarize,
 };
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -44,27 +44,21 @@ pub struct Args {
 
 /// The Deployments that the configuration names, in the order of the runbook.
 fn named(context: &Context) -> Vec<WorkloadRef> {
-    let deployment = |namespace: &str, name: &str| WorkloadRef {
-        kind: "Deployment".to_owned(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    };
     let workloads = context
         .config
         .workloads
         .iter()
         .filter(|workload| workload.kind == "Deployment");
-    let application = workloads.map(|workload| deployment(&context.namespace, &workload.name));
+    let application = workloads.map(|workload| WorkloadRef {
+        kind: workload.kind.clone(),
+        namespace: context.namespace.clone(),
+        name: workload.name.clone(),
+    });
     let monitoring = context.config.monitoring.iter().flat_map(|monitoring| {
-        let systems = [
-            &monitoring.prometheus,
-            &monitoring.grafana,
-            &monitoring.alertmanager,
-        ];
-        systems
-            .into_iter()
-            .flatten()
-            .map(|system| deployment(&monitoring.namespace, &system.deployment))
+        let systems = monitoring.systems();
+        let named = systems.filter_map(|(_, system)| system.workload.as_ref()?.workload());
+        let deployments = named.filter(|one| one.kind == WorkloadKind::Deployment);
+        deployments.map(|one| one.in_namespace(&monitoring.namespace))
     });
     application.chain(monitoring).collect()
 }

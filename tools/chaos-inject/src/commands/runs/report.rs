@@ -29,7 +29,8 @@ pub(super) fn namespaces(context: &Context) -> Vec<String> {
         .chain(
             monitoring
                 .as_ref()
-                .map(|monitoring| monitoring.namespace.clone()),
+                .map(|monitoring| monitoring.namespace.clone())
+                .filter(|namespace| !namespace.is_empty()),
         )
         .collect();
     all.into_iter().collect()

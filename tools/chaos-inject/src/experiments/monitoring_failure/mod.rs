@@ -11,7 +11,7 @@ use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
 use chaos_common::config::{Config, Monitoring, MonitoringSystem, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Check, Plan};
+use chaos_common::record::{Check, Plan, WorkloadName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Duration;
@@ -58,15 +58,12 @@ pub struct MonitoringFailure {
     monitoring: Monitoring,
 }
 
-fn systems(monitoring: &Monitoring) -> Vec<&MonitoringSystem> {
-    [
-        &monitoring.prometheus,
-        &monitoring.grafana,
-        &monitoring.alertmanager,
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// The systems that can be taken away: what runs them is a workload of the cluster, and named.
+fn systems(monitoring: &Monitoring) -> Vec<(&WorkloadName, &MonitoringSystem)> {
+    let systems = monitoring.systems().map(|(_, system)| system);
+    systems
+        .filter_map(|system| Some((system.workload.as_ref()?.workload()?, system)))
+        .collect()
 }
 
 impl Definition for MonitoringFailure {
@@ -80,8 +77,8 @@ impl Definition for MonitoringFailure {
             .clone()
             .filter(|monitoring| !systems(monitoring).is_empty());
         let monitoring = monitoring.ok_or_else(|| {
-            Failure::usage("no monitoring system is configured")
-                .hint("[monitoring.prometheus] in chaos.toml names one")
+            Failure::usage("no workload of a monitoring system is configured")
+                .hint("monitoring.prometheus.workload in chaos.toml names one")
         })?;
         Ok(MonitoringFailure {
             settings,
@@ -105,8 +102,8 @@ impl Experiment for MonitoringFailure {
         let (mut targets, mut changes, mut radius) = (Vec::new(), Vec::new(), Vec::new());
         let (mut checks, mut permissions) = (Vec::new(), Vec::new());
         let mut holdings = Holdings::default();
-        for system in systems(&self.monitoring) {
-            let text = format!("deployment/{}", system.deployment);
+        for (workload, system) in systems(&self.monitoring) {
+            let text = workload.to_string();
             let target = Workload::read(context, namespace, &text).await?;
             permissions.extend(workload::permissions(namespace, &text));
             permissions.extend(to_ask(

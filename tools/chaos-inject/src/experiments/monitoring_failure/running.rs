@@ -50,8 +50,8 @@ impl Running {
     ) -> anyhow::Result<Running> {
         let monitoring = &experiment.monitoring;
         let mut workloads = Vec::new();
-        for system in systems(monitoring) {
-            let text = format!("deployment/{}", system.deployment);
+        for (workload, _) in systems(monitoring) {
+            let text = workload.to_string();
             workloads.push(Workload::read(context, &monitoring.namespace, &text).await?);
         }
         let prometheus = prometheus::configured(context, monitoring);

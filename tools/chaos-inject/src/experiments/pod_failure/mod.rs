@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaos_common::cluster::workload::WorkloadKind;
+use chaos_common::cluster::workload::{WorkloadKind, WorkloadName};
 use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, owner_uid};
-use chaos_common::config::{Config, Span};
+use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, ObjectRef, Permission, Plan, Target};
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -51,7 +51,7 @@ pub struct Settings {
     /// Longest time that a pod may take to come back.
     pub recovery_limit: Span,
     /// Alerts that must fire.
-    pub alerts: Vec<String>,
+    pub alerts: Vec<AlertSelector>,
 }
 
 impl Default for Settings {
@@ -83,7 +83,14 @@ impl Definition for PodFailure {
             && selection.selector.is_none()
             && selection.workloads.is_empty()
         {
-            selection.workloads.clone_from(&settings.workloads);
+            let named = settings.workloads.iter().map(|text| {
+                let name = text.parse::<WorkloadName>();
+                name.map(|name| name.to_string()).map_err(|error| {
+                    Failure::usage(error.to_string())
+                        .hint("mend experiment.pod_failure.workloads in chaos.toml")
+                })
+            });
+            selection.workloads = named.collect::<Result<_, _>>()?;
         }
         if selection.pods.is_empty()
             && selection.selector.is_none()
@@ -155,14 +162,10 @@ impl Experiment for PodFailure {
 
     async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError> {
         let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
-        let database = context
-            .config
-            .database
-            .as_ref()
-            .map(|database| &database.deployment);
+        let database = context.config.database.as_ref();
         let roles = &context.config.workloads;
         for target in &plan.targets {
-            let is_database = database == Some(&target.owner.name)
+            let is_database = database.is_some_and(|database| database.is_run_by(&target.owner))
                 || roles.iter().any(|workload| {
                     workload.role == "database" && workload.name == target.owner.name
                 });

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::metrics::quantity;
-use chaos_common::config::{Config, Span};
+use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Change, Check, Plan, Target, WorkloadRef};
 use schemars::JsonSchema;
@@ -64,7 +64,7 @@ pub struct Settings {
     /// Longest time from its end until all is at its steady state again.
     pub recovery_limit: Span,
     /// Alerts that must fire.
-    pub alerts: Vec<String>,
+    pub alerts: Vec<AlertSelector>,
 }
 
 impl Default for Settings {

@@ -8,9 +8,9 @@ mod volumes;
 
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
-use chaos_common::config::{Config, Span};
+use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::Plan;
+use chaos_common::record::{Plan, PodSource};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Duration;
@@ -19,7 +19,7 @@ use self::running::Running;
 use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::support::database_writer::Database;
-use crate::observe::to_exec;
+use crate::observe::to_query;
 use crate::permissions::need_one;
 use crate::plan::Draft;
 use crate::plan::losses::Holdings;
@@ -45,7 +45,7 @@ pub struct Settings {
     /// Services that are expected to suffer.
     pub affected: Vec<String>,
     /// Alerts that must fire.
-    pub alerts: Vec<String>,
+    pub alerts: Vec<AlertSelector>,
 }
 
 impl Default for Settings {
@@ -72,7 +72,8 @@ impl StorageFailure {
     /// The database, if it is what loses its storage.
     fn database(&self, context: &Context) -> Option<Database> {
         let settings = context.config.database.as_ref()?;
-        let ours = workload::parse(&self.workload).is_ok_and(|one| one.name == settings.deployment);
+        let named = workload::parse(&self.workload).ok()?;
+        let ours = settings.is_run_by(&named.in_namespace(&context.namespace));
         ours.then(|| Database::new(&context.cluster, &context.namespace, settings))
     }
 }
@@ -83,17 +84,18 @@ impl Definition for StorageFailure {
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, config: &Config) -> Result<Self, Failure> {
-        let database = config
-            .database
-            .as_ref()
-            .map(|database| format!("deployment/{}", database.deployment));
+        let database = config.database.as_ref();
+        let database = database.and_then(|database| database.workload.as_ref());
+        let database = database
+            .and_then(PodSource::workload)
+            .map(ToString::to_string);
         let workload = selection
             .one_workload()?
             .or_else(|| settings.workload.clone())
             .or(database);
         let workload = workload.ok_or_else(|| {
             Failure::usage("nothing names the workload that loses its storage").hint(
-                "give --workload, or set experiment.storage_failure.workload or database.deployment in chaos.toml",
+                "give --workload, or set experiment.storage_failure.workload or database.workload in chaos.toml",
             )
         })?;
         Ok(StorageFailure { settings, workload })
@@ -119,8 +121,9 @@ impl Experiment for StorageFailure {
                 .map(|name| need_one(namespace, "get", "", "persistentvolumeclaims", name)),
         );
         permissions.push(need_one("", "get", "", "persistentvolumes", ""));
-        if self.database(context).is_some() {
-            permissions.extend(to_exec(namespace, &target.which.name));
+        let settings = context.config.database.as_ref();
+        if let (Some(_), Some(settings)) = (self.database(context), settings) {
+            permissions.extend(to_query(namespace, settings));
         }
         let radius = target.radius(target.ready);
         checks.extend(workload::whole(context, &[&radius]).await);

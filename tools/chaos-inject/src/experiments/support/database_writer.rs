@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config;
+use chaos_common::postgres::Session;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// Between two writes.
 pub const INTERVAL: Duration = Duration::from_millis(250);
@@ -22,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Transaction ids that are asked for in one question.
 const BATCH: usize = 500;
 
-/// The database, reached by `psql` in its own pod.
+/// The database, reached as the configuration says.
 #[derive(Clone, Debug)]
 pub struct Database {
     cluster: Cluster,
@@ -40,42 +41,23 @@ impl Database {
         }
     }
 
-    /// Runs a statement and gives its rows, a line each.
+    /// Runs a statement in a session of its own, as a caller that comes anew, and gives its rows.
     ///
     /// # Errors
-    /// There is no pod, or the database refuses.
+    /// The database can't be reached, or refuses.
     pub async fn ask(&self, statement: &str) -> Result<Vec<String>, ReadError> {
-        let what = format!(
-            "ask the database in deployment/{}",
-            self.settings.deployment
-        );
-        let pod = self
-            .cluster
-            .ready_pod(&self.namespace, &self.settings.deployment)
-            .await?;
-        let mut command = vec![
-            "psql",
-            "-X",
-            "-A",
-            "-t",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            &self.settings.name,
-        ];
-        if let Some(user) = &self.settings.user {
-            command.extend(["-U", user]);
-        }
-        command.extend(["-c", statement]);
-        let done = self.cluster.exec(&pod, &command, LIMIT, 4 << 20).await?;
-        if done.code != 0 {
-            return Err(ReadError::other(what, done.stderr.trim().to_owned()));
-        }
-        Ok(String::from_utf8_lossy(&done.stdout)
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        let what = format!("ask the database in {}", self.settings.place());
+        let asked = async {
+            let opened = Session::open(&self.cluster, &self.namespace, &self.settings).await;
+            Ok(opened?.query(statement).await?)
+        };
+        let late = |_| {
+            Err(ReadError::timeout(
+                what,
+                format!("no answer in {} s", LIMIT.as_secs()),
+            ))
+        };
+        timeout(LIMIT, asked).await.unwrap_or_else(late)
     }
 
     /// Writes once; gives the id of the committed transaction.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chaos_common::cluster::exec::{ExecProcess, ExecTarget};
 use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::record::{PodSource, WorkloadKind, WorkloadName};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -66,6 +67,14 @@ impl Drop for Tasks {
     }
 }
 
+/// The pods of the Deployment of this name.
+pub fn deployment(name: &str) -> PodSource {
+    PodSource::Workload(WorkloadName {
+        kind: WorkloadKind::Deployment,
+        name: name.to_owned(),
+    })
+}
+
 /// The ready pods of a Deployment.
 #[derive(Clone, Debug)]
 pub struct PeerPods {
@@ -84,11 +93,14 @@ impl Peers for PeerPods {
         commands: &[ProbeCommand; 2],
         not: Option<&str>,
     ) -> Result<Session, ReadError> {
-        let (namespace, deployment) = (&self.namespace, &self.deployment);
-        let ready = self.cluster.ready_pods(namespace, deployment).await?;
+        let (namespace, name) = (&self.namespace, &self.deployment);
+        let ready = self
+            .cluster
+            .ready_pods(namespace, &deployment(name))
+            .await?;
         let other = ready.iter().find(|pod| pod.metadata.name.as_deref() != not);
         let Some(pod) = other.or(ready.first()) else {
-            let what = format!("ask from a pod of deployment/{deployment}");
+            let what = format!("ask from a pod of deployment/{name}");
             return Err(ReadError::other(what, "none of its pods is ready"));
         };
         let target = ExecTarget::of(&self.cluster, pod);

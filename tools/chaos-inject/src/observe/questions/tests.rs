@@ -31,9 +31,8 @@ pub fn question(server: &ApiServer, path: &str) -> Question {
         namespace: NAMESPACE.into(),
         service: "shop".into(),
         port: 8000,
-        tls: false,
-        ca: None,
         vantage: Vantage::ApiProxy,
+        ..Endpoint::default()
     };
     Question {
         service: "shop".into(),

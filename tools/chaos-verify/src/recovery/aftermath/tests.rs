@@ -25,7 +25,7 @@ fn known<'a>(health: Option<&'a Health>, experiments: &'a [Record<Experiment>]) 
     Known {
         health,
         experiments,
-        namespaces: &["shop", "monitoring"],
+        scope: AlertScope::default().and(["shop"]),
         before: at("10:01:00"),
     }
 }
@@ -70,9 +70,28 @@ fn alerts_that_the_experiment_caused_are_those_that_fire_since() {
         ["Far fires"],
         "it was raised"
     );
+    assert_eq!(
+        of(alert("Watchdog", "shop", "10:01:30")),
+        nothing,
+        "it fires by design"
+    );
     let mut pending = alert("Down", "shop", "10:01:30");
     pending.state = chaos_common::prometheus::AlertState::Pending;
     assert_eq!(of(pending), nothing);
+}
+
+#[test]
+fn an_alert_that_was_expected_by_its_labels_is_known_by_them() {
+    let seen = json!([
+        { "name": "Far{severity=\"warning\"}", "expected": true, "before": false, "fired_ms": 9.0 },
+        { "name": "Near{severity=\"critical\"}", "expected": true, "before": true },
+    ]);
+    let experiments = [experiment(&seen)];
+    let known = known(None, &experiments);
+    let of = |alert: Alert| known.alerts(&[alert]);
+    assert_eq!(of(alert("Far", "other", "10:01:30")), ["Far fires"]);
+    let near = alert("Near", "shop", "10:01:30");
+    assert_eq!(of(near), ["Near fires"], "it was another that fired before");
 }
 
 #[test]

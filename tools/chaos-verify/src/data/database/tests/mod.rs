@@ -32,7 +32,7 @@ const SHOP: [&str; 5] = [
 
 fn config(server: &Server, more: &Value) -> Database {
     let mut config = json!({
-        "deployment": "none", "vantage": "direct", "host": server.folder(), "port": server.port,
+        "vantage": "direct", "host": server.folder(), "port": server.port,
         "name": "postgres", "user": "postgres", "tables": ["users", "orders"],
     });
     for (key, value) in more.as_object().into_iter().flatten() {

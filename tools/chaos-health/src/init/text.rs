@@ -1,0 +1,519 @@
+//! The configuration as it is written: what was found, and comments on what could not be known.
+
+use std::fmt::Write as _;
+
+use chaos_common::config::{Credential, Database, MonitoringSystem, Place};
+use chaos_common::record::{PodSource, WorkloadKind};
+use chaos_health::discovery::Runner;
+
+use super::draft::{Asked, Draft, FoundDatabase, FoundMonitoring, FoundService};
+
+/// The whole file; pure. What stands in it uncommented was found and, where that is possible, tried.
+pub(super) fn text(draft: &Draft) -> String {
+    let parts = [
+        head(draft),
+        services(&draft.services),
+        workloads(draft),
+        monitoring(draft.monitoring.as_ref()),
+        database(draft.database.as_ref()),
+        BACKUPS.to_owned(),
+        limits(&draft.namespace),
+        experiments(draft),
+        REST.to_owned(),
+    ];
+    parts.join("\n")
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+/// The lines of a text as a comment.
+fn commented(text: &str) -> String {
+    text.lines()
+        .fold(String::new(), |all, line| all + "# " + line + "\n")
+}
+
+fn head(draft: &Draft) -> String {
+    let namespace = quoted(&draft.namespace);
+    let mut text = format!(
+        "# chaos.toml as chaos-health init found it in namespace {}: what stands here was seen, what is a comment\n\
+         # could not be known. chaos-health access says what of it can be reached, and with which rights.\n\n\
+         [application]\nname = {namespace}\nnamespace = {namespace}\n",
+        draft.namespace
+    );
+    for why in &draft.unread {
+        let _ = writeln!(text, "# not seen: {}", why.replace('\n', " "));
+    }
+    text
+}
+
+fn services(services: &[FoundService]) -> String {
+    let mut text = "# Services, and how each is asked: by the readiness probes of their pods. A better path is one that\n\
+                    # your users take. Answers that are data (JSON) are compared before and after: data = [\"/api/users\"]\n"
+        .to_owned();
+    if services.is_empty() {
+        text.push_str("# [[service]]\n# name = \"web\"\n# port = 80\n# health = \"/health\"\n");
+    }
+    for FoundService { name, asked } in services {
+        text.push_str(&match asked {
+            Asked::Well { port, https, path } => format!(
+                "[[service]]\nname = {}\nport = {port}\n{}health = {path}\ntimed = [{path}]\n",
+                quoted(name),
+                if *https { "https = true\n" } else { "" },
+                path = quoted(path),
+            ),
+            Asked::Badly {
+                port,
+                https,
+                path,
+                why,
+            } => {
+                let table = format!(
+                    "service/{name}: {path} was not answered well: {why}\n[[service]]\nname = {}\nport = {port}\n\
+                     {}health = {}",
+                    quoted(name),
+                    if *https { "https = true\n" } else { "" },
+                    quoted(path)
+                );
+                commented(&table)
+            }
+            Asked::Unknown(why) => commented(&format!("service/{name}: {why}")),
+        });
+        text.push('\n');
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+fn workloads(draft: &Draft) -> String {
+    let mut text = "# Workloads that must be there, and what each is for. logs = true has their logs searched for ERROR\n\
+                    # lines after an experiment.\n"
+        .to_owned();
+    for runner in &draft.workloads {
+        if runner.replicas == 0 && runner.name.kind != WorkloadKind::DaemonSet {
+            let _ = writeln!(text, "# {} is scaled to 0\n", runner.name);
+            continue;
+        }
+        let _ = writeln!(
+            text,
+            "[[workload]]\nname = {}",
+            quoted(&runner.name.to_string())
+        );
+        if draft.is_database(runner) {
+            text.push_str("role = \"database\"\n");
+        }
+        let claims = claims(runner);
+        if !claims.is_empty() {
+            let _ = writeln!(text, "# keeps data in: {}", claims.join(", "));
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+/// Claims that its pods mount.
+fn claims(runner: &Runner) -> Vec<String> {
+    let volumes = runner.pods.volumes.iter().flatten();
+    let named = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    let named = named.map(|claim| claim.claim_name.clone());
+    named.chain(runner.claims.iter().cloned()).collect()
+}
+
+fn monitoring(found: Option<&FoundMonitoring>) -> String {
+    let head = "# Monitoring. Each system by its Service, or by url = \"https://…\"; credentials as token, or as user and\n\
+                # password, headers for tenants. Alerts count that are of the namespace, or of none; which do can be\n\
+                # said in [monitoring] by matchers: alerts = ['namespace=~\"a|b\"']\n";
+    let Some(FoundMonitoring { monitoring, closed }) = found else {
+        return format!(
+            "{head}# None was found in the usual namespaces.\n# [monitoring]\n# namespace = \"monitoring\"\n\
+             # [monitoring.prometheus]\n# workload = \"statefulset/prometheus\"\n# service = \"prometheus\"\n# port = 9090\n"
+        );
+    };
+    let mut text = format!(
+        "{head}[monitoring]\nnamespace = {}\n",
+        quoted(&monitoring.namespace)
+    );
+    for (name, system) in monitoring.systems() {
+        let table = system_table(name, system);
+        match closed.iter().find(|(one, _)| *one == name) {
+            None => text.push_str(&format!("\n{table}")),
+            Some((_, why)) => {
+                let why = format!(
+                    "it could not be asked: {why}\n{table}user = \"NAME\"\n\
+                     password = {{ secret = \"SECRET\", key = \"KEY\" }}"
+                );
+                let _ = write!(text, "\n{}", commented(&why));
+            }
+        }
+    }
+    text
+}
+
+fn system_table(name: &str, system: &MonitoringSystem) -> String {
+    let mut text = format!("[monitoring.{name}]\n");
+    if let Some(workload) = &system.workload {
+        let _ = writeln!(text, "workload = {}", quoted(&workload.to_string()));
+    }
+    match &system.place {
+        Place::Service {
+            name, port, https, ..
+        } => {
+            let _ = writeln!(text, "service = {}\nport = {port}", quoted(name));
+            if *https {
+                text.push_str("https = true\n");
+            }
+        }
+        Place::Host { host, port, https } => {
+            let scheme = if *https { "https" } else { "http" };
+            let _ = writeln!(
+                text,
+                "url = {}",
+                quoted(&format!("{scheme}://{host}:{port}"))
+            );
+        }
+    }
+    if !system.prefix.is_empty() {
+        let _ = writeln!(text, "path = {}", quoted(&system.prefix));
+    }
+    text
+}
+
+fn database(found: Option<&FoundDatabase>) -> String {
+    let head = "# The database (PostgreSQL), asked by psql in its pod; or vantage = \"port-forward\" or \"direct\".\n";
+    let Some(FoundDatabase { database, tables }) = found else {
+        return format!(
+            "{head}# None was found. One outside of the cluster:\n# [database]\n# vantage = \"direct\"\n\
+             # host = \"db.example.com\"\n# name = \"shop\"\n# user = \"shop\"\n# password = {{ env = \"PGPASSWORD\" }}\n\
+             # tables = [\"users\"]\n"
+        );
+    };
+    let table = database_table(database);
+    match tables {
+        Err(why) => {
+            let told = format!("it could not be asked: {why}\n{table}tables = []");
+            head.to_owned() + &commented(&told)
+        }
+        Ok(tables) => format!(
+            "{head}{table}# Rows of these tables that were there before must be there afterwards, as they were. Take out those\n\
+             # whose rows change by themselves, or name the columns: {{ name = \"t\", may_change = [\"seen\"] }}\n\
+             tables = {}\n",
+            list(tables)
+        ),
+    }
+}
+
+fn database_table(database: &Database) -> String {
+    let mut text = "[database]\n".to_owned();
+    let workload = database.workload.as_ref().map(PodSource::to_string);
+    let keys = [
+        ("workload", workload.as_ref()),
+        ("container", database.container.as_ref()),
+        ("name", Some(&database.name)),
+        ("user", database.user.as_ref()),
+    ];
+    for (key, value) in keys {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key} = {}", quoted(value));
+        }
+    }
+    if let Some(Credential::InCluster { secret, key, .. }) = &database.password {
+        let (secret, key) = (quoted(secret), quoted(key));
+        let _ = writeln!(text, "password = {{ secret = {secret}, key = {key} }}");
+    }
+    text
+}
+
+const BACKUPS: &str = "\
+# Backups can't be seen from here. A dump in a pod, and one in object storage:
+# [[backup]]
+# name = \"database\"
+# kind = \"postgres\"
+# path = \"/backup/latest.dump\"
+# pod = \"deployment/backup-store\"
+# max_age = \"24h\"
+# [[backup]]
+# name = \"offsite\"
+# kind = \"postgres\"
+# path = \"s3://backups/database/\"
+# max_age = \"24h\"
+";
+
+fn limits(namespace: &str) -> String {
+    format!(
+        "[limits]\nnamespaces = [{}] # experiments touch no other\nmax_share_percent = 50.0 # of its ready pods, at most\n",
+        quoted(namespace)
+    )
+}
+
+fn experiments(draft: &Draft) -> String {
+    let several = |runner: &&Runner| {
+        runner.name.kind == WorkloadKind::Deployment
+            && runner.replicas > 1
+            && !draft.is_database(runner)
+    };
+    let names = |runners: &mut dyn Iterator<Item = &Runner>| -> Vec<String> {
+        runners.map(|runner| runner.name.to_string()).collect()
+    };
+    let spare = names(&mut draft.workloads.iter().filter(several));
+    let mut text = "# Experiments: what each hits where no flag says so. alerts = [\"NAME\"] are those that must fire.\n".to_owned();
+    if spare.is_empty() {
+        text.push_str("# No Deployment has a pod to spare: scale one up first.\n# [experiment.pod_failure]\n# workloads = [\"deployment/web\"]\n");
+    } else {
+        let _ = writeln!(
+            text,
+            "[experiment.pod_failure]\nworkloads = {}",
+            list(&spare)
+        );
+    }
+    let steady = spare.iter().find(|name| !draft.scaled.contains(name));
+    if let Some(name) = steady {
+        let _ = writeln!(
+            text,
+            "\n[experiment.scale_down]\nworkload = {}",
+            quoted(name)
+        );
+    }
+    let stored = draft
+        .workloads
+        .iter()
+        .find(|runner| draft.is_database(runner) && !claims(runner).is_empty());
+    if let Some(runner) = stored {
+        let name = quoted(&runner.name.to_string());
+        let _ = writeln!(
+            text,
+            "\n[experiment.storage_failure]\nworkload = {name}\n# affected = [\"SERVICE\"] # suffers with it"
+        );
+    }
+    for name in &draft.scaled {
+        let _ = writeln!(
+            text,
+            "\n# {name} is scaled by an autoscaler, which takes back a scale-down."
+        );
+    }
+    text.push_str(
+        "\n# [experiment.network_partition]\n# workload = \"deployment/backend\"\n# peer = \"deployment/frontend\"\n",
+    );
+    text
+}
+
+const REST: &str = "\
+# Messages, each channel that is there:
+# [notify.mail]
+# host = \"smtp.example.com\"
+# from = \"chaos@example.com\"
+# team = [\"team@example.com\"]
+# [notify.slack]
+# webhook = { env = \"SLACK_WEBHOOK_URL\" }
+
+[report]
+archive = \"experiment-reports\"
+";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chaos_common::config::{self, Config, HttpAccess, Monitoring, Span};
+    use chaos_common::record::{Vantage, WorkloadName};
+    use serde_json::json;
+
+    use super::*;
+
+    fn runner(name: &str, replicas: i32) -> Runner {
+        Runner {
+            name: name.parse::<WorkloadName>().expect("a workload"),
+            replicas,
+            labels: BTreeMap::new(),
+            pods: serde_json::from_value(json!({ "containers": [] })).expect("a spec"),
+            claims: Vec::new(),
+        }
+    }
+
+    fn system(service: &str) -> MonitoringSystem {
+        MonitoringSystem {
+            workload: Some("statefulset/p".parse().expect("a workload")),
+            place: Place::Service {
+                name: service.to_owned(),
+                port: 9090,
+                https: false,
+                vantage: Vantage::Auto,
+            },
+            prefix: "/prom".to_owned(),
+            access: HttpAccess::default(),
+        }
+    }
+
+    fn draft() -> Draft {
+        let mut db = runner("statefulset/db", 1);
+        db.claims = vec!["data".to_owned()];
+        let password = Credential::InCluster {
+            secret: "pg".to_owned(),
+            key: "pw".to_owned(),
+            namespace: None,
+        };
+        let database: Database =
+            toml::from_str("name = 'acme'\nworkload = 'sts/db'\nuser = 'a\"b'").expect("good");
+        let service = |name: &str, asked| FoundService {
+            name: name.to_owned(),
+            asked,
+        };
+        let (port, https, path) = (80, true, "/ok".to_owned());
+        Draft {
+            namespace: "acme".to_owned(),
+            services: vec![
+                service(
+                    "web",
+                    Asked::Well {
+                        port,
+                        https,
+                        path: path.clone(),
+                    },
+                ),
+                service(
+                    "api",
+                    Asked::Badly {
+                        port,
+                        https,
+                        path,
+                        why: "answers 500\nand more".to_owned(),
+                    },
+                ),
+                service(
+                    "db",
+                    Asked::Unknown("its pods have no readiness probe by HTTP".to_owned()),
+                ),
+            ],
+            workloads: vec![
+                runner("deployment/web", 3),
+                runner("deployment/api", 1),
+                runner("deployment/auto", 2),
+                db,
+            ],
+            scaled: vec!["deployment/auto".to_owned()],
+            monitoring: Some(FoundMonitoring {
+                monitoring: Monitoring {
+                    namespace: "monitoring".to_owned(),
+                    alerts: None,
+                    prometheus: Some(system("p")),
+                    grafana: Some(system("g")),
+                    alertmanager: None,
+                },
+                closed: vec![("grafana", "answers 401".to_owned())],
+            }),
+            database: Some(FoundDatabase {
+                database: Database {
+                    password: Some(password),
+                    statement_timeout: Span::seconds(60),
+                    ..database
+                },
+                tables: Ok(vec!["users".to_owned(), "\"Odd \\ name\"".to_owned()]),
+            }),
+            unread: vec!["cannot list pods: forbidden".to_owned()],
+        }
+    }
+
+    fn read(text: &str) -> Config {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("chaos.toml");
+        std::fs::write(&file, text).expect("room on the disk");
+        let loaded = config::load(Some(&file));
+        loaded.unwrap_or_else(|why| panic!("{why}:\n{text}")).config
+    }
+
+    #[test]
+    fn what_was_found_is_read_back() {
+        let config = read(&text(&draft()));
+        assert_eq!(config.application.namespace.as_deref(), Some("acme"));
+        let services: Vec<_> = config
+            .services
+            .iter()
+            .map(|one| (one.name.as_str(), one.https))
+            .collect();
+        assert_eq!(services, [("web", true)], "the others are comments");
+        let kinds: Vec<_> = config
+            .workloads
+            .iter()
+            .map(|one| (one.kind.as_str(), one.role.as_str()))
+            .collect();
+        assert_eq!(kinds[3], ("StatefulSet", "database"));
+        let monitoring = config.monitoring.expect("found");
+        let prometheus = monitoring.prometheus.expect("found");
+        assert_eq!(prometheus.prefix, "/prom");
+        assert!(monitoring.grafana.is_none(), "it wants credentials");
+        let database = config.database.expect("found");
+        assert_eq!(database.place(), "statefulset/db");
+        assert_eq!(database.user.as_deref(), Some("a\"b"));
+        assert!(database.password.is_some());
+        let tables: Vec<_> = database
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .collect();
+        assert_eq!(tables, ["users", "\"Odd \\ name\""]);
+        assert_eq!(
+            config.limits.namespaces.as_deref(),
+            Some(&["acme".to_owned()][..])
+        );
+        let names: Vec<&str> = config.experiment.tables.names().collect();
+        assert_eq!(names, ["pod_failure", "scale_down", "storage_failure"]);
+    }
+
+    #[test]
+    fn what_could_not_be_known_is_said_in_comments() {
+        let text = text(&draft());
+        for words in [
+            "# service/api: /ok was not answered well: answers 500\n# and more\n",
+            "# service/db: its pods have no readiness probe by HTTP",
+            "# it could not be asked: answers 401\n# [monitoring.grafana]",
+            "# not seen: cannot list pods: forbidden",
+            "# deployment/auto is scaled by an autoscaler",
+            "# Backups can't be seen from here",
+        ] {
+            assert!(text.contains(words), "{words}:\n{text}");
+        }
+        assert!(
+            !text.contains("api\", \"deployment/api"),
+            "it has no pod to spare"
+        );
+    }
+
+    #[test]
+    fn an_empty_namespace_gives_a_file_that_can_be_read() {
+        let empty = Draft {
+            namespace: "empty".to_owned(),
+            ..Draft::default()
+        };
+        let config = read(&text(&empty));
+        assert!(
+            config.services.is_empty() && config.monitoring.is_none() && config.database.is_none()
+        );
+    }
+
+    #[test]
+    fn every_comment_that_is_a_table_can_be_read_when_it_is_uncommented() {
+        let empty = Draft {
+            namespace: "empty".to_owned(),
+            ..Draft::default()
+        };
+        let key = |line: &str| {
+            line.starts_with('[')
+                || line
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| !key.contains(' '))
+        };
+        let plain = text(&empty);
+        let lines = plain.lines().map(|line| match line.strip_prefix("# ") {
+            Some(inner) if key(inner) => inner,
+            _ => line,
+        });
+        let config = read(&lines.collect::<Vec<_>>().join("\n"));
+        assert_eq!(config.backups.len(), 2);
+        assert!(config.monitoring.is_some() && config.database.is_some());
+    }
+}
