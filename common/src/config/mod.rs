@@ -20,6 +20,7 @@ mod service;
 mod source;
 mod span;
 mod table;
+mod wanted;
 
 use std::path::PathBuf;
 
@@ -42,6 +43,7 @@ pub use self::secret::{Secret, SecretError};
 pub use self::service::{Service, Url};
 pub use self::span::{NotASpan, Span};
 pub use self::table::Table;
+pub use self::wanted::{NotWanted, Wanted};
 
 /// The whole of `chaos.toml`. Everything may be left out; what is left out is not checked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
