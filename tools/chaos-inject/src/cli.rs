@@ -92,18 +92,20 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         // A script or a Role is no record.
         Command::Plan(args) if args.is_text() => {
             let text = || Stream::alone(tool!(), Some(Format::Text));
-            commands::plan::print(&start.context(text).await?, &args).await?
+            let mut context = start.context(text).await?;
+            args.what.tell(&mut context);
+            commands::plan::print(&context, &args).await?
         }
         Command::Plan(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
             let experiment = args.what.experiment(&context.config)?;
-            context.accepted.clone_from(&args.what.accepted);
+            args.what.tell(&mut context);
             run::plan(&mut context, experiment.as_ref()).await
         }
         Command::Run(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
             let experiment = args.what.experiment(&context.config)?;
-            context.accepted.clone_from(&args.what.accepted);
+            args.what.tell(&mut context);
             run::run(&mut context, experiment, &args.consent()).await
         }
         Command::Status => runs::status(&mut start.alone().await?).await,

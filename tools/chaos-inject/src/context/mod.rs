@@ -36,6 +36,10 @@ pub struct Context {
     pub journal: Option<Journal>,
     /// The losses that were accepted, by their names.
     pub accepted: Vec<String>,
+    /// A workload may be left without any pod.
+    pub allow_outage: bool,
+    /// The NetworkPolicies that may be set aside while the fault is on, as `networkpolicy/NAME`.
+    pub set_aside: Vec<String>,
     /// When the first write of the fault was sent.
     pub injected: Option<Instant>,
     /// What was done, in order.
@@ -66,6 +70,8 @@ impl Context {
             journals: journal::folder(),
             journal: None,
             accepted: Vec::new(),
+            allow_outage: false,
+            set_aside: Vec::new(),
             injected: None,
             actions: Vec::new(),
             issues: Vec::new(),

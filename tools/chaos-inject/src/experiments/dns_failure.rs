@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
 use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
 use crate::experiments::support::peer::{PeerPods, Routes};
@@ -151,6 +152,7 @@ const NO_NAMES: Policy = Policy {
 impl Definition for DnsFailure {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Let a workload's pods find no names";
+    const FLAGS: &'static [Flag] = &[Flag::Workload, Flag::MaxShare];
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
 use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
@@ -190,6 +191,7 @@ const DENY_ALL: Policy = Policy {
 impl Definition for NetworkPartition {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Cut a workload's pods off from the network";
+    const FLAGS: &'static [Flag] = &[Flag::Workload, Flag::MaxShare];
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {

@@ -1,6 +1,7 @@
 //! Makes the plan of an experiment out of what its fault says: calls, undo, permissions, locks and
 //! limits follow from the changes.
 
+pub mod admission;
 pub mod blast_radius;
 pub mod grace;
 pub mod limits;
@@ -111,6 +112,8 @@ impl Draft {
         plan.permissions =
             permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
         plan.checks.push(limits::permissions(&plan.permissions));
+        let admitted = admission::check(&context.cluster, &plan.changes, &plan.permissions).await;
+        plan.checks.extend(admitted);
         let mut namespaces: Vec<String> =
             leases.into_iter().map(|(namespace, _)| namespace).collect();
         namespaces.dedup();

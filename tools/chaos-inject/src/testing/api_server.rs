@@ -272,12 +272,15 @@ impl ApiServer {
     /// Records a call, and carries it out unless the script says otherwise.
     fn treat(&self, call: &Call) -> Treatment {
         let mut state = self.state();
-        if call.query("dryRun").is_none() {
+        // A dry run changes nothing, and is scripted for itself.
+        let dry_run = call.query("dryRun").is_some();
+        if !dry_run {
             state.calls.push(format!("{} {}", call.method, call.path));
         }
         let State { store, script, .. } = &mut *state;
+        let method = if dry_run { "DRYRUN" } else { &call.method };
         let rule = script.iter_mut().find_map(|rule| {
-            rule.takes(&call.method, &call.path)
+            rule.takes(method, &call.path)
                 .then_some(&mut rule.behaviour)
         });
         match rule {

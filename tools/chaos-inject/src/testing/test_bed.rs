@@ -34,6 +34,10 @@ pub struct TestBed {
     pub overridden: Option<String>,
     /// The losses that are accepted.
     pub accepted: Vec<String>,
+    /// All pods of a workload may be taken.
+    pub allow_outage: bool,
+    /// The policies that may be set aside.
+    pub set_aside: Vec<String>,
     folder: TempDir,
 }
 
@@ -82,6 +86,8 @@ impl TestBed {
             upstream: String::new(),
             overridden: Some("a test".to_owned()),
             accepted: Vec::new(),
+            allow_outage: false,
+            set_aside: Vec::new(),
             folder: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -122,6 +128,8 @@ impl TestBed {
         let mut context = Context::new(cluster.clone(), access, self.config(), namespace, stream);
         context.launcher = Launcher::Task(cluster);
         context.accepted.clone_from(&self.accepted);
+        context.allow_outage = self.allow_outage;
+        context.set_aside.clone_from(&self.set_aside);
         context.journals = Ok(self.path("journals"));
         context
     }

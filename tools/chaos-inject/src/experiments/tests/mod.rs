@@ -3,6 +3,7 @@
 
 mod answers;
 mod flood;
+mod limits;
 mod losses;
 mod plans;
 mod pods;
