@@ -4,6 +4,7 @@
 
 mod backup;
 mod connections;
+mod denied;
 mod drills;
 mod experiments;
 mod gates;

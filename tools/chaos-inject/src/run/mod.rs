@@ -6,6 +6,7 @@ pub mod experiment;
 pub mod gates;
 pub mod guarded;
 pub mod losses;
+pub mod probes;
 pub mod record;
 pub mod undoing;
 

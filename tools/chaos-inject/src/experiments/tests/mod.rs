@@ -7,6 +7,7 @@ mod limits;
 mod losses;
 mod plans;
 mod pods;
+mod probes;
 mod runs;
 mod storage_and_monitoring;
 

@@ -109,10 +109,18 @@ impl Intent {
             executor: executor.to_owned(),
             since: Time::now(),
             leases,
-            changes: plan.changes.clone(),
+            changes: [plan.probes.clone(), plan.changes.clone()].concat(),
             claims: plan.claims.clone(),
             #[expect(clippy::cast_possible_truncation, reason = "minutes")]
             undo_limit_ms: undo_limit.as_millis() as u64,
+        }
+    }
+
+    /// The same run's intent for a part of what it changes.
+    pub fn part(&self, changes: &[Change]) -> Intent {
+        Intent {
+            changes: changes.to_vec(),
+            ..self.clone()
         }
     }
 
