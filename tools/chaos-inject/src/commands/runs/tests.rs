@@ -422,3 +422,25 @@ async fn a_journal_of_last_week_says_nothing_of_a_value_that_nobody_labelled() {
         .expect("written");
     assert_eq!(shown(&bed).await.exit, Exit::Pass);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lease_somebody_deleted_is_aborted_by_its_journal() {
+    for labelled in [true, false] {
+        let bed = without_its_lease(true).await;
+        if !labelled {
+            let off = json!({ "metadata": { "labels": null } });
+            bed.server.edit("deployment/shop", &off);
+        }
+        let ended = aborted(&bed).await;
+        assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+        assert_eq!(replicas(&bed), json!(3), "{labelled}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_does_not_say_that_nothing_is_left_where_nobody_knows_what_was_before() {
+    let bed = without_its_lease(false).await;
+    let ended = aborted(&bed).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    assert_eq!(replicas(&bed), json!(0));
+}
