@@ -201,6 +201,20 @@ pub struct Limits {
     pub namespaces: Option<Vec<String>>,
     /// Largest share of a namespace's ready pods that an experiment may hit, in per cent.
     pub max_share_percent: f64,
+    /// Whether an experiment needs a watcher in the cluster (`chaos-inject watch`), which undoes what
+    /// is left behind.
+    pub watch: Watch,
+}
+
+/// What it means that nobody in the cluster is on watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watch {
+    /// A plan warns.
+    #[default]
+    Advised,
+    /// A plan is refused.
+    Required,
 }
 
 impl Default for Limits {
@@ -215,6 +229,7 @@ impl Default for Limits {
             gate_max_age: Span::seconds(15 * 60),
             namespaces: None,
             max_share_percent: 50.0,
+            watch: Watch::Advised,
         }
     }
 }

@@ -5,15 +5,16 @@ pub mod plan;
 pub mod rollout_undo;
 pub mod run;
 pub mod runs;
+pub mod watch;
 
 use chaos_common::config::Config;
 use chaos_common::exit::Failure;
 
-use crate::experiments::Entry;
 use crate::context::Context;
+use crate::experiments::Entry;
+use crate::experiments::flag::{self, Flag};
 use crate::observe::availability::guard::check_guard;
 use crate::plan::target::Selection;
-use crate::experiments::flag::{self, Flag};
 use crate::run::experiment::Experiment;
 
 /// Which experiment, and what it hits.
@@ -27,8 +28,6 @@ pub struct ExperimentArgs {
     /// Accept that this is lost for good, by its name in the plan (repeatable)
     #[arg(long = "accept-loss", value_name = "NAME", value_delimiter = ',')]
     pub accepted: Vec<String>,
-}
-
     /// Let the experiment take all pods of a workload
     #[arg(long)]
     allow_outage: bool,
@@ -39,6 +38,8 @@ pub struct ExperimentArgs {
     /// plan (repeatable)
     #[arg(long, value_name = "networkpolicy/NAME", value_delimiter = ',')]
     set_aside: Vec<String>,
+}
+
 impl ExperimentArgs {
     /// The experiment that is named.
     ///
@@ -91,8 +92,6 @@ mod tests {
         what: ExperimentArgs,
     }
 
-    /// A guard that could never act must not stop `recover` or `abort`, which name no experiment.
-    #[test]
     #[test]
     fn a_flag_that_an_experiment_can_not_honour_is_refused_and_never_ignored() {
         let config = Config::default();
@@ -127,6 +126,8 @@ mod tests {
         }
     }
 
+    /// A guard that could never act must not stop `recover` or `abort`, which name no experiment.
+    #[test]
     fn an_experiment_whose_guard_could_never_act_is_not_made() {
         let line = ["chaos-inject", "scale-down", "--workload", "deployment/a"];
         let what = Line::parse_from(line).what;

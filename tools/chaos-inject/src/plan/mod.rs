@@ -6,6 +6,7 @@ pub mod blast_radius;
 pub mod grace;
 pub mod limits;
 pub mod losses;
+pub mod on_watch;
 pub mod rollback_script;
 pub mod storage;
 pub mod target;
@@ -160,6 +161,9 @@ impl Draft {
         }
         let held = held(context, &plan, &namespaces).await;
         plan.checks.extend(held);
+        let watch = context.config.limits.watch;
+        let watched = on_watch::check(&context.cluster, &namespaces, watch).await;
+        plan.checks.push(watched);
         Ok(plan)
     }
 }
