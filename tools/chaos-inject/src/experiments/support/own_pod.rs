@@ -164,20 +164,18 @@ enum Progress {
 fn progress(pod: &Pod) -> Progress {
     let status = pod.status.as_ref();
     let containers = status.and_then(|status| status.container_statuses.as_deref());
-    let states = || {
+    let all = || {
         let containers = containers.unwrap_or_default().iter();
         containers.filter_map(|one| Some((&one.name, one.state.as_ref()?)))
     };
-    let ended = states().find_map(|(name, state)| Some((name, state.terminated.as_ref()?)));
+    let ended = all().find_map(|(name, state)| Some((name, state.terminated.as_ref()?)));
     if let Some((name, ended)) = ended {
         let why = ended.message.as_deref().or(ended.reason.as_deref());
         let why = why.unwrap_or_default();
         let code = ended.exit_code;
         return Progress::Ended(format!("container {name} ended with status {code} {why}"));
     }
-    let running = states()
-        .filter(|(_, state)| state.running.is_some())
-        .count();
+    let running = all().filter(|(_, state)| state.running.is_some()).count();
     if running == CONTAINERS.len() {
         Progress::Runs
     } else {
