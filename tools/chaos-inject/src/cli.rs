@@ -17,8 +17,9 @@ use crate::safety::{guardian, replay};
 
 /// Inject a fault, prove its effect, roll it back, and prove the recovery
 ///
-/// `plan` shows what an experiment would do and touches nothing. `run` does it: it wants the stream
-/// of a run whose health record passes, asks on the terminal, and wants --yes where there is none. A fault does
+/// `plan` shows what an experiment would do and touches nothing. `run` does it, or carries out the
+/// plan of the stream: it wants the stream of a run whose health record passes, asks on the
+/// terminal, and wants --yes where there is none. A fault does
 /// not outlive its run: a second process undoes it when this one is killed, and `recover` does when
 /// both are.
 #[derive(Parser, Debug)]
@@ -40,7 +41,7 @@ pub struct Args {
 enum Command {
     /// Show the exact objects, calls, blast radius, undo and permissions; touch nothing
     Plan(commands::plan::Args),
-    /// Run the experiment
+    /// Run an experiment, or carry out the plan of the stream
     Run(commands::run::Args),
     /// List the experiments
     Experiments,
@@ -95,20 +96,19 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Plan(args) if args.is_text() => {
             let text = || Stream::alone(tool!(), Some(Format::Text));
             let mut context = start.context(text).await?;
-            args.what.tell(&mut context);
+            context.choose(args.what.choice.clone());
             commands::plan::print(&context, &args).await?
         }
         Command::Plan(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
             let experiment = args.what.experiment(&context.config)?;
-            args.what.tell(&mut context);
+            context.choose(args.what.choice);
             run::plan(&mut context, experiment.as_ref()).await
         }
         Command::Run(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
-            let experiment = args.what.experiment(&context.config)?;
-            args.what.tell(&mut context);
-            run::run(&mut context, experiment, &args.consent()).await
+            let order = args.order(&context.config, &context.stream.upstream)?;
+            run::run(&mut context, order).await
         }
         Command::Status => runs::status(&mut start.alone().await?).await,
         Command::Abort { reason } => runs::abort(&mut start.alone().await?, reason).await,

@@ -1,5 +1,6 @@
 //! The subcommands, each with its arguments.
 
+pub mod choice;
 pub mod experiments;
 pub mod plan;
 pub mod rollout_undo;
@@ -10,11 +11,10 @@ pub mod watch;
 use chaos_common::config::Config;
 use chaos_common::exit::Failure;
 
-use crate::context::Context;
+pub use self::choice::Choice;
 use crate::experiments::Entry;
-use crate::experiments::flag::{self, Flag};
+use crate::experiments::flag;
 use crate::observe::availability::guard::check_guard;
-use crate::plan::target::Selection;
 use crate::run::experiment::Experiment;
 
 /// Which experiment, and what it hits.
@@ -24,23 +24,15 @@ pub struct ExperimentArgs {
     #[arg(value_parser = crate::experiments::parser())]
     experiment: &'static Entry,
     #[command(flatten)]
-    selection: Selection,
-    /// Accept that this is lost for good, by its name in the plan (repeatable)
-    #[arg(long = "accept-loss", value_name = "NAME", value_delimiter = ',')]
-    pub accepted: Vec<String>,
-    /// Let the experiment take all pods of a workload
-    #[arg(long)]
-    allow_outage: bool,
-    /// Let it hit at most this share of the namespace's ready pods, instead of limits.max_share_percent
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
-    max_share: Option<u8>,
-    /// Set this policy aside for the pods that are hit while the fault is on, by its name in the
-    /// plan (repeatable)
-    #[arg(long, value_name = "networkpolicy/NAME", value_delimiter = ',')]
-    set_aside: Vec<String>,
+    pub choice: Choice,
 }
 
 impl ExperimentArgs {
+    /// This experiment, with this choice.
+    pub fn new(experiment: &'static Entry, choice: Choice) -> ExperimentArgs {
+        ExperimentArgs { experiment, choice }
+    }
+
     /// The experiment that is named.
     ///
     /// # Errors
@@ -48,35 +40,9 @@ impl ExperimentArgs {
     pub fn experiment(&self, config: &Config) -> Result<Box<dyn Experiment>, Failure> {
         check_guard(&config.experiment)?;
         let entry = self.experiment;
-        flag::check(entry.name, &self.given(), entry.flags)?;
-        entry.experiment(&self.selection, config)
-    }
-
-    /// The flags that are there.
-    fn given(&self) -> Vec<Flag> {
-        let selection = &self.selection;
-        let given = [
-            (Flag::Pod, !selection.pods.is_empty()),
-            (Flag::Selector, selection.selector.is_some()),
-            (Flag::Workload, !selection.workloads.is_empty()),
-            (Flag::Count, selection.count.is_some()),
-            (Flag::Share, selection.share.is_some()),
-            (Flag::AllowOutage, self.allow_outage),
-            (Flag::MaxShare, self.max_share.is_some()),
-            (Flag::SetAside, !self.set_aside.is_empty()),
-        ];
-        let there = given.into_iter().filter(|(_, is_given)| *is_given);
-        there.map(|(flag, _)| flag).collect()
-    }
-
-    /// Tells what the operator accepts and how far the experiment may go.
-    pub fn tell(&self, context: &mut Context) {
-        context.accepted.clone_from(&self.accepted);
-        context.allow_outage = self.allow_outage;
-        context.set_aside.clone_from(&self.set_aside);
-        if let Some(percent) = self.max_share {
-            context.config.limits.max_share_percent = percent.into();
-        }
+        flag::check(entry.name, &self.choice.given(), entry.flags)?;
+        let config = self.choice.configure(entry, config)?;
+        entry.experiment(&self.choice.selection, &config)
     }
 }
 

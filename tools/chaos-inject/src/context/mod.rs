@@ -9,6 +9,7 @@ use chaos_common::record::{Event, EventKind, ObjectRef, new_id};
 use chaos_common::stream::Stream;
 use tokio::time::Instant;
 
+use crate::commands::Choice;
 use crate::safety::guardian::Launcher;
 use crate::safety::journal::{self, Journal, NoStateFolder};
 use crate::safety::journal_entry::Entry;
@@ -34,12 +35,8 @@ pub struct Context {
     pub journals: Result<PathBuf, NoStateFolder>,
     /// The local journal, once the experiment has one.
     pub journal: Option<Journal>,
-    /// The losses that were accepted, by their names.
-    pub accepted: Vec<String>,
-    /// A workload may be left without any pod.
-    pub allow_outage: bool,
-    /// The NetworkPolicies that may be set aside while the fault is on, as `networkpolicy/NAME`.
-    pub set_aside: Vec<String>,
+    /// What the operator chose on the command line.
+    pub choice: Choice,
     /// When the first write of the fault was sent.
     pub injected: Option<Instant>,
     /// What was done, in order.
@@ -69,13 +66,19 @@ impl Context {
             run,
             journals: journal::folder(),
             journal: None,
-            accepted: Vec::new(),
-            allow_outage: false,
-            set_aside: Vec::new(),
+            choice: Choice::default(),
             injected: None,
             actions: Vec::new(),
             issues: Vec::new(),
         }
+    }
+
+    /// What the operator chooses holds from now on.
+    pub fn choose(&mut self, choice: Choice) {
+        if let Some(percent) = choice.max_share {
+            self.config.limits.max_share_percent = percent.into();
+        }
+        self.choice = choice;
     }
 
     /// An object that an experiment makes in the application's namespace. Its name is the same in

@@ -177,7 +177,7 @@ impl Experiment for ScaleDown {
             std::slice::from_ref(&radius),
             ready,
             &context.config.limits,
-            context.allow_outage,
+            context.choice.allow_outage,
         ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &hit)));
         let mut permissions = workload::permissions(namespace, &self.workload);

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod blast_radius;
+pub mod digest;
 pub mod grace;
 pub mod limits;
 pub mod losses;
@@ -115,6 +116,8 @@ impl Draft {
         };
         let mut plan = Plan {
             experiment: self.experiment.to_owned(),
+            choice: serde_json::to_value(&context.choice).expect("flags are plain values"),
+            digest: None,
             cluster: context.cluster.identity().await?,
             namespace: context.namespace.clone(),
             targets: self.targets,
@@ -146,7 +149,7 @@ impl Draft {
             .recovery_limit
             .min(self.stop_limit.unwrap_or(Duration::MAX));
         plan.checks.extend(self.holdings.too_slow(wait));
-        self.holdings.enter(&mut plan, &context.accepted);
+        self.holdings.enter(&mut plan, &context.choice.accepted);
         plan.permissions =
             permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
         plan.checks.push(limits::permissions(&plan.permissions));
@@ -164,6 +167,7 @@ impl Draft {
         let watch = context.config.limits.watch;
         let watched = on_watch::check(&context.cluster, &namespaces, watch).await;
         plan.checks.push(watched);
+        plan.digest = Some(digest::of(&plan));
         Ok(plan)
     }
 }

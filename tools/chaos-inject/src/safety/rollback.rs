@@ -7,6 +7,7 @@ use std::time::Duration;
 use chaos_common::cluster::Cluster;
 use chaos_common::record::Change;
 use futures::future::{join, join_all};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -122,7 +123,13 @@ fn describe(change: &Change) -> String {
             field,
             original,
             ..
-        } => format!("{object} has {} {original} again", fields::path(field)),
+        } => {
+            let path = fields::path(field);
+            match original {
+                Value::Null => format!("{object} has no {path} again"),
+                original => format!("{object} has {path} {original} again"),
+            }
+        }
         Change::Create { object, .. } => format!("{object} is gone"),
         Change::Delete { object } => format!("{object} was left to its controller"),
     }

@@ -166,7 +166,7 @@ impl Watcher {
     async fn conclude(self, context: &mut Context) -> Exit {
         let mut checks: Vec<Check> = self.left.values().cloned().collect();
         let exit = if checks.is_empty() {
-            let message = format!("took back {} runs, and left none", self.taken_back);
+            let message = format!("runs taken back: {}; none is left", self.taken_back);
             checks.push(Check::pass(ID, "", message));
             Exit::Pass
         } else {

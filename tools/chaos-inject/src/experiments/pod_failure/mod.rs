@@ -139,7 +139,7 @@ impl Experiment for PodFailure {
             &blast_radius,
             pod_counts.ready,
             &context.config.limits,
-            context.allow_outage,
+            context.choice.allow_outage,
         ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
         let through_services = blast_radius.iter().any(|one| !one.services.is_empty());

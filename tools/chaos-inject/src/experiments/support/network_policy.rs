@@ -95,7 +95,7 @@ impl Policy {
             Ok(others) => {
                 let labels = &target.now["spec"]["template"]["metadata"]["labels"];
                 let standing = self.standing(others, labels, around.traffic);
-                let (found, consented) = self.judge(&standing, &context.set_aside);
+                let (found, consented) = self.judge(&standing, &context.choice.set_aside);
                 checks.extend(found);
                 let (left_out, told) = leave_out(context, target, &consented).await;
                 (changes, aside) = (left_out, consented);
