@@ -21,3 +21,4 @@ mod stopped;
 mod storage;
 mod sweep;
 mod undo;
+mod watched;
