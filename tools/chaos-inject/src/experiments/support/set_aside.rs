@@ -135,6 +135,30 @@ mod tests {
         assert_eq!(found(canary).await.as_deref(), Some("app=shop"));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_label_of_the_selector_that_another_pod_bears_is_not_taken() {
+        let bed = TestBed::with(application("Deployment", "shop", 1));
+        let labels = json!({ "app": "shop", "tier": "web" });
+        let both = json!({ "spec": {
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels } },
+        } });
+        bed.server.edit("deployment/shop", &both);
+        bed.server
+            .edit("pod/shop-0", &json!({ "metadata": { "labels": labels } }));
+        let context = bed.context();
+        let target = Workload::read(&context, "prod", "deployment/shop").await;
+        let target = target.expect("it is there");
+        let found = async || own_label(&context, &target).await.expect("listed");
+        // One of the same name in another tier is not hit, and must not be left out either.
+        bed.server
+            .add_all(labelled("other", &json!({ "app": "shop" })));
+        assert_eq!(found().await, Some(("tier".to_owned(), "web".to_owned())));
+        bed.server
+            .add_all(labelled("third", &json!({ "tier": "web" })));
+        assert_eq!(found().await, None);
+    }
+
     #[test]
     fn a_selector_gets_one_term_more_and_back_what_it_had() {
         let changed = |spec: &str| {
