@@ -9,7 +9,7 @@ use toml::de::Deserializer;
 use super::experiment::ExperimentTables;
 use super::setting::Setting;
 use super::source::Source;
-use super::{Config, Secret};
+use super::{Config, Question, Secret};
 use crate::exit::Failure;
 
 /// A configuration and the file that it came from; `None` means that there was none.
@@ -90,7 +90,12 @@ fn anchor(config: &mut Config, folder: &Path) {
     fix(&mut config.report.archive);
     let services = config.services.iter_mut().map(|one| one.ca.as_mut());
     let urls = config.urls.iter_mut().map(|url| url.ca.as_mut());
-    services.chain(urls).flatten().for_each(fix);
+    let probes = config.probes.iter_mut();
+    let probes = probes.map(|probe| match &mut probe.question {
+        Question::Http { ca, .. } => ca.as_mut(),
+        _ => None,
+    });
+    services.chain(urls).chain(probes).flatten().for_each(fix);
     config
         .drill
         .iter_mut()

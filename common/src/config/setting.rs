@@ -124,7 +124,7 @@ fn merge<'a>(into: &mut DeTable<'a>, from: DeTable<'a>) -> Result<(), NoSuchElem
 }
 
 /// The table in this value; an empty one if it is none, which then sets nothing.
-fn table<'a>(value: Spanned<DeValue<'a>>) -> DeTable<'a> {
+fn table(value: Spanned<DeValue<'_>>) -> DeTable<'_> {
     match value.into_inner() {
         DeValue::Table(table) => table,
         _ => DeTable::new(),

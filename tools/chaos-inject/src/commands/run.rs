@@ -28,12 +28,11 @@ impl Args {
     /// # Errors
     /// Neither is there, flags are given that belong to the plan, or the experiment can't be made.
     pub fn order(&self, config: &Config, upstream: &Upstream) -> Result<Order, Failure> {
-        let (what, announced) = match self.experiment {
-            Some(experiment) => (ExperimentArgs::new(experiment, self.choice.clone()), None),
-            None => {
-                let plan = self.announced(upstream)?;
-                (choice_of(&plan)?, Some(plan))
-            }
+        let (what, announced) = if let Some(experiment) = self.experiment {
+            (ExperimentArgs::new(experiment, self.choice.clone()), None)
+        } else {
+            let plan = self.announced(upstream)?;
+            (choice_of(&plan)?, Some(plan))
         };
         Ok(Order {
             experiment: what.experiment(config)?,

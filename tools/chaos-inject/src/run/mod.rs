@@ -120,20 +120,9 @@ pub async fn run_stoppable(context: &mut Context, order: Order, listen: fn(&Abor
         }
     };
     record.checks.clone_from(&plan.checks);
-    match &announced {
-        Some(announced) => {
-            let (limits, now) = (&context.config.limits, Time::now());
-            record
-                .checks
-                .push(announced::judge(announced, &plan, limits, now));
-        }
-        None => {
-            let verdict = Verdict::of(&plan.checks);
-            context
-                .stream
-                .add(verdict, plan_summary(&plan), plan.clone());
-        }
-    }
+    record
+        .checks
+        .extend(tell(context, &plan, announced.as_ref()));
     record.plan = Some(plan.clone());
     let gates = judge_gates(context, experiment.as_ref(), &plan).await;
     record.overridden = gates.overridden;
@@ -183,6 +172,20 @@ pub async fn run_stoppable(context: &mut Context, order: Order, listen: fn(&Abor
             record.refuse(context)
         }
     }
+}
+
+/// A plan of one's own is told. The plan of the stream was told before, and is held against what would
+/// be done now.
+fn tell(context: &mut Context, plan: &Plan, announced: Option<&Record<Plan>>) -> Option<Check> {
+    if let Some(announced) = announced {
+        let limits = &context.config.limits;
+        return Some(announced::judge(announced, plan, limits, Time::now()));
+    }
+    let verdict = Verdict::of(&plan.checks);
+    context
+        .stream
+        .add(verdict, plan_summary(plan), plan.clone());
+    None
 }
 
 /// What the gates say of a plan. Whether data is at stake is taken for true where it can't be told.
