@@ -37,7 +37,7 @@ pub struct Draft {
     /// The objects it hits.
     pub targets: Vec<Target>,
     /// What is made before it, to prove it by.
-    pub probes: Vec<Change>,
+    pub probe_pods: Vec<Change>,
     /// What it changes.
     pub changes: Vec<Change>,
     /// What is left of the workloads.
@@ -68,7 +68,7 @@ pub struct Draft {
 #[derive(Debug, Default)]
 pub struct Origin {
     /// The probe pod, where one is needed.
-    pub probes: Vec<Change>,
+    pub probe_pods: Vec<Change>,
     /// What asking needs.
     pub permissions: Vec<Permission>,
     /// What is known against it.
@@ -90,7 +90,7 @@ impl Draft {
     pub fn add_origin(&mut self, origin: anyhow::Result<Origin>) {
         match origin {
             Ok(origin) => {
-                self.probes.extend(origin.probes);
+                self.probe_pods.extend(origin.probe_pods);
                 self.permissions.extend(origin.permissions);
                 self.checks.extend(origin.checks);
             }
@@ -108,7 +108,7 @@ impl Draft {
     pub async fn finish(self, context: &Context) -> Result<Plan, ReadError> {
         let settings = &context.config.experiment;
         let worst = self.worst_case(settings);
-        let writes = [self.probes.clone(), self.changes.clone()].concat();
+        let writes = [self.probe_pods.clone(), self.changes.clone()].concat();
         let limits = PlanLimits {
             recovery_ms: milliseconds(self.recovery_limit),
             min_availability_percent: settings.min_availability_percent,
@@ -122,7 +122,7 @@ impl Draft {
             namespace: context.namespace.clone(),
             targets: self.targets,
             undo_commands: rollback_script::undo(&writes, &self.blast_radius),
-            probes: self.probes,
+            probe_pods: self.probe_pods,
             changes: self.changes,
             calls: writes.iter().map(call).collect(),
             hold_ms: milliseconds(self.hold),

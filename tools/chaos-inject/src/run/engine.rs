@@ -16,7 +16,7 @@ use crate::run::experiment::{
 };
 use crate::run::guarded::Guarded;
 use crate::run::losses;
-use crate::run::probes::End;
+use crate::run::probe_pods::End;
 use crate::run::record::RunRecord;
 use crate::run::undoing;
 use crate::safety::claims;
@@ -53,11 +53,11 @@ impl Run<'_> {
     /// observers to the last judgement: prepare, inject, prove, hold, roll back, await the
     /// steady state, judge. Gives how it ended, and why, where it did not complete.
     pub async fn carry_out(&mut self, consented: Instant) -> End {
-        let end = match self.make_probes().await {
+        let end = match self.make_probe_pods().await {
             Ok(()) => self.break_and_mend(consented).await,
             Err(end) => end,
         };
-        self.take_probes_away(end).await
+        self.take_probe_pods_away(end).await
     }
 
     async fn break_and_mend(&mut self, consented: Instant) -> End {

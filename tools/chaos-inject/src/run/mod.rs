@@ -7,7 +7,7 @@ pub mod experiment;
 pub mod gates;
 pub mod guarded;
 pub mod losses;
-pub mod probes;
+pub mod probe_pods;
 pub mod record;
 pub mod undoing;
 

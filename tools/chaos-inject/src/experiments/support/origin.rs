@@ -112,7 +112,7 @@ async fn in_a_probe_pod(context: &Context, asking: &Asking<'_>, image: &str) -> 
     let mut checks = vec![Check::pass(ID, object.to_string(), message)];
     checks.extend(led_to(context, &asking.labels).await);
     Origin {
-        probes: vec![Change::Create { object, manifest }],
+        probe_pods: vec![Change::Create { object, manifest }],
         permissions: vec![need_one(&context.namespace, "get", "", "pods/log", &name)],
         checks,
     }
@@ -210,7 +210,7 @@ pub async fn peers(
 ) -> anyhow::Result<(Arc<dyn Peers>, String)> {
     if let Some(own) = OwnPod::of(&context.cluster, plan) {
         own.await_running().await?;
-        let from = plan.probes[0].object().to_string();
+        let from = plan.probe_pods[0].object().to_string();
         return Ok((Arc::new(own), from));
     }
     let peers = PeerPods {

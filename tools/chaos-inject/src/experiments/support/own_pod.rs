@@ -109,7 +109,7 @@ pub struct OwnPod {
 impl OwnPod {
     /// The one of a plan, if it makes one.
     pub fn of(cluster: &Cluster, plan: &Plan) -> Option<OwnPod> {
-        let object = plan.probes.first()?.object();
+        let object = plan.probe_pods.first()?.object();
         Some(OwnPod {
             cluster: cluster.clone(),
             namespace: object.namespace.clone()?,

@@ -7,7 +7,7 @@ mod limits;
 mod losses;
 mod plans;
 mod pods;
-mod probes;
+mod probe_pods;
 mod runs;
 mod storage_and_monitoring;
 

@@ -109,7 +109,7 @@ impl Intent {
             executor: executor.to_owned(),
             since: Time::now(),
             leases,
-            changes: [plan.probes.clone(), plan.changes.clone()].concat(),
+            changes: [plan.probe_pods.clone(), plan.changes.clone()].concat(),
             claims: plan.claims.clone(),
             #[expect(clippy::cast_possible_truncation, reason = "minutes")]
             undo_limit_ms: undo_limit.as_millis() as u64,

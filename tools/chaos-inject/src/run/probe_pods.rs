@@ -13,9 +13,9 @@ pub type End = (Outcome, Option<String>);
 
 impl Run<'_> {
     /// Makes them; how the run ends where that fails, which is before the fault.
-    pub(super) async fn make_probes(&mut self) -> Result<(), End> {
+    pub(super) async fn make_probe_pods(&mut self) -> Result<(), End> {
         let plan = self.plan;
-        for change in &plan.probes {
+        for change in &plan.probe_pods {
             if let Some(why) = abort::reason(&self.abort) {
                 return Err((Outcome::Aborted, Some(why)));
             }
@@ -34,12 +34,12 @@ impl Run<'_> {
     }
 
     /// Takes them away, however the run has ended.
-    pub(super) async fn take_probes_away(&mut self, end: End) -> End {
+    pub(super) async fn take_probe_pods_away(&mut self, end: End) -> End {
         let plan = self.plan;
-        if plan.probes.is_empty() {
+        if plan.probe_pods.is_empty() {
             return end;
         }
-        let intent = self.guarded.intent.part(&plan.probes);
+        let intent = self.guarded.intent.part(&plan.probe_pods);
         let (undone, _) = undoing::undo(self.context, &intent, false).await;
         for text in undone.actions {
             self.context.action(EventKind::Undo, None, text);

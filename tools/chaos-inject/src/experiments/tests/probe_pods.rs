@@ -61,7 +61,7 @@ fn policy(name: &str, rules: &Value) -> Value {
 }
 
 fn probe_of(plan: &Plan) -> &Value {
-    match &plan.probes[..] {
+    match &plan.probe_pods[..] {
         [Change::Create { manifest, .. }] => manifest,
         other => panic!("{other:?} is not one probe pod"),
     }
