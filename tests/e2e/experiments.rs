@@ -7,7 +7,7 @@ use chaos_tests::schedule::{Needs, Resource, Use};
 use chaos_tests::sweep::{MONITORING_DATA, experiments};
 use serde_json::Value;
 
-use crate::shop::{DATABASE, health, is, left, process, replicas, signal};
+use crate::shop::{DATABASE, grant, health, is, left, process, replicas, signal};
 
 /// A cluster with a shop, whose NetworkPolicies are enforced.
 fn with_policies() -> Cluster {
@@ -21,30 +21,7 @@ fn with_role(cluster: &Cluster, experiment: &str) -> String {
         .tool("chaos-inject", &["plan", experiment, "--rbac"])
         .exits(0)
         .stdout();
-    cluster.apply(&roles);
-    let user = format!("chaos-{experiment}");
-    for document in roles.split("---\n") {
-        let field = |name: &str| {
-            document
-                .lines()
-                .find_map(|line| line.trim().strip_prefix(name))
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        };
-        let (kind, namespace) = (field("kind:"), field("namespace:"));
-        let place = if namespace.is_empty() {
-            String::new()
-        } else {
-            format!(", namespace: {namespace}")
-        };
-        cluster.apply(&format!(
-            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: {kind}Binding, metadata: {{name: {user}{place}}},
-               roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {user}}},
-               subjects: [{{kind: User, apiGroup: rbac.authorization.k8s.io, name: {user}}}]}}"
-        ));
-    }
-    cluster.as_user(&user)
+    grant(cluster, &roles, &format!("chaos-{experiment}"))
 }
 
 /// Runs an experiment as the user of its role.

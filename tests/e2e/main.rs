@@ -4,6 +4,7 @@
 
 mod backup;
 mod connections;
+mod denied;
 mod drills;
 mod experiments;
 mod gates;
@@ -20,3 +21,4 @@ mod stopped;
 mod storage;
 mod sweep;
 mod undo;
+mod watched;

@@ -257,12 +257,14 @@ impl Cluster {
             let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
             let agent = event["userAgent"].as_str().unwrap_or_default();
             let namespace = event["objectRef"]["namespace"].as_str().unwrap_or_default();
+            let request = event["requestURI"].as_str().unwrap_or_default();
             !self.is_of_others(namespace)
                 && matches!(
                     verb,
                     "create" | "update" | "patch" | "delete" | "deletecollection"
                 )
                 && !resource.ends_with("reviews")
+                && !request.contains("dryRun=All")
                 && !matches!(
                     event["objectRef"]["subresource"].as_str(),
                     Some("exec" | "portforward")

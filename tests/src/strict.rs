@@ -57,7 +57,7 @@ strict! {
     Notification { occasion: String, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, checks: Vec<Check> }
     Contact { role: String, name: String, phone: String }
     Channel { channel: String, to: String, outcome: String, attempts: u32, detail: String }
-    Plan { experiment: String, #[serde(default)] choice: Value, digest: Option<String>, cluster: ClusterRef, namespace: String, targets: Vec<Target>, changes: Vec<Change>, calls: Vec<Call>, hold_ms: u64, affected: Vec<String>, alerts: Vec<String>, blast_radius: Vec<Radius>, #[serde(default)] claims: Vec<Claim>, #[serde(default)] losses: Vec<Loss>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, limits: Option<PlanLimits>, permissions: Vec<Permission>, checks: Vec<Check> }
+    Plan { experiment: String, #[serde(default)] choice: Value, digest: Option<String>, cluster: ClusterRef, namespace: String, targets: Vec<Target>, #[serde(default)] probe_pods: Vec<Change>, changes: Vec<Change>, calls: Vec<Call>, hold_ms: u64, affected: Vec<String>, alerts: Vec<String>, blast_radius: Vec<Radius>, #[serde(default)] claims: Vec<Claim>, #[serde(default)] losses: Vec<Loss>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, limits: Option<PlanLimits>, permissions: Vec<Permission>, checks: Vec<Check> }
     Claim { namespace: String, name: String, uid: String, volume: Option<String> }
     Loss { name: String, holder: String, workload: WorkloadRef, message: String, accepted: bool }
     PlanLimits { recovery_ms: u64, min_availability_percent: f64, alert_wait_ms: Option<u64> }

@@ -53,6 +53,9 @@ pub use self::exec::{Executed, exit_code};
 pub use self::pages::{Decode, ListRequest};
 pub use self::workload::workload_of;
 
+/// Label of all that a run of an experiment, or a load Job, makes or touches: the run's id.
+pub const RUN_LABEL: &str = "chaos-runbook/run";
+
 /// Time that one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How a read is repeated after a failure that may pass. While the API server asks for patience

@@ -34,6 +34,9 @@ pub struct ExperimentSettings {
     pub settle: Span,
     /// How long after the injection the expected alerts may take to fire.
     pub alert_wait: Span,
+    /// Image of the probe pod, with `sh` and `curl` 7.84 or later: the traffic that proves a fault
+    /// starts there where the pods of the application have no such programs.
+    pub probe_image: Option<String>,
     /// How long the undo is tried while the API server does not answer.
     pub undo_limit: Span,
     /// `[experiment.NAME]`: the settings of each experiment.
@@ -52,6 +55,7 @@ impl Default for ExperimentSettings {
             warm_up: Span::seconds(2),
             settle: Span::seconds(3),
             alert_wait: Span::seconds(30),
+            probe_image: None,
             undo_limit: Span::seconds(300),
             tables: ExperimentTables::default(),
         }

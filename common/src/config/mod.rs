@@ -27,6 +27,7 @@ mod setting;
 mod source;
 mod span;
 mod table;
+mod wanted;
 mod workload;
 
 use std::path::PathBuf;
@@ -57,6 +58,7 @@ pub use self::service::{Service, Url};
 pub use self::setting::{NotASetting, Setting};
 pub use self::span::{NotASpan, Span};
 pub use self::table::Table;
+pub use self::wanted::{NotWanted, Wanted};
 pub use self::workload::Workload;
 
 /// The whole of `chaos.toml`. Everything may be left out; what is left out is not checked.
@@ -195,6 +197,20 @@ pub struct Limits {
     pub namespaces: Option<Vec<String>>,
     /// Largest share of a namespace's ready pods that an experiment may hit, in per cent.
     pub max_share_percent: f64,
+    /// Whether an experiment needs a watcher in the cluster (`chaos-inject watch`), which undoes what
+    /// is left behind.
+    pub watch: Watch,
+}
+
+/// What it means that nobody in the cluster is on watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watch {
+    /// A plan warns.
+    #[default]
+    Advised,
+    /// A plan is refused.
+    Required,
 }
 
 impl Default for Limits {
@@ -209,6 +225,7 @@ impl Default for Limits {
             gate_max_age: Span::seconds(15 * 60),
             namespaces: None,
             max_share_percent: 50.0,
+            watch: Watch::Advised,
         }
     }
 }

@@ -27,6 +27,9 @@ pub struct Plan {
     pub namespace: String,
     /// The exact objects.
     pub targets: Vec<Target>,
+    /// What is made before the fault to prove it by, and taken away after it: a probe pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe_pods: Vec<Change>,
     /// What the fault changes, in order, with what is needed to take it back.
     #[serde(default)]
     pub changes: Vec<Change>,

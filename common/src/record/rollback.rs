@@ -56,6 +56,8 @@ pub enum RollbackCause {
     Lock,
     /// To allow them again.
     Unlock,
+    /// To watch, and to roll back what dead runs left behind, without anybody.
+    Watch,
     /// The runbook's own rollback: the workloads' previous revision.
     Rollback,
 }

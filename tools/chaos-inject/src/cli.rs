@@ -55,6 +55,8 @@ enum Command {
     },
     /// Roll back what killed runs left behind, from any machine
     Recover,
+    /// Stay, and roll back what runs leave behind that show no sign of life; for the cluster itself
+    Watch(commands::watch::Args),
     /// Tell of a run as its local journal does, also of one that was killed before it had a record
     Journal {
         /// The run, or how its id begins [default: the latest]
@@ -93,12 +95,14 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         // A script or a Role is no record.
         Command::Plan(args) if args.is_text() => {
             let text = || Stream::alone(tool!(), Some(Format::Text));
-            commands::plan::print(&start.context(text).await?, &args).await?
+            let mut context = start.context(text).await?;
+            context.choose(args.what.choice.clone());
+            commands::plan::print(&context, &args).await?
         }
         Command::Plan(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
             let experiment = args.what.experiment(&context.config)?;
-            context.choice = args.what.choice;
+            context.choose(args.what.choice);
             run::plan(&mut context, experiment.as_ref()).await
         }
         Command::Run(args) => {
@@ -109,6 +113,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Status => runs::status(&mut start.alone().await?).await,
         Command::Abort { reason } => runs::abort(&mut start.alone().await?, reason).await,
         Command::Recover => runs::recover(&mut start.alone().await?).await,
+        Command::Watch(args) => commands::watch::watch(&mut start.alone().await?, &args).await?,
         Command::Lock { reason } => runs::lock(&mut start.alone().await?, reason).await,
         Command::Unlock => runs::unlock(&mut start.alone().await?).await,
         Command::Rollback(args) => rollout_undo::rollback(&mut start.alone().await?, &args).await,

@@ -1,9 +1,7 @@
 //! The labels that tie an object to the run that creates or changes it.
 
+pub use chaos_common::cluster::RUN_LABEL;
 use serde_json::Value;
-
-/// Label of all that a run makes or touches: the run's id.
-pub const RUN_LABEL: &str = "chaos-runbook/run";
 
 /// Label of the objects that an experiment creates: its name.
 pub const EXPERIMENT_LABEL: &str = "chaos-runbook/experiment";

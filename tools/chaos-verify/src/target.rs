@@ -3,10 +3,8 @@
 use chaos_common::cli::ClusterArgs;
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
 use chaos_common::cluster::{Cluster, ReadError};
-use chaos_common::config::{Config, DataPath, Service};
+use chaos_common::config::{Config, Service, Wanted};
 use chaos_common::exit::Failure;
-
-use crate::performance::load::Wanted;
 
 /// What a [`Target`] borrows: the configuration, and the connections that it asks for.
 #[derive(Debug)]
@@ -69,8 +67,7 @@ pub(crate) struct ServiceUrl {
     pub(crate) service: String,
     /// The vantage that is really used.
     pub(crate) vantage: String,
-    /// What a good answer is. What is configured for the Service is meant for its health path; for
-    /// other paths its status is one more that is good.
+    /// What a good answer is.
     pub(crate) wanted: Wanted,
 }
 
@@ -96,25 +93,11 @@ impl Target<'_> {
                 path: path.to_owned(),
                 service: name.clone(),
                 vantage: vantage.clone(),
-                wanted: wanted(service, path),
+                wanted: service.wanted(path),
             };
             paths(service).into_iter().map(url).collect::<Vec<_>>()
         };
         self.config.services.iter().flat_map(of).collect()
-    }
-}
-
-/// What a good answer of a path is.
-fn wanted(service: &Service, path: &str) -> Wanted {
-    let said = |data: &&DataPath| {
-        data.path == path
-            && (data.status.is_some() || data.min_items.is_some() || !data.json.is_empty())
-    };
-    let is_health = service.health.as_deref() == Some(path);
-    Wanted {
-        statuses: service.expect.status.into_iter().collect(),
-        answer: is_health.then(|| service.expect.clone()),
-        data: service.data.iter().find(said).cloned(),
     }
 }
 

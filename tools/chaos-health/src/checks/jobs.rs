@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Container;
 
 use super::catalogue::Explanation;
-use chaos_common::cluster::{Cluster, ListRequest, ReadError};
+use chaos_common::cluster::{Cluster, ListRequest, RUN_LABEL, ReadError};
 use chaos_common::record::{Check, Status, Time};
 
 /// `job.complete`
@@ -100,8 +100,14 @@ const TOOLS: [&str; 6] = [
     "chaos-report",
 ];
 
-/// Whether a Job runs one of these tools: as its command, in a script, or as its image.
+/// Whether a Job runs one of these tools: as its command, in a script, or as its image; or was made
+/// by one, as its labels say.
 fn is_ours(job: &Job) -> bool {
+    let label = |name| job.metadata.labels.as_ref()?.get(name);
+    let made_by = label("app.kubernetes.io/managed-by");
+    if label(RUN_LABEL).is_some() || made_by.is_some_and(|by| TOOLS.contains(&by.as_str())) {
+        return true;
+    }
     let pods = job
         .spec
         .iter()
@@ -232,5 +238,16 @@ mod tests {
         ));
         assert!(!ours("image: shop, command: [migrate, --health]"));
         assert!(!ours("image: shop, args: [import, my-chaos-health-data]"));
+    }
+
+    #[test]
+    fn a_job_that_one_of_these_tools_made_is_known_by_its_labels() {
+        let labelled = |labels: &str| {
+            let yaml = format!("{{metadata: {{name: j, labels: {{{labels}}}}}}}");
+            is_ours(&serde_saphyr::from_str(&yaml).expect("a Job"))
+        };
+        assert!(labelled("chaos-runbook/run: run-1"));
+        assert!(labelled("app.kubernetes.io/managed-by: chaos-backup-check"));
+        assert!(!labelled("app.kubernetes.io/managed-by: Helm"));
     }
 }

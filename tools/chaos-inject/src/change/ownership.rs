@@ -1,7 +1,7 @@
 //! Who wrote a field, as the API server keeps it in an object's `managedFields`. A label can be
 //! taken off an object, and an export carries it along; this stays with the value.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The name under which this tool writes to objects of others.
 pub const FIELD_MANAGER: &str = "chaos-inject";
@@ -20,12 +20,19 @@ pub enum Writer {
 /// What the API server keeps of those who wrote a field: an entry of `managedFields` for each. See
 /// [`crate::change::fields`] for the way to a field.
 pub fn entries<'o>(object: &'o Value, field: &[String]) -> impl Iterator<Item = &'o Value> {
-    all_entries(object).filter(|entry| {
-        let leaf = field
-            .iter()
-            .try_fold(&entry["fieldsV1"], |at, part| at.get(key(part)));
-        leaf.is_some()
-    })
+    all_entries(object).filter(|entry| holds(&entry["fieldsV1"], field))
+}
+
+/// Whether an entry's fields hold this one, or something that is only written as a whole and that
+/// it is a part of.
+fn holds(mut fields: &Value, field: &[String]) -> bool {
+    for (n, part) in field.iter().enumerate() {
+        match fields.get(key(part)) {
+            Some(inner) => fields = inner,
+            None => return n > 0 && *fields == Value::Object(Map::new()),
+        }
+    }
+    true
 }
 
 fn all_entries(object: &Value) -> impl Iterator<Item = &Value> {
@@ -92,5 +99,19 @@ mod tests {
         let object =
             json!({ "metadata": { "managedFields": [{ "manager": "helm", "fieldsV1": fields }] } });
         assert_eq!(writer(&object, &image), Writer::Others(vec!["helm".into()]));
+    }
+
+    #[test]
+    fn what_is_only_written_as_a_whole_is_known_by_its_parts() {
+        let terms = ["spec", "podSelector", "matchExpressions"].map(str::to_owned);
+        let by = |fields: Value| {
+            let entry = json!({ "manager": "helm", "fieldsV1": fields });
+            writer(&json!({ "metadata": { "managedFields": [entry] } }), &terms)
+        };
+        let helm = Writer::Others(vec!["helm".into()]);
+        assert_eq!(by(json!({ "f:spec": { "f:podSelector": {} } })), helm);
+        let other = json!({ "f:spec": { "f:ingress": {} } });
+        assert_eq!(by(other), Writer::Unknown);
+        assert_eq!(by(json!({})), Writer::Unknown);
     }
 }

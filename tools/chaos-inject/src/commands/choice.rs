@@ -7,6 +7,7 @@ use chaos_common::record::Overridden;
 use serde::{Deserialize, Serialize};
 
 use crate::experiments::Entry;
+use crate::experiments::flag::Flag;
 use crate::plan::target::Selection;
 use crate::run::gates::parse_override;
 
@@ -24,6 +25,19 @@ pub struct Choice {
     #[arg(long = "accept-loss", value_name = "NAME", value_delimiter = ',')]
     #[serde(skip_serializing_if = "is_default")]
     pub accepted: Vec<String>,
+    /// Let the experiment take all pods of a workload
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_default")]
+    pub allow_outage: bool,
+    /// Let it hit at most this share of the namespace's ready pods, instead of limits.max_share_percent
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_share: Option<u8>,
+    /// Set this policy aside for the pods that are hit while the fault is on, by its name in the
+    /// plan (repeatable)
+    #[arg(long, value_name = "networkpolicy/NAME", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "is_default")]
+    pub set_aside: Vec<String>,
     /// Go on although this gate is closed, for a reason, which is recorded (repeatable)
     #[arg(long = "override", value_name = "GATE=REASON", value_parser = parse_override)]
     #[serde(skip_serializing_if = "is_default")]
@@ -67,6 +81,23 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Choice {
+    /// The flags that not every experiment honours, of those that are given.
+    pub fn given(&self) -> Vec<Flag> {
+        let selection = &self.selection;
+        let given = [
+            (Flag::Pod, !selection.pods.is_empty()),
+            (Flag::Selector, selection.selector.is_some()),
+            (Flag::Workload, !selection.workloads.is_empty()),
+            (Flag::Count, selection.count.is_some()),
+            (Flag::Share, selection.share.is_some()),
+            (Flag::AllowOutage, self.allow_outage),
+            (Flag::MaxShare, self.max_share.is_some()),
+            (Flag::SetAside, !self.set_aside.is_empty()),
+        ];
+        let there = given.into_iter().filter(|(_, is_given)| *is_given);
+        there.map(|(flag, _)| flag).collect()
+    }
+
     /// The configuration with the settings that were chosen.
     ///
     /// # Errors

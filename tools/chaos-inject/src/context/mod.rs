@@ -73,6 +73,14 @@ impl Context {
         }
     }
 
+    /// What the operator chooses holds from now on.
+    pub fn choose(&mut self, choice: Choice) {
+        if let Some(percent) = choice.max_share {
+            self.config.limits.max_share_percent = percent.into();
+        }
+        self.choice = choice;
+    }
+
     /// An object that an experiment makes in the application's namespace. Its name is the same in
     /// every run, so that a Role can be tied to it; whose it is, its label says.
     pub fn own_object(

@@ -2,47 +2,48 @@
 //! Names have to fail in one of these pods while the same Service, asked by its address, goes on
 //! answering.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
-use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Check, Plan};
+use chaos_common::record::Plan;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::Api;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
-use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
-use crate::experiments::support::peer::deployment;
-use crate::experiments::support::peer::{PeerPods, Routes};
+use crate::experiments::support::names::{self, Egress};
+use crate::experiments::support::network_policy::{
+    self, Other, Policy, RunningPolicy, Surroundings,
+};
+use crate::experiments::support::origin::{self, Asking};
+use crate::experiments::support::peer::Routes;
 use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
-use crate::observe::to_exec;
 use crate::permissions::need_one;
-use crate::plan::Draft;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
+use crate::plan::{Draft, Origin};
 use crate::run::experiment::{Experiment, RunningExperiment};
 
 const NAME: &str = "dns-failure";
-/// Ports that name servers listen on: 53, and behind a Service also 5353 (CoreDNS of OpenShift).
-const NAME_SERVERS: [u16; 2] = [53, 5353];
 
 /// `[experiment.dns_failure]`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The workload whose pods find no names, as `deployment/NAME`, when no flag names one. The
-    /// proof is made in one of its pods, which needs `sh` and `curl`.
+    /// proof is made in one of its pods, which needs `sh` and `curl`; else in a probe pod with the
+    /// same labels (`experiment.probe_image`).
     pub workload: Option<String>,
     /// A configured Service with a health path, which is asked by its name and by its address; the
     /// first one if left out.
@@ -101,50 +102,58 @@ impl DnsFailure {
             .context("no configured service with a health path can be asked by its name")
     }
 
-    /// Its Deployment, in one of whose pods the proof is made.
-    fn deployment(&self) -> anyhow::Result<String> {
-        let workload = workload::parse(&self.workload)?;
-        if workload.kind != WorkloadKind::Deployment {
-            bail!("{workload} is no Deployment, in whose pods names could be asked for");
-        }
-        Ok(workload.name)
+    /// What is asked, for at most so long: a Service by its name, and by its address.
+    async fn commands(
+        &self,
+        context: &Context,
+        most: Duration,
+    ) -> anyhow::Result<[ProbeCommand; 2]> {
+        let (asked, path, status) = self.asked(context)?;
+        let address = cluster_ip(context, &asked).await?;
+        let url = asked.url(&path);
+        let asking = |address| ProbeCommand::anew(&url, address, most).expecting(status);
+        Ok([asking(None), asking(Some(address.as_str()))])
     }
-}
 
-/// Every port but those of name servers, as ranges.
-fn other_ports() -> Vec<(u16, u16)> {
-    let mut ranges = Vec::new();
-    let mut from = 1;
-    for port in NAME_SERVERS {
-        ranges.push((from, port - 1));
-        from = port + 1;
+    /// Who asks, and what that takes.
+    async fn origin(
+        &self,
+        context: &Context,
+        target: &Workload,
+        (others, most): (&[NetworkPolicy], Duration),
+    ) -> anyhow::Result<Origin> {
+        let commands = self.commands(context, most).await?;
+        let asking = Asking {
+            experiment: NAME,
+            workload: target,
+            trial: &["sh", "-c", "curl --version && date +%s"],
+            commands,
+            most,
+            labels: origin::labels_of_target(target, others),
+        };
+        let mut origin = origin::choose(context, &asking).await;
+        let (asked, ..) = self.asked(context)?;
+        let (namespace, service) = (&asked.namespace, &asked.service);
+        let permission = need_one(namespace, "get", "", "services", service);
+        origin.permissions.push(permission);
+        Ok(origin)
     }
-    ranges.push((from, u16::MAX));
-    ranges
 }
 
 /// The policy that allows its pods everything but name servers. Beside one that restricts what they
 /// may reach it would allow them more than they have now.
 const NO_NAMES: Policy = Policy {
     experiment: NAME,
-    rules: || {
-        let ports = |protocol: &'static str| {
-            let port =
-                move |(from, to)| json!({ "protocol": protocol, "port": from, "endPort": to });
-            other_ports().into_iter().map(port)
-        };
-        let ports: Vec<Value> = ["TCP", "UDP", "SCTP"].into_iter().flat_map(ports).collect();
-        json!({ "policyTypes": ["Egress"], "egress": [{ "ports": ports }] })
+    rules: names::rules,
+    in_the_way: |other, _| match names::of(other) {
+        Egress::Free => Other::Nothing,
+        Egress::WithNames => Other::InTheWay,
+        Egress::WithoutNames => Other::Forestalls(
+            "says what these pods may reach, and none lets them reach a name server: they find no \
+             names already, and a policy of ours could only allow them more",
+        ),
     },
-    in_the_way: |other, _| {
-        let mut kinds = other.policy_types.iter().flatten();
-        if kinds.any(|kind| kind == "Egress") || other.egress.is_some() {
-            Other::InTheWay
-        } else {
-            Other::Nothing
-        }
-    },
-    why: "says already what these pods may reach: a second policy could only allow them more",
+    why: "lets these pods reach name servers, which a second policy does not take away",
     hint: "choose a workload whose egress no policy governs",
     clear: "no other policy governs what these pods reach",
 };
@@ -152,6 +161,7 @@ const NO_NAMES: Policy = Policy {
 impl Definition for DnsFailure {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Let a workload's pods find no names";
+    const FLAGS: &'static [Flag] = &[Flag::Workload, Flag::MaxShare, Flag::SetAside];
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
@@ -173,33 +183,24 @@ impl Experiment for DnsFailure {
     }
 
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
-        let namespace = &context.namespace;
-        let target = Workload::read(context, namespace, &self.workload).await?;
+        let target = Workload::read(context, &context.namespace, &self.workload).await?;
+        let others = network_policy::list(context).await;
+        let around = Surroundings {
+            target: &target,
+            traffic: None,
+            others: &others,
+        };
         let mut draft = Draft {
             affected: self.settings.affected.clone(),
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
-            ..NO_NAMES.draft(context, &target, None).await
+            ..NO_NAMES.draft(context, around).await
         };
-        match (self.asked(context), self.deployment()) {
-            (Ok((asked, ..)), Ok(name)) => {
-                draft
-                    .permissions
-                    .extend(to_exec(namespace, &deployment(&name)));
-                draft.permissions.push(need_one(
-                    &asked.namespace,
-                    "get",
-                    "",
-                    "services",
-                    &asked.service,
-                ));
-            }
-            (Err(why), _) | (_, Err(why)) => {
-                let check = Check::fail("limit.observable", "", why.to_string());
-                draft.checks.push(check);
-            }
-        }
+        let most = connectivity::at_most(context, &draft);
+        let others = others.unwrap_or_default();
+        let origin = self.origin(context, &target, (&others, most)).await;
+        draft.add_origin(origin);
         draft.finish(context).await
     }
 
@@ -214,20 +215,14 @@ impl Experiment for DnsFailure {
     ) -> anyhow::Result<Box<dyn RunningExperiment>> {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
-        let (asked, path, status) = self.asked(context)?;
-        let address = cluster_ip(context, &asked).await?;
-        let pods = PeerPods {
-            cluster: context.cluster.clone(),
-            namespace: context.namespace.clone(),
-            deployment: self.deployment()?,
-        };
         let most = connectivity::longest(context, plan);
-        let url = asked.url(&path);
-        let asking = |address| ProbeCommand::anew(&url, address, most).expecting(status);
-        let routes = Routes::ask(Arc::new(pods), asking(None), asking(Some(&address)));
+        let [by_name, by_address] = self.commands(context, most).await?;
+        let target = workload::parse(&self.workload)?.name;
+        let (pods, from) = origin::peers(context, plan, &target).await?;
+        let routes = Routes::ask(pods, by_name, by_address);
         Ok(Box::new(RunningPolicy {
             name: NAME,
-            proof: ConnectivityProof::start(&self.workload, routes).await?,
+            proof: ConnectivityProof::start(&from, routes).await?,
             steady,
             recovery_limit: self.settings.recovery_limit.0,
             cuts_established: false,
@@ -260,29 +255,9 @@ mod tests {
     use super::*;
     use crate::experiments::support::network_policy::tests::judged;
     use chaos_common::record::Status;
-    use k8s_openapi::api::networking::v1::NetworkPolicy;
 
     #[test]
-    fn every_port_but_those_of_name_servers_stays_open() {
-        assert_eq!(other_ports(), [(1, 52), (54, 5352), (5354, 65535)]);
-        let policy = NO_NAMES.manifest("x", "prod", &json!({ "matchLabels": { "app": "shop" } }));
-        let policy: NetworkPolicy = serde_json::from_value(policy).expect("a policy");
-        let spec = policy.spec.expect("a spec");
-        assert_eq!(
-            spec.policy_types.as_deref(),
-            Some(&["Egress".to_owned()][..])
-        );
-        assert_eq!(
-            spec.egress.expect("one rule")[0]
-                .ports
-                .as_ref()
-                .map(Vec::len),
-            Some(9)
-        );
-    }
-
-    #[test]
-    fn a_policy_that_restricts_egress_already_would_be_widened() {
+    fn a_policy_that_restricts_egress_already_would_be_widened_or_allows_names() {
         let judged = |other: &str| judged(&NO_NAMES, other);
         assert_eq!(
             judged("{spec: {podSelector: {}, policyTypes: [Egress]}}"),

@@ -2,6 +2,7 @@
 //! one: to add an experiment takes its file, its line here, and its table in the example of
 //! `chaos.toml`.
 
+pub mod flag;
 pub mod support;
 
 mod dns_failure;
@@ -18,6 +19,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::de::DeserializeOwned;
 
+use self::flag::Flag;
 use crate::plan::target::Selection;
 use crate::run::experiment::Experiment;
 
@@ -38,6 +40,8 @@ pub trait Definition: Experiment + Sized + 'static {
     const NAME: &'static str;
     /// What it does, in a line.
     const ABOUT: &'static str;
+    /// The flags that it honours.
+    const FLAGS: &'static [Flag];
     /// Its table in `chaos.toml`.
     type Settings: DeserializeOwned + Default + JsonSchema;
 
@@ -62,6 +66,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
+    /// The flags that it honours.
+    pub flags: &'static [Flag],
     check: fn(&Config) -> Result<(), Failure>,
     make: Constructor,
     schema: fn() -> Schema,
@@ -72,6 +78,7 @@ impl Entry {
         Entry {
             name: D::NAME,
             about: D::ABOUT,
+            flags: D::FLAGS,
             check: |config| settings::<D>(config).map(drop),
             make: |selection, config| {
                 let settings = settings::<D>(config)?;

@@ -2,34 +2,35 @@
 //! the cluster proves nothing; traffic from a peer pod does, beside a control route that stays
 //! open.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
-use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::config::{self, AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Check, Plan};
-use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicySpec};
+use chaos_common::record::Plan;
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicySpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::{self, ConnectivityProof};
-use crate::experiments::support::network_policy::{Other, Policy, RunningPolicy};
-use crate::experiments::support::peer::deployment;
-use crate::experiments::support::peer::{PeerPods, Routes};
+use crate::experiments::support::network_policy::{
+    self, Other, Policy, RunningPolicy, Surroundings,
+};
+use crate::experiments::support::origin::{self, Asking};
+use crate::experiments::support::peer::Routes;
 use crate::experiments::support::probe_pod::ProbeCommand;
 use crate::experiments::support::steady_state::SteadyState;
-use crate::observe::to_exec;
-use crate::plan::Draft;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
+use crate::plan::{Draft, Origin};
 use crate::run::experiment::{Experiment, RunningExperiment};
 
 const NAME: &str = "network-partition";
@@ -41,7 +42,8 @@ pub struct Settings {
     /// The workload that is cut off, as `deployment/NAME`, when no flag names one.
     pub workload: Option<String>,
     /// A workload that calls it, as `deployment/NAME`. The traffic that proves the partition starts
-    /// in one of its pods, which needs curl 7.84 or later.
+    /// in one of its pods, which needs curl 7.84 or later; else in a probe pod in its place
+    /// (`experiment.probe_image`).
     pub peer: Option<String>,
     /// A configured Service that the peer can reach all the time, to tell a partition from a peer
     /// that is cut off itself. The first one with a health path that the partition does not touch
@@ -129,6 +131,19 @@ impl NetworkPartition {
         Ok([target, control])
     }
 
+    /// What is asked in the peer, for at most so long: along the route, and along the control route.
+    fn commands(
+        &self,
+        context: &Context,
+        services: &[String],
+        most: Duration,
+    ) -> anyhow::Result<[ProbeCommand; 2]> {
+        let asking = |(endpoint, path, status): (Endpoint, String, Option<u16>)| {
+            ProbeCommand::kept(&endpoint.url(&path), most).expecting(status)
+        };
+        Ok(self.routes(context, services)?.map(asking))
+    }
+
     /// The traffic that proves the partition, where it can be told.
     async fn traffic(&self, context: &Context, target: &Workload) -> Option<Traffic> {
         let mut services = context.config.services.iter();
@@ -140,12 +155,24 @@ impl NetworkPartition {
         traffic.ok()
     }
 
-    fn peer_name(&self) -> anyhow::Result<String> {
-        let peer = workload::parse(&self.peer)?;
-        if peer.kind != WorkloadKind::Deployment {
-            bail!("the peer {} is no Deployment", self.peer);
-        }
-        Ok(peer.name)
+    /// Who asks, and what that takes.
+    async fn origin(
+        &self,
+        context: &Context,
+        target: &Workload,
+        (others, most): (&[NetworkPolicy], Duration),
+    ) -> anyhow::Result<Origin> {
+        let commands = self.commands(context, &target.services, most)?;
+        let peer = Workload::read(context, &context.namespace, &self.peer).await?;
+        let asking = Asking {
+            experiment: NAME,
+            workload: &peer,
+            trial: &["curl", "--rate", "1/s", "--version"],
+            commands,
+            most,
+            labels: origin::labels_for_policies(&peer, others),
+        };
+        Ok(origin::choose(context, &asking).await)
     }
 }
 
@@ -166,7 +193,7 @@ const BESIDE: &str = "goes on allowing these pods traffic, though none along the
 /// The policy that allows nothing to or from its pods.
 const DENY_ALL: Policy = Policy {
     experiment: NAME,
-    rules: || json!({ "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
+    rules: |_| json!({ "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": [] }),
     in_the_way: |other, route| {
         let comes_in = other.ingress.iter().flatten().next().is_some();
         let goes_out = other.egress.iter().flatten().next().is_some();
@@ -184,13 +211,14 @@ const DENY_ALL: Policy = Policy {
         }
     },
     why: "allows traffic of these pods, which a policy that denies does not take away",
-    hint: "policies only add up; choose a workload that no policy allows anything, or take this one away first",
+    hint: "choose a workload that no policy allows anything: policies only add up",
     clear: "no other policy allows these pods anything",
 };
 
 impl Definition for NetworkPartition {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Cut a workload's pods off from the network";
+    const FLAGS: &'static [Flag] = &[Flag::Workload, Flag::MaxShare, Flag::SetAside];
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
@@ -221,25 +249,25 @@ impl Experiment for NetworkPartition {
     }
 
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
-        let namespace = &context.namespace;
-        let target = Workload::read(context, namespace, &self.workload).await?;
+        let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let traffic = self.traffic(context, &target).await;
+        let others = network_policy::list(context).await;
+        let around = Surroundings {
+            target: &target,
+            traffic: traffic.as_ref(),
+            others: &others,
+        };
         let mut draft = Draft {
             affected: [target.services.clone(), self.settings.affected.clone()].concat(),
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
             alerts: self.settings.alerts.clone(),
-            ..DENY_ALL.draft(context, &target, traffic.as_ref()).await
+            ..DENY_ALL.draft(context, around).await
         };
-        match (self.routes(context, &target.services), self.peer_name()) {
-            (Ok(_), Ok(peer)) => draft
-                .permissions
-                .extend(to_exec(namespace, &deployment(&peer))),
-            (Err(why), _) | (_, Err(why)) => {
-                let check = Check::fail("limit.observable", "", why.to_string());
-                draft.checks.push(check);
-            }
-        }
+        let most = connectivity::at_most(context, &draft);
+        let others = others.unwrap_or_default();
+        let origin = self.origin(context, &target, (&others, most)).await;
+        draft.add_origin(origin);
         draft.finish(context).await
     }
 
@@ -255,20 +283,14 @@ impl Experiment for NetworkPartition {
     ) -> anyhow::Result<Box<dyn RunningExperiment>> {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
-        let [target, control] = self.routes(context, &target.services)?;
-        let peers = PeerPods {
-            cluster: context.cluster.clone(),
-            namespace: context.namespace.clone(),
-            deployment: self.peer_name()?,
-        };
         let most = connectivity::longest(context, plan);
-        let asking = |(endpoint, path, status): (Endpoint, String, Option<u16>)| {
-            ProbeCommand::kept(&endpoint.url(&path), most).expecting(status)
-        };
-        let routes = Routes::ask(Arc::new(peers), asking(target), asking(control));
+        let [route, control] = self.commands(context, &target.services, most)?;
+        let peer = workload::parse(&self.peer)?.name;
+        let (peers, from) = origin::peers(context, plan, &peer).await?;
+        let routes = Routes::ask(peers, route, control);
         Ok(Box::new(RunningPolicy {
             name: NAME,
-            proof: ConnectivityProof::start(&self.peer, routes).await?,
+            proof: ConnectivityProof::start(&from, routes).await?,
             steady,
             recovery_limit: self.settings.recovery_limit.0,
             cuts_established: true,

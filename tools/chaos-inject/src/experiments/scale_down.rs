@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::experiments::support::steady_state::{SteadyState, own_pods};
 use crate::observe::Observations;
 use crate::observe::pod_watch;
@@ -24,6 +25,7 @@ use crate::plan::Draft;
 use crate::plan::blast_radius;
 use crate::plan::limits;
 use crate::plan::losses::Holdings;
+use crate::plan::storage;
 use crate::plan::target::Selection;
 use crate::plan::workload::{self, Workload};
 use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
@@ -110,6 +112,13 @@ impl Takes {
 impl Definition for ScaleDown {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Let a workload do with fewer pods for a while";
+    const FLAGS: &'static [Flag] = &[
+        Flag::Workload,
+        Flag::Count,
+        Flag::Share,
+        Flag::AllowOutage,
+        Flag::MaxShare,
+    ];
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
@@ -168,6 +177,7 @@ impl Experiment for ScaleDown {
             std::slice::from_ref(&radius),
             ready,
             &context.config.limits,
+            context.choice.allow_outage,
         ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &hit)));
         let mut permissions = workload::permissions(namespace, &self.workload);
@@ -178,23 +188,25 @@ impl Experiment for ScaleDown {
             targets: vec![target.target()],
             changes: vec![target.scale_to(left)],
             holdings: Holdings::of_workload(context, &target, left).await,
+            affected: limits::outages(std::slice::from_ref(&radius)),
             blast_radius: vec![radius],
             hold: self.settings.duration.0,
             recovery_limit: self.settings.recovery_limit.0,
             stop_limit: Some(self.settings.stop_limit.0),
             slack: std::time::Duration::ZERO,
             undo: format!("the replicas go back to {}", target.replicas),
-            affected: Vec::new(),
             alerts: self.settings.alerts.clone(),
             permissions,
             checks,
+            ..Draft::default()
         };
         draft.finish(context).await
     }
 
-    async fn data_at_stake(&self, context: &Context, _plan: &Plan) -> Result<bool, ReadError> {
+    async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError> {
         let target = Workload::read(context, &context.namespace, &self.workload).await?;
-        Ok(!target.claims().is_empty())
+        let outage = storage::outage_of_data(&context.config, plan);
+        Ok(outage || !target.claims().is_empty())
     }
 
     async fn prepare(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chaos_common::cluster::probe::{self, Endpoint, HttpProbe, ProbeError};
 use chaos_common::cluster::url::UrlProbe;
-use chaos_common::config::{self, DataPath, Expectation};
+use chaos_common::config;
 use chaos_common::record::{Check, Plan, Vantage};
 use tokio::time::Instant;
 
@@ -29,9 +29,7 @@ enum Way {
 #[derive(Clone, Debug)]
 enum Wanted {
     /// As configured.
-    As(Expectation),
-    /// As configured for data.
-    Data(DataPath),
+    As(Box<config::Wanted>),
     /// What the kubelet takes for ready: a status from 200 to 399.
     Ready,
 }
@@ -121,14 +119,13 @@ impl Wanted {
     fn deviation(&self, answer: &probe::Answer) -> Option<String> {
         let status = answer.status;
         match self {
-            Wanted::As(expectation) => answer.deviation(expectation).map(|why| why.to_string()),
+            Wanted::As(wanted) => {
+                let why = wanted.deviation(status, &answer.body, answer.elapsed)?;
+                Some(why.to_string())
+            }
             Wanted::Ready => {
                 let ready = (200..400).contains(&status);
                 (!ready).then(|| format!("answers {status}"))
-            }
-            Wanted::Data(data) => {
-                let items = data.items(status, &answer.body);
-                items.err().map(|why| why.to_string())
             }
         }
     }
@@ -155,27 +152,28 @@ pub fn configured(context: &Context, plan: &Plan, id: &str) -> (Vec<Question>, V
 /// The paths of a Service, each once.
 fn of_service(context: &Context, plan: &Plan, service: &config::Service) -> Vec<Question> {
     let endpoint = Endpoint::of_service(service, &context.namespace);
-    let question = |path: &str, wanted, reason| Question {
+    let question = |path: &str, wanted: config::Wanted, reason| Question {
         service: service.name.clone(),
         path: path.to_owned(),
         interval: Duration::ZERO,
         affected: is_affected(plan, &service.name, path),
         way: Way::Service(Box::new(context.asker.clone()), Box::new(endpoint.clone())),
-        wanted,
+        wanted: Wanted::As(Box::new(wanted)),
         reason,
     };
-    let health = service.health.iter().map(|path| {
-        let wanted = Wanted::As(service.expect.clone());
-        question(path, wanted, Reason::Health)
-    });
+    let as_configured = |path: &String, reason| question(path, service.wanted(path), reason);
+    let health = service.health.iter();
+    let health = health.map(|path| as_configured(path, Reason::Health));
+    // Data must be JSON also where nothing else is said of them.
     let data = service.data.iter().map(|data| {
-        let wanted = Wanted::Data(data.clone());
+        let wanted = config::Wanted {
+            data: Some(data.clone()),
+            ..service.wanted(&data.path)
+        };
         question(&data.path, wanted, Reason::Noticed)
     });
-    let timed = service.timed.iter().map(|path| {
-        let wanted = Wanted::As(Expectation::default());
-        question(path, wanted, Reason::Noticed)
-    });
+    let timed = service.timed.iter();
+    let timed = timed.map(|path| as_configured(path, Reason::Noticed));
     let mut questions: Vec<Question> = Vec::new();
     for one in health.chain(data).chain(timed) {
         if questions.iter().all(|other| other.path != one.path) {
@@ -207,7 +205,10 @@ fn of_url(plan: &Plan, url: &config::Url, probe: UrlProbe) -> Question {
         interval: Duration::ZERO,
         affected: is_affected(plan, origin, path),
         way: Way::Url(probe),
-        wanted: Wanted::As(url.expect.clone()),
+        wanted: Wanted::As(Box::new(config::Wanted {
+            answer: Some(url.expect.clone()),
+            ..config::Wanted::default()
+        })),
         reason: Reason::Url,
     }
 }

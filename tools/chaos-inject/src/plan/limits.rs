@@ -1,7 +1,7 @@
 //! How far an experiment may go: pure judgements on plain values.
 
 use chaos_common::config::{Config, Limits};
-use chaos_common::record::{BlastRadius, Check, Permission};
+use chaos_common::record::{BlastRadius, Check, Permission, Status};
 
 /// A disruption budget that covers some of the pods to be hit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +40,14 @@ pub fn namespace(config: &Config, namespace: &str) -> Check {
     }
 }
 
-/// `limit.targets`, `limit.survivors`, `limit.share`: something is hit, never all of a workload,
-/// and no more than a share of the namespace's `ready` pods.
-pub fn blast_radius(radius: &[BlastRadius], ready: usize, limits: &Limits) -> Vec<Check> {
+/// `limit.targets`, `limit.survivors`, `limit.share`: something is hit, never all of a workload
+/// unless the operator allows an outage, and no more than a share of the namespace's `ready` pods.
+pub fn blast_radius(
+    radius: &[BlastRadius],
+    ready: usize,
+    limits: &Limits,
+    allow_outage: bool,
+) -> Vec<Check> {
     let hit: usize = radius.iter().map(|one| one.hit).sum();
     let mut checks = vec![Check::judge(
         hit > 0,
@@ -55,18 +60,32 @@ pub fn blast_radius(radius: &[BlastRadius], ready: usize, limits: &Limits) -> Ve
             "{} of {} ready pods would be hit, {} left",
             one.hit, one.ready, one.left
         );
-        checks.push(
-            Check::judge(
-                one.left > 0,
-                "limit.survivors",
-                one.workload.to_string(),
-                message,
-            )
-            .hint("an experiment never takes all pods of a workload; scale it up, or take fewer"),
-        );
+        checks.push(survivors(one, message, allow_outage));
     }
     checks.push(share(hit, ready, limits));
     checks
+}
+
+/// `limit.survivors` of one workload.
+fn survivors(radius: &BlastRadius, message: String, allow_outage: bool) -> Check {
+    const ID: &str = "limit.survivors";
+    let object = radius.workload.to_string();
+    if radius.left > 0 {
+        Check::pass(ID, object, message)
+    } else if allow_outage {
+        let message = format!("{message}; which is allowed (--allow-outage)");
+        Check::new(ID, object, Status::Warn, message)
+    } else {
+        let hint = "scale it up, or take fewer; --allow-outage lets an experiment take all pods of \
+                    a workload";
+        Check::fail(ID, object, message).hint(hint)
+    }
+}
+
+/// Services that have nobody behind them while a fault takes all pods of a workload: they suffer.
+pub fn outages(radius: &[BlastRadius]) -> Vec<String> {
+    let gone = radius.iter().filter(|one| one.left == 0);
+    gone.flat_map(|one| one.services.clone()).collect()
 }
 
 /// `limit.share`: no more than a share of the namespace's ready pods.
@@ -83,7 +102,7 @@ pub fn share(hit: usize, ready: usize, limits: &Limits) -> Check {
         "",
         message,
     )
-    .hint("limits.max_share_percent in chaos.toml")
+    .hint("limits.max_share_percent in chaos.toml, or --max-share for this run")
 }
 
 /// `limit.disruption-budget`: none is broken.
@@ -144,7 +163,7 @@ pub fn permissions(permissions: &[Permission]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chaos_common::record::{Status, Verdict, WorkloadRef};
+    use chaos_common::record::{Verdict, WorkloadRef};
 
     fn radius(ready: usize, hit: usize) -> BlastRadius {
         let workload = WorkloadRef {
@@ -162,7 +181,7 @@ mod tests {
     }
 
     fn verdict(radius: &[BlastRadius], ready: usize) -> Verdict {
-        Verdict::of(&blast_radius(radius, ready, &Limits::default()))
+        Verdict::of(&blast_radius(radius, ready, &Limits::default(), false))
     }
 
     #[test]
@@ -170,6 +189,19 @@ mod tests {
         assert_eq!(verdict(&[radius(3, 1)], 6), Verdict::Pass);
         assert_eq!(verdict(&[radius(1, 1)], 6), Verdict::Fail);
         assert_eq!(verdict(&[radius(3, 1), radius(2, 2)], 12), Verdict::Fail);
+    }
+
+    #[test]
+    fn an_outage_that_is_allowed_is_told_and_hits_the_services_of_the_workload() {
+        let mut one = radius(1, 1);
+        one.services = vec!["front".to_owned()];
+        let allowed = blast_radius(&[one.clone()], 6, &Limits::default(), true);
+        assert_eq!(Verdict::of(&allowed), Verdict::Pass);
+        let told = allowed.iter().find(|check| check.id == "limit.survivors");
+        let told = told.expect("it is judged");
+        assert_eq!(told.status, Status::Warn);
+        assert!(told.message.contains("--allow-outage"), "{}", told.message);
+        assert_eq!(outages(&[one, radius(3, 1)]), ["front"]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Makes the plan of an experiment out of what its fault says: calls, undo, permissions, locks and
 //! limits follow from the changes.
 
+pub mod admission;
 pub mod blast_radius;
 pub mod digest;
 pub mod grace;
 pub mod limits;
 pub mod losses;
+pub mod on_watch;
 pub mod rollback_script;
 pub mod storage;
 pub mod target;
@@ -14,7 +16,7 @@ pub mod workload;
 use std::time::Duration;
 
 use chaos_common::cluster::ReadError;
-use chaos_common::config::AlertSelector;
+use chaos_common::config::{AlertSelector, ExperimentSettings};
 use chaos_common::record::{
     ApiCall, BlastRadius, Change, Check, Permission, Plan, PlanLimits, Target,
 };
@@ -34,6 +36,8 @@ pub struct Draft {
     pub experiment: &'static str,
     /// The objects it hits.
     pub targets: Vec<Target>,
+    /// What is made before it, to prove it by.
+    pub probe_pods: Vec<Change>,
     /// What it changes.
     pub changes: Vec<Change>,
     /// What is left of the workloads.
@@ -60,18 +64,51 @@ pub struct Draft {
     pub checks: Vec<Check>,
 }
 
+/// What it takes to ask, where a fault is proven by traffic.
+#[derive(Debug, Default)]
+pub struct Origin {
+    /// The probe pod, where one is needed.
+    pub probe_pods: Vec<Change>,
+    /// What asking needs.
+    pub permissions: Vec<Permission>,
+    /// What is known against it.
+    pub checks: Vec<Check>,
+}
+
 impl Draft {
+    /// The longest that it may take until all is at its steady state again.
+    pub fn worst_case(&self, settings: &ExperimentSettings) -> Duration {
+        let worst = self.hold + self.recovery_limit + self.slack + settings.settle.0;
+        if self.alerts.is_empty() {
+            worst
+        } else {
+            worst + settings.alert_wait.0
+        }
+    }
+
+    /// Adds what the proof takes; why there is none, if so.
+    pub fn add_origin(&mut self, origin: anyhow::Result<Origin>) {
+        match origin {
+            Ok(origin) => {
+                self.probe_pods.extend(origin.probe_pods);
+                self.permissions.extend(origin.permissions);
+                self.checks.extend(origin.checks);
+            }
+            Err(why) => {
+                let check = Check::fail("limit.observable", "", format!("{why:#}"));
+                self.checks.push(check);
+            }
+        }
+    }
+
     /// The whole plan.
     ///
     /// # Errors
     /// The API server can't be asked about permissions, or about itself.
     pub async fn finish(self, context: &Context) -> Result<Plan, ReadError> {
         let settings = &context.config.experiment;
-        let calls = self.changes.iter().map(call).collect();
-        let mut worst = self.hold + self.recovery_limit + self.slack + settings.settle.0;
-        if !self.alerts.is_empty() {
-            worst += settings.alert_wait.0;
-        }
+        let worst = self.worst_case(settings);
+        let writes = [self.probe_pods.clone(), self.changes.clone()].concat();
         let limits = PlanLimits {
             recovery_ms: milliseconds(self.recovery_limit),
             min_availability_percent: settings.min_availability_percent,
@@ -84,9 +121,10 @@ impl Draft {
             cluster: context.cluster.identity().await?,
             namespace: context.namespace.clone(),
             targets: self.targets,
-            undo_commands: rollback_script::undo(&self.changes, &self.blast_radius),
+            undo_commands: rollback_script::undo(&writes, &self.blast_radius),
+            probe_pods: self.probe_pods,
             changes: self.changes,
-            calls,
+            calls: writes.iter().map(call).collect(),
             hold_ms: milliseconds(self.hold),
             affected: self.affected,
             alerts: self.alerts.iter().map(ToString::to_string).collect(),
@@ -101,7 +139,7 @@ impl Draft {
         };
         let leases = Intent::of(&plan, "", "", Duration::ZERO).leases;
         let needed = [
-            permissions::of_changes(&plan.changes),
+            permissions::of_changes(&writes),
             permissions::of_engine(&leases),
             crate::observe::permissions(context),
             self.permissions,
@@ -115,6 +153,8 @@ impl Draft {
         plan.permissions =
             permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
         plan.checks.push(limits::permissions(&plan.permissions));
+        let admitted = admission::check(&context.cluster, &writes, &plan.permissions).await;
+        plan.checks.extend(admitted);
         let mut namespaces: Vec<String> =
             leases.into_iter().map(|(namespace, _)| namespace).collect();
         namespaces.dedup();
@@ -124,6 +164,9 @@ impl Draft {
         }
         let held = held(context, &plan, &namespaces).await;
         plan.checks.extend(held);
+        let watch = context.config.limits.watch;
+        let watched = on_watch::check(&context.cluster, &namespaces, watch).await;
+        plan.checks.push(watched);
         plan.digest = Some(digest::of(&plan));
         Ok(plan)
     }

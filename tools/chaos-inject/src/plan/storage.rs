@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use chaos_common::config::Config;
-use chaos_common::record::{Loss, LossHolder, WorkloadRef};
+use chaos_common::record::{Loss, LossHolder, Plan, WorkloadRef};
 use serde_json::Value;
 
 /// Where programs keep what they do not miss: a volume that is mounted nowhere else holds no data.
@@ -43,6 +43,12 @@ pub struct Gone {
     pub losses: Vec<Loss>,
     /// Volumes that begin empty again and whose workload is not known to hold data.
     pub scratch: Vec<String>,
+}
+
+/// Whether a plan leaves a workload without a pod that is known to hold data.
+pub fn outage_of_data(config: &Config, plan: &Plan) -> bool {
+    let mut gone = plan.blast_radius.iter().filter(|one| one.left == 0);
+    gone.any(|one| holds_data(config, &one.workload))
 }
 
 /// Whether a workload is known to hold data: a database, a system of monitoring, a StatefulSet. A

@@ -16,6 +16,7 @@ use crate::run::experiment::{
 };
 use crate::run::guarded::Guarded;
 use crate::run::losses;
+use crate::run::probe_pods::End;
 use crate::run::record::RunRecord;
 use crate::run::undoing;
 use crate::safety::claims;
@@ -48,9 +49,18 @@ struct Writes {
 }
 
 impl Run<'_> {
-    /// From the observers to the last judgement: prepare, inject, prove, hold, roll back, await the
+    /// Makes what the fault is proven by, and takes it away in the end. Between the two, from the
+    /// observers to the last judgement: prepare, inject, prove, hold, roll back, await the
     /// steady state, judge. Gives how it ended, and why, where it did not complete.
-    pub async fn carry_out(&mut self, consented: Instant) -> (Outcome, Option<String>) {
+    pub async fn carry_out(&mut self, consented: Instant) -> End {
+        let end = match self.make_probe_pods().await {
+            Ok(()) => self.break_and_mend(consented).await,
+            Err(end) => end,
+        };
+        self.take_probe_pods_away(end).await
+    }
+
+    async fn break_and_mend(&mut self, consented: Instant) -> End {
         let blind = self.experiment.blinds_monitoring();
         let intent = &self.guarded.intent;
         let told = (&self.alarm, blind);
@@ -107,11 +117,7 @@ impl Run<'_> {
     }
 
     /// How it ended, told to whoever is needed now.
-    fn conclude(
-        &mut self,
-        recovery: Recovery,
-        stopped: Option<String>,
-    ) -> (Outcome, Option<String>) {
+    fn conclude(&mut self, recovery: Recovery, stopped: Option<String>) -> End {
         let stopped = stopped.or_else(|| abort::reason(&self.abort));
         let end = match (recovery, stopped) {
             (Recovery::NotRecovered { what, hint }, _) => {
@@ -187,7 +193,7 @@ impl Run<'_> {
         writes
     }
 
-    async fn apply(&self, change: &Change) -> Result<Applied, NotApplied> {
+    pub(super) async fn apply(&self, change: &Change) -> Result<Applied, NotApplied> {
         let nobody = Owner {
             name: String::new(),
             uid: String::new(),
@@ -279,8 +285,9 @@ impl Run<'_> {
             self.context.issue(EventKind::Abort, None, summary);
         }
         let start = Instant::now();
-        let intent = &self.guarded.intent;
-        let (undone, refused) = undoing::undo(self.context, intent, uncertain).await;
+        // The probe pods have to see that it is over.
+        let fault = self.guarded.intent.part(&self.plan.changes);
+        let (undone, refused) = undoing::undo(self.context, &fault, uncertain).await;
         self.record.timings.undo_ms = Some(ms(start.elapsed()));
         for text in undone.actions {
             self.context.action(EventKind::Undo, None, text);
@@ -418,7 +425,7 @@ impl Run<'_> {
 }
 
 /// How a run ended whose fault is undone.
-fn ended(stopped: Option<String>) -> (Outcome, Option<String>) {
+fn ended(stopped: Option<String>) -> End {
     let outcome = match stopped {
         Some(_) => Outcome::Aborted,
         None => Outcome::Completed,

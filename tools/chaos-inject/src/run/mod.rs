@@ -7,6 +7,7 @@ pub mod experiment;
 pub mod gates;
 pub mod guarded;
 pub mod losses;
+pub mod probe_pods;
 pub mod record;
 pub mod undoing;
 
@@ -107,7 +108,7 @@ pub async fn run_stoppable(context: &mut Context, order: Order, listen: fn(&Abor
         announced,
         yes,
     } = order;
-    context.choice = choice;
+    context.choose(choice);
     let mut record = RunRecord::begin(experiment.name());
     let mut plan = match experiment.plan(context).await {
         Ok(plan) => plan,

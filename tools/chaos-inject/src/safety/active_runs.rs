@@ -14,19 +14,24 @@ use tokio::time::{Instant, sleep};
 
 use crate::safety::intent::Intent;
 use crate::safety::leases::{
-    ABORT_ANNOTATION, Attribution, EXPIRY, INTENT_ANNOTATION, annotation, describe_holder,
+    self, ABORT_ANNOTATION, Attribution, EXPIRY, INTENT_ANNOTATION, annotation, describe_holder,
     lease_run,
 };
 use crate::safety::lock;
+use crate::safety::presence;
 
 /// Between two looks at whether the runs live.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// What the Leases of a run say of when it last showed that it lives.
+pub type Renewals = Vec<Option<MicroTime>>;
 
 /// The Leases of runs, and locks, in some namespaces.
 #[derive(Clone, Debug, Default)]
 pub struct ActiveRuns {
     leases: Vec<Lease>,
     locks: Vec<Lease>,
+    watches: Vec<Lease>,
 }
 
 /// A run in the cluster.
@@ -54,6 +59,8 @@ impl ActiveRuns {
                     found.leases.push(lease);
                 } else if lock::is_lock(&lease) {
                     found.locks.push(lease);
+                } else if presence::is_presence(&lease) {
+                    found.watches.push(lease);
                 }
             }
         }
@@ -105,9 +112,26 @@ impl ActiveRuns {
         self.locks.iter().map(lock::to_record).collect()
     }
 
+    /// When the watcher of each namespace last said that it is there.
+    pub fn watches(&self) -> BTreeMap<String, Option<MicroTime>> {
+        let of = |lease: &Lease| {
+            let namespace = lease.metadata.namespace.clone()?;
+            let time = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
+            Some((namespace, time))
+        };
+        self.watches.iter().filter_map(of).collect()
+    }
+
+    /// Whether a run has ended without everything restored, and a person is needed.
+    pub fn is_given_up(&self, run: &str) -> bool {
+        let ours = |lease: &&Lease| lease_run(lease).is_some_and(|one| one == run);
+        let mut ours = self.leases.iter().filter(ours);
+        ours.any(leases::is_given_up)
+    }
+
     /// When each run last showed that it lives.
-    fn renewals(&self) -> BTreeMap<String, Vec<Option<MicroTime>>> {
-        let mut renewals: BTreeMap<String, Vec<Option<MicroTime>>> = BTreeMap::new();
+    pub fn renewals(&self) -> BTreeMap<String, Renewals> {
+        let mut renewals: BTreeMap<String, Renewals> = BTreeMap::new();
         for lease in &self.leases {
             let time = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
             renewals

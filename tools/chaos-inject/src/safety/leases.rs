@@ -16,6 +16,9 @@ use crate::labels::RUN_LABEL;
 pub const INTENT_ANNOTATION: &str = "chaos-runbook/intent";
 /// Annotation of a run's Lease by which somebody asks the run to stop: an [`Attribution`] as JSON.
 pub const ABORT_ANNOTATION: &str = "chaos-runbook/abort";
+/// Annotation of a Lease whose run has ended without everything restored: why. It stays a lock until
+/// a person has looked.
+pub const GIVEN_UP_ANNOTATION: &str = "chaos-runbook/not-restored";
 /// The guardian renews the Leases this often.
 pub const RENEWAL: Duration = Duration::from_secs(2);
 /// A run whose Leases are not renewed for so long is dead. It is more than twice [`RENEWAL`], so
@@ -71,6 +74,12 @@ pub fn annotation<T: for<'de> Deserialize<'de>>(lease: &Lease, name: &str) -> Op
 /// Who asked the run of this Lease to stop.
 pub fn abort_requested(lease: &Lease) -> Option<Attribution> {
     annotation(lease, ABORT_ANNOTATION)
+}
+
+/// Whether the run of this Lease has ended without everything restored.
+pub fn is_given_up(lease: &Lease) -> bool {
+    let annotations = lease.metadata.annotations.as_ref();
+    annotations.is_some_and(|all| all.contains_key(GIVEN_UP_ANNOTATION))
 }
 
 /// Whether a creation may succeed later. Beside what always may: two writes that count against one

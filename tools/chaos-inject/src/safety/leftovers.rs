@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::change::apply;
 use crate::change::decide::{Step, next_to_undo};
-use crate::labels::{RUN_LABEL, run_of};
+use crate::labels::{EXPERIMENT_LABEL, RUN_LABEL, run_of};
 use crate::safety::intent::Intent;
 use crate::safety::journal;
 use crate::safety::journal_entry::{Entry, GuardianState};
@@ -32,11 +32,19 @@ const KINDS: [(&str, &str, &str); 4] = [
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Objects that carry the label of a run.
-    pub labelled: BTreeMap<String, Vec<ObjectRef>>,
+    pub labelled: BTreeMap<String, Vec<Labelled>>,
     /// Intents in local journals of runs of which something is still in place.
     pub journals: BTreeMap<String, (PathBuf, Intent)>,
     /// What could not be looked at.
     pub unseen: Vec<ReadError>,
+}
+
+/// An object with the label of a run.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    object: ObjectRef,
+    /// The run has created it, and did not change one of somebody else's.
+    created: bool,
 }
 
 impl Leftovers {
@@ -104,13 +112,11 @@ impl Leftovers {
             return Some(intent.clone());
         }
         let objects = self.labelled.get(run)?;
-        let is_changed =
-            |one: &ObjectRef| matches!(one.kind.as_str(), "Deployment" | "StatefulSet");
-        if objects.iter().any(is_changed) {
+        if objects.iter().any(|one| !one.created) {
             return None;
         }
-        let create = |object: &ObjectRef| Change::Create {
-            object: object.clone(),
+        let create = |one: &Labelled| Change::Create {
+            object: one.object.clone(),
             manifest: Value::Null,
         };
         Some(Intent::of_objects(
@@ -122,6 +128,7 @@ impl Leftovers {
     /// The objects of a run, for people.
     pub fn describe(&self, run: &str) -> String {
         let labelled = self.labelled.get(run).into_iter().flatten();
+        let labelled = labelled.map(|one| &one.object);
         let changed = self
             .journals
             .get(run)
@@ -140,7 +147,7 @@ async fn labelled(
     cluster: &Cluster,
     namespace: &str,
     (api_version, kind, resource): (&str, &str, &str),
-) -> Result<Vec<(String, ObjectRef)>, ReadError> {
+) -> Result<Vec<(String, Labelled)>, ReadError> {
     let mut object = ObjectRef {
         api_version: api_version.to_owned(),
         kind: kind.to_owned(),
@@ -156,10 +163,16 @@ async fn labelled(
     let one = |found| {
         let found = serde_json::to_value(found).unwrap_or_default();
         let run = run_of(&found)?.to_owned();
+        let created = found["metadata"]["labels"][EXPERIMENT_LABEL].is_string();
+        // A pod of a load Job carries a run's label, too, and is no fault.
+        if !created && kind == "Pod" {
+            return None;
+        }
         found["metadata"]["name"]
             .as_str()?
             .clone_into(&mut object.name);
-        Some((run, object.clone()))
+        let object = object.clone();
+        Some((run, Labelled { object, created }))
     };
     Ok(listed.items.into_iter().filter_map(one).collect())
 }

@@ -9,5 +9,7 @@ pub mod journal_entry;
 pub mod leases;
 pub mod leftovers;
 pub mod lock;
+pub mod presence;
 pub mod replay;
 pub mod rollback;
+pub mod signs_of_life;

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use chaos_common::cluster::Cluster;
 use chaos_common::record::Change;
-use futures::future::join_all;
-use tokio::time::{Instant, sleep};
+use futures::future::{join, join_all};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::change::apply::{self, Undo};
 use crate::change::decide::Note;
@@ -22,6 +24,9 @@ const LATE: [Duration; 4] = [
     Duration::from_millis(600),
     Duration::from_millis(1200),
 ];
+
+/// What was created is deleted after what was changed is set back, or after this time.
+const SET_BACK_FIRST: Duration = Duration::from_secs(1);
 
 /// What came of an undo.
 #[derive(Clone, Debug, Default)]
@@ -55,17 +60,28 @@ pub async fn roll_back(
             refused(&told);
         },
     };
-    let to_write = intent
-        .changes
-        .iter()
-        .filter(|change| !matches!(change, Change::Delete { .. }));
     // Side by side: one object that does not go must not keep the others broken.
     let one = |change| async move {
         let undone = apply::undo(cluster, change, &intent.run, how).await;
         (change, undone)
     };
+    let changes = || intent.changes.iter();
+    let set_back = changes().filter(|change| matches!(change, Change::Patch { .. }));
+    let deleted = changes().filter(|change| matches!(change, Change::Create { .. }));
+    let (done, mut waiting) = watch::channel(());
+    let set_back = async {
+        let undone = join_all(set_back.map(one)).await;
+        drop(done);
+        undone
+    };
+    // A policy of ours stays until those that were set aside for it hold again, or nearly so.
+    let deleted = async {
+        let _ = timeout(SET_BACK_FIRST, waiting.changed()).await;
+        join_all(deleted.map(one)).await
+    };
+    let (set_back, deleted) = join(set_back, deleted).await;
     let mut outcome = RolledBack::default();
-    for (change, result) in join_all(to_write.map(one)).await {
+    for (change, result) in set_back.into_iter().chain(deleted) {
         match result {
             Ok(None) => outcome.actions.push(describe(change)),
             Ok(Some(Note { text, less })) => {
@@ -107,7 +123,13 @@ fn describe(change: &Change) -> String {
             field,
             original,
             ..
-        } => format!("{object} has {} {original} again", fields::path(field)),
+        } => {
+            let path = fields::path(field);
+            match original {
+                Value::Null => format!("{object} has no {path} again"),
+                original => format!("{object} has {path} {original} again"),
+            }
+        }
         Change::Create { object, .. } => format!("{object} is gone"),
         Change::Delete { object } => format!("{object} was left to its controller"),
     }

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, StreamBody};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::time::{Duration, sleep};
 
 use crate::testing::call::{Call, parse};
 use crate::testing::logs::{self, Logs};
@@ -272,15 +273,19 @@ impl ApiServer {
     /// Records a call, and carries it out unless the script says otherwise.
     fn treat(&self, call: &Call) -> Treatment {
         let mut state = self.state();
-        if call.query("dryRun").is_none() {
+        // A dry run changes nothing, and is scripted for itself.
+        let dry_run = call.query("dryRun").is_some();
+        if !dry_run {
             state.calls.push(format!("{} {}", call.method, call.path));
         }
+        let method = if dry_run { "DRYRUN" } else { &call.method };
         let State { store, script, .. } = &mut *state;
         let rule = script.iter_mut().find_map(|rule| {
-            rule.takes(&call.method, &call.path)
+            rule.takes(method, &call.path)
                 .then_some(&mut rule.behaviour)
         });
         match rule {
+            None if call.query("follow").is_some() => Treatment::Answer(self.follow(call)),
             None => Treatment::Answer(state.handle(call)),
             Some(Behaviour::After(act)) => {
                 act(store);
@@ -297,6 +302,29 @@ impl ApiServer {
                 Treatment::NoAnswer
             }
         }
+    }
+}
+
+impl ApiServer {
+    /// The log of a container that says the same again five times a second, as long as its pod is
+    /// there.
+    fn follow(&self, call: &Call) -> Reply {
+        let pod = logs::pod_of(&call.path).unwrap_or_default().to_owned();
+        let container = call.query("container").map(str::to_owned);
+        let frames = stream::unfold(self.clone(), move |server| {
+            let (pod, container) = (pod.clone(), container.clone());
+            async move {
+                sleep(Duration::from_millis(200)).await;
+                server.get(&format!("pod/{pod}"))?;
+                let said = {
+                    let state = server.state();
+                    let said = state.logs.read(&pod, container.as_deref());
+                    said.ok()?.to_owned()
+                };
+                Some((Ok(hyper::body::Frame::data(Bytes::from(said))), server))
+            }
+        });
+        Response::new(BodyExt::boxed_unsync(StreamBody::new(frames)))
     }
 }
 

@@ -8,13 +8,16 @@ pub fn merge(object: &mut Value, patch: &Value) {
 }
 
 /// Strategic merge patch, as far as Kubernetes' types need it here: elements of a list are found by
-/// their `name`.
+/// their `name`; a list of others is replaced.
 pub fn strategic(object: &mut Value, patch: &Value) {
     merge_with(object, patch, |old, new| {
+        let elements = || new.as_array().into_iter().flatten();
+        if elements().any(|one| one["name"].is_null()) {
+            return new.clone();
+        }
         let mut list = old.as_array().cloned().unwrap_or_default();
-        for element in new.as_array().into_iter().flatten() {
-            let same =
-                |one: &&mut Value| !element["name"].is_null() && one["name"] == element["name"];
+        for element in elements() {
+            let same = |one: &&mut Value| one["name"] == element["name"];
             match list.iter_mut().find(same) {
                 Some(one) => strategic(one, element),
                 None => list.push(element.clone()),

@@ -20,7 +20,7 @@ pub enum Behaviour {
 
 /// One line of a script.
 pub struct Rule {
-    /// Method and a part of the path: `PATCH deployments/shop`.
+    /// Method and a part of the path: `PATCH deployments/shop`; of a dry run, `DRYRUN pods`.
     pub request: String,
     /// How often it still applies; for ever if `None`.
     pub left: Option<usize>,

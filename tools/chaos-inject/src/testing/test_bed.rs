@@ -35,6 +35,10 @@ pub struct TestBed {
     pub overridden: Option<String>,
     /// The losses that are accepted.
     pub accepted: Vec<String>,
+    /// All pods of a workload may be taken.
+    pub allow_outage: bool,
+    /// The policies that may be set aside.
+    pub set_aside: Vec<String>,
     /// The plan of the stream, where that is to be carried out.
     pub announced: Option<Record<Plan>>,
     folder: TempDir,
@@ -85,6 +89,8 @@ impl TestBed {
             upstream: String::new(),
             overridden: Some("a test".to_owned()),
             accepted: Vec::new(),
+            allow_outage: false,
+            set_aside: Vec::new(),
             announced: None,
             folder: tempfile::tempdir().expect("a folder"),
         }
@@ -121,6 +127,8 @@ impl TestBed {
         Choice {
             accepted: self.accepted.clone(),
             overridden: gates.into_iter().filter_map(overridden).collect(),
+            allow_outage: self.allow_outage,
+            set_aside: self.set_aside.clone(),
             ..Choice::default()
         }
     }
@@ -139,7 +147,7 @@ impl TestBed {
         let access = Access::default();
         let mut context = Context::new(cluster.clone(), access, self.config(), namespace, stream);
         context.launcher = Launcher::Task(cluster);
-        context.choice = self.choice();
+        context.choose(self.choice());
         context.journals = Ok(self.path("journals"));
         context
     }

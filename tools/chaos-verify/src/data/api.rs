@@ -93,7 +93,7 @@ fn status(deviation: &DataDeviation) -> Status {
 }
 
 /// In words, with what stands where something else is wanted, as far as that is no secret.
-fn in_words(deviation: &DataDeviation) -> String {
+pub(crate) fn in_words(deviation: &DataDeviation) -> String {
     let DataDeviation::Different {
         status,
         pointer,
@@ -108,12 +108,6 @@ fn in_words(deviation: &DataDeviation) -> String {
         |found| excerpt(&found.to_string(), VALUE),
     );
     format!("answers {status}, but with {found} at {pointer}; {wanted} is wanted")
-}
-
-/// Why an answer is not the data that is expected, if it is not.
-pub(crate) fn data_fault(status: u16, body: &[u8], expect: &DataPath) -> Option<String> {
-    let deviation = expect.items(status, body).err()?;
-    Some(in_words(&deviation))
 }
 
 /// Compares an answer with that of the same URL before the experiment, among the `baseline`'s; none

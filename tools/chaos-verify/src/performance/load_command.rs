@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use chaos_common::cli::Common;
-use chaos_common::config::{Config, Span};
+use chaos_common::config::{Config, Span, Wanted};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Load, Timing, Verdict, summarize};
 use chaos_common::stream::Stream;
@@ -12,7 +12,7 @@ use chaos_common::tool;
 use clap::Args;
 
 use super::load::figures::{self, Label};
-use super::load::{self, HttpUrl, LoadPlan, RATES, Rate, Wanted};
+use super::load::{self, HttpUrl, LoadPlan, RATES, Rate};
 use super::{PerformanceReport, load_check, load_target};
 
 /// URLs that load is put on at the same time, at most.

@@ -1,11 +1,11 @@
 //! A URL under load with what is wanted of it, as the pods of a Job are told.
 
 use anyhow::Context as _;
-use chaos_common::config::{DataPath, Expectation};
+use chaos_common::config::{DataPath, Expectation, Wanted};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::load::{HttpUrl, Wanted};
+use super::load::HttpUrl;
 use crate::target::ServiceUrl;
 
 /// The value of `chaos-verify load --target`.

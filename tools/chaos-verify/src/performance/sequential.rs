@@ -10,6 +10,7 @@ use chaos_common::cluster::probe::ProbeError;
 use chaos_common::config::Performance;
 use chaos_common::record::{Baseline, Check, Status, Timing};
 
+use super::load::fault;
 use super::report::{PerformanceReport, earlier};
 use crate::target::{ServiceUrl, Target, timed_paths};
 
@@ -106,8 +107,8 @@ async fn measure(target: &Target<'_>, url: &ServiceUrl) -> Measurement {
     while times.len() + errors < target.config.performance.requests && in_a_row < HOPELESS {
         match target.probe.get(&url.endpoint, &url.path, LIMIT).await {
             Ok(answer) => {
-                let wanted = &url.wanted;
-                let Some(fault) = wanted.fault(answer.status, &answer.body, answer.elapsed) else {
+                let (status, body) = (answer.status, &answer.body);
+                let Some(fault) = fault(&url.wanted, status, body, answer.elapsed) else {
                     times.push(answer.elapsed.as_secs_f64() * 1000.0);
                     in_a_row = 0;
                     continue;

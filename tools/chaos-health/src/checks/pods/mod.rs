@@ -14,7 +14,7 @@ use super::catalogue::Explanation;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::metrics::{Sample, Usage};
 use chaos_common::cluster::pod_trouble::{PodTrouble, pod_trouble};
-use chaos_common::cluster::{is_ready, workload_of};
+use chaos_common::cluster::{RUN_LABEL, is_ready, workload_of};
 use chaos_common::config::{Config, Limits};
 use chaos_common::record::{
     Check, Placement, Status, SystemState, Time, WorkloadRef, WorkloadState,
@@ -30,7 +30,8 @@ pub(super) const READY: Explanation = Explanation {
              image, is in a crash loop, is not ready, has failed or was evicted, or is stuck in \
              Terminating. Unknown if its node does not report, or there are no pods. Warns of \
              one that terminates within its grace period, of a Job's failed pod (see \
-             job.complete), and of failed pods whose workload has all the pods that it wants.",
+             job.complete), of failed pods whose workload has all the pods that it wants, and of \
+             what experiments made (label chaos-runbook/run): it is no part of the application.",
     reads: "list pods",
     remedy: "kubectl describe pod; kubectl logs --previous",
 };
@@ -137,6 +138,7 @@ impl Survey {
         let replaced = workload_of(pod)
             .filter(|owner| matches!(trouble, PodTrouble::Failed { .. }) && keeps_pods(owner));
         let troubled = match severity(&trouble, pod, rules.now) {
+            _ if run_of(pod).is_some() => &mut self.passing,
             Status::Fail => match replaced {
                 Some(owner) => self.failed.entry(owner).or_default(),
                 None => &mut self.failing,
@@ -145,7 +147,11 @@ impl Survey {
             _ => &mut self.passing,
         };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        troubled.add(name, trouble.to_string());
+        let why = match run_of(pod) {
+            Some(run) => format!("is of chaos run {run}, not of the application: {trouble}"),
+            None => trouble.to_string(),
+        };
+        troubled.add(name, why);
     }
 
     /// Keeps who a pod is that has not ended, and its claims.
@@ -352,6 +358,11 @@ fn left_over(owner: &WorkloadRef, pods: &TroubledPods, ready: usize) -> Check {
         "kubectl delete pods --field-selector status.phase=Failed -n {}",
         owner.namespace
     ))
+}
+
+/// The run of these tools that made a pod.
+fn run_of(pod: &Pod) -> Option<&String> {
+    pod.metadata.labels.as_ref()?.get(RUN_LABEL)
 }
 
 fn has_ended(pod: &Pod) -> bool {

@@ -66,6 +66,25 @@ fn a_crash_loop_fails_even_while_the_container_runs() {
 }
 
 #[test]
+fn what_an_experiment_made_and_left_behind_fails_nothing() {
+    let left = |labels: &str| {
+        pod(&format!(
+            "{{metadata: {{name: chaos-stress, labels: {{{labels}}}}},
+             status: {{phase: Failed, reason: DeadlineExceeded}}}}"
+        ))
+    };
+    let judged = |labels: &str| {
+        let pods = [of_web("web-1", false), left(labels)];
+        let checks = survey(&pods, &Ok(Usage::new())).judge("shop", &[]);
+        checks.into_iter().next_back().expect("the pod in trouble")
+    };
+    let ours = judged("chaos-runbook/run: run-1");
+    assert_eq!(ours.status, Status::Warn, "{ours:?}");
+    assert!(ours.message.contains("chaos run run-1"), "{ours:?}");
+    assert_eq!(judged("app: chaos-stress").status, Status::Fail);
+}
+
+#[test]
 fn no_pods_is_unknown() {
     assert_eq!(
         Survey::default().judge("shop", &[])[0].status,

@@ -76,7 +76,38 @@ async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result
     timeout(CALL, call).await.unwrap_or_else(late)
 }
 
+/// Whether the API server would accept the write of a change: a dry run, which leaves nothing. An
+/// object that is not as the plan found it is not written at all.
+///
+/// # Errors
+/// As the API server's.
+pub async fn dry_run(cluster: &Cluster, change: &Change) -> kube::Result<()> {
+    // No run has this id, and the Lease that will own the object is not there yet.
+    let nobody = Owner {
+        name: String::new(),
+        uid: String::new(),
+    };
+    let now = match change {
+        Change::Create { .. } => None,
+        _ => read_object(cluster, change.object()).await?,
+    };
+    let mut step = next_to_apply(change, now.as_ref(), "dry-run", &nobody);
+    if let Step::Create(manifest) = &mut step {
+        manifest["metadata"]["ownerReferences"] = Value::Null;
+    }
+    send(cluster, change.object(), &step, true).await
+}
+
 async fn write(cluster: &Cluster, object: &ObjectRef, step: &Step) -> kube::Result<()> {
+    send(cluster, object, step, false).await
+}
+
+async fn send(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    step: &Step,
+    dry_run: bool,
+) -> kube::Result<()> {
     let api = api(cluster, object);
     match step {
         Step::Create(manifest) => {
@@ -84,7 +115,7 @@ async fn write(cluster: &Cluster, object: &ObjectRef, step: &Step) -> kube::Resu
                 serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
             let params = PostParams {
                 field_manager: Some(FIELD_MANAGER.to_owned()),
-                ..PostParams::default()
+                dry_run,
             };
             in_time(api.create(&params, &made)).await.map(|_| ())
         }
@@ -92,6 +123,7 @@ async fn write(cluster: &Cluster, object: &ObjectRef, step: &Step) -> kube::Resu
             &object.name,
             &PatchParams {
                 field_manager: Some(FIELD_MANAGER.to_owned()),
+                dry_run,
                 ..PatchParams::default()
             },
             &Patch::Strategic(patch),

@@ -7,7 +7,8 @@ use chaos_common::exit::Exit;
 use chaos_common::record::{Check, EventKind, RollbackCause, Status, Time};
 use tokio::time::{Duration, Instant, sleep};
 
-use self::report::{Report, cannot, namespaces};
+pub use self::report::namespaces;
+use self::report::{Report, cannot};
 use crate::context::Context;
 use crate::run::record::executor;
 use crate::safety::active_runs::{self, ActiveRuns};
@@ -90,22 +91,11 @@ pub async fn recover(context: &mut Context) -> Exit {
             report.checks.push(check);
             continue;
         }
-        let check = match report.intent(&run) {
-            None if report.without_lease(&run) => nobody_knows(&report.leftovers, &run),
-            intent => undo_left(context, "recover.run", &run, intent).await,
-        };
+        let check = take_back(context, "recover.run", &report, &run).await;
         report.runs[n].undone = !check.is_bad();
-        if let (Some((path, _)), false) = (report.leftovers.journals.get(&run), check.is_bad()) {
-            Journal::conclude(path);
-        }
         report.checks.push(check);
     }
-    // What may not be listed is no sign of something left.
-    let unseen = report.leftovers.unseen.iter();
-    report.checks.extend(unseen.map(|error| Check {
-        status: Status::Warn,
-        ..error.check("runs.objects", "")
-    }));
+    report.warn_of_unseen();
     if report.runs.is_empty() {
         report
             .checks
@@ -119,8 +109,20 @@ pub async fn recover(context: &mut Context) -> Exit {
     report.end(context, exit).await
 }
 
+/// Undoes what a run left, by its Lease, else by its journal or its labels.
+async fn take_back(context: &mut Context, id: &str, report: &Report, run: &str) -> Check {
+    let check = match report.intent(run) {
+        None if report.without_lease(run) => nobody_knows(id, &report.leftovers, run),
+        intent => undo_left(context, id, run, intent).await,
+    };
+    if let (Some((path, _)), false) = (report.leftovers.journals.get(run), check.is_bad()) {
+        Journal::conclude(path);
+    }
+    check
+}
+
 /// A run changed objects, and nobody knows what they were before.
-fn nobody_knows(leftovers: &Leftovers, run: &str) -> Check {
+fn nobody_knows(id: &str, leftovers: &Leftovers, run: &str) -> Check {
     let what = leftovers.describe(run);
     let message = format!(
         "NOT RESTORED: {what} carries its label, its Lease is gone, and no journal here is its own: \
@@ -131,11 +133,16 @@ fn nobody_knows(leftovers: &Leftovers, run: &str) -> Check {
          kubectl, then: kubectl label KIND/NAME {}-",
         crate::labels::RUN_LABEL
     );
-    Check::fail("recover.run", format!("run/{run}"), message).hint(hint)
+    Check::fail(id, format!("run/{run}"), message).hint(hint)
 }
 
 /// Undoes what a dead run left, and takes its Leases away.
-async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<Intent>) -> Check {
+pub async fn undo_left(
+    context: &mut Context,
+    id: &str,
+    run: &str,
+    intent: Option<Intent>,
+) -> Check {
     let object = format!("run/{run}");
     let Some(intent) = intent else {
         return Check::fail(id, object, "the intent on its Lease can't be read, so nobody knows what to roll back")
@@ -177,14 +184,24 @@ async fn undo_left(context: &mut Context, id: &str, run: &str, intent: Option<In
 }
 
 /// `abort`: asks every run to stop, waits until each has undone its fault, and undoes it for those
-/// that do not live any more.
+/// that do not live any more, and for those whose Leases are gone.
 pub async fn abort(context: &mut Context, reason: String) -> Exit {
-    let mut report = match Report::begin(context, RollbackCause::Abort, Some(reason.clone())).await
-    {
+    let report = Report::begin(context, RollbackCause::Abort, Some(reason.clone())).await;
+    let mut report = match report {
         Ok(report) => report,
         Err(error) => return cannot(context, RollbackCause::Abort, &error),
     };
     report.checks = stop(context, &report.namespaces, &report.found, reason).await;
+    // Those whose Lease somebody deleted can't be asked; whether they live or not, their fault goes.
+    report = match report.with_leftovers(context).await {
+        Ok(report) => report,
+        Err(error) => return cannot(context, RollbackCause::Abort, &error),
+    };
+    for run in report.leftovers.runs() {
+        let check = take_back(context, ABORT, &report, &run).await;
+        report.checks.push(check);
+    }
+    report.warn_of_unseen();
     for run in &mut report.runs {
         let object = format!("run/{}", run.run);
         run.undone = report

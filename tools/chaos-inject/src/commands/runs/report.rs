@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chaos_common::cluster::ReadError;
 use chaos_common::config::Config;
 use chaos_common::exit::Exit;
-use chaos_common::record::{Check, HeldRun, Rollback, RollbackCause, Verdict, summarize};
+use chaos_common::record::{Check, HeldRun, Rollback, RollbackCause, Status, Verdict, summarize};
 
 use crate::context::Context;
 use crate::run::record::executor;
@@ -15,7 +15,7 @@ use crate::safety::intent::Intent;
 use crate::safety::leftovers::Leftovers;
 
 /// The namespaces that runs may hold something in: the configuration's and the flag's.
-pub(super) fn namespaces(context: &Context) -> Vec<String> {
+pub fn namespaces(context: &Context) -> Vec<String> {
     let Config {
         application,
         limits,
@@ -79,7 +79,7 @@ impl Report {
     }
 
     /// Looks also for what runs left whose Leases are gone.
-    async fn with_leftovers(mut self, context: &Context) -> Result<Report, ReadError> {
+    pub(super) async fn with_leftovers(mut self, context: &Context) -> Result<Report, ReadError> {
         let (cluster, namespaces) = (&context.cluster, &self.namespaces);
         let journals = context.journals.as_ref().ok().map(PathBuf::as_path);
         let mut known: BTreeSet<String> = self.runs.iter().map(|run| run.run.clone()).collect();
@@ -113,6 +113,15 @@ impl Report {
         }
         self.leftovers = found;
         Ok(self)
+    }
+
+    /// Warns of what may not be listed, which is no sign of something left.
+    pub(super) fn warn_of_unseen(&mut self) {
+        let unseen = self.leftovers.unseen.iter();
+        self.checks.extend(unseen.map(|error| Check {
+            status: Status::Warn,
+            ..error.check("runs.objects", "")
+        }));
     }
 
     /// What a run is undone by: its Lease, else its journal or its labels.

@@ -301,12 +301,40 @@ async fn a_run_without_lease_and_label_is_found_by_its_journal() {
 async fn a_policy_that_a_run_without_lease_left_is_deleted_by_its_label() {
     let bed = TestBed::with([]);
     let mut policy = crate::testing::objects::network_policy("cut");
-    policy["metadata"]["labels"] = json!({ crate::labels::RUN_LABEL: RUN });
+    let labels = json!({
+        crate::labels::RUN_LABEL: RUN, crate::labels::EXPERIMENT_LABEL: "network-partition",
+    });
+    policy["metadata"]["labels"] = labels;
     bed.server.add(policy);
     assert_eq!(shown(&bed).await.exit, Exit::Fail);
     let ended = recovered(&bed).await;
     assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
     assert_eq!(bed.server.names("networkpolicy"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_of_others_that_a_run_without_lease_set_aside_is_never_deleted() {
+    let bed = TestBed::with([]);
+    let mut policy = crate::testing::objects::network_policy("allow-front");
+    policy["metadata"]["labels"] = json!({ crate::labels::RUN_LABEL: RUN });
+    bed.server.add(policy);
+    let ended = recovered(&bed).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    let message = ended.message("recover.run").unwrap_or_default();
+    assert!(message.contains("networkpolicy/allow-front"), "{message}");
+    assert_eq!(bed.server.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pods_of_a_load_job_are_nothing_that_a_run_left() {
+    let bed = TestBed::with([]);
+    let mut pod = crate::testing::objects::pod("load-0", "load", true);
+    pod["metadata"]["labels"] = json!({ crate::labels::RUN_LABEL: RUN });
+    pod["metadata"]["ownerReferences"] = Value::Null;
+    bed.server.add(pod);
+    assert_eq!(shown(&bed).await.exit, Exit::Pass);
+    assert_eq!(recovered(&bed).await.exit, Exit::Pass);
+    assert_eq!(bed.server.names("pod"), ["load-0"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -393,4 +421,26 @@ async fn a_journal_of_last_week_says_nothing_of_a_value_that_nobody_labelled() {
     made.and_then(|mut made| made.write(&began))
         .expect("written");
     assert_eq!(shown(&bed).await.exit, Exit::Pass);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lease_somebody_deleted_is_aborted_by_its_journal() {
+    for labelled in [true, false] {
+        let bed = without_its_lease(true).await;
+        if !labelled {
+            let off = json!({ "metadata": { "labels": null } });
+            bed.server.edit("deployment/shop", &off);
+        }
+        let ended = aborted(&bed).await;
+        assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+        assert_eq!(replicas(&bed), json!(3), "{labelled}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_does_not_say_that_nothing_is_left_where_nobody_knows_what_was_before() {
+    let bed = without_its_lease(false).await;
+    let ended = aborted(&bed).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    assert_eq!(replicas(&bed), json!(0));
 }

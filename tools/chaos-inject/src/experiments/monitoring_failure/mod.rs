@@ -19,6 +19,7 @@ use tokio::time::Duration;
 use self::running::Running;
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::observe::to_ask;
 use crate::permissions::need;
 use crate::plan::Draft;
@@ -69,6 +70,7 @@ fn systems(monitoring: &Monitoring) -> Vec<(&WorkloadName, &MonitoringSystem)> {
 impl Definition for MonitoringFailure {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Take Prometheus, Grafana and Alertmanager away";
+    const FLAGS: &'static [Flag] = &[Flag::MaxShare];
     type Settings = Settings;
 
     fn new(_selection: &Selection, settings: Settings, config: &Config) -> Result<Self, Failure> {
@@ -164,6 +166,7 @@ impl Experiment for MonitoringFailure {
             holdings,
             permissions,
             checks,
+            ..Draft::default()
         };
         draft.finish(context).await
     }

@@ -25,12 +25,14 @@ use self::running::Running;
 use crate::change::apply;
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::observe::pod_watch;
 use crate::permissions::{need, need_one};
 use crate::plan::Draft;
 use crate::plan::blast_radius::{self, PodCounts};
 use crate::plan::limits;
 use crate::plan::losses::Holdings;
+use crate::plan::storage;
 use crate::plan::target::{Selection, select};
 use crate::plan::workload::{object_of, update_waits};
 use crate::run::experiment::{Experiment, RunningExperiment};
@@ -75,6 +77,15 @@ pub struct PodFailure {
 impl Definition for PodFailure {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Delete pods and measure how they come back";
+    const FLAGS: &'static [Flag] = &[
+        Flag::Pod,
+        Flag::Selector,
+        Flag::Workload,
+        Flag::Count,
+        Flag::Share,
+        Flag::AllowOutage,
+        Flag::MaxShare,
+    ];
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
@@ -135,6 +146,7 @@ impl Experiment for PodFailure {
             &blast_radius,
             pod_counts.ready,
             &context.config.limits,
+            context.choice.allow_outage,
         ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &chosen)));
         let through_services = blast_radius.iter().any(|one| !one.services.is_empty());
@@ -146,21 +158,25 @@ impl Experiment for PodFailure {
             holdings: Holdings::of_pods(context, &targets).await?,
             changes: targets.iter().map(delete).collect(),
             targets,
+            affected: limits::outages(&blast_radius),
             blast_radius,
             hold: Duration::ZERO,
             recovery_limit: self.settings.recovery_limit.0,
             stop_limit: None,
             slack: SLACK,
             undo: "the pods' controllers make new ones; nothing has to be written".to_owned(),
-            affected: Vec::new(),
             alerts: self.settings.alerts.clone(),
             permissions: [permissions(namespace, through_services), to_read].concat(),
             checks,
+            ..Draft::default()
         };
         draft.finish(context).await
     }
 
     async fn data_at_stake(&self, context: &Context, plan: &Plan) -> Result<bool, ReadError> {
+        if storage::outage_of_data(&context.config, plan) {
+            return Ok(true);
+        }
         let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &context.namespace);
         let database = context.config.database.as_ref();
         let roles = &context.config.workloads;

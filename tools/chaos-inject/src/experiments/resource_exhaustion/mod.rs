@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use self::running::Running;
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::labels::EXPERIMENT_LABEL;
 use crate::permissions::{need, need_one};
 use crate::plan::Draft;
@@ -72,13 +73,14 @@ impl Default for Settings {
         Settings {
             image: "stress:latest".to_owned(),
             command: Vec::new(),
-            cpu_workers: 4,
-            memory_workers: 2,
+            // They fit a node of two cores and 4 GiB: it is the limits that let the pod burn.
+            cpu_workers: 2,
+            memory_workers: 1,
             memory_mib: 256,
-            cpu_request: "2".to_owned(),
-            cpu_limit: "4".to_owned(),
-            memory_request: "2Gi".to_owned(),
-            memory_limit: "4Gi".to_owned(),
+            cpu_request: "250m".to_owned(),
+            cpu_limit: "2".to_owned(),
+            memory_request: "256Mi".to_owned(),
+            memory_limit: "512Mi".to_owned(),
             duration: Span::seconds(60),
             max_slowdown: 10.0,
             recovery_limit: Span::seconds(120),
@@ -96,6 +98,7 @@ pub struct ResourceExhaustion {
 impl Definition for ResourceExhaustion {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Burn processor time and hold memory beside the application";
+    const FLAGS: &'static [Flag] = &[];
     type Settings = Settings;
 
     fn new(_selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {
@@ -253,7 +256,7 @@ mod tests {
         let container = &spec.containers[0];
         assert_eq!(
             container.args.as_deref().unwrap_or_default().join(" "),
-            "-c 4 -m 2 --vm-bytes 256M --vm-keep"
+            "-c 2 -m 1 --vm-bytes 256M --vm-keep"
         );
         let security = container.security_context.clone().expect("one");
         assert_eq!(
@@ -263,6 +266,6 @@ mod tests {
             ),
             (Some(true), Some(false))
         );
-        assert!((fault.settings.cores() - 4.0).abs() < 1e-9);
+        assert!((fault.settings.cores() - 2.0).abs() < 1e-9);
     }
 }

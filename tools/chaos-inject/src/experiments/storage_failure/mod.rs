@@ -18,6 +18,7 @@ use tokio::time::Duration;
 use self::running::Running;
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::experiments::support::database_writer::Database;
 use crate::observe::to_query;
 use crate::permissions::need_one;
@@ -81,6 +82,7 @@ impl StorageFailure {
 impl Definition for StorageFailure {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Take the pods away that have the database's volume mounted";
+    const FLAGS: &'static [Flag] = &[Flag::Workload, Flag::MaxShare];
     type Settings = Settings;
 
     fn new(selection: &Selection, settings: Settings, config: &Config) -> Result<Self, Failure> {
@@ -142,6 +144,7 @@ impl Experiment for StorageFailure {
             holdings: Holdings::of_workload(context, &target, 0).await,
             permissions,
             checks,
+            ..Draft::default()
         };
         draft.finish(context).await
     }

@@ -16,6 +16,7 @@ use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::support::allowance::Traffic;
 use crate::experiments::support::connectivity::ConnectivityProof;
+use crate::experiments::support::set_aside;
 use crate::experiments::support::steady_state::SteadyState;
 use crate::labels::EXPERIMENT_LABEL;
 use crate::observe::{Observations, pod_watch};
@@ -32,14 +33,15 @@ const LIMIT: &str = "limit.policies";
 pub struct Policy {
     /// The experiment's name.
     pub experiment: &'static str,
-    /// Its rules: a NetworkPolicy's spec without the selector of its pods.
-    pub rules: fn() -> Value,
+    /// Its rules: a NetworkPolicy's spec without the selector of its pods. It is told which policies
+    /// are set aside.
+    pub rules: fn(&[&NetworkPolicySpec]) -> Value,
     /// How another policy of the same pods stands to it; the traffic is that which proves it, where
     /// it is known.
     pub in_the_way: fn(&NetworkPolicySpec, Option<&Traffic>) -> Other,
     /// What such a policy does.
     pub why: &'static str,
-    /// What the operator can do then.
+    /// What the operator can do then, besides setting it aside.
     pub hint: &'static str,
     /// What is so when there is none.
     pub clear: &'static str,
@@ -54,31 +56,51 @@ pub enum Other {
     Beside(&'static str),
     /// The fault can't do what it is for.
     InTheWay,
+    /// It does already what the fault is for, unless another one is in the way; says what that
+    /// means.
+    Forestalls(&'static str),
+}
+
+/// What a policy is put over, and what is there already.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The workload.
+    pub target: &'a Workload,
+    /// The traffic that proves the fault, where it is known.
+    pub traffic: Option<&'a Traffic>,
+    /// The policies of the namespace.
+    pub others: &'a Result<Vec<NetworkPolicy>, ReadError>,
+}
+
+/// The policies of the application's namespace.
+///
+/// # Errors
+/// They can't be listed.
+pub async fn list(context: &Context) -> Result<Vec<NetworkPolicy>, ReadError> {
+    let namespace = &context.namespace;
+    let api: Api<NetworkPolicy> = Api::namespaced(context.cluster.client.clone(), namespace);
+    let what = format!("list networkpolicies in namespace {namespace}");
+    let params = ListParams::default();
+    context.cluster.list(&api, &params, what).await
 }
 
 impl Policy {
     /// The plan of an experiment that puts it over a workload's pods, without what the experiment
-    /// adds. `traffic` is what proves it.
-    pub async fn draft(
-        &self,
-        context: &Context,
-        target: &Workload,
-        traffic: Option<&Traffic>,
-    ) -> Draft {
-        let namespace = &context.namespace;
+    /// adds.
+    pub async fn draft(&self, context: &Context, around: Surroundings<'_>) -> Draft {
+        let (namespace, target) = (&context.namespace, around.target);
         let mut checks = target.checks.clone();
-        let api: Api<NetworkPolicy> = Api::namespaced(context.cluster.client.clone(), namespace);
-        let what = format!("list networkpolicies in namespace {namespace}");
-        match context
-            .cluster
-            .list(&api, &ListParams::default(), what)
-            .await
-        {
-            Ok(others) => checks.extend(self.judge(
-                &others,
-                &target.now["spec"]["template"]["metadata"]["labels"],
-                traffic,
-            )),
+        let (mut changes, mut aside) = (Vec::new(), Vec::new());
+        match around.others {
+            Ok(others) => {
+                let labels = &target.now["spec"]["template"]["metadata"]["labels"];
+                let standing = self.standing(others, labels, around.traffic);
+                let (found, consented) = self.judge(&standing, &context.choice.set_aside);
+                checks.extend(found);
+                let (left_out, told) = leave_out(context, target, &consented).await;
+                (changes, aside) = (left_out, consented);
+                checks.extend(told);
+            }
             Err(error) => checks.push(error.check(LIMIT, "")),
         }
         let (radius, bystanders) = radius(context, target).await;
@@ -98,51 +120,101 @@ impl Policy {
             "networkpolicies",
             name,
         );
-        let manifest = self.manifest(&object.name, namespace, &target.now["spec"]["selector"]);
+        let specs: Vec<&NetworkPolicySpec> =
+            aside.iter().filter_map(|one| one.spec.as_ref()).collect();
+        let selector = &target.now["spec"]["selector"];
+        let manifest = self.manifest((&object.name, namespace), selector, &specs);
+        // First: between the two the pods are not more open than before.
+        changes.insert(0, Change::Create { object, manifest });
+        let undo = match aside.len() {
+            0 => "the policy is deleted".to_owned(),
+            n => format!("the policy is deleted, and {n} that are set aside hold again"),
+        };
         Draft {
             experiment: self.experiment,
             targets: vec![target.target()],
-            changes: vec![Change::Create { object, manifest }],
+            changes,
             blast_radius: radius,
-            undo: "the policy is deleted".to_owned(),
+            undo,
             permissions,
             checks,
             ..Draft::default()
         }
     }
 
-    /// `limit.policies`: one check for each that is in its way, or beside it.
-    fn judge(
+    /// The policies of these pods that matter to the fault, and how.
+    fn standing<'o>(
         &self,
-        others: &[NetworkPolicy],
+        others: &'o [NetworkPolicy],
         labels: &Value,
         traffic: Option<&Traffic>,
-    ) -> Vec<Check> {
-        let check = |policy: &NetworkPolicy| {
+    ) -> Vec<(&'o NetworkPolicy, Other)> {
+        let of = |policy: &'o NetworkPolicy| {
             let spec = policy.spec.as_ref()?;
             let selector = spec.pod_selector.as_ref();
             let ours =
                 selector.is_none_or(|selector| blast_radius::selects_labels(selector, labels));
-            let name = policy.metadata.name.as_deref().unwrap_or_default();
-            let object = format!("networkpolicy/{name}");
-            match (self.in_the_way)(spec, traffic) {
-                _ if !ours => None,
-                Other::Nothing => None,
-                Other::Beside(why) => Some(Check::new(LIMIT, object, Status::Warn, why)),
-                Other::InTheWay => Some(Check::fail(LIMIT, object, self.why).hint(self.hint)),
-            }
+            let other = (self.in_the_way)(spec, traffic);
+            (ours && other != Other::Nothing).then_some((policy, other))
         };
-        let checks: Vec<Check> = others.iter().filter_map(check).collect();
-        if checks.is_empty() {
-            vec![Check::pass(LIMIT, "", self.clear)]
-        } else {
-            checks
+        let mut standing: Vec<(&NetworkPolicy, Other)> = others.iter().filter_map(of).collect();
+        if standing.iter().any(|(_, other)| *other == Other::InTheWay) {
+            standing.retain(|(_, other)| !matches!(other, Other::Forestalls(_)));
         }
+        standing
+    }
+
+    /// `limit.policies`: one check for each that is in its way and not set aside, or beside it; and
+    /// those that are to be set aside.
+    fn judge<'o>(
+        &self,
+        standing: &[(&'o NetworkPolicy, Other)],
+        set_aside: &[String],
+    ) -> (Vec<Check>, Vec<&'o NetworkPolicy>) {
+        let (mut checks, mut aside, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        for (policy, other) in standing {
+            let object = object_of(policy);
+            match other {
+                Other::Nothing => {}
+                Other::Beside(why) => {
+                    checks.push(Check::new(LIMIT, object, Status::Warn, *why));
+                }
+                Other::Forestalls(why) => {
+                    checks.push(Check::fail(LIMIT, object, *why).hint(self.hint));
+                }
+                Other::InTheWay if set_aside.contains(&object) => {
+                    named.push(object);
+                    aside.push(*policy);
+                }
+                Other::InTheWay => {
+                    let hint = format!(
+                        "--set-aside {object} sets it aside for these pods while the fault is on, \
+                         and puts it back; or {}",
+                        self.hint
+                    );
+                    checks.push(Check::fail(LIMIT, object, self.why).hint(hint));
+                }
+            }
+        }
+        let needless = set_aside.iter().filter(|name| !named.contains(name));
+        checks.extend(needless.map(|name| {
+            let message = "is no policy in the way of this fault, and is not set aside";
+            Check::new(LIMIT, name.as_str(), Status::Warn, message)
+        }));
+        if standing.is_empty() {
+            checks.insert(0, Check::pass(LIMIT, "", self.clear));
+        }
+        (checks, aside)
     }
 
     /// The object, for pods of this selector.
-    pub fn manifest(&self, name: &str, namespace: &str, selector: &Value) -> Value {
-        let mut spec = (self.rules)();
+    pub fn manifest(
+        &self,
+        (name, namespace): (&str, &str),
+        selector: &Value,
+        set_aside: &[&NetworkPolicySpec],
+    ) -> Value {
+        let mut spec = (self.rules)(set_aside);
         spec["podSelector"] = selector.clone();
         json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
@@ -150,6 +222,47 @@ impl Policy {
             "spec": spec,
         })
     }
+}
+
+fn object_of(policy: &NetworkPolicy) -> String {
+    let name = policy.metadata.name.as_deref().unwrap_or_default();
+    format!("networkpolicy/{name}")
+}
+
+/// The changes that set policies aside for the pods of a workload, and a check for each.
+async fn leave_out(
+    context: &Context,
+    target: &Workload,
+    policies: &[&NetworkPolicy],
+) -> (Vec<Change>, Vec<Check>) {
+    if policies.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let label = match set_aside::own_label(context, target).await {
+        Ok(Some(label)) => label,
+        Ok(None) => {
+            let refuse = |policy: &&NetworkPolicy| {
+                let message = format!(
+                    "can't be set aside for the pods of {} alone: none of the labels in its \
+                     template is borne by no other pod",
+                    target.which
+                );
+                Check::fail(LIMIT, object_of(policy), message)
+            };
+            return (Vec::new(), policies.iter().map(refuse).collect());
+        }
+        Err(error) => return (Vec::new(), vec![error.check(LIMIT, "")]),
+    };
+    let changes = policies.iter().map(|one| set_aside::change(one, &label));
+    let check = |policy: &&NetworkPolicy| {
+        let message = format!(
+            "is set aside for the pods with {}={} while the fault is on, and put back \
+             (--set-aside); it holds for all others",
+            label.0, label.1
+        );
+        Check::new(LIMIT, object_of(policy), Status::Warn, message)
+    };
+    (changes.collect(), policies.iter().map(check).collect())
 }
 
 /// What a policy hits, which selects by a workload's labels: the workload, and a warning for each
@@ -278,6 +391,8 @@ pub mod tests {
     /// What is said of pods labelled `app: shop` beside another policy, given as YAML.
     pub fn judged(policy: &Policy, other: &str) -> Status {
         let other: NetworkPolicy = serde_saphyr::from_str(other).expect("a policy");
-        policy.judge(&[other], &json!({ "app": "shop" }), None)[0].status
+        let others = [other];
+        let standing = policy.standing(&others, &json!({ "app": "shop" }), None);
+        policy.judge(&standing, &[]).0[0].status
     }
 }

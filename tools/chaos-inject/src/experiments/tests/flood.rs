@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::abort::Abort;
 use crate::context::Context;
 use crate::experiments::Definition;
+use crate::experiments::flag::Flag;
 use crate::observe::Observations;
 use crate::plan::Draft;
 use crate::plan::target::Selection;
@@ -43,6 +44,7 @@ pub struct Flood {
 impl Definition for Flood {
     const NAME: &'static str = "flood";
     const ABOUT: &'static str = "Create a ConfigMap for a while";
+    const FLAGS: &'static [Flag] = &[];
     type Settings = Settings;
 
     fn new(_selection: &Selection, settings: Settings, _config: &Config) -> Result<Self, Failure> {

@@ -3,9 +3,11 @@
 
 mod answers;
 mod flood;
+mod limits;
 mod losses;
 mod plans;
 mod pods;
+mod probe_pods;
 mod runs;
 mod storage_and_monitoring;
 

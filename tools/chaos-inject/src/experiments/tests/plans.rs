@@ -26,13 +26,14 @@ health = "/ready"
 vantage = "api-proxy"
 
 [experiment.network_partition]
-peer = "deployment/db"
+peer = "deployment/front"
 "#;
 
-/// A shop of two pods and a database of three, each with a Service.
+/// A shop of two pods and a database of three, each with a Service, and a peer of the shop.
 fn shop() -> TestBed {
     let mut bed = TestBed::with(application("Deployment", "shop", 2));
     bed.server.add_all(application("StatefulSet", "db", 3));
+    bed.server.add_all(application("Deployment", "front", 1));
     bed.server
         .add_all([service("shop", "shop"), service("db", "db")]);
     bed.config = SERVICES.to_owned();
@@ -195,7 +196,7 @@ async fn a_policy_is_made_and_taken_back_with_no_right_to_others() {
 async fn a_partition_that_no_traffic_could_prove_is_refused() {
     let without = |name: &str| SERVICES.replace(&format!("name = \"{name}\""), "name = \"x\"");
     let same = format!("{SERVICES}control = \"shop\"\n");
-    let set = SERVICES.replace("deployment/db", "statefulset/db");
+    let set = SERVICES.replace("deployment/front", "statefulset/db");
     for (config, why) in [
         (without("shop"), "leads to deployment/shop"),
         (same, "so it is no control"),
@@ -262,9 +263,7 @@ async fn a_policy_that_allows_no_traffic_along_the_route_is_named_and_refuses_no
         (json!({ "egress": [{}] }), Status::Fail),
         (json!({ "policyTypes": ["Ingress"] }), Status::Pass),
     ] {
-        let mut bed = shop();
-        bed.config = bed.config.replace("deployment/db", "deployment/front");
-        bed.server.add_all(application("Deployment", "front", 2));
+        let bed = shop();
         bed.server.edit("deployment/shop", &pods);
         bed.server.edit("service/shop", &ports);
         bed.server.add(policy(rules.clone()));

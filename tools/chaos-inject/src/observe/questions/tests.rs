@@ -43,7 +43,7 @@ pub fn question(server: &ApiServer, path: &str) -> Question {
             Box::new(HttpProbe::new(&server.cluster())),
             Box::new(endpoint),
         ),
-        wanted: Wanted::As(Expectation::default()),
+        wanted: Wanted::As(Box::default()),
         reason: Reason::Health,
     }
 }
@@ -130,7 +130,10 @@ async fn an_answer_is_judged_by_what_is_expected_of_its_path() {
 #[test]
 fn data_that_are_too_few_or_no_json_are_no_good_answer() {
     let data = json!({ "path": "/", "min_items": 2, "json": { "/0/price": 3 } });
-    let wanted = Wanted::Data(serde_json::from_value(data).expect("a data path"));
+    let wanted = Wanted::As(Box::new(config::Wanted {
+        data: Some(serde_json::from_value(data).expect("a data path")),
+        ..config::Wanted::default()
+    }));
     let judged = |body: &str| {
         wanted.deviation(&probe::Answer {
             status: 200,
@@ -146,4 +149,33 @@ fn data_that_are_too_few_or_no_json_are_no_good_answer() {
         judged("<html>").as_deref(),
         Some("answers 200, but not with JSON")
     );
+}
+
+#[tokio::test]
+async fn a_path_that_is_both_health_and_data_must_be_both_and_a_timed_one_may_redirect_as_told() {
+    let mut bed = TestBed::with([]);
+    bed.config = r#"
+[[service]]
+name = "front"
+port = 80
+health = "/health"
+expect = { status = 307 }
+data = [{ path = "/health", status = 307, json = { "/ok" = true } }]
+timed = ["/login"]
+"#
+    .to_owned();
+    let plan = objects::plan(&[], &[]);
+    let (questions, _) = configured(&bed.context(), &plan, "x.available");
+    let good = |n: usize, status: u16, body: &str| {
+        let answer = probe::Answer {
+            status,
+            body: body.as_bytes().to_vec(),
+            elapsed: Duration::ZERO,
+        };
+        questions[n].wanted.deviation(&answer).is_none()
+    };
+    assert!(good(0, 307, r#"{"ok":true}"#));
+    assert!(!good(0, 307, r#"{"ok":false}"#), "its data say no");
+    assert!(!good(0, 200, r#"{"ok":true}"#), "its health says no");
+    assert!(good(1, 307, "") && good(1, 200, "") && !good(1, 503, ""));
 }

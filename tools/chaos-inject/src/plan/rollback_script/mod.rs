@@ -127,7 +127,7 @@ fn people(contacts: &[Contact]) -> String {
 /// Undoes the changes, and deletes what the run holds its targets by.
 fn steps(plan: &Plan) -> Vec<String> {
     let (mut steps, mut created) = (Vec::new(), BTreeSet::new());
-    for change in &plan.changes {
+    for change in plan.probe_pods.iter().chain(&plan.changes) {
         match change {
             Change::Patch {
                 object,

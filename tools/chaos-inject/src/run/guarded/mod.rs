@@ -93,6 +93,8 @@ impl Guarded {
     pub async fn end(self, context: &mut Context, outcome: Outcome, taken_back: bool) {
         if outcome == Outcome::NotRestored {
             if taken_back {
+                let why = "what was hit is not at its steady state";
+                self.intent.give_up(&context.cluster, why).await;
                 self.guardian.dismiss().await;
             } else {
                 self.guardian.leave();

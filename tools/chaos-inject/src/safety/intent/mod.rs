@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep};
 use crate::change::decide::Owner;
 use crate::labels::RUN_LABEL;
 use crate::safety::leases::{
-    self, ABORT_ANNOTATION, EXPIRY, HELD_HINT, INTENT_ANNOTATION, describe_holder, lease_name,
-    lease_run,
+    self, ABORT_ANNOTATION, EXPIRY, GIVEN_UP_ANNOTATION, HELD_HINT, INTENT_ANNOTATION,
+    describe_holder, lease_name, lease_run,
 };
 
 /// Pause after the first Lease that could not be deleted; it doubles.
@@ -109,10 +109,18 @@ impl Intent {
             executor: executor.to_owned(),
             since: Time::now(),
             leases,
-            changes: plan.changes.clone(),
+            changes: [plan.probe_pods.clone(), plan.changes.clone()].concat(),
             claims: plan.claims.clone(),
             #[expect(clippy::cast_possible_truncation, reason = "minutes")]
             undo_limit_ms: undo_limit.as_millis() as u64,
+        }
+    }
+
+    /// The same run's intent for a part of what it changes.
+    pub fn part(&self, changes: &[Change]) -> Intent {
+        Intent {
+            changes: changes.to_vec(),
+            ..self.clone()
         }
     }
 
@@ -278,13 +286,28 @@ impl Intent {
         let patch = json!({
             "metadata": {
                 "uid": lease.metadata.uid, "labels": { RUN_LABEL: null },
-                "annotations": { INTENT_ANNOTATION: null, ABORT_ANNOTATION: null },
+                "annotations": { INTENT_ANNOTATION: null, ABORT_ANNOTATION: null,
+                    GIVEN_UP_ANNOTATION: null },
             },
             "spec": { "holderIdentity": null },
         });
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
         let write = || api.patch(name, &params, &patch);
         cluster.read(&what, write).await.map(drop)
+    }
+
+    /// Notes on its Leases that the run has ended without everything restored, and why: nobody takes
+    /// them away but a person. A Lease that can't be written stays a lock all the same.
+    pub async fn give_up(&self, cluster: &Cluster, why: &str) {
+        let patch = json!({ "metadata": { "annotations": { GIVEN_UP_ANNOTATION: why } } });
+        for (namespace, name) in &self.leases {
+            let api: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
+            let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+            let what = format!("annotate lease {name} in namespace {namespace}");
+            let write = || api.patch(name, &params, &patch);
+            // The record says the same.
+            let _ = cluster.read(what, write).await;
+        }
     }
 
     /// Shows that the run lives.

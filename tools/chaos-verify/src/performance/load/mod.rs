@@ -26,4 +26,4 @@ pub(crate) use self::generator::run;
 #[cfg(test)]
 pub(crate) use self::generator::{LoadResult, Measured};
 pub(crate) use self::plan::{LoadPlan, RATES, Rate};
-pub(crate) use self::url::{HttpUrl, Wanted};
+pub(crate) use self::url::{HttpUrl, fault};

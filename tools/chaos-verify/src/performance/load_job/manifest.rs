@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chaos_common::cluster::RUN_LABEL;
 use chaos_common::config::LoadProfile;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ pub(super) fn job(name: &str, image: &str, run: &str, load: Load) -> anyhow::Res
     let pods = load.profile.pods.max(1);
     let labels = json!({
         "app.kubernetes.io/name": NAME,
-        "chaos-runbook/run": run,
+        RUN_LABEL: run,
         JOB_LABEL: name,
     });
     let job = serde_json::from_value(json!({

@@ -7,8 +7,10 @@ use chaos_common::record::{Check, Plan, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
+use crate::experiments::support::own_pod;
 use crate::experiments::support::peer::{NotReached, Routes};
 use crate::experiments::support::probe_pod::{self, RouteState, latest};
+use crate::plan::Draft;
 use crate::run::experiment::{Effect, Recovery};
 
 /// Time for the first good answers, before the fault.
@@ -25,6 +27,12 @@ const NOW: Duration = Duration::from_secs(10);
 /// The longest that routes are asked: through the whole run, and before it.
 pub fn longest(context: &Context, plan: &Plan) -> Duration {
     FIRST_ANSWERS + context.config.experiment.warm_up.0 + Duration::from_millis(plan.worst_case_ms)
+}
+
+/// The same of a plan that is being made, from the start of a probe pod on.
+pub fn at_most(context: &Context, draft: &Draft) -> Duration {
+    let settings = &context.config.experiment;
+    FIRST_ANSWERS + own_pod::START + settings.warm_up.0 + draft.worst_case(settings)
 }
 
 /// Whether the route was cut all the while.

@@ -1,0 +1,184 @@
+//! Watchers in the cluster: what they take back, and what they leave alone.
+
+use serde_json::json;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+use super::*;
+use crate::change::apply;
+use crate::testing::objects::{NAMESPACE, RUN, deployment, intent, scale_to_zero};
+use crate::testing::test_bed::{Ended, TestBed};
+use crate::testing::{ApiServer, Behaviour};
+
+const LEASE: &str = "lease/chaos-deployment-shop";
+
+fn intent_of_shop() -> Intent {
+    intent(&[scale_to_zero("shop", 3)], &["shop"])
+}
+
+/// A run declared its intent and scaled the shop to zero. Whether it lives, the test says.
+async fn with_a_run() -> TestBed {
+    let bed = TestBed::with([deployment("shop", 3)]);
+    let (cluster, intent) = (bed.server.cluster(), intent_of_shop());
+    let owners = intent.declare(&cluster).await.expect("declared");
+    let (change, deadline) = (&intent.changes[0], intent.deadline());
+    let applied = apply::apply(&cluster, change, RUN, &owners[NAMESPACE], deadline).await;
+    applied.expect("applied");
+    bed
+}
+
+fn replicas(server: &ApiServer) -> serde_json::Value {
+    server.get("deployment/shop").expect("it exists")["spec"]["replicas"].clone()
+}
+
+/// The guardian of the run renews its Leases every two seconds, for so long.
+fn lives_for(server: &ApiServer, seconds: u64) -> JoinHandle<()> {
+    let cluster = server.cluster();
+    tokio::spawn(async move {
+        for _ in 0..seconds / 2 {
+            let _ = intent_of_shop().renew(&cluster).await;
+            sleep(Duration::from_secs(2)).await;
+        }
+    })
+}
+
+/// Watches for so long.
+async fn watched(bed: &TestBed, seconds: u64) -> Ended {
+    let (alarm, end) = AbortSignal::new();
+    let mut context = bed.context();
+    let later = async {
+        sleep(Duration::from_secs(seconds)).await;
+        alarm.raise("the test is over");
+    };
+    let (exit, ()) = tokio::join!(watch_until(&mut context, end), later);
+    bed.ended(exit)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_run_left_is_taken_back_within_twenty_seconds_of_its_last_sign_of_life() {
+    let bed = with_a_run().await;
+    let (server, start) = (bed.server.clone(), Instant::now());
+    let back = tokio::spawn(async move {
+        while replicas(&server) == json!(0) {
+            sleep(Duration::from_millis(50)).await;
+        }
+        start.elapsed()
+    });
+    let ended = watched(&bed, 30).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    let back = back.await.expect("it came back");
+    assert!(back < Duration::from_secs(20), "{back:?}");
+    assert_eq!(bed.server.names("lease"), [""; 0], "nothing is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_lives_is_left_alone_and_taken_back_once_it_dies() {
+    let bed = with_a_run().await;
+    lives_for(&bed.server, 60);
+    let ended = watched(&bed, 60).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert_eq!(replicas(&bed.server), json!(0), "its fault is still on");
+    watched(&bed, 30).await;
+    assert_eq!(replicas(&bed.server), json!(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cut_off_for_less_than_the_limit_is_left_alone() {
+    let bed = with_a_run().await;
+    lives_for(&bed.server, 60);
+    let server = bed.server.clone();
+    tokio::spawn(async move {
+        for _ in 0..5 {
+            sleep(Duration::from_secs(4)).await;
+            // What the guardian sends does not arrive for five seconds.
+            server.always("PATCH leases/chaos-deployment", Behaviour::Status(503));
+            sleep(Duration::from_secs(5)).await;
+            server.mend();
+        }
+    });
+    watched(&bed, 55).await;
+    assert_eq!(replicas(&bed.server), json!(0), "its fault is still on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_or_read_only_gets_no_run_undone() {
+    for part in ["* /", "PATCH leases"] {
+        let bed = with_a_run().await;
+        let alive = lives_for(&bed.server, 80);
+        let server = bed.server.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(10)).await;
+            server.always(part, Behaviour::NoConnection);
+            sleep(Duration::from_secs(30)).await;
+            server.mend();
+        });
+        watched(&bed, 70).await;
+        assert_eq!(replicas(&bed.server), json!(0), "{part}");
+        alive.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_watchers_do_no_harm() {
+    let bed = with_a_run().await;
+    let mut other = TestBed::with([]);
+    other.server = bed.server.clone();
+    let set = LocalSet::new();
+    let both = async {
+        let second = spawn_local(async move { watched(&other, 40).await.exit });
+        let first = watched(&bed, 40).await;
+        assert_eq!(first.exit, Exit::Pass, "{:#}", first.record);
+        assert_eq!(second.await.expect("it ends"), Exit::Pass);
+        bed
+    };
+    let bed = set.run_until(both).await;
+    assert_eq!(replicas(&bed.server), json!(3));
+    let shop = bed.server.get("deployment/shop").expect("it exists");
+    assert!(
+        shop["metadata"]["labels"]
+            .get(crate::labels::RUN_LABEL)
+            .is_none()
+    );
+    assert_eq!(bed.server.names("lease"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lock_of_a_run_that_ended_not_restored_stays_for_a_person() {
+    let bed = with_a_run().await;
+    let cluster = bed.server.cluster();
+    intent_of_shop().give_up(&cluster, "no pod is ready").await;
+    let ended = watched(&bed, 40).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert!(bed.server.get(LEASE).is_some(), "it stays locked");
+    assert_eq!(replicas(&bed.server), json!(0), "nothing was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_is_refused_is_tried_until_it_is_accepted() {
+    let bed = with_a_run().await;
+    bed.server
+        .always("PATCH deployments/shop", Behaviour::Status(403));
+    let server = bed.server.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(60)).await;
+        server.mend();
+    });
+    let ended = watched(&bed, 50).await;
+    assert_eq!(ended.exit, Exit::NotRestored, "{:#}", ended.record);
+    let ended = watched(&bed, 60).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert_eq!(replicas(&bed.server), json!(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_that_it_is_there_and_leaves_when_it_ends() {
+    let bed = TestBed::with([]);
+    let server = bed.server.clone();
+    let there = tokio::spawn(async move {
+        sleep(Duration::from_secs(3)).await;
+        server.names("lease")
+    });
+    let ended = watched(&bed, 5).await;
+    assert_eq!(ended.record["cause"], "watch");
+    assert_eq!(there.await.expect("looked"), [presence::NAME]);
+    assert_eq!(bed.server.names("lease"), [""; 0]);
+}
