@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::backup::{
-    Backup, BackupKind, DrillQuery, DrillSettings, Location, LocationError, S3,
+    Backup, BackupKind, DrillQuery, DrillSettings, DumpHolds, Location, LocationError, S3,
 };
 pub use self::data::{DataDeviation, DataPath, LONGEST_ANSWER};
 pub use self::database::{Database, DatabaseTls, DatabaseVantage};

@@ -153,6 +153,8 @@ pub(crate) fn expectations(backup: &Backup, config: &Config) -> Expectations {
         .or_else(|| Some(config.database.as_ref()?.name.clone()));
     Expectations {
         database: database.filter(|_| postgres),
+        decrypt: backup.decrypt.clone(),
+        holds: backup.holds,
         expect: backup.expect.clone(),
         resources: backup.resources.clone(),
     }
