@@ -1,6 +1,6 @@
 //! The moment that a file's name, or its header, gives: when a backup was made.
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -83,9 +83,9 @@ impl Stamp {
     /// `20261122T160000Z.dump`, `2026-11-22_16-00-00.tar.gz`.
     pub(crate) fn plain(name: &str) -> Option<Stamp> {
         let (date, rest) = date(name.as_bytes())?;
-        let ((hour, minute, second, zulu), rest) = time_of_day(rest)?;
+        let (time, zulu, rest) = time_of_day(rest)?;
         let kinds = rest.is_empty() || (rest[0] == b'.' && !rest.iter().any(u8::is_ascii_digit));
-        let moment = date.at(hour, minute, second, 0);
+        let moment = date.to_datetime(time);
         match (kinds, zulu) {
             (false, _) => None,
             (true, true) => Stamp::utc(moment),
@@ -113,8 +113,8 @@ fn date(text: &[u8]) -> Option<(Date, &[u8])> {
     Some((date, rest))
 }
 
-/// Hour, minute, second, and whether the zone is UTC.
-fn time_of_day(text: &[u8]) -> Option<((i8, i8, i8, bool), &[u8])> {
+/// The time, whether its zone is UTC, and what stands behind it.
+fn time_of_day(text: &[u8]) -> Option<(Time, bool, &[u8])> {
     let (_, text) = separator(text, b"Tt_-. @");
     let (hour, rest) = two_digits(text)?;
     let (separated, rest) = separator(rest, b":-_.");
@@ -125,14 +125,14 @@ fn time_of_day(text: &[u8]) -> Option<((i8, i8, i8, bool), &[u8])> {
         rest
     };
     let (second, rest) = two_digits(with_second).unwrap_or((0, rest));
-    if rest.first().is_some_and(u8::is_ascii_digit) || hour > 23 || minute > 59 || second > 59 {
+    if rest.first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
+    let time = Time::new(hour, minute, second, 0).ok()?;
     let zone = ["Z", "z", "UTC"]
         .iter()
         .find_map(|zone| rest.strip_prefix(zone.as_bytes()));
-    let zulu = zone.is_some();
-    Some(((hour, minute, second, zulu), zone.unwrap_or(rest)))
+    Some((time, zone.is_some(), zone.unwrap_or(rest)))
 }
 
 fn utc(time: DateTime) -> Option<Timestamp> {

@@ -143,9 +143,10 @@ pub(super) fn check(kind: &str, definition: &str) -> Result<(), FormatError> {
         },
         "SEARCHPATH" => {
             let path = definition.strip_prefix("SELECT pg_catalog.set_config('search_path', '");
-            match path.is_some_and(|rest| rest.trim_end().ends_with("', false);")) {
-                true => Ok(()),
-                false => not_taken("the search path", definition),
+            if path.is_some_and(|rest| rest.trim_end().ends_with("', false);")) {
+                Ok(())
+            } else {
+                not_taken("the search path", definition)
             }
         }
         _ if KINDS.contains(&kind) => Ok(()),
