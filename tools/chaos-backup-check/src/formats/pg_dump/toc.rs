@@ -320,11 +320,14 @@ fn place<R: BufRead>(
     }
     let state = input.byte("the place of its data")?;
     let offset = input.little_endian(input.off_size, "the place of its data")?;
-    match state {
-        1 => Ok(Some(DataLocation::Offset(None))),
-        2 => Ok(Some(DataLocation::Offset(Some(offset)))),
-        3 => Ok(None),
-        other => FormatError::damaged(format!(
+    match (state, offset) {
+        (1, 0) => Ok(Some(DataLocation::Offset(None))),
+        (2, _) => Ok(Some(DataLocation::Offset(Some(offset)))),
+        (3, 0) => Ok(None),
+        (1 | 3, _) => FormatError::damaged(format!(
+            "is damaged at byte {at}: data has the place {offset}, and a mark that it has none"
+        )),
+        (other, _) => FormatError::damaged(format!(
             "is damaged at byte {at}: the place of data cannot have the mark {other}"
         )),
     }
