@@ -36,7 +36,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::backup::{
-    Backup, BackupKind, DrillQuery, DrillSettings, Location, LocationError, S3,
+    Backup, BackupKind, DrillQuery, DrillSettings, DumpHolds, Location, LocationError, S3,
 };
 pub use self::condition::{Condition, NotACondition, NotComparable};
 pub use self::credential::Credential;

@@ -26,7 +26,7 @@ pub(super) fn context_of_files(args: &Args, loaded: &Loaded) -> Result<Context, 
 
 fn context_in(args: &Args, loaded: &Loaded, namespace: String) -> Result<Context, Failure> {
     source::check_places(&loaded.config)?;
-    freshness::check_schedules(&loaded.config.backups)?;
+    freshness::check_times(&loaded.config.backups)?;
     Ok(Context {
         access: args.cluster.access(),
         namespace,

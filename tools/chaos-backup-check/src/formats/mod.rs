@@ -2,9 +2,12 @@
 //! no place that a backup may be in, and of no configuration but what a backup has to hold.
 
 pub mod decompress;
+pub mod decrypt;
 pub mod digest;
 pub mod drill_evidence;
+pub mod encryption;
 pub mod error;
+pub mod identify;
 pub mod inspection;
 pub mod kubernetes;
 pub mod manifest;

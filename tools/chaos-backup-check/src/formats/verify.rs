@@ -9,13 +9,13 @@ use std::io::{BufRead, Cursor, Read};
 use chaos_common::config::BackupKind;
 
 use crate::formats::decompress::{self, Codec, Unpacked};
+use crate::formats::decrypt::{self, STALL};
 use crate::formats::digest::read_all;
+use crate::formats::encryption::Encryption;
 use crate::formats::error::FormatError;
+use crate::formats::identify::{Content, Identity, Packing, START};
 use crate::formats::inspection::{Expectations, Inspection, Verified};
 use crate::formats::{kubernetes, pg_dump, tar};
-
-/// Bytes that show what a file is.
-const START: u64 = 512;
 
 /// Reads all of a backup. `kind` is what it should be, or else what its first bytes say; `size` is
 /// its length if that is known; `object` is its name in checks.
@@ -31,7 +31,14 @@ pub fn verify(
     object: &str,
 ) -> Result<Verified, FormatError> {
     let read = read_all(reader, size, |bytes| {
-        examine(bytes, kind, size, want, object)
+        if want.decrypt.is_empty() {
+            return examine(bytes, kind, size, want, object);
+        }
+        decrypt::through(&want.decrypt, bytes, STALL, |plain| {
+            let (mut found, checksum) = examine(plain, kind, None, want, object)?;
+            found.message = format!("{}; decrypted by {}", found.message, want.decrypt[0]);
+            Ok((found, checksum))
+        })
     })?;
     let (mut found, checksum) = read.parsed;
     if checksum {
@@ -52,6 +59,8 @@ fn examine(
     want: &Expectations,
     object: &str,
 ) -> Result<(Inspection, bool), FormatError> {
+    let start = reader.fill_buf();
+    not_encrypted(start.map_err(|error| FormatError::reading(0, &error))?)?;
     let mut unpacked = Unpacked::sniff(reader)?;
     let checksum = unpacked.checksum;
     let size = size.filter(|_| unpacked.codec == Codec::None);
@@ -61,12 +70,13 @@ fn examine(
         .take(START)
         .read_to_end(&mut start)
         .map_err(|error| decompress::trouble(&error, 0))?;
+    not_encrypted(&start)?;
     if kind == Some(BackupKind::Tar) && start.starts_with(b"PGDMP") {
         return FormatError::damaged(
             "is not a tar archive, but a PostgreSQL dump in custom format",
         );
     }
-    let kind = kind.unwrap_or_else(|| kind_of(&start));
+    let kind = kind.map_or_else(|| kind_of(&start), Ok)?;
     if unpacked.codec == Codec::None {
         return judge(Cursor::new(start).chain(unpacked), kind, size, want, object)
             .map(|found| (found, false));
@@ -89,14 +99,29 @@ fn examine(
     Ok((found, checksum))
 }
 
-/// What a file seems to be.
-fn kind_of(start: &[u8]) -> BackupKind {
-    if start.starts_with(b"PGDMP") || pg_dump::is_script(start) {
-        BackupKind::Postgres
-    } else if start.get(257..262) == Some(b"ustar") || start.contains(&0) {
-        BackupKind::Tar
-    } else {
-        BackupKind::Kubernetes
+/// Refuses what cannot be read without a key.
+fn not_encrypted(start: &[u8]) -> Result<(), FormatError> {
+    match Encryption::of(start) {
+        None => Ok(()),
+        Some(by) => FormatError::cannot_tell(format!(
+            "is encrypted ({by}): what is in it is not read unless decrypt in chaos.toml says how"
+        )),
+    }
+}
+
+/// What a file seems to be, where nobody says it.
+fn kind_of(start: &[u8]) -> Result<BackupKind, FormatError> {
+    let content = Content::of(start);
+    let identity = Identity {
+        packing: Packing::Known(Codec::None),
+        content,
+    };
+    match content {
+        Content::Empty => FormatError::damaged("is empty once it is unpacked"),
+        _ => identity.kind().map_or_else(
+            || FormatError::cannot_tell("begins like no backup that this version knows"),
+            Ok,
+        ),
     }
 }
 
@@ -114,10 +139,13 @@ fn judge(
             unreachable!("a volume's snapshot has no bytes that are read")
         }
         BackupKind::Kubernetes => kubernetes::examine(reader, size).map(|found| Inspection {
-            checks: vec![kubernetes::restorable_check(&found.all, object)],
+            checks: std::iter::once(kubernetes::restorable_check(&found.all, object))
+                .chain(kubernetes::expected_checks(&found.all, want, object))
+                .collect(),
             contents: found.contents,
             message: found.message,
             objects: found.all,
+            created: None,
             limit: "changed values; documents that are missing at the end",
         }),
     }
@@ -151,6 +179,33 @@ mod tests {
         let verified = verify(&text[..], None, None, &Expectations::default(), "x").expect("whole");
         assert_eq!(verified.size_bytes, text.len() as u64);
         assert_eq!(verified.blake3, digest::of(text));
+    }
+
+    #[test]
+    fn an_encrypted_backup_is_unknown_unless_it_is_decrypted() {
+        let text = b"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+        let encrypted = [b"Salted__", &text[..]].concat();
+        let kind = Some(BackupKind::Kubernetes);
+        let mut want = Expectations::default();
+        let judged = verify(&encrypted[..], kind, None, &want, "x");
+        let Err(FormatError::CannotTell(why)) = judged else {
+            panic!("{judged:?}")
+        };
+        assert!(why.contains("encrypted (openssl enc)"), "{why}");
+        want.decrypt = ["tail", "-c", "+9"].map(str::to_owned).to_vec();
+        let read = verify(&encrypted[..], kind, None, &want, "x").expect("decrypted");
+        assert_eq!(read.blake3, digest::of(&encrypted), "of what is stored");
+        assert!(
+            read.found.message.contains("decrypted by tail"),
+            "{}",
+            read.found.message
+        );
+        want.decrypt = ["false".to_owned()].to_vec();
+        let judged = verify(&encrypted[..], kind, None, &want, "x");
+        assert!(
+            matches!(judged, Err(FormatError::CannotTell(_))),
+            "{judged:?}"
+        );
     }
 
     #[test]

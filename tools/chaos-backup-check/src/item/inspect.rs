@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::criteria::{Criteria, Scope};
 use super::drift::{self, ClusterView};
 use super::evidence::{self, EvidenceError};
+use super::freshness::NameDate;
 use crate::context::Context;
-use crate::source::name_stamp::Stamp;
 use crate::source::volume_snapshot::VolumeSnapshot;
 use crate::source::{Absent, Neighbour, Opened, StoredBackup};
 
@@ -44,7 +44,7 @@ pub(super) struct StoredFacts {
     /// In bytes, when it was opened.
     pub(super) size: u64,
     pub(super) modified: Option<SystemTime>,
-    pub(super) stamp: Option<Stamp>,
+    pub(super) named: NameDate,
     pub(super) manifest: Result<Option<Manifest>, FormatError>,
     pub(super) content: Result<Verified, NotWhole>,
     /// Files beside it; none if it is a folder.
@@ -116,7 +116,7 @@ fn stored_facts(stored: &StoredBackup, criteria: &Criteria, context: &Context) -
         name: stored.name.clone(),
         size: stored.before.size,
         modified: stored.before.modified,
-        stamp: stored.stamp(),
+        named: NameDate::of(&stored.name, backup.dated.as_deref()),
         manifest,
         content: read,
         neighbours,
@@ -153,7 +153,10 @@ pub(crate) fn expectations(backup: &Backup, config: &Config) -> Expectations {
         .or_else(|| Some(config.database.as_ref()?.name.clone()));
     Expectations {
         database: database.filter(|_| postgres),
+        decrypt: backup.decrypt.clone(),
+        holds: backup.holds,
         expect: backup.expect.clone(),
+        resources: backup.resources.clone(),
     }
 }
 

@@ -2,14 +2,17 @@
 
 use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::inspection::{COMPLETE, Verified};
+use chaos_backup_check::formats::kubernetes::RESOURCES;
 use chaos_backup_check::formats::manifest::{Manifest, SEALED};
 use chaos_common::record::{Check, RestoreDrill, Status, Time};
 use jiff::Timestamp;
 
 use super::criteria::{Criteria, Scope};
-use super::freshness::{self, Age, FRESH, Freshness};
+use super::drift::ClusterView;
+use super::freshness::{self, Age, Dates, FRESH, Freshness};
 use super::inspect::{Drills, Facts, Inspected, NotWhole, StoredFacts};
 use super::{drift, evidence, size_trend, snapshot};
+use crate::source::name_stamp::Stamp;
 use crate::source::{Absent, PRESENT};
 
 /// What the facts mean.
@@ -74,6 +77,10 @@ fn whole(stored: &StoredFacts, criteria: &Criteria) -> (Vec<Check>, Option<Age>)
     if let (Some(cluster), Ok(verified)) = (&stored.cluster, &stored.content) {
         let made = age.map(|age| age.made.0);
         checks.push(drift::check(cluster, &verified.found.objects, made, object));
+        // What the cluster has says more than a list of kinds, of some of which it may have none.
+        if matches!(cluster, ClusterView::Read { .. }) {
+            checks.retain(|check| check.id != RESOURCES);
+        }
     }
     (checks, age)
 }
@@ -98,8 +105,17 @@ fn fresh(stored: &StoredFacts, criteria: &Criteria) -> Option<Freshness> {
     if let Some(made) = sealed_at(stored) {
         return Some(freshness::judge_sealed(now, made, due));
     }
-    let modified = stored.modified_at()?;
-    Some(freshness::judge(now, modified, stored.stamp, due))
+    let header = stored
+        .content
+        .as_ref()
+        .ok()
+        .and_then(|read| read.found.created);
+    let dates = Dates {
+        modified: stored.modified_at()?,
+        header: header.and_then(Stamp::local),
+        name: stored.named,
+    };
+    Some(freshness::judge(now, &dates, due))
 }
 
 fn sealed_at(stored: &StoredFacts) -> Option<Timestamp> {

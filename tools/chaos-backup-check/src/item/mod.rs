@@ -96,7 +96,7 @@ mod tests {
 
     use chaos_backup_check::formats::inspection::COMPLETE;
     use chaos_common::cluster::Access;
-    use chaos_common::config::{BackupKind, Span};
+    use chaos_common::config::{BackupKind, DumpHolds, Span};
     use chaos_common::record::{Status, Verdict};
 
     use super::*;
@@ -133,6 +133,9 @@ mod tests {
             schedule: None,
             database: None,
             expect: Vec::new(),
+            holds: DumpHolds::default(),
+            dated: None,
+            decrypt: Vec::new(),
         };
         let report = check(&backup, Scope::Everything, &context());
         assert_eq!(
