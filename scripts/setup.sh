@@ -13,6 +13,7 @@ packages=(
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap igzip:isal
   /usr/lib/cni/bridge:containernetworking-plugins
   /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd
+  pgbackrest:pgbackrest restic:restic
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 

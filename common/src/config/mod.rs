@@ -6,6 +6,8 @@
 //! folder.
 
 mod backup;
+mod backup_kind;
+mod backup_tool;
 mod data;
 mod database;
 mod expectation;
@@ -26,9 +28,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use self::backup::{
-    Backup, BackupKind, DrillQuery, DrillSettings, Location, LocationError, S3,
-};
+pub use self::backup::{Backup, DrillSettings, DrillSql, Location, LocationError, S3};
+pub use self::backup_kind::{BackupKind, BackupTool};
+pub use self::backup_tool::{CloudNativePg, PgBackRest, Restic, Velero};
 pub use self::data::{DataDeviation, DataPath, LONGEST_ANSWER};
 pub use self::database::{Database, DatabaseTls, DatabaseVantage};
 pub use self::expectation::{Deviation, Expectation};

@@ -135,7 +135,7 @@ fn seal(
         .map(|backup| item::expectations(backup, &context.config))
         .unwrap_or_default();
     let verified = found.verify(
-        backup.map(|backup| backup.kind),
+        backup.and_then(|backup| backup.kind),
         &want,
         &context.readings,
         object,

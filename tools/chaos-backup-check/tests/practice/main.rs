@@ -1,0 +1,10 @@
+//! The tool with backups as people really make and keep them.
+
+mod ad_hoc;
+mod adapters;
+mod drills;
+mod folders;
+mod live;
+mod objects;
+mod place;
+mod trust;
