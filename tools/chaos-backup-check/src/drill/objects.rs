@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use chaos_backup_check::formats::error::count;
+use chaos_backup_check::formats::kubernetes;
 use chaos_common::cluster::{Cluster, ReadError};
 use kube::api::{Patch, PatchParams};
 use serde::Deserialize as _;
@@ -102,18 +103,7 @@ fn unknown(error: &ReadError) -> DrillError {
 fn objects(text: &[u8]) -> Result<Vec<Value>, DrillError> {
     // An error's own words may repeat a value.
     let wrong = || DrillError::fail("is not YAML or JSON any more");
-    let json = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let documents: Vec<Value> = if json {
-        serde_json::Deserializer::from_slice(text)
-            .into_iter()
-            .collect::<Result<_, _>>()
-            .map_err(|_| wrong())?
-    } else {
-        let mut reader = text;
-        serde_saphyr::read::<_, Value>(&mut reader)
-            .collect::<Result<_, _>>()
-            .map_err(|_| wrong())?
-    };
+    let documents = kubernetes::documents::<Value>(text).map_err(|_| wrong())?;
     let mut objects = Vec::new();
     let mut waiting: Vec<Value> = documents.into_iter().rev().collect();
     while let Some(mut document) = waiting.pop() {

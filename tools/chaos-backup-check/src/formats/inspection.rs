@@ -13,8 +13,10 @@ pub const COMPLETE: &str = "backup.complete";
 pub struct Expectations {
     /// The database that is dumped.
     pub database: Option<String>,
-    /// Tables, or members of an archive, that are there and not empty.
+    /// Tables, or members of an archive, that are there and not empty; objects of a cluster.
     pub expect: Vec<String>,
+    /// Kinds of objects of which there is at least one.
+    pub resources: Vec<String>,
 }
 
 /// What a parser found in a backup that is whole.

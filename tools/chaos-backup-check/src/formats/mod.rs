@@ -4,7 +4,9 @@
 pub mod decompress;
 pub mod digest;
 pub mod drill_evidence;
+pub mod encryption;
 pub mod error;
+pub mod identify;
 pub mod inspection;
 pub mod kubernetes;
 pub mod manifest;

@@ -10,12 +10,11 @@ use chaos_common::config::BackupKind;
 
 use crate::formats::decompress::{self, Codec, Unpacked};
 use crate::formats::digest::read_all;
+use crate::formats::encryption::Encryption;
 use crate::formats::error::FormatError;
+use crate::formats::identify::{Content, Identity, Packing, START};
 use crate::formats::inspection::{Expectations, Inspection, Verified};
 use crate::formats::{kubernetes, pg_dump, tar};
-
-/// Bytes that show what a file is.
-const START: u64 = 512;
 
 /// Reads all of a backup. `kind` is what it should be, or else what its first bytes say; `size` is
 /// its length if that is known; `object` is its name in checks.
@@ -52,6 +51,8 @@ fn examine(
     want: &Expectations,
     object: &str,
 ) -> Result<(Inspection, bool), FormatError> {
+    let start = reader.fill_buf();
+    not_encrypted(start.map_err(|error| FormatError::reading(0, &error))?)?;
     let mut unpacked = Unpacked::sniff(reader)?;
     let checksum = unpacked.checksum;
     let size = size.filter(|_| unpacked.codec == Codec::None);
@@ -61,12 +62,13 @@ fn examine(
         .take(START)
         .read_to_end(&mut start)
         .map_err(|error| decompress::trouble(&error, 0))?;
+    not_encrypted(&start)?;
     if kind == Some(BackupKind::Tar) && start.starts_with(b"PGDMP") {
         return FormatError::damaged(
             "is not a tar archive, but a PostgreSQL dump in custom format",
         );
     }
-    let kind = kind.unwrap_or_else(|| kind_of(&start));
+    let kind = kind.map_or_else(|| kind_of(&start), Ok)?;
     if unpacked.codec == Codec::None {
         return judge(Cursor::new(start).chain(unpacked), kind, size, want, object)
             .map(|found| (found, false));
@@ -89,14 +91,29 @@ fn examine(
     Ok((found, checksum))
 }
 
-/// What a file seems to be.
-fn kind_of(start: &[u8]) -> BackupKind {
-    if start.starts_with(b"PGDMP") || pg_dump::is_script(start) {
-        BackupKind::Postgres
-    } else if start.get(257..262) == Some(b"ustar") || start.contains(&0) {
-        BackupKind::Tar
-    } else {
-        BackupKind::Kubernetes
+/// Refuses what cannot be read without a key.
+fn not_encrypted(start: &[u8]) -> Result<(), FormatError> {
+    match Encryption::of(start) {
+        None => Ok(()),
+        Some(by) => FormatError::cannot_tell(format!(
+            "is encrypted ({by}): what is in it is not read without a command to decrypt it"
+        )),
+    }
+}
+
+/// What a file seems to be, where nobody says it.
+fn kind_of(start: &[u8]) -> Result<BackupKind, FormatError> {
+    let content = Content::of(start);
+    let identity = Identity {
+        packing: Packing::Known(Codec::None),
+        content,
+    };
+    match content {
+        Content::Empty => FormatError::damaged("is empty once it is unpacked"),
+        _ => identity.kind().map_or_else(
+            || FormatError::cannot_tell("begins like no backup that this version knows"),
+            Ok,
+        ),
     }
 }
 
@@ -111,7 +128,9 @@ fn judge(
         BackupKind::Postgres => pg_dump::examine(reader, size, want, object),
         BackupKind::Tar => tar::examine(reader, want, object),
         BackupKind::Kubernetes => kubernetes::examine(reader, size).map(|found| Inspection {
-            checks: vec![kubernetes::restorable_check(&found.all, object)],
+            checks: std::iter::once(kubernetes::restorable_check(&found.all, object))
+                .chain(kubernetes::expected_checks(&found.all, want, object))
+                .collect(),
             contents: found.contents,
             message: found.message,
             objects: found.all,

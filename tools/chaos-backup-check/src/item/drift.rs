@@ -116,14 +116,14 @@ async fn read(
     }
     for object in objects {
         if let Entry::Vacant(entry) =
-            wanted.entry((object.api_version.clone(), object.kind.clone()))
+            wanted.entry((object.api_version.to_string(), object.kind.to_string()))
         {
             entry.insert(KindOf::of(cluster, &object.api_version, &object.kind).await?);
         }
     }
     let mut live = Vec::new();
     for ((_, name), kind) in &wanted {
-        let own = objects.iter().filter(|object| object.kind == *name);
+        let own = objects.iter().filter(|object| *object.kind == **name);
         let mut namespaces: BTreeSet<&str> = own
             .filter_map(|object| object.namespace.as_deref())
             .collect();
@@ -287,13 +287,13 @@ fn told(all: &[String], and: &str) -> String {
 
 /// Objects that every namespace has, so that losing one says nothing.
 fn recreated(object: &Object) -> bool {
-    object.kind == "ConfigMap" && object.name == "kube-root-ca.crt"
+    &*object.kind == "ConfigMap" && &*object.name == "kube-root-ca.crt"
 }
 
 /// The keys in which two objects differ; `None` if they don't.
 fn keys(kept: &Object, live: &Object) -> Option<String> {
-    let all: BTreeSet<&String> = kept.values.keys().chain(live.values.keys()).collect();
-    let word = |key: &&String| match (kept.values.get(*key), live.values.get(*key)) {
+    let all: BTreeSet<&str> = kept.values.keys().chain(live.values.keys()).collect();
+    let word = |key: &&str| match (kept.values.get(key), live.values.get(key)) {
         (Some(kept), Some(live)) if kept == live => None,
         (Some(_), Some(_)) => Some(format!("key {key:?} changed")),
         (None, _) => Some(format!("key {key:?} is only in the cluster")),
@@ -315,7 +315,7 @@ mod tests {
             name: name.into(),
             values: values
                 .iter()
-                .map(|(key, value)| ((*key).to_owned(), [*value; 32]))
+                .map(|(key, value)| ((*key).into(), [*value; 32]))
                 .collect(),
             server_made: Vec::new(),
         }

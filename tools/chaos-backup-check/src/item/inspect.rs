@@ -200,6 +200,7 @@ pub(crate) fn expectations(backup: &Backup, config: &Config) -> Expectations {
     Expectations {
         database: database.filter(|_| postgres),
         expect: backup.expect.clone(),
+        resources: backup.resources.clone(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use lz4_flex::frame::FrameDecoder;
 
+use super::{skippable, trailing_zeros};
+
 /// The decompressed bytes of a row of frames.
 pub(super) struct Lz4<R: BufRead> {
     decoder: FrameDecoder<Followed<R>>,
@@ -22,6 +24,7 @@ impl<R: BufRead> Lz4<R> {
             reader,
             place: FramePart::Magic(0),
             checksums: (false, false),
+            magic: Vec::new(),
         };
         Lz4 {
             decoder: FrameDecoder::new(followed),
@@ -38,11 +41,11 @@ impl<R: BufRead> Read for Lz4<R> {
                 return Ok(read);
             }
             let source = self.decoder.get_mut();
-            let more = !source.reader.fill_buf()?.is_empty();
             match source.place {
+                FramePart::Magic(0) if self.first => return Ok(0),
                 // The decoder stops behind each frame.
-                FramePart::Magic(0) if more && !self.first => {}
-                FramePart::Magic(0) => return Ok(0),
+                FramePart::Magic(0) if trailing_zeros(&mut source.reader)? => return Ok(0),
+                FramePart::Magic(0) => {}
                 _ => {
                     return Err(io::Error::new(
                         ErrorKind::UnexpectedEof,
@@ -60,6 +63,8 @@ struct Followed<R> {
     place: FramePart,
     /// Whether blocks, and the whole content, have a checksum.
     checksums: (bool, bool),
+    /// What was read of the next frame to see that it is not one to be skipped.
+    magic: Vec<u8>,
 }
 
 /// Where in a frame the next byte is.
@@ -81,7 +86,17 @@ enum FramePart {
 
 impl<R: BufRead> Read for Followed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
+        if self.place == FramePart::Magic(0) && self.magic.is_empty() {
+            self.magic = skippable::next_magic(&mut self.reader)?;
+        }
+        let read = if self.magic.is_empty() {
+            self.reader.read(buffer)?
+        } else {
+            let read = self.magic.len().min(buffer.len());
+            buffer[..read].copy_from_slice(&self.magic[..read]);
+            self.magic.drain(..read);
+            read
+        };
         let mut bytes = &buffer[..read];
         while let Some((first, rest)) = bytes.split_first() {
             if let FramePart::Block(left) = self.place {
@@ -123,10 +138,14 @@ impl<R> Followed<R> {
             FramePart::Header(left) => FramePart::Header(left - 1),
             FramePart::Size(read, value) => {
                 let value = value | u32::from(byte) << (8 * read);
-                match (read, value & 0x7fff_ffff) {
+                match (read, value) {
+                    // With the bit of a block that is not compressed it is no end mark.
                     (3, 0) if content => FramePart::Checksum(4),
                     (3, 0) => FramePart::Magic(0),
-                    (3, length) => FramePart::Block(u64::from(length) + if blocks { 4 } else { 0 }),
+                    (3, size) => {
+                        let length = u64::from(size & 0x7fff_ffff);
+                        FramePart::Block(length + if blocks { 4 } else { 0 })
+                    }
                     _ => FramePart::Size(read + 1, value),
                 }
             }

@@ -1,14 +1,20 @@
 //! Decompression to the last byte: gzip in any number of members, zstd and lz4 in any number of
-//! frames.
+//! frames, xz and bzip2 in any number of streams.
 //!
 //! A stream that ends early, goes on behind its end, or fails a checksum that it has is an error
-//! here.
+//! here. Zeros behind gzip, bzip2 and lz4 are none: what writes to a tape or a pipe in blocks fills
+//! the last one (`bsdtar -czf -`). They are for who reads such archives as well, but for zstd.
 
+mod bzip2;
 mod deflate;
 mod lz4;
+mod skippable;
 
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
+use lzma_rust2::XzReader;
+
+use self::bzip2::Bzip2;
 use self::deflate::{Format, Inflated};
 use self::lz4::Lz4;
 use crate::formats::error::FormatError;
@@ -17,6 +23,8 @@ use crate::formats::pipe::{self, BUFFER};
 /// The largest window of zstd that is decoded, as a power of two: what the zstd program allows by
 /// itself. It is what memory such a stream needs; by default it is 2 to 8 MB.
 const ZSTD_WINDOW_LOG: u32 = 27;
+/// The most memory that a stream of xz may need, in KiB: `xz -9` needs 65 MB.
+const XZ_MEMORY: u32 = 160 << 10;
 
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +37,10 @@ pub enum Codec {
     Zstd,
     /// LZ4 frames; checksums are optional.
     Lz4,
+    /// xz; every block has a checksum but with `--check=none`.
+    Xz,
+    /// bzip2, whose blocks have a checksum each.
+    Bzip2,
 }
 
 impl Codec {
@@ -39,17 +51,23 @@ impl Codec {
             Codec::Gzip => "gzip",
             Codec::Zstd => "zstd",
             Codec::Lz4 => "lz4",
+            Codec::Xz => "xz",
+            Codec::Bzip2 => "bzip2",
         }
     }
 
     /// What begins so.
-    fn of(start: &[u8]) -> Result<Codec, &'static str> {
+    ///
+    /// # Errors
+    ///
+    /// The name of a program whose files are not read here.
+    pub(crate) fn of(start: &[u8]) -> Result<Codec, &'static str> {
         let foreign: [(&[u8], _); 5] = [
-            (b"BZh", "bzip2"),
-            (b"\xfd7zXZ\0", "xz"),
             (b"LZIP", "lzip"),
             (&[0x02, 0x21, 0x4c, 0x18], "the old format of lz4"),
             (&[0x1f, 0x9d], "compress"),
+            (b"PK\x03\x04", "zip"),
+            (b"7z\xbc\xaf\x27\x1c", "7z"),
         ];
         if let Some((_, name)) = foreign
             .into_iter()
@@ -57,10 +75,17 @@ impl Codec {
         {
             return Err(name);
         }
-        Ok(match start {
+        let Some(frame) = skippable::behind(start) else {
+            return Err("zstd or lz4, behind a long frame to be skipped,");
+        };
+        Ok(match frame {
+            // Nothing but frames to be skipped: both programs make nothing of it.
+            [] if !start.is_empty() => Codec::Zstd,
             [0x1f, 0x8b, ..] => Codec::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Codec::Zstd,
             [0x04, 0x22, 0x4d, 0x18, ..] => Codec::Lz4,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Codec::Xz,
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Codec::Bzip2,
             _ => Codec::None,
         })
     }
@@ -80,6 +105,9 @@ enum Decoder<'r, R: BufRead> {
     Deflate(BufReader<Inflated<R>>),
     Zstd(BufReader<zstd::Decoder<'r, R>>),
     Lz4(BufReader<Lz4<R>>),
+    // Its state is large.
+    Xz(Box<BufReader<XzReader<R>>>),
+    Bzip2(BufReader<Bzip2<R>>),
 }
 
 impl<R: BufRead> Unpacked<'_, R> {
@@ -100,9 +128,13 @@ impl<R: BufRead> Unpacked<'_, R> {
         })?;
         let checksum = match codec {
             Codec::None => false,
-            Codec::Gzip => true,
+            Codec::Gzip | Codec::Bzip2 => true,
             // The bit of the first frame's descriptor.
-            Codec::Zstd | Codec::Lz4 => start.get(4).is_some_and(|descriptor| descriptor & 4 != 0),
+            Codec::Zstd | Codec::Lz4 => skippable::behind(start)
+                .and_then(|frame| frame.get(4))
+                .is_some_and(|descriptor| descriptor & 4 != 0),
+            // The kind of check, of which 0 is none.
+            Codec::Xz => start.get(7).is_some_and(|flags| flags & 15 != 0),
         };
         Ok(Unpacked {
             checksum,
@@ -150,6 +182,11 @@ impl<R: BufRead> Unpacked<'_, R> {
                 Decoder::Zstd(buffered(decoder))
             }
             Codec::Lz4 => Decoder::Lz4(buffered(Lz4::new(reader, first))),
+            Codec::Xz => {
+                let decoder = XzReader::new_mem_limit(reader, !first, XZ_MEMORY);
+                Decoder::Xz(Box::new(buffered(decoder)))
+            }
+            Codec::Bzip2 => Decoder::Bzip2(buffered(Bzip2::new(reader, first))),
         };
         Ok(Unpacked {
             decoder,
@@ -178,6 +215,8 @@ impl<R: BufRead> Unpacked<'_, R> {
             Decoder::Deflate(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
             Decoder::Zstd(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
             Decoder::Lz4(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
+            Decoder::Xz(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
+            Decoder::Bzip2(decoder) => pipe::ahead(unbuffered(decoder), |bytes| judge(bytes)),
         }
     }
 }
@@ -189,6 +228,8 @@ impl<R: BufRead> Read for Unpacked<'_, R> {
             Decoder::Deflate(decoder) => decoder.read(buffer),
             Decoder::Zstd(decoder) => decoder.read(buffer),
             Decoder::Lz4(decoder) => decoder.read(buffer),
+            Decoder::Xz(decoder) => decoder.read(buffer),
+            Decoder::Bzip2(decoder) => decoder.read(buffer),
         }
     }
 }
@@ -200,6 +241,8 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
             Decoder::Deflate(decoder) => decoder.fill_buf(),
             Decoder::Zstd(decoder) => decoder.fill_buf(),
             Decoder::Lz4(decoder) => decoder.fill_buf(),
+            Decoder::Xz(decoder) => decoder.fill_buf(),
+            Decoder::Bzip2(decoder) => decoder.fill_buf(),
         }
     }
 
@@ -209,7 +252,35 @@ impl<R: BufRead> BufRead for Unpacked<'_, R> {
             Decoder::Deflate(decoder) => decoder.consume(amount),
             Decoder::Zstd(decoder) => decoder.consume(amount),
             Decoder::Lz4(decoder) => decoder.consume(amount),
+            Decoder::Xz(decoder) => decoder.consume(amount),
+            Decoder::Bzip2(decoder) => decoder.consume(amount),
         }
+    }
+}
+
+/// Reads past zeros at the end of the input; false where something else follows at once.
+///
+/// # Errors
+///
+/// Something else follows zeros, or the input cannot be read.
+fn trailing_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
+    let mut zeros = false;
+    loop {
+        let there = reader.fill_buf()?;
+        let Some(other) = there.iter().position(|byte| *byte != 0) else {
+            let taken = there.len();
+            if taken == 0 {
+                return Ok(true);
+            }
+            reader.consume(taken);
+            zeros = true;
+            continue;
+        };
+        if zeros || other > 0 {
+            let why = "something stands behind the zeros at its end";
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
+        }
+        return Ok(false);
     }
 }
 
@@ -237,6 +308,13 @@ pub fn trouble(error: &io::Error, position: u64) -> FormatError {
             "is compressed with a window of more than {} MB (zstd --long)",
             1 << (ZSTD_WINDOW_LOG - 20)
         )),
+        ErrorKind::OutOfMemory => FormatError::CannotTell(format!(
+            "needs more than {} MB of memory to decompress (xz with a large dictionary)",
+            XZ_MEMORY >> 10
+        )),
+        ErrorKind::Unsupported => FormatError::CannotTell(format!(
+            "is compressed in a way that this version does not decompress: {error}"
+        )),
         ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => {
             FormatError::Damaged(format!(
                 "does not decompress after {position} unpacked bytes: bytes are damaged, a checksum is wrong, or something else follows"
@@ -248,7 +326,8 @@ pub fn trouble(error: &io::Error, position: u64) -> FormatError {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Seek as _, Write as _};
+    use std::process::Command;
 
     use super::*;
 
@@ -267,16 +346,76 @@ mod tests {
         Ok(bytes)
     }
 
-    fn packed(text: &[u8]) -> [(&'static str, Vec<u8>); 3] {
+    fn packed(text: &[u8]) -> [(&'static str, Vec<u8>); 5] {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(text).expect("memory");
+        let level = ::bzip2::Compression::default();
+        let mut bzip2 = ::bzip2::write::BzEncoder::new(Vec::new(), level);
+        bzip2.write_all(text).expect("memory");
         let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
         lz4.write_all(text).expect("memory");
         [
             ("gzip", gzip.finish().expect("memory")),
             ("zstd", zstd::encode_all(text, 3).expect("memory")),
             ("lz4", lz4.finish().expect("memory")),
+            ("bzip2", bzip2.finish().expect("memory")),
+            ("xz", by_program("xz", text)),
         ]
+    }
+
+    /// What a program makes of a text.
+    fn by_program(program: &str, text: &[u8]) -> Vec<u8> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(text).expect("written");
+        file.rewind().expect("a file");
+        let output = Command::new(program).arg("-c").stdin(file).output();
+        let output = output.expect("scripts/setup.sh installs it");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    /// A frame that a decoder passes over, as pzstd writes it.
+    const SKIPPED: &[u8] = b"\x50\x2a\x4d\x18\x04\0\0\0\x11\x22\x33\x44";
+
+    #[test]
+    fn frames_to_be_skipped_are() {
+        let text = text();
+        for (name, packed) in packed(&text)
+            .iter()
+            .filter(|(name, _)| ["zstd", "lz4"].contains(name))
+        {
+            for (before, between, behind) in [(1, 0, 0), (3, 1, 0), (0, 0, 1), (0, 2, 2)] {
+                let frames = [
+                    SKIPPED.repeat(before),
+                    packed.clone(),
+                    SKIPPED.repeat(between),
+                    packed.clone(),
+                    SKIPPED.repeat(behind),
+                ];
+                let unpacked = unpack(&frames.concat());
+                assert_eq!(unpacked.expect(name).len(), 2 * text.len(), "{name}");
+            }
+            for cut in 1..SKIPPED.len() {
+                let frames = [&packed[..], &SKIPPED[..cut]].concat();
+                assert!(unpack(&frames).is_err(), "{name}, cut to {cut} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_mark_of_lz4_is_all_zeros() {
+        let mut info = lz4_flex::frame::FrameInfo::new();
+        info.content_checksum = false;
+        let mut lz4 = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+        lz4.write_all(&text()).expect("memory");
+        let packed = lz4.finish().expect("memory");
+        unpack(&packed).expect("whole");
+        for bit in 0..32 {
+            let mut flipped = packed.clone();
+            let byte = flipped.len() - 4 + bit / 8;
+            flipped[byte] ^= 1 << (bit % 8);
+            assert!(unpack(&flipped).is_err(), "bit {bit} of the end mark");
+        }
     }
 
     #[test]
@@ -311,7 +450,7 @@ mod tests {
     fn every_cut_and_everything_behind_the_end_is_found() {
         for (name, packed) in packed(&text()) {
             for length in
-                (4..packed.len()).filter(|at| at % 9973 == 0 || *at < 24 || packed.len() - at < 24)
+                (6..packed.len()).filter(|at| at % 9973 == 0 || *at < 24 || packed.len() - at < 24)
             {
                 assert!(
                     unpack(&packed[..length]).is_err(),
@@ -319,9 +458,11 @@ mod tests {
                     packed.len()
                 );
             }
-            for tail in [&b"x"[..], b"garbage", &[0; 600]] {
-                assert!(
-                    unpack(&[&packed[..], tail].concat()).is_err(),
+            for tail in [&b"x"[..], b"garbage", &[0; 600], b"\0\0\0\0x"] {
+                let zeros = tail.iter().all(|byte| *byte == 0);
+                assert_eq!(
+                    unpack(&[&packed[..], tail].concat()).is_ok(),
+                    zeros && name != "zstd",
                     "{name} and {} bytes",
                     tail.len()
                 );

@@ -4,17 +4,28 @@
 //! What the form can't show: documents of YAML stand for themselves, so that a file which is cut
 //! between two of them looks whole. A list, which is what kubectl exports, has its kind at the end.
 
+mod base64;
+mod chars;
+mod data;
 mod object;
+mod reader;
+mod scalar;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead, BufReader, Read};
 
 use chaos_common::record::{Check, Contents, Status};
+use serde::de::DeserializeOwned;
 
-use self::object::{Data, Node, Sum};
+pub use self::object::{Object, Sum, Values};
+use self::reader::{Flaw, Found};
+use self::yaml::Yaml;
 use crate::formats::error::{FormatError, count};
+use crate::formats::inspection::Expectations;
 
 /// The largest file that is read: what an API server could hold fits in it.
 const MAX_FILE: usize = 64 << 20;
@@ -30,41 +41,20 @@ pub struct Objects {
     pub all: Vec<Object>,
 }
 
-/// An object, and the digests of its values; no value itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// Group and version: `v1`, `apps/v1`.
-    pub api_version: String,
-    /// `ConfigMap` and the like.
-    pub kind: String,
-    /// Nothing where the object says none.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-    /// Of a ConfigMap and a Secret: BLAKE3 digest of each value, decoded where it is base64.
-    pub values: BTreeMap<String, Sum>,
-    /// Fields that only a server makes.
-    pub server_made: Vec<&'static str>,
-}
-
 impl Object {
-    /// The group, which is empty for the first one.
-    pub fn group(&self) -> &str {
-        self.api_version
-            .rsplit_once('/')
-            .map_or("", |(group, _)| group)
-    }
-
     /// An object of the cluster, as it comes from there.
     ///
     /// # Errors
     ///
     /// It is no object, or lacks what every object has.
     pub fn of_json(json: serde_json::Value) -> Result<Object, FormatError> {
-        let mut found = Inspection::default();
+        let mut found = Found::default();
         let damaged =
             |_| FormatError::Damaged("holds something that is no Kubernetes object".to_owned());
-        found.take(serde_json::from_value(json).map_err(damaged)?, None)?;
+        found.read(json).map_err(damaged)?;
+        if let Some(flaw) = found.flaw {
+            return Err(flaw.into());
+        }
         found
             .all
             .pop()
@@ -99,6 +89,80 @@ pub fn restorable_check(objects: &[Object], object: &str) -> Check {
     )
 }
 
+/// Whether what is expected is there: objects as `KIND/NAME`, where the name may be `*`, and of each
+/// resource that belongs into the backup at least one.
+pub fn expected_checks(objects: &[Object], want: &Expectations, object: &str) -> Vec<Check> {
+    let there = |expected: &String| {
+        let (kind, name) = expected.split_once('/').unwrap_or((expected, "*"));
+        let mut of_name = objects.iter().filter(|object| {
+            object.kind.eq_ignore_ascii_case(kind) && (name == "*" || *object.name == *name)
+        });
+        of_name.next().map(|_| true)
+    };
+    let mut checks: Vec<Check> = want.judge(object, "value", there).into_iter().collect();
+    checks.extend(resources_check(objects, want, object));
+    checks
+}
+
+/// Id of the check of whether the kinds that belong into a backup are in it.
+pub const RESOURCES: &str = "backup.resources";
+
+fn resources_check(objects: &[Object], want: &Expectations, object: &str) -> Option<Check> {
+    if want.resources.is_empty() {
+        return None;
+    }
+    let none_of = |resource: &&String| !objects.iter().any(|object| object.is_of(resource));
+    let missing: Vec<&str> = want
+        .resources
+        .iter()
+        .filter(none_of)
+        .map(|name| &**name)
+        .collect();
+    let resources = count(want.resources.len() as u64, "resource");
+    Some(if missing.is_empty() {
+        Check::pass(
+            RESOURCES,
+            object,
+            format!("has objects of the {resources} that it should"),
+        )
+    } else {
+        let message = format!("has no {}, which belong into it", missing.join(", no "));
+        Check::fail(RESOURCES, object, message)
+            .hint("see what it was made of; take out of resources what the namespace does not have")
+    })
+}
+
+/// Reads the documents of YAML, or the values of JSON, as kubectl takes them.
+///
+/// # Errors
+///
+/// It is neither, or not what is wanted. No value is in the message.
+pub fn documents<T: DeserializeOwned>(text: impl Read) -> Result<Vec<T>, FormatError> {
+    let mut reader = BufReader::new(text);
+    let mut all = Vec::new();
+    if is_json(&mut reader)? {
+        for value in serde_json::Deserializer::from_reader(reader).into_iter() {
+            all.push(value.map_err(|error| json_trouble(&error))?);
+        }
+        return Ok(all);
+    }
+    let mut yaml = Yaml::new(reader);
+    while yaml.begins().map_err(yaml::YamlError::into_format_error)? {
+        let document = T::deserialize(&mut yaml);
+        all.push(document.map_err(yaml::YamlError::into_format_error)?);
+    }
+    Ok(all)
+}
+
+/// Whether the first character is that of a JSON object.
+fn is_json(reader: &mut impl BufRead) -> Result<bool, FormatError> {
+    let start = reader
+        .fill_buf()
+        .map_err(|error| FormatError::reading(0, &error))?;
+    let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
+    Ok(first == Some(&b'{'))
+}
+
 /// Reads a file of `size` bytes, if that is known.
 ///
 /// # Errors
@@ -113,20 +177,14 @@ pub fn examine(reader: impl Read, size: Option<u64>) -> Result<Objects, FormatEr
     if let Some(size) = size.filter(|size| *size > MAX_FILE as u64) {
         return too_large(size.to_string());
     }
-    let mut found = Inspection::default();
+    let mut found = Found::default();
     let reader = reader.take(MAX_FILE as u64 + 1);
     let mut reader = BufReader::new(Watched {
         reader,
         last: b'\n',
         failed: false,
     });
-    let start = reader
-        .fill_buf()
-        .map_err(|error| FormatError::reading(0, &error))?;
-    let json = start
-        .iter()
-        .find(|byte| !byte.is_ascii_whitespace())
-        .is_some_and(|byte| *byte == b'{');
+    let json = is_json(&mut reader)?;
     let read = if json {
         read_json(&mut reader, &mut found)
     } else {
@@ -142,213 +200,129 @@ pub fn examine(reader: impl Read, size: Option<u64>) -> Result<Objects, FormatEr
         return too_large(format!("more than {MAX_FILE}"));
     }
     read?;
-    if found.kinds.is_empty() {
+    if let Some(flaw) = found.flaw {
+        return Err(flaw.into());
+    }
+    if found.all.is_empty() {
         return FormatError::damaged("holds no object");
     }
-    if !json && watched.last != b'\n' {
+    once_each(&found.all)?;
+    // The last byte of a line's end, whichever way round it is in UTF-16.
+    if !json && watched.last != b'\n' && watched.last != 0 {
         return FormatError::cannot_tell("may be cut: its last line has no end");
     }
-    let objects = found.kinds.values().sum();
-    let kinds: Vec<String> = found
-        .kinds
-        .iter()
-        .map(|(kind, number)| format!("{number} {kind}"))
-        .collect();
-    let message = format!(
-        "read to the end: {} ({})",
-        count(objects as u64, "object"),
-        kinds.join(", ")
-    );
-    Ok(Objects {
-        contents: Contents::Kubernetes {
-            objects,
-            kinds: found.kinds,
-        },
-        message,
-        all: found.all,
-    })
+    Ok(Objects::of(found.all))
 }
 
-fn read_json(reader: &mut impl Read, found: &mut Inspection) -> Result<(), FormatError> {
-    for node in serde_json::Deserializer::from_reader(reader).into_iter::<Node>() {
-        // The error's own words may repeat a value.
-        let node = node.map_err(|error| {
-            let what = match error.classify() {
-                serde_json::error::Category::Eof => "is cut: its JSON ends in the middle",
-                serde_json::error::Category::Data => "holds something that is no Kubernetes object",
-                _ => "is not JSON",
-            };
-            FormatError::Damaged(format!(
-                "{what}, at line {}, column {}",
-                error.line(),
-                error.column()
-            ))
-        })?;
-        found.take(node, None)?;
+impl Objects {
+    fn of(all: Vec<Object>) -> Objects {
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        for object in &all {
+            match kinds.get_mut(&*object.kind) {
+                Some(number) => *number += 1,
+                None => drop(kinds.insert(object.kind.to_string(), 1)),
+            }
+        }
+        let told: Vec<String> = kinds
+            .iter()
+            .map(|(kind, number)| format!("{number} {kind}"))
+            .collect();
+        let objects = all.len();
+        let message = format!(
+            "read to the end: {} ({})",
+            count(objects as u64, "object"),
+            told.join(", ")
+        );
+        Objects {
+            contents: Contents::Kubernetes { objects, kinds },
+            message,
+            all,
+        }
     }
-    Ok(())
 }
 
-fn read_yaml(reader: &mut impl Read, found: &mut Inspection) -> Result<(), FormatError> {
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        emit_comments: false,
-        budget: serde_saphyr::budget! {
-            max_reader_input_bytes: Some(MAX_FILE),
-            max_total_scalar_bytes: MAX_FILE,
-            max_events: 20_000_000,
-            max_nodes: 10_000_000,
-            max_documents: 100_000,
-            max_depth: 200,
-        },
+/// Whether no object is there twice.
+fn once_each(objects: &[Object]) -> Result<(), FormatError> {
+    let key = |object: &Object| {
+        let mut hasher = DefaultHasher::new();
+        (
+            object.group(),
+            &object.kind,
+            &object.namespace,
+            &object.name,
+        )
+            .hash(&mut hasher);
+        hasher.finish()
     };
-    for node in serde_saphyr::read_with_options::<_, Node>(reader, options) {
-        found.take(node.map_err(|error| yaml_trouble(&error))?, None)?;
+    let mut keys: Vec<(u64, usize)> = objects
+        .iter()
+        .enumerate()
+        .map(|(number, object)| (key(object), number))
+        .collect();
+    keys.sort_unstable();
+    let same = |one: &Object, other: &Object| {
+        one.kind == other.kind
+            && one.name == other.name
+            && one.namespace == other.namespace
+            && one.group() == other.group()
+    };
+    for (one, next) in keys.iter().zip(keys.iter().skip(1)) {
+        let (first, second) = (&objects[one.1], &objects[next.1]);
+        if one.0 == next.0 && same(first, second) {
+            return FormatError::damaged(format!("holds {} {} twice", first.kind, first.name));
+        }
     }
     Ok(())
+}
+
+impl From<Flaw> for FormatError {
+    fn from(flaw: Flaw) -> FormatError {
+        FormatError::Damaged(match flaw {
+            Flaw::Lacks(number, what) => format!("is damaged: object {number} has no {what}"),
+            Flaw::Field(object, field, why) => {
+                format!("is damaged: the field {field} of {object} {why}")
+            }
+            Flaw::Value(object, key, why) => {
+                format!("is damaged: the value of {key:?} in {object} {why}")
+            }
+        })
+    }
+}
+
+fn read_json(reader: &mut impl Read, found: &mut Found) -> Result<(), FormatError> {
+    let mut json = serde_json::Deserializer::from_reader(reader);
+    loop {
+        found
+            .read(&mut json)
+            .map_err(|error| json_trouble(&error))?;
+        if json.end().is_ok() {
+            return Ok(());
+        }
+    }
 }
 
 /// What is wrong, without the error's own words: they may repeat a value.
-fn yaml_trouble(error: &serde_saphyr::Error) -> FormatError {
-    use serde_saphyr::Error;
-    let place = error.location().map_or(String::new(), |at| {
-        format!(", at line {}, column {}", at.line(), at.column())
-    });
-    match error.without_snippet() {
-        // What goes wrong inside an alias is wrapped in an error of its own; kubectl writes none.
-        Error::Budget { .. }
-        | Error::AliasError { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => FormatError::CannotTell(format!(
-            "is larger or deeper than this version reads{place}"
-        )),
-        Error::SerdeInvalidType { .. } | Error::Unexpected { .. } => FormatError::Damaged(format!(
-            "holds something that is no Kubernetes object{place}"
-        )),
-        Error::DuplicateMappingKey { .. } => {
-            FormatError::Damaged(format!("has the same key twice{place}"))
-        }
-        _ => FormatError::Damaged(format!("is not YAML{place}")),
-    }
-}
-
-/// The objects seen so far.
-#[derive(Default)]
-struct Inspection {
-    kinds: BTreeMap<String, usize>,
-    /// Group, kind, namespace and name.
-    names: HashSet<(String, String, Option<String>, String)>,
-    all: Vec<Object>,
-}
-
-impl Inspection {
-    /// Takes an object or a list. `of` is the version and kind that the list gives its items.
-    fn take(&mut self, node: Node, of: Option<(&str, &str)>) -> Result<(), FormatError> {
-        let number = self.all.len() + 1;
-        let server_made = node.server_made();
-        let lacks =
-            |what| FormatError::Damaged(format!("is damaged: object {number} has no {what}"));
-        let given = |own: Option<String>, of: Option<&str>| {
-            own.filter(|word| !word.is_empty())
-                .or(of.map(str::to_owned))
-        };
-        let kind = given(node.kind, of.map(|of| of.1)).ok_or_else(|| lacks("kind"))?;
-        let version =
-            given(node.api_version, of.map(|of| of.0)).ok_or_else(|| lacks("apiVersion"))?;
-        if let (Some(items), Some(item)) = (node.items, kind.strip_suffix("List")) {
-            let of = (!item.is_empty()).then_some((version.as_str(), item));
-            return items.into_iter().try_for_each(|item| self.take(item, of));
-        }
-        let metadata = node.metadata.unwrap_or_default();
-        let name = metadata
-            .name
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| lacks("metadata.name"))?;
-        values(
-            &kind,
-            &version,
-            [&node.data, &node.string_data, &node.binary_data],
-        )
-        .map_err(|(key, why)| {
-            FormatError::Damaged(format!(
-                "is damaged: the value of {key:?} in {kind} {name} {why}"
-            ))
-        })?;
-        let values = digests(
-            &kind,
-            &version,
-            [node.data, node.string_data, node.binary_data],
-        );
-        let object = Object {
-            api_version: version,
-            kind,
-            namespace: metadata.namespace,
-            name,
-            values,
-            server_made,
-        };
-        let (group, kind, name) = (
-            object.group().to_owned(),
-            object.kind.clone(),
-            object.name.clone(),
-        );
-        if !self
-            .names
-            .insert((group, kind.clone(), object.namespace.clone(), name.clone()))
-        {
-            return FormatError::damaged(format!("holds {kind} {name} twice"));
-        }
-        self.all.push(object);
-        *self.kinds.entry(kind).or_default() += 1;
-        Ok(())
-    }
-}
-
-/// The first value that its object can't have: its key, and why.
-fn values(
-    kind: &str,
-    version: &str,
-    maps: [&Option<Data>; 3],
-) -> Result<(), (String, &'static str)> {
-    let [data, string, binary] = maps.map(Option::as_ref);
-    let (text, base64) = match (version, kind) {
-        ("v1", "Secret") => ([data, string], [data]),
-        ("v1", "ConfigMap") => ([data, binary], [binary]),
-        _ => return Ok(()),
+fn json_trouble(error: &serde_json::Error) -> FormatError {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "is cut: its JSON ends in the middle",
+        serde_json::error::Category::Data => "holds something that is no Kubernetes object",
+        _ => "is not JSON",
     };
-    if let Some(key) = text
-        .into_iter()
-        .flatten()
-        .find_map(|data| data.not_text.clone())
-    {
-        return Err((key, "is no text"));
-    }
-    match base64
-        .into_iter()
-        .flatten()
-        .find_map(|data| data.not_base64.clone())
-    {
-        Some(key) => Err((key, "is not base64")),
-        None => Ok(()),
-    }
+    FormatError::Damaged(format!(
+        "{what}, at line {}, column {}",
+        error.line(),
+        error.column()
+    ))
 }
 
-/// The digests of an object's values, by what they mean and not by how they are written.
-fn digests(kind: &str, version: &str, maps: [Option<Data>; 3]) -> BTreeMap<String, Sum> {
-    let [data, string, binary] = maps.map(|data| data.map(|data| data.digests).unwrap_or_default());
-    let text = |data: BTreeMap<String, object::Digests>| {
-        data.into_iter().map(|(key, digests)| (key, digests.text))
-    };
-    let bytes = |data: BTreeMap<String, object::Digests>| {
-        data.into_iter()
-            .filter_map(|(key, digests)| Some((key, digests.bytes?)))
-    };
-    match (version, kind) {
-        ("v1", "Secret") => bytes(data).chain(text(string)).collect(),
-        ("v1", "ConfigMap") => text(data).chain(bytes(binary)).collect(),
-        _ => BTreeMap::new(),
+fn read_yaml(reader: &mut impl BufRead, found: &mut Found) -> Result<(), FormatError> {
+    let mut yaml = Yaml::new(reader);
+    while yaml.begins().map_err(yaml::YamlError::into_format_error)? {
+        found
+            .read(&mut yaml)
+            .map_err(yaml::YamlError::into_format_error)?;
     }
+    Ok(())
 }
 
 /// A reader that remembers the last byte, and whether the file system failed: parsers turn that

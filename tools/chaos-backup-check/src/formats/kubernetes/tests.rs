@@ -127,7 +127,7 @@ fn duplicates_fail_and_the_same_name_elsewhere_does_not() {
         damage(&twice)
     );
     let elsewhere = format!(
-        "{}  namespace: x\n---\n{}  namespace: y\n",
+        "{}  namespace: a\n---\n{}  namespace: b\n",
         object("Secret", "a"),
         object("Secret", "a")
     );

@@ -5,6 +5,10 @@
 //! to a length of 0. Large objects are a block of (oid, chunks) up to an oid of 0. Nothing says how
 //! many blocks there are, so that a dump which is cut between two of them looks whole by itself:
 //! only the table of contents knows.
+//!
+//! `pg_dump` of PostgreSQL 16 and later opens its standard output for appending. So when it goes back
+//! to write the places of the blocks into the table of contents, a second one comes to stand behind
+//! the last block. `pg_restore` reads the first, and so do we; the second must be the same.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
@@ -12,9 +16,10 @@ use std::io::{self, BufRead, Read};
 use chaos_common::record::TableRows;
 
 use super::data_error::DataError;
+use super::header::{Form, Header};
 use super::input::Input;
 use super::rows::Sink;
-use super::toc::{DataLocation, Entry, Kind, Toc};
+use super::toc::{self, DataLocation, Entry, Kind, Toc};
 use crate::formats::decompress::{Codec, Unpacked};
 use crate::formats::error::{FormatError, count};
 use crate::formats::pipe::read_buffered;
@@ -23,6 +28,8 @@ use crate::formats::pipe::read_buffered;
 const TABLE: u8 = 1;
 /// `BLK_BLOBS`: large objects.
 const BLOBS: u8 = 3;
+/// The first byte of a number that is not negative.
+const NUMBER: u8 = 0;
 
 /// What the data blocks hold.
 #[derive(Debug, Default)]
@@ -36,19 +43,24 @@ pub(super) struct Data {
 /// Reads every block up to the end of the file.
 pub(super) fn read<R: BufRead + Send>(
     input: &mut Input<R>,
-    codec: Codec,
+    header: &Header,
     toc: &Toc,
 ) -> Result<Data, FormatError> {
+    let codec = header.codec;
     let index: HashMap<i64, usize> = toc
         .data
         .iter()
         .enumerate()
         .map(|(at, entry)| (entry.id, at))
         .collect();
-    let mut seen = vec![false; toc.data.len()];
+    let mut starts = vec![None; toc.data.len()];
     let mut data = Data::default();
-    while !input.fill()?.is_empty() {
+    while let Some(first) = input.fill()?.first().copied() {
         let at = input.position();
+        if first == NUMBER && toc.has_no_places() && starts.iter().all(Option::is_some) {
+            second_contents(input, header, toc, &starts)?;
+            break;
+        }
         let kind = input.byte("a block of data")?;
         if kind != TABLE && kind != BLOBS {
             return Err(no_block(at, kind));
@@ -60,7 +72,7 @@ pub(super) fn read<R: BufRead + Send>(
             ));
         };
         let entry = &toc.data[number];
-        expect(entry, kind, at, std::mem::replace(&mut seen[number], true))?;
+        expect(entry, kind, at, starts[number].replace(at).is_some())?;
         if kind == TABLE {
             let mut sink = Sink::new(&entry.kind, toc.utf8);
             payload(input, codec, &mut sink, &entry.name)?;
@@ -75,7 +87,7 @@ pub(super) fn read<R: BufRead + Send>(
             data.blobs.extend(blobs(input, codec)?);
         }
     }
-    all_seen(toc, &seen, input.position())?;
+    all_seen(toc, &starts, input.position())?;
     data.blobs.sort_unstable();
     same_blobs(&toc.blobs, &data.blobs)?;
     Ok(data)
@@ -113,13 +125,59 @@ fn expect(entry: &Entry, kind: u8, at: u64, seen: bool) -> Result<(), FormatErro
     }
 }
 
-fn all_seen(toc: &Toc, seen: &[bool], end: u64) -> Result<(), FormatError> {
-    let missing = seen.iter().filter(|seen| !**seen).count();
-    match toc.data.iter().zip(seen).find(|(_, seen)| !**seen) {
+/// Reads the table of contents that stands behind the data, to the end of the file. `starts` is
+/// where the block of each entry begins.
+fn second_contents<R: BufRead + Send>(
+    input: &mut Input<R>,
+    header: &Header,
+    first: &Toc,
+    starts: &[Option<u64>],
+) -> Result<(), FormatError> {
+    let at = input.position();
+    let differs = |what: &str| {
+        FormatError::damaged(format!(
+            "is damaged: the table of contents behind its data, at byte {at}, {what}"
+        ))
+    };
+    let entries = input.int("the number of entries behind the data")?;
+    if entries != header.entries {
+        return differs(&format!(
+            "has {entries} entries, and the one before it {}",
+            header.entries
+        ));
+    }
+    input.utf8 = false;
+    let second = toc::read(input, header, Form::Custom)?;
+    if second.digest != first.digest {
+        return differs("is not the one before it");
+    }
+    for (entry, start) in second.data.iter().zip(starts) {
+        if let (DataLocation::Offset(Some(offset)), Some(start)) = (&entry.place, start)
+            && offset != start
+        {
+            return differs(&format!(
+                "places the data of {} at byte {offset}, and it is at byte {start}",
+                entry.name
+            ));
+        }
+    }
+    if input.fill()?.is_empty() {
+        return Ok(());
+    }
+    FormatError::damaged(format!(
+        "goes on behind its second table of contents, at byte {}",
+        input.position()
+    ))
+}
+
+fn all_seen(toc: &Toc, starts: &[Option<u64>], end: u64) -> Result<(), FormatError> {
+    let missing = starts.iter().filter(|start| start.is_none()).count();
+    let first = toc.data.iter().zip(starts).find(|(_, at)| at.is_none());
+    match first {
         None => Ok(()),
         Some((first, _)) => FormatError::damaged(format!(
             "is cut: it ends at byte {end} and lacks {missing} of {}, the first of them that of {}",
-            count(seen.len() as u64, "block"),
+            count(starts.len() as u64, "block"),
             first.name
         )),
     }

@@ -19,7 +19,8 @@ use crate::formats::digest::{self, read_all};
 use crate::formats::error::FormatError;
 use crate::formats::inspection::{Expectations, Verified};
 
-const TOC: &str = "toc.dat";
+/// The file with the table of contents.
+pub(super) const TOC: &str = "toc.dat";
 /// Endings of compressed files, which `pg_restore` looks for in turn.
 const ENDINGS: [(&str, Codec); 4] = [
     ("", Codec::None),
@@ -129,6 +130,9 @@ impl Folder<'_> {
         name: &str,
         parse: impl FnOnce(&mut (dyn BufRead + Send)) -> Result<T, FormatError>,
     ) -> Result<T, FormatError> {
+        if !self.files.contains_key(name) {
+            return FormatError::damaged(format!("is not whole: its file {name} is missing"));
+        }
         let (file, size) = self
             .source
             .open_in(name)
@@ -190,20 +194,12 @@ impl Folder<'_> {
                     Ok(_) => {}
                     Err(error) => return Err(decompress::trouble(&error, 0)),
                 }
-                let parts = line
-                    .strip_suffix('\n')
-                    .and_then(|line| line.split_once(' '));
-                match parts.map(|(oid, file)| (oid.parse(), file)) {
-                    Some((Ok(oid), file)) if file.starts_with("blob_") && !file.contains('/') => {
-                        blobs.push((oid, file.to_owned()));
-                    }
-                    _ => {
-                        return FormatError::damaged(format!(
-                            "has a line that names no large object: {:?}",
-                            line.trim_end()
-                        ));
-                    }
-                }
+                blobs.push(blob_line(&line).ok_or_else(|| {
+                    FormatError::Damaged(format!(
+                        "has a line that names no large object: {:?}",
+                        line.trim_end()
+                    ))
+                })?);
             }
         })
     }
@@ -334,6 +330,13 @@ fn take(
         Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
         Err(error) => Err(decompress::trouble(&error, *position)),
     }
+}
+
+/// The oid and the file in a line of a list of large objects, with its end.
+pub(super) fn blob_line(line: &str) -> Option<(u32, String)> {
+    let (oid, file) = line.strip_suffix('\n')?.split_once(' ')?;
+    let named = file.starts_with("blob_") && !file.contains('/');
+    named.then_some((oid.parse().ok()?, file.to_owned()))
 }
 
 fn in_file(name: &str, why: &str) -> FormatError {

@@ -11,8 +11,8 @@ use crate::formats::error::FormatError;
 pub(super) enum Form {
     /// One file (`archCustom`, `pg_dump -Fc`).
     Custom = 1,
-    /// The file `toc.dat` in a folder (`pg_dump -Fd`), which is marked as that of a tar dump
-    /// (`archTar`).
+    /// The file `toc.dat` in a folder (`pg_dump -Fd`) or in a tar archive (`-Ft`): both are marked
+    /// as that of a tar dump (`archTar`).
     Directory = 3,
 }
 
@@ -82,14 +82,15 @@ fn foreign(start: &[u8]) -> Result<(), FormatError> {
         return Ok(());
     }
     let tar = start.get(257..262) == Some(b"ustar");
-    let what = if tar && start.starts_with(b"toc.dat") {
-        "it is a dump in tar format (pg_dump -Ft)"
-    } else if tar {
+    let what = if tar {
         "it is a tar archive"
     } else if start.is_empty() {
         return FormatError::damaged(
             "is empty once it is unpacked: what made the dump wrote nothing",
         );
+    } else if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        "it is in UTF-16, as PowerShell's > writes it: pg_restore and psql cannot read that \
+         (dump with pg_dump -f FILE)"
     } else if start.iter().all(|byte| *byte == 0) {
         "it begins with zero bytes"
     } else {

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, ErrorKind};
 
+use blake3::Hasher;
+
 use super::text::Text;
 use crate::formats::decompress;
 use crate::formats::error::FormatError;
@@ -18,6 +20,8 @@ pub(super) struct Input<R> {
     pub(super) off_size: usize,
     /// Whether texts are in UTF-8.
     pub(super) utf8: bool,
+    /// The digest of what is read, while it is wanted.
+    pub(super) digest: Option<Hasher>,
 }
 
 impl<R: BufRead> Input<R> {
@@ -30,7 +34,13 @@ impl<R: BufRead> Input<R> {
             int_size: 4,
             off_size: 8,
             utf8: false,
+            digest: None,
         }
+    }
+
+    /// What it reads from.
+    pub(super) fn into_reader(self) -> R {
+        self.reader
     }
 
     /// Bytes read so far.
@@ -54,6 +64,12 @@ impl<R: BufRead> Input<R> {
 
     /// Marks bytes of [`Input::fill`] as read.
     pub(super) fn consume(&mut self, bytes: usize) {
+        if let Some(digest) = &mut self.digest
+            // They are at hand: nothing is read for this.
+            && let Ok(there) = self.reader.fill_buf()
+        {
+            digest.update(&there[..bytes]);
+        }
         self.reader.consume(bytes);
         self.position += bytes as u64;
     }

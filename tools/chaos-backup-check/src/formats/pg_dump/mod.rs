@@ -1,6 +1,6 @@
 //! Reads a PostgreSQL dump from its first byte to its last, without a server and in bounded memory:
-//! custom format (`pg_dump -Fc`), directory format (`-Fd`), and scripts of SQL (`-Fp`,
-//! `pg_dumpall`).
+//! custom format (`pg_dump -Fc`), directory format (`-Fd`), tar format (`-Ft`), and scripts of SQL
+//! (`-Fp`, `pg_dumpall`).
 //!
 //! `pg_restore --list` reads the table of contents and stops: it passes a dump whose data is cut,
 //! and `pg_restore -f /dev/null` passes one with bytes appended. Here every block is decoded, every
@@ -21,6 +21,7 @@ mod input;
 mod inserts;
 mod rows;
 mod script;
+mod tar_form;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -51,9 +52,15 @@ pub fn examine(
         let script = script::read(&mut input)?;
         return Ok(found_script(script, want, object));
     }
+    if tar_form::begins(input.fill()?) {
+        let (header, toc, data) = tar_form::read(input.into_reader())?;
+        let mut found = found(header, &toc, data, want, object);
+        found.message = format!("{}, in tar format", found.message);
+        return Ok(found);
+    }
     let header = header::read(&mut input, Form::Custom)?;
     let toc = toc::read(&mut input, &header, Form::Custom)?;
-    let data = data::read(&mut input, header.codec, &toc)?;
+    let data = data::read(&mut input, &header, &toc)?;
     Ok(found(header, &toc, data, want, object))
 }
 
@@ -83,7 +90,7 @@ fn found(
         objects: Vec::new(),
         limit: match header.codec {
             Codec::Gzip => "changed names and definitions",
-            Codec::None | Codec::Lz4 | Codec::Zstd => "changed names, definitions and rows",
+            _ => "changed names, definitions and rows",
         },
         contents: Contents::Postgres {
             version: format!("1.{}", header.minor),

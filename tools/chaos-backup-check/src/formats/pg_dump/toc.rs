@@ -32,6 +32,8 @@ pub(super) struct Toc {
     pub(super) utf8: bool,
     /// The oids of the large objects, sorted.
     pub(super) blobs: Vec<u32>,
+    /// The digest of all of it but the places of data.
+    pub(super) digest: Option<blake3::Hash>,
     /// Ids of all entries.
     ids: HashSet<i32>,
     /// Digests of the names of all tables that are defined.
@@ -41,6 +43,12 @@ pub(super) struct Toc {
 }
 
 impl Toc {
+    /// Whether it does not say where data is: it was written before the data, and not again.
+    pub(super) fn has_no_places(&self) -> bool {
+        let unknown = |entry: &Entry| matches!(entry.place, DataLocation::Offset(None));
+        self.data.iter().all(unknown)
+    }
+
     /// Tables whose data is in the dump.
     pub(super) fn tables_with_data(&self) -> usize {
         self.data
@@ -98,6 +106,7 @@ pub(super) fn read<R: BufRead>(
         "the table of contents",
     )?;
     let mut toc = Toc::default();
+    input.digest = Some(blake3::Hasher::new());
     for number in 1..=entries {
         let at = input.position();
         let in_entry = |error| match error {
@@ -118,6 +127,7 @@ pub(super) fn read<R: BufRead>(
         }
         toc.data.extend(entry);
     }
+    toc.digest = input.digest.take().map(|digest| digest.finalize());
     toc.blobs.sort_unstable();
     toc.belongs_together()?;
     Ok(toc)
@@ -179,7 +189,9 @@ fn read_fields<R: BufRead>(
             dependencies.push(id);
         }
     }
+    let digest = input.digest.take();
     let place = place(input, form)?;
+    input.digest = digest;
     if place.is_some() != dumped {
         return FormatError::damaged(format!(
             "is damaged behind byte {at}: the marks of data contradict each other"

@@ -60,13 +60,13 @@ impl<R: BufRead> Blocks<R> {
         Ok(Some(block))
     }
 
-    /// Reads past so many bytes of a member and the rest of their last block. `keep` takes the
+    /// Reads past so many bytes of a member and the rest of their last block. `take` gets the
     /// bytes.
     pub(super) fn data(
         &mut self,
         size: u64,
         name: &str,
-        mut keep: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8]) -> Result<(), FormatError>,
     ) -> Result<(), FormatError> {
         let at = self.position;
         let padding = size.next_multiple_of(BLOCK as u64) - size;
@@ -87,7 +87,7 @@ impl<R: BufRead> Blocks<R> {
                 ));
             }
             if !padded {
-                keep(bytes);
+                take(bytes)?;
             }
             left -= bytes.len() as u64;
         }

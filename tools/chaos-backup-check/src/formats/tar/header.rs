@@ -12,16 +12,28 @@ pub(super) const BLOCK: usize = 512;
 /// The largest file that Linux knows of.
 const MAX_SIZE: u64 = i64::MAX as u64;
 
-/// Whether a member has no data, whatever its size field says.
+/// Whether a member has no data, whatever its size field says. A hard link with data is something
+/// that POSIX allows, and that GNU tar and Go read as one without.
 pub(super) fn has_no_data(kind: EntryType) -> bool {
     matches!(
         kind,
-        EntryType::Symlink
+        EntryType::Link
+            | EntryType::Symlink
             | EntryType::Char
             | EntryType::Block
             | EntryType::Directory
             | EntryType::Fifo
     )
+}
+
+/// Whether a member is a file with bytes of its own. Old archives have folders that are files by
+/// their kind, and have a slash at the end of their name.
+pub(super) fn is_file(kind: EntryType, name: &str) -> bool {
+    let file = matches!(
+        kind,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
+    );
+    file && !name.ends_with('/')
 }
 
 /// A header's fields.
@@ -32,6 +44,8 @@ pub(super) struct Header {
     pub(super) link: String,
     /// Bytes of data that follow.
     pub(super) size: u64,
+    /// Of a sparse file: the bytes that it has with its holes.
+    pub(super) real_size: Option<u64>,
     /// Whether more blocks of a sparse file's map follow.
     pub(super) map_goes_on: bool,
 }
@@ -61,6 +75,7 @@ pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
         String::new()
     };
     let base = text(&block[..100]);
+    let sparse = kind == EntryType::GNUSparse;
     Ok(Header {
         kind,
         name: if prefix.is_empty() {
@@ -73,7 +88,8 @@ pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
             .map(|link| text(&link))
             .unwrap_or_default(),
         size,
-        map_goes_on: kind == EntryType::GNUSparse && block[482] != 0,
+        real_size: number(&block[483..495]).filter(|_| sparse),
+        map_goes_on: sparse && block[482] != 0,
     })
 }
 
@@ -122,6 +138,8 @@ pub(super) struct Attributes {
     pub(super) path: Option<String>,
     pub(super) link: Option<String>,
     pub(super) size: Option<u64>,
+    /// Of a sparse file: the bytes that it has with its holes.
+    pub(super) real_size: Option<u64>,
 }
 
 impl Attributes {
@@ -141,6 +159,9 @@ impl Attributes {
                 b"size" => {
                     attributes.size = Some(value.parse().ok().filter(|size| *size <= MAX_SIZE)?);
                 }
+                b"GNU.sparse.realsize" | b"GNU.sparse.size" => {
+                    attributes.real_size = value.parse().ok();
+                }
                 _ => {}
             }
             records = rest;
@@ -149,15 +170,15 @@ impl Attributes {
     }
 }
 
-/// Why a member's name would lead out of the folder that the archive is unpacked in.
-pub(super) fn leads_out(name: &str) -> Option<&'static str> {
-    if name.starts_with('/') {
-        Some("is absolute")
-    } else if name.split('/').any(|part| part == "..") {
-        Some("leads out of its folder")
-    } else {
-        None
-    }
+/// Whether a member's name is absolute, as `tar -P` writes it. Who unpacks the archive takes the
+/// slash off.
+pub(super) fn is_absolute(name: &str) -> bool {
+    name.starts_with('/')
+}
+
+/// Whether a member's name would lead out of the folder that the archive is unpacked in.
+pub(super) fn leads_out(name: &str) -> bool {
+    name.split('/').any(|part| part == "..")
 }
 
 /// Whether a symbolic link with this name leads out of the folder that the archive is unpacked in.
@@ -225,9 +246,10 @@ mod tests {
 
     #[test]
     fn names_that_lead_out_are_told() {
-        assert!(leads_out("/etc/passwd").is_some());
-        assert!(leads_out("a/../../b").is_some());
-        assert!(leads_out("..").is_some());
-        assert_eq!(leads_out("./a/..b/c.."), None);
+        assert!(leads_out("a/../../b"));
+        assert!(leads_out("/.."));
+        assert!(leads_out(".."));
+        assert!(!leads_out("/etc/passwd") && is_absolute("/etc/passwd"));
+        assert!(!leads_out("./a/..b/c.."));
     }
 }

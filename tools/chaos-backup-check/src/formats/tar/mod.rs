@@ -27,8 +27,55 @@ use crate::formats::inspection::{Expectations, Inspection};
 const MAX_PADDING: u64 = 16 << 20;
 /// Bytes of symbolic links that are remembered.
 const MAX_LINKS: usize = 4 << 20;
+/// What begins the attributes of a member in archives of Solaris, which are those of pax.
+const SOLARIS_HEADER: u8 = b'X';
 /// Bytes of a name or of attributes that are read; no writer makes more, and memory is bounded.
 const MAX_EXTENSION: u64 = 1 << 20;
+
+/// What is done with the members of an archive while it is read.
+pub(crate) trait Visitor {
+    /// A file of so many bytes begins.
+    ///
+    /// # Errors
+    ///
+    /// It is not wanted here.
+    fn begins(&mut self, name: &str, size: u64) -> Result<(), FormatError>;
+    /// Some bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// They are not as they must be.
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormatError>;
+    /// It is at its end.
+    ///
+    /// # Errors
+    ///
+    /// It may not end so.
+    fn ends(&mut self) -> Result<(), FormatError>;
+}
+
+/// Nobody looks into the members.
+impl Visitor for () {
+    fn begins(&mut self, _name: &str, _size: u64) -> Result<(), FormatError> {
+        Ok(())
+    }
+    fn bytes(&mut self, _bytes: &[u8]) -> Result<(), FormatError> {
+        Ok(())
+    }
+    fn ends(&mut self) -> Result<(), FormatError> {
+        Ok(())
+    }
+}
+
+/// Shows the files of a decompressed archive to `visitor`, to its last byte.
+///
+/// # Errors
+///
+/// It is damaged, cannot be read to its end, or the visitor does not want it.
+pub(crate) fn walk(reader: impl BufRead, visitor: &mut impl Visitor) -> Result<(), FormatError> {
+    let want = Expectations::default();
+    ArchiveReader::new(reader, &want, visitor).read().map(drop)
+}
 
 /// Reads an archive that is decompressed.
 ///
@@ -40,7 +87,7 @@ pub fn examine(
     want: &Expectations,
     object: &str,
 ) -> Result<Inspection, FormatError> {
-    let seen = ArchiveReader::new(reader, want).read()?;
+    let seen = ArchiveReader::new(reader, want, &mut ()).read()?;
     let message = format!(
         "{} with {} of files, read to the end marks and the end of the file",
         count(seen.members, "member"),
@@ -52,12 +99,12 @@ pub fn examine(
             .position(|expected| expected == name)
             .and_then(|at| seen.expected[at])
     };
-    let mut checks: Vec<Check> = want.judge(object, "byte", place).into_iter().collect();
-    checks.extend(
-        seen.outside
-            .first()
-            .map(|(link, target)| outside(link, target, seen.outside.len(), object)),
-    );
+    let mut checks = vec![restorable(&seen, object)];
+    checks.extend(want.judge(object, "byte", place));
+    if let Some((link, target)) = seen.outside.first() {
+        checks.push(outside(link, target, seen.outside.len(), object));
+    }
+    checks.extend(seen.absolute.as_ref().map(|name| absolute(name, object)));
     Ok(Inspection {
         contents: Contents::Tar {
             members: seen.members,
@@ -68,6 +115,38 @@ pub fn examine(
         objects: Vec::new(),
         limit: "changed bytes of files: tar has checksums of headers only",
     })
+}
+
+/// The check of whether there is anything to restore. A volume that was not mounted makes an
+/// archive of an empty folder every night.
+fn restorable(seen: &Archive, object: &str) -> Check {
+    const ID: &str = "backup.restorable";
+    if seen.files == 0 {
+        let members = count(seen.members, "member");
+        let message = format!("holds {members}, and no file among them");
+        return Check::fail(ID, object, message)
+            .hint("see whether the folder that is backed up was there: is its volume mounted?");
+    }
+    let files = count(seen.files, "file");
+    if seen.bytes == 0 {
+        return Check::new(
+            ID,
+            object,
+            Status::Warn,
+            format!("holds {files} without a byte"),
+        );
+    }
+    Check::pass(ID, object, format!("holds {files}"))
+}
+
+/// The check of names that begin with a slash.
+fn absolute(name: &str, object: &str) -> Check {
+    let message = format!(
+        "holds absolute names, such as {name:?}: whatever unpacks it takes the first slash off, \
+         or writes over what is there (tar -P)"
+    );
+    Check::new("backup.names", object, Status::Warn, message)
+        .hint("make it with tar -C / and names without the slash")
 }
 
 /// The check of symbolic links that lead out of the folder that the archive is unpacked in.
@@ -83,6 +162,8 @@ fn outside(link: &str, target: &str, number: usize, object: &str) -> Check {
 #[derive(Default)]
 struct Archive {
     members: u64,
+    /// Members that are files, or hard links to them.
+    files: u64,
     bytes: u64,
     last: String,
     /// What the next member's header leaves out.
@@ -92,6 +173,8 @@ struct Archive {
     /// Symbolic links that lead out of the archive, and where to.
     outside: Vec<(String, String)>,
     outside_bytes: usize,
+    /// The first absolute name.
+    absolute: Option<String>,
 }
 
 impl Archive {
@@ -121,14 +204,15 @@ impl Archive {
 }
 
 /// Reads an archive block by block.
-struct ArchiveReader<'w, R> {
+struct ArchiveReader<'w, R, V> {
     blocks: Blocks<R>,
     want: &'w Expectations,
+    visitor: &'w mut V,
     seen: Archive,
 }
 
-impl<'w, R: BufRead> ArchiveReader<'w, R> {
-    fn new(reader: R, want: &'w Expectations) -> ArchiveReader<'w, R> {
+impl<'w, R: BufRead, V: Visitor> ArchiveReader<'w, R, V> {
+    fn new(reader: R, want: &'w Expectations, visitor: &'w mut V) -> ArchiveReader<'w, R, V> {
         let seen = Archive {
             expected: vec![None; want.expect.len()],
             ..Archive::default()
@@ -136,6 +220,7 @@ impl<'w, R: BufRead> ArchiveReader<'w, R> {
         ArchiveReader {
             blocks: Blocks::new(reader),
             want,
+            visitor,
             seen,
         }
     }
@@ -171,7 +256,7 @@ impl<'w, R: BufRead> ArchiveReader<'w, R> {
             EntryType::GNULongLink => {
                 self.seen.next.link = Some(header::text(&self.extension(&header, at)?));
             }
-            EntryType::XHeader => {
+            kind if kind == EntryType::XHeader || kind.as_byte() == SOLARIS_HEADER => {
                 let before = std::mem::take(&mut self.seen.next);
                 let records = self.extension(&header, at)?;
                 let read = Attributes::parse(&records).ok_or_else(|| {
@@ -182,6 +267,7 @@ impl<'w, R: BufRead> ArchiveReader<'w, R> {
                     path: read.path.or(before.path),
                     link: read.link.or(before.link),
                     size: read.size.or(before.size),
+                    real_size: read.real_size.or(before.real_size),
                 };
             }
             EntryType::XGlobalHeader => {
@@ -202,15 +288,19 @@ impl<'w, R: BufRead> ArchiveReader<'w, R> {
         } else {
             next.size.unwrap_or(header.size)
         };
-        if let Some(why) = header::leads_out(&name) {
+        if header::leads_out(&name) {
             return FormatError::damaged(format!(
-                "is not safe to unpack: the path of member {name:?} {why}"
+                "is not safe to unpack: the path of member {name:?} leads out of its folder"
             ));
         }
-        if let (EntryType::Link, Some(why)) = (header.kind, header::leads_out(&link)) {
+        if header.kind == EntryType::Link && header::leads_out(&link) {
             return FormatError::damaged(format!(
-                "is not safe to unpack: member {name:?} links to {link:?}, which {why}"
+                "is not safe to unpack: member {name:?} links to {link:?}, \
+                 which leads out of its folder"
             ));
+        }
+        if header::is_absolute(&name) && self.seen.absolute.is_none() {
+            self.seen.absolute = Some(name.clone());
         }
         if let Some((through, target)) = self
             .seen
@@ -239,22 +329,37 @@ impl<'w, R: BufRead> ArchiveReader<'w, R> {
                 None => return self.seen.no_end(self.blocks.position()),
             }
         }
-        self.blocks.data(size, &name, |_| {})?;
-        self.seen.members += 1;
-        let holds = size > 0 || matches!(header.kind, EntryType::Link | EntryType::Symlink);
-        for (expected, found) in self.want.expect.iter().zip(&mut self.seen.expected) {
-            if same(&name, expected) || is_beneath(&name, expected) {
-                *found = Some(holds || *found == Some(true));
-            }
+        let is_file = header::is_file(header.kind, &name);
+        if is_file {
+            self.visitor.begins(&name, size)?;
+            let visitor = &mut *self.visitor;
+            self.blocks
+                .data(size, &name, |bytes| visitor.bytes(bytes))?;
+            self.visitor.ends()?;
+        } else {
+            self.blocks.data(size, &name, |_| Ok(()))?;
         }
-        if matches!(
-            header.kind,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
-        ) {
-            self.seen.bytes = self.seen.bytes.saturating_add(size);
-        }
+        let bytes = next.real_size.or(header.real_size).unwrap_or(size);
+        self.count(header.kind, &name, bytes);
         self.seen.last = name;
         Ok(())
+    }
+
+    /// Counts a member that was read; `bytes` is its size with its holes.
+    fn count(&mut self, kind: EntryType, name: &str, bytes: u64) {
+        let link = matches!(kind, EntryType::Link | EntryType::Symlink);
+        self.seen.members += 1;
+        for (expected, found) in self.want.expect.iter().zip(&mut self.seen.expected) {
+            if same(name, expected) || is_beneath(name, expected) {
+                *found = Some(bytes > 0 || link || *found == Some(true));
+            }
+        }
+        if header::is_file(kind, name) {
+            self.seen.files += 1;
+            self.seen.bytes = self.seen.bytes.saturating_add(bytes);
+        } else if kind == EntryType::Link {
+            self.seen.files += 1;
+        }
     }
 
     /// Reads a name or attributes.
@@ -264,6 +369,7 @@ impl<'w, R: BufRead> ArchiveReader<'w, R> {
             if bytes.len() as u64 <= MAX_EXTENSION {
                 bytes.extend_from_slice(part);
             }
+            Ok(())
         };
         self.blocks.data(
             header.size,
@@ -322,6 +428,7 @@ impl<'w, R: BufRead> ArchiveReader<'w, R> {
 
 /// A member's name without what makes no difference.
 fn bare(name: &str) -> &str {
+    let name = name.trim_start_matches('/');
     name.trim_start_matches("./").trim_end_matches('/')
 }
 

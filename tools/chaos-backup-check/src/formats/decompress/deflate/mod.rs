@@ -8,6 +8,8 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 
+use super::trailing_zeros;
+
 /// The largest window that DEFLATE has, as a power of two.
 const WINDOW_LOG: u8 = 15;
 
@@ -57,7 +59,7 @@ impl<R: BufRead> Inflated<R> {
     fn is_over(&mut self) -> io::Result<bool> {
         match self.format {
             Format::FirstGzip => Ok(true),
-            Format::Gzip => Ok(self.reader.fill_buf()?.is_empty()),
+            Format::Gzip => trailing_zeros(&mut self.reader),
             Format::Zlib if self.reader.fill_buf()?.is_empty() => Ok(true),
             Format::Zlib => Err(damaged("something stands behind its compressed stream")),
         }

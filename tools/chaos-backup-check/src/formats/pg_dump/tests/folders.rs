@@ -66,6 +66,19 @@ fn what_only_the_end_of_a_folders_file_shows_is_found() {
 }
 
 #[test]
+fn a_folder_without_its_list_of_large_objects_is_not_whole() {
+    let mut folder = folder!(
+        "blobs-none.folder": "toc.dat", "3343.dat", "blobs.toc", "blob_100001.dat", "blob_100002.dat", "blob_100003.dat"
+    );
+    folder.0.remove("blobs.toc");
+    let judged = judge(&folder);
+    let Err(FormatError::Damaged(why)) = &judged else {
+        panic!("{judged:?}")
+    };
+    assert!(why.contains("blobs.toc is missing"), "{why}");
+}
+
+#[test]
 fn a_large_table_is_judged_to_its_last_byte() {
     const TABLE: &str = "3343.dat.gz";
     let small = folder!(

@@ -15,6 +15,7 @@ macro_rules! fixture {
 
 mod folders;
 mod versions;
+mod written;
 
 fn check(dump: &[u8]) -> Result<Inspection, FormatError> {
     examine(dump, Some(dump.len() as u64), &Expectations::default(), "x")
