@@ -407,7 +407,15 @@ mod tests {
             good("path = '/b/'\ninclude = ['*.a', '*.b']"),
             "Local(\"/b/\")"
         );
-        assert!(good("kind = 'velero'\nvelero = {}").starts_with("Tool(Velero("));
+        for (kind, table) in [
+            ("velero", "velero = {}"),
+            ("pgbackrest", "pgbackrest = { stanza = 'main' }"),
+            ("restic", "restic = { repository = '/r' }"),
+            ("cloudnative-pg", "cloudnative_pg = { cluster = 'db' }"),
+        ] {
+            let place = good(&format!("kind = '{kind}'\n{table}"));
+            assert!(place.starts_with("Tool("), "{place}");
+        }
         for (table, word) in [
             ("kind = 'tar'", "has no path"),
             ("kind = 'tar'\npath = '/x'\npod = 'db'", "deployment/NAME"),

@@ -22,6 +22,7 @@ pub enum BackupKind {
     #[serde(rename = "pgbackrest")]
     PgBackRest,
     /// Backups of a Cluster of CloudNativePG.
+    #[serde(rename = "cloudnative-pg")]
     CloudNativePg,
     /// Backups of a cluster's objects and volumes that Velero keeps.
     Velero,

@@ -334,7 +334,7 @@ fn damage_fails_and_what_cannot_be_read_is_unknown() {
             .contains("empty")
     );
     let ran = Bench::good()
-        .file("app.tar.gz", b"\xfd7zXZ\0...")
+        .file("app.tar.gz", b"7z\xbc\xaf\x27\x1c...")
         .run(&[], None);
     assert_eq!(
         ran.exits(3).check("backup.complete", "app.tar.gz").0,

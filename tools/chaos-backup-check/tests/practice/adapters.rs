@@ -301,3 +301,34 @@ fn a_stanza_of_pgbackrest_is_asked_and_verified() {
         .exits(1)
         .says("backup.present", "pgbackrest:none", "fail", "has no backup");
 }
+
+/// A program in the place of restic, which answers and then hangs.
+const HANGS: &str = r#"#!/bin/sh
+case "$*" in
+  *snapshots*) echo '[{"time":"2026-11-22T16:00:00Z","hostname":"web","paths":["/srv"],"short_id":"a1"}]' ;;
+  *check*) echo $$ >"$HOME/pid"; exec sleep 1000 ;;
+esac
+"#;
+
+#[test]
+fn a_program_that_never_ends_is_not_waited_for_and_ends_with_us() {
+    let place = Place::new();
+    let path = format!("{}:/usr/bin:/bin", place.path("bin").display());
+    let place = place.env("PATH", &path);
+    let program = place.file("bin/restic", HANGS.as_bytes(), 1);
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).expect("ours");
+    place.file("password", b"hunter2", 1);
+    configured(&place, "");
+    let ran = place.run(&["--deadline", "5s"]);
+    ran.exits(3)
+        .says("backup.deadline", "/repo", "unknown", "not finished in 5s");
+    let pid = fs::read_to_string(place.path("pid")).expect("it began");
+    let running = PathBuf::from(format!("/proc/{}", pid.trim()));
+    for _ in 0..600 {
+        if !running.exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("{pid} is left");
+}

@@ -42,6 +42,7 @@ pg_dump -n public -Fc -f public.dump shop
 pg_dump -n public -Fp -f public.sql shop
 pg_dump -Fc -f preload.dump preload
 pg_dump -Fc -f other.dump other
+pg_dump -Ft -f shop.tar shop
 pg_dump --inserts -Fc -f inserts.dump other
 "#;
 
@@ -100,6 +101,7 @@ fn evidence(place: &Place) -> Vec<Value> {
 fn what_every_server_lacks_is_made_and_does_not_count_against_the_backup() {
     let Some(place) = made() else { return };
     for name in [
+        "shop.tar",
         "shop.dump",
         "shop.folder",
         "shop.sql",

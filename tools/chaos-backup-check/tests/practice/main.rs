@@ -6,5 +6,7 @@ mod drills;
 mod folders;
 mod live;
 mod objects;
+mod operators;
 mod place;
+mod server;
 mod trust;

@@ -1,66 +1,19 @@
 //! Object storage with very many keys, and odd ones: a small server on the loopback interface that
 //! lists and gives them as S3 does.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-
 use crate::place::{OBJECT, Place};
-
-/// Keys in their order, and how many minutes after a fixed time each was written.
-type Keys = Arc<Vec<(String, u32)>>;
+use crate::server::serve;
 
 /// Serves a bucket; gives its port. It ends with the test.
-fn serve(mut keys: Vec<(String, u32)>) -> u16 {
+fn bucket(mut keys: Vec<(String, u32)>) -> u16 {
     keys.sort();
-    let keys: Keys = Arc::new(keys);
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = listener.local_addr().expect("it has one").port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let keys = keys.clone();
-            std::thread::spawn(move || answer(stream, &keys));
-        }
-    });
-    port
+    serve(move |path, query| {
+        let key = path.trim_start_matches("/b").trim_start_matches('/');
+        respond(key, query, &keys)
+    })
 }
 
-/// Answers requests until the other side goes away.
-fn answer(stream: TcpStream, keys: &Keys) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut writer = stream;
-    loop {
-        let (mut line, mut header) = (String::new(), String::new());
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        let mut length = 0;
-        while reader.read_line(&mut header).ok()? > 2 {
-            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-            header.clear();
-        }
-        std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
-        let mut words = line.split(' ');
-        let (method, target) = (words.next()?, words.next()?);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (head, body) = respond(
-            path.trim_start_matches("/b").trim_start_matches('/'),
-            query,
-            keys,
-        );
-        write!(
-            writer,
-            "HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        )
-        .ok()?;
-        if method != "HEAD" {
-            writer.write_all(body.as_bytes()).ok()?;
-        }
-    }
-}
-
-fn respond(key: &str, query: &str, keys: &Keys) -> (String, String) {
+fn respond(key: &str, query: &str, keys: &[(String, u32)]) -> (String, String) {
     if query.contains("list-type=2") {
         return (
             "200 OK\r\nContent-Type: application/xml".to_owned(),
@@ -85,7 +38,7 @@ fn respond(key: &str, query: &str, keys: &Keys) -> (String, String) {
 }
 
 /// A page of the listing, as ListObjectsV2 gives it.
-fn list(query: &str, keys: &Keys) -> String {
+fn list(query: &str, keys: &[(String, u32)]) -> String {
     let value = |name: &str| {
         let found = query
             .split('&')
@@ -145,7 +98,7 @@ fn decode(text: &str) -> String {
 }
 
 fn place(keys: Vec<(String, u32)>, more: &str) -> Place {
-    let port = serve(keys);
+    let port = bucket(keys);
     let place = Place::new();
     place.config(&format!(
         "[s3]\nendpoint = 'http://127.0.0.1:{port}'\nregion = 'r'\naccess_key = {{ file = 'key' }}\n\
