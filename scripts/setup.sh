@@ -11,6 +11,7 @@ packages=(
   /usr/lib/postgresql/15/bin/postgres:postgresql-15
   containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap igzip:isal
+  xz:xz-utils bzip2:bzip2 zstd:zstd lz4:lz4 pigz:pigz 7z:p7zip-full bsdtar:libarchive-tools busybox:busybox
   /usr/lib/cni/bridge:containernetworking-plugins
   /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd
   pgbackrest:pgbackrest restic:restic

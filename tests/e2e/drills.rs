@@ -8,6 +8,8 @@ use chaos_tests::run::{Place, Ran, check, until};
 use chaos_tests::schedule::Needs;
 use serde_json::Value;
 
+use crate::begun;
+
 pub(crate) fn status(record: &Value, id: &str, object: &str) -> (String, String) {
     let found = check(record, id, object);
     let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
@@ -20,11 +22,16 @@ pub(crate) fn found(record: &Value, id: &str) -> (String, String) {
     status(record, id, "")
 }
 
+/// A fixture; a dump as if it had been begun now.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = repository()
         .join("tools/chaos-backup-check/tests/fixtures")
         .join(name);
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if bytes.starts_with(b"PGDMP") {
+        return begun::today(bytes);
+    }
+    bytes
 }
 
 /// A place with one dump and a scratch folder of its own for drills.

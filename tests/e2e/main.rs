@@ -3,6 +3,8 @@
 //! skipped.
 
 mod backup;
+#[path = "../../tools/chaos-backup-check/tests/begun/mod.rs"]
+mod begun;
 mod connections;
 mod drills;
 mod experiments;

@@ -3,11 +3,11 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use chaos_tests::cluster::{Cluster, OwnNamespace, repository};
+use chaos_tests::cluster::{Cluster, OwnNamespace};
 use chaos_tests::run::{Place, Ran, until};
 use serde_json::{Value, json};
 
-use crate::drills::found;
+use crate::drills::{fixture, found};
 use crate::postgres::Dumps;
 
 /// A Deployment with backups in its pod.
@@ -126,14 +126,9 @@ impl Store<'_> {
 fn a_backup_in_a_pod_is_read_through_exec() {
     let cluster = Cluster::new();
     let store = Store::new(&cluster, "chaos-test-store-read");
-    let fixtures = repository().join("tools/chaos-backup-check/tests/fixtures");
     let folder = store.place.path().join("copy");
     fs::create_dir(&folder).expect("made");
-    fs::copy(
-        fixtures.join("pgdump/gzip.dump"),
-        folder.join("shop-2.dump"),
-    )
-    .expect("copied");
+    fs::write(folder.join("shop-2.dump"), fixture("pgdump/gzip.dump")).expect("written");
     fs::write(folder.join("shop-1.dump"), vec![b'x'; 60_000]).expect("written");
     store.copy(&folder, "/backup/db");
     store.shell("cd /backup/db; touch shop-2.dump; touch -d '2 days ago' shop-1.dump; ln -s shop-2.dump latest.dump; ln -s none dangling; ln -s loop loop; mkfifo fifo; mkdir folder; : >empty");
@@ -178,11 +173,8 @@ fn a_backup_in_a_pod_is_read_through_exec() {
     );
 
     // A manifest that was copied with it.
-    fs::copy(
-        fixtures.join("pgdump/gzip.dump"),
-        store.place.path().join("shop-2.dump"),
-    )
-    .expect("copied");
+    let dump = fixture("pgdump/gzip.dump");
+    fs::write(store.place.path().join("shop-2.dump"), dump).expect("written");
     store
         .place
         .tool("chaos-backup-check", &["seal", "shop-2.dump"])

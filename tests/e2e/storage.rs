@@ -208,7 +208,7 @@ fn an_object_is_read_sealed_and_restored_like_a_file() {
     );
     storage.config(
         storage.port,
-        "kind = 'postgres'\npath = 's3://backups/db/shop-20200101T000000Z.dump'\n",
+        "kind = 'postgres'\npath = 's3://backups/db/shop-20200101T000000Z.dump'\ndated = 'shop-%Y%m%dT%H%M%SZ.dump'\n",
     );
     let (status, message) = found(&storage.checked(1), "backup.fresh");
     assert!(

@@ -65,8 +65,9 @@ pub struct Backup {
     /// For `postgres`: the database that it must be of, by default that of `[database]`.
     #[serde(default)]
     pub database: Option<String>,
-    /// What must be there and not empty: tables of a dump (`public.users`), members of an archive
-    /// (`app/config`).
+    /// What must be there and not empty: tables of a dump (`public.users`, with all their
+    /// partitions), members of an archive (`app/config`), objects of a cluster (`Secret/database`,
+    /// `ConfigMap/*`).
     #[serde(default)]
     pub expect: Vec<String>,
     /// For `kubernetes`: the kinds that belong into it, as `kubectl get` calls them (`configmaps`,
@@ -89,6 +90,18 @@ pub struct Backup {
     /// For `restic`: which repository, and which of its snapshots.
     #[serde(default)]
     pub restic: Option<Restic>,
+    /// For `postgres`: what it is to hold: `everything`, only the `schema` of a database
+    /// (`pg_dump --schema-only`), or only the `globals` of a cluster (`pg_dumpall --globals-only`).
+    #[serde(default)]
+    pub holds: DumpHolds,
+    /// How its name says when it was made, where the name is to count:
+    /// `shop-%Y-%m-%dT%H%M%SZ.dump`, by the letters of `date`. A `Z` behind the time means UTC.
+    #[serde(default)]
+    pub dated: Option<String>,
+    /// The command that decrypts it: a program and its arguments. It reads the file from its
+    /// standard input and writes the backup to its standard output.
+    #[serde(default)]
+    pub decrypt: Vec<String>,
 }
 
 #[expect(
@@ -372,6 +385,19 @@ pub struct DrillSql {
     pub backup: Option<String>,
     /// SQL. As a query it gives one value, which must be true.
     pub sql: String,
+}
+
+/// What a dump of PostgreSQL is to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DumpHolds {
+    /// Tables and their rows.
+    #[default]
+    Everything,
+    /// Definitions; rows may be there or not.
+    Schema,
+    /// Roles and tablespaces of a cluster.
+    Globals,
 }
 
 #[cfg(test)]

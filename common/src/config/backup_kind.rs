@@ -9,10 +9,10 @@ use super::backup_tool::{CloudNativePg, PgBackRest, Restic, Velero};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupKind {
-    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`),
-    /// or a script (`-Fp`, `pg_dumpall`).
+    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`), in
+    /// tar format (`-Ft`), or a script (`-Fp`, `pg_dumpall`).
     Postgres,
-    /// A tar archive, plain or compressed with gzip, zstd or lz4.
+    /// A tar archive, plain or compressed with gzip, zstd, lz4, xz or bzip2.
     Tar,
     /// Exported Kubernetes objects in YAML or JSON.
     Kubernetes,

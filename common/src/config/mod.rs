@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use self::backup::{Backup, DrillSettings, DrillSql, Location, LocationError, S3};
+pub use self::backup::{Backup, DrillSettings, DrillSql, DumpHolds, Location, LocationError, S3};
 pub use self::backup_kind::{BackupKind, BackupTool};
 pub use self::backup_tool::{CloudNativePg, PgBackRest, Restic, Velero};
 pub use self::data::{DataDeviation, DataPath, LONGEST_ANSWER};

@@ -56,8 +56,9 @@ pub struct BackupItem {
     /// opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// The time that the age is counted from: its manifest's, else the older of the file's
-    /// modification time and the stamp in its name. Absent if it could not be opened.
+    /// The time that the age is counted from: its manifest's, else the oldest of the file's
+    /// modification time, that of its own header, and that of its name where the configuration asks
+    /// for it. Absent if it could not be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<Time>,
     /// Age at the time of the check, in seconds.

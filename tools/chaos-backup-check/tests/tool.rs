@@ -1,5 +1,7 @@
 //! The tool as people and pipelines run it.
 
+mod begun;
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -58,7 +60,7 @@ impl Bench {
             b"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: aHVudGVyMg==}\n";
         let bench = Bench::new()
             .backup("postgres", "latest.dump")
-            .file("shop-1.dump", &read("pgdump/gzip.dump"))
+            .file("shop-1.dump", &begun::today(read("pgdump/gzip.dump")))
             .backup("tar", "app.tar.gz")
             .file("app.tar.gz", &read("tar/gnu.tar.gz"))
             .backup("kubernetes", "secrets.yaml")
@@ -333,9 +335,7 @@ fn damage_fails_and_what_cannot_be_read_is_unknown() {
             .1
             .contains("empty")
     );
-    let ran = Bench::good()
-        .file("app.tar.gz", b"7z\xbc\xaf\x27\x1c...")
-        .run(&[], None);
+    let ran = Bench::good().file("app.tar.gz", b"LZIP...").run(&[], None);
     assert_eq!(
         ran.exits(3).check("backup.complete", "app.tar.gz").0,
         "unknown"
@@ -371,25 +371,124 @@ fn old_fails_and_future_is_unknown() {
         "unknown"
     );
     touch(SystemTime::now());
-    fs::rename(
-        bench.path().join("shop-1.dump"),
-        bench.path().join("shop-20200101T000000Z.dump"),
-    )
-    .expect("renamed");
-    fs::remove_file(bench.path().join("latest.dump")).expect("removed");
-    symlink(
-        "shop-20200101T000000Z.dump",
-        bench.path().join("latest.dump"),
-    )
-    .expect("a link");
-    let (status, message) = bench
-        .run(&[], None)
-        .exits(1)
-        .check("backup.fresh", "latest.dump");
+    bench.run(&[], None).exits(0);
+    let old = fs::read("tests/fixtures/pgdump/gzip.dump").expect("a fixture");
+    fs::write(bench.path().join("shop-1.dump"), old).expect("written");
+    let ran = bench.run(&[], None);
+    let (status, message) = ran.exits(1).check("backup.fresh", "latest.dump");
+    assert!(
+        status == "fail" && message.contains("by its own header"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_date_in_a_name_counts_where_the_configuration_says_so() {
+    let archive = fs::read("tests/fixtures/tar/gnu.tar.gz").expect("a fixture");
+    let named = |name: &str, more: &str| {
+        let mut bench = Bench::new().backup("tar", name).file(name, &archive);
+        bench.config.push_str(more);
+        bench.run(&[], None)
+    };
+    for name in [
+        "shop-2024.01.15-nightly.tar.gz",
+        "1700000000_2023_11_14_16.6.0_gitlab_backup.tar",
+    ] {
+        let ran = named(name, "");
+        assert_eq!(ran.exits(0).check("backup.fresh", name).0, "pass");
+    }
+    let dated = "dated = 'shop-%Y-%m-%d.tar.gz'\n";
+    let ran = named("shop-2024-01-15.tar.gz", dated);
+    let (status, message) = ran.exits(1).check("backup.fresh", "shop-2024-01-15.tar.gz");
     assert!(
         status == "fail" && message.contains("by its name"),
         "{message}"
     );
+    let ran = named("latest.tar.gz", dated);
+    let (status, message) = ran.exits(3).check("backup.fresh", "latest.tar.gz");
+    assert!(
+        status == "unknown" && message.contains("dated"),
+        "{message}"
+    );
+    named("x.tar.gz", "dated = 'x.tar.gz'\n").exits(2);
+}
+
+#[test]
+fn a_seal_is_not_washed_clean() {
+    let bench = Bench::good();
+    let secrets = bench.path().join("secrets.yaml");
+    bench.run(&["seal"], None).exits(0);
+    bench.run(&["seal"], None).exits(0);
+    let changed = fs::read_to_string(&secrets)
+        .expect("there")
+        .replace("Mg==", "Mw==");
+    fs::write(&secrets, changed).expect("written");
+    let told = bench.run(&["seal"], None);
+    told.exits(4);
+    let said = String::from_utf8_lossy(&told.output.stderr).into_owned();
+    assert!(said.contains("is not what was sealed before"), "{said}");
+    bench.run(&[], None).exits(1);
+    bench.run(&["seal", "--force", ""], None).exits(2);
+    bench
+        .run(&["seal", "--force", "a new password"], None)
+        .exits(0);
+    bench.run(&[], None).exits(0);
+    let manifest = fs::read(bench.path().join("secrets.yaml.manifest.json")).expect("there");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    assert_eq!(manifest["replaces"]["reason"], "a new password");
+}
+
+#[test]
+fn a_dump_that_was_begun_later_is_another_backup_and_sealed_anew() {
+    let bench = Bench::new().backup("postgres", "x.dump");
+    let old = fs::read("tests/fixtures/pgdump/gzip.dump").expect("a fixture");
+    fs::write(bench.path().join("x.dump"), old).expect("written");
+    bench.run(&["seal"], None).exits(0);
+    let path = bench.path().join("x.dump.manifest.json");
+    let text = fs::read_to_string(&path).expect("there");
+    let sealed: Value = serde_json::from_str(&text).expect("JSON");
+    let then = "2026-01-01T00:00:00.000Z";
+    let earlier = text.replace(sealed["sealed"].as_str().expect("a time"), then);
+    fs::write(&path, earlier).expect("written");
+    let new = fs::read("tests/fixtures/pgdump/none.dump").expect("a fixture");
+    fs::write(bench.path().join("x.dump"), begun::today(new)).expect("written");
+    bench.run(&["seal"], None).exits(0);
+    bench.run(&[], None).exits(0);
+}
+
+#[test]
+fn two_backups_of_one_name_are_refused() {
+    let bench = Bench::good().backup("tar", "app.tar.gz");
+    let ran = bench.run(&[], None);
+    let said = String::from_utf8_lossy(&ran.exits(2).output.stderr).into_owned();
+    assert!(said.contains("two backups are called"), "{said}");
+}
+
+#[test]
+fn what_is_to_be_held_is_held_against_the_file() {
+    let globals = fs::read("tests/fixtures/pgdump/globals-17.sql").expect("a fixture");
+    let judged = |name: &str, contents: &[u8], more: &str| {
+        let mut bench = Bench::new().backup("postgres", name).file(name, contents);
+        bench.config.push_str(more);
+        bench.run(&[], None).check("backup.restorable", name)
+    };
+    let (status, message) = judged("globals.sql", &globals, "");
+    assert!(
+        status == "fail" && message.contains("globals-only"),
+        "{message}"
+    );
+    assert_eq!(
+        judged("globals.sql", &globals, "holds = 'globals'\n").0,
+        "pass"
+    );
+    let schema = fs::read("tests/fixtures/pgdump/schema-only.dump").expect("a fixture");
+    let (status, message) = judged("s.dump", &schema, "");
+    assert!(
+        status == "fail" && message.contains("schema-only"),
+        "{message}"
+    );
+    assert_eq!(judged("s.dump", &schema, "holds = 'schema'\n").0, "pass");
+    assert_eq!(judged("s.dump", &schema, "holds = 'globals'\n").0, "fail");
 }
 
 #[test]

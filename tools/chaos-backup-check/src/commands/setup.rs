@@ -1,10 +1,9 @@
 //! What a command needs before it begins: the context, and the lock.
 
-use std::collections::BTreeSet;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::sync::Arc;
 
-use chaos_common::config::{Backup, Loaded};
+use chaos_common::config::Loaded;
 use chaos_common::exit::{Exit, Failure};
 
 use super::Args;
@@ -46,9 +45,8 @@ pub(super) fn context_of_files(args: &Args, loaded: &Loaded) -> Result<Context, 
 }
 
 fn context_in(args: &Args, loaded: &Loaded, namespace: String) -> Result<Context, Failure> {
-    check_names(&loaded.config.backups)?;
     source::check_places(&loaded.config)?;
-    freshness::check_schedules(&loaded.config.backups)?;
+    freshness::check_times(&loaded.config.backups)?;
     Ok(Context {
         access: args.cluster.access(),
         namespace,
@@ -56,20 +54,6 @@ fn context_in(args: &Args, loaded: &Loaded, namespace: String) -> Result<Context
         readings: Readings::default(),
         trust_unchanged: args.trust_unchanged,
     })
-}
-
-/// Whether each backup has a name of its own: by that its drills and its metrics are told from
-/// those of others.
-fn check_names(backups: &[Backup]) -> Result<(), Failure> {
-    let mut names = BTreeSet::new();
-    match backups.iter().find(|backup| !names.insert(&backup.name)) {
-        None => Ok(()),
-        Some(twice) => Err(Failure::usage(format!(
-            "two backups of the configuration are called {:?}",
-            twice.name
-        ))
-        .hint("give each [[backup]] a name of its own")),
-    }
 }
 
 /// What a lock is for: the configuration, or the files on the command line.

@@ -61,10 +61,8 @@ fn is_openpgp(start: &[u8]) -> bool {
         (1, Some([3, key @ ..])) => key
             .get(8)
             .is_some_and(|algorithm| matches!(algorithm, 1 | 2 | 16 | 18 | 25 | 26)),
-        (1, Some([6, ..])) => true,
         // The version, the cipher, and how the key comes of the passphrase.
-        (3, Some([4, 1..=13, 0 | 1 | 3 | 4, ..])) => true,
-        (3, Some([5 | 6, ..])) => true,
+        (3, Some([4, 1..=13, 0 | 1 | 3 | 4, ..] | [5, ..])) | (1 | 3, Some([6, ..])) => true,
         _ => false,
     }
 }

@@ -1,6 +1,8 @@
 //! What is wanted of a backup, and what is found in one that is whole.
 
-use chaos_common::record::{Check, Contents, TableRows};
+use chaos_common::config::DumpHolds;
+use chaos_common::record::{Check, Contents};
+use jiff::civil::DateTime;
 
 use crate::formats::error::count;
 use crate::formats::kubernetes::Object;
@@ -8,11 +10,15 @@ use crate::formats::kubernetes::Object;
 /// Id of the check of whether a backup was read to its end and is whole.
 pub const COMPLETE: &str = "backup.complete";
 
-/// What a backup has to hold, by the configuration.
+/// What a backup has to hold, by the configuration, and how it is opened.
 #[derive(Clone, Debug, Default)]
 pub struct Expectations {
     /// The database that is dumped.
     pub database: Option<String>,
+    /// The command that decrypts it; empty if it is not encrypted.
+    pub decrypt: Vec<String>,
+    /// What a dump is to hold.
+    pub holds: DumpHolds,
     /// Tables, or members of an archive, that are there and not empty; objects of a cluster.
     pub expect: Vec<String>,
     /// Kinds of objects of which there is at least one.
@@ -30,6 +36,8 @@ pub struct Inspection {
     pub checks: Vec<Check>,
     /// The objects of a backup of a cluster's configuration.
     pub objects: Vec<Object>,
+    /// When it was made by its own account, in the local time of a place that it does not name.
+    pub created: Option<DateTime>,
     /// Damage that would go unseen without a manifest.
     pub limit: &'static str,
 }
@@ -69,18 +77,6 @@ impl Expectations {
         )
     }
 
-    /// Whether all tables that are expected have rows.
-    pub fn tables(&self, tables: &[TableRows], object: &str) -> Option<Check> {
-        let rows = |name: &String| {
-            tables
-                .iter()
-                .filter(|table| is_table(table, name))
-                .map(|table| table.rows)
-                .max()
-        };
-        self.judge(object, "row", |name| rows(name).map(|rows| rows > 0))
-    }
-
     /// Judges what is expected: `there` says whether it is there, and if so whether it holds
     /// something.
     pub fn judge(
@@ -110,13 +106,4 @@ impl Expectations {
                 .hint("see what the job that makes this backup leaves out"),
         })
     }
-}
-
-/// Whether a table is the one that is named, with its schema or without.
-pub fn is_table(table: &TableRows, name: &str) -> bool {
-    table.table == name
-        || table
-            .table
-            .rsplit_once('.')
-            .is_some_and(|(_, table)| table == name)
 }

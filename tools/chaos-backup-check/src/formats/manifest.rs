@@ -46,6 +46,20 @@ pub struct Manifest {
     pub blake3: String,
     /// What it held: rows a table, versions.
     pub contents: Contents,
+    /// The manifest that it took the place of, if that no longer fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
+}
+
+/// A manifest that the backup did not fit any more, and why another took its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// When it was sealed.
+    pub sealed: Time,
+    /// The digest that the backup had then.
+    pub blake3: String,
+    /// What the one said who sealed it anew.
+    pub reason: String,
 }
 
 impl Manifest {
@@ -60,6 +74,7 @@ impl Manifest {
             size_bytes: verified.size_bytes,
             blake3: verified.blake3.clone(),
             contents: verified.found.contents.clone(),
+            replaces: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! no place that a backup may be in, and of no configuration but what a backup has to hold.
 
 pub mod decompress;
+pub mod decrypt;
 pub mod digest;
 pub mod drill_evidence;
 pub mod encryption;

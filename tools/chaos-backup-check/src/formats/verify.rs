@@ -9,6 +9,7 @@ use std::io::{BufRead, Cursor, Read};
 use chaos_common::config::BackupKind;
 
 use crate::formats::decompress::{self, Codec, Unpacked};
+use crate::formats::decrypt::{self, STALL};
 use crate::formats::digest::read_all;
 use crate::formats::encryption::Encryption;
 use crate::formats::error::FormatError;
@@ -30,7 +31,14 @@ pub fn verify(
     object: &str,
 ) -> Result<Verified, FormatError> {
     let read = read_all(reader, size, |bytes| {
-        examine(bytes, kind, size, want, object)
+        if want.decrypt.is_empty() {
+            return examine(bytes, kind, size, want, object);
+        }
+        decrypt::through(&want.decrypt, bytes, STALL, |plain| {
+            let (mut found, checksum) = examine(plain, kind, None, want, object)?;
+            found.message = format!("{}; decrypted by {}", found.message, want.decrypt[0]);
+            Ok((found, checksum))
+        })
     })?;
     let (mut found, checksum) = read.parsed;
     if checksum {
@@ -96,7 +104,7 @@ fn not_encrypted(start: &[u8]) -> Result<(), FormatError> {
     match Encryption::of(start) {
         None => Ok(()),
         Some(by) => FormatError::cannot_tell(format!(
-            "is encrypted ({by}): what is in it is not read without a command to decrypt it"
+            "is encrypted ({by}): what is in it is not read unless decrypt in chaos.toml says how"
         )),
     }
 }
@@ -134,6 +142,7 @@ fn judge(
             contents: found.contents,
             message: found.message,
             objects: found.all,
+            created: None,
             limit: "changed values; documents that are missing at the end",
         }),
         _ => unreachable!("snapshots and what tools keep have no bytes that are read"),
@@ -168,6 +177,33 @@ mod tests {
         let verified = verify(&text[..], None, None, &Expectations::default(), "x").expect("whole");
         assert_eq!(verified.size_bytes, text.len() as u64);
         assert_eq!(verified.blake3, digest::of(text));
+    }
+
+    #[test]
+    fn an_encrypted_backup_is_unknown_unless_it_is_decrypted() {
+        let text = b"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+        let encrypted = [b"Salted__", &text[..]].concat();
+        let kind = Some(BackupKind::Kubernetes);
+        let mut want = Expectations::default();
+        let judged = verify(&encrypted[..], kind, None, &want, "x");
+        let Err(FormatError::CannotTell(why)) = judged else {
+            panic!("{judged:?}")
+        };
+        assert!(why.contains("encrypted (openssl enc)"), "{why}");
+        want.decrypt = ["tail", "-c", "+9"].map(str::to_owned).to_vec();
+        let read = verify(&encrypted[..], kind, None, &want, "x").expect("decrypted");
+        assert_eq!(read.blake3, digest::of(&encrypted), "of what is stored");
+        assert!(
+            read.found.message.contains("decrypted by tail"),
+            "{}",
+            read.found.message
+        );
+        want.decrypt = ["false".to_owned()].to_vec();
+        let judged = verify(&encrypted[..], kind, None, &want, "x");
+        assert!(
+            matches!(judged, Err(FormatError::CannotTell(_))),
+            "{judged:?}"
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! How old is a backup, and is that too old?
 //!
 //! A file's modification time is not enough: copying a file without `-p` makes it young. So the age
-//! counts from the time in its manifest, or else from the older of the modification time and the
-//! stamp in its name. The time in the header of a PostgreSQL dump is no help: it is local time
-//! without its zone.
+//! counts from the time in its manifest, or else from the oldest of its modification time, the time
+//! in its own header, and the one in its name where the configuration says how that is written. The
+//! time in the header of a PostgreSQL dump is local time without its zone: it counts by the latest
+//! moment that it can mean.
 
 use chaos_common::config::{Backup, Span};
 use chaos_common::exit::Failure;
@@ -14,7 +15,7 @@ use croner::parser::{CronParser, Seconds};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
-use crate::source::name_stamp::Stamp;
+use crate::source::name_stamp::{Stamp, is_pattern};
 
 /// Id of the check of whether a backup is young enough.
 pub(crate) const FRESH: &str = "backup.fresh";
@@ -43,39 +44,99 @@ pub(crate) struct Freshness {
     pub(crate) message: String,
 }
 
-/// When a file was made, and by what that is known.
-pub(crate) fn made(modified: Timestamp, stamp: Option<Stamp>) -> (Timestamp, &'static str) {
-    match stamp {
-        Some(stamp) if stamp.latest < modified => (stamp.latest, "by its name"),
-        _ => (modified, "by its modification time"),
+/// What says when a backup was made, besides its manifest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dates {
+    /// The time of the file or object.
+    pub(crate) modified: Timestamp,
+    /// Its own header.
+    pub(crate) header: Option<Stamp>,
+    /// Its name.
+    pub(crate) name: NameDate,
+}
+
+/// What a backup's name says of when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NameDate {
+    /// The configuration does not ask. What it seems to say is told.
+    NotAsked(Option<Stamp>),
+    /// By the pattern of the configuration.
+    Says(Stamp),
+    /// It does not follow that pattern.
+    OfOtherForm,
+}
+
+impl NameDate {
+    /// Of a name, by the pattern of the configuration.
+    pub(crate) fn of(name: &str, pattern: Option<&str>) -> NameDate {
+        match pattern {
+            None => NameDate::NotAsked(Stamp::plain(name)),
+            Some(pattern) => {
+                Stamp::by_pattern(name, pattern).map_or(NameDate::OfOtherForm, NameDate::Says)
+            }
+        }
     }
 }
 
-/// Judges the age. `modified` is the file's modification time.
-pub(crate) fn judge(
-    now: Timestamp,
-    modified: Timestamp,
-    stamp: Option<Stamp>,
-    due: &Due,
-) -> Freshness {
-    let (made, by) = made(modified, stamp);
-    let named_later = stamp
-        .map(|stamp| stamp.earliest)
-        .filter(|earliest| from_future(now, *earliest));
-    let unknown = if from_future(now, modified) {
-        Some(format!(
-            "its modification time {} is in the future: a clock is wrong",
-            Time(modified).human()
-        ))
-    } else {
-        named_later.map(|earliest| {
-            format!(
-                "its name says {} or later, which is in the future",
-                Time(earliest).human()
-            )
+impl Dates {
+    /// When the backup was made, and by what that is known: the oldest of what counts.
+    pub(crate) fn made(&self) -> (Timestamp, &'static str) {
+        let header = self.header.map(|stamp| (stamp.latest, "by its own header"));
+        let name = match self.name {
+            NameDate::Says(stamp) => Some((stamp.latest, "by its name")),
+            NameDate::NotAsked(_) | NameDate::OfOtherForm => None,
+        };
+        [
+            Some((self.modified, "by its modification time")),
+            header,
+            name,
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(made, _)| *made)
+        .expect("there is a modification time")
+    }
+
+    /// Why it can't be told whether it is young.
+    fn unknown(&self, now: Timestamp) -> Option<String> {
+        let human = |time| Time(time).human();
+        if from_future(now, self.modified) {
+            return Some(format!(
+                "its modification time {} is in the future: a clock is wrong",
+                human(self.modified)
+            ));
+        }
+        let later = |stamp: Stamp, what: &str| {
+            from_future(now, stamp.earliest).then(|| {
+                let earliest = human(stamp.earliest);
+                format!("its {what} says {earliest} or later, which is in the future")
+            })
+        };
+        let header = self.header.and_then(|stamp| later(stamp, "own header"));
+        header.or_else(|| match self.name {
+            NameDate::Says(stamp) => later(stamp, "name"),
+            NameDate::OfOtherForm => Some("its name is not as dated in chaos.toml says".to_owned()),
+            NameDate::NotAsked(_) => None,
         })
-    };
-    judged(now, made, by, unknown, due)
+    }
+}
+
+/// Judges the age.
+pub(crate) fn judge(now: Timestamp, dates: &Dates, due: &Due) -> Freshness {
+    let (made, by) = dates.made();
+    let mut fresh = judged(now, made, by, dates.unknown(now), due);
+    if let (Status::Pass, NameDate::NotAsked(Some(stamp))) = (fresh.status, dates.name)
+        && let Some(max_age_s) = due.max_age_s()
+        && now.as_second() - stamp.latest.as_second() > max_age_s
+    {
+        fresh.status = Status::Warn;
+        fresh.message = format!(
+            "{}; but its name says {}: is it a copy of an older one?",
+            fresh.message,
+            Time(stamp.latest).human()
+        );
+    }
+    fresh
 }
 
 /// Judges the age of a backup that is what its manifest says; `made` is the manifest's time.
@@ -200,8 +261,21 @@ pub(crate) fn seconds(span: Span) -> i64 {
     i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Whether the schedules of the configuration are cron expressions.
-pub(crate) fn check_schedules(backups: &[Backup]) -> Result<(), Failure> {
+/// Whether the schedules of the configuration are cron expressions, and its patterns for names say
+/// when.
+pub(crate) fn check_times(backups: &[Backup]) -> Result<(), Failure> {
+    for (backup, pattern) in backups
+        .iter()
+        .filter_map(|backup| Some((backup, backup.dated.as_deref()?)))
+    {
+        if !is_pattern(pattern) {
+            return Err(Failure::usage(format!(
+                "dated = {pattern:?} of backup {:?} does not say on which day",
+                backup.name
+            ))
+            .hint("write the whole name by the letters of date: shop-%Y-%m-%d_%H%M%S.dump"));
+        }
+    }
     for (backup, schedule) in backups
         .iter()
         .filter_map(|backup| Some((backup, backup.schedule.as_deref()?)))
@@ -249,7 +323,6 @@ impl Freshness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::name_stamp::stamp;
 
     fn time(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -309,58 +382,97 @@ mod tests {
         }
     }
 
+    fn dates(modified: &str, name: &str, pattern: Option<&str>) -> Dates {
+        Dates {
+            modified: time(modified),
+            header: None,
+            name: NameDate::of(name, pattern),
+        }
+    }
+
+    fn with_header(modified: &str, header: &str) -> Dates {
+        Dates {
+            header: Stamp::local(header.parse().expect("a moment")),
+            ..dates(modified, "db.dump", None)
+        }
+    }
+
+    const NOW: &str = "2026-11-22T16:00:00Z";
+
     #[test]
-    fn age_counts_from_the_older_of_name_and_modification_time() {
-        let now = time("2026-11-22T16:00:00Z");
-        let judge = |modified, name| judge(now, time(modified), stamp(name), &limit());
-        let fresh = judge("2026-11-22T15:00:00Z", "db-20261122T145900Z.dump");
-        assert_eq!((fresh.status, fresh.age.age_s), (Status::Pass, 3660));
-        let touched = judge("2026-11-22T15:59:00Z", "db-20261120T000000Z.dump");
-        assert_eq!(touched.status, Status::Fail);
-        assert!(
-            touched.message.contains("by its name"),
-            "{}",
-            touched.message
-        );
-        let old = judge("2026-11-21T15:59:59Z", "db.dump");
+    fn age_counts_from_the_modification_time() {
+        let judge = |modified| judge(time(NOW), &dates(modified, "db.dump", None), &limit());
+        let fresh = judge("2026-11-22T15:00:00Z");
+        assert_eq!((fresh.status, fresh.age.age_s), (Status::Pass, 3600));
+        let old = judge("2026-11-21T15:59:59Z");
         assert_eq!((old.status, old.age.age_s), (Status::Fail, 86_401));
+        let status = judge("2026-11-21T16:00:00Z").status;
+        assert_eq!(status, Status::Pass, "the limit itself passes");
+    }
+
+    #[test]
+    fn a_name_does_not_make_a_fresh_file_old_unless_it_is_asked() {
+        let judge = |name, pattern| {
+            judge(
+                time(NOW),
+                &dates("2026-11-22T15:00:00Z", name, pattern),
+                &limit(),
+            )
+        };
+        for name in [
+            "shop-2024.01.15-nightly.dump",
+            "1700000000_2023_11_14_16.6.0_gitlab_backup.tar",
+            "db-2026-11-20.dump",
+        ] {
+            assert_eq!(judge(name, None).status, Status::Pass, "{name}");
+        }
+        let copied = judge("20261101T000000Z.dump", None);
+        assert_eq!(copied.status, Status::Warn, "{}", copied.message);
+        let asked = |name| judge(name, Some("db-%Y-%m-%d.dump")).status;
+        assert_eq!(asked("db-2026-11-20.dump"), Status::Fail);
+        assert_eq!(asked("db-2026-11-22.dump"), Status::Pass);
         assert_eq!(
-            judge("2026-11-21T16:00:00Z", "db.dump").status,
-            Status::Pass,
-            "the limit itself passes"
-        );
-        assert_eq!(
-            judge("2026-11-22T15:00:00Z", "db-2026-11-20.dump").status,
-            Status::Fail
-        );
-        assert_eq!(
-            judge("2026-11-22T15:00:00Z", "db-2026-11-22.dump").status,
-            Status::Pass
-        );
-        assert_eq!(
-            judge("2026-11-22T15:00:00Z", "db-2026-11-23.dump").status,
+            asked("db-2026-11-23.dump"),
             Status::Pass,
             "today in Kiribati"
         );
+        assert_eq!(asked("db-2026-11-25.dump"), Status::Unknown);
+        assert_eq!(asked("db.dump"), Status::Unknown, "of another form");
+    }
+
+    #[test]
+    fn a_header_far_older_than_the_limit_is_not_fresh() {
+        let judge = |header| {
+            judge(
+                time(NOW),
+                &with_header("2026-11-22T15:00:00Z", header),
+                &limit(),
+            )
+        };
+        assert_eq!(judge("2026-11-22T02:30:00").status, Status::Pass);
+        assert_eq!(
+            judge("2026-11-21T05:00:00").status,
+            Status::Pass,
+            "somewhere it is today"
+        );
+        let old = judge("2026-11-20T15:00:00");
+        assert_eq!(old.status, Status::Fail);
+        assert!(old.message.contains("by its own header"), "{}", old.message);
+        assert_eq!(judge("2026-11-25T00:00:00").status, Status::Unknown);
     }
 
     #[test]
     fn the_future_is_unknown_and_does_not_hide_old_age() {
-        let now = time("2026-11-22T16:00:00Z");
-        let status = |modified, name| judge(now, time(modified), stamp(name), &limit()).status;
-        assert_eq!(
-            status("2026-11-22T16:00:30Z", "db.dump"),
-            Status::Pass,
-            "clocks differ a little"
+        let status = |dates: &Dates| judge(time(NOW), dates, &limit()).status;
+        let plain = |modified| dates(modified, "db.dump", None);
+        let skew = plain("2026-11-22T16:00:30Z");
+        assert_eq!(status(&skew), Status::Pass, "clocks differ a little");
+        assert_eq!(status(&plain("2026-11-22T16:01:01Z")), Status::Unknown);
+        let old = dates(
+            "2027-11-22T15:00:00Z",
+            "db-20261101.dump",
+            Some("db-%Y%m%d.dump"),
         );
-        assert_eq!(status("2026-11-22T16:01:01Z", "db.dump"), Status::Unknown);
-        assert_eq!(
-            status("2026-11-22T15:00:00Z", "db-20261124T000000Z.dump"),
-            Status::Unknown
-        );
-        assert_eq!(
-            status("2027-11-22T15:00:00Z", "db-20261101T000000Z.dump"),
-            Status::Fail
-        );
+        assert_eq!(status(&old), Status::Fail);
     }
 }

@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use super::criteria::{Criteria, Scope};
 use super::drift::{self, ClusterView};
 use super::evidence::{self, EvidenceError};
+use super::freshness::NameDate;
 use super::reads::{self, Subject};
 use crate::adapters::Account;
 use crate::context::Context;
-use crate::source::name_stamp::Stamp;
 use crate::source::neighbours::Row;
 use crate::source::volume_snapshot::VolumeSnapshot;
 use crate::source::{Absent, Opened, StoredBackup};
@@ -50,7 +50,7 @@ pub(super) struct StoredFacts {
     /// In bytes, when it was opened.
     pub(super) size: u64,
     pub(super) modified: Option<SystemTime>,
-    pub(super) stamp: Option<Stamp>,
+    pub(super) named: NameDate,
     pub(super) manifest: Result<Option<Manifest>, FormatError>,
     pub(super) content: Result<Verified, NotWhole>,
     /// The ones before it, by the files beside it; none if it is a folder.
@@ -123,7 +123,7 @@ fn stored_facts(stored: &StoredBackup, criteria: &Criteria, context: &Context) -
         passed_over: stored.passed_over.clone(),
         size: stored.before.size,
         modified: stored.before.modified,
-        stamp: stored.stamp(),
+        named: NameDate::of(&stored.name, backup.dated.as_deref()),
         manifest,
         content: read,
         before,
@@ -180,11 +180,10 @@ fn subject(
     if !wanted {
         return None;
     }
-    let database = expected.database.as_deref();
     let subject = Subject {
         place: format!("{} {}", context.namespace, criteria.object),
         identity: stored.source().identity()?,
-        asked: reads::asked(criteria.backup.kind, database, &expected.expect),
+        asked: reads::asked(criteria.backup, expected),
     };
     Some((reads::folder()?, subject))
 }
@@ -199,6 +198,8 @@ pub(crate) fn expectations(backup: &Backup, config: &Config) -> Expectations {
         .or_else(|| Some(config.database.as_ref()?.name.clone()));
     Expectations {
         database: database.filter(|_| postgres),
+        decrypt: backup.decrypt.clone(),
+        holds: backup.holds,
         expect: backup.expect.clone(),
         resources: backup.resources.clone(),
     }

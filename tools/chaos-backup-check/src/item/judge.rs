@@ -10,9 +10,10 @@ use jiff::Timestamp;
 
 use super::criteria::{Criteria, Scope};
 use super::drift::ClusterView;
-use super::freshness::{self, Age, FRESH, Freshness};
+use super::freshness::{self, Age, Dates, FRESH, Freshness};
 use super::inspect::{Drills, Facts, Inspected, NotWhole, StoredFacts};
 use super::{drift, evidence, size_trend, snapshot, told};
+use crate::source::name_stamp::Stamp;
 use crate::source::{Absent, PRESENT};
 
 /// What the facts mean.
@@ -110,8 +111,17 @@ fn fresh(stored: &StoredFacts, criteria: &Criteria) -> Option<Freshness> {
     if let Some(made) = sealed_at(stored) {
         return Some(freshness::judge_sealed(now, made, due));
     }
-    let modified = stored.modified_at()?;
-    Some(freshness::judge(now, modified, stored.stamp, due))
+    let header = stored
+        .content
+        .as_ref()
+        .ok()
+        .and_then(|read| read.found.created);
+    let dates = Dates {
+        modified: stored.modified_at()?,
+        header: header.and_then(Stamp::local),
+        name: stored.named,
+    };
+    Some(freshness::judge(now, &dates, due))
 }
 
 fn sealed_at(stored: &StoredFacts) -> Option<Timestamp> {

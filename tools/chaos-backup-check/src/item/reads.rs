@@ -7,8 +7,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use chaos_backup_check::formats::digest;
-use chaos_backup_check::formats::inspection::{Inspection, Verified};
-use chaos_common::config::{BackupKind, Span};
+use chaos_backup_check::formats::inspection::{Expectations, Inspection, Verified};
+use chaos_common::config::{Backup, Span};
 use chaos_common::record::{Check, Contents, Time};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ struct Kept {
     contents: Contents,
     message: String,
     checks: Vec<Check>,
+    /// When it was made by its own account.
+    #[serde(default)]
+    created: Option<String>,
 }
 
 /// The folder of these files.
@@ -49,10 +52,11 @@ pub(super) fn folder() -> Option<PathBuf> {
 }
 
 /// What is asked of a backup, in one text.
-pub(super) fn asked(kind: Option<BackupKind>, database: Option<&str>, expect: &[String]) -> String {
+pub(super) fn asked(backup: &Backup, expected: &Expectations) -> String {
+    let version = env!("CARGO_PKG_VERSION");
     format!(
-        "{} {kind:?} {database:?} {expect:?}",
-        env!("CARGO_PKG_VERSION")
+        "{version} {:?} {:?} {expected:?}",
+        backup.kind, backup.decrypt
     )
 }
 
@@ -80,6 +84,7 @@ pub(super) fn trusted(
             ),
             checks: kept.checks,
             objects: Vec::new(),
+            created: kept.created.and_then(|created| created.parse().ok()),
             limit: "what changed on its disk without changing its times",
         },
         size_bytes: kept.size_bytes,
@@ -107,6 +112,7 @@ pub(super) fn keep(
         contents: verified.found.contents.clone(),
         message: verified.found.message.clone(),
         checks: verified.found.checks.clone(),
+        created: verified.found.created.map(|created| created.to_string()),
     };
     fs::DirBuilder::new()
         .recursive(true)
@@ -145,6 +151,7 @@ mod tests {
                 message: "3 members".to_owned(),
                 checks: Vec::new(),
                 objects: Vec::new(),
+                created: None,
                 limit: "x",
             },
             size_bytes: 10,
@@ -159,7 +166,7 @@ mod tests {
         let subject = Subject {
             place: "/b/x".to_owned(),
             identity: "1:2 10".to_owned(),
-            asked: asked(None, None, &[]),
+            asked: asked(&Backup::default(), &Expectations::default()),
         };
         let week = Span::seconds(7 * 86_400);
         let trusted = |subject: &Subject, now| trusted(&folder, subject, week, at(now));
@@ -184,6 +191,10 @@ mod tests {
             trusted(&subject, "2026-11-19T00:00:00Z").is_none(),
             "from the future"
         );
+        let wanted = Expectations {
+            expect: vec!["users".to_owned()],
+            ..Expectations::default()
+        };
         let others = [
             Subject {
                 identity: "1:3 10".to_owned(),
@@ -194,7 +205,7 @@ mod tests {
                 ..subject.clone()
             },
             Subject {
-                asked: asked(None, None, &["users".to_owned()]),
+                asked: asked(&Backup::default(), &wanted),
                 ..subject.clone()
             },
         ];

@@ -89,10 +89,12 @@ impl Local {
     fn look(&self) -> std::io::Result<StoredState> {
         let metadata = self.file.metadata()?;
         if !self.folder {
+            // Whether the file that is read is still the one at its path.
+            let now = std::fs::metadata(&self.path)?;
             return Ok(StoredState {
                 size: metadata.len(),
                 modified: metadata.modified().ok(),
-                version: String::new(),
+                version: format!("{} {}", now.dev(), now.ino()),
             });
         }
         let mut state = StoredState::default();

@@ -21,6 +21,7 @@ mod sidecar;
 mod stat;
 pub(crate) mod volume_snapshot;
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -35,7 +36,6 @@ use chaos_common::config::{Backup, BackupKind, Config, Location};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Status};
 
-use self::name_stamp::Stamp;
 use self::neighbours::Row;
 use self::selection::Selection;
 use self::volume_snapshot::VolumeSnapshot;
@@ -184,6 +184,17 @@ pub(crate) fn label(backup: &Backup) -> String {
 
 /// Whether each backup of the configuration has one place.
 pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
+    let mut names = HashSet::new();
+    if let Some(twice) = config
+        .backups
+        .iter()
+        .find(|backup| !names.insert(&backup.name))
+    {
+        return Err(
+            Failure::usage(format!("two backups are called {:?}", twice.name))
+                .hint("give each [[backup]] a name of its own: evidence of drills goes by it"),
+        );
+    }
     for backup in &config.backups {
         backup.place().map_err(|why| {
             Failure::usage(format!("backup {:?} {why}", backup.name))
@@ -309,11 +320,6 @@ impl StoredBackup {
             ));
         }
         (self.before != after).then(|| "it was changed while it was read".to_owned())
-    }
-
-    /// What its name says of when it was made.
-    pub(crate) fn stamp(&self) -> Option<Stamp> {
-        name_stamp::stamp(&self.name)
     }
 
     /// When it was last written to.

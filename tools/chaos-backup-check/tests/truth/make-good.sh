@@ -90,9 +90,13 @@ dumps() { # NAME DATABASE; NAME has the version
     if [ "$major" -lt 16 ]; then case $codec in none) z=0 ;; gzip) z=6 ;; *) continue ;; esac; fi
     pg_dump -Fc -Z$z "$db" -f "$name-$codec.dump" 2>/dev/null || { rm -f "$name-$codec.dump"; continue; }
     pg_dump -Fc -Z$z "$db" | cat >"$name-$codec-piped.dump"
+    # From 16 on, this has a second table of contents behind the data.
+    pg_dump -Fc -Z$z "$db" >"$name-$codec-redirected.dump"
     pg_dump -Fd -Z$z "$db" -f "$name-$codec.folder"
     [ "$codec" = none ] || pg_dump -Fp -Z$z "$db" -f "$name-$codec.sql.${ext[$codec]}"
   done
+  pg_dump -Ft "$db" -f "$name-tar.dump"
+  pg_dump -Ft "$db" | cat >"$name-piped-tar.dump"
   pg_dump -Fp "$db" -f "$name.sql"
   pg_dump -Fp --schema-only "$db" -f "$out-schema-only/$1.sql"
   pg_dump -Fc --schema-only "$db" -f "$out-schema-only/$1-gzip.dump"
@@ -100,6 +104,10 @@ dumps() { # NAME DATABASE; NAME has the version
   zstd -q -k -c "$name.sql" >"$name-whole.sql.zst"
   lz4 -q -k -c "$name.sql" >"$name-whole.sql.lz4"
   zstd -q -19 -c "$name-none.dump" >"$name-whole.dump.zst"
+  xz -k -c "$name.sql" >"$name-whole.sql.xz"
+  bzip2 -k -c "$name.sql" >"$name-whole.sql.bz2"
+  sed 's/$/\r/' "$name.sql" >"$name-windows.sql"
+  pg_dump -Fp --rows-per-insert=7 "$db" -f "$name-rows-per-insert.sql"
   pg_dump -Fc --inserts "$db" -f "$name-inserts.dump"
   pg_dump -Fd --inserts "$db" -f "$name-inserts.folder"
   pg_dump -Fd -Z0 --inserts "$db" -f "$name-inserts-none.folder"
@@ -149,9 +157,88 @@ for format in gnu oldgnu pax ustar v7; do
   zstd -q -c "$out/$format.tar" >"$out/$format.tar.zst"
   zstd -q --no-check -c "$out/$format.tar" >"$out/$format-no-check.tar.zst"
   lz4 -q -c "$out/$format.tar" >"$out/$format.tar.lz4"
+  lz4 -q --no-frame-crc -c "$out/$format.tar" >"$out/$format-no-check.tar.lz4"
+  xz -c "$out/$format.tar" >"$out/$format.tar.xz"
+  bzip2 -c "$out/$format.tar" >"$out/$format.tar.bz2"
   # As pigz -i and bgzip do: one gzip member after another.
   split -b 60000 --filter='gzip -c' "$out/$format.tar" >"$out/$format-members.tar.gz"
 done
+
+# What other programs write, as far as they are here.
+there() { type -P "$1" >/dev/null; }
+tar -cPf "$out/absolute.tar" "$work/files/app/config"
+tar -V label -cf "$out/label.tar" app/config
+tar -cg "$work/snar" -f "$out/incremental.tar" app/config
+gzip --rsyncable -c "$out/gnu.tar" >"$out/rsyncable.tar.gz" 2>/dev/null || rm -f "$out/rsyncable.tar.gz"
+for version in 0.0 0.1 1.0; do
+  tar -S --format=posix --sparse-version=$version -czf "$out/sparse-$version.tar.gz" app/sparse app/hello.txt
+done
+if there bsdtar; then
+  for format in pax ustar gnutar v7; do
+    bsdtar --format $format -cf "$out/bsdtar-$format.tar" app/hello.txt app/config app/random.bin app/sparse
+  done
+  # It fills its last block, of ten kilobytes.
+  bsdtar -czf - app/config app/random.bin | cat >"$out/bsdtar-padded.tar.gz"
+  bsdtar -cjf - app/config app/random.bin | cat >"$out/bsdtar-padded.tar.bz2"
+  bsdtar -cJf - app/config app/random.bin | cat >"$out/bsdtar-padded.tar.xz"
+  bsdtar -c --lz4 -f - app/config app/random.bin | cat >"$out/bsdtar-padded.tar.lz4"
+fi
+if there busybox; then
+  busybox tar -cf "$out/busybox.tar" app/hello.txt app/config app/random.bin
+  busybox gzip -c "$out/gnu.tar" >"$out/busybox.tar.gz"
+fi
+if there pigz; then
+  pigz -c "$out/gnu.tar" >"$out/pigz.tar.gz"
+  pigz -i -b 128 -c "$out/gnu.tar" >"$out/pigz-independent.tar.gz"
+fi
+if there pzstd; then
+  pzstd -q -p 4 -c "$out/gnu.tar" >"$out/pzstd.tar.zst" 2>/dev/null
+  head -c 9000000 /dev/zero | cat "$out/gnu.tar" - >"$work/large.tar"
+  pzstd -q -p 4 -c "$work/large.tar" >"$out/pzstd-frames.tar.zst" 2>/dev/null
+fi
+if there 7z; then
+  for type in gzip:gz xz:xz bzip2:bz2; do
+    7z a -bd -t"${type%%:*}" "$out/seven.tar.${type#*:}" "$out/gnu.tar" >/dev/null
+  done
+fi
+python3 - "$out" <<'PYTHON'
+import sys, tarfile
+for name, form in ("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT), ("ustar", tarfile.USTAR_FORMAT):
+    for ending, mode in ("", "w"), (".gz", "w:gz"), (".xz", "w:xz"), (".bz2", "w:bz2"):
+        with tarfile.open(f"{sys.argv[1]}/python-{name}.tar{ending}", mode, format=form) as archive:
+            archive.add("app/hello.txt"), archive.add("app/config"), archive.add("app/random.bin")
+PYTHON
+if there java; then
+  cat >"$work/Pack.java" <<'JAVA'
+import java.io.*; import java.nio.file.*; import java.util.zip.*;
+class Pack { public static void main(String[] a) throws Exception {
+  try (var out = new GZIPOutputStream(new FileOutputStream(a[1]))) { Files.copy(Path.of(a[0]), out); } } }
+JAVA
+  java "$work/Pack.java" "$out/gnu.tar" "$out/java.tar.gz"
+fi
+PATH=$PATH:/usr/local/go/bin
+if there go; then
+  mkdir "$work/go" && cat >"$work/go/main.go" <<'GO'
+package main
+
+import ("archive/tar"; "compress/gzip"; "os")
+
+func main() {
+	for name, format := range map[string]tar.Format{"gnu": tar.FormatGNU, "pax": tar.FormatPAX, "ustar": tar.FormatUSTAR} {
+		file, _ := os.Create(os.Args[1] + "/go-" + name + ".tar.gz")
+		packed := gzip.NewWriter(file)
+		archive := tar.NewWriter(packed)
+		for _, path := range []string{"app/hello.txt", "app/config/settings.toml", "app/random.bin"} {
+			data, _ := os.ReadFile(path)
+			archive.WriteHeader(&tar.Header{Name: path, Mode: 0644, Size: int64(len(data)), Format: format})
+			archive.Write(data)
+		}
+		archive.Close(); packed.Close(); file.Close()
+	}
+}
+GO
+  GOTOOLCHAIN=local GOCACHE=$work/gocache go run "$work/go/main.go" "$out"
+fi
 
 # What kubectl and chaos-backup-check export write.
 object() { # KIND NAME VALUE

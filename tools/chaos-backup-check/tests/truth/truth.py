@@ -7,7 +7,7 @@ CHECK is chaos-backup-check; each GOOD is a folder of good backups (make-good.sh
 Without --peers only CHECK is asked. Ends with 1 if it passed a damaged backup that it could have seen, or
 failed a good one.
 """
-import argparse, collections, gzip, json, os, random, shutil, subprocess, sys, tempfile, time
+import argparse, bz2, collections, gzip, json, lzma, os, random, shutil, subprocess, sys, tempfile, time
 
 HOUR = 3600
 # `file` is the one of a folder that is damaged.
@@ -29,8 +29,8 @@ def database(name):
 
 def checksum(name):
     """Whether all bytes have a checksum: gzip's, or that of the programs zstd and lz4, which is their default."""
-    outer = name.endswith((".gz", ".zst", ".lz4"))
-    return outer and (name.endswith(".gz") or (("whole" in name or is_tar(name)) and "no-check" not in name))
+    outer = name.endswith((".gz", ".zst", ".lz4", ".xz", ".bz2"))
+    return outer and (name.endswith((".gz", ".xz", ".bz2")) or (("whole" in name or is_tar(name)) and "no-check" not in name))
 
 
 def read(path):
@@ -43,9 +43,18 @@ def write(path, data):
         file.write(data)
 
 
+def begun_now(data):
+    """A dump, or a table of contents, with another time in its header: fixtures are old."""
+    if data[:5] != b"PGDMP":
+        return data
+    now, at = time.gmtime(), 16 if data[6] < 15 else 12
+    fields = (now.tm_sec, now.tm_min, now.tm_hour, now.tm_mday, now.tm_mon - 1, now.tm_year - 1900)
+    return data[:at] + b"".join(b"\0" + value.to_bytes(4, "little") for value in fields) + data[at + 30 :]
+
+
 def payload(name, data):
     """How many bytes carry anything: a tar archive is padded."""
-    return len(data.rstrip(b"\0")) if name.endswith(".tar") else len(data)
+    return len(data.rstrip(b"\0")) if name.endswith((".tar", "-tar.dump")) or "padded" in name else len(data)
 
 
 def file_cases(name, data, random):
@@ -110,13 +119,22 @@ def objects_cases(name, data, random):
 
 
 def same_content(name, one, other):
-    """Whether a change behind compression changes nothing: gzip has bits that nobody reads."""
-    if not name.endswith(".gz"):
-        return False
-    try:
-        return gzip.decompress(one) == gzip.decompress(other)
-    except Exception:
-        return False
+    """Whether a change behind compression changes nothing: there are bits that nobody reads."""
+    unpack = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress, ".zst": zstd, ".lz4": lz4}
+    for ending, unpacked in unpack.items():
+        if name.endswith(ending):
+            try:
+                return unpacked(one) == unpacked(other)
+            except Exception:
+                return False
+    return False
+
+
+def by_program(*command):
+    return lambda data: subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+
+zstd, lz4 = by_program("zstd", "-dcq"), by_program("lz4", "-dcq")
 
 
 def cases(path, others, schemas, random):
@@ -174,9 +192,10 @@ def cases(path, others, schemas, random):
 
 def configuration(entries, folder):
     text = '[application]\nnamespace = "truth"\n'
-    for name, path in entries:
+    # Many damaged backups are of one good one: each has a name of its own.
+    for number, (name, path) in enumerate(entries):
         kind = "tar" if is_tar(name) else "kubernetes" if is_objects(name) else "postgres"
-        text += f'[[backup]]\nname = "{name}"\nkind = "{kind}"\npath = "{path}"\nmax_age = "24h"\n'
+        text += f'[[backup]]\nname = "{number}-{name}"\nkind = "{kind}"\npath = "{path}"\nmax_age = "24h"\n'
         if kind == "postgres" and database(name):
             text += f'database = "{database(name)}"\n'
     path = os.path.join(folder, "chaos.toml")
@@ -238,6 +257,9 @@ def run(args, rnd, good, work):
     for source in good:
         path = os.path.join(here, os.path.basename(source))
         shutil.copytree(source, path) if os.path.isdir(source) else shutil.copyfile(source, path)
+        for file in [path, os.path.join(path, "toc.dat")]:
+            if os.path.isfile(file):
+                write(file, begun_now(read(file)))
         age(path, HOUR)
         kept.append(path)
     entries = [(os.path.basename(path), path) for path in kept]

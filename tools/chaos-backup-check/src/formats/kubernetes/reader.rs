@@ -178,7 +178,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
 impl Found {
     /// Takes the items of a list that do not say what they are. A list of one kind says it.
-    fn take_unnamed(&mut self, items: Vec<Box<Fields>>, version: &str, of: &str) {
+    fn take_unnamed(&mut self, items: Vec<Fields>, version: &str, of: &str) {
         for item in items {
             let number = self.all.len() + 1;
             let kind = item
@@ -190,7 +190,7 @@ impl Found {
                 .clone()
                 .or((!of.is_empty()).then(|| version.to_owned()));
             match (kind, version) {
-                (Some(kind), Some(version)) => self.take(*item, &version, &kind),
+                (Some(kind), Some(version)) => self.take(item, &version, &kind),
                 (None, _) => self.flawed(Flaw::Lacks(number, "kind")),
                 (Some(_), None) => self.flawed(Flaw::Lacks(number, "apiVersion")),
             }
@@ -203,14 +203,14 @@ impl Found {
 struct Items<'f>(&'f mut Found);
 
 impl<'de> DeserializeSeed<'de> for Items<'_> {
-    type Value = Option<Vec<Box<Fields>>>;
+    type Value = Option<Vec<Fields>>;
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Items<'_> {
-    type Value = Option<Vec<Box<Fields>>>;
+    type Value = Option<Vec<Fields>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of objects")
@@ -223,7 +223,7 @@ impl<'de> Visitor<'de> for Items<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut unnamed = Vec::new();
         while let Some(item) = seq.next_element_seed(Node(&mut *self.0))? {
-            unnamed.extend(item);
+            unnamed.extend(item.map(|fields| *fields));
         }
         Ok(Some(unnamed))
     }

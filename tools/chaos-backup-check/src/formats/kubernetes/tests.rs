@@ -1,7 +1,8 @@
 use chaos_common::record::{Contents, Status};
 
-use super::{examine, restorable_check};
+use super::{examine, expected_checks, restorable_check};
 use crate::formats::error::FormatError;
+use crate::formats::inspection::Expectations;
 
 const LIST: &str = "\
 apiVersion: v1
@@ -268,5 +269,143 @@ fn values_are_the_same_by_what_they_mean() {
         values(&format!("{map}data: {{k: aHVudGVyMg==}}\n")),
         values(&format!("{map}data: {{k: hunter2}}\n")),
         "text that looks like base64 is text"
+    );
+}
+
+#[test]
+fn scalars_without_quotes_are_what_kubectl_takes_them_for() {
+    let map = object("ConfigMap", "a");
+    for text in [
+        "190e3456",
+        "1e999",
+        "2026-01-01",
+        "1:30",
+        "0o19",
+        "tru",
+        "1.2.3",
+    ] {
+        assert_eq!(objects(&format!("{map}data:\n  k: {text}\n")), 1, "{text}");
+    }
+    for other in ["0o17", "yes", "1_000", "017", "1e3", "0x1f", "on", "1.5"] {
+        let why = damage(&format!("{map}data:\n  k: {other}\n"));
+        assert!(
+            why.contains("\"k\" in ConfigMap a is no text"),
+            "{other}: {why}"
+        );
+        let quoted = format!("{map}data:\n  k: \"{other}\"\n");
+        assert_eq!(objects(&quoted), 1, "{other}");
+    }
+    assert_eq!(
+        objects(&format!("{map}data:\n  k:\n")),
+        1,
+        "nothing is no value"
+    );
+    let why = damage(&format!("{map}spec:\n  limit: .inf\n"));
+    assert!(
+        why.contains("no Kubernetes object"),
+        "JSON has no such number: {why}"
+    );
+}
+
+#[test]
+fn wrong_types_are_damage() {
+    for text in [
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: 12}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: yes}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a, labels: {v: 1}}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a, annotations: [a]}\n",
+        "apiVersion: 1\nkind: Secret\nmetadata: {name: a}\n",
+        "apiVersion: v1\nkind: [Secret]\nmetadata: {name: a}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: a\n",
+        "apiVersion: v1\nkind: List\nitems: {a: b}\n",
+    ] {
+        assert!(
+            damage(text).contains("no Kubernetes object"),
+            "{text}: {}",
+            damage(text)
+        );
+    }
+    for (field, data) in [
+        ("data", "text"),
+        ("data", "[a]"),
+        ("stringData", "12"),
+        ("data", "yes"),
+    ] {
+        let why = damage(&format!("{}{field}: {data}\n", object("Secret", "a")));
+        assert!(
+            why.contains(&format!("{field} of Secret a is no map")),
+            "{why}"
+        );
+    }
+    let json = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":["x"]}"#;
+    assert!(damage(json).contains("is no map"), "{}", damage(json));
+}
+
+#[test]
+fn anchors_are_read_and_merge_keys_are_not() {
+    let text = format!(
+        "{}  labels: &l {{app: shop}}\n  annotations: *l\ndata: {{a: &v x, b: *v}}\n",
+        object("ConfigMap", "a")
+    );
+    let found = examine(text.as_bytes(), None).expect("good");
+    let values = &found.all[0].values;
+    assert_eq!(values.get("a"), values.get("b"));
+    assert!(values.get("a").is_some());
+    let merged = format!("{}data:\n  <<: {{a: b}}\n", object("ConfigMap", "a"));
+    assert!(matches!(check(&merged), Err(FormatError::CannotTell(_))));
+    let itself = format!("{}spec: &a [*a]\n", object("ConfigMap", "a"));
+    assert!(check(&itself).is_err());
+}
+
+#[test]
+fn windows_programs_write_utf_16() {
+    let little: Vec<u8> = LIST.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = [b"\xff\xfe", &little[..]].concat();
+    let found = examine(&wide[..], Some(wide.len() as u64)).expect("good");
+    assert_eq!(found.all.len(), 2);
+    assert_eq!(objects(&LIST.replace('\n', "\r\n")), 2);
+}
+
+#[test]
+fn something_with_items_that_is_no_list_is_one_object() {
+    let text = "apiVersion: example.com/v1\nitems:\n- {apiVersion: v1, kind: Secret, metadata: \
+                {name: b}}\n- {apiVersion: v1, kind: Secret}\nkind: Basket\nmetadata: {name: a}\n";
+    let (_, message) = check(text).expect("good");
+    assert!(message.contains("1 object (1 Basket)"), "{message}");
+}
+
+#[test]
+fn objects_and_kinds_that_are_expected_are_there() {
+    let found = examine(LIST.as_bytes(), None).expect("good").all;
+    let judged = |expect: &[&str], resources: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let want = Expectations {
+            expect: owned(expect),
+            resources: owned(resources),
+            ..Expectations::default()
+        };
+        let checks = expected_checks(&found, &want, "x");
+        checks
+            .into_iter()
+            .map(|check| check.status)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        judged(
+            &["Secret/database", "ConfigMap/*", "configmap/backend"],
+            &[]
+        ),
+        [Status::Pass]
+    );
+    assert_eq!(judged(&["Secret/other"], &[]), [Status::Fail]);
+    assert_eq!(judged(&["Ingress/*"], &[]), [Status::Fail]);
+    assert_eq!(judged(&[], &["configmaps", "secrets"]), [Status::Pass]);
+    assert_eq!(
+        judged(&[], &["configmaps", "ingresses.networking.k8s.io"]),
+        [Status::Fail]
+    );
+    assert_eq!(
+        judged(&["Secret/x"], &["secrets"]),
+        [Status::Fail, Status::Pass]
     );
 }

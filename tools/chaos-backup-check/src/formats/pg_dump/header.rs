@@ -2,6 +2,8 @@
 
 use std::io::BufRead;
 
+use jiff::civil::DateTime;
+
 use super::input::Input;
 use crate::formats::decompress::Codec;
 use crate::formats::error::FormatError;
@@ -22,6 +24,8 @@ pub(super) struct Header {
     /// Minor version of the format; the major version is 1.
     pub(super) minor: u8,
     pub(super) codec: Codec,
+    /// When the dump was begun, in local time; `None` on a day that no calendar has.
+    pub(super) created: Option<DateTime>,
     /// The database that was dumped.
     pub(super) database: String,
     /// The version of its server.
@@ -57,7 +61,7 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Heade
         });
     }
     let codec = codec(input, minor)?;
-    creation_time(input)?;
+    let created = creation_time(input)?;
     let database = input.text(KEEP, "the database's name")?.unwrap_or_default();
     let server_version = input
         .text(KEEP, "the server's version")?
@@ -67,6 +71,7 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>, form: Form) -> Result<Heade
     Ok(Header {
         minor,
         codec,
+        created,
         database,
         server_version,
         entries,
@@ -129,9 +134,8 @@ fn codec<R: BufRead>(input: &mut Input<R>, minor: u8) -> Result<Codec, FormatErr
     }
 }
 
-/// When the dump was made, as a C `struct tm`: local time, without saying where. Only its sense is
-/// checked.
-fn creation_time<R: BufRead>(input: &mut Input<R>) -> Result<(), FormatError> {
+/// When the dump was begun, as a C `struct tm`: local time, without saying where.
+fn creation_time<R: BufRead>(input: &mut Input<R>) -> Result<Option<DateTime>, FormatError> {
     let parts = [
         (0, 60, "second"),
         (0, 59, "minute"),
@@ -139,10 +143,15 @@ fn creation_time<R: BufRead>(input: &mut Input<R>) -> Result<(), FormatError> {
         (1, 31, "day"),
         (0, 11, "month"),
     ];
-    for (first, last, part) in parts {
-        input.int_in(first..=last, &format!("the {part} of its creation"))?;
+    let mut read = [0_i8; 5];
+    for ((first, last, part), value) in parts.into_iter().zip(&mut read) {
+        let number = input.int_in(first..=last, &format!("the {part} of its creation"))?;
+        *value = i8::try_from(number).expect("no part is larger");
     }
-    input.int_in(90..=400, "the year of its creation (since 1900)")?;
+    let year = input.int_in(90..=400, "the year of its creation (since 1900)")?;
     input.int_in(-1..=1, "the daylight saving flag of its creation")?;
-    Ok(())
+    let year = i16::try_from(1900 + year).expect("no year is later");
+    let [second, minute, hour, day, month] = read;
+    // A leap second is one that no calendar here knows.
+    Ok(DateTime::new(year, month + 1, day, hour, minute, second.min(59), 0).ok())
 }

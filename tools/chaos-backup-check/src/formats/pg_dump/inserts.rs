@@ -2,6 +2,8 @@
 //! `pg_dump.c`).
 //!
 //! They have no end mark, but two empty lines stand at their end, and none before it but in quotes.
+//! A line that ends outside of quotes with a comma or a semicolon is a row: a statement has one, or
+//! one a line (`--rows-per-insert`).
 
 use super::data_error::DataError;
 use super::text::Text;
@@ -16,6 +18,9 @@ pub(super) struct Inserts {
     blank: bool,
     /// An empty line has come.
     ended: bool,
+    /// The last byte outside of quotes.
+    last: u8,
+    rows: u64,
 }
 
 impl Inserts {
@@ -25,6 +30,8 @@ impl Inserts {
             quote: None,
             blank: true,
             ended: false,
+            last: b'\n',
+            rows: 0,
         }
     }
 
@@ -45,6 +52,13 @@ impl Inserts {
             }
             self.ended |= line_end && empty;
             self.blank = line_end;
+            if self.quote.is_none()
+                && let Some(last) = before.checked_sub(1)
+            {
+                self.last = rest[last];
+            }
+            self.rows += u64::from(line_end && matches!(self.last, b',' | b';'));
+            self.last = found.map_or(self.last, |at| rest[at]);
             if let Some(at) = found.filter(|_| !line_end) {
                 self.quote = if self.quote.is_none() {
                     Some(rest[at])
@@ -57,12 +71,13 @@ impl Inserts {
         Ok(())
     }
 
-    /// The data is at its end.
-    pub(super) fn finish(&self) -> Result<(), DataError> {
+    /// The data is at its end. Gives the number of rows.
+    pub(super) fn finish(&self) -> Result<u64, DataError> {
         if self.quote.is_some() {
             return Err(DataError::InValue);
         }
-        self.text.finish()
+        self.text.finish()?;
+        Ok(self.rows)
     }
 }
 
@@ -71,7 +86,7 @@ mod tests {
     use super::Inserts;
 
     /// In pieces of every size, which must make no difference.
-    fn judged(text: &str) -> Result<(), String> {
+    fn judged(text: &str) -> Result<u64, String> {
         let of_size = |size| {
             let mut inserts = Inserts::new(true);
             text.as_bytes()
@@ -82,9 +97,10 @@ mod tests {
         };
         let whole = of_size(text.len());
         for size in 1..text.len() {
-            assert_eq!(
-                of_size(size).is_ok(),
-                whole.is_ok(),
+            let rows = of_size(size);
+            assert_eq!(rows.is_ok(), whole.is_ok(), "{text:?} in pieces of {size}");
+            assert!(
+                rows.is_err() || rows == whole,
                 "{text:?} in pieces of {size}"
             );
         }
@@ -95,8 +111,8 @@ mod tests {
 
     #[test]
     fn statements_end_once() {
-        assert_eq!(judged(ROWS), Ok(()));
-        assert_eq!(judged("\n\n"), Ok(()), "no row at all");
+        assert_eq!(judged(ROWS), Ok(2));
+        assert_eq!(judged("\n\n"), Ok(0), "no row at all");
         for twice in [
             [ROWS, ROWS].concat(),
             format!("{ROWS}x"),
@@ -107,6 +123,24 @@ mod tests {
                 judged(&twice).is_err_and(|why| why.contains("behind its end")),
                 "{twice}"
             );
+        }
+    }
+
+    #[test]
+    fn rows_are_counted_in_every_form() {
+        for (text, rows) in [
+            ("INSERT INTO public.a DEFAULT VALUES;\n\n\n", 1),
+            (
+                "INSERT INTO public.a VALUES\n\t(1, ','),\n\t(2, 'x;\ny,\n'),\n\t(3, '');\n\n\n",
+                3,
+            ),
+            (
+                "INSERT INTO public.a VALUES (1) ON CONFLICT DO NOTHING;\n\n\n",
+                1,
+            ),
+            ("INSERT INTO public.a (\"b,\") VALUES ('a\n;\n');\n\n\n", 1),
+        ] {
+            assert_eq!(judged(text), Ok(rows), "{text:?}");
         }
     }
 

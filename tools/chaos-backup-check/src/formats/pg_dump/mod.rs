@@ -19,8 +19,10 @@ pub mod directory;
 mod header;
 mod input;
 mod inserts;
+mod parts;
 mod rows;
 mod script;
+mod settings;
 mod tar_form;
 #[cfg(test)]
 mod tests;
@@ -29,9 +31,11 @@ mod toc;
 
 use std::io::BufRead;
 
-use chaos_common::record::{Check, Contents, Status};
+use chaos_common::config::DumpHolds;
+use chaos_common::record::{Check, Contents, Status, TableRows};
 
 use self::header::Form;
+use self::parts::Parts;
 use crate::formats::decompress::Codec;
 use crate::formats::error::{FormatError, count};
 use crate::formats::inspection::{Expectations, Inspection};
@@ -81,13 +85,17 @@ fn found(
         count(data.tables.len() as u64, "table"),
         blobs(", ", data.blobs.len() as u64)
     );
-    let mut checks = vec![restorable_check(restorable(toc, &data, rows), object)];
+    let mut checks = vec![restorable_check(
+        restorable(toc, &data, rows, want.holds),
+        object,
+    )];
     checks.extend(want.database(std::slice::from_ref(&header.database), object));
-    checks.extend(want.tables(&data.tables, object));
+    checks.extend(expected(want, &data.tables, &toc.parts, object));
     Inspection {
         message,
         checks,
         objects: Vec::new(),
+        created: header.created,
         limit: match header.codec {
             Codec::Gzip => "changed names and definitions",
             _ => "changed names, definitions and rows",
@@ -113,13 +121,25 @@ fn found_script(script: script::Script, want: &Expectations, object: &str) -> In
         count(script.tables.len() as u64, "table"),
         blobs(", ", script.blobs)
     );
-    let holds = !script.tables.is_empty() || script.inserts > 0 || script.blobs > 0;
+    let holds = script.copies > 0 || script.inserts > 0 || script.blobs > 0;
     let tables = count(script.created, "table");
-    let restorable = if script.created == 0 {
+    let restorable = if want.holds == DumpHolds::Globals {
+        globals(script.roles)
+    } else if script.created == 0 && script.cluster && script.roles > 0 {
+        (
+            Status::Fail,
+            format!(
+                "holds {} and no database (pg_dumpall --globals-only)",
+                count(script.roles, "role")
+            ),
+        )
+    } else if script.created == 0 {
         (
             Status::Fail,
             "defines no table: was the right database dumped, and whole?".to_owned(),
         )
+    } else if want.holds == DumpHolds::Schema {
+        (Status::Pass, format!("defines {tables}"))
     } else if !holds && script.announcements == 0 {
         (
             Status::Fail,
@@ -141,11 +161,12 @@ fn found_script(script: script::Script, want: &Expectations, object: &str) -> In
     };
     let mut checks = vec![restorable_check(restorable, object)];
     checks.extend(want.database(&script.databases, object));
-    checks.extend(want.tables(&script.tables, object));
+    checks.extend(expected(want, &script.tables, &script.parts, object));
     Inspection {
         message,
         checks,
         objects: Vec::new(),
+        created: None,
         limit: "changed names, definitions and rows; statements that are missing",
         contents: Contents::Postgres {
             version: if script.cluster {
@@ -164,7 +185,11 @@ fn found_script(script: script::Script, want: &Expectations, object: &str) -> In
 }
 
 /// Whether what a whole dump holds makes a database.
-fn restorable(toc: &toc::Toc, data: &data::Data, rows: u64) -> (Status, String) {
+fn restorable(toc: &toc::Toc, data: &data::Data, rows: u64, holds: DumpHolds) -> (Status, String) {
+    if holds == DumpHolds::Globals {
+        // Only pg_dumpall writes roles.
+        return globals(0);
+    }
     let blocks = toc.data.len() as u64;
     if !toc.defines && blocks > 0 {
         return (
@@ -180,16 +205,16 @@ fn restorable(toc: &toc::Toc, data: &data::Data, rows: u64) -> (Status, String) 
         );
     }
     let tables = count(toc.tables, "table");
+    if holds == DumpHolds::Schema {
+        return (Status::Pass, format!("defines {tables}"));
+    }
     if blocks == 0 {
         return (
             Status::Fail,
             format!("defines {tables} and holds no data (pg_dump --schema-only)"),
         );
     }
-    let counted = toc
-        .data
-        .iter()
-        .all(|entry| matches!(entry.kind, toc::Kind::Copy(_)));
+    let counted = toc.data.iter().all(|entry| entry.kind != toc::Kind::Blobs);
     if counted && rows == 0 {
         return (
             Status::Warn,
@@ -206,6 +231,28 @@ fn restorable(toc: &toc::Toc, data: &data::Data, rows: u64) -> (Status, String) 
     )
 }
 
+/// Whether all tables that are expected have rows.
+fn expected(
+    want: &Expectations,
+    tables: &[TableRows],
+    parts: &Parts,
+    object: &str,
+) -> Option<Check> {
+    let holds = |name: &String| parts.rows(tables, name).map(|rows| rows > 0);
+    want.judge(object, "row", holds)
+}
+
+/// Whether a script that should hold the globals of a cluster does.
+fn globals(roles: u64) -> (Status, String) {
+    if roles == 0 {
+        return (
+            Status::Fail,
+            "holds no role: it is not what pg_dumpall --globals-only writes".to_owned(),
+        );
+    }
+    (Status::Pass, format!("holds {}", count(roles, "role")))
+}
+
 /// How many large objects there are, behind `before`; nothing if there is none.
 fn blobs(before: &str, number: u64) -> String {
     if number > 0 {
@@ -219,7 +266,10 @@ fn blobs(before: &str, number: u64) -> String {
 fn restorable_check((status, message): (Status, String), object: &str) -> Check {
     let check = Check::new("backup.restorable", object, status, message);
     if status == Status::Fail {
-        check.hint("dump the whole database: pg_dump -Fc DATABASE")
+        check.hint(
+            "dump the whole database (pg_dump -Fc DATABASE), or say what it is to hold: \
+             holds = \"schema\" or \"globals\"",
+        )
     } else {
         check
     }

@@ -51,7 +51,7 @@ impl Sink {
     pub(super) fn finish(self) -> Result<Option<u64>, DataError> {
         match self {
             Sink::Copy(copy) => copy.finish().map(Some),
-            Sink::Inserts(inserts) => inserts.finish().map(|()| None),
+            Sink::Inserts(inserts) => inserts.finish().map(Some),
             Sink::Blob => Ok(None),
         }
     }
@@ -69,6 +69,10 @@ pub(super) struct CopyText {
     length: usize,
     head: [u8; 2],
     ended: bool,
+    /// The bytes before the end of a line that belong to it: a carriage return, or nothing.
+    line_end: usize,
+    /// The last byte was a carriage return.
+    returned: bool,
 }
 
 impl CopyText {
@@ -82,7 +86,15 @@ impl CopyText {
             length: 0,
             head: [0; 2],
             ended: false,
+            line_end: 0,
+            returned: false,
         }
+    }
+
+    /// Every line ends with a carriage return and a line feed, as on Windows; COPY takes that if all
+    /// of them do.
+    pub(super) fn lines_end_with_cr(&mut self) {
+        self.line_end = 1;
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), DataError> {
@@ -90,10 +102,30 @@ impl CopyText {
             row: self.rows + 1,
             source: Box::new(source),
         })?;
-        if memchr::memchr(b'\r', bytes).is_some() {
+        let returns = if self.line_end == 0 {
+            memchr::memchr(b'\r', bytes).is_some()
+        } else {
+            !self.all_lines_end_with_cr(bytes)
+        };
+        if returns {
             return Err(DataError::CarriageReturn { row: self.rows + 1 });
         }
         self.count(bytes)
+    }
+
+    /// Whether carriage returns stand before line feeds, and nowhere else.
+    fn all_lines_end_with_cr(&mut self, bytes: &[u8]) -> bool {
+        let mut before = self.returned;
+        self.returned = bytes.last() == Some(&b'\r');
+        let mut next = 0;
+        for at in memchr::memchr2_iter(b'\r', b'\n', bytes) {
+            if (before && at != next) || (bytes[at] == b'\n') != before {
+                return false;
+            }
+            before = bytes[at] == b'\r';
+            next = at + 1;
+        }
+        !before || next == bytes.len()
     }
 
     /// Counts rows and columns.
@@ -128,14 +160,14 @@ impl CopyText {
         let mut start = 0;
         let end = memchr::memchr_iter(b'\n', bytes).find(|end| {
             let (mut length, mut head) = std::mem::take(&mut line);
-            for byte in bytes[start..*end].iter().take(3) {
+            for byte in bytes[start..*end].iter().take(3 + self.line_end) {
                 if let Some(place) = head.get_mut(length) {
                     *place = *byte;
                 }
                 length += 1;
             }
             start = end + 1;
-            length == 2 && head == *b"\\."
+            length == 2 + self.line_end && head == *b"\\."
         });
         let used = end.map_or(bytes.len(), |end| end + 1);
         self.take(&bytes[..used])?;
@@ -162,18 +194,18 @@ impl CopyText {
             std::mem::take(&mut self.tabs),
         );
         if self.ended {
-            return if length == 0 {
+            return if length == self.line_end {
                 Ok(())
             } else {
                 Err(DataError::BehindEndMark)
             };
         }
-        if length == 2 && self.head == *b"\\." {
+        if length == 2 + self.line_end && self.head == *b"\\." {
             self.ended = true;
             return Ok(());
         }
         self.rows += 1;
-        let found = if length == 0 && self.columns == Some(0) {
+        let found = if length == self.line_end && self.columns == Some(0) {
             0
         } else {
             tabs + 1
@@ -279,6 +311,35 @@ mod tests {
         assert!(why(b"1\t\xc3\n\\.\n").contains("UTF-8"));
         assert!(why(b"1\ta\r\n\\.\n").contains("carriage return"));
         assert!(why(b"\n\\.\n").contains("row 1 has 1 columns"));
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows_if_all_do() {
+        let judged = |text: &str| {
+            let results: Vec<_> = (1..=text.len())
+                .map(|size| {
+                    let mut copy = CopyText::new(Some(2), true);
+                    copy.lines_end_with_cr();
+                    let mut pieces = text.as_bytes().chunks(size);
+                    let taken = pieces.try_for_each(|piece| copy.take(piece));
+                    taken.and_then(|()| copy.finish()).ok()
+                })
+                .collect();
+            assert!(
+                results.iter().all(|result| *result == results[0]),
+                "{text:?}: {results:?}"
+            );
+            results[0]
+        };
+        assert_eq!(judged("1\ta\r\n2\t\r\n\\.\r\n\r\n\r\n"), Some(2));
+        for wrong in [
+            "1\ta\r\n2\tb\n\\.\r\n",
+            "1\ta\rb\r\n\\.\r\n",
+            "1\ta\r\r\n\\.\r\n",
+            "1\ta\r\n\\.\n",
+        ] {
+            assert_eq!(judged(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

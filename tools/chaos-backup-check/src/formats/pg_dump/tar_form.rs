@@ -96,10 +96,9 @@ impl Visitor for Dump {
 
     fn ends(&mut self) -> Result<(), FormatError> {
         match std::mem::take(&mut self.member) {
-            Member::Other => {}
+            Member::Other | Member::Data(None, _) => {}
             Member::Contents(bytes) => self.take_contents(&bytes)?,
             Member::List(bytes) => self.take_list(&bytes)?,
-            Member::Data(None, _) => {}
             Member::Data(Some(number), sink) => {
                 let ended = sink.ends_as_written().and_then(|()| sink.finish());
                 let rows = ended.map_err(|why| damaged(&self.name, &why))?;

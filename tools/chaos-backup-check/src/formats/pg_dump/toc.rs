@@ -7,6 +7,8 @@ use std::io::BufRead;
 
 use super::header::{Form, Header};
 use super::input::Input;
+use super::parts::Parts;
+use super::settings;
 use crate::formats::error::FormatError;
 
 /// Bytes that an entry has at least: its integers, and the lengths of its texts.
@@ -32,6 +34,8 @@ pub(super) struct Toc {
     pub(super) utf8: bool,
     /// The oids of the large objects, sorted.
     pub(super) blobs: Vec<u32>,
+    /// Which tables are parts of others.
+    pub(super) parts: Parts,
     /// The digest of all of it but the places of data.
     pub(super) digest: Option<blake3::Hash>,
     /// Ids of all entries.
@@ -116,6 +120,7 @@ pub(super) fn read<R: BufRead>(
             other @ FormatError::CannotTell(_) => other,
         };
         let fields = read_fields(input, header.minor, form).map_err(in_entry)?;
+        settings::check(&fields.desc, &fields.definition).map_err(in_entry)?;
         toc.note(&fields);
         input.utf8 = toc.utf8;
         let id = fields.id;
@@ -163,10 +168,11 @@ fn read_fields<R: BufRead>(
     let section = input.int_in(1..=4, "a section")?;
     // From PostgreSQL 17 on, a thousand large objects are one entry, whose definition is their
     // oids.
-    let keep = if desc == "BLOB METADATA" {
-        KEEP_OIDS
-    } else {
-        KEEP_NAME
+    let keep = match desc.as_str() {
+        "BLOB METADATA" => KEEP_OIDS,
+        // What it is part of stands at its end.
+        "TABLE" | "FOREIGN TABLE" | "TABLE ATTACH" => KEEP_COPY,
+        _ => KEEP_NAME,
     };
     let definition = input.text(keep, "a definition")?.unwrap_or_default();
     input.text(0, "a drop statement")?;
@@ -314,11 +320,14 @@ fn place<R: BufRead>(
     }
     let state = input.byte("the place of its data")?;
     let offset = input.little_endian(input.off_size, "the place of its data")?;
-    match state {
-        1 => Ok(Some(DataLocation::Offset(None))),
-        2 => Ok(Some(DataLocation::Offset(Some(offset)))),
-        3 => Ok(None),
-        other => FormatError::damaged(format!(
+    match (state, offset) {
+        (1, 0) => Ok(Some(DataLocation::Offset(None))),
+        (2, _) => Ok(Some(DataLocation::Offset(Some(offset)))),
+        (3, 0) => Ok(None),
+        (1 | 3, _) => FormatError::damaged(format!(
+            "is damaged at byte {at}: data has the place {offset}, and a mark that it has none"
+        )),
+        (other, _) => FormatError::damaged(format!(
             "is damaged at byte {at}: the place of data cannot have the mark {other}"
         )),
     }
@@ -339,6 +348,7 @@ impl Toc {
             "STDSTRINGS" | "SEARCHPATH" | "DATABASE" | "DATABASE PROPERTIES" => {}
             _ => self.defines |= fields.section == PRE_DATA,
         }
+        self.parts.note(&fields.definition, "");
         self.extensions |= fields.desc == "EXTENSION";
         if fields.desc.ends_with("TABLE") {
             self.tables += u64::from(fields.desc == "TABLE");
@@ -382,17 +392,22 @@ fn digest(parts: &[&str]) -> u64 {
 /// Schema and name of the table in `COPY schema.table (a, b) FROM stdin;`, as they are without
 /// quotes.
 pub(super) fn target_of(copy: &str) -> Option<[String; 2]> {
-    let mut rest = copy.strip_prefix("COPY ")?;
-    let schema = identifier(&mut rest)?;
-    rest = rest.strip_prefix('.')?;
-    let table = identifier(&mut rest)?;
-    Some([schema, table])
+    relation(&mut copy.strip_prefix("COPY ")?)
+}
+
+/// Takes `schema.table` off the start of a text.
+pub(super) fn relation(text: &mut &str) -> Option<[String; 2]> {
+    let schema = identifier(text)?;
+    *text = text.strip_prefix('.')?;
+    Some([schema, identifier(text)?])
 }
 
 /// Takes a name, quoted or not, off the start of `text`.
 fn identifier(text: &mut &str) -> Option<String> {
     let Some(mut rest) = text.strip_prefix('"') else {
-        let end = text.find(['.', ' ', '(']).unwrap_or(text.len());
+        let end = text
+            .find(['.', ' ', '(', ',', ')', '\n'])
+            .unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         *text = rest;
         return (!name.is_empty()).then(|| name.to_owned());

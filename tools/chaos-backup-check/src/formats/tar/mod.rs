@@ -113,6 +113,7 @@ pub fn examine(
         message,
         checks,
         objects: Vec::new(),
+        created: None,
         limit: "changed bytes of files: tar has checksums of headers only",
     })
 }

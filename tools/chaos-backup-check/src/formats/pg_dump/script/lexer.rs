@@ -3,8 +3,8 @@
 
 use super::super::toc::KEEP_COPY;
 
-/// Bytes of a statement that is no COPY, and of a comment, that are kept.
-const KEEP: usize = 256;
+/// Bytes of a comment, and of a statement of no other kind, that are kept.
+const KEEP: usize = 1024;
 
 /// Something that a script is made of.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub(super) struct Lexer {
     depth: u32,
     /// The last byte outside of quotes, and the one before.
     last: [u8; 2],
+    /// Lines of the statement that ended with a comma, outside of brackets.
+    commas: u64,
     /// Whether backslashes escape in the text in quotes that was opened last.
     escapes: bool,
     /// A byte at the end of the input that waits for the next one to mean something.
@@ -62,6 +64,7 @@ impl Lexer {
             kept: Vec::new(),
             depth: 0,
             last: *b"\n\n",
+            commas: 0,
             escapes: false,
             pending: Vec::new(),
             tail: Vec::new(),
@@ -111,7 +114,14 @@ impl Lexer {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let most = if self.kept.starts_with(b"COPY ") {
+        // What a table is part of stands at the end of its definition.
+        let long = [
+            &b"COPY "[..],
+            b"CREATE TABLE ",
+            b"CREATE UNLOGGED TABLE ",
+            b"CREATE FOREIGN ",
+        ];
+        let most = if long.iter().any(|start| self.kept.starts_with(start)) {
             KEEP_COPY
         } else {
             KEEP
@@ -176,6 +186,10 @@ impl Lexer {
         }
         let [last, before] = self.last;
         let starts = self.kept.iter().all(u8::is_ascii_whitespace);
+        if byte == b'\r' {
+            // Lines may end as on Windows.
+            return None;
+        }
         self.last = [byte, last];
         if starts && byte == b'\n' {
             self.kept.clear();
@@ -220,6 +234,7 @@ impl Lexer {
                 self.kept.push(byte);
                 self.state = State::Meta;
             }
+            b'\n' if last == b',' && self.depth == 0 => self.commas += 1,
             b'\\' => return Some(Token::Wrong("a backslash within a statement")),
             b';' if self.depth == 0 => return Some(Token::Statement(self.token())),
             _ => {}
@@ -292,6 +307,11 @@ impl Lexer {
         }
         self.state = State::Dollar(mark);
         None
+    }
+
+    /// How many rows the INSERT statement has that came last.
+    pub(super) fn take_rows(&mut self) -> u64 {
+        1 + std::mem::take(&mut self.commas)
     }
 
     /// What the end of the input is in the middle of; `None` between two statements.

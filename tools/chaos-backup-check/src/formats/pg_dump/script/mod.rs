@@ -9,6 +9,7 @@ mod lexer;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::io::BufRead;
 
 use chaos_common::record::TableRows;
@@ -16,6 +17,7 @@ use chaos_common::record::TableRows;
 use self::lexer::{Lexer, Token};
 use super::data_error::DataError;
 use super::input::Input;
+use super::parts::Parts;
 use super::rows::CopyText;
 use super::text::Text;
 use super::toc;
@@ -23,12 +25,24 @@ use crate::formats::error::FormatError;
 
 const DUMP: &str = "PostgreSQL database dump";
 const CLUSTER: &str = "PostgreSQL database cluster dump";
+/// The byte order mark of UTF-8, which psql passes over.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a script holds.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    /// Rows of each table that COPY fills.
+    /// Rows of each table whose data is announced, or comes.
     pub(super) tables: Vec<TableRows>,
+    /// Where in `tables` each table is.
+    index: HashMap<String, usize>,
+    /// Tables that COPY fills.
+    pub(super) copies: usize,
+    /// Which tables are parts of others.
+    pub(super) parts: Parts,
+    /// Roles that are made.
+    pub(super) roles: u64,
+    /// Rows of the statement, if it inserts some.
+    rows: u64,
     /// Databases that are connected to.
     pub(super) databases: Vec<String>,
     pub(super) server_version: String,
@@ -57,9 +71,12 @@ pub(super) struct Script {
 
 /// Whether a file begins as `pg_dump`'s scripts do.
 pub(super) fn begins(start: &[u8]) -> bool {
+    let start = start.strip_prefix(MARK).unwrap_or(start);
     let text = start.trim_ascii_start();
-    text.starts_with(b"--\n-- PostgreSQL database")
-        || (!text.is_empty() && b"--\n-- PostgreSQL database".starts_with(text))
+    ["--\n-- PostgreSQL database", "--\r\n-- PostgreSQL database"]
+        .map(str::as_bytes)
+        .iter()
+        .any(|first| text.starts_with(first) || (!text.is_empty() && first.starts_with(text)))
 }
 
 /// Reads a script to its end.
@@ -67,6 +84,9 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>) -> Result<Script, FormatErr
     let mut script = Script::default();
     let mut lexer = Lexer::new();
     let mut text: Option<Text> = None;
+    if input.fill()?.starts_with(MARK) {
+        input.consume(MARK.len());
+    }
     loop {
         let at = input.position();
         let bytes = input.fill()?;
@@ -84,6 +104,7 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>) -> Result<Script, FormatErr
         })?;
         input.consume(used);
         if let Some(token) = token {
+            script.rows = lexer.take_rows();
             script.token(token, input)?;
         }
     }
@@ -107,9 +128,11 @@ impl Script {
             version.clone_into(&mut self.server_version);
         } else if let Some(data) = comment.strip_prefix("Data for Name: ") {
             self.announced_is_there(at)?;
-            self.announced = data
-                .contains("; Type: TABLE DATA;")
-                .then(|| data.to_owned());
+            self.announced = announced(data);
+            if let Some(table) = self.announced.clone() {
+                // Without rows, no INSERT follows.
+                self.count(&table, 0);
+            }
             self.announcements += 1;
         } else if comment.strip_prefix("Name: ").is_some() {
             self.announced_is_there(at)?;
@@ -149,14 +172,30 @@ impl Script {
     fn announced_is_there(&mut self, at: u64) -> Result<(), FormatError> {
         match self.announced.take() {
             // A table without rows has no INSERT.
-            Some(data) if self.inserts == 0 && !self.tables.is_empty() => {
-                FormatError::damaged(format!(
-                    "is damaged: the data of {} does not come before byte {at}",
-                    data.split(';').next().unwrap_or(&data)
-                ))
-            }
+            Some(table) if self.inserts == 0 && self.copies > 0 => FormatError::damaged(format!(
+                "is damaged: the data of {table} does not come before byte {at}"
+            )),
             _ => Ok(()),
         }
+    }
+
+    /// Counts rows of a table.
+    fn count(&mut self, table: &str, rows: u64) {
+        let name = format!("{}{table}", self.prefix());
+        let at = *self.index.entry(name).or_insert_with_key(|name| {
+            self.tables.push(TableRows {
+                table: name.clone(),
+                rows: 0,
+            });
+            self.tables.len() - 1
+        });
+        self.tables[at].rows += rows;
+    }
+
+    /// What stands before the names of tables: the database, where there may be several.
+    fn prefix(&self) -> String {
+        let database = self.databases.last().filter(|_| self.cluster);
+        database.map_or(String::new(), |database| format!("{database}."))
     }
 
     fn meta(&mut self, line: &str, at: u64) -> Result<(), FormatError> {
@@ -196,16 +235,23 @@ impl Script {
         if statement.starts_with("COPY ") && statement.ends_with("FROM stdin;") {
             return self.copy(statement, input);
         }
-        if statement.starts_with("INSERT INTO ") {
+        if let Some(mut into) = statement.strip_prefix("INSERT INTO ") {
             self.inserts += 1;
             self.announced = None;
+            if let Some([schema, table]) = toc::relation(&mut into) {
+                self.count(&toc::qualified(&schema, &table), self.rows);
+            }
         } else if statement.starts_with("SET client_encoding = ") {
             self.utf8 = statement.contains("'UTF8'");
         } else if statement.starts_with("SELECT pg_catalog.lo_create(")
             || statement.starts_with("SELECT pg_catalog.lo_open(")
         {
             self.blobs += u64::from(statement.contains("lo_create("));
+        } else if statement.starts_with("ALTER TABLE ONLY ") {
+            self.parts.note(statement, &self.prefix());
         } else if let Some(rest) = statement.strip_prefix("CREATE ") {
+            self.parts.note(statement, &self.prefix());
+            self.roles += u64::from(rest.starts_with("ROLE "));
             self.created +=
                 u64::from(rest.starts_with("TABLE ") || rest.starts_with("UNLOGGED TABLE "));
         }
@@ -223,19 +269,18 @@ impl Script {
             || "a table".to_owned(),
             |[schema, table]| toc::qualified(&schema, &table),
         );
-        let table = match self.databases.last().filter(|_| self.cluster) {
-            Some(database) => format!("{database}.{name}"),
-            None => name,
-        };
+        let table = format!("{}{name}", self.prefix());
         let damaged = |why: DataError| {
             FormatError::Damaged(format!(
                 "is damaged: the data of {table} at byte {at} {why}"
             ))
         };
-        if input.byte("a COPY statement")? != b'\n' {
-            return Err(damaged(DataError::NoLineOfItsOwn));
-        }
         let mut copy = CopyText::new(toc::columns(statement), self.utf8);
+        match input.byte("a COPY statement")? {
+            b'\n' => {}
+            b'\r' if input.byte("a COPY statement")? == b'\n' => copy.lines_end_with_cr(),
+            _ => return Err(damaged(DataError::NoLineOfItsOwn)),
+        }
         loop {
             let bytes = input.fill()?;
             if bytes.is_empty() {
@@ -249,7 +294,8 @@ impl Script {
         }
         let rows = copy.finish().map_err(damaged)?;
         self.announced = None;
-        self.tables.push(TableRows { table, rows });
+        self.copies += 1;
+        self.count(&name, rows);
         Ok(())
     }
 
@@ -277,4 +323,13 @@ impl Script {
         }
         Ok(())
     }
+}
+
+/// The table in the comment before its data: `users; Type: TABLE DATA; Schema: public; Owner: me`.
+fn announced(comment: &str) -> Option<String> {
+    let (table, rest) = comment.split_once("; Type: TABLE DATA; Schema: ")?;
+    let schema = rest
+        .rsplit_once("; Owner: ")
+        .map_or(rest, |(schema, _)| schema);
+    Some(toc::qualified(schema, table))
 }
