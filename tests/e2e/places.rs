@@ -210,7 +210,7 @@ fn a_backup_in_a_pod_is_read_through_exec() {
         ("dangling", "to none that leads nowhere"),
         ("loop", "cannot be followed"),
         ("fifo", "a FIFO"),
-        ("folder", "a folder"),
+        ("folder", "has nothing in it, and no backup"),
         ("latest.dump/x", "does not exist"),
     ] {
         store.config(&format!("kind = 'tar'\npath = '/backup/db/{name}'\n"));

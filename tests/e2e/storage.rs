@@ -271,7 +271,12 @@ fn what_keeps_an_object_from_being_read_is_named() {
     for (path, code, status, word) in [
         ("s3://backups/app.tar.gz", 0, "pass", "an object of"),
         ("s3://backups/absent.tar.gz", 1, "fail", "does not exist"),
-        ("s3://backups/none/", 1, "fail", "no object under it"),
+        (
+            "s3://backups/none/",
+            1,
+            "fail",
+            "has nothing in it, and no backup",
+        ),
         ("s3://nowhere/x/", 3, "unknown", "bucket does not exist"),
     ] {
         storage.config(storage.port, &format!("kind = 'tar'\npath = '{path}'\n"));

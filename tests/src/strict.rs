@@ -32,7 +32,7 @@ strict! {
     Node { name: String, ready: bool, cpu_allocatable_cores: f64, memory_allocatable_bytes: u64, cpu_cores: Option<f64>, memory_bytes: Option<u64> }
     Health { cluster: ClusterRef, namespace: String, checks: Vec<Check>, state: State }
     Backup { namespace: String, action: Option<String>, checks: Vec<Check>, items: Vec<Item> }
-    Item { name: String, path: String, resolved: Option<String>, size_bytes: Option<u64>, made: Option<String>, age_s: Option<i64>, max_age_s: i64, blake3: Option<String>, contents: Option<Contents>, drill: Option<Drill> }
+    Item { name: String, path: String, resolved: Option<String>, size_bytes: Option<u64>, made: Option<String>, age_s: Option<i64>, max_age_s: Option<i64>, blake3: Option<String>, contents: Option<Contents>, drill: Option<Drill> }
     Drill { verdict: String, time: String, blake3: String, size_bytes: u64, restore_ms: Option<u64>, into: String, rows: Option<u64>, summary: String }
     Rows { table: String, rows: u64 }
     Baseline { cluster: ClusterRef, namespace: String, checks: Vec<Check>, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, timings: Vec<Timing>, #[serde(default)] usage: Vec<Usage> }
@@ -104,6 +104,12 @@ enum Contents {
     VolumeSnapshot {
         claim: Option<String>,
         bound_to: Option<String>,
+    },
+    Tool {
+        tool: String,
+        backup: String,
+        proven: Vec<String>,
+        unproven: Vec<String>,
     },
 }
 

@@ -44,6 +44,15 @@ pub(super) fn find(access: &Access) -> Result<Option<Kubeconfig>, FindError> {
     }
 }
 
+/// Whether anything names a cluster: a flag, `KUBECONFIG`, a file at home, or the service account of
+/// a pod. What it names may be wrong.
+pub(super) fn is_named(access: &Access) -> bool {
+    let flag = access.context.is_some() || access.kubeconfig.is_some();
+    let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let found = read(&named, std::env::home_dir().as_deref());
+    flag || is_inside_cluster() || !matches!(found, Err(FindError::Absent))
+}
+
 fn is_inside_cluster() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }

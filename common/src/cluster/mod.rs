@@ -90,6 +90,12 @@ impl Access {
     pub fn namespace(&self) -> Option<String> {
         kubeconfig::namespace(self)
     }
+
+    /// Whether anything names a cluster, be it right or wrong. Where nothing does, that there is
+    /// none is no failure.
+    pub fn is_named(&self) -> bool {
+        kubeconfig::is_named(self)
+    }
 }
 
 /// A connection to a cluster. Cloning shares it.

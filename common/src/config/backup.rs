@@ -3,26 +3,40 @@
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
+use super::backup_kind::{BackupKind, BackupTool};
+use super::backup_tool::{CloudNativePg, PgBackRest, Restic, Velero};
 use super::{Secret, Span};
 
 /// What the URLs of object storage begin with.
 const S3_SCHEME: &str = "s3://";
 
 /// `[[backup]]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backup {
     /// Its name in records.
     pub name: String,
-    /// What it is: `postgres`, `tar`, `kubernetes` or `volume-snapshot`.
-    pub kind: BackupKind,
-    /// The file or folder; a symbolic link such as `latest.dump` is followed and named. In object
-    /// storage `s3://BUCKET/KEY`, or `s3://BUCKET/PREFIX/` for the newest object under it. A
-    /// `volume-snapshot` has none.
+    /// What it is: `postgres`, `tar`, `kubernetes`, `volume-snapshot`, or of a tool that makes
+    /// backups: `pgbackrest`, `cloudnative-pg`, `velero`, `restic`. Of a file, found out by looking
+    /// if left out.
+    #[serde(default)]
+    pub kind: Option<BackupKind>,
+    /// The file, or a folder for the newest backup in it; a symbolic link such as `latest.dump` is
+    /// followed and named. In object storage `s3://BUCKET/KEY`, or `s3://BUCKET/PREFIX/` for the
+    /// newest object under it. A `volume-snapshot` has none, nor has what a tool keeps.
     #[serde(default)]
     pub path: PathBuf,
+    /// In a folder or under a prefix: what its name is like, with `*` and `?`; one pattern or
+    /// several. All if left out. Digests, logs and the like are never taken for the backup.
+    #[serde(default, deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore")]
+    pub include: Vec<String>,
+    /// In a folder or under a prefix: what its name is not like.
+    #[serde(default, deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore")]
+    pub exclude: Vec<String>,
     /// The pod that `path` is in: `deployment/NAME`, `statefulset/NAME` or `pod/NAME` of the
     /// application's namespace.
     #[serde(default)]
@@ -40,9 +54,10 @@ pub struct Backup {
     /// For `volume-snapshot`: the claim that it must be of.
     #[serde(default)]
     pub claim: Option<String>,
-    /// Oldest age that passes.
+    /// Oldest age that passes; a day if left out. Only a file that is named on the command line
+    /// has none.
     #[serde(default = "one_day")]
-    pub max_age: Span,
+    pub max_age: Option<Span>,
     /// When it is made, as a cron expression in this machine's local time (`30 2 * * *`); then the
     /// last one that was due must be there, at most an hour late, and `max_age` does not count.
     #[serde(default)]
@@ -60,9 +75,21 @@ pub struct Backup {
     #[serde(default)]
     pub resources: Vec<String>,
     /// For `kubernetes`: whether it is held against the cluster, which needs the permission to list
-    /// its kinds.
-    #[serde(default = "yes")]
-    pub live: bool,
+    /// its kinds. If left out, it is where anything names a cluster.
+    #[serde(default)]
+    pub live: Option<bool>,
+    /// For `pgbackrest`: which of its backups.
+    #[serde(default)]
+    pub pgbackrest: Option<PgBackRest>,
+    /// For `cloudnative-pg`: of which Cluster.
+    #[serde(default)]
+    pub cloudnative_pg: Option<CloudNativePg>,
+    /// For `velero`: which of its Backups.
+    #[serde(default)]
+    pub velero: Option<Velero>,
+    /// For `restic`: which repository, and which of its snapshots.
+    #[serde(default)]
+    pub restic: Option<Restic>,
     /// For `postgres`: what it is to hold: `everything`, only the `schema` of a database
     /// (`pg_dump --schema-only`), or only the `globals` of a cluster (`pg_dumpall --globals-only`).
     #[serde(default)]
@@ -77,12 +104,27 @@ pub struct Backup {
     pub decrypt: Vec<String>,
 }
 
-fn yes() -> bool {
-    true
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is the default of an optional value"
+)]
+fn one_day() -> Option<Span> {
+    Some(Span::seconds(24 * 60 * 60))
 }
 
-fn one_day() -> Span {
-    Span::seconds(24 * 60 * 60)
+/// One text, or a list of them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+fn one_or_more<'d, D: Deserializer<'d>>(from: D) -> Result<Vec<String>, D::Error> {
+    Ok(match OneOrMore::deserialize(from)? {
+        OneOrMore::One(text) => vec![text],
+        OneOrMore::More(texts) => texts,
+    })
 }
 
 /// Where a backup is.
@@ -110,6 +152,8 @@ pub enum Location<'b> {
     },
     /// A VolumeSnapshot.
     Snapshot,
+    /// Where a tool keeps its backups, which is asked for them.
+    Tool(BackupTool<'b>),
 }
 
 /// Why a backup of the configuration has no place, or more than one. The words go on from its name.
@@ -142,6 +186,18 @@ pub enum LocationError {
     /// An `s3://` URL without a bucket.
     #[error("has an s3:// URL without a bucket: write s3://BUCKET/KEY or s3://BUCKET/PREFIX/")]
     NoBucket,
+    /// Patterns where there is nothing to choose from.
+    #[error("has include or exclude, which choose in a folder or under a prefix")]
+    NothingToChoose,
+    /// What a tool keeps has a place of its own.
+    #[error("is kept by {0}, and has neither path nor pod")]
+    ToolWithPath(&'static str),
+    /// A tool is named as kind, and its table is missing.
+    #[error("is of kind {0:?}: say which in [backup.{1}]")]
+    NoTable(&'static str, &'static str),
+    /// The table of a tool, and another kind.
+    #[error("has a table [backup.{0}], and is of another kind")]
+    OtherTable(&'static str),
 }
 
 impl Backup {
@@ -150,17 +206,19 @@ impl Backup {
     /// # Errors
     /// It has no place, or more than one.
     pub fn place(&self) -> Result<Location<'_>, LocationError> {
-        let snapshot = [
+        let of_snapshot = [
             ("snapshot", &self.snapshot),
             ("selector", &self.selector),
             ("claim", &self.claim),
         ];
-        let of_snapshot = snapshot.iter().find(|(_, value)| value.is_some());
+        let of_snapshot = of_snapshot.iter().find(|(_, value)| value.is_some());
         let pathless = self.path.as_os_str().is_empty();
-        if self.kind == BackupKind::VolumeSnapshot {
-            if !pathless || self.pod.is_some() || self.container.is_some() {
+        let placeless = pathless && self.pod.is_none() && self.container.is_none();
+        if self.kind == Some(BackupKind::VolumeSnapshot) {
+            if !placeless {
                 return Err(LocationError::SnapshotWithPath);
             }
+            self.nothing_to_choose()?;
             return of_snapshot
                 .map(|_| Location::Snapshot)
                 .ok_or(LocationError::WhichSnapshot);
@@ -168,9 +226,51 @@ impl Backup {
         if let Some((key, _)) = of_snapshot {
             return Err(LocationError::OnlySnapshot(key));
         }
+        if let Some(tool) = self.tool()? {
+            if !placeless {
+                return Err(LocationError::ToolWithPath(tool.name()));
+            }
+            self.nothing_to_choose()?;
+            return Ok(Location::Tool(tool));
+        }
         if pathless {
             return Err(LocationError::NoPath);
         }
+        self.place_of_path()
+    }
+
+    /// The tool that keeps it, if one does.
+    fn tool(&self) -> Result<Option<BackupTool<'_>>, LocationError> {
+        let tables = [
+            self.pgbackrest.as_ref().map(BackupTool::PgBackRest),
+            self.cloudnative_pg.as_ref().map(BackupTool::CloudNativePg),
+            self.velero.as_ref().map(BackupTool::Velero),
+            self.restic.as_ref().map(BackupTool::Restic),
+        ];
+        let kind = self.kind;
+        let (own, others): (Vec<_>, Vec<_>) = tables
+            .into_iter()
+            .flatten()
+            .partition(|tool| kind == Some(tool.kind()));
+        if let Some(other) = others.first() {
+            return Err(LocationError::OtherTable(other.table()));
+        }
+        let missing = |kind: BackupKind| kind.tool_table();
+        match (own.first(), kind.and_then(missing)) {
+            (None, Some((name, table))) => Err(LocationError::NoTable(name, table)),
+            (own, _) => Ok(own.copied()),
+        }
+    }
+
+    fn nothing_to_choose(&self) -> Result<(), LocationError> {
+        if self.include.is_empty() && self.exclude.is_empty() {
+            Ok(())
+        } else {
+            Err(LocationError::NothingToChoose)
+        }
+    }
+
+    fn place_of_path(&self) -> Result<Location<'_>, LocationError> {
         let path = self.path.to_str();
         match (
             &self.pod,
@@ -183,6 +283,9 @@ impl Backup {
                 let (bucket, key) = url.split_once('/').unwrap_or((url, ""));
                 if bucket.is_empty() {
                     return Err(LocationError::NoBucket);
+                }
+                if !key.is_empty() && !key.ends_with('/') {
+                    self.nothing_to_choose()?;
                 }
                 Ok(Location::S3 { bucket, key })
             }
@@ -246,9 +349,16 @@ pub struct DrillSettings {
     /// An image with PostgreSQL's programs, such as `postgres:17`: the scratch PostgreSQL is then
     /// one in a pod in the application's namespace, made for the drill and thrown away.
     pub image: Option<String>,
+    /// Libraries that the scratch PostgreSQL loads when it starts (`shared_preload_libraries`), as
+    /// some extensions want. Not with `url`.
+    pub preload: Vec<String>,
+    /// What is done in the database before the restore: `[[drill.before]]`.
+    pub before: Vec<DrillSql>,
+    /// What is done in it after the restore: `[[drill.after]]`.
+    pub after: Vec<DrillSql>,
     /// Questions to the restored database: `[[drill.query]]`.
     #[serde(rename = "query")]
-    pub queries: Vec<DrillQuery>,
+    pub queries: Vec<DrillSql>,
 }
 
 impl Default for DrillSettings {
@@ -258,19 +368,22 @@ impl Default for DrillSettings {
             evidence: None,
             url: None,
             image: None,
+            preload: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
             queries: Vec::new(),
         }
     }
 }
 
-/// `[[drill.query]]`
+/// `[[drill.query]]`, `[[drill.before]]`, `[[drill.after]]`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DrillQuery {
-    /// The backup that it is asked of; every database's if left out.
+pub struct DrillSql {
+    /// The backup that it is for; every database's if left out.
     #[serde(default)]
     pub backup: Option<String>,
-    /// SQL that gives one value, which must be true.
+    /// SQL. As a query it gives one value, which must be true.
     pub sql: String,
 }
 
@@ -285,21 +398,6 @@ pub enum DumpHolds {
     Schema,
     /// Roles and tablespaces of a cluster.
     Globals,
-}
-
-/// What a backup is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackupKind {
-    /// A PostgreSQL dump: in custom format (`pg_dump -Fc`), a folder in directory format (`-Fd`), in
-    /// tar format (`-Ft`), or a script (`-Fp`, `pg_dumpall`).
-    Postgres,
-    /// A tar archive, plain or compressed with gzip, zstd, lz4, xz or bzip2.
-    Tar,
-    /// Exported Kubernetes objects in YAML or JSON.
-    Kubernetes,
-    /// A VolumeSnapshot of the cluster, of which its readiness is looked at.
-    VolumeSnapshot,
 }
 
 #[cfg(test)]
@@ -331,6 +429,19 @@ mod tests {
             "S3 { bucket: \"b\", key: \"\" }"
         );
         assert_eq!(good("kind = 'volume-snapshot'\nclaim = 'data'"), "Snapshot");
+        assert_eq!(
+            good("path = '/b/'\ninclude = ['*.a', '*.b']"),
+            "Local(\"/b/\")"
+        );
+        for (kind, table) in [
+            ("velero", "velero = {}"),
+            ("pgbackrest", "pgbackrest = { stanza = 'main' }"),
+            ("restic", "restic = { repository = '/r' }"),
+            ("cloudnative-pg", "cloudnative_pg = { cluster = 'db' }"),
+        ] {
+            let place = good(&format!("kind = '{kind}'\n{table}"));
+            assert!(place.starts_with("Tool("), "{place}");
+        }
         for (table, word) in [
             ("kind = 'tar'", "has no path"),
             ("kind = 'tar'\npath = '/x'\npod = 'db'", "deployment/NAME"),
@@ -353,6 +464,19 @@ mod tests {
                 "only a volume-snapshot",
             ),
             ("kind = 'volume-snapshot'", "does not say which"),
+            (
+                "kind = 'tar'\npath = 's3://b/k'\ninclude = '*.tar'",
+                "choose in a folder",
+            ),
+            ("kind = 'restic'", "say which in [backup.restic]"),
+            (
+                "kind = 'restic'\npath = '/x'\nrestic = { repository = '/r' }",
+                "kept by restic",
+            ),
+            (
+                "kind = 'tar'\npath = '/x'\nvelero = {}",
+                "is of another kind",
+            ),
             (
                 "kind = 'volume-snapshot'\nclaim = 'a'\npath = '/x'",
                 "neither path nor pod",

@@ -87,6 +87,17 @@ fn anchor(config: &mut Config, folder: &Path) {
         .iter_mut()
         .filter(|backup| backup.is_local())
         .for_each(|backup| fix(&mut backup.path));
+    let tools = config.backups.iter_mut().filter_map(|backup| {
+        let restic = backup
+            .restic
+            .as_mut()
+            .and_then(|restic| restic.password.as_mut());
+        if let Some(Secret::File(path)) = restic {
+            fix(path);
+        }
+        backup.pgbackrest.as_mut()?.config.as_mut()
+    });
+    tools.for_each(fix);
     fix(&mut config.report.archive);
     let services = config.services.iter_mut().map(|one| one.ca.as_mut());
     let urls = config.urls.iter_mut().map(|url| url.ca.as_mut());

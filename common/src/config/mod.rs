@@ -6,6 +6,8 @@
 //! folder.
 
 mod backup;
+mod backup_kind;
+mod backup_tool;
 mod condition;
 mod credential;
 mod data;
@@ -35,9 +37,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use self::backup::{
-    Backup, BackupKind, DrillQuery, DrillSettings, DumpHolds, Location, LocationError, S3,
-};
+pub use self::backup::{Backup, DrillSettings, DrillSql, DumpHolds, Location, LocationError, S3};
+pub use self::backup_kind::{BackupKind, BackupTool};
+pub use self::backup_tool::{CloudNativePg, PgBackRest, Restic, Velero};
 pub use self::condition::{Condition, NotACondition, NotComparable};
 pub use self::credential::Credential;
 pub use self::data::{DataDeviation, DataPath, LONGEST_ANSWER};

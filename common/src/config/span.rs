@@ -26,15 +26,19 @@ impl Span {
 
 /// A text that is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a duration such as 100ms, 15m or 24h")]
+#[error("{0:?} is not a duration such as 100ms, 15m, 24h or 7d")]
 pub struct NotASpan(String);
 
 impl std::str::FromStr for Span {
     type Err = NotASpan;
     fn from_str(text: &str) -> Result<Span, NotASpan> {
-        text.parse::<SignedDuration>()
-            .ok()
-            .and_then(|duration| Duration::try_from(duration).ok())
+        let days = |text: &str| -> Option<Duration> {
+            let days: u64 = text.strip_suffix('d')?.parse().ok()?;
+            Some(Duration::from_secs(days.checked_mul(24 * 60 * 60)?))
+        };
+        let other = |text: &str| Duration::try_from(text.parse::<SignedDuration>().ok()?).ok();
+        days(text)
+            .or_else(|| other(text))
             .map(Span)
             .ok_or_else(|| NotASpan(text.to_owned()))
     }
@@ -74,6 +78,8 @@ mod tests {
     fn units_are_required_and_negative_is_refused() {
         assert_eq!("24h".parse(), Ok(Span::seconds(86_400)));
         assert_eq!("100ms".parse(), Ok(Span::milliseconds(100)));
+        assert_eq!("7d".parse(), Ok(Span::seconds(7 * 86_400)));
+        assert!("1.5d".parse::<Span>().is_err());
         assert!("24".parse::<Span>().is_err());
         assert!("-5m".parse::<Span>().is_err());
         assert_eq!(Span::seconds(900).to_string(), "15m");

@@ -45,10 +45,11 @@ pub struct BackupItem {
     /// The name that the configuration gives it.
     pub name: String,
     /// Where it is, as configured: a path, `deployment/NAME:PATH` in a pod, `s3://BUCKET/KEY` in
-    /// object storage, or `volumesnapshot/NAME`.
+    /// object storage, `volumesnapshot/NAME`, or what a tool keeps (`pgbackrest:STANZA`,
+    /// `restic:REPOSITORY`, `cluster/NAME`, `velero:schedule/NAME`).
     pub path: String,
-    /// Where the path leads, if it is a symbolic link; the newest object, if it is a prefix in
-    /// object storage; the newest snapshot, if none is named.
+    /// Where the path leads, if it is a symbolic link; the newest, if it is a folder, or a prefix in
+    /// object storage; the newest snapshot, if none is named; the backup that a tool names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<String>,
     /// Size in bytes, of a VolumeSnapshot that of the volume it makes; absent if it could not be
@@ -63,8 +64,10 @@ pub struct BackupItem {
     /// Age at the time of the check, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<i64>,
-    /// Oldest age that passes, in seconds.
-    pub max_age_s: i64,
+    /// Oldest age that passes, in seconds; absent if it is not judged, as of a file that was named
+    /// on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_s: Option<i64>,
     /// BLAKE3 digest of the file in hexadecimal digits, as `b3sum` prints it; of a folder, that of
     /// what `b3sum *` prints in it. Absent if it could not be read in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,6 +145,17 @@ pub enum Contents {
         /// The object that stands for the snapshot in the storage; absent if there is none yet.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bound_to: Option<String>,
+    },
+    /// What a tool that makes backups says of the one that counts: it is not read here.
+    Tool {
+        /// The tool, with its version where it tells it.
+        tool: String,
+        /// Its name for the backup.
+        backup: String,
+        /// What was proven, a phrase each.
+        proven: Vec<String>,
+        /// What was not.
+        unproven: Vec<String>,
     },
 }
 

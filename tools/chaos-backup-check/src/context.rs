@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chaos_common::cluster::Access;
-use chaos_common::config::Config;
+use chaos_common::config::{Config, Span};
 
 use crate::progress::Readings;
 
@@ -18,4 +18,7 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     /// Where readers tell what they read.
     pub(crate) readings: Readings,
+    /// How long a backup that has not changed is trusted without being read again; not at all if
+    /// `None`.
+    pub(crate) trust_unchanged: Option<Span>,
 }

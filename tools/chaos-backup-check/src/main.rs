@@ -1,5 +1,6 @@
 //! `chaos-backup-check`: would the backups restore?
 
+mod adapters;
 mod commands;
 mod context;
 mod drill;

@@ -22,6 +22,12 @@ pub(crate) enum Meaning {
     NoLocale,
     /// An extension that the dump wants is not installed.
     NoExtension,
+    /// An extension that the dump wants must be loaded when the server starts.
+    NotPreloaded,
+    /// A tablespace that the dump names does not exist.
+    NoTablespace,
+    /// The schema `public` is there already, which every new database has.
+    PublicIsThere,
     /// A role that the dump names does not exist.
     NoRole,
     /// The server is gone, or cannot be reached.
@@ -30,6 +36,10 @@ pub(crate) enum Meaning {
     StartingUp,
     /// The server has given up.
     GaveUp,
+    /// A repository of backups was verified, and nothing is wrong.
+    Sound,
+    /// A repository of backups was verified, and something is wrong.
+    Damaged,
 }
 
 /// Words of a program, all of which a message has.
@@ -58,7 +68,7 @@ const CONTAINER_RUNTIMES: [Message; 2] = [
 
 /// `psql`, `pg_restore`, `initdb`, and the server in what they pass on. `pg_restore` has no way to
 /// show the server's SQLSTATE.
-const POSTGRES: [Message; 15] = [
+const POSTGRES: [Message; 21] = [
     says(&["No space left on device"], Meaning::DiskFull),
     says(&["Disk quota exceeded"], Meaning::DiskFull),
     says(&["unsupported version ("], Meaning::NewerDump),
@@ -70,6 +80,18 @@ const POSTGRES: [Message; 15] = [
     says(&["invalid locale name"], Meaning::NoLocale),
     says(&["invalid LC_"], Meaning::NoLocale),
     says(&["could not find the locale"], Meaning::NoLocale),
+    says(
+        &["schema \"public\" already exists"],
+        Meaning::PublicIsThere,
+    ),
+    says(&["shared_preload_libraries"], Meaning::NotPreloaded),
+    says(&["must be preloaded"], Meaning::NotPreloaded),
+    says(&["tablespace \"", "does not exist"], Meaning::NoTablespace),
+    says(
+        &["invalid value for parameter \"default_tablespace\""],
+        Meaning::NoTablespace,
+    ),
+    says(&["could not access file \""], Meaning::NoExtension),
     says(
         &["could not open extension control file"],
         Meaning::NoExtension,
@@ -89,6 +111,25 @@ const SERVER_LOG: [Message; 3] = [
     says(&["FATAL:"], Meaning::GaveUp),
     says(&["PANIC:"], Meaning::GaveUp),
 ];
+
+/// `pgbackrest verify`: a line of its own, whatever its exit status.
+const PGBACKREST_VERIFY: [Message; 2] = [
+    says(&["\nstatus: error"], Meaning::Damaged),
+    says(&["\nstatus: ok"], Meaning::Sound),
+];
+
+/// `restic check`, whose exit status does not tell damage from a lost connection.
+const RESTIC: [Message; 1] = [says(&["repository contains errors"], Meaning::Damaged)];
+
+/// What `pgbackrest verify` means.
+pub(crate) fn of_pgbackrest_verify(said: &str) -> Option<Meaning> {
+    meaning(said, &PGBACKREST_VERIFY)
+}
+
+/// What `restic check` means.
+pub(crate) fn of_restic(said: &str) -> Option<Meaning> {
+    meaning(said, &RESTIC)
+}
 
 /// What one of the programs means that look at files.
 pub(crate) fn of_file_program(said: &str) -> Option<Meaning> {

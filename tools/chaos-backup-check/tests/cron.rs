@@ -38,11 +38,7 @@ impl Fixture {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chaos-backup-check"));
-        command
-            .args(args)
-            .env_clear()
-            .env("HOME", self.path())
-            .env("KUBECONFIG", self.path().join("none"));
+        command.args(args).env_clear().env("HOME", self.path());
         command
             .current_dir(self.path())
             .stdin(Stdio::null())

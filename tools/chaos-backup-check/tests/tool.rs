@@ -76,7 +76,6 @@ impl Bench {
             .args(args)
             .env_clear()
             .env("HOME", self.path())
-            .env("KUBECONFIG", self.path().join("no-kubeconfig"))
             .current_dir(self.path())
             .stdin(if stdin.is_some() {
                 Stdio::piped()
@@ -300,7 +299,7 @@ fn what_is_no_file_fails_at_once_and_by_name() {
     );
     for (name, word) in [
         ("absent", "does not exist"),
-        ("folder", "a folder"),
+        ("folder", "has nothing in it, and no backup"),
         ("fifo", "a FIFO"),
         ("dangling", "to nowhere that leads nowhere"),
         ("loop", "cannot be followed"),

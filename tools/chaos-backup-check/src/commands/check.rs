@@ -132,9 +132,7 @@ fn start_parts(context: &Context) -> mpsc::Receiver<Part> {
 fn next(parts: &mpsc::Receiver<Part>, deadline: Option<Deadline>) -> Option<Part> {
     match deadline {
         None => parts.recv().ok(),
-        Some(deadline) => parts
-            .recv_timeout(deadline.end.saturating_duration_since(Instant::now()))
-            .ok(),
+        Some(deadline) => parts.recv_timeout(deadline.left()).ok(),
     }
 }
 

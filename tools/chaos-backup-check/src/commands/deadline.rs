@@ -1,6 +1,6 @@
 //! The end that a run is given.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chaos_common::config::Span;
 
@@ -17,5 +17,10 @@ impl Deadline {
         let limit = limit?;
         let end = start.checked_add(limit.0)?;
         Some(Deadline { end, limit })
+    }
+
+    /// What is left of it.
+    pub(super) fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
     }
 }

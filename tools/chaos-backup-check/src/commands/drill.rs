@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use chaos_common::cli;
-use chaos_common::config::{Backup, BackupKind, Loaded};
+use chaos_common::config::{Backup, Loaded, Location, Span};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{BackupAction, Check, Verdict};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::deadline::Deadline;
+use super::drill_order::{Ranked, in_order};
 use super::reporter::{Reporter, backup_of};
 use super::{Args, setup};
 use crate::context::Context;
@@ -22,6 +23,12 @@ pub(super) struct DrillArgs {
     /// Backups to restore for a trial [default: all that are configured]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Restore all, the one first that was not restored for the longest time
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// With --all: take no longer than this, and leave the rest for the next run
+    #[arg(long, value_name = "TIME", requires = "all")]
+    max_time: Option<Span>,
 }
 
 /// Drills the named backups, or all.
@@ -39,7 +46,8 @@ pub(super) fn run(
         ..context
     };
     let reporter = Reporter::open(args)?;
-    let deadline = Deadline::after(start, args.cron.deadline);
+    let limits = [args.cron.deadline, own.max_time].into_iter().flatten();
+    let deadline = Deadline::after(start, limits.min());
     let drilled = cli::block_on(all(own, &context, deadline))?;
     drop(progress);
     let mut backup = backup_of(drilled.reports, BackupAction::Drill, &context);
@@ -70,8 +78,19 @@ async fn all(
     let backups = wanted(&context.config.backups, &own.names)?;
     let mut stops = StopSignals::new()
         .map_err(|error| Failure::unknown(format!("cannot wait for signals: {error}")))?;
+    let ranked = if own.all {
+        in_order(backups, context)
+    } else {
+        backups.into_iter().map(Ranked::unranked).collect()
+    };
     let (mut reports, mut refused) = (Vec::new(), false);
-    for backup in backups {
+    for (number, ranked) in ranked.iter().enumerate() {
+        let backup = ranked.backup;
+        let left = own.max_time.and(deadline).map(Deadline::left);
+        if !ranked.fits(left, number == 0) {
+            reports.push(left_for_later(backup));
+            continue;
+        }
         // What is not finished is dropped, and all that was made for it goes with it.
         tokio::select! {
             drilled = drill::run(context, backup) => {
@@ -91,6 +110,17 @@ fn stopped(by: &str, backup: &Backup) -> Failure {
         exit: Exit::Aborted,
         message: format!("stopped by {by} in the drill of {name}; what was made for it is gone"),
         hint: None,
+    }
+}
+
+/// What a backup is that another run will restore.
+fn left_for_later(backup: &Backup) -> ItemReport {
+    let item = item::unseen(backup);
+    let message = "is left for the next run with --all: the time of this one does not suffice";
+    let check = Check::skipped(RESTORED, &item.path, message);
+    ItemReport {
+        item,
+        checks: vec![check],
     }
 }
 
@@ -140,8 +170,7 @@ impl StopSignals {
 
 fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>, Failure> {
     if names.is_empty() {
-        let can = |backup: &&Backup| backup.kind != BackupKind::VolumeSnapshot;
-        let all: Vec<_> = backups.iter().filter(can).collect();
+        let all: Vec<_> = backups.iter().filter(|backup| can_be(backup)).collect();
         if all.is_empty() {
             let none = Failure::usage("no backup that can be restored is configured");
             let hint =
@@ -155,13 +184,20 @@ fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>
         let found = found.ok_or_else(|| {
             Failure::usage(format!("no backup is called {name:?} in the configuration"))
         })?;
-        if found.kind == BackupKind::VolumeSnapshot {
-            let why = format!("{name:?} is a volume's snapshot, which no drill restores");
+        if !can_be(found) {
+            let why = format!(
+                "{name:?} is a volume's snapshot or kept by a tool, which no drill restores"
+            );
             return Err(Failure::usage(why).hint(
-                "make a claim of it in a namespace for trials, and start the database on that",
+                "restore it for a trial by hand, into a place of its own, and look at the data",
             ));
         }
         Ok(found)
     };
     names.iter().map(find).collect()
+}
+
+/// Whether a drill can restore it.
+fn can_be(backup: &Backup) -> bool {
+    !matches!(backup.place(), Ok(Location::Snapshot | Location::Tool(_)))
 }

@@ -71,7 +71,7 @@ async fn all(own: &ExportArgs, context: &Context) -> Result<Vec<ItemReport>, Fai
 fn wanted<'b>(backups: &'b [Backup], names: &[String]) -> Result<Vec<&'b Backup>, Failure> {
     let can = |backup: &&Backup| {
         let here = matches!(backup.place(), Ok(Location::Local(_)));
-        backup.kind == BackupKind::Kubernetes && !backup.resources.is_empty() && here
+        backup.kind == Some(BackupKind::Kubernetes) && !backup.resources.is_empty() && here
     };
     let hint = "give a [[backup]] of kind \"kubernetes\" on this machine its resources in \
         chaos.toml, such as [\"configmaps\"]";

@@ -1,8 +1,10 @@
 //! What the tool does when it is called: one file a command, and what they share.
 
+mod ad_hoc;
 mod check;
 mod deadline;
 mod drill;
+mod drill_order;
 mod export;
 pub(crate) mod plugin;
 mod reporter;
@@ -12,18 +14,21 @@ mod setup;
 use std::time::Instant;
 
 use chaos_common::cli::{ClusterArgs, Common};
+use chaos_common::config::Span;
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::tool;
 use clap::{Parser, Subcommand};
 
+use self::ad_hoc::AdHocArgs;
 use crate::monitoring::CronArgs;
 
 /// Check that backups are there, recent, and whole to the last byte
 ///
-/// Reads every backup of the configuration in full, on this machine, in a pod or in object storage:
-/// PostgreSQL dumps, tar archives, exported Kubernetes objects; and looks whether snapshots of
-/// volumes are ready. Passes only if each could be read and is as it should be. Starts a run, or
-/// adds to the stream on standard input; with --quiet or --nagios, standard input is not read.
+/// Reads every backup of the configuration, or each FILE, in full, on this machine, in a pod or in
+/// object storage: PostgreSQL dumps, tar archives, exported Kubernetes objects; looks whether
+/// snapshots of volumes are ready; asks pgBackRest, CloudNativePG, Velero and restic. Passes only if
+/// each could be read and is as it should be. Starts a run, or adds to the stream on standard input;
+/// with --quiet or --nagios, standard input is not read.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -37,6 +42,12 @@ pub(crate) struct Args {
     cluster: ClusterArgs,
     #[command(flatten)]
     cron: CronArgs,
+    #[command(flatten)]
+    ad_hoc: AdHocArgs,
+    /// Do not read a backup again that has not changed since it was read whole, no longer ago than
+    /// this [default: each is read every time]
+    #[arg(long, value_name = "TIME")]
+    trust_unchanged: Option<Span>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -55,7 +66,7 @@ enum Command {
 /// Does what is asked.
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let start = Instant::now();
-    let loaded = args.common.load()?;
+    let loaded = setup::load(args)?;
     match &args.command {
         Some(Command::Seal(own)) => {
             let context = setup::context_of_files(args, &loaded)?;

@@ -53,7 +53,7 @@ fn words(failure: &Failure) -> String {
 }
 
 fn checked(args: &Args, start: Instant) -> Result<(Plugin, String), Failure> {
-    let loaded = args.common.load()?;
+    let loaded = setup::load(args)?;
     let context = setup::context(args, &loaded)?;
     let _lock = setup::lock(args, "check", &loaded)?;
     let backup = check::examine(args, &context, start);

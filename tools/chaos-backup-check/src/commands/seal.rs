@@ -186,7 +186,7 @@ fn read(
     let want = backup
         .map(|backup| item::expectations(backup, &context.config))
         .unwrap_or_default();
-    let kind = backup.map(|backup| backup.kind);
+    let kind = backup.and_then(|backup| backup.kind);
     let verified = found.verify(kind, &want, &context.readings, object)?;
     if let Some(change) = found.written_meanwhile() {
         return FormatError::cannot_tell(format!("is still being written: {change}"));

@@ -26,6 +26,8 @@ pub(super) enum DrillErrorKind {
     Refused,
     /// It could not be tried: a role is missing that the backup names.
     LacksRole,
+    /// It could not be tried: the backup makes the schema `public`, which is there already.
+    PublicIsThere,
 }
 
 impl DrillError {
@@ -114,11 +116,23 @@ impl DrillError {
                 "the dump names a role that it does not hold (pg_dumpall --globals-only does); \
                  make it in a scratch PostgreSQL, and name that as drill.url",
             ),
+            Meaning::NotPreloaded => DrillError::unknown(told).hint(
+                "an extension of the dump must be loaded when the server starts: name its library \
+                 in drill.preload, such as [\"timescaledb\"]",
+            ),
+            Meaning::NoTablespace => DrillError::unknown(told).hint(
+                "the dump names a tablespace of its server; make it in a scratch PostgreSQL, and \
+                 name that as drill.url",
+            ),
+            Meaning::PublicIsThere => DrillError::new(DrillErrorKind::PublicIsThere, told),
             Meaning::NoServer | Meaning::StartingUp => DrillError::unknown(told)
                 .hint("is the scratch PostgreSQL up, and the way to it open?"),
-            Meaning::NoSuchFile | Meaning::LinkLoop | Meaning::NoSuchProgram | Meaning::GaveUp => {
-                DrillError::unknown(told)
-            }
+            Meaning::NoSuchFile
+            | Meaning::LinkLoop
+            | Meaning::NoSuchProgram
+            | Meaning::GaveUp
+            | Meaning::Sound
+            | Meaning::Damaged => DrillError::unknown(told),
         }
     }
 
@@ -171,6 +185,10 @@ mod tests {
             "pg_restore: error: could not execute query: \
              ERROR:  extension \"postgis\" is not available",
             "pg_restore: error: could not execute query: ERROR:  role \"app\" does not exist",
+            "pg_restore: error: could not execute query: \
+             ERROR:  pg_stat_statements must be loaded via \"shared_preload_libraries\"",
+            "psql:<stdin>:3: FATAL:  extension \"timescaledb\" must be preloaded",
+            "psql:<stdin>:3: ERROR:  tablespace \"fast\" does not exist",
             "pg_restore: error: could not execute query: \
              server closed the connection unexpectedly",
         ] {

@@ -13,16 +13,21 @@ mod process;
 mod programs;
 mod restore;
 mod roles;
+mod rows;
 mod server;
+pub(crate) mod tries;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chaos_common::config::{Backup, BackupKind};
-use chaos_common::record::{BackupItem, Check, RestoreDrill, Status, Time, Verdict, summarize};
+use chaos_common::config::Backup;
+use chaos_common::record::{
+    BackupItem, Check, Contents, RestoreDrill, Status, Time, Verdict, summarize,
+};
 
 use self::blocking::blocking;
 use self::dump::Dump;
 use self::error::{DrillError, DrillErrorKind};
+use self::tries::Try;
 use crate::context::Context;
 use crate::item::{self, ItemReport, Scope, evidence};
 
@@ -66,6 +71,21 @@ impl From<Result<Restored, DrillError>> for Attempt {
 
 /// Checks a backup, restores it, and keeps the evidence.
 pub(crate) async fn run(context: &Context, backup: &Backup) -> DrillReport {
+    let (start, began) = (Instant::now(), Time::now());
+    let note = |took| {
+        let one = Try { began, took };
+        let folder = evidence::folder(&context.config).ok();
+        // Without a note the order of the next run is another, and nothing else.
+        let noted = folder.map(|at| tries::note(&at, &context.namespace, &backup.name, &one));
+        drop(noted);
+    };
+    note(None);
+    let report = check_and_restore(context, backup).await;
+    note(Some(start.elapsed()));
+    report
+}
+
+async fn check_and_restore(context: &Context, backup: &Backup) -> DrillReport {
     let (read, of) = (backup.clone(), context.clone());
     let checked = blocking(move || item::check(&read, Scope::Content, &of)).await;
     let (item, mut checks) = (checked.item, checked.checks);
@@ -102,14 +122,13 @@ async fn attempt(context: &Context, backup: &Backup, item: &BackupItem) -> Attem
         Ok(dump) => dump,
         Err(error) => return Err(error).into(),
     };
-    match backup.kind {
-        BackupKind::Postgres => restore::drill(context, backup, item, &dump).await,
-        BackupKind::Tar => archive::drill(dump.feed()).await.into(),
-        BackupKind::Kubernetes => objects::drill(context, dump.feed()).await.into(),
-        BackupKind::VolumeSnapshot => Err(DrillError::unknown(
-            "is a volume's snapshot, which no drill restores",
-        ))
-        .into(),
+    match item.contents {
+        Some(Contents::Postgres { .. }) => restore::drill(context, backup, item, &dump).await,
+        Some(Contents::Tar { .. }) => archive::drill(dump.feed()).await.into(),
+        Some(Contents::Kubernetes { .. }) => objects::drill(context, dump.feed()).await.into(),
+        Some(Contents::VolumeSnapshot { .. } | Contents::Tool { .. }) | None => {
+            Err(DrillError::unknown("is nothing that a drill restores")).into()
+        }
     }
 }
 

@@ -7,19 +7,22 @@ use super::feed::Feed;
 
 /// What stands before the name of a role, in the statements of `pg_dump` that begin with these
 /// words.
-const BEFORE: [&str; 6] = [
+const BEFORE: [&str; 7] = [
     " OWNER TO ",
     " TO ",
     " FROM ",
     " FOR ROLE ",
+    " MAPPING FOR ",
     " AUTHORIZATION ",
     " GRANTED BY ",
 ];
-const STATEMENTS: [&str; 5] = [
+const STATEMENTS: [&str; 7] = [
     "ALTER ",
     "GRANT ",
     "REVOKE ",
     "CREATE SCHEMA ",
+    "CREATE POLICY ",
+    "CREATE USER MAPPING ",
     "SET SESSION AUTHORIZATION ",
 ];
 /// A line is looked at as far as this; `pg_dump` writes what matters on short ones.
@@ -63,11 +66,24 @@ fn in_line(line: &str) -> Vec<String> {
             .map(|(at, found)| &line[at + found.len()..])
             .collect::<Vec<_>>()
     };
-    BEFORE.iter().flat_map(behind).filter_map(name).collect()
+    BEFORE.iter().flat_map(behind).flat_map(names).collect()
 }
 
-/// The name that a text begins with, as SQL writes names.
-fn name(text: &str) -> Option<String> {
+/// The names that a text begins with, between commas: a policy may be for several roles.
+fn names(text: &str) -> Vec<String> {
+    let (mut names, mut rest) = (Vec::new(), text);
+    while let Some((found, length)) = name(rest) {
+        names.push(found);
+        match rest[length..].strip_prefix(", ") {
+            Some(more) => rest = more,
+            None => break,
+        }
+    }
+    names
+}
+
+/// The name that a text begins with, as SQL writes names, and how many bytes it takes there.
+fn name(text: &str) -> Option<(String, usize)> {
     let Some(quote) = text
         .chars()
         .next()
@@ -78,18 +94,17 @@ fn name(text: &str) -> Option<String> {
             .unwrap_or(text.len());
         let keyword =
             ["PUBLIC", "ROLE", "DEFAULT", "CURRENT_USER", "SESSION_USER"].contains(&&text[..end]);
-        return (end > 0 && !keyword).then(|| text[..end].to_owned());
+        return (end > 0 && !keyword).then(|| (text[..end].to_owned(), end));
     };
     let mut name = String::new();
-    let mut rest = text[1..].chars().peekable();
-    while let Some(c) = rest.next() {
+    let mut rest = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = rest.next() {
         if c != quote {
             name.push(c);
-        } else if rest.peek() == Some(&quote) {
-            rest.next();
+        } else if rest.next_if(|(_, next)| *next == quote).is_some() {
             name.push(quote);
         } else {
-            return Some(name).filter(|name| !name.is_empty());
+            return Some((name, at + quote.len_utf8())).filter(|(name, _)| !name.is_empty());
         }
     }
     None
@@ -105,19 +120,24 @@ mod tests {
             COPY public.users (id, note) FROM stdin;\n1\tx\nGRANT ALL ON x TO nobody;\n\\.\n\
             GRANT SELECT ON TABLE public.users TO reader;\nREVOKE ALL ON SCHEMA public FROM PUBLIC;\n\
             ALTER DEFAULT PRIVILEGES FOR ROLE maker IN SCHEMA public GRANT SELECT ON TABLES TO looker;\n\
+            CREATE POLICY p ON public.t FOR SELECT TO anon, \"web user\" USING (true);\n\
+            CREATE USER MAPPING FOR mapped SERVER s OPTIONS (user 'x');\n\
             CREATE SCHEMA s AUTHORIZATION keeper;\nSET SESSION AUTHORIZATION 'other';\n";
         let found = chaos_common::cli::block_on(named(Feed::bytes(script.into()))).expect("read");
         let found: Vec<&str> = found.iter().map(String::as_str).collect();
         assert_eq!(
             found,
             [
+                "anon",
                 "app",
                 "keeper",
                 "looker",
                 "maker",
+                "mapped",
                 "other",
                 "reader",
-                "the \"own\"er"
+                "the \"own\"er",
+                "web user"
             ]
         );
     }

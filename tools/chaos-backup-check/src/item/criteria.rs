@@ -39,6 +39,6 @@ impl Criteria<'_> {
 
     /// Whether it is the snapshot of a volume.
     pub(super) fn is_snapshot(&self) -> bool {
-        self.backup.kind == BackupKind::VolumeSnapshot
+        self.backup.kind == Some(BackupKind::VolumeSnapshot)
     }
 }

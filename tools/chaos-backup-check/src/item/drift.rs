@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_backup_check::formats::error::count;
 use chaos_backup_check::formats::kubernetes::Object;
-use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind};
+use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::Backup;
 use chaos_common::record::{Check, Status, Time};
 use jiff::{SignedDuration, Timestamp};
@@ -49,20 +49,15 @@ pub(super) enum ClusterView {
 
 /// Looks at what the cluster has.
 pub(super) async fn look(context: &Context, backup: &Backup, objects: &[Object]) -> ClusterView {
-    if !backup.live {
+    if backup.live == Some(false) {
         return ClusterView::NotWanted;
     }
     let access = &context.access;
+    let must = backup.live == Some(true) || access.is_named();
     let cluster = match Cluster::connect(access).await {
         Ok(cluster) => cluster,
-        Err(error) => {
-            let named = access.context.is_some() || access.kubeconfig.is_some();
-            return if error.kind == ReadErrorKind::Access && !named {
-                ClusterView::NoCluster(error)
-            } else {
-                ClusterView::Unreadable(error)
-            };
-        }
+        Err(error) if must => return ClusterView::Unreadable(error),
+        Err(error) => return ClusterView::NoCluster(error),
     };
     match read(&cluster, &context.namespace, backup, objects).await {
         Ok(live) => ClusterView::Read {
@@ -83,7 +78,7 @@ pub(super) fn check(
     let skipped = |why: String| Check::skipped(ID, object, why);
     let (live, namespace) = match view {
         ClusterView::NotWanted => {
-            return skipped("is not to be held against the cluster (live = false)".to_owned());
+            return skipped("is not to be held against the cluster".to_owned());
         }
         ClusterView::NoCluster(error) => {
             return skipped(format!("is not held against the cluster: {error}"));

@@ -72,14 +72,7 @@ pub(crate) fn keep(
         .recursive(true)
         .mode(0o755)
         .create(folder)?;
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
-    let name: String = format!("{namespace}-{backup}").chars().map(plain).collect();
+    let name = file_name(namespace, backup);
     let path = folder.join(format!("{name}-{}.json", drill.blake3));
     let mut file = tempfile::Builder::new()
         .prefix(".drill-")
@@ -91,8 +84,21 @@ pub(crate) fn keep(
     Ok(path)
 }
 
+/// What the files of a backup are called.
+pub(crate) fn file_name(namespace: &str, backup: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name = format!("{namespace}-{backup}");
+    name.chars().map(plain).collect()
+}
+
 /// All drills of the backups of this name.
-pub(super) fn read(
+pub(crate) fn read(
     folder: &Path,
     namespace: &str,
     backup: &str,

@@ -126,7 +126,8 @@ pub(crate) fn judge(now: Timestamp, dates: &Dates, due: &Due) -> Freshness {
     let (made, by) = dates.made();
     let mut fresh = judged(now, made, by, dates.unknown(now), due);
     if let (Status::Pass, NameDate::NotAsked(Some(stamp))) = (fresh.status, dates.name)
-        && now.as_second() - stamp.latest.as_second() > due.max_age_s()
+        && let Some(max_age_s) = due.max_age_s()
+        && now.as_second() - stamp.latest.as_second() > max_age_s
     {
         fresh.status = Status::Warn;
         fresh.message = format!(
@@ -160,6 +161,17 @@ pub(crate) fn judge_snapshot(now: Timestamp, made: Timestamp, due: &Due) -> Fres
     judged(now, made, "by its driver", unknown, due)
 }
 
+/// Judges the age of what a tool keeps; `made` is what the tool says.
+pub(crate) fn judge_told(now: Timestamp, made: Timestamp, due: &Due) -> Freshness {
+    let unknown = from_future(now, made).then(|| {
+        format!(
+            "its tool says {}, which is in the future: a clock is wrong",
+            Time(made).human()
+        )
+    });
+    judged(now, made, "by its tool", unknown, due)
+}
+
 fn from_future(now: Timestamp, moment: Timestamp) -> bool {
     now.checked_add(CLOCK_SKEW)
         .is_ok_and(|future| moment > future)
@@ -175,13 +187,18 @@ fn judged(
     let age_s = now.as_second() - made.as_second();
     let age = Span::seconds(u64::try_from(age_s).unwrap_or(0));
     let human = Time(made).human();
-    let (status, message) = if age_s > due.max_age_s() {
+    let (status, message) = if due.max_age_s().is_some_and(|max_age_s| age_s > max_age_s) {
         (
             Status::Fail,
             format!("was made at {human} {by}: {age} ago, and {}", due.why),
         )
     } else if let Some(unknown) = unknown {
         (Status::Unknown, unknown)
+    } else if due.max_age.is_none() {
+        (
+            Status::Skipped,
+            format!("was made at {human} {by}, {age} ago; {}", due.why),
+        )
     } else {
         (
             Status::Pass,
@@ -201,7 +218,8 @@ fn judged(
 /// How old a backup may be, and why.
 #[derive(Debug)]
 pub(crate) struct Due {
-    max_age: Span,
+    /// `None` if it is not judged.
+    max_age: Option<Span>,
     why: String,
 }
 
@@ -218,21 +236,29 @@ impl Due {
                 let age = now.as_second() - last.timestamp().as_second();
                 let max_age = Span::seconds(u64::try_from(age).unwrap_or(0));
                 Due {
-                    max_age,
+                    max_age: Some(max_age),
                     why: format!("one was due at {}", last.strftime("%Y-%m-%d %H:%M:%S %Z")),
                 }
             }
             None => Due {
                 max_age: backup.max_age,
-                why: format!("{} is the limit", backup.max_age),
+                why: match backup.max_age {
+                    Some(limit) => format!("{limit} is the limit"),
+                    None => "no --max-age judges that".to_owned(),
+                },
             },
         }
     }
 
-    /// The oldest age that passes, in seconds.
-    pub(crate) fn max_age_s(&self) -> i64 {
-        i64::try_from(self.max_age.0.as_secs()).unwrap_or(i64::MAX)
+    /// The oldest age that passes, in seconds; `None` if it is not judged.
+    pub(crate) fn max_age_s(&self) -> Option<i64> {
+        self.max_age.map(seconds)
     }
+}
+
+/// A time in seconds.
+pub(crate) fn seconds(span: Span) -> i64 {
+    i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Whether the schedules of the configuration are cron expressions, and its patterns for names say
@@ -304,7 +330,7 @@ mod tests {
 
     fn limit() -> Due {
         Due {
-            max_age: Span::seconds(86_400),
+            max_age: Some(Span::seconds(86_400)),
             why: "24h is the limit".to_owned(),
         }
     }

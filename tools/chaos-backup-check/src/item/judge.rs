@@ -4,6 +4,7 @@ use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::inspection::{COMPLETE, Verified};
 use chaos_backup_check::formats::kubernetes::RESOURCES;
 use chaos_backup_check::formats::manifest::{Manifest, SEALED};
+use chaos_common::config::Location;
 use chaos_common::record::{Check, RestoreDrill, Status, Time};
 use jiff::Timestamp;
 
@@ -11,7 +12,7 @@ use super::criteria::{Criteria, Scope};
 use super::drift::ClusterView;
 use super::freshness::{self, Age, Dates, FRESH, Freshness};
 use super::inspect::{Drills, Facts, Inspected, NotWhole, StoredFacts};
-use super::{drift, evidence, size_trend, snapshot};
+use super::{drift, evidence, size_trend, snapshot, told};
 use crate::source::name_stamp::Stamp;
 use crate::source::{Absent, PRESENT};
 
@@ -30,6 +31,7 @@ pub(super) fn judge(facts: &Facts, criteria: &Criteria) -> Judgement {
     let (mut checks, age) = match &facts.found {
         Inspected::Absent(absent) => (nothing(absent, criteria), None),
         Inspected::Snapshot(found) => snapshot::judge(found, criteria),
+        Inspected::Told(account) => told::judge(account, criteria),
         Inspected::Stored(stored) => whole(stored, criteria),
     };
     if criteria.scope == Scope::Content {
@@ -46,10 +48,10 @@ pub(super) fn judge(facts: &Facts, criteria: &Criteria) -> Judgement {
 
 fn nothing(absent: &Absent, criteria: &Criteria) -> Vec<Check> {
     let object = &criteria.object;
-    let noun = if criteria.is_snapshot() {
-        "snapshot"
-    } else {
-        "file"
+    let noun = match criteria.backup.place() {
+        Ok(Location::Snapshot) => "snapshot",
+        Ok(Location::Tool(_)) => "backup",
+        _ => "file",
     };
     let skipped = |id| Check::skipped(id, object, format!("there is no {noun} to look at"));
     vec![
@@ -86,7 +88,7 @@ fn whole(stored: &StoredFacts, criteria: &Criteria) -> (Vec<Check>, Option<Age>)
 }
 
 fn present(stored: &StoredFacts, object: &str) -> Check {
-    let leads = if stored.newest {
+    let leads = if stored.chosen {
         "the newest is"
     } else {
         "a link to"
@@ -95,7 +97,11 @@ fn present(stored: &StoredFacts, object: &str) -> Check {
         Some(path) => format!(", {leads} {path}"),
         None => String::new(),
     };
-    let message = format!("{} of {} bytes{to}", stored.noun, stored.size);
+    let besides = match &stored.passed_over {
+        Some(what) => format!("; {what}"),
+        None => String::new(),
+    };
+    let message = format!("{} of {} bytes{to}{besides}", stored.noun, stored.size);
     Check::pass(PRESENT, object, message)
 }
 
@@ -191,12 +197,14 @@ fn restore_tested(
     criteria: &Criteria,
 ) -> (Option<Check>, Option<RestoreDrill>) {
     let object = &criteria.object;
-    let skipped = |why| Check::skipped(evidence::ID, object, why);
+    let skipped = |why: String| Check::skipped(evidence::ID, object, why);
     let check = match drills {
         Drills::NotAsked => return (None, None),
-        Drills::NotPossible => skipped("is a volume's snapshot, which no drill restores")
-            .hint("make a claim of it in a namespace for trials, and start the database on that"),
-        Drills::NotConfigured => skipped("is not asked: there is no [drill] in the configuration"),
+        Drills::NotPossible(what) => skipped(format!("{what}, which no drill restores"))
+            .hint("restore it for a trial by hand, into a place of its own, and look at the data"),
+        Drills::NotConfigured => {
+            skipped("is not asked: there is no [drill] in the configuration".to_owned())
+        }
         Drills::Kept(kept, max_age) => {
             let advice = format!(
                 "chaos-backup-check drill {} restores it for a trial, into a place of its own",

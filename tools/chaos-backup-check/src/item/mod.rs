@@ -7,9 +7,11 @@ pub(crate) mod freshness;
 mod inspect;
 mod judge;
 pub(crate) mod pg_dump_program;
+mod reads;
 pub(crate) mod resource_kinds;
 mod size_trend;
 mod snapshot;
+mod told;
 
 use chaos_common::config::Backup;
 use chaos_common::record::{BackupItem, Check};
@@ -39,7 +41,7 @@ pub(crate) fn unseen(backup: &Backup) -> BackupItem {
         size_bytes: None,
         made: None,
         age_s: None,
-        max_age_s: i64::try_from(backup.max_age.0.as_secs()).unwrap_or(i64::MAX),
+        max_age_s: backup.max_age.map(freshness::seconds),
         blake3: None,
         contents: None,
         drill: None,
@@ -72,6 +74,11 @@ fn assemble(facts: Facts, judgement: Judgement, criteria: &Criteria) -> ItemRepo
             item.size_bytes = snapshot.size;
             item.contents = Some(snapshot::contents(&snapshot));
         }
+        Inspected::Told(account) => {
+            item.resolved = Some(account.backup.clone());
+            item.size_bytes = account.size;
+            item.contents = Some(account.contents());
+        }
         Inspected::Stored(stored) => {
             item.resolved = stored.resolved;
             item.size_bytes = Some(stored.size);
@@ -96,7 +103,6 @@ mod tests {
 
     use chaos_backup_check::formats::inspection::COMPLETE;
     use chaos_common::cluster::Access;
-    use chaos_common::config::{BackupKind, DumpHolds, Span};
     use chaos_common::record::{Status, Verdict};
 
     use super::*;
@@ -109,6 +115,7 @@ mod tests {
             namespace: "shop".into(),
             config: Arc::default(),
             readings: Readings::default(),
+            trust_unchanged: None,
         }
     }
 
@@ -118,25 +125,10 @@ mod tests {
         let path = folder.path().join("objects.yaml");
         let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
         std::fs::write(&path, text).expect("written");
-        let backup = Backup {
-            name: "x".into(),
-            kind: BackupKind::Kubernetes,
-            path: path.clone(),
-            pod: None,
-            container: None,
-            snapshot: None,
-            selector: None,
-            claim: None,
-            max_age: Span::seconds(60),
-            resources: Vec::new(),
-            live: false,
-            schedule: None,
-            database: None,
-            expect: Vec::new(),
-            holds: DumpHolds::default(),
-            dated: None,
-            decrypt: Vec::new(),
-        };
+        let backup: Backup = serde_json::from_value(serde_json::json!({
+            "name": "x", "kind": "kubernetes", "path": path, "max_age": "60s", "live": false
+        }))
+        .expect("a backup");
         let report = check(&backup, Scope::Everything, &context());
         assert_eq!(
             Verdict::of(&report.checks),

@@ -19,7 +19,7 @@ pub(crate) async fn check(access: &Access, config: &Config, namespace: &str) -> 
     config
         .backups
         .iter()
-        .find(|backup| backup.kind == BackupKind::Postgres)?;
+        .find(|backup| backup.kind == Some(BackupKind::Postgres))?;
     let Some(database) = &config.database else {
         return Some(Check::skipped(
             ID,

@@ -2,7 +2,6 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -27,15 +26,15 @@ pub(crate) enum Held {
 }
 
 impl Lock {
-    /// Takes the lock for runs of `what` on this configuration, without waiting.
-    pub(crate) fn take(what: &str, config: Option<&Path>) -> Result<Lock, Held> {
+    /// Takes the lock for runs of `what` on these things, by name, without waiting.
+    pub(crate) fn take(what: &str, of: &[u8]) -> Result<Lock, Held> {
         let folder =
             super::state_folder::folder().map_err(|error| Held::CannotTell(error.to_string()))?;
-        Lock::take_in(&folder, what, config)
+        Lock::take_in(&folder, what, of)
     }
 
-    fn take_in(folder: &Path, what: &str, config: Option<&Path>) -> Result<Lock, Held> {
-        let path = folder.join(name(what, config));
+    fn take_in(folder: &Path, what: &str, of: &[u8]) -> Result<Lock, Held> {
+        let path = folder.join(name(what, of));
         let cannot = |error: io::Error| Held::CannotTell(format!("{}: {error}", path.display()));
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -69,14 +68,8 @@ impl Lock {
     }
 }
 
-fn name(what: &str, config: Option<&Path>) -> String {
-    let path = config
-        .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
-        .unwrap_or_default();
-    format!(
-        "backup-{what}-{}.lock",
-        &digest::of(path.as_os_str().as_bytes())[..16]
-    )
+fn name(what: &str, of: &[u8]) -> String {
+    format!("backup-{what}-{}.lock", &digest::of(of)[..16])
 }
 
 #[cfg(test)]
@@ -86,17 +79,17 @@ mod tests {
     #[test]
     fn a_second_run_is_refused_and_told_who_runs() {
         let folder = tempfile::tempdir().expect("a folder");
-        let take = |what, config| Lock::take_in(&folder.path().join("a/b"), what, config);
-        let first = take("check", Some(Path::new("/x.toml"))).expect("free");
-        let second = take("check", Some(Path::new("/x.toml")));
+        let take = |what, of| Lock::take_in(&folder.path().join("a/b"), what, of);
+        let first = take("check", b"/x.toml").expect("free");
+        let second = take("check", b"/x.toml");
         assert!(
             matches!(&second, Err(Held::Elsewhere(by)) if by.contains(&std::process::id().to_string())),
             "{second:?}"
         );
-        take("check", Some(Path::new("/y.toml"))).expect("another configuration");
-        take("drill", Some(Path::new("/x.toml"))).expect("another command");
+        take("check", b"/y.toml").expect("another configuration");
+        take("drill", b"/x.toml").expect("another command");
         drop(first);
-        take("check", Some(Path::new("/x.toml"))).expect("free again");
+        take("check", b"/x.toml").expect("free again");
     }
 
     #[test]
@@ -105,7 +98,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").expect("written");
         assert!(matches!(
-            Lock::take_in(&file, "check", None),
+            Lock::take_in(&file, "check", b""),
             Err(Held::CannotTell(_))
         ));
     }

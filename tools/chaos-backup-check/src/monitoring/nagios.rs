@@ -90,7 +90,10 @@ fn item_perfdata(item: &BackupItem) -> String {
     };
     let mut perfdata = String::new();
     if let Some(age) = item.age_s {
-        let _ = write!(perfdata, " {}={age}s;;{};0", label("age"), item.max_age_s);
+        let limit = item
+            .max_age_s
+            .map_or(String::new(), |limit| limit.to_string());
+        let _ = write!(perfdata, " {}={age}s;;{limit};0", label("age"));
     }
     if let Some(size) = item.size_bytes {
         let _ = write!(perfdata, " {}={size}B;;;0", label("size"));

@@ -90,7 +90,7 @@ fn metrics(backup: &Backup, now: Time, took: Duration, before: Option<&str>) -> 
     metric(
         "chaos_backup_max_age_seconds",
         "Oldest age at which this backup passes.",
-        &each(&|item| Some(item.max_age_s.to_string())),
+        &each(&|item| Some(item.max_age_s?.to_string())),
     );
     let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::Unknown];
     let is = |word: Verdict| {

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::manifest::Manifest;
 use chaos_backup_check::formats::pg_dump::directory::Files;
-use chaos_common::config::BackupKind;
 
-use super::sidecar;
-use super::{Absent, Neighbour, Source, SourceError, StoredBackup, StoredState};
+use super::neighbours::{Neighbour, Row};
+use super::selection::Selection;
+use super::{Absent, Source, SourceError, StoredBackup, StoredState};
+use super::{local_folder, sidecar};
 
 /// Files of a folder that are looked at.
 const MAX_FILES: usize = 100_000;
@@ -24,21 +25,41 @@ struct Local {
     path: PathBuf,
 }
 
-/// Opens the file, or the folder where that can be such a backup. A FIFO or a device is never
-/// opened: that could wait forever.
-pub(super) fn open(path: &Path, kind: Option<BackupKind>) -> Result<StoredBackup, Absent> {
+/// Opens the file, or of a folder the newest backup in it. A FIFO or a device is never opened: that
+/// could wait forever.
+pub(super) fn open(path: &Path, selection: &Selection) -> Result<StoredBackup, Absent> {
     let link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     let metadata = std::fs::metadata(path).map_err(|error| absent(path, link, &error))?;
-    let folder = metadata.is_dir() && kind.is_none_or(|kind| kind == BackupKind::Postgres);
+    if metadata.is_dir() {
+        let is_dump = local_folder::is_dump(path)
+            .map_err(|error| Absent::unknown(format!("cannot be listed: {error}")))?;
+        if !(selection.dumps && is_dump) {
+            let newest = local_folder::newest(path, selection)?;
+            return open_one(&newest, true);
+        }
+    }
+    if selection.is_given() {
+        return Err(Absent::unknown(
+            "is one backup by itself, where include and exclude have nothing to choose",
+        )
+        .hint("name its folder as path, or leave out include and exclude"));
+    }
+    open_one(path, false)
+}
+
+/// Opens a file, or a folder that is a dump. `chosen` says that it is the newest of several.
+fn open_one(path: &Path, chosen: bool) -> Result<StoredBackup, Absent> {
+    let unreadable = |error: std::io::Error| Absent::unknown(format!("cannot be opened: {error}"));
+    let metadata = std::fs::metadata(path).map_err(|error| absent(path, false, &error))?;
+    let folder = metadata.is_dir();
     if !metadata.is_file() && !folder {
         return Err(Absent::fail(format!(
             "is {}, not a file",
             kind_of(&metadata)
         )));
     }
-    let unreadable = |error: std::io::Error| Absent::unknown(format!("cannot be opened: {error}"));
     let file = File::open(path).map_err(unreadable)?;
-    let resolved = resolved(path);
+    let resolved = resolved(path).or_else(|| chosen.then(|| path.to_owned()));
     let local = Local {
         file,
         folder,
@@ -58,6 +79,8 @@ pub(super) fn open(path: &Path, kind: Option<BackupKind>) -> Result<StoredBackup
         folder,
         before,
         resolved,
+        chosen,
+        passed_over: None,
         name,
     })
 }
@@ -134,7 +157,7 @@ impl Source for Local {
         sidecar::read(&Manifest::name_for(&self.path))
     }
 
-    fn neighbours(&self) -> Vec<Neighbour> {
+    fn neighbours(&self, mut row: Row) -> Row {
         let folder = self
             .path
             .parent()
@@ -154,7 +177,24 @@ impl Source for Local {
                 size: metadata.len(),
             })
         };
-        entries.filter_map(neighbour).collect()
+        entries.filter_map(neighbour).for_each(|one| row.add(one));
+        row
+    }
+
+    fn identity(&self) -> Option<String> {
+        let metadata = self.file.metadata().ok().filter(|_| !self.folder)?;
+        // Another name that was written over this one has another inode; a change of the file
+        // itself, even one that sets its times back, has another time of change.
+        Some(format!(
+            "{}:{} {} {}.{:09} {}.{:09}",
+            metadata.dev(),
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+            metadata.ctime(),
+            metadata.ctime_nsec()
+        ))
     }
 
     fn seal(&self, text: &[u8]) -> Result<(), SourceError> {

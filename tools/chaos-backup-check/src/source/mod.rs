@@ -1,12 +1,22 @@
 //! Where a backup is, and the way to its bytes: on this machine, in a pod, in object storage, or in
 //! the cluster as the snapshot of a volume.
 
+mod dump_folder;
 mod error;
 mod local;
+mod local_folder;
 pub(crate) mod name_stamp;
+pub(crate) mod neighbours;
+mod pattern;
 mod pod;
+mod pod_folder;
+mod pod_target;
 pub(crate) mod remote;
 mod s3;
+mod s3_bucket;
+mod s3_listing;
+mod selection;
+mod side_file;
 mod sidecar;
 mod stat;
 pub(crate) mod volume_snapshot;
@@ -26,7 +36,11 @@ use chaos_common::config::{Backup, BackupKind, Config, Location};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Status};
 
+use self::neighbours::Row;
+use self::selection::Selection;
 use self::volume_snapshot::VolumeSnapshot;
+use crate::adapters;
+use crate::adapters::Account;
 use crate::context::Context;
 use crate::progress::Readings;
 
@@ -51,6 +65,8 @@ pub(crate) enum Opened {
     Stored(StoredBackup),
     /// A snapshot, of which only its driver's account can be read.
     Snapshot(VolumeSnapshot),
+    /// What a tool that makes backups says of those that it keeps.
+    Told(Account),
 }
 
 /// A backup with bytes, as it was when it was opened.
@@ -64,6 +80,10 @@ pub(crate) struct StoredBackup {
     pub(crate) before: StoredState,
     /// Where it really is, if that is not where it is configured.
     pub(crate) resolved: Option<String>,
+    /// Whether it is the newest of several, and not the one that was named.
+    pub(crate) chosen: bool,
+    /// What could not be looked at when it was chosen, for people.
+    pub(crate) passed_over: Option<String>,
     /// The last part of its real path.
     pub(crate) name: String,
 }
@@ -86,14 +106,6 @@ pub(crate) struct Absent {
     pub(crate) hint: Option<String>,
 }
 
-/// Another file of the same folder.
-#[derive(Debug)]
-pub(crate) struct Neighbour {
-    pub(crate) name: String,
-    pub(crate) modified: SystemTime,
-    pub(crate) size: u64,
-}
-
 /// The way to the bytes of one backup. Its calls wait, and are made on threads that may.
 pub(crate) trait Source: Files + Send + Sync {
     /// How it is now.
@@ -104,14 +116,16 @@ pub(crate) trait Source: Files + Send + Sync {
     fn manifest_name(&self) -> String;
     /// The text of its manifest; `None` if there is none.
     fn manifest(&self) -> Result<Option<Vec<u8>>, SourceError>;
-    /// Files beside it.
-    fn neighbours(&self) -> Vec<Neighbour>;
+    /// Takes the files beside it into its row.
+    fn neighbours(&self, row: Row) -> Row;
+    /// What is another wherever its bytes may be others; `None` where nothing tells that for sure.
+    fn identity(&self) -> Option<String>;
     /// Writes its manifest beside it, whole or not at all.
     fn seal(&self, manifest: &[u8]) -> Result<(), SourceError>;
 }
 
 impl Absent {
-    fn fail(why: impl Into<String>) -> Absent {
+    pub(crate) fn fail(why: impl Into<String>) -> Absent {
         Absent {
             status: Status::Fail,
             why: why.into(),
@@ -119,7 +133,7 @@ impl Absent {
         }
     }
 
-    fn unknown(why: impl Into<String>) -> Absent {
+    pub(crate) fn unknown(why: impl Into<String>) -> Absent {
         Absent {
             status: Status::Unknown,
             why: why.into(),
@@ -127,7 +141,7 @@ impl Absent {
         }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Absent {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Absent {
         self.hint = Some(hint.into());
         self
     }
@@ -163,6 +177,7 @@ pub(crate) fn label(backup: &Backup) -> String {
                 || what("selector=", &backup.selector).or_else(|| what("claim=", &backup.claim));
             format!("volumesnapshot/{}", named.or_else(by).unwrap_or_default())
         }
+        Ok(Location::Tool(tool)) => adapters::label(tool),
         _ => backup.path.display().to_string(),
     }
 }
@@ -188,7 +203,7 @@ pub(crate) fn check_places(config: &Config) -> Result<(), Failure> {
     }
     let in_s3 = |backup: &Backup| matches!(backup.place(), Ok(Location::S3 { .. }));
     if config.backups.iter().any(in_s3) {
-        s3::endpoint(&config.s3).map_err(|error| Failure::usage(error.to_string()))?;
+        s3_bucket::endpoint(&config.s3).map_err(|error| Failure::usage(error.to_string()))?;
     }
     Ok(())
 }
@@ -204,22 +219,24 @@ pub(crate) fn locate(backup: &Backup) -> Result<Located<'_>, Absent> {
 impl Located<'_> {
     /// Opens what is there, where that can be done beforehand.
     pub(crate) fn open(&self, context: &Context) -> Result<Opened, Absent> {
+        let selection = Selection::of(self.backup);
         let opened = match self.place {
-            Location::Local(path) => local::open(path, Some(self.backup.kind)),
+            Location::Local(path) => local::open(path, &selection),
             Location::Pod {
                 kind,
                 name,
                 container,
                 path,
             } => {
-                let target = pod::PodTarget {
+                let target = pod_target::PodTarget {
                     kind: kind.to_owned(),
                     name: name.to_owned(),
                     container: container.map(str::to_owned),
                 };
-                pod::open(target, path, self.backup.kind, context)
+                pod::open(target, path, selection, context)
             }
-            Location::S3 { bucket, key } => s3::open(bucket, key, context),
+            Location::S3 { bucket, key } => s3::open((bucket, key), selection, context),
+            Location::Tool(tool) => return adapters::ask(tool, context).map(Opened::Told),
             Location::Snapshot => {
                 return cli::block_on(volume_snapshot::find(self.backup, context))
                     .map(Opened::Snapshot);
@@ -236,12 +253,13 @@ pub(crate) fn open_stored(backup: &Backup, context: &Context) -> Result<StoredBa
         Opened::Snapshot(_) => Err(Absent::unknown(
             "is a snapshot of a volume, which is not read",
         )),
+        Opened::Told(_) => Err(Absent::unknown("is kept by a tool, and read by that alone")),
     }
 }
 
 /// Opens a backup on this machine that need not be in the configuration.
 pub(crate) fn open_local(path: &Path) -> Result<StoredBackup, Absent> {
-    local::open(path, None)
+    local::open(path, &Selection::any())
 }
 
 impl StoredBackup {

@@ -14,17 +14,16 @@ use chaos_backup_check::formats::manifest::MAX_FILE;
 use chaos_backup_check::formats::pg_dump::directory::Files;
 use chaos_common::cluster::exec::{ExecTarget, read_capped};
 use chaos_common::cluster::{Cluster, Executed, ReadError, ReadErrorKind};
-use chaos_common::config::BackupKind;
-use chaos_common::record::PodSource;
 use futures::future::try_join;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::Api;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
+use super::neighbours::{Neighbour, Row};
+use super::pod_target::{PodTarget, pod};
 use super::remote::{Taker, stream, wait};
+use super::selection::Selection;
 use super::stat::{FILE, FOLDER, FORMAT, LINK, Stat};
-use super::{Absent, Neighbour, Source, SourceError, StoredBackup, StoredState, base_name};
+use super::{Absent, Source, SourceError, StoredBackup, StoredState, base_name, pod_folder};
 use crate::context::Context;
 use crate::program_messages::{self, Meaning};
 
@@ -38,14 +37,6 @@ const PIECE: usize = 256 << 10;
 const MAX_SAID: usize = 64 << 10;
 /// Bytes that a list of files may have.
 const MAX_LIST: usize = 16 << 20;
-
-/// Which container.
-#[derive(Clone, Debug)]
-pub(super) struct PodTarget {
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) container: Option<String>,
-}
 
 /// A file or folder in a pod.
 #[derive(Clone)]
@@ -62,7 +53,7 @@ struct InPod {
 pub(super) fn open(
     target: PodTarget,
     path: &Path,
-    kind: BackupKind,
+    selection: Selection,
     context: &Context,
 ) -> Result<StoredBackup, Absent> {
     let Some(path) = path.to_str().map(str::to_owned) else {
@@ -82,46 +73,94 @@ pub(super) fn open(
             })
         };
         let container = found.await.map_err(|error: ReadError| cannot(&error))?;
-        look(container, path, kind).await
+        look(container, path, &selection).await
     })
 }
 
+/// What is at a path: the backup, or a folder with several.
 async fn look(
     container: ExecTarget,
     path: String,
-    kind: BackupKind,
+    selection: &Selection,
 ) -> Result<StoredBackup, Absent> {
-    let own = stat(&container, &path, false)
-        .await
-        .map_err(|why| absent(&why, None))?;
-    let (mut real, mut stat_of, mut resolved) = (path.clone(), own.clone(), None);
-    if own.is(LINK) {
-        let target = run(&container, &["readlink", "--", &path])
+    let found = follow(&container, &path).await?;
+    if found.stat.is(FOLDER) {
+        let files = list(&container, &found.path, false)
             .await
             .map_err(|why| absent(&why, None))?;
-        stat_of = stat(&container, &path, true)
-            .await
-            .map_err(|why| absent(&why, Some(&target)))?;
-        real = run(&container, &["readlink", "-f", "--", &path])
-            .await
-            .map_err(|why| absent(&why, Some(&target)))?;
-        resolved = Some(real.clone());
+        if !(selection.dumps && pod_folder::is_dump(&files)) {
+            let newest = pod_folder::newest(&container, &found.path, files, selection).await?;
+            let found = follow(&container, &newest).await?;
+            return opened(container, found, true).await;
+        }
     }
-    let folder = stat_of.is(FOLDER) && kind == BackupKind::Postgres;
-    if !stat_of.is(FILE) && !folder {
-        return Err(Absent::fail(format!("is {}, not a file", stat_of.word())));
+    if selection.is_given() {
+        return Err(Absent::unknown(
+            "is one backup by itself, where include and exclude have nothing to choose",
+        )
+        .hint("name its folder as path, or leave out include and exclude"));
     }
-    let name = base_name(&real).to_owned();
+    opened(container, found, false).await
+}
+
+/// Something in a pod, without symbolic links.
+pub(super) struct Followed {
+    pub(super) path: String,
+    pub(super) stat: Stat,
+    /// Whether a link led to it.
+    link: bool,
+}
+
+/// Follows a symbolic link, if it is one.
+pub(super) async fn follow(container: &ExecTarget, path: &str) -> Result<Followed, Absent> {
+    let own = stat(container, path, false)
+        .await
+        .map_err(|why| absent(&why, None))?;
+    if !own.is(LINK) {
+        return Ok(Followed {
+            path: path.to_owned(),
+            stat: own,
+            link: false,
+        });
+    }
+    let target = run(container, &["readlink", "--", path])
+        .await
+        .map_err(|why| absent(&why, None))?;
+    let lost = |why: SourceError| absent(&why, Some(&target));
+    let stat = stat(container, path, true).await.map_err(lost)?;
+    let real = run(container, &["readlink", "-f", "--", path]).await;
+    Ok(Followed {
+        path: real.map_err(lost)?,
+        stat,
+        link: true,
+    })
+}
+
+/// The backup that was found. `chosen` says that it is the newest of several.
+async fn opened(
+    container: ExecTarget,
+    found: Followed,
+    chosen: bool,
+) -> Result<StoredBackup, Absent> {
+    let folder = found.stat.is(FOLDER);
+    if !found.stat.is(FILE) && !folder {
+        return Err(Absent::fail(format!(
+            "is {}, not a file",
+            found.stat.word()
+        )));
+    }
+    let resolved = (found.link || chosen).then(|| found.path.clone());
+    let name = base_name(&found.path).to_owned();
     let mut in_pod = InPod {
         container,
-        path: real,
+        path: found.path,
         folder,
-        size: stat_of.size,
+        size: found.stat.size,
     };
     let before = if folder {
         in_pod.look().await.map_err(|why| absent(&why, None))?
     } else {
-        stat_of.state()
+        found.stat.state()
     };
     in_pod.size = before.size;
     let noun = if folder { "a folder" } else { "a file" };
@@ -131,35 +170,10 @@ async fn look(
         folder,
         before,
         resolved,
+        chosen,
+        passed_over: None,
         name,
     })
-}
-
-/// A pod that can be asked: ready where there is a choice, running where it is named.
-async fn pod(cluster: &Cluster, namespace: &str, target: &PodTarget) -> Result<Pod, ReadError> {
-    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let PodTarget { kind, name, .. } = target;
-    let what = format!("find a pod of {kind}/{name} in namespace {namespace}");
-    match kind.as_str() {
-        "deployment" | "statefulset" => {
-            let named: Result<PodSource, _> = format!("{kind}/{name}").parse();
-            let named = named.map_err(|why| ReadError::other(&what, why.to_string()))?;
-            cluster.ready_pod(namespace, &named).await
-        }
-        _ => {
-            let pod = cluster.read(&what, || pods.get(name)).await?;
-            let phase = pod
-                .status
-                .as_ref()
-                .and_then(|status| status.phase.clone())
-                .unwrap_or_default();
-            if phase == "Running" {
-                Ok(pod)
-            } else {
-                Err(ReadError::other(&what, format!("it is {phase}")))
-            }
-        }
-    }
 }
 
 fn cannot(error: &ReadError) -> Absent {
@@ -185,7 +199,7 @@ fn cannot(error: &ReadError) -> Absent {
 
 /// What it means that there was nothing to look at. `link` is what the path's symbolic link says,
 /// if it is one.
-fn absent(why: &SourceError, link: Option<&str>) -> Absent {
+pub(super) fn absent(why: &SourceError, link: Option<&str>) -> Absent {
     if let SourceError::Cluster(error) = why {
         return no_program(error).unwrap_or_else(|| cannot(error));
     }
@@ -250,7 +264,7 @@ async fn stat(container: &ExecTarget, path: &str, follow: bool) -> Result<Stat, 
 }
 
 /// What is in a folder. `follow` says whether links in it are followed.
-async fn list(
+pub(super) async fn list(
     container: &ExecTarget,
     folder: &str,
     follow: bool,
@@ -425,7 +439,7 @@ impl Source for InPod {
         wait(async move { read_manifest(&container, &path).await })
     }
 
-    fn neighbours(&self) -> Vec<Neighbour> {
+    fn neighbours(&self, mut row: Row) -> Row {
         let folder = self
             .path
             .trim_end_matches('/')
@@ -434,17 +448,20 @@ impl Source for InPod {
             .to_owned();
         let container = self.container.clone();
         let files = wait(async move { list(&container, &folder, false).await });
-        let files = files
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|file| file.is(FILE));
-        files
-            .map(|file| Neighbour {
+        let files = files.unwrap_or_default().into_iter();
+        for file in files.filter(|file| file.is(FILE)) {
+            row.add(Neighbour {
                 name: file.name,
                 modified: file.modified,
                 size: file.size,
-            })
-            .collect()
+            });
+        }
+        row
+    }
+
+    fn identity(&self) -> Option<String> {
+        // stat tells whole seconds, in which a file may change twice.
+        None
     }
 
     fn seal(&self, _: &[u8]) -> Result<(), SourceError> {

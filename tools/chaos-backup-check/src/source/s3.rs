@@ -6,41 +6,25 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::time::Duration;
 
 use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::manifest::MAX_FILE;
 use chaos_backup_check::formats::pg_dump::directory::Files;
-use chaos_common::config::S3;
-use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use futures::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _,
-    RetryConfig,
-};
-use reqwest::Url;
+use object_store::{GetOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
 
+use super::dump_folder::{TOC, is_member};
 use super::error::storage_words;
+use super::neighbours::{Neighbour, Row};
 use super::remote::{Taker, stream, wait};
-use super::{Absent, Neighbour, Source, SourceError, StoredBackup, StoredState};
+use super::s3_bucket::Bucket;
+use super::selection::{Seen, Selection};
+use super::{Absent, Source, SourceError, StoredBackup, StoredState, s3_listing};
 use crate::context::Context;
 
-/// Time that one request about an object may take.
-const REQUEST: Duration = Duration::from_secs(20);
-/// Time that such a request and its repetitions may take together.
-const REQUESTS: Duration = Duration::from_secs(30);
-/// A connection that gives not one byte for so long is broken.
-const STALL: Duration = Duration::from_secs(60);
-/// How often a connection is taken up again within one object, and for how long.
-const RESUMES: usize = 10;
-const RESUME: Duration = Duration::from_secs(24 * 60 * 60);
-/// Objects under a prefix that are looked at.
-const MAX_OBJECTS: usize = 1_000_000;
 /// What names a manifest.
 const MANIFEST: &str = ".manifest.json";
-const TOC: &str = "toc.dat";
 
 /// An object, or the objects of a dump in directory format.
 #[derive(Clone)]
@@ -53,120 +37,12 @@ struct Objects {
     folder: bool,
 }
 
-/// The two ways to a bucket.
-#[derive(Clone)]
-struct Bucket {
-    /// For questions, which must be answered soon.
-    ask: Arc<AmazonS3>,
-    /// For bytes, which may take their time.
-    read: Arc<AmazonS3>,
-}
-
-/// Why the address of the object storage, which the named setting gives, is not used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum EndpointError {
-    #[error("{0} is no address")]
-    NoAddress(&'static str),
-    #[error(
-        "{0} is http://, where backups and what opens them can be read on the way: \
-         use https://, or say s3.allow_http = true"
-    )]
-    NotEncrypted(&'static str),
-    #[error("{0} begins with neither https:// nor http://")]
-    Scheme(&'static str),
-}
-
-/// The address of the object storage, if there is one. Without encryption only this very machine is
-/// talked to, unless the configuration says otherwise.
-pub(super) fn endpoint(settings: &S3) -> Result<Option<Url>, EndpointError> {
-    let builder = AmazonS3Builder::from_env();
-    let of_env = |key| builder.get_config_value(key);
-    let of_env =
-        || of_env(&AmazonS3ConfigKey::S3Endpoint).or_else(|| of_env(&AmazonS3ConfigKey::Endpoint));
-    let (named, by) = match &settings.endpoint {
-        Some(endpoint) => (Some(endpoint.clone()), "s3.endpoint"),
-        None => (of_env(), "$AWS_ENDPOINT_URL"),
-    };
-    let Some(named) = named else { return Ok(None) };
-    let url = Url::parse(&named).map_err(|_| EndpointError::NoAddress(by))?;
-    let local = match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
-        "localhost" => true,
-        host => host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-    };
-    match url.scheme() {
-        "https" => Ok(Some(url)),
-        "http" if local || settings.allow_http => Ok(Some(url)),
-        "http" => Err(EndpointError::NotEncrypted(by)),
-        _ => Err(EndpointError::Scheme(by)),
-    }
-}
-
-impl Bucket {
-    fn open(name: &str, settings: &S3) -> anyhow::Result<Bucket> {
-        let mut builder = AmazonS3Builder::from_env().with_bucket_name(name);
-        let endpoint = endpoint(settings)?;
-        let plain = endpoint.as_ref().is_some_and(|url| url.scheme() == "http");
-        if settings.endpoint.is_some() {
-            let url = endpoint
-                .as_ref()
-                .map(Url::as_str)
-                .unwrap_or_default()
-                .trim_end_matches('/');
-            builder = builder
-                .with_config(AmazonS3ConfigKey::S3Endpoint, url)
-                .with_endpoint(url);
-        }
-        if let Some(region) = &settings.region {
-            builder = builder.with_region(region);
-        }
-        if let Some(key) = &settings.access_key {
-            builder = builder.with_access_key_id(key.read()?);
-        }
-        if let Some(key) = &settings.secret_key {
-            builder = builder.with_secret_access_key(key.read()?);
-        }
-        let options = ClientOptions::new()
-            .with_allow_http(plain)
-            .with_connect_timeout(Duration::from_secs(5));
-        let retry = |times, together, longest| RetryConfig {
-            backoff: BackoffConfig {
-                max_backoff: longest,
-                ..BackoffConfig::default()
-            },
-            max_retries: times,
-            retry_timeout: together,
-        };
-        let built = |builder: AmazonS3Builder| builder.build().map(Arc::new);
-        Ok(Bucket {
-            ask: built(
-                builder
-                    .clone()
-                    .with_client_options(options.clone().with_timeout(REQUEST))
-                    .with_retry(retry(3, REQUESTS, Duration::from_secs(2))),
-            )?,
-            read: built(
-                builder
-                    .with_client_options(options.with_timeout_disabled().with_read_timeout(STALL))
-                    .with_retry(retry(RESUMES, RESUME, Duration::from_secs(5))),
-            )?,
-        })
-    }
-
-    /// All objects under a prefix.
-    async fn list(&self, prefix: &Path) -> object_store::Result<Vec<ObjectMeta>> {
-        let prefix = Some(prefix).filter(|prefix| !prefix.as_ref().is_empty());
-        self.ask
-            .list(prefix)
-            .take(MAX_OBJECTS + 1)
-            .try_collect()
-            .await
-    }
-}
-
-/// Finds an object, or the newest one under a prefix.
-pub(super) fn open(bucket: &str, key: &str, context: &Context) -> Result<StoredBackup, Absent> {
+/// Finds an object (bucket and key), or the newest one under a prefix.
+pub(super) fn open(
+    (bucket, key): (&str, &str),
+    selection: Selection,
+    context: &Context,
+) -> Result<StoredBackup, Absent> {
     let (named, settings) = (bucket.to_owned(), context.config.s3.clone());
     let opened = wait(async move { Bucket::open(&named, &settings) }).map_err(|why| {
         Absent::unknown(format!("cannot be asked for: {why}"))
@@ -174,81 +50,144 @@ pub(super) fn open(bucket: &str, key: &str, context: &Context) -> Result<StoredB
     })?;
     let path = Path::parse(key.trim_end_matches('/'))
         .map_err(|error| Absent::unknown(format!("has a key that cannot be asked for: {error}")))?;
-    let prefix = key.is_empty() || key.ends_with('/');
-    let label = format!("s3://{bucket}");
-    let objects = wait(async move {
-        if prefix {
-            return newest(opened, path).await;
+    let chosen = key.is_empty() || key.ends_with('/');
+    let (objects, passed_over) = wait(async move {
+        if chosen {
+            return newest(opened, path, &selection).await;
         }
-        let found = opened
-            .ask
-            .head(&path)
-            .await
-            .map_err(|error| absent(&error))?;
-        Ok(Objects {
+        let head = opened.ask.head(&path).await;
+        let found = Objects {
+            found: vec![head.map_err(|error| absent(&error))?],
             bucket: opened,
             key: path,
-            found: vec![found],
             folder: false,
-        })
+        };
+        Ok((found, None))
     })?;
-    let before = objects.before();
-    let name = objects.key.filename().unwrap_or_default().to_owned();
     let noun = if objects.folder {
         "a folder"
     } else {
         "an object"
     };
-    let resolved = prefix.then(|| format!("{label}/{}", objects.key));
-    let folder = objects.folder;
     Ok(StoredBackup {
-        source: Box::new(objects),
         noun,
-        folder,
-        before,
-        resolved,
-        name,
+        folder: objects.folder,
+        before: objects.before(),
+        resolved: chosen.then(|| format!("s3://{bucket}/{}", objects.key)),
+        chosen,
+        passed_over,
+        name: objects.key.filename().unwrap_or_default().to_owned(),
+        source: Box::new(objects),
     })
 }
 
-async fn newest(bucket: Bucket, prefix: Path) -> Result<Objects, Absent> {
-    let mut all = bucket.list(&prefix).await.map_err(|error| absent(&error))?;
-    if all.len() > MAX_OBJECTS {
-        return Err(Absent::unknown(format!(
-            "has more than {MAX_OBJECTS} objects under it; which is the newest was not found out"
-        ))
-        .hint("name a prefix that holds the backups alone"));
+/// The newest of those that were seen so far.
+#[derive(Default)]
+struct Newest {
+    found: Option<ObjectMeta>,
+    /// One without bytes: a backup that failed, or the mark that stands for a folder.
+    empty: Option<ObjectMeta>,
+    seen: Seen,
+}
+
+impl Newest {
+    fn see(&mut self, object: ObjectMeta, selection: &Selection) {
+        let key = &object.location;
+        let (name, folder) = (key.filename().unwrap_or_default(), folder_of(key));
+        // A dump in directory format is known by the name of its folder.
+        let of_dump = selection.dumps && is_member(name);
+        let name = if of_dump {
+            folder.filename()
+        } else {
+            Some(name)
+        };
+        if !selection.lets_in(name.unwrap_or_default(), object.size, &mut self.seen) {
+            return;
+        }
+        let best = if object.size == 0 {
+            &mut self.empty
+        } else {
+            &mut self.found
+        };
+        if best.as_ref().is_none_or(|best| rank(best) < rank(&object)) {
+            *best = Some(object);
+        }
     }
-    all.retain(|object| !object.location.as_ref().ends_with(MANIFEST));
-    let newest = all
-        .iter()
-        .max_by_key(|object| (object.last_modified, object.location.clone()));
-    let Some(newest) = newest.cloned() else {
-        return Err(Absent::fail("has no object under it"));
-    };
-    // A dump in directory format is all objects of its folder.
-    let folder = folder_of(&newest.location);
-    let own = all
-        .into_iter()
-        .filter(|object| folder_of(&object.location) == folder);
-    let own: Vec<ObjectMeta> = own.collect();
-    if own
-        .iter()
-        .any(|object| object.location.filename() == Some(TOC))
-    {
-        return Ok(Objects {
-            bucket,
-            key: folder,
-            found: own,
-            folder: true,
+
+    /// The newest; an empty one only where it is really an object of that name.
+    async fn choose(&self, bucket: &Bucket) -> object_store::Result<Option<ObjectMeta>> {
+        let newer = |empty: &&ObjectMeta| {
+            let found = self.found.as_ref();
+            found.is_none_or(|found| rank(found) < rank(empty))
+        };
+        if let Some(empty) = self.empty.as_ref().filter(newer) {
+            match bucket.ask.head(&empty.location).await {
+                Err(object_store::Error::NotFound { .. }) => {}
+                found => return found.map(Some),
+            }
+        }
+        Ok(self.found.clone())
+    }
+}
+
+fn rank(object: &ObjectMeta) -> impl Ord + '_ {
+    (object.last_modified, &object.location)
+}
+
+async fn newest(
+    bucket: Bucket,
+    prefix: Path,
+    selection: &Selection,
+) -> Result<(Objects, Option<String>), Absent> {
+    let mut newest = Newest::default();
+    let listed = s3_listing::each(&bucket.ask, &prefix, |object| {
+        newest.see(object, selection);
+    });
+    let skipped = listed.await.map_err(|error| absent(&error))?;
+    let chosen = newest.choose(&bucket).await;
+    let Some(chosen) = chosen.map_err(|error| absent(&error))? else {
+        let none = selection.none("a prefix", newest.seen);
+        return Err(match skipped.told() {
+            None => none,
+            Some(told) => Absent::unknown(format!("{}; {told}", none.why)),
         });
+    };
+    let (key, folder) = (chosen.location.clone(), folder_of(&chosen.location));
+    let name = key.filename().unwrap_or_default();
+    if selection.dumps && is_member(name) {
+        // A dump in directory format is all objects of its folder.
+        let own = in_folder(&bucket, &folder).await;
+        let own = own.map_err(|error| absent(&error))?;
+        if own.iter().any(|it| it.location.filename() == Some(TOC)) {
+            let objects = Objects {
+                bucket,
+                key: folder,
+                found: own,
+                folder: true,
+            };
+            return Ok((objects, skipped.told()));
+        }
     }
-    Ok(Objects {
+    let objects = Objects {
         bucket,
-        key: newest.location.clone(),
-        found: vec![newest],
+        key,
+        found: vec![chosen],
         folder: false,
+    };
+    Ok((objects, skipped.told()))
+}
+
+/// The objects of a folder, but for manifests.
+async fn in_folder(bucket: &Bucket, folder: &Path) -> object_store::Result<Vec<ObjectMeta>> {
+    let mut own = Vec::new();
+    s3_listing::each(&bucket.ask, folder, |object| {
+        let manifest = object.location.as_ref().ends_with(MANIFEST);
+        if folder_of(&object.location) == *folder && !manifest {
+            own.push(object);
+        }
     })
+    .await?;
+    Ok(own)
 }
 
 /// The key without its last part.
@@ -389,12 +328,7 @@ impl Source for Objects {
                     .await
                     .map(|object| vec![object]);
             }
-            let mut all = own.bucket.list(&own.key).await?;
-            all.retain(|object| {
-                folder_of(&object.location) == own.key
-                    && !object.location.as_ref().ends_with(MANIFEST)
-            });
-            Ok(all)
+            in_folder(&own.bucket, &own.key).await
         });
         Ok(state(&found?))
     }
@@ -422,25 +356,34 @@ impl Source for Objects {
         })
     }
 
-    fn neighbours(&self) -> Vec<Neighbour> {
+    fn neighbours(&self, mut row: Row) -> Row {
         if self.folder {
-            return Vec::new();
+            return row;
         }
         let (bucket, folder) = (self.bucket.clone(), folder_of(&self.key));
-        let of = folder.clone();
-        let all = wait(async move { bucket.list(&of).await }).unwrap_or_default();
-        let own = all
-            .into_iter()
-            .filter(|object| folder_of(&object.location) == folder);
-        let neighbour = |object: ObjectMeta| {
-            let name = object.location.filename()?.to_owned();
-            Some(Neighbour {
-                name,
-                modified: object.last_modified.into(),
-                size: object.size,
-            })
+        wait(async move {
+            let listed = s3_listing::each(&bucket.ask, &folder, |object| {
+                if folder_of(&object.location) == folder {
+                    row.add(Neighbour {
+                        name: object.location.filename().unwrap_or_default().to_owned(),
+                        modified: object.last_modified.into(),
+                        size: object.size,
+                    });
+                }
+            });
+            // Those that could not be listed are not compared with.
+            let _ = listed.await;
+            row
+        })
+    }
+
+    fn identity(&self) -> Option<String> {
+        let [object] = &self.found[..] else {
+            return None;
         };
-        own.filter_map(neighbour).collect()
+        let (tag, size) = (object.e_tag.as_ref()?, object.size);
+        let modified = object.last_modified.to_rfc3339();
+        Some(format!("{} {tag} {size} {modified}", object.location))
     }
 
     fn seal(&self, text: &[u8]) -> Result<(), SourceError> {
@@ -453,35 +396,6 @@ impl Source for Objects {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn without_encryption_only_this_machine_is_talked_to() {
-        let of = |address: &str, allow_http| {
-            endpoint(&S3 {
-                endpoint: Some(address.to_owned()),
-                allow_http,
-                ..S3::default()
-            })
-        };
-        for good in [
-            "https://s3.example",
-            "http://127.0.0.1:9000",
-            "http://[::1]:9000",
-            "http://localhost",
-        ] {
-            assert!(of(good, false).is_ok(), "{good}");
-        }
-        assert!(of("http://s3.example", true).is_ok());
-        for bad in [
-            "http://s3.example",
-            "http://127.0.0.1.example",
-            "http://10.0.0.1",
-            "ftp://s3.example",
-            "s3.example",
-        ] {
-            assert!(of(bad, false).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_key_s_folder_is_what_is_before_its_last_part() {

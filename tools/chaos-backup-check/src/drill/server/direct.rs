@@ -10,7 +10,7 @@ use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use super::Answer;
 use crate::drill::blocking::blocking;
 use crate::drill::error::DrillError;
-use crate::program_messages::Meaning;
+use crate::program_messages::{self, Meaning};
 
 /// The longest that a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -73,7 +73,8 @@ pub(super) fn drill_error(what: &str, error: &postgres::Error, folder: &Path) ->
         Some(said) => format!("{}:  {}", said.severity(), said.message()),
         None => error_chain(error),
     };
-    match meaning(error) {
+    // One SQLSTATE stands for many things; what has none of its own is known by its words.
+    match meaning(error).or_else(|| program_messages::of_postgres(&words)) {
         Some(meaning) => DrillError::of_meaning(meaning, what, &words, folder),
         None => DrillError::fail(format!("{what}: {words}")),
     }

@@ -66,14 +66,14 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Makes a cluster and starts it.
-    pub(super) async fn start(programs: &Programs) -> Result<Scratch, DrillError> {
+    pub(super) async fn start(programs: &Programs, preload: &str) -> Result<Scratch, DrillError> {
         let folder = folder()?;
         let owner = owner(folder.path()).map_err(|error| {
             let path = folder.path().display();
             DrillError::unknown(format!("cannot prepare {path}: {error}"))
         })?;
         initdb(programs, folder.path(), owner).await?;
-        let shell = shell(programs, folder.path(), owner).spawn();
+        let shell = shell(programs, folder.path(), owner, preload).spawn();
         let shell = shell.map_err(|error| {
             DrillError::unknown(format!("cannot start a scratch database: {error}"))
         })?;
@@ -137,7 +137,7 @@ async fn initdb(programs: &Programs, folder: &Path, owner: Owner) -> Result<(), 
 }
 
 /// The shell that runs the server as long as we live.
-fn shell(programs: &Programs, folder: &Path, owner: Owner) -> Command {
+fn shell(programs: &Programs, folder: &Path, owner: Owner, preload: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell
         .args(["-c", SHELL, "chaos-drill"])
@@ -150,6 +150,7 @@ fn shell(programs: &Programs, folder: &Path, owner: Owner) -> Command {
     for setting in SETTINGS {
         shell.args(["-c", setting]);
     }
+    shell.args(["-c", &format!("shared_preload_libraries={preload}")]);
     // Ctrl-C is for us; the shell ends when we do.
     shell
         .process_group(0)

@@ -57,8 +57,8 @@ pub(super) struct DumpFolder {
 }
 
 impl Server {
-    /// One started for the drill.
-    pub(super) async fn scratch() -> Result<Server, DrillError> {
+    /// One started for the drill, which loads these libraries.
+    pub(super) async fn scratch(preload: &str) -> Result<Server, DrillError> {
         let wanted = ["initdb", "postgres", "psql", "pg_restore"];
         let programs = Programs::find(&wanted).await.map_err(|error| {
             DrillError::unknown(format!("no scratch database can be started: {error}")).hint(
@@ -66,7 +66,7 @@ impl Server {
                  in the cluster as drill.image, or a scratch one as drill.url",
             )
         })?;
-        let scratch = Scratch::start(&programs).await?;
+        let scratch = Scratch::start(&programs, preload).await?;
         let folder = scratch.folder().to_owned();
         let env = [
             ("PGHOST", folder.display().to_string()),
@@ -82,9 +82,13 @@ impl Server {
         })
     }
 
-    /// One in a pod that is made for the drill.
-    pub(super) async fn in_pod(image: &str, context: &Context) -> Result<Server, DrillError> {
-        let pod = PodServer::start(image, context).await?;
+    /// One in a pod that is made for the drill, which loads these libraries.
+    pub(super) async fn in_pod(
+        image: &str,
+        preload: &str,
+        context: &Context,
+    ) -> Result<Server, DrillError> {
+        let pod = PodServer::start(image, preload, context).await?;
         let (version, label) = (pod.version().await?, pod.label());
         Ok(Server {
             way: Way::Pod(Box::new(pod)),
@@ -190,12 +194,33 @@ impl Server {
         more: &[&str],
         dump: Feed,
     ) -> Result<(u64, String), DrillError> {
-        // Owners and rights name roles, which a dump does not hold.
+        // Owners and rights name roles, which a dump does not hold, and tablespaces are folders of
+        // its own machine.
         let mut args = vec!["--exit-on-error", "--no-owner", "--no-privileges"];
+        args.push("--no-tablespaces");
         args.extend(["--dbname", database]);
         args.extend(more);
         let ran = self.run("pg_restore", None, &args, dump).await?;
         self.restored(ran)
+    }
+
+    /// The statements of a dump that is in `folder` where the programs run, or that is given, without
+    /// its data, owners and rights.
+    pub(super) async fn statements(
+        &self,
+        database: &str,
+        folder: Option<&str>,
+        dump: Feed,
+    ) -> Result<Feed, DrillError> {
+        let mut args = vec!["--schema-only", "--no-owner", "--no-privileges", "-f", "-"];
+        args.extend(folder.map(|_| "--format=directory"));
+        args.extend(folder);
+        let ran = self.run("pg_restore", Some(database), &args, dump).await?;
+        if !ran.success {
+            let what = "its statements cannot be listed";
+            return Err(DrillError::of_postgres(what, &ran.said, &self.folder).not_its_fault());
+        }
+        Ok(Feed::bytes(ran.answer.into_bytes()))
     }
 
     /// Runs a script of SQL, beginning in a database; gives size and digest of what was read.

@@ -86,7 +86,11 @@ impl Made {
 }
 
 impl PodServer {
-    pub(super) async fn start(image: &str, context: &Context) -> Result<PodServer, DrillError> {
+    pub(super) async fn start(
+        image: &str,
+        preload: &str,
+        context: &Context,
+    ) -> Result<PodServer, DrillError> {
         let access = context.access.clone();
         let cluster = on_the_talker(async move { Cluster::connect(&access).await })
             .await
@@ -98,10 +102,10 @@ impl PodServer {
             namespace: context.namespace.clone(),
             name: name.clone(),
         };
-        let (jobs, image, namespace) = (job.jobs(), image.to_owned(), context.namespace.clone());
+        let wanted = self::job(&name, image, preload);
+        let (namespace, image) = (context.namespace.clone(), image.to_owned());
         let (container, leash) =
-            on_the_talker(async move { make(&cluster, &jobs, &namespace, &name, &image).await })
-                .await?;
+            on_the_talker(async move { make(&cluster, &namespace, &wanted, &image).await }).await?;
         let server = PodServer {
             container,
             job,
@@ -251,13 +255,13 @@ async fn on_the_talker<T: Send + 'static>(work: impl Future<Output = T> + Send +
 /// Makes the Job, and holds its pod.
 async fn make(
     cluster: &Cluster,
-    jobs: &Api<Job>,
     namespace: &str,
-    name: &str,
+    job: &Job,
     image: &str,
 ) -> Result<(ExecTarget, ExecProcess), DrillError> {
-    let job: Job = serde_json::from_value(job(name, image)).expect("a Job has these fields");
-    let made = jobs.create(&PostParams::default(), &job).await;
+    let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), namespace);
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let made = jobs.create(&PostParams::default(), job).await;
     let what = format!("make the Job {name} in namespace {namespace}");
     made.map_err(|error| unknown(&ReadError::from_kube(what, &error)))?;
     let pod = running(cluster, namespace, name, image).await?;
@@ -280,9 +284,9 @@ async fn make(
     Ok((container, leash))
 }
 
-fn job(name: &str, image: &str) -> serde_json::Value {
+fn job(name: &str, image: &str, preload: &str) -> Job {
     let labels = json!({"app.kubernetes.io/managed-by": "chaos-backup-check", "app.kubernetes.io/name": "chaos-drill"});
-    json!({
+    let job = json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": name, "labels": labels},
         "spec": {
@@ -299,6 +303,7 @@ fn job(name: &str, image: &str) -> serde_json::Value {
                     "containers": [{
                         "name": "postgres", "image": image, "imagePullPolicy": "IfNotPresent",
                         "command": ["sh", "-c", format!("{PATH} F={FOLDER} U={SUPERUSER}\n{SERVE}")],
+                        "env": [{"name": "PRELOAD", "value": preload}],
                         "securityContext": {
                             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
                         },
@@ -308,7 +313,8 @@ fn job(name: &str, image: &str) -> serde_json::Value {
                 },
             },
         },
-    })
+    });
+    serde_json::from_value(job).expect("a Job has these fields")
 }
 
 /// How far a pod is that is to run a server.
