@@ -12,7 +12,7 @@ packages=(
   containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap igzip:isal
   /usr/lib/cni/bridge:containernetworking-plugins
-  /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd
+  /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd strace:strace
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 

@@ -19,6 +19,10 @@ pub struct Plan {
     pub namespace: String,
     /// The exact objects.
     pub targets: Vec<Target>,
+    /// SHA-256 of what would be done, in hexadecimal; absent in plans of versions that did not tell
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// What the fault changes, in order, with what is needed to take it back.
     #[serde(default)]
     pub changes: Vec<Change>,

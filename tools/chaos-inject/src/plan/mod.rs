@@ -80,6 +80,7 @@ impl Draft {
             cluster: context.cluster.identity().await?,
             namespace: context.namespace.clone(),
             targets: self.targets,
+            digest: None,
             undo_commands: rollback_script::undo(&self.changes, &self.blast_radius),
             changes: self.changes,
             calls,
