@@ -26,7 +26,8 @@ use crate::occasions::Told;
 /// The configuration is wrong, or the input is no stream.
 pub(crate) fn follow(loaded: Loaded, format: Option<Format>, how: How) -> Result<Exit, Failure> {
     // What is wrong with it is told before the experiment runs.
-    Setup::of(loaded.clone())?;
+    let checked = async { Setup::of(loaded.clone()).map(drop) };
+    cli::block_on(checked)?;
     let (tell, heard) = unbounded_channel();
     let teller = thread::spawn(move || cli::block_on(listen(loaded, how, heard)));
     let mut copy = Lines {

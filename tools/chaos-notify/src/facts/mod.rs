@@ -84,7 +84,9 @@ impl Facts {
         let planned = self.plan.as_ref().map(|r| &r.data.cluster);
         let rolled_back = rolled_back.and_then(|r| r.data.cluster.as_ref());
         let healthy = self.health.as_ref().map(|r| &r.data.cluster);
-        let cluster = run.or(planned).or(rolled_back).or(healthy);
+        let verified = self.verification.as_ref().map(|r| &r.data.cluster);
+        let known = run.or(planned).or(rolled_back);
+        let cluster = known.or(healthy).or(verified);
         let name = |c: &ClusterRef| line(c.context.as_ref().unwrap_or(&c.server));
         cluster.map(name)
     }

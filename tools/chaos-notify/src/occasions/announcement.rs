@@ -10,6 +10,8 @@ use crate::template::{Alerts, Draft, Page, line, lines};
 
 /// What is announced where the stream holds no plan, and the start.
 #[derive(ClapArgs, Debug, Default)]
+// Another command's arguments hold these.
+#[group(skip)]
 pub(crate) struct Args {
     /// Announce this experiment, where the stream holds no plan
     #[arg(long, value_name = "NAME")]

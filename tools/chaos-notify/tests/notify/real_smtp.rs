@@ -32,6 +32,7 @@ impl Server {
             .args(["server.py", mode, certificate, PASSWORD])
             .current_dir(bench.home.path())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn();
         let mut process = process.expect("python3 is there");
         let mut first = String::new();
