@@ -6,6 +6,8 @@
 set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: experiment.sh EXPERIMENT [OPTION OF chaos-inject plan]…" >&2; exit 2; }
 
+
+# A run that will be refused is announced to nobody. The last one tells how it ended: completed, aborted or critical.
 chaos-health | chaos-backup-check | chaos-verify baseline |
   chaos-inject plan "$@" | chaos-notify scheduled |
   chaos-inject run --yes | chaos-verify | chaos-report | chaos-notify completed

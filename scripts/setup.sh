@@ -13,7 +13,7 @@ packages=(
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap igzip:isal
   xz:xz-utils bzip2:bzip2 zstd:zstd lz4:lz4 pigz:pigz 7z:p7zip-full bsdtar:libarchive-tools busybox:busybox
   /usr/lib/cni/bridge:containernetworking-plugins
-  /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd
+  /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd strace:strace
   pgbackrest:pgbackrest restic:restic
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin

@@ -1,6 +1,6 @@
 //! `scripts/experiment.sh`: the plan that is announced is the plan of what is run.
 
-use chaos_tests::run::Place;
+use chaos_tests::run::{Place, bin};
 
 const STAND_IN: &str = "#!/bin/sh\ncat >/dev/null\necho \"${0##*/} $*\" >>\"$HOME/calls\"\n";
 
@@ -48,4 +48,88 @@ fn the_plan_has_the_flags_and_the_run_carries_it_out() {
 fn without_an_experiment_it_is_a_usage_error() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/experiment.sh");
     Place::new().tool("bash", &[script]).exits(2).says("usage:");
+}
+
+/// Runs the script with stand-ins that write these records, but for the real chaos-notify, which has a
+/// status page at a port where nobody listens; gives what chaos-notify said.
+fn told(health: &str, experiment: Option<&str>) -> String {
+    let place = Place::new();
+    let record = |kind: &str, second: u8, verdict: &str, data: &str| {
+        format!(
+            r#"{{"schema":"chaos.{kind}/1","id":"{second}","run":"r","time":"2026-11-22T16:00:{second:02}.000Z","tool":"t 1","verdict":"{verdict}","summary":"s","data":{data}}}"#
+        )
+    };
+    let state = r#"{"cluster":{"id":"c","server":"s"},"namespace":"n","checks":[],"state":{"workloads":[],"services":[],"nodes":[]}}"#;
+    let plan = r#"{"experiment":"dns-failure","cluster":{"id":"c","server":"s"},"namespace":"n","targets":[],"calls":[],"blast_radius":[],"undo":"","undo_commands":[],"worst_case_ms":1000,"permissions":[],"checks":[]}"#;
+    let ended = experiment.map(|outcome| {
+        let data = format!(
+            r#"{{"experiment":"dns-failure","outcome":"{outcome}","reason":"why","namespace":"n","executor":"e","targets":[],"started":"2026-11-22T16:00:03.000Z","ended":"2026-11-22T16:00:04.000Z","duration_ms":1000,"checks":[],"recoveries":[],"availability":[],"actions":[],"issues":[]}}"#
+        );
+        record("experiment", 5, "fail", &data)
+    });
+    let says =
+        |lines: &[String]| format!("#!/bin/sh\ncat\ncat <<'END'\n{}\nEND\n", lines.join("\n"));
+    let passes_on = "#!/bin/sh\nexec cat\n".to_owned();
+    let inject = format!(
+        "#!/bin/sh\ncat\ncase $1 in plan) cat <<'END'\n{}\nEND\n;; run) cat <<'END'\n{}\nEND\nesac\n",
+        record("plan", 2, "pass", plan),
+        ended.unwrap_or_default()
+    );
+    place.file(
+        "bin/chaos-health",
+        &says(&[record("health", 1, health, state)]),
+    );
+    place.file("bin/chaos-inject", &inject);
+    for tool in ["chaos-backup-check", "chaos-verify", "chaos-report"] {
+        place.file(&format!("bin/{tool}"), &passes_on);
+    }
+    let url = "[notify]\ndeadline = \"1s\"\n[notify.status_page]\nurl = { file = \"url\" }\n";
+    place.file("chaos.toml", url);
+    place.file("url", "http://127.0.0.1:9/");
+    let path = format!(
+        "{}/bin:{}:/usr/bin:/bin",
+        place.path().display(),
+        bin().display()
+    );
+    let place = place.env("PATH", path);
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../scripts/experiment.sh </dev/null"
+    );
+    let ran = place.shell(&format!("chmod +x bin/*; set -- dns-failure; . {script}"));
+    ran.stdout()
+}
+
+/// The occasions of the notices that somebody was told, in order.
+fn occasions(stream: &str) -> Vec<String> {
+    let records = stream
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let notices = records.filter(|record| record["schema"] == "chaos.notification/1");
+    let told =
+        notices.filter(|record| record["data"]["channels"][0]["attempts"].as_u64() > Some(0));
+    told.map(|record| {
+        record["data"]["occasion"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn a_refused_run_tells_nobody_and_the_end_is_told_as_what_it_is() {
+    assert!(occasions(&told("fail", Some("refused"))).is_empty());
+    assert_eq!(
+        occasions(&told("pass", Some("completed"))),
+        ["scheduled", "completed"]
+    );
+    assert_eq!(
+        occasions(&told("pass", Some("aborted"))),
+        ["scheduled", "aborted"]
+    );
+    assert_eq!(
+        occasions(&told("pass", Some("not_restored"))),
+        ["scheduled", "critical"]
+    );
 }

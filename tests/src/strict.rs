@@ -54,10 +54,11 @@ strict! {
     Bar { up_to_ms: f64, count: u64 }
     Load { checks: Vec<Check>, timings: Vec<Timing> }
     Judgement { service: String, path: String, figure: String, status: String, before: f64, after: f64, limit: f64, low: Option<f64>, high: Option<f64>, needs_requests: Option<u64> }
-    Notification { occasion: String, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, checks: Vec<Check> }
+    Notification { occasion: String, event: Option<String>, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, checks: Vec<Check> }
     Contact { role: String, name: String, phone: String }
-    Channel { channel: String, to: String, outcome: String, attempts: u32, detail: String }
-    Plan { experiment: String, #[serde(default)] choice: Value, digest: Option<String>, cluster: ClusterRef, namespace: String, targets: Vec<Target>, #[serde(default)] probe_pods: Vec<Change>, changes: Vec<Change>, calls: Vec<Call>, hold_ms: u64, affected: Vec<String>, alerts: Vec<String>, blast_radius: Vec<Radius>, #[serde(default)] claims: Vec<Claim>, #[serde(default)] losses: Vec<Loss>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, limits: Option<PlanLimits>, permissions: Vec<Permission>, checks: Vec<Check> }
+    Channel { channel: String, to: String, outcome: String, attempts: u32, detail: String, receipt: Option<String>, #[serde(default)] recipients: Vec<Recipient>, #[serde(default)] spooled: bool }
+    Recipient { to: String, outcome: String, detail: String }
+    Plan { experiment: String, #[serde(default)] choice: Value, digest: Option<String>, cluster: ClusterRef, namespace: String, targets: Vec<Target>, #[serde(default)] probe_pods: Vec<Change>, changes: Vec<Change>, calls: Vec<Call>, hold_ms: u64, affected: Vec<String>, alerts: Vec<String>, blast_radius: Vec<Radius>, #[serde(default)] claims: Vec<Claim>, #[serde(default)] losses: Vec<Loss>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, limits: Option<PlanLimits>, permissions: Vec<Permission>, #[serde(default)] overridden: Vec<Overridden>, checks: Vec<Check> }
     Claim { namespace: String, name: String, uid: String, volume: Option<String> }
     Loss { name: String, holder: String, workload: WorkloadRef, message: String, accepted: bool }
     PlanLimits { recovery_ms: u64, min_availability_percent: f64, alert_wait_ms: Option<u64> }

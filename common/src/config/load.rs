@@ -9,7 +9,7 @@ use toml::de::Deserializer;
 use super::experiment::ExperimentTables;
 use super::setting::Setting;
 use super::source::Source;
-use super::{Config, Database, Monitoring, Question, Secret};
+use super::{Config, Database, Monitoring, NotifyTable, Question, Secret};
 use crate::exit::Failure;
 
 /// A configuration and the file that it came from; `None` means that there was none.
@@ -72,9 +72,11 @@ pub fn load_with(named: Option<&Path>, settings: &[Setting]) -> Result<Loaded, F
 fn parse(source: &Source) -> Result<Config, Failure> {
     source.read(|mut root| {
         let tables = ExperimentTables::split_off(&mut root, source.clone());
+        let notify = NotifyTable::split_off(&mut root, source.clone());
         // The place of the whole is of no use to anybody: every part has its own.
         let mut config = Config::deserialize(Deserializer::from(Spanned::new(0..0, root)))?;
         config.experiment.tables = tables;
+        config.notify = notify;
         Ok(config)
     })
 }
@@ -113,22 +115,12 @@ fn anchor(config: &mut Config, folder: &Path) {
         .filter_map(|drill| drill.evidence.as_mut())
         .for_each(fix);
     let scratch = config.drill.as_mut().and_then(|drill| drill.url.as_mut());
-    let mail = config
-        .notify
-        .mail
-        .as_mut()
-        .and_then(|mail| mail.password.as_mut());
-    let slack = config.notify.slack.as_mut().map(|slack| &mut slack.webhook);
-    let page = config.notify.status_page.as_mut();
-    let (url, token) = page.map_or((None, None), |page| {
-        (Some(&mut page.url), page.token.as_mut())
-    });
     let database = config.database.iter_mut();
     database.flat_map(Database::files_mut).for_each(fix);
     let monitoring = config.monitoring.iter_mut();
     monitoring.flat_map(Monitoring::files_mut).for_each(fix);
     let (access_key, secret_key) = (config.s3.access_key.as_mut(), config.s3.secret_key.as_mut());
-    for secret in [mail, slack, url, token, scratch, access_key, secret_key]
+    for secret in [scratch, access_key, secret_key]
         .into_iter()
         .flatten()
     {
@@ -198,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_secret_in_the_file_is_refused_and_not_repeated() {
-        let text = "[notify.slack]\nwebhook = \"https://hooks.example/T0/hunter2\"\n";
+        let text = "[database]\ndeployment = \"d\"\nname = \"shop\"\npassword = \"hunter2\"\n";
         let message = error(text);
         assert!(
             message.contains("a secret does not stand in this file"),
@@ -247,6 +239,26 @@ mod tests {
             "{wrong}"
         );
         assert!(error("[experiment]\nsetle = \"1s\"\n").contains("unknown field `setle`"));
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Bells {
+        count: u32,
+    }
+
+    #[test]
+    fn the_channels_are_read_by_the_tool_that_uses_them() {
+        let notify = |text: &str| parsed(text).expect("good so far").notify;
+        let bells = |text: &str| notify(text).settings::<Bells>();
+        let good = bells("[notify]\ncount = 3\n").expect("good");
+        assert_eq!(good, Bells { count: 3 });
+        assert_eq!(bells("").expect("the defaults"), Bells::default());
+        let unknown = bells("[report]\n[notify]\ncuont = 3\n").expect_err("wrong");
+        assert_eq!(
+            unknown.message,
+            "chaos.toml:3:1: unknown field `cuont`, expected `count`"
+        );
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub use self::logs::LogPatterns;
 pub use self::matcher::{AlertSelector, Matcher, MatcherError};
 pub use self::misfit::Misfit;
 pub use self::monitoring::{Monitoring, MonitoringSystem, Place};
-pub use self::notify::{Mail, MailTls, Notify, Slack, StatusPage};
+pub use self::notify::NotifyTable;
 pub use self::performance::{LoadProfile, Performance};
 pub use self::probe::{During, Probe, Question};
 pub use self::secret::{Secret, SecretError};
@@ -96,8 +96,9 @@ pub struct Config {
     pub s3: S3,
     /// How it is proven that they restore. Without it, that is not asked.
     pub drill: Option<DrillSettings>,
-    /// The channels that notifications go to.
-    pub notify: Notify,
+    /// `[notify]`: the channels that notifications go to.
+    #[serde(skip)]
+    pub notify: NotifyTable,
     /// People to call: `[[contact]]`.
     #[serde(rename = "contact")]
     pub contacts: Vec<Contact>,
@@ -238,12 +239,15 @@ impl Default for Limits {
 pub struct ReportSettings {
     /// Folder of reports and of the streams that they were made from.
     pub archive: PathBuf,
+    /// Where people find that folder, for links: `https://reports.example.com/chaos/`.
+    pub url: Option<String>,
 }
 
 impl Default for ReportSettings {
     fn default() -> ReportSettings {
         ReportSettings {
             archive: PathBuf::from("experiment-reports"),
+            url: None,
         }
     }
 }

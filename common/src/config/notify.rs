@@ -1,77 +1,44 @@
-//! The channels that people are told on.
+//! `[notify]`: the channels that people are told on. Only the tool that uses them understands it.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::de::{DeTable, ValueDeserializer};
 
-use super::Secret;
+use super::source::Source;
+use crate::exit::Failure;
 
-/// `[notify]`: each channel that is configured is used.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Notify {
-    /// Mail by SMTP.
-    pub mail: Option<Mail>,
-    /// A Slack incoming webhook.
-    pub slack: Option<Slack>,
-    /// A status page's API.
-    pub status_page: Option<StatusPage>,
+/// `[notify]`, not read yet: whoever sends notifications gives the type.
+#[derive(Clone, Debug, Default)]
+pub struct NotifyTable {
+    source: Source,
+    /// Where it stands in the text; nothing where there is none.
+    offset: Option<usize>,
 }
 
-/// `[notify.mail]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mail {
-    /// The SMTP server.
-    pub host: String,
-    /// Its port; by default 465 for `tls`, 587 for `starttls`, 25 for `none`.
-    #[serde(default)]
-    pub port: Option<u16>,
-    /// Encryption: `starttls` (default), `tls` or `none`.
-    #[serde(default)]
-    pub tls: MailTls,
-    /// User to log in as; no login if left out.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// That user's password.
-    #[serde(default)]
-    pub password: Option<Secret>,
-    /// Sender.
-    pub from: String,
-    /// Who gets all but `critical`.
-    pub team: Vec<String>,
-    /// Who gets `critical`, and `monthly` besides the team.
-    #[serde(default)]
-    pub management: Vec<String>,
-}
+impl NotifyTable {
+    /// Takes it out of a parsed configuration, whose other keys are known to [`super::Config`].
+    pub(super) fn split_off(root: &mut DeTable<'_>, source: Source) -> NotifyTable {
+        let table = root.remove("notify");
+        NotifyTable {
+            source,
+            offset: table.map(|table| table.span().start),
+        }
+    }
 
-/// How mail is encrypted on its way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MailTls {
-    /// Plain first, then encrypted; a server that doesn't offer it is refused.
-    #[default]
-    Starttls,
-    /// Encrypted from the first byte.
-    Tls,
-    /// Not encrypted. For a server on the same machine.
-    None,
-}
+    /// What the table says; the defaults if there is none.
+    ///
+    /// # Errors
+    /// A key is unknown or its value is wrong: a usage error that names file, line and column.
+    pub fn settings<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
+        self.source.read(|mut root| {
+            root.remove("notify").map_or_else(
+                || Ok(T::default()),
+                |table| T::deserialize(ValueDeserializer::from(table)),
+            )
+        })
+    }
 
-/// `[notify.slack]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Slack {
-    /// The incoming webhook's URL, which is a secret.
-    pub webhook: Secret,
-}
-
-/// `[notify.status_page]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StatusPage {
-    /// The URL that status changes are posted to.
-    pub url: Secret,
-    /// Sent as `Authorization: Bearer …`; left out, no such header is sent.
-    #[serde(default)]
-    pub token: Option<Secret>,
+    /// A usage error at the table.
+    pub fn error(&self, message: &str) -> Failure {
+        self.source.error(self.offset.unwrap_or(0), message)
+    }
 }

@@ -40,7 +40,9 @@ pub use self::health::{
     WorkloadRef, WorkloadState,
 };
 pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
-pub use self::notification::{ChannelOutcome, ChannelResult, Contact, Notification, Occasion};
+pub use self::notification::{
+    ChannelOutcome, ChannelResult, Contact, Notification, Occasion, RecipientResult,
+};
 pub use self::plan::{
     ApiCall, BlastRadius, Change, ClaimRef, Loss, LossHolder, ObjectRef, Permission, Plan,
     PlanLimits, Target,

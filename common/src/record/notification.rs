@@ -10,13 +10,18 @@ use super::{Check, Data, Kind};
 pub struct Notification {
     /// What it was about.
     pub occasion: Occasion,
+    /// The message's own id, a UUID made of run, occasion and text: the same on every try and in
+    /// every repetition of the same message. Absent where nothing was told, and in records of
+    /// versions that did not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// Subject of the mail.
     pub subject: String,
     /// Text of the mail.
     pub text: String,
     /// Contacts that the message named.
     pub contacts: Vec<Contact>,
-    /// One result for each configured channel.
+    /// One result for each channel that the message goes to.
     pub channels: Vec<ChannelResult>,
     /// The same results as checks.
     pub checks: Vec<Check>,
@@ -30,11 +35,15 @@ impl Data for Notification {
 }
 
 /// What a notification is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Occasion {
     /// An experiment is going to run.
     Scheduled,
+    /// An experiment is running.
+    Started,
     /// An experiment has ended; its results.
     Completed,
     /// An experiment was aborted.
@@ -43,6 +52,23 @@ pub enum Occasion {
     Critical,
     /// The monthly report.
     Monthly,
+    /// A harmless message that shows whether the channels work.
+    Test,
+}
+
+impl Occasion {
+    /// The word in records and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Occasion::Scheduled => "scheduled",
+            Occasion::Started => "started",
+            Occasion::Completed => "completed",
+            Occasion::Aborted => "aborted",
+            Occasion::Critical => "critical",
+            Occasion::Monthly => "monthly",
+            Occasion::Test => "test",
+        }
+    }
 }
 
 /// Somebody to call.
@@ -59,14 +85,35 @@ pub struct Contact {
 /// What became of one message on one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelResult {
-    /// `mail`, `slack` or `status-page`.
+    /// The channel's name: `mail`, `slack`, or what the configuration calls it.
     pub channel: String,
     /// Where it went: mail addresses, or the host of a webhook (its path is a secret).
     pub to: String,
     /// What became of it.
     pub outcome: ChannelOutcome,
-    /// How often it was tried.
+    /// How often it was tried; 0 where nothing was sent now.
     pub attempts: u32,
+    /// The other side's answer, or what went wrong.
+    pub detail: String,
+    /// The other side's own id for it, by which it is answered or updated later: a `Message-ID`, an
+    /// incident, a Slack channel and message. Absent where it gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// What became of it for each recipient, where a channel has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<RecipientResult>,
+    /// It lies in the spool, and `chaos-notify flush` sends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spooled: bool,
+}
+
+/// What became of one message for one recipient of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecipientResult {
+    /// Who.
+    pub to: String,
+    /// What became of it; never `partly`.
+    pub outcome: ChannelOutcome,
     /// The other side's answer, or what went wrong.
     pub detail: String,
 }
@@ -77,8 +124,10 @@ pub struct ChannelResult {
 pub enum ChannelOutcome {
     /// The other side accepted it.
     Sent,
+    /// The other side accepted it for some recipients, and not for others.
+    Partly,
     /// It was refused, or never left.
     Failed,
-    /// It left, and no answer came: it may have arrived, so it was not sent again.
+    /// It left, and no answer came that tells: it may have arrived, so it was not sent again.
     Unknown,
 }

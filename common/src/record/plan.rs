@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, ClusterRef, Data, Kind, WorkloadRef};
+use super::{Check, ClusterRef, Data, Kind, Overridden, WorkloadRef};
 
 /// What an experiment would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +64,9 @@ pub struct Plan {
     /// absent in plans of versions that did not tell them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<PlanLimits>,
+    /// The gates that are closed, and that the operator opens for a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<Overridden>,
     /// Permissions that fault and undo need, and whether they are held.
     pub permissions: Vec<Permission>,
     /// Limits, locks, permissions: each must pass before a run writes anything.

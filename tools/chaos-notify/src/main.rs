@@ -1,30 +1,36 @@
 //! `chaos-notify`: does everyone concerned know?
 
 mod channels;
+mod commands;
 mod delivery;
 mod facts;
-mod notify;
 mod occasions;
+mod settings;
+mod spool;
 mod template;
 
 use std::process::ExitCode;
 
 use chaos_common::cli::{self, Common};
 use chaos_common::exit::{Exit, Failure};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-/// Tell the team by mail, chat and status page
+use self::commands::How;
+use self::occasions::Told;
+use self::settings::Require;
+
+/// Tell everyone concerned, once: by mail, chat, pager and status page
 ///
-/// Fills the runbook's messages from the stream on standard input, sends them on every channel that
-/// is configured, all at the same time, and records what became of each. What may have arrived is
-/// never sent twice: such a channel is unknown. With --dry-run nobody is told, so that the verdict
-/// is unknown too, or fail where a channel could not be used.
+/// Fills messages from the stream on standard input, sends them on every channel that is configured,
+/// all at the same time, and records what became of each. What may have arrived is never sent twice:
+/// such a channel is unknown. What certainly did not arrive waits in the spool. With --dry-run nobody
+/// is told, so that the verdict is unknown too, or fail where a channel could not be used.
 #[derive(Parser, Debug)]
 #[command(
     version,
-    after_help = "Exit status: 0 sent on every channel, 1 a channel failed, 2 usage, \
-                  3 could not tell whether it arrived, or no channel is configured, or --dry-run; \
-                  never better than the worst in the stream."
+    after_help = "Exit status: 0 sent on every channel, 1 a channel failed, 2 usage, or nothing to \
+                  tell, 3 could not tell whether it arrived, or no channel is configured, or \
+                  --dry-run; never better than the worst in the stream."
 )]
 struct Cli {
     #[command(flatten)]
@@ -32,15 +38,47 @@ struct Cli {
     /// Show on stderr what would be sent, and send nothing
     #[arg(long, global = true)]
     dry_run: bool,
+    /// Send it although the same message was sent before
+    #[arg(long, global = true)]
+    again: bool,
+    /// Want it taken by all channels, any of them, or the one of this name [default: notify.require]
+    #[arg(long, value_name = "all|any|CHANNEL", global = true)]
+    require: Option<Require>,
     #[command(subcommand)]
-    command: occasions::Command,
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    #[command(flatten)]
+    Tell(Told),
+    /// Pass a running experiment's stream on, and tell at once that it started or was aborted
+    Follow,
+    /// Send what waits in the spool
+    Flush,
+    /// Print what would be sent, and send nothing
+    Render {
+        #[command(subcommand)]
+        told: Told,
+    },
 }
 
 fn main() -> ExitCode {
-    cli::main("chaos-notify", |cli: Cli| cli::block_on(run(cli)))
+    cli::main("chaos-notify", run)
 }
 
-async fn run(cli: Cli) -> Result<Exit, Failure> {
-    let config = cli.common.load()?.config;
-    notify::run(&config, cli.common.output, cli.dry_run, &cli.command).await
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let loaded = cli.common.load()?;
+    let format = cli.common.output;
+    let how = How {
+        dry_run: cli.dry_run,
+        again: cli.again,
+        require: cli.require,
+    };
+    match cli.command {
+        Command::Tell(told) => cli::block_on(commands::send(loaded, format, &told, &how)),
+        Command::Follow => commands::follow(loaded, format, how),
+        Command::Flush => cli::block_on(commands::flush(loaded, format)),
+        Command::Render { told } => cli::block_on(async { commands::render(loaded, &told) }),
+    }
 }

@@ -134,6 +134,7 @@ impl Draft {
             undo: self.undo,
             worst_case_ms: milliseconds(worst),
             limits: Some(limits),
+            overridden: Vec::new(),
             permissions: Vec::new(),
             checks: self.checks,
         };

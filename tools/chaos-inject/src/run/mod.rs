@@ -51,6 +51,7 @@ pub async fn plan(context: &mut Context, experiment: &dyn Experiment) -> Exit {
                 let gates = judge_gates(context, experiment, &plan).await;
                 closed = gates.checks.iter().any(Check::is_bad);
                 plan.checks.extend(gates.checks);
+                plan.overridden = gates.overridden;
             }
             let exit = if closed { Exit::Refused } else { exit };
             let verdict = Verdict::of(&plan.checks);

@@ -1,5 +1,6 @@
 //! Why a channel can't carry a message.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use chaos_common::config::SecretError;
@@ -25,14 +26,25 @@ pub(crate) enum ChannelError {
     NoPassword,
     #[error("the password is not sent to {host} unencrypted; set notify.mail.tls")]
     PasswordInTheClear { host: String },
-    #[error("cannot make the mail: {0}")]
-    Mail(#[from] lettre::error::Error),
+    #[error("the token is not sent to {host} unencrypted")]
+    TokenInTheClear { host: String },
     #[error("the secret is not a URL: {0}")]
     NotAUrl(#[source] <Url as FromStr>::Err),
     #[error("the secret is not a URL of http or https")]
     NotHttp,
     #[error("the token holds characters that a header can't hold")]
     BadToken,
+    #[error("the secret of a webhook is base64, after whsec_ or alone")]
+    BadKey,
+    #[error("{key} is missing: {why}")]
+    Missing {
+        key: &'static str,
+        why: &'static str,
+    },
+    #[error("proxy is no URL of a proxy without a password in it")]
+    BadProxy,
+    #[error("cannot read the certificates in {}: {why}", .path.display())]
+    Certificates { path: PathBuf, why: String },
     #[error("cannot set up TLS: {0}")]
     Tls(String),
 }

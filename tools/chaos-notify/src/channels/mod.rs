@@ -1,80 +1,96 @@
-//! The channels: each is made ready, then shown or used.
+//! The channels, one file each. A channel is made ready, then shown or used.
 
+pub(crate) mod alertmanager;
 mod error;
-mod mail;
-mod slack;
-mod status_page;
-mod webhook;
+mod http;
+pub(crate) mod mail;
+pub(crate) mod pagerduty;
+mod scrub;
+mod service;
+pub(crate) mod slack;
+pub(crate) mod status_page;
+pub(crate) mod teams;
+pub(crate) mod webhook;
 
-use chaos_common::config::Config;
+use chaos_common::record::Occasion;
+use futures::future::LocalBoxFuture;
 
-use self::error::ChannelError;
-use crate::delivery::Delivery;
+pub(crate) use self::error::ChannelError;
+use self::service::Served;
+use crate::delivery::{Answer, Watch};
+use crate::settings::{NameError, Settings};
 use crate::template::Message;
 
-/// Something that can carry a message.
-pub(crate) enum Carrier {
-    Mail(Box<mail::Letter>),
-    Webhook(Box<webhook::Post>),
-}
+/// A way to reach people.
+pub(crate) trait Channel {
+    /// Where a message of this occasion goes, without a secret.
+    fn to(&self, occasion: Occasion) -> String;
 
-impl Carrier {
-    /// Sends the message.
-    pub(crate) async fn send(&self) -> Delivery {
-        match self {
-            Carrier::Mail(letter) => letter.send().await,
-            Carrier::Webhook(post) => post.send().await,
-        }
+    /// The recipients, where the other side answers for each of them.
+    fn recipients(&self, _message: &Message) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Why a message is none of its concern; nothing where it is.
+    fn unconcerned(&self, _message: &Message) -> Option<&'static str> {
+        None
+    }
+
+    /// It shows how things are, so that an older message is overtaken by a later one.
+    fn shows_state(&self) -> bool {
+        false
     }
 
     /// What would be sent, for people, without a secret.
-    pub(crate) fn preview(&self) -> String {
-        match self {
-            Carrier::Mail(letter) => letter.preview(),
-            Carrier::Webhook(post) => post.preview(),
-        }
-    }
+    fn preview(&self, message: &Message) -> String;
+
+    /// Tries once, for those who have not got it yet.
+    fn attempt<'a>(
+        &'a self,
+        message: &'a Message,
+        pending: &'a [String],
+        watch: &'a Watch,
+    ) -> LocalBoxFuture<'a, Vec<Answer>>;
 }
 
 /// A channel that is configured.
-pub(crate) struct Channel {
-    /// `mail`, `slack` or `status-page`.
-    pub(crate) name: &'static str,
-    /// Mail addresses, or the host of a webhook; empty where even that is not known.
-    pub(crate) to: String,
-    /// The message on its way, or why it can't be sent.
-    pub(crate) carrier: Result<Carrier, ChannelError>,
+pub(crate) struct Configured {
+    /// Its name.
+    pub(crate) name: String,
+    /// The channel, or why it can't carry a message.
+    pub(crate) channel: Result<Box<dyn Channel>, ChannelError>,
 }
 
-/// Every configured channel, ready for the message. What one lacks does not stop the others.
-pub(crate) fn ready(config: &Config, message: &Message, run: &str) -> Vec<Channel> {
-    let mut channels = Vec::new();
-    if let Some(settings) = &config.notify.mail {
-        let letter = mail::Letter::new(settings, message, run);
-        let to = mail::recipients(settings, message.occasion).join(", ");
-        channels.push(Channel {
-            name: "mail",
-            to,
-            carrier: letter.map(|letter| Carrier::Mail(Box::new(letter))),
-        });
+/// Every configured channel. What one lacks does not stop the others.
+///
+/// # Errors
+/// Their names are not good: see [`Settings::names`].
+pub(crate) fn all(settings: &Settings) -> Result<Vec<Configured>, NameError> {
+    fn boxed<C: Channel + 'static>(
+        channel: Result<C, ChannelError>,
+    ) -> Result<Box<dyn Channel>, ChannelError> {
+        channel.map(|channel| Box::new(channel) as Box<dyn Channel>)
     }
-    if let Some(settings) = &config.notify.slack {
-        channels.push(of_post("slack", slack::post(settings, message)));
-    }
-    if let (Some(settings), Some(page)) = (&config.notify.status_page, message.page) {
-        channels.push(of_post("status-page", status_page::post(settings, page)));
-    }
-    channels
-}
-
-fn of_post(name: &'static str, post: Result<webhook::Post, ChannelError>) -> Channel {
-    let to = post
-        .as_ref()
-        .map(|post| post.host().to_owned())
-        .unwrap_or_default();
-    Channel {
-        name,
-        to,
-        carrier: post.map(|post| Carrier::Webhook(Box::new(post))),
-    }
+    let names = settings.names()?;
+    let mut made = Vec::new();
+    made.extend(settings.mail.0.iter().map(|s| boxed(mail::Mail::new(s))));
+    let slack = settings.slack.0.iter().zip(names.iter().skip(made.len()));
+    let slack: Vec<_> = slack
+        .map(|(s, name)| boxed(slack::Slack::new(s, name).and_then(Served::new)))
+        .collect();
+    made.extend(slack);
+    let pages = settings.status_page.0.iter().map(status_page::channel);
+    made.extend(pages);
+    let webhooks = settings.webhook.0.iter();
+    made.extend(webhooks.map(|s| boxed(webhook::Webhook::new(s).and_then(Served::new))));
+    let pagers = settings.pagerduty.0.iter();
+    made.extend(pagers.map(|s| boxed(pagerduty::PagerDuty::new(s).and_then(Served::new))));
+    let teams = settings.teams.0.iter();
+    made.extend(teams.map(|s| boxed(teams::Teams::new(s).and_then(Served::new))));
+    let silences = settings.alertmanager.0.iter();
+    made.extend(silences.map(|s| boxed(alertmanager::Alertmanager::new(s))));
+    let channels = names.into_iter().zip(made);
+    Ok(channels
+        .map(|(name, channel)| Configured { name, channel })
+        .collect())
 }

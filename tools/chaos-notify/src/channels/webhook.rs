@@ -1,160 +1,126 @@
-//! One POST of JSON to a URL that is a secret: of it, only the host is ever shown.
+//! Any receiver of Standard Webhooks: JSON, signed so that the receiver knows whose it is, with an
+//! id by which it knows a repetition.
+//!
+//! Source: the specification of Standard Webhooks (standardwebhooks.com), symmetric signatures: `v1,`
+//! and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64.
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use chaos_common::record::ChannelOutcome;
-use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chaos_common::config::Secret;
+use chaos_common::record::Time;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use sha2::Sha256;
 
 use super::error::ChannelError;
-use crate::delivery::{Attempt, Delivery, deliver, retry_after};
+use super::http::{Http, Reach, Reply, Request};
+use super::service::{Reading, Service};
+use crate::template::Message;
 
-/// The longest time to a connection. Shorter than a whole try, so that a time-out of the connection
-/// is known as one: nothing was sent by then.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// A request that is ready to be sent.
-pub(crate) struct Post {
-    client: Client,
-    url: Url,
-    host: String,
-    authorization: Option<HeaderValue>,
-    body: Value,
+/// `[notify.webhook]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Its name in routes and records; `webhook` if left out.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// The receiver's URL.
+    pub(crate) url: Secret,
+    /// The key of the signature, as `whsec_…`.
+    pub(crate) secret: Secret,
+    /// Certificates that are trusted instead of the system's (PEM).
+    #[serde(default)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The proxy, if not the one that `HTTPS_PROXY` names.
+    #[serde(default)]
+    pub(crate) proxy: Option<String>,
 }
 
-impl Post {
-    /// A POST of `body`, with `token` as bearer.
-    ///
+/// A receiver, ready for messages.
+pub(crate) struct Webhook {
+    http: Http,
+    key: Vec<u8>,
+}
+
+impl Webhook {
     /// # Errors
-    /// What is named is no URL or no token, or TLS can't be set up.
-    pub(crate) fn new(url: &str, token: Option<&str>, body: Value) -> Result<Post, ChannelError> {
-        let url = Url::parse(url).map_err(ChannelError::NotAUrl)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(ChannelError::NotHttp);
-        }
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let authorization = token.map(bearer).transpose()?;
-        let client = client(&url)?;
-        Ok(Post {
-            client,
-            url,
-            host,
-            authorization,
-            body,
+    /// A secret can't be read, or is no URL or no key.
+    pub(super) fn new(settings: &Settings) -> Result<Webhook, ChannelError> {
+        let url = settings.url.read().map_err(ChannelError::Secret)?;
+        let secret = settings.secret.read().map_err(ChannelError::Secret)?;
+        let encoded = secret.strip_prefix("whsec_").unwrap_or(&secret);
+        let key = BASE64.decode(encoded).map_err(|_| ChannelError::BadKey)?;
+        let reach = Reach {
+            ca: settings.ca.as_ref(),
+            proxy: settings.proxy.as_deref(),
+        };
+        let http = Http::new(&url, reach, [secret.clone(), encoded.to_owned()])?;
+        Ok(Webhook { http, key })
+    }
+
+    fn signed(&self, message: &Message, now: Time) -> Request {
+        let body = json!({
+            "type": format!("chaos.notification.{}", message.occasion.word()),
+            "timestamp": message.time.to_string(),
+            "data": {
+                "occasion": message.occasion,
+                "severity": message.severity,
+                "run": message.run,
+                "application": message.about.application,
+                "namespace": message.about.namespace,
+                "cluster": message.about.cluster,
+                "experiment": message.about.experiment,
+                "subject": message.wording.subject,
+                "text": message.wording.text,
+                "link": message.link,
+            },
+        });
+        let request = Request::json(Method::POST, self.http.url(), &body);
+        let seconds = now.0.as_second().to_string();
+        let signature = signature(&self.key, &message.event, &seconds, request.body());
+        let headers = [
+            ("webhook-id", message.event.clone()),
+            ("webhook-timestamp", seconds),
+            ("webhook-signature", signature),
+        ];
+        headers.into_iter().fold(request, |request, (name, value)| {
+            let value = HeaderValue::from_str(&value);
+            let value = value.expect("an id, a number and base64 are ASCII");
+            request.header(HeaderName::from_static(name), value)
         })
     }
+}
 
-    /// The host of the URL, all of it that is no secret.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
+impl Service for Webhook {
+    fn http(&self) -> &Http {
+        &self.http
     }
 
-    /// What would be sent, for people, without a secret.
-    pub(crate) fn preview(&self) -> String {
-        format!("POST to {}: {}", self.host, self.body)
+    fn request(&self, message: &Message) -> Request {
+        self.signed(message, Time::now())
     }
 
-    /// Sends the request.
-    pub(crate) async fn send(&self) -> Delivery {
-        deliver(async |timeout, _| self.attempt(timeout).await).await
-    }
-
-    async fn attempt(&self, timeout: Duration) -> Attempt {
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .timeout(timeout)
-            .json(&self.body);
-        if let Some(value) = &self.authorization {
-            request = request.header(AUTHORIZATION, value.clone());
+    /// The specification wants a status in the 200s and no more. A page for people is no receiver's.
+    fn reading(&self, reply: &Reply) -> Reading {
+        if reply.body.trim_start().starts_with('<') {
+            return Reading::Foreign;
         }
-        match request.send().await {
-            Ok(response) => {
-                let after = response
-                    .headers()
-                    .get(RETRY_AFTER)
-                    .and_then(|value| value.to_str().ok());
-                by_status(
-                    response.status(),
-                    after.and_then(|value| retry_after(value, Timestamp::now())),
-                )
-            }
-            Err(error) => self.broken(error),
-        }
-    }
-
-    /// What an error means: whether anything was sent decides.
-    fn broken(&self, error: reqwest::Error) -> Attempt {
-        let error = error.without_url();
-        let why = root_cause(&error).replace(self.url.as_str(), "the URL");
-        if error.is_connect() {
-            Attempt::Retry(format!("cannot connect: {why}"), None)
-        } else if error.is_builder() {
-            Attempt::Done(
-                ChannelOutcome::Failed,
-                format!("cannot make the request: {why}"),
-            )
-        } else if error.is_timeout() {
-            let text = "the request was sent and no answer came in time; \
-                        it may have arrived, so it is not sent again";
-            Attempt::Done(ChannelOutcome::Unknown, text.to_owned())
-        } else {
-            let text = "the connection broke after the request was sent; \
-                        it may have arrived, so it is not sent again";
-            Attempt::Done(ChannelOutcome::Unknown, format!("{text}: {why}"))
-        }
+        Reading::Taken("taken".to_owned(), None)
     }
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, ChannelError> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}"));
-    let mut value = value.map_err(|_| ChannelError::BadToken)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn client(url: &Url) -> Result<Client, ChannelError> {
-    // A redirect would take the message, or its token, to who knows where.
-    let client = Client::builder()
-        .connect_timeout(CONNECT)
-        .redirect(Policy::none());
-    // A slim image has no certificates, and without TLS needs none.
-    let client = if url.scheme() == "http" {
-        client.tls_certs_only([])
-    } else {
-        client
-    };
-    let client = client.build();
-    client.map_err(|error| ChannelError::Tls(root_cause(&error.without_url())))
-}
-
-/// What a status means.
-fn by_status(status: StatusCode, after: Option<Duration>) -> Attempt {
-    let text = format!("HTTP status {}", status.as_u16());
-    match status.as_u16() {
-        200..=299 => Attempt::Done(ChannelOutcome::Sent, text),
-        300..=399 => Attempt::Done(
-            ChannelOutcome::Failed,
-            format!("{text}: it redirects, which is not followed"),
-        ),
-        408 | 429 | 500..=599 => Attempt::Retry(text, after),
-        _ => Attempt::Done(ChannelOutcome::Failed, text),
+fn signature(key: &[u8], id: &str, timestamp: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+        mac.update(part);
     }
-}
-
-/// The innermost cause in words.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
-    text
+    format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
 #[cfg(test)]
@@ -162,34 +128,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
-        let of = |status: u16| by_status(StatusCode::from_u16(status).expect("a status"), None);
-        for status in [408, 429, 500, 502, 503] {
-            assert!(matches!(of(status), Attempt::Retry(..)), "{status}");
-        }
-        for status in [301, 400, 401, 403, 404, 410] {
-            assert!(
-                matches!(of(status), Attempt::Done(ChannelOutcome::Failed, _)),
-                "{status}"
-            );
-        }
-        assert!(matches!(of(204), Attempt::Done(ChannelOutcome::Sent, _)));
-    }
-
-    #[test]
-    fn a_bad_url_or_token_is_not_repeated() {
-        for (url, token) in [
-            ("hunter2", None),
-            ("ftp://h/hunter2", None),
-            ("http://h/", Some("hunter2\n")),
-        ] {
-            let Err(error) = Post::new(url, token, Value::Null) else {
-                panic!("{url} must be refused")
-            };
-            assert!(
-                !format!("{error} {error:?}").contains("hunter2"),
-                "{error:?}"
-            );
-        }
+    fn the_signature_is_that_of_the_specification() {
+        // The example of the specification's reference libraries.
+        let key = BASE64
+            .decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+            .expect("a key");
+        let signature = signature(
+            &key,
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "1614265330",
+            b"{\"test\": 2432232314}",
+        );
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }

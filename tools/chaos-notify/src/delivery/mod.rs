@@ -1,155 +1,187 @@
 //! Sending until it is known what became of a message; again only where that can't make a second
 //! copy of it.
 
+mod all;
+mod fate;
 mod retry_after;
+mod standing;
+mod watch;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use chaos_common::record::ChannelOutcome;
 use chaos_common::retry::{Again, Policy};
-use tokio::time::Instant;
 
+pub(crate) use self::all::{Job, Sent, send};
+pub(crate) use self::fate::{Answer, Fate};
 pub(crate) use self::retry_after::retry_after;
+pub(crate) use self::standing::Standing;
+pub(crate) use self::watch::{Phase, Watch};
 
-/// The most attempts at one message on one channel.
-const MAX_ATTEMPTS: u32 = 4;
+/// The most tries of one message on one channel.
+const MAX_TRIES: u32 = 4;
 
-/// The longest time for all attempts together.
-const TOTAL: Duration = Duration::from_secs(30);
-
-/// The longest time that an attempt waits for the other side.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How a message is tried again.
-const POLICY: Policy = Policy {
-    pause: Duration::from_millis(400),
-    longest: Duration::from_secs(5),
-    repeats: MAX_ATTEMPTS as usize - 1,
-    within: TOTAL,
-    within_throttled: TOTAL,
-};
-
-/// What came of one attempt.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Attempt {
-    /// Final.
-    Done(ChannelOutcome, String),
-    /// It did not arrive for certain, and may be tried again, at the earliest after this time.
-    Retry(String, Option<Duration>),
+/// How far a message has come on one channel.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    standing: RefCell<Standing>,
+    tries: Cell<u32>,
 }
 
-/// What came of all attempts.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Delivery {
-    pub(crate) outcome: ChannelOutcome,
-    pub(crate) attempts: u32,
-    pub(crate) detail: String,
-}
-
-/// An attempt that may be repeated.
-struct Undelivered {
-    why: String,
-    retry_after: Option<Duration>,
-}
-
-/// Tries until the outcome is final, or attempts or time are used up. Each attempt is told how long
-/// it may wait for the other side, and whether it is the last.
-pub(crate) async fn deliver(attempt: impl AsyncFn(Duration, bool) -> Attempt) -> Delivery {
-    let end = Instant::now() + TOTAL;
-    let (attempt, attempts) = (&attempt, &Cell::new(0));
-    let call = || async move {
-        attempts.set(attempts.get() + 1);
-        let left = end.saturating_duration_since(Instant::now());
-        match attempt(left.min(TIMEOUT), attempts.get() == MAX_ATTEMPTS).await {
-            Attempt::Done(outcome, detail) => Ok((outcome, detail)),
-            Attempt::Retry(why, retry_after) => Err(Undelivered { why, retry_after }),
+impl Progress {
+    /// Nothing was tried yet.
+    pub(crate) fn new(recipients: &[String]) -> Progress {
+        Progress {
+            standing: RefCell::new(Standing::new(recipients)),
+            tries: Cell::new(0),
         }
-    };
-    // The policy does not count pauses that the other side asks for. A message is not sent forever.
-    let again = |error: &Undelivered| match error.retry_after {
-        _ if attempts.get() == MAX_ATTEMPTS => Again::Never,
-        Some(pause) => Again::After(pause),
-        None => Again::Soon,
-    };
-    let (outcome, detail) = match POLICY.run(call, again).await {
-        Ok(done) => done,
-        Err(error) => (ChannelOutcome::Failed, why_given_up(error, attempts.get())),
-    };
-    Delivery {
-        outcome,
-        attempts: attempts.get(),
-        detail,
     }
 }
 
-/// Why the last attempt failed, and why there was none after it.
-fn why_given_up(error: Undelivered, attempts: u32) -> String {
-    let why = error.why;
-    match error.retry_after {
-        _ if attempts == MAX_ATTEMPTS => why,
-        Some(pause) => format!(
-            "{why}; it asks to wait {} s, which is too long",
+/// A try after which another is due.
+struct Undelivered {
+    /// The longest pause that anybody asks for.
+    pause: Option<Duration>,
+}
+
+/// Tries until everything is settled, or tries or time are used up. A try is given who has not got
+/// it yet. Gives why there was no further try, where one was due.
+async fn deliver(
+    progress: &Progress,
+    watch: &Watch,
+    attempt: impl AsyncFn(&[String]) -> Vec<Answer>,
+) -> Option<String> {
+    let Progress { standing, tries } = progress;
+    let call = || async {
+        tries.set(tries.get() + 1);
+        let pending = standing.borrow().pending();
+        let answers = attempt(&pending).await;
+        let mut standing = standing.borrow_mut();
+        standing.learn(answers);
+        if !standing.is_open() {
+            return Ok(());
+        }
+        watch.did_not_arrive(&standing.pending());
+        Err(Undelivered {
+            pause: longest_pause(&standing),
+        })
+    };
+    // The policy does not count pauses that the other side asks for. Nothing is sent forever.
+    let again = |error: &Undelivered| match error.pause {
+        _ if tries.get() == MAX_TRIES => Again::Never,
+        Some(pause) => Again::After(pause),
+        None => Again::Soon,
+    };
+    let end = policy(watch.left()).run(call, again).await;
+    end.err().and_then(|error| given_up(&error, tries.get()))
+}
+
+/// How a message is tried again within a time.
+fn policy(within: Duration) -> Policy {
+    Policy {
+        pause: Duration::from_millis(400),
+        longest: Duration::from_secs(5),
+        repeats: MAX_TRIES as usize - 1,
+        within,
+        within_throttled: within,
+    }
+}
+
+fn longest_pause(standing: &Standing) -> Option<Duration> {
+    let pauses = standing.open_answers().filter_map(|fate| match fate {
+        Fate::Later(pause) => pause,
+        _ => None,
+    });
+    pauses.max()
+}
+
+/// Why there was no further try.
+fn given_up(error: &Undelivered, tries: u32) -> Option<String> {
+    match error.pause {
+        _ if tries == MAX_TRIES => None,
+        Some(pause) => Some(format!(
+            "it asks to wait {} s, which is too long",
             pause.as_secs()
-        ),
-        None => format!("{why}; there was no time for another try"),
+        )),
+        None => Some("there was no time for another try".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use chaos_common::record::ChannelOutcome;
+    use tokio::time::Instant;
 
     use super::*;
 
-    fn run(answers: Vec<Attempt>) -> Delivery {
+    struct Ended {
+        outcome: ChannelOutcome,
+        detail: String,
+        tries: u32,
+        given_up: Option<String>,
+        took: Duration,
+    }
+
+    /// Delivers to a service that gives these answers in turn, on a clock that jumps.
+    fn run(answers: Vec<Answer>) -> Ended {
         let answers = RefCell::new(answers.into_iter());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
+            .start_paused(true)
             .build()
             .expect("a timer");
-        runtime.block_on(deliver(async |_, _| {
-            let next = answers.borrow_mut().next();
-            next.expect("no more attempts than answers")
-        }))
+        runtime.block_on(async {
+            let (start, progress) = (Instant::now(), Progress::new(&[]));
+            let watch = Watch::new(start + Duration::from_secs(30), None);
+            let attempt = async |_: &[String]| {
+                let next = answers.borrow_mut().next();
+                vec![next.expect("no more tries than answers")]
+            };
+            let given_up = deliver(&progress, &watch, attempt).await;
+            let standing = progress.standing.into_inner();
+            Ended {
+                outcome: standing.outcome(),
+                detail: standing.detail(),
+                tries: progress.tries.get(),
+                given_up,
+                took: start.elapsed(),
+            }
+        })
     }
 
-    fn again(after: Option<u64>) -> Attempt {
-        Attempt::Retry("503".into(), after.map(Duration::from_secs))
-    }
-
-    fn done(outcome: ChannelOutcome) -> Attempt {
-        Attempt::Done(outcome, "x".into())
+    fn later(seconds: u64) -> Answer {
+        Answer::new(Fate::Later(Some(Duration::from_secs(seconds))), "503")
     }
 
     #[test]
-    fn a_final_outcome_is_not_tried_again() {
-        let out = run(vec![again(Some(0)), done(ChannelOutcome::Sent)]);
-        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Sent, 2));
-        assert_eq!(run(vec![done(ChannelOutcome::Unknown)]).attempts, 1);
+    fn what_is_settled_is_not_tried_again() {
+        let out = run(vec![later(0), Answer::delivered("ok")]);
+        assert_eq!((out.outcome, out.tries), (ChannelOutcome::Sent, 2));
+        assert_eq!(run(vec![Answer::unknown("?")]).tries, 1);
+        assert_eq!(run(vec![Answer::refused("no")]).tries, 1);
     }
 
     #[test]
-    fn attempts_end_also_where_the_other_side_asks_for_more() {
-        let out = run((0..4).map(|_| again(Some(0))).collect());
-        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 4));
-        assert_eq!(out.detail, "503");
-        let out = run((0..4).map(|_| again(None)).collect());
-        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 4));
+    fn tries_end_also_where_the_other_side_asks_for_more() {
+        for answer in [later(0), Answer::later("503")] {
+            let out = run(vec![answer; 4]);
+            assert_eq!((out.outcome, out.tries), (ChannelOutcome::Failed, 4));
+            assert_eq!((out.given_up, out.detail.as_str()), (None, "503"));
+        }
     }
 
     #[test]
     fn a_pause_that_is_too_long_is_not_waited_for() {
-        let out = run(vec![again(Some(3600))]);
-        assert_eq!((out.outcome, out.attempts), (ChannelOutcome::Failed, 1));
-        assert_eq!(out.detail, "503; it asks to wait 3600 s, which is too long");
+        let out = run(vec![later(3600)]);
+        assert_eq!((out.tries, out.took), (1, Duration::ZERO));
+        let why = "it asks to wait 3600 s, which is too long";
+        assert_eq!(out.given_up.as_deref(), Some(why));
     }
 
     #[test]
     fn a_pause_that_is_asked_for_is_kept() {
-        let start = std::time::Instant::now();
-        let out = run(vec![again(Some(1)), done(ChannelOutcome::Sent)]);
-        assert_eq!(out.outcome, ChannelOutcome::Sent);
-        assert!(start.elapsed() >= Duration::from_secs(1));
+        let out = run(vec![later(7), Answer::delivered("ok")]);
+        assert_eq!((out.outcome, out.tries), (ChannelOutcome::Sent, 2));
+        assert!(out.took >= Duration::from_secs(7));
     }
 }

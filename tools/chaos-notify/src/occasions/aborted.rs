@@ -1,14 +1,14 @@
 //! An experiment was aborted.
 
-use chaos_common::config::Config;
-use chaos_common::record::{Check, EventKind, Occasion, Outcome, Time};
+use chaos_common::record::{Check, Occasion, Outcome, Time};
 use clap::Args as ClapArgs;
 
+use super::{Scene, Silence};
 use crate::facts::Facts;
-use crate::template::{MOST_ACTIONS, Message, NOT_KNOWN, Page, contact_lines, field, line};
+use crate::template::{Alerts, Draft, Page, Severity, line};
 
 /// What is known of an abort beyond the stream.
-#[derive(ClapArgs, Debug)]
+#[derive(ClapArgs, Debug, Default)]
 pub(crate) struct Args {
     /// Give this reason instead of the one in the stream
     #[arg(long, value_name = "TEXT")]
@@ -18,66 +18,62 @@ pub(crate) struct Args {
     action: Vec<String>,
 }
 
-pub(crate) fn message(facts: &Facts, config: &Config, args: &Args, now: Time) -> Message {
-    let reason = args.reason.clone().or_else(|| told_reason(facts));
-    let reason = reason.map_or_else(|| NOT_KNOWN.to_owned(), |reason| line(&reason));
-    let status = facts.system_status();
-    let text = format!(
-        "EMERGENCY: Chaos experiment aborted due to critical issues\n\n\
-         Time: {}\nReason: {reason}\n{}\n\n\
-         System Status: {status}\n\nPlease respond immediately.\n\n{}\n",
-        time(facts, now).human(),
-        field("Actions Taken", &facts.actions(&args.action), MOST_ACTIONS),
-        field("Contact", &contact_lines(config), usize::MAX),
-    );
-    Message {
-        occasion: Occasion::Aborted,
-        subject: "EMERGENCY: Chaos Experiment Aborted",
-        text,
-        short: format!(
-            "EMERGENCY: Chaos experiment aborted: {}. Reason: {reason}. \
-             System status: {status}",
-            facts.name()
-        ),
-        page: Some(page(facts)),
-        names_contacts: true,
-        gaps: gaps(facts),
+/// The alarm.
+///
+/// # Errors
+/// Nothing was aborted.
+pub(super) fn draft(scene: &Scene<'_>, args: &Args) -> Result<Draft, Silence> {
+    let facts = scene.facts;
+    if args.reason.is_none() && !facts.was_aborted() {
+        return Err(Silence::Nothing {
+            why: "the stream tells of nothing that was aborted, and no reason is given",
+            hint: "pipe it: chaos-inject abort --reason \"WHY\" | chaos-notify aborted; \
+                   or say why with --reason",
+        });
     }
+    let mut draft = scene.draft(Occasion::Aborted, Severity::Error, time(scene));
+    let given = args.reason.as_deref().map(line);
+    if let Some(reason) = given.or_else(|| facts.abort_reason()) {
+        draft.values.reason = reason;
+    }
+    draft.values.actions = facts.actions(&args.action);
+    draft.values.system_status = facts.system_status();
+    if !is_restored(facts) {
+        draft.values.recover = scene.recover();
+    }
+    draft.page = Some(page(facts));
+    draft.alerts = Some(Alerts::Over);
+    draft.gaps = gaps(facts);
+    Ok(draft)
 }
 
-/// When it was over, as the experiment says; else now.
-fn time(facts: &Facts, now: Time) -> Time {
-    facts
-        .experiment
-        .as_ref()
+/// When it was over, as the experiment says, or when it was rolled back.
+fn time(scene: &Scene<'_>) -> Time {
+    let experiment = scene.facts.experiment.as_ref();
+    let ended = experiment
         .filter(|record| stopped(record.data.outcome))
-        .map_or(now, |record| record.data.ended)
+        .map(|record| record.data.ended);
+    let rolled_back = scene.facts.rolled_back().map(|record| record.time);
+    ended.or(rolled_back).unwrap_or_else(|| scene.time())
 }
 
 fn stopped(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Aborted | Outcome::NotRestored)
 }
 
-fn told_reason(facts: &Facts) -> Option<String> {
-    let experiment = facts
-        .experiment
-        .as_ref()
-        .filter(|record| stopped(record.data.outcome));
-    let event = facts
-        .events
-        .iter()
-        .rev()
-        .find(|record| record.data.event == EventKind::Abort);
-    experiment
-        .and_then(|record| record.data.reason.clone())
-        .or_else(|| event.map(|record| record.summary.clone()))
+/// Whether the stream shows that the fault is gone.
+fn is_restored(facts: &Facts) -> bool {
+    let by_run = facts.outcome() == Some(Outcome::Aborted);
+    let by_hand = facts.rolled_back().is_some() && facts.failed_rollback().is_none();
+    (by_run || by_hand) && facts.outcome() != Some(Outcome::NotRestored)
 }
 
 fn page(facts: &Facts) -> Page {
     match facts.outcome() {
-        Some(Outcome::NotRestored) => Page::MAJOR_OUTAGE,
-        _ if facts.system_is_well() => Page::OPERATIONAL,
-        _ => Page::DEGRADED,
+        Some(Outcome::NotRestored) => Page::MajorOutage,
+        _ if facts.failed_rollback().is_some() => Page::MajorOutage,
+        _ if facts.system_is_well() => Page::Operational,
+        _ => Page::Degraded,
     }
 }
 

@@ -1,17 +1,14 @@
 //! The system failed; management is told.
 
-use chaos_common::config::Config;
-use chaos_common::record::{Availability, Occasion, Outcome, Status, Time};
+use chaos_common::record::{Availability, Occasion, Outcome, Status};
 use clap::Args as ClapArgs;
 
+use super::{Scene, Silence};
 use crate::facts::Facts;
-use crate::template::{MOST_ACTIONS, Message, Page, contact_lines, field, line, lines};
-
-/// The most issues and impacts that are listed: management reads the first few.
-const MOST: usize = 5;
+use crate::template::{Alerts, Draft, Page, Severity, line, lines};
 
 /// What is known of a failure beyond the stream.
-#[derive(ClapArgs, Debug)]
+#[derive(ClapArgs, Debug, Default)]
 pub(crate) struct Args {
     /// Describe the issue so instead of from the stream
     #[arg(long, value_name = "TEXT")]
@@ -24,38 +21,34 @@ pub(crate) struct Args {
     action: Vec<String>,
 }
 
-pub(crate) fn message(facts: &Facts, config: &Config, args: &Args, now: Time) -> Message {
+/// The alarm.
+///
+/// # Errors
+/// Neither the stream nor the flags tell of anything that is wrong.
+pub(super) fn draft(scene: &Scene<'_>, args: &Args) -> Result<Draft, Silence> {
+    let facts = scene.facts;
     let issues = match &args.issue {
         Some(text) => vec![line(text)],
         None => recorded_issues(facts),
     };
-    let impact = match &args.impact {
+    if issues.is_empty() {
+        return Err(Silence::Nothing {
+            why: "the stream tells of nothing that is wrong, and no issue is given",
+            hint: "pipe the stream of the run to it, or say what is wrong with --issue",
+        });
+    }
+    let mut draft = scene.draft(Occasion::Critical, Severity::Critical, scene.time());
+    draft.values.issues = issues;
+    draft.values.impact = match &args.impact {
         Some(text) => vec![line(text)],
         None => recorded_impact(facts),
     };
-    let issues = field("Issue", &issues, MOST);
-    let impact = field("Impact", &impact, MOST);
-    let status = facts.system_status();
-    let text = format!(
-        "CRITICAL: System failure during chaos experiment\n\n\
-         Time: {}\n{issues}\n{impact}\n{}\n\n\
-         System Status: {status}\n\nImmediate response required.\n\n{}\n",
-        now.human(),
-        field("Actions Taken", &facts.actions(&args.action), MOST_ACTIONS),
-        field("Contact", &contact_lines(config), usize::MAX),
-    );
-    Message {
-        occasion: Occasion::Critical,
-        subject: "CRITICAL: System Failure",
-        text,
-        short: format!(
-            "CRITICAL: System failure during chaos experiment. {issues}. {impact}. \
-             System status: {status}"
-        ),
-        page: Some(Page::MAJOR_OUTAGE),
-        names_contacts: true,
-        gaps: Vec::new(),
-    }
+    draft.values.actions = facts.actions(&args.action);
+    draft.values.system_status = facts.system_status();
+    draft.values.recover = scene.recover();
+    draft.page = Some(Page::MajorOutage);
+    draft.alerts = Some(Alerts::Over);
+    Ok(draft)
 }
 
 /// What the stream says is wrong: a fault that is left, then what failed, the latest check first.
@@ -68,8 +61,11 @@ fn recorded_issues(facts: &Facts) -> Vec<String> {
             let reason = reason.unwrap_or("no reason is recorded");
             line(&format!("a fault may still be in place: {reason}"))
         });
-    let mut issues: Vec<String> = left.into_iter().collect();
+    let rollback = facts.failed_rollback();
+    let not_rolled_back = rollback.map(|r| line(&format!("the rollback: {}", r.summary)));
+    let mut issues: Vec<String> = left.into_iter().chain(not_rolled_back).collect();
     issues.extend(experiment.map_or_else(Vec::new, |r| lines(&r.data.issues)));
+    issues.extend(rollback.map_or_else(Vec::new, |r| lines(&r.data.issues)));
     issues.extend(facts.checks(Status::Fail));
     issues
 }

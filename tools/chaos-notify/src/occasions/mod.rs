@@ -1,25 +1,30 @@
 //! The runbook's messages, one file each, with the arguments that each takes.
 
 mod aborted;
+mod announcement;
 mod completed;
 mod critical;
 mod monthly;
+mod report;
+mod scene;
 mod scheduled;
+mod started;
+mod test;
 
-use chaos_common::config::Config;
-use chaos_common::record::{Occasion, Time};
+use chaos_common::record::{Check, Occasion};
 use clap::Subcommand;
 
-pub(crate) use self::monthly::NoReport;
-use crate::facts::Facts;
-use crate::template::Message;
+pub(crate) use self::scene::Scene;
+use crate::template::Draft;
 
 /// The occasions of which people are told.
 #[derive(Subcommand, Debug)]
-pub(crate) enum Command {
-    /// Announce an experiment; what a plan in the stream tells goes before the flags
+pub(crate) enum Told {
+    /// Announce an experiment: the plan in the stream, or what the flags name
     Scheduled(scheduled::Args),
-    /// Share the results of the experiment in the stream
+    /// Tell that an experiment is running: the plan in the stream, or what the flags name
+    Started(announcement::Args),
+    /// Share how the experiment in the stream ended: its results; as aborted or critical where it was
     Completed,
     /// Tell that an experiment was aborted
     Aborted(aborted::Args),
@@ -27,32 +32,64 @@ pub(crate) enum Command {
     Critical(critical::Args),
     /// Send the monthly report in the stream to team and management
     Monthly,
+    /// Send a harmless message on every channel, to see whether they work
+    Test,
 }
 
-impl Command {
-    /// The occasion, as the record names it.
+/// Why nobody is told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Silence {
+    /// There is nothing to tell of: bad usage.
+    #[error("nothing is sent: {why}")]
+    Nothing {
+        why: &'static str,
+        hint: &'static str,
+    },
+    /// Nobody has to be told, and that is well.
+    #[error("nobody was told: {0}")]
+    NotNeeded(String),
+    /// What was to be sent can't be had.
+    #[error("nothing was sent: {}", .0.message)]
+    Lost(Check),
+}
+
+impl Told {
+    /// The occasion that was asked for.
     pub(crate) fn occasion(&self) -> Occasion {
         match self {
-            Command::Scheduled(_) => Occasion::Scheduled,
-            Command::Completed => Occasion::Completed,
-            Command::Aborted(_) => Occasion::Aborted,
-            Command::Critical(_) => Occasion::Critical,
-            Command::Monthly => Occasion::Monthly,
+            Told::Scheduled(_) => Occasion::Scheduled,
+            Told::Started(_) => Occasion::Started,
+            Told::Completed => Occasion::Completed,
+            Told::Aborted(_) => Occasion::Aborted,
+            Told::Critical(_) => Occasion::Critical,
+            Told::Monthly => Occasion::Monthly,
+            Told::Test => Occasion::Test,
         }
     }
 
-    /// The message for the occasion.
+    /// The message of a run that started, without further words.
+    pub(crate) fn started() -> Told {
+        Told::Started(announcement::Args::default())
+    }
+
+    /// The message of a run that was aborted, without further words.
+    pub(crate) fn aborted() -> Told {
+        Told::Aborted(aborted::Args::default())
+    }
+
+    /// What there is to tell.
     ///
     /// # Errors
-    /// The stream holds no report that could be sent. Only `monthly` needs one.
-    pub(crate) fn compose(&self, facts: &Facts, config: &Config) -> Result<Message, NoReport> {
-        let now = Time::now();
-        Ok(match self {
-            Command::Scheduled(args) => scheduled::message(facts, config, args, now),
-            Command::Completed => completed::message(facts),
-            Command::Aborted(args) => aborted::message(facts, config, args, now),
-            Command::Critical(args) => critical::message(facts, config, args, now),
-            Command::Monthly => monthly::message(facts)?,
-        })
+    /// There is nothing, nobody has to know, or it can't be had.
+    pub(crate) fn draft(&self, scene: &Scene<'_>) -> Result<Draft, Silence> {
+        match self {
+            Told::Scheduled(args) => scheduled::draft(scene, args),
+            Told::Started(args) => started::draft(scene, args),
+            Told::Completed => completed::draft(scene),
+            Told::Aborted(args) => aborted::draft(scene, args),
+            Told::Critical(args) => critical::draft(scene, args),
+            Told::Monthly => monthly::draft(scene),
+            Told::Test => Ok(test::draft(scene)),
+        }
     }
 }

@@ -1,65 +1,135 @@
-//! A message before it goes to the channels.
+//! A message before it goes to a channel.
 
-use chaos_common::config::{self, Config};
-use chaos_common::record::{Check, Contact, Occasion};
+use std::collections::BTreeMap;
 
-use super::line;
+use chaos_common::record::{Occasion, Time};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Builder;
 
-/// What is sent.
+use super::{Page, Wording};
+
+/// What is sent. It holds no secret and can be kept: the spool does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Message {
+    /// Its own id: see [`Message::id`].
+    pub(crate) event: String,
+    /// The run that it is about.
+    pub(crate) run: String,
     pub(crate) occasion: Occasion,
-    /// Subject of the mail. Never holds text from the stream.
-    pub(crate) subject: &'static str,
-    /// Text of the mail.
-    pub(crate) text: String,
-    /// The one line for chat.
-    pub(crate) short: String,
+    pub(crate) severity: Severity,
+    /// When that happened of which it tells.
+    pub(crate) time: Time,
+    pub(crate) about: About,
+    pub(crate) wording: Wording,
     /// What the status page says; `None` where the occasion is none of its readers' concern.
     pub(crate) page: Option<Page>,
-    /// Whether the text names the contacts.
-    pub(crate) names_contacts: bool,
-    /// What the message should tell and the stream does not hold, as checks.
-    pub(crate) gaps: Vec<Check>,
+    /// Alerts that the plan expects, while the experiment runs; `None` where it is over, or where
+    /// the occasion changes nothing on that.
+    pub(crate) alerts: Option<Alerts>,
+    /// Where more is to be read.
+    pub(crate) link: Option<String>,
+    /// A file that goes with a mail.
+    pub(crate) attachment: Option<Attachment>,
+    /// The receipt of the message that this one answers, by the name of the channel.
+    pub(crate) answers: BTreeMap<String, String>,
 }
 
-/// A status for the status page. Its readers are the public: it tells nothing of the inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) status: &'static str,
-    pub(crate) message: &'static str,
+impl Message {
+    /// The id of a message: a UUID made of its run, its occasion and what it says. A repetition has
+    /// the same, and other words another.
+    pub(crate) fn id(run: &str, occasion: Occasion, wording: &Wording) -> String {
+        let mut hash = Sha256::new();
+        for part in [run, occasion.word(), &wording.subject, &wording.text] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let bytes = digest[..16].try_into().expect("a digest has 32 bytes");
+        Builder::from_custom_bytes(bytes).into_uuid().to_string()
+    }
+
+    /// The receipt of the message that this one answers on a channel.
+    pub(crate) fn answers(&self, channel: &str) -> Option<&str> {
+        self.answers.get(channel).map(String::as_str)
+    }
 }
 
-impl Page {
-    pub(crate) const MAINTENANCE: Page = Page {
-        status: "maintenance",
-        message: "Chaos Engineering Experiment in Progress",
-    };
-    pub(crate) const OPERATIONAL: Page = Page {
-        status: "operational",
-        message: "Chaos Engineering Experiment is over; all systems are operational",
-    };
-    pub(crate) const DEGRADED: Page = Page {
-        status: "degraded",
-        message: "Chaos Engineering Experiment is over; the system is being looked at",
-    };
-    pub(crate) const MAJOR_OUTAGE: Page = Page {
-        status: "major_outage",
-        message: "The system is impaired; we are working on it",
-    };
+/// How bad it is, in the words of the services that page people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    Info,
+    Warning,
+    Error,
+    Critical,
 }
 
-/// The people to call.
-pub(crate) fn contacts(config: &Config) -> Vec<Contact> {
-    let contact = |c: &config::Contact| Contact {
-        role: c.role.clone(),
-        name: c.name.clone(),
-        phone: c.phone.clone(),
-    };
-    config.contacts.iter().map(contact).collect()
+impl Severity {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Critical => "critical",
+        }
+    }
 }
 
-/// The people to call, in the runbook's form.
-pub(crate) fn contact_lines(config: &Config) -> Vec<String> {
-    let text = |c: &Contact| line(&format!("{}: {} - {}", c.role, c.name, c.phone));
-    contacts(config).iter().map(text).collect()
+/// What a message is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct About {
+    pub(crate) application: String,
+    pub(crate) namespace: String,
+    pub(crate) cluster: String,
+    pub(crate) experiment: String,
+}
+
+/// Alerts that an experiment is expected to raise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Alerts {
+    /// They are expected in this time.
+    Expected {
+        names: Vec<String>,
+        from: Time,
+        until: Time,
+    },
+    /// The experiment is over: they count again.
+    Over,
+}
+
+/// A file that goes with a mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attachment {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(run: &str, occasion: Occasion, subject: &str, text: &str) -> String {
+        let wording = Wording {
+            subject: subject.into(),
+            text: text.into(),
+            short: "s".into(),
+        };
+        Message::id(run, occasion, &wording)
+    }
+
+    #[test]
+    fn the_id_is_of_run_occasion_and_words() {
+        let one = id("r", Occasion::Critical, "a", "b");
+        assert_eq!(one, id("r", Occasion::Critical, "a", "b"));
+        assert_eq!(one.len(), 36);
+        for other in [
+            id("s", Occasion::Critical, "a", "b"),
+            id("r", Occasion::Aborted, "a", "b"),
+            id("r", Occasion::Critical, "a", "c"),
+            id("r", Occasion::Critical, "ab", ""),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
 }

@@ -1,10 +1,19 @@
 //! The binary as its users meet it, with servers on the loopback interface that behave and
 //! misbehave.
 
+mod channels;
+mod configuration;
+mod delivery;
+mod follow;
 mod http;
+mod kill;
 mod mail;
+mod matrix;
 mod messages;
+mod real_smtp;
+mod silence;
 mod smtp;
+mod spool;
 mod webhooks;
 
 use std::io::Write as _;
@@ -32,12 +41,14 @@ impl Bench {
     /// A bench with this configuration, and the contacts.
     fn new(config: &str) -> Bench {
         let home = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(
-            home.path().join("chaos.toml"),
-            format!("{config}{CONTACTS}"),
-        )
-        .expect("writable");
-        Bench { home }
+        let bench = Bench { home };
+        bench.file("chaos.toml", &format!("{config}{CONTACTS}"));
+        bench
+    }
+
+    /// Writes a file, for example a secret.
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.home.path().join(name), text).expect("writable");
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -57,6 +68,25 @@ impl Bench {
             .output()
             .expect("the tool ends")
     }
+
+    /// Runs the tool with this stream.
+    fn feed(&self, args: &[&str], stream: &str) -> Output {
+        feed(self.command(args), stream)
+    }
+
+    /// The names of the messages that wait in the spool.
+    fn outbox(&self) -> Vec<String> {
+        let folder = self.home.path().join(".local/state/chaos/notify/outbox");
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return Vec::new();
+        };
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("readable").file_name();
+        let mut names: Vec<String> = entries
+            .map(|entry| name(entry).to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
 }
 
 /// Runs a command with this on standard input.
@@ -67,12 +97,12 @@ fn feed(mut command: Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn();
     let mut child = child.expect("the tool can be started");
-    child
+    // A tool that ends before it has read everything is one of the cases.
+    let _ = child
         .stdin
         .take()
         .expect("a pipe")
-        .write_all(input.as_bytes())
-        .expect("the tool reads");
+        .write_all(input.as_bytes());
     child.wait_with_output().expect("the tool ends")
 }
 
@@ -80,9 +110,13 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// The data of the last record of what a tool wrote.
 fn record(output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = stdout(output);
     let line = text
         .lines()
         .last()
@@ -98,6 +132,13 @@ fn channel(output: &Output) -> Value {
     channels[0].clone()
 }
 
+/// A text of a value.
+fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+}
+
 /// A record of a stream.
 fn line(kind: &str, clock: &str, verdict: &str, summary: &str, data: &Value) -> String {
     let record = json!({
@@ -105,4 +146,64 @@ fn line(kind: &str, clock: &str, verdict: &str, summary: &str, data: &Value) -> 
         "tool": "chaos-test 0.1.0", "verdict": verdict, "summary": summary, "data": data,
     });
     format!("{record}\n")
+}
+
+/// The plan of an experiment, as a stream.
+fn plan(experiment: &str, workload: &str) -> String {
+    let plan = json!({
+        "experiment": experiment, "cluster": {"id": "c", "context": "test-cluster", "server": "s"},
+        "namespace": "shop", "digest": "abc123",
+        "targets": [{
+            "kind": "Pod", "namespace": "shop", "name": "a", "uid": "u",
+            "owner": {"kind": "Deployment", "namespace": "shop", "name": workload}
+        }],
+        "calls": [], "blast_radius": [], "alerts": ["ShopDown", "ShopSlow"], "undo": "",
+        "undo_commands": ["kubectl rollout undo deployment/search"], "worst_case_ms": 90000,
+        "permissions": [], "checks": [],
+    });
+    line("plan", "16:00:00.000", "pass", "s", &plan)
+}
+
+/// How an experiment ended.
+fn experiment(outcome: &str) -> Value {
+    json!({
+        "experiment": "pod-failure", "outcome": outcome, "reason": "the probes failed", "namespace": "shop",
+        "executor": "ops@laptop", "targets": [], "started": "2026-11-22T16:00:00.000Z",
+        "ended": "2026-11-22T16:00:12.345Z", "duration_ms": 12345, "checks": [],
+        "recoveries": [{
+            "deleted": {"name": "a", "uid": "u"}, "owner": {"kind": "Deployment", "namespace": "shop", "name": "search"},
+            "phases": {}, "recovery_ms": 1149.0, "error_bound_ms": 1.0
+        }],
+        "availability": [{
+            "service": "backend", "path": "/health", "vantage": "direct", "interval_ms": 100, "requests": 100,
+            "good": 90, "missed": 0, "percent": 90.0, "longest_gap_ms": 1000.0, "errors": []
+        }],
+        "actions": ["deleted pod/a", "watched pod/b"], "issues": ["backend did not answer"],
+    })
+}
+
+/// The record of an experiment, as a stream.
+fn ended(outcome: &str, verdict: &str) -> String {
+    line(
+        "experiment",
+        "16:00:12.345",
+        verdict,
+        "s",
+        &experiment(outcome),
+    )
+}
+
+fn verification(verdict: &str) -> String {
+    let data = json!({
+        "cluster": {"id": "c", "server": "s"}, "namespace": "shop", "since": "2026-11-22T16:00:00.000Z", "checks": [],
+        "state": {"workloads": [], "services": [], "nodes": []}, "configuration": [], "answers": [],
+        "log_errors": [], "timings": [],
+    });
+    line(
+        "verification",
+        "16:00:30.000",
+        verdict,
+        "9 of 9 checks pass",
+        &data,
+    )
 }

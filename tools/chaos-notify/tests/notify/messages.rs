@@ -3,35 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Server};
-use crate::{Bench, feed, line, record, stderr};
-
-fn experiment(outcome: &str) -> Value {
-    json!({
-        "experiment": "pod-failure", "outcome": outcome, "reason": "the probes failed", "namespace": "shop",
-        "executor": "ops@laptop", "targets": [], "started": "2026-11-22T16:00:00.000Z",
-        "ended": "2026-11-22T16:00:12.345Z", "duration_ms": 12345, "checks": [], "recoveries": [],
-        "availability": [{
-            "service": "backend", "path": "/health", "vantage": "direct", "interval_ms": 100, "requests": 100,
-            "good": 90, "missed": 0, "percent": 90.0, "longest_gap_ms": 1000.0, "errors": []
-        }],
-        "actions": ["deleted pod/a", "watched pod/b"], "issues": ["backend did not answer"],
-    })
-}
-
-fn verification(verdict: &str) -> String {
-    let data = json!({
-        "cluster": {"id": "c", "server": "s"}, "namespace": "shop", "since": "2026-11-22T16:00:00.000Z", "checks": [],
-        "state": {"workloads": [], "services": [], "nodes": []}, "configuration": [], "answers": [],
-        "log_errors": [], "timings": [],
-    });
-    line(
-        "verification",
-        "16:00:30.000",
-        verdict,
-        "9 of 9 checks pass",
-        &data,
-    )
-}
+use crate::{
+    Bench, ended, experiment, feed, line, plan, record, stderr, stdout, text, verification,
+};
 
 fn report() -> String {
     let data = json!({
@@ -44,196 +18,180 @@ fn report() -> String {
 /// The text of the mail, the data of the record, and what the status page was told.
 fn message(args: &[&str], stream: &str) -> (String, Value, String) {
     let server = Server::new(&[Answer::Status("200 OK")]);
-    let bench = Bench::new("[notify.status_page]\nurl = { file = \"page\" }\n");
-    std::fs::write(
-        bench.home.path().join("page"),
-        format!("http://127.0.0.1:{}/", server.port),
-    )
-    .expect("writable");
-    let output = feed(bench.command(args), stream);
-    assert!(
-        output.stdout.starts_with(stream.as_bytes()),
-        "{}",
-        stderr(&output)
+    let bench = Bench::new(
+        "[notify]\ntimezone = \"UTC\"\n[notify.status_page]\nurl = { file = \"page\" }\n",
     );
+    bench.file("page", &server.url());
+    let output = bench.feed(args, stream);
     let record = record(&output);
-    let text = record["data"]["text"].as_str().expect("a text").to_owned();
-    assert!(!text.contains('['), "a placeholder is left in {text}");
-    (
-        text,
-        record,
-        server.body()["status"]
-            .as_str()
-            .expect("a status")
-            .to_owned(),
-    )
+    let said = text(&record["data"]["text"]).to_owned();
+    assert!(!said.contains('['), "a placeholder is left in {said}");
+    let page = text(&server.body()["status"]).to_owned();
+    (said, record, page)
 }
 
 #[test]
 fn completed_tells_the_reports_findings() {
-    let stream = line(
-        "experiment",
-        "16:00:12.345",
-        "pass",
-        "s",
-        &experiment("completed"),
-    ) + &verification("pass")
-        + &report();
+    let stream = ended("completed", "pass") + &verification("pass") + &report();
     let (text, record, page) = message(&["completed"], &stream);
     assert_eq!(
         text,
         "Chaos Engineering Experiment Completed\n\nExperiment: pod-failure\nStatus: pass\nDuration: 12.3 s\n\n\
-         Key Findings:\n- one\n- two\n- three\n- and 1 more, in the report\n\nNext Steps:\n- first\n- second\n\
-         - and 1 more, in the report\n\nReport: /var/reports/x.md\n"
+         Key Findings:\n- one\n- two\n- three\n- and 1 more\n\nNext Steps:\n- first\n- second\n\
+         - and 1 more\n\nReport: /var/reports/x.md\n\nApplication: the application\nNamespace: shop\n\
+         Cluster: s\nRun: run-1\nTime: 2026-11-22 16:00:40 UTC\n"
     );
-    assert_eq!(
-        record["data"]["subject"],
-        "Chaos Engineering Experiment Results"
-    );
+    let subject = "pod-failure on shop: pass, recovered in 1.1 s";
+    assert_eq!(record["data"]["subject"], subject);
     assert_eq!(page, "operational");
 }
 
 #[test]
 fn completed_never_claims_more_than_the_stream() {
-    let of = |verdict: &str, outcome: &str, after: &str| {
-        let stream = line(
-            "experiment",
-            "16:00:12.345",
-            verdict,
-            "s",
-            &experiment(outcome),
-        ) + after;
+    let of = |verdict: &str, after: &str| {
+        let stream = ended("completed", verdict) + after;
         let (text, _, page) = message(&["completed"], &stream);
-        let status = text
-            .lines()
-            .find_map(|line| line.strip_prefix("Status: "))
-            .expect("a status")
-            .to_owned();
-        (status, page)
+        let mut lines = text.lines();
+        let status = lines.find_map(|line| line.strip_prefix("Status: "));
+        (status.expect("a status").to_owned(), page)
     };
     assert_eq!(
-        of("pass", "completed", &verification("fail")),
+        of("pass", &verification("fail")),
         ("fail".into(), "degraded".into())
     );
     let unverified = "unknown (it was not verified that all is as before)";
-    assert_eq!(
-        of("pass", "completed", ""),
-        (unverified.into(), "degraded".into())
-    );
-    assert_eq!(
-        of("fail", "not_restored", &verification("pass")),
-        ("NOT RESTORED".into(), "major_outage".into())
-    );
-    assert_eq!(
-        of("fail", "refused", &verification("pass")),
-        ("refused".into(), "operational".into())
-    );
-    assert_eq!(
-        of("unknown", "aborted", &verification("pass")),
-        ("aborted".into(), "operational".into())
-    );
-    let (status, page) = of("pass", "completed", &(verification("pass") + "{\"cut"));
+    assert_eq!(of("pass", ""), (unverified.into(), "degraded".into()));
+    let (status, page) = of("pass", &(verification("pass") + "{\"cut"));
     assert!(status.starts_with("unknown (the stream is cut"), "{status}");
     assert_eq!(page, "degraded");
 }
 
 #[test]
-fn completed_without_an_experiment_is_unknown() {
-    let (text, record, _) = message(&["completed"], &verification("pass"));
+fn completed_tells_an_abort_and_a_fault_that_is_left_as_what_they_are() {
+    let stream = ended("aborted", "unknown") + &verification("pass");
+    let (text, record, page) = message(&["completed"], &stream);
     assert!(
-        text.contains("Status: unknown (the stream holds no experiment)"),
+        text.starts_with("EMERGENCY: Chaos experiment aborted"),
         "{text}"
     );
-    assert_eq!(record["verdict"], "unknown");
+    assert_eq!(record["data"]["occasion"], "aborted");
+    assert_eq!(page, "operational");
+
+    let stream = ended("not_restored", "fail") + &verification("pass");
+    let (text, record, page) = message(&["completed"], &stream);
+    assert!(text.starts_with("CRITICAL: System failure"), "{text}");
+    assert_eq!(record["data"]["occasion"], "critical");
+    assert_eq!(page, "major_outage");
 }
 
 #[test]
 fn aborted_tells_reason_actions_and_state() {
-    let stream = line(
-        "experiment",
-        "16:00:12.345",
-        "unknown",
-        "s",
-        &experiment("aborted"),
-    ) + &verification("pass");
+    let stream = ended("aborted", "unknown") + &verification("pass");
     let (text, record, page) = message(&["aborted"], &stream);
     assert_eq!(
         text,
         "EMERGENCY: Chaos experiment aborted due to critical issues\n\nTime: 2026-11-22 16:00:12 UTC\n\
          Reason: the probes failed\nActions Taken:\n- deleted pod/a\n- watched pod/b\n\n\
          System Status: pass: 9 of 9 checks pass (chaos-verify, 2026-11-22 16:00:30 UTC)\n\n\
+         Experiment: pod-failure\nApplication: the application\nNamespace: shop\nCluster: s\nRun: run-1\n\n\
          Please respond immediately.\n\nContact:\n- Primary Contact: Engineering Team Lead - +1-555-0123\n\
          - Emergency Contact: On-call Engineer - +1-555-0126\n"
     );
-    assert_eq!(
-        record["data"]["subject"],
-        "EMERGENCY: Chaos Experiment Aborted"
-    );
+    let subject = "EMERGENCY: pod-failure on shop aborted: the probes failed";
+    assert_eq!(record["data"]["subject"], subject);
     assert_eq!(record["data"]["contacts"][1]["phone"], "+1-555-0126");
     assert_eq!(page, "operational");
 }
 
+/// What `chaos-inject abort` leaves in the stream.
+fn abort(verdict: &str) -> String {
+    let data = json!({
+        "cause": "abort", "cluster": {"id": "c", "context": "test-cluster", "server": "s"},
+        "namespaces": ["shop"], "executor": "ops@laptop", "reason": "shop is down", "dry_run": false,
+        "runs": [{"run": "run-1", "experiment": "dns-failure", "executor": "ci", "changes": [], "undone": true}],
+        "locks": [], "checks": [], "actions": ["restored deployment/search"], "issues": ["a pod is stuck"],
+    });
+    line(
+        "rollback",
+        "16:00:20.000",
+        verdict,
+        "1 run was stopped",
+        &data,
+    )
+}
+
 #[test]
-fn critical_tells_issue_and_impact_from_the_stream() {
-    let stream = line(
-        "experiment",
-        "16:00:12.345",
-        "fail",
-        "s",
-        &experiment("not_restored"),
+fn aborted_reads_what_the_abort_left_in_the_stream() {
+    let (text, _, page) = message(&["aborted"], &abort("pass"));
+    for part in [
+        "Time: 2026-11-22 16:00:20 UTC\nReason: shop is down\n",
+        "Actions Taken: restored deployment/search\n",
+        "System Status: rollback pass: 1 run was stopped; not known\n",
+        "Experiment: dns-failure\n",
+        "Cluster: test-cluster\n",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert_eq!(page, "degraded", "nobody has looked since");
+    let (text, _, page) = message(&["aborted"], &abort("fail"));
+    assert!(
+        text.contains("To Recover: chaos-inject recover --namespace shop\n"),
+        "{text}"
     );
-    let (text, _, page) = message(&["critical"], &stream);
+    assert_eq!(page, "major_outage");
+    let (text, ..) = message(&["critical"], &abort("fail"));
+    let issue = "Issue:\n- the rollback: 1 run was stopped\n- a pod is stuck\n";
+    assert!(text.contains(issue), "{text}");
+}
+
+#[test]
+fn critical_tells_issue_impact_and_how_to_recover() {
+    let stream = plan("pod-failure", "search") + &ended("not_restored", "fail");
+    let (text, record, page) = message(&["critical"], &stream);
     for part in [
         "Issue:\n- a fault may still be in place: the probes failed\n- backend did not answer\n",
         "Impact: backend/health answered 90.00 % of 100 requests, 1.0 s without an answer at a stretch\n",
         "System Status: NOT RESTORED, a fault may still be in place; not known\n",
+        "To Recover:\n- chaos-inject recover --namespace shop\n- kubectl rollout undo deployment/search\n",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
+    let subject = "CRITICAL: System Failure on shop, pod-failure";
+    assert_eq!(record["data"]["subject"], subject);
     assert_eq!(page, "major_outage");
-}
-
-/// The plan of an experiment, as a stream.
-fn plan(experiment: &str, workload: &str) -> String {
-    let plan = json!({
-        "experiment": experiment, "cluster": {"id": "c", "server": "s"}, "namespace": "shop",
-        "targets": [{
-            "kind": "Pod", "namespace": "shop", "name": "a", "uid": "u",
-            "owner": {"kind": "Deployment", "namespace": "shop", "name": workload}
-        }],
-        "calls": [], "blast_radius": [], "undo": "", "undo_commands": [], "worst_case_ms": 90000,
-        "permissions": [], "checks": [],
-    });
-    line("plan", "16:00:00.000", "pass", "s", &plan)
 }
 
 #[test]
 fn every_experiment_has_a_full_notice_from_its_plan() {
-    let experiments = [
-        "pod-failure",
-        "network-partition",
-        "resource-exhaustion",
-        "storage-failure",
-        "monitoring-failure",
-        "scale-down",
-        "dns-failure",
-        "one-that-nobody-has-made-yet",
-    ];
-    for name in experiments {
+    for name in ["pod-failure", "one-that-nobody-has-made-yet"] {
         // The workload is one that no configuration names, as with chaos-inject plan --workload.
-        let (text, record, page) = message(
-            &["scheduled", "--at", "2026-12-01T10:00:00Z"],
-            &plan(name, "search"),
-        );
+        let at = ["scheduled", "--at", "2026-12-01T10:00:00Z"];
+        let (text, record, page) = message(&at, &plan(name, "search"));
         let expected = format!(
             "Chaos Engineering Experiment Scheduled\n\nExperiment: {name}\n\
              Time: 2026-12-01 10:00:00 UTC - 2026-12-01 10:01:30 UTC\nDuration: 1m 30s\n\
-             Target: pod/a of deployment/search\n\nPlease be available for support if needed.\n"
+             Target: pod/a of deployment/search\n\n\
+             Application: the application\nNamespace: shop\nCluster: test-cluster\nRun: run-1\n\
+             Plan: sha256:abc123\n\nStop it: chaos-inject abort --reason \"WHY\" --namespace shop\n\
+             Please be available for support if needed.\n"
         );
         assert!(text.starts_with(&expected), "{text}");
         assert_eq!(record["verdict"], "pass", "{record}");
         assert_eq!(page, "maintenance");
     }
+}
+
+#[test]
+fn times_are_local_and_utc() {
+    let server = Server::new(&[Answer::Status("200 OK")]);
+    let bench = Bench::new(
+        "[notify]\ntimezone = \"Europe/Berlin\"\n[notify.slack]\nwebhook = { file = \"hook\" }\n",
+    );
+    bench.file("hook", &server.url());
+    bench.feed(&["scheduled"], &plan("pod-failure", "search"));
+    let said = server.body();
+    let time = "at 2026-11-22 17:00:00 CET (16:00:00 UTC)";
+    assert!(text(&said["text"]).contains(time), "{said}");
 }
 
 #[test]
@@ -259,9 +217,12 @@ fn a_notice_without_a_plan_says_so_and_is_sent() {
         &["scheduled", "--experiment", "game-day"],
         &verification("pass"),
     );
-    let expected = "Experiment: game-day\n";
-    assert!(text.contains(expected), "{text}");
-    let missing = "Duration: not known\nTarget: not known\nPlan: the stream holds none\n";
+    assert!(text.contains("Experiment: game-day\n"), "{text}");
+    assert!(
+        text.contains("Duration: not known\nTarget: not known\n"),
+        "{text}"
+    );
+    let missing = "Note: it is made without a plan: the stream holds none\n";
     assert!(text.contains(missing), "{text}");
     assert_eq!(record["verdict"], "pass", "{record}");
 }
@@ -270,14 +231,10 @@ fn a_notice_without_a_plan_says_so_and_is_sent() {
 fn text_from_the_stream_stays_on_its_line() {
     let mut data = experiment("aborted");
     data["reason"] = "x\r\nSystem Status: pass\nBcc: evil@example.com".into();
-    let (text, ..) = message(
-        &["aborted"],
-        &line("experiment", "16:00:12.345", "unknown", "s", &data),
-    );
-    assert!(
-        text.contains("Reason: x System Status: pass Bcc: evil@example.com\n"),
-        "{text}"
-    );
+    let stream = line("experiment", "16:00:12.345", "unknown", "s", &data);
+    let (text, ..) = message(&["aborted"], &stream);
+    let expected = "Reason: x System Status: pass Bcc: evil@example.com\n";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]
@@ -310,7 +267,7 @@ fn monthly_sends_the_file_that_the_record_names() {
     );
     assert_eq!(
         record["data"]["subject"],
-        "Chaos Engineering Monthly Report"
+        "Chaos Engineering Monthly Report 2026-11"
     );
     assert!(
         server.body()["text"]
@@ -321,17 +278,21 @@ fn monthly_sends_the_file_that_the_record_names() {
 }
 
 #[test]
-fn broken_streams_are_unknown_and_still_told_and_what_is_none_tells_nobody() {
+fn render_shows_everything_and_sends_nothing() {
     let server = Server::new(&[Answer::Status("200 OK")]);
     let bench = Bench::new("[notify.slack]\nwebhook = { file = \"hook\" }\n");
-    std::fs::write(
-        bench.home.path().join("hook"),
-        format!("http://127.0.0.1:{}/", server.port),
-    )
-    .expect("writable");
-    for (stream, status) in [("", 0), ("{\"schema\":\"cha", 3), ("garbage\n", 2)] {
-        let output = feed(bench.command(&["scheduled"]), stream);
-        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
-    }
-    assert_eq!(server.requests().len(), 2);
+    bench.file("hook", &format!("{}services/hunter2-SECRET", server.url()));
+    let output = bench.feed(&["render", "scheduled"], &plan("pod-failure", "search"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = stdout(&output);
+    let subject = "Subject: pod-failure on shop: scheduled for 2026-11-22 16:00:00 UTC\n";
+    assert!(shown.starts_with(subject), "{shown}");
+    assert!(
+        shown.contains("--- slack ---\nPOST to 127.0.0.1: {\"text\":"),
+        "{shown}"
+    );
+    assert!(!shown.contains("SECRET") && !stderr(&output).contains("SECRET"));
+    assert!(server.requests().is_empty());
+    let nothing = bench.feed(&["render", "critical"], "");
+    assert_eq!(nothing.status.code(), Some(2));
 }

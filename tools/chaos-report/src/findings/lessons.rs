@@ -403,9 +403,13 @@ mod tests {
             outcome,
             attempts: 1,
             detail: "refused".into(),
+            receipt: None,
+            recipients: Vec::new(),
+            spooled: false,
         };
         let data = Notification {
             occasion: chaos_common::record::Occasion::Scheduled,
+            event: None,
             subject: String::new(),
             text: String::new(),
             contacts: Vec::new(),

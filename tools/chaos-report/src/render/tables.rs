@@ -191,6 +191,7 @@ fn entry<D>(record: &Record<D>) -> (Time, String, String) {
 pub(crate) fn notifications(out: &mut String, run: &RunRecord) {
     let word = |outcome| match outcome {
         ChannelOutcome::Sent => "sent",
+        ChannelOutcome::Partly => "partly",
         ChannelOutcome::Failed => "failed",
         ChannelOutcome::Unknown => "unknown",
     };

@@ -71,6 +71,7 @@ fn plan() -> Plan {
         cluster: cluster(),
         namespace: "shop".into(),
         targets: Vec::new(),
+        digest: None,
         changes: Vec::new(),
         calls: Vec::new(),
         hold_ms: 0,
@@ -264,9 +265,13 @@ impl Run {
             outcome: ChannelOutcome::Sent,
             attempts: 1,
             detail: "250 OK".into(),
+            receipt: None,
+            recipients: Vec::new(),
+            spooled: false,
         };
         let notification = Notification {
             occasion: Occasion::Scheduled,
+            event: None,
             subject: "Chaos Engineering Experiment Notification".into(),
             text: "text".into(),
             contacts: Vec::new(),

@@ -1,105 +1,203 @@
 //! Mail, by SMTP.
 
+mod connection;
 mod dialogue;
+mod hello;
 mod letter;
 
-use std::net::IpAddr;
+use std::path::PathBuf;
 
-use chaos_common::config::{Mail, MailTls};
+use chaos_common::config::Secret;
 use chaos_common::record::Occasion;
+use futures::future::LocalBoxFuture;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
+use self::letter::Letter;
+use super::Channel;
 use super::error::ChannelError;
+use super::http::is_local;
+use super::scrub::Scrub;
+use crate::delivery::{Answer, Watch};
 use crate::template::Message;
 
-/// A mail that is ready to be sent.
-pub(crate) struct Letter {
+/// `[notify.mail]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Its name in routes and records; `mail` if left out.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// The SMTP server.
+    pub(crate) host: String,
+    /// Its port; by default 465 for `tls`, 587 for `starttls`, 25 for `none`.
+    #[serde(default)]
+    pub(crate) port: Option<u16>,
+    /// Encryption: `starttls` (default), `tls` or `none`.
+    #[serde(default)]
+    pub(crate) tls: Tls,
+    /// Certificates that are trusted instead of the system's (PEM).
+    #[serde(default)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The name that this machine gives in EHLO; its own full name or its address if left out.
+    #[serde(default)]
+    pub(crate) hello: Option<String>,
+    /// User to log in as; no login if left out.
+    #[serde(default)]
+    pub(crate) user: Option<String>,
+    /// That user's password.
+    #[serde(default)]
+    pub(crate) password: Option<Secret>,
+    /// Sender.
+    pub(crate) from: String,
+    /// Who gets every message.
+    pub(crate) team: Vec<String>,
+    /// Who gets `critical` and `monthly` besides.
+    #[serde(default)]
+    pub(crate) management: Vec<String>,
+}
+
+/// How mail is encrypted on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Tls {
+    /// Plain first, then encrypted; a server that doesn't offer it is refused.
+    #[default]
+    Starttls,
+    /// Encrypted from the first byte.
+    Tls,
+    /// Not encrypted. For a server on the same machine.
+    None,
+}
+
+/// A mail server, ready for messages.
+pub(crate) struct Mail {
     host: String,
     port: u16,
-    tls: MailTls,
+    tls: Tls,
+    /// Certificates that are trusted instead of the system's.
+    ca: Option<Vec<u8>>,
+    hello: Option<String>,
     credentials: Option<Credentials>,
+    scrub: Scrub,
     from: Mailbox,
-    to: Vec<Mailbox>,
-    subject: &'static str,
-    text: String,
-    bytes: Vec<u8>,
+    team: Vec<Mailbox>,
+    management: Vec<Mailbox>,
 }
 
-/// Who gets a mail on this occasion.
-pub(crate) fn recipients(settings: &Mail, occasion: Occasion) -> Vec<String> {
-    match occasion {
-        Occasion::Critical => settings.management.clone(),
-        Occasion::Monthly => settings
-            .team
-            .iter()
-            .chain(&settings.management)
-            .cloned()
-            .collect(),
-        Occasion::Scheduled | Occasion::Completed | Occasion::Aborted => settings.team.clone(),
-    }
-}
-
-impl Letter {
-    /// A mail with the message.
-    ///
+impl Mail {
     /// # Errors
-    /// An address is none, nobody would get it, or the password can't be read or would travel in
-    /// the clear.
-    pub(crate) fn new(
-        settings: &Mail,
-        message: &Message,
-        run: &str,
-    ) -> Result<Letter, ChannelError> {
-        let from = address("notify.mail.from", &settings.from)?;
-        let to = mailboxes(settings, message.occasion)?;
-        let bytes = letter::bytes(&from, &to, message, run)?;
+    /// An address is none, or the password can't be read or would travel in the clear.
+    pub(super) fn new(settings: &Settings) -> Result<Mail, ChannelError> {
+        let addresses = |key, texts: &[String]| -> Result<Vec<Mailbox>, ChannelError> {
+            texts.iter().map(|text| address(key, text)).collect()
+        };
+        let password = password(settings)?;
+        let user = settings.user.clone().zip(password.clone());
         let port = settings.port.unwrap_or(match settings.tls {
-            MailTls::Tls => 465,
-            MailTls::Starttls => 587,
-            MailTls::None => 25,
+            Tls::Tls => 465,
+            Tls::Starttls => 587,
+            Tls::None => 25,
         });
-        Ok(Letter {
+        let team = addresses("notify.mail.team", &settings.team)?;
+        if team.is_empty() {
+            let key = "notify.mail.team";
+            return Err(ChannelError::NoRecipient { key });
+        }
+        Ok(Mail {
             host: settings.host.clone(),
             port,
             tls: settings.tls,
-            credentials: credentials(settings)?,
-            from,
-            to,
-            subject: message.subject,
-            text: message.text.clone(),
-            bytes,
+            ca: settings.ca.as_ref().map(certificates).transpose()?,
+            hello: settings.hello.clone(),
+            credentials: user.map(|(user, password)| Credentials::new(user, password)),
+            scrub: Scrub::of(password),
+            from: address("notify.mail.from", &settings.from)?,
+            team,
+            management: addresses("notify.mail.management", &settings.management)?,
         })
     }
 
-    /// What would be sent, for people, without a secret.
-    pub(crate) fn preview(&self) -> String {
-        let to: Vec<String> = self.to.iter().map(Mailbox::to_string).collect();
-        let to = to.join(", ");
-        format!(
-            "mail by {}:{}\nFrom: {}\nTo: {to}\nSubject: {}\n\n{}",
-            self.host, self.port, self.from, self.subject, self.text
-        )
+    /// Who gets a mail on this occasion, each once; management first where it is theirs.
+    fn mailboxes(&self, occasion: Occasion) -> Vec<&Mailbox> {
+        let escalated = matches!(occasion, Occasion::Critical | Occasion::Test);
+        let all: Vec<&Mailbox> = match occasion {
+            _ if escalated => self.management.iter().chain(&self.team).collect(),
+            Occasion::Monthly => self.team.iter().chain(&self.management).collect(),
+            _ => self.team.iter().collect(),
+        };
+        let mut each: Vec<&Mailbox> = Vec::new();
+        for mailbox in all {
+            if each.iter().all(|known| known.email != mailbox.email) {
+                each.push(mailbox);
+            }
+        }
+        each
+    }
+
+    /// The mailboxes of these addresses.
+    fn those(&self, message: &Message, addresses: &[String]) -> Vec<&Mailbox> {
+        let all = self.mailboxes(message.occasion).into_iter();
+        all.filter(|mailbox| addresses.contains(&mailbox.email.to_string()))
+            .collect()
     }
 }
 
-/// The recipients, each once.
-fn mailboxes(settings: &Mail, occasion: Occasion) -> Result<Vec<Mailbox>, ChannelError> {
-    let key = match occasion {
-        Occasion::Critical => "notify.mail.management",
-        _ => "notify.mail.team",
-    };
-    let mut to: Vec<Mailbox> = Vec::new();
-    for text in recipients(settings, occasion) {
-        let mailbox = address(key, &text)?;
-        if to.iter().all(|known| known.email != mailbox.email) {
-            to.push(mailbox);
-        }
+impl Channel for Mail {
+    fn to(&self, occasion: Occasion) -> String {
+        let to = self.mailboxes(occasion).into_iter();
+        to.map(Mailbox::to_string).collect::<Vec<_>>().join(", ")
     }
-    if to.is_empty() {
-        return Err(ChannelError::NoRecipient { key });
+
+    fn recipients(&self, message: &Message) -> Vec<String> {
+        let to = self.mailboxes(message.occasion).into_iter();
+        to.map(|mailbox| mailbox.email.to_string()).collect()
     }
-    Ok(to)
+
+    fn preview(&self, message: &Message) -> String {
+        let attached = message.attachment.as_ref();
+        let attached = attached.map(|file| format!("\nAttached: {}", file.name));
+        format!(
+            "mail by {}:{}\nFrom: {}\nTo: {}\nSubject: {}{}\n\n{}",
+            self.host,
+            self.port,
+            self.from,
+            self.to(message.occasion),
+            message.wording.subject,
+            attached.unwrap_or_default(),
+            message.wording.text
+        )
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        message: &'a Message,
+        pending: &'a [String],
+        watch: &'a Watch,
+    ) -> LocalBoxFuture<'a, Vec<Answer>> {
+        Box::pin(async move {
+            // All that were meant to get it stand in the head, also where only some are left.
+            let letter = Letter {
+                from: &self.from,
+                to: &self.mailboxes(message.occasion),
+                message,
+            };
+            match letter.bytes() {
+                Ok(bytes) => {
+                    let receipt = letter.id();
+                    let answers = self.dialogue(message, pending, &bytes, watch).await;
+                    let receipt = |answer: Answer| match answer.fate {
+                        crate::delivery::Fate::Refused => answer,
+                        _ => answer.receipt(Some(receipt.clone())),
+                    };
+                    answers.into_iter().map(receipt).collect()
+                }
+                Err(error) => vec![Answer::refused(format!("cannot make the mail: {error}"))],
+            }
+        })
+    }
 }
 
 /// An address of the configuration.
@@ -115,35 +213,40 @@ fn address(key: &'static str, text: &str) -> Result<Mailbox, ChannelError> {
     })
 }
 
-fn credentials(settings: &Mail) -> Result<Option<Credentials>, ChannelError> {
-    let Some(user) = &settings.user else {
+fn password(settings: &Settings) -> Result<Option<String>, ChannelError> {
+    if settings.user.is_none() {
         return Ok(None);
-    };
+    }
     let Some(password) = &settings.password else {
         return Err(ChannelError::NoPassword);
     };
-    let host = settings.host.trim_matches(['[', ']']);
-    let local = host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    if settings.tls == MailTls::None && !local {
-        let host = host.to_owned();
+    if settings.tls == Tls::None && !is_local(&settings.host) {
+        let host = settings.host.clone();
         return Err(ChannelError::PasswordInTheClear { host });
     }
     let password = password.read().map_err(ChannelError::Secret)?;
-    Ok(Some(Credentials::new(user.clone(), password)))
+    Ok(Some(password))
+}
+
+fn certificates(path: &PathBuf) -> Result<Vec<u8>, ChannelError> {
+    std::fs::read(path).map_err(|error| ChannelError::Certificates {
+        path: path.clone(),
+        why: error.kind().to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings() -> Mail {
-        Mail {
+    fn settings() -> Settings {
+        Settings {
+            name: None,
             host: "mail.example.com".into(),
             port: None,
-            tls: MailTls::None,
+            tls: Tls::None,
+            ca: None,
+            hello: None,
             user: None,
             password: None,
             from: "chaos@company.com".into(),
@@ -152,108 +255,50 @@ mod tests {
         }
     }
 
-    fn message(occasion: Occasion) -> Message {
-        Message {
-            occasion,
-            subject: "Subject",
-            text: "Experiment: ü\r\nBcc: evil@example.com\n.\nend\n".into(),
-            short: String::new(),
-            page: None,
-            names_contacts: false,
-            gaps: Vec::new(),
-        }
-    }
-
-    fn headers(run: &str, occasion: Occasion) -> String {
-        let letter = Letter::new(&settings(), &message(occasion), run).expect("good settings");
-        let text = String::from_utf8(letter.bytes).expect("ASCII");
-        text.split("\r\n\r\n").next().expect("a head").to_owned()
+    fn refused(settings: &Settings) -> String {
+        Mail::new(settings).err().expect("refused").to_string()
     }
 
     #[test]
-    fn text_from_the_stream_makes_no_header() {
-        let head = headers("r\r\nBcc: evil@example.com", Occasion::Scheduled);
-        assert!(!head.contains("Bcc:") && !head.contains("evil@"), "{head}");
-        assert!(head.contains("Subject: Subject\r\n"), "{head}");
-    }
-
-    #[test]
-    fn addresses_with_line_breaks_are_refused() {
-        let text = "team@company.com\r\nBcc: evil@example.com";
+    fn what_is_no_address_is_refused_by_key() {
         let mut bad = settings();
-        bad.team = vec![text.into()];
-        let error = Letter::new(&bad, &message(Occasion::Scheduled), "r")
-            .err()
-            .expect("refused");
-        assert_eq!(
-            error.to_string(),
-            "notify.mail.team holds a control character"
-        );
+        bad.team = vec!["team@company.com\r\nBcc: evil@example.com".into()];
+        assert_eq!(refused(&bad), "notify.mail.team holds a control character");
         bad = settings();
         bad.from = "nobody".into();
-        let error = Letter::new(&bad, &message(Occasion::Scheduled), "r")
-            .err()
-            .expect("refused");
-        assert!(
-            error
-                .to_string()
-                .contains("notify.mail.from: \"nobody\" is no mail address"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_repeat_carries_the_same_id_and_another_occasion_does_not() {
-        assert!(
-            headers("r-1", Occasion::Scheduled).contains("Message-ID: <r-1.scheduled@company.com>")
-        );
-        assert!(
-            headers("r-1", Occasion::Completed).contains("Message-ID: <r-1.completed@company.com>")
-        );
+        let error = refused(&bad);
+        let part = "notify.mail.from: \"nobody\" is no mail address";
+        assert!(error.contains(part), "{error}");
+        bad = settings();
+        bad.team.clear();
+        assert_eq!(refused(&bad), "notify.mail.team names nobody");
     }
 
     #[test]
     fn nobody_gets_a_mail_twice_and_management_gets_what_is_theirs() {
-        let to = |occasion| {
-            let letter = Letter::new(&settings(), &message(occasion), "r").expect("good settings");
-            letter
-                .to
-                .iter()
-                .map(|to| to.email.to_string())
-                .collect::<Vec<_>>()
+        let mail = Mail::new(&settings()).expect("good settings");
+        let to = |occasion| -> Vec<String> {
+            let to = mail.mailboxes(occasion).into_iter();
+            to.map(|to| to.email.to_string()).collect()
         };
         assert_eq!(to(Occasion::Aborted), ["team@company.com"]);
-        assert_eq!(
-            to(Occasion::Monthly),
-            ["team@company.com", "management@company.com"]
-        );
-        assert_eq!(
-            to(Occasion::Critical),
-            ["management@company.com", "team@company.com"]
-        );
-        let mut nobody = settings();
-        nobody.management.clear();
-        let error = Letter::new(&nobody, &message(Occasion::Critical), "r")
-            .err()
-            .expect("refused");
-        assert_eq!(error.to_string(), "notify.mail.management names nobody");
+        let both = ["team@company.com", "management@company.com"];
+        assert_eq!(to(Occasion::Monthly), both);
+        let management_first = ["management@company.com", "team@company.com"];
+        assert_eq!(to(Occasion::Critical), management_first);
     }
 
     #[test]
     fn a_password_does_not_travel_in_the_clear() {
         let mut open = settings();
         open.user = Some("u".into());
-        open.password = Some(chaos_common::config::Secret::Env(
-            "CHAOS_TEST_NO_SUCH".into(),
-        ));
-        let error = Letter::new(&open, &message(Occasion::Scheduled), "r")
-            .err()
-            .expect("refused");
-        assert!(error.to_string().contains("unencrypted"), "{error}");
-        open.tls = MailTls::Tls;
-        let error = Letter::new(&open, &message(Occasion::Scheduled), "r")
-            .err()
-            .expect("refused");
-        assert!(error.to_string().contains("CHAOS_TEST_NO_SUCH"), "{error}");
+        assert_eq!(
+            refused(&open),
+            "notify.mail.user is given, and notify.mail.password is not"
+        );
+        open.password = Some(Secret::Env("CHAOS_TEST_NO_SUCH".into()));
+        assert!(refused(&open).contains("unencrypted"));
+        open.tls = Tls::Tls;
+        assert!(refused(&open).contains("CHAOS_TEST_NO_SUCH"));
     }
 }

@@ -1,0 +1,120 @@
+//! Files that appear whole or not at all, and are there after a power cut.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// The ending of a file that is not whole yet.
+const PART: &str = ".part";
+
+/// Writes a file in a folder, in place of one of the same name. The file that is given back is the
+/// one that has the name now, and locked.
+pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let part = folder.join(format!("{name}.{}{PART}", std::process::id()));
+    let whole = || {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&part)?;
+        file.lock()?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, folder.join(name))?;
+        sync(folder)?;
+        Ok(file)
+    };
+    whole().inspect_err(|_| {
+        // What is not whole is of no use, and there may be no room even to remove it.
+        let _ = fs::remove_file(&part);
+    })
+}
+
+/// Opens a file and takes its lock; nothing where another process has it, or where it is not the one
+/// of that name any more.
+pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    let named = match fs::metadata(path) {
+        Ok(named) => named,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let own = file.metadata()?;
+    let same = (named.dev(), named.ino()) == (own.dev(), own.ino());
+    Ok(same.then_some(file))
+}
+
+/// Whether another process holds a file.
+pub(super) fn is_held(path: &Path) -> bool {
+    let file = File::open(path);
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
+/// Removes a file for good.
+pub(super) fn remove(folder: &Path, name: &str) -> io::Result<()> {
+    match fs::remove_file(folder.join(name)) {
+        Ok(()) => sync(folder),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The names of the whole files in a folder.
+pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if !name.ends_with(PART) {
+            names.push(name.into_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_locked_while_it_is_held_and_only_the_latest_of_a_name_counts() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (folder, path) = (folder.path(), folder.path().join("a"));
+        let first = write(folder, "a", b"1").expect("writable");
+        assert!(take(&path).expect("readable").is_none(), "it is held");
+        let second = write(folder, "a", b"2").expect("writable");
+        drop(first);
+        assert!(take(&path).expect("readable").is_none(), "it is held");
+        drop(second);
+        assert!(take(&path).expect("readable").is_some());
+        assert_eq!(names(folder).expect("readable"), ["a"]);
+        remove(folder, "a").expect("removable");
+        remove(folder, "a").expect("gone is gone");
+        assert!(take(&path).expect("no error").is_none());
+    }
+
+    #[test]
+    fn nobody_else_can_read_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let inner = folder.path().join("inner");
+        write(&inner, "a", b"1").expect("writable");
+        let mode = |path: &Path| fs::metadata(path).expect("there").mode() & 0o777;
+        assert_eq!((mode(&inner), mode(&inner.join("a"))), (0o700, 0o600));
+    }
+}

@@ -1,0 +1,137 @@
+//! `chaos-notify` killed at each of its writes: nothing is lost, and what may arrive twice says so.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crate::http::{Answer, Server};
+use crate::smtp::{self, Manner};
+use crate::{Bench, plan};
+
+const AGAIN: &str = "This message may have reached you before.";
+
+/// The system calls after which something is different for others.
+const WRITES: &str = "write,writev,sendto,sendmsg,fsync,rename,unlink,openat,mkdir,connect";
+
+/// Runs the tool and kills it at its `n`th write; whether it came so far.
+fn killed_at(bench: &Bench, n: usize) -> bool {
+    let tool = env!("CARGO_BIN_EXE_chaos-notify");
+    let inject = format!("inject={WRITES}:signal=SIGKILL:when={n}");
+    let mut command = Command::new("/usr/bin/strace");
+    command
+        .args([
+            "-f",
+            "-qqq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &format!("trace={WRITES}"),
+            "-e",
+            &inject,
+        ])
+        .args([tool, "scheduled"])
+        .env_clear()
+        .env("HOME", bench.home.path())
+        .current_dir(bench.home.path())
+        .stdin(Stdio::from(
+            std::fs::File::open(bench.home.path().join("stream")).expect("it was written"),
+        ))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    !command.status().expect("strace is there").success()
+}
+
+/// How the servers behave while the tool is killed: what is tried again is written more often.
+const WAYS: [(&[Answer], Manner); 4] = [
+    (&[Answer::Status("200 OK")], Manner::Good),
+    (
+        &[
+            Answer::Status("429 Slow\r\nRetry-After: 0"),
+            Answer::Status("200 OK"),
+        ],
+        Manner::PutsOffMessageOnce,
+    ),
+    (
+        &[
+            Answer::Status("503 Busy\r\nRetry-After: 0"),
+            Answer::Status("408 Timeout"),
+            Answer::Status("200 OK"),
+        ],
+        Manner::PutsOffFirstRecipient,
+    ),
+    (&[Answer::Status("200 OK")], Manner::DropsAtQuit),
+];
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Count {
+    kills: usize,
+    lost: usize,
+    twice: usize,
+}
+
+/// Kills the tool at each of its writes, one after the other.
+fn sweep(answers: &[Answer], manner: Manner) -> Count {
+    let mut count = Count::default();
+    for n in 1.. {
+        assert!(n < 1000, "it never comes to its end");
+        let hook = Server::new(answers);
+        let mail = smtp::Server::new(manner);
+        let bench = Bench::new(&format!(
+            "[notify.slack]\nwebhook = {{ file = \"hook\" }}\n[notify.mail]\nhost = \"127.0.0.1\"\nport = {}\n\
+             tls = \"none\"\nhello = \"a.b\"\nfrom = \"a@b.c\"\nteam = [\"team@company.com\"]\n",
+            mail.port
+        ));
+        bench.file("hook", &hook.url());
+        bench.file("stream", &plan("pod-failure", "search"));
+        let killed = killed_at(&bench, n);
+        // It is started again, as a person would; then what is left is flushed.
+        bench.feed(&["scheduled"], &plan("pod-failure", "search"));
+        bench.start(&["flush"]);
+        // The first requests are those that the server puts off.
+        let refused = answers.len() - 1;
+        let hooks = hook
+            .requests()
+            .split_off(refused.min(hook.requests().len()));
+        for arrived in [hooks, mail.messages()] {
+            match &arrived[..] {
+                [] => count.lost += 1,
+                [_] => {}
+                [_, more @ ..] => {
+                    count.twice += more.len();
+                    let marked = more.iter().all(|message| message.contains(AGAIN));
+                    assert!(marked, "unmarked at {n}: {more:?}");
+                }
+            }
+        }
+        let whole = |name: &String| !name.ends_with(".part");
+        assert!(
+            !bench.outbox().iter().any(whole),
+            "{n}: {:?}",
+            bench.outbox()
+        );
+        if !killed {
+            break;
+        }
+        count.kills += 1;
+    }
+    count
+}
+
+#[test]
+fn killed_at_any_write_nothing_is_lost() {
+    if !Path::new("/usr/bin/strace").exists() {
+        eprintln!("SKIPPED: strace is not installed (scripts/setup.sh installs it)");
+        return;
+    }
+    let counts: Vec<Count> = thread::scope(|scope| {
+        let sweeps = WAYS.map(|(answers, manner)| scope.spawn(move || sweep(answers, manner)));
+        let ended = sweeps.into_iter().map(|sweep| sweep.join());
+        ended.map(|count| count.expect("no sweep fails")).collect()
+    });
+    let of = |what: fn(&Count) -> usize| counts.iter().map(what).sum::<usize>();
+    let (kills, lost, twice) = (of(|c| c.kills), of(|c| c.lost), of(|c| c.twice));
+    println!("killed {kills} times: {lost} lost, {twice} marked as perhaps twice, none unmarked");
+    assert_eq!(lost, 0);
+    assert!(kills >= 200, "{kills}");
+}

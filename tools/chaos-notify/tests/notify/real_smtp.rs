@@ -1,0 +1,181 @@
+//! A real mail server, Debian's aiosmtpd, strict as servers on the Internet are: TLS and a login are
+//! required, EHLO must give a full name or an address, and the certificate is checked.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::{Bench, channel, stderr, stdout, text};
+
+const SERVER: &str = include_str!("strict_smtp.py");
+const PYTHON: &str = "/usr/bin/python3";
+const PASSWORD: &str = "hunter2-SECRET";
+
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    /// A server with this certificate; `mode` is `starttls` or `tls`.
+    fn new(bench: &Bench, mode: &str, certificate: &str) -> Server {
+        bench.file("server.py", SERVER);
+        let process = Command::new(PYTHON)
+            .args(["server.py", mode, certificate, PASSWORD])
+            .current_dir(bench.home.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut process = process.expect("python3 is there");
+        let mut first = String::new();
+        let stdout = process.stdout.take().expect("a pipe");
+        let mut reader = BufReader::new(stdout);
+        reader.read_line(&mut first).expect("it tells its port");
+        let port = first.trim().parse().unwrap_or_else(|_| panic!("{first}"));
+        Server { process, port }
+    }
+
+    fn config(&self, tls: &str, more: &str) -> String {
+        format!(
+            "[notify.mail]\nhost = \"localhost\"\nport = {}\ntls = \"{tls}\"\nuser = \"chaos\"\n\
+             password = {{ file = \"password\" }}\nfrom = \"chaos@company.com\"\nteam = [\"team@company.com\"]\n{more}",
+            self.port
+        )
+    }
+}
+
+/// Self-signed certificates for `localhost`.
+fn certificates(bench: &Bench) {
+    let make = |name: &str, days: &[&str]| {
+        let output = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-subj",
+                "/CN=localhost",
+            ])
+            .args([
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ])
+            .args([
+                "-keyout",
+                &format!("{name}.key"),
+                "-out",
+                &format!("{name}.pem"),
+            ])
+            .args(days)
+            .current_dir(bench.home.path())
+            .output();
+        let output = output.expect("openssl is there");
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    make("good", &["-days", "2"]);
+    make("other", &["-days", "2"]);
+}
+
+fn mails(bench: &Bench) -> Vec<String> {
+    let folder = bench.home.path().join("mails");
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| {
+            let mut text = String::new();
+            let file = std::fs::File::open(entry.expect("readable").path());
+            file.expect("readable")
+                .read_to_string(&mut text)
+                .expect("UTF-8");
+            text
+        })
+        .collect()
+}
+
+fn installed() -> bool {
+    let there = Path::new("/usr/lib/python3/dist-packages/aiosmtpd").exists();
+    if !there {
+        eprintln!("SKIPPED: aiosmtpd is not installed (scripts/setup.sh installs it)");
+    }
+    there
+}
+
+#[test]
+fn a_strict_server_takes_the_mail_over_tls_with_a_login() {
+    if !installed() {
+        return;
+    }
+    for tls in ["starttls", "tls"] {
+        let bench = Bench::new("");
+        certificates(&bench);
+        bench.file("password", PASSWORD);
+        let server = Server::new(&bench, tls, "good");
+        bench.file("chaos.toml", &server.config(tls, "ca = \"good.pem\"\n"));
+        let output = bench.start(&["scheduled", "--experiment", "pod-failure"]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{tls}: {}{}",
+            stdout(&output),
+            stderr(&output)
+        );
+        let mails = mails(&bench);
+        assert_eq!(mails.len(), 1);
+        assert!(
+            mails[0].contains("X-Session: tls=True login=chaos"),
+            "{}",
+            mails[0]
+        );
+        assert!(
+            mails[0].contains("Content-Type: multipart/alternative"),
+            "{}",
+            mails[0]
+        );
+        assert!(!(stdout(&output) + &stderr(&output)).contains("SECRET"));
+    }
+}
+
+#[test]
+fn a_server_with_a_wrong_certificate_password_or_a_short_name_gets_nothing() {
+    if !installed() {
+        return;
+    }
+    let bench = Bench::new("");
+    certificates(&bench);
+    let server = Server::new(&bench, "starttls", "good");
+    for (password, more, part) in [
+        (PASSWORD, "", "certificate"),
+        (PASSWORD, "ca = \"other.pem\"\n", "certificate"),
+        (
+            "wrong-SECRET",
+            "ca = \"good.pem\"\n",
+            "the login is refused (535)",
+        ),
+        (PASSWORD, "ca = \"good.pem\"\nhello = \"vm\"\n", "full name"),
+    ] {
+        bench.file("password", password);
+        let head = "[notify]\ndeadline = \"6s\"\n";
+        bench.file(
+            "chaos.toml",
+            &(head.to_owned() + &server.config("starttls", more)),
+        );
+        let output = bench.start(&["scheduled", "--experiment", "pod-failure"]);
+        assert_eq!(output.status.code(), Some(1), "{part}: {}", stderr(&output));
+        let result = channel(&output);
+        assert!(text(&result["detail"]).contains(part), "{part}: {result}");
+        assert!(!(stdout(&output) + &stderr(&output)).contains("SECRET"));
+    }
+    assert!(mails(&bench).is_empty());
+}
