@@ -1,7 +1,7 @@
 //! The report of the experiment in the stream.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Check, Report, ReportForm, Status, Time};
@@ -9,7 +9,7 @@ use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 
 use super::{finish, location, saved_check};
-use crate::archive::{self, Draft};
+use crate::archive::{self, Draft, Saved};
 use crate::findings::{Lessons, RunRecord, findings};
 use crate::render;
 
@@ -37,16 +37,17 @@ pub(crate) fn report(folder: &Path, format: Option<Format>) -> Result<Exit, Fail
     let run = RunRecord::of(&stream.upstream, &stream.run);
     let lessons = Lessons::of(&run);
     let saved = draft.and_then(|draft| copied.and_then(|()| save(folder, draft, &run, &lessons)));
-    let saved_check = saved_check(folder, saved.as_ref().map(|(report, _)| report.as_path()));
+    let main = saved.as_ref().map(|saved| saved.reports[0].as_path());
+    let saved_check = saved_check(folder, main);
     let mut checks = parts(&run);
     checks.push(saved_check.clone());
-    let (report, stored) = saved.ok().unzip();
+    let saved = saved.ok();
     let data = Report {
         form: ReportForm::Experiment,
         subject: run.name().unwrap_or("unknown").to_owned(),
         status: run.conclusion.word().to_owned(),
-        location: location(report.as_ref()),
-        stream: stored.map(|path| path.display().to_string()),
+        location: location(saved.as_ref().map(|saved| &saved.reports[0])),
+        stream: saved.map(|saved| saved.stream.display().to_string()),
         findings: findings(&run),
         next_steps: lessons.next_steps(),
         checks,
@@ -54,17 +55,13 @@ pub(crate) fn report(folder: &Path, format: Option<Format>) -> Result<Exit, Fail
     Ok(finish(&mut stream, data, &saved_check))
 }
 
-/// Gives report and stream their names; the paths of both.
-fn save(
-    folder: &Path,
-    stream: Draft,
-    run: &RunRecord,
-    lessons: &Lessons,
-) -> io::Result<(PathBuf, PathBuf)> {
+/// Gives reports and stream their names.
+fn save(folder: &Path, stream: Draft, run: &RunRecord, lessons: &Lessons) -> io::Result<Saved> {
     let began = run.began().unwrap_or_else(Time::now);
     let stem = archive::stem(began, run.name().unwrap_or_default(), &run.run);
-    archive::save(folder, &stem, stream, |stream| {
-        render::experiment(run, lessons, stream)
+    archive::save(folder, &stem, stream, |stem| {
+        let text = render::experiment(run, lessons, &format!("{stem}.ndjson"));
+        vec![("md", text.into_bytes())]
     })
 }
 
