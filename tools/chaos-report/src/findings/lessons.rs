@@ -311,6 +311,7 @@ mod tests {
             p50_ms: None,
             max_ms: None,
             errors: Vec::new(),
+            windows: Vec::new(),
         }
     }
 

@@ -127,6 +127,7 @@ pub(crate) fn availability(good: u64, longest_gap_ms: f64) -> Availability {
         p50_ms: Some(3.25),
         max_ms: Some(18.0),
         errors: Vec::new(),
+        windows: Vec::new(),
     }
 }
 
