@@ -2,6 +2,7 @@
 
 mod experiment;
 mod fixture;
+mod formats;
 mod monthly;
 mod saving;
 
