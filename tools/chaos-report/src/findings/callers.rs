@@ -74,7 +74,7 @@ pub(crate) fn in_words(experiment: &Experiment) -> String {
     let (asked, unasked): (Vec<Path<'_>>, Vec<Path<'_>>) =
         all.into_iter().partition(Path::was_asked);
     if asked.is_empty() {
-        return "It was not measured".to_owned();
+        return "What callers noticed was not measured".to_owned();
     }
     let (expected, others): (Vec<Path<'_>>, Vec<Path<'_>>) =
         asked.iter().copied().partition(|path| path.affected);
@@ -104,7 +104,7 @@ fn unexpected(paths: &[Path<'_>]) -> Option<String> {
     match bad.as_slice() {
         [] if paths.is_empty() => None,
         [] => Some(format!(
-            "Nothing: all {requests} requests for {} were answered well",
+            "Callers noticed nothing: all {requests} requests for {} were answered well",
             named(paths)
         )),
         [one] => Some(format!("Callers of {} {}", one.name(), one.outage())),
@@ -158,14 +158,17 @@ mod tests {
     fn nothing_noticed_is_said_only_of_what_was_asked_and_answered() {
         assert_eq!(
             said(|_| {}),
-            "Nothing: all 100 requests for backend-service/health were answered well"
+            "Callers noticed nothing: all 100 requests for backend-service/health were answered well"
         );
-        assert_eq!(said(|e| e.availability.clear()), "It was not measured");
+        assert_eq!(
+            said(|e| e.availability.clear()),
+            "What callers noticed was not measured"
+        );
         let unasked = said(|e| {
             e.availability[0].requests = 0;
             e.availability[0].good = 0;
         });
-        assert_eq!(unasked, "It was not measured");
+        assert_eq!(unasked, "What callers noticed was not measured");
         let missed = said(|e| e.availability[0].missed = 7);
         assert!(
             missed.ends_with("what they would have met is not known"),
@@ -203,6 +206,6 @@ mod tests {
             "Expected to suffer, and did not: backend-service/health"
         );
         let other = said(|e| e.affected = vec!["backend-service/other".into()]);
-        assert!(other.starts_with("Nothing: all"), "{other}");
+        assert!(other.starts_with("Callers noticed nothing"), "{other}");
     }
 }

@@ -17,7 +17,7 @@ mod words;
 pub(crate) mod examples;
 
 use chaos_common::conclusion::Conclusion;
-use chaos_common::record::{Status, Target, Time};
+use chaos_common::record::{EventKind, Experiment, Status, Target, Time};
 
 pub(crate) use self::lessons::Lessons;
 use self::lessons::Topic;
@@ -172,7 +172,7 @@ fn execution(run: &RunRecord) -> Vec<Field> {
     if data.is_none() {
         issues = vec![NOT_KNOWN.to_owned()];
     }
-    let actions = data.map(|data| few(data.actions.clone(), "in the timeline of all records"));
+    let actions = data.map(|data| few(actions(run, data), "in the timeline of all records"));
     let actions = actions.unwrap_or_else(|| vec![NOT_KNOWN.to_owned()]);
     vec![
         Field::one("Start Time", time(data.map(|data| data.started))),
@@ -180,6 +180,19 @@ fn execution(run: &RunRecord) -> Vec<Field> {
         Field::new("Issues Encountered", issues),
         Field::new("Actions Taken", actions),
     ]
+}
+
+/// What was done. That the steady state was seen is none of it.
+fn actions(run: &RunRecord, data: &Experiment) -> Vec<String> {
+    let seen = |action: &&String| {
+        let mut restored = run.events_of(EventKind::Restored);
+        restored.any(|event| event.summary == **action)
+    };
+    data.actions
+        .iter()
+        .filter(|action| !seen(action))
+        .cloned()
+        .collect()
 }
 
 /// Where all this comes from, and what stands in the way of trusting it.

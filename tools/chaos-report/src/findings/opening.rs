@@ -98,7 +98,7 @@ fn unfinished(run: &RunRecord, name: &str) -> String {
 /// From the first write to the steady state.
 fn how_long(run: &RunRecord) -> String {
     let Some(data) = run.experiment_data() else {
-        return "It is not known: no record of the experiment tells".to_owned();
+        return "How long it took is not known: no record of the experiment tells".to_owned();
     };
     if data.outcome == Outcome::NotRestored {
         let reason = data.reason.as_deref().unwrap_or("no reason is recorded");
@@ -151,9 +151,10 @@ fn criteria(run: &RunRecord) -> Option<String> {
     let checks = run.experiment.iter().flat_map(|record| &record.data.checks);
     let checks: Vec<&Check> = checks.collect();
     if let Some(failed) = first(&checks, Status::Fail) {
-        return Some(format!("Its criterion {failed}"));
+        return Some(format!("It missed its criterion {failed}"));
     }
-    first(&checks, Status::Unknown).map(|unknown| format!("It can't be told of {unknown}"))
+    first(&checks, Status::Unknown)
+        .map(|unknown| format!("It can't be told whether it met {unknown}"))
 }
 
 /// The first check with this answer, and how many more there are.
@@ -167,24 +168,27 @@ fn first(checks: &[&Check], status: Status) -> Option<String> {
 /// What the verification says.
 fn as_before(run: &RunRecord) -> String {
     if let Some(broken) = run.broken.iter().chain(&run.unreadable).next() {
-        return format!("It can't be told: {broken}");
+        return format!("Whether all is as before can't be told: {broken}");
     }
     let Some(verification) = &run.verification else {
-        return "It was not verified: the stream holds no verification after the experiment"
+        return "Whether all is as before was not verified: \
+                the stream holds no verification after the experiment"
             .to_owned();
     };
     let checks: Vec<&Check> = verification.data.checks.iter().collect();
     if let Some(failed) = first(&checks, Status::Fail) {
-        return format!("No: {failed}");
+        return format!("Not as before: {failed}");
     }
     if let Some(unknown) = first(&checks, Status::Unknown) {
-        return format!("It can't be told: {unknown}");
+        return format!("Whether all is as before can't be told: {unknown}");
     }
     match (verification.verdict, run.conclusion) {
         (Some(Verdict::Pass), Conclusion::NotRestored) => {
             "The verification passes, but the experiment says that it is not restored".to_owned()
         }
-        (Some(Verdict::Pass), _) => format!("As far as was looked: {}", verification.summary),
+        (Some(Verdict::Pass), _) => {
+            format!("As before, as far as was looked: {}", verification.summary)
+        }
         (verdict, _) => format!(
             "The verification says {}: {}",
             verdict.map_or("nothing", Verdict::word),
@@ -212,10 +216,10 @@ mod tests {
         assert_eq!(
             of(|_| {}),
             "The experiment pod-failure deleted 1 pod (backend-old) in namespace shop. \
-             Nothing: all 100 requests for backend-service/health were answered well. \
+             Callers noticed nothing: all 100 requests for backend-service/health were answered well. \
              Everything that was hit was at its steady state again 5.0 s after the first write; \
              the pod took 4.2 s (120.0 s are allowed). \
-             As far as was looked: 3 of 3 checks pass. \
+             As before, as far as was looked: 3 of 3 checks pass. \
              Repeat it."
         );
     }
@@ -247,7 +251,7 @@ mod tests {
         assert!(text.contains(said), "{text}");
         assert!(text.contains("the fault may still be in place"), "{text}");
         assert!(!text.contains("was at its steady state again"), "{text}");
-        assert!(!text.contains("As far as was looked"), "{text}");
+        assert!(!text.contains("As before, as far as was looked"), "{text}");
     }
 
     #[test]
@@ -257,10 +261,10 @@ mod tests {
             run.experiment().checks.push(check);
         });
         assert!(
-            text.contains("Its criterion x.alerts alert/Down (stayed silent)."),
+            text.contains("It missed its criterion x.alerts alert/Down (stayed silent)."),
             "{text}"
         );
-        assert!(text.contains("As far as was looked"), "{text}");
+        assert!(text.contains("As before, as far as was looked"), "{text}");
     }
 
     #[test]
@@ -283,23 +287,20 @@ mod tests {
         assert!(!text.contains("still be in place"), "{text}");
         let text = upto(&[EventKind::Injected, EventKind::Undo, EventKind::Restored]);
         assert!(text.contains("seen at its steady state again"), "{text}");
-        assert!(!text.contains("As far as was looked"), "{text}");
+        assert!(!text.contains("As before, as far as was looked"), "{text}");
     }
 
     #[test]
     fn what_was_not_verified_is_not_as_before() {
         let text = of(|run| run.verification = None);
-        assert!(text.contains("It was not verified"), "{text}");
+        assert!(text.contains("was not verified"), "{text}");
         let failed = Check::fail("data.rows", "orders", "118 rows, 120 before");
         let text = of(|run| run.verification().checks.push(failed.clone()));
         assert!(
-            text.contains("No: data.rows orders (118 rows, 120 before)."),
+            text.contains("Not as before: data.rows orders (118 rows, 120 before)."),
             "{text}"
         );
         let text = of(|run| run.tail = b"{\"schema\":\"cha".to_vec());
-        assert!(
-            text.contains("It can't be told: the stream is cut"),
-            "{text}"
-        );
+        assert!(text.contains("can't be told: the stream is cut"), "{text}");
     }
 }

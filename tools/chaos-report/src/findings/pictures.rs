@@ -219,20 +219,20 @@ fn path_row(path: &Path<'_>) -> PathRow {
     } else {
         ""
     };
-    let note = if !path.was_asked() {
-        "could not be asked".to_owned()
-    } else if path.suffered() {
-        format!(
-            "{expected}{} of {} good, gap {}",
-            path.seen.good,
-            path.seen.requests,
-            duration(path.seen.longest_gap_ms)
-        )
+    let gap = if path.suffered() {
+        format!(", gap {}", duration(path.seen.longest_gap_ms))
     } else {
-        format!(
-            "{expected}{} of {} good",
-            path.seen.good, path.seen.requests
-        )
+        String::new()
+    };
+    let missed = match path.seen.missed {
+        0 => String::new(),
+        missed => format!(", {missed} not sent"),
+    };
+    let note = if path.was_asked() {
+        let (good, requests) = (path.seen.good, path.seen.requests);
+        format!("{expected}{good} of {requests} good{missed}{gap}")
+    } else {
+        "could not be asked".to_owned()
     };
     PathRow {
         name: path.name(),

@@ -63,7 +63,7 @@ fn form(run: &RunRecord) -> Vec<StateRow> {
         change: None,
     };
     vec![
-        row("System Health", summary(before), summary(after)),
+        row("System Health", health(before), health(after)),
         row(
             "Resource Usage",
             nodes(before.map(|record| &record.data.state)),
@@ -73,13 +73,15 @@ fn form(run: &RunRecord) -> Vec<StateRow> {
     ]
 }
 
-fn summary<D>(record: Option<&Record<D>>) -> String {
+/// How the checks came out; those that failed stand among the failures.
+fn health<D: Data>(record: Option<&Record<D>>) -> String {
     let Some(record) = record else {
         return format!("{NOT_KNOWN}: no record tells");
     };
+    let counts = tally(record.data.checks());
     match record.verdict {
-        Some(verdict) => format!("{verdict}: {}", record.summary),
-        None => record.summary.clone(),
+        Some(verdict) => format!("{verdict}: {counts}"),
+        None => counts,
     }
 }
 

@@ -12,12 +12,12 @@ const ALL: [&str; 2] = ["--format", "md,html,json,junit,summary"];
 const ENDINGS: [&str; 5] = [".md", ".html", ".json", ".junit.xml", ".summary.txt"];
 
 /// What markup, terminals and bidirectional text make of text, in one text.
-const HOSTILE: &str = "a|b\n## Forged\n- **Name**: z `c` <script>alert(1)</script><img src=x \
+pub(crate) const HOSTILE: &str = "a|b\n## Forged\n- **Name**: z `c` <script>alert(1)</script><img src=x \
     onerror=alert(2)>\" onmouseover='alert(3)' ]]>&amp;{{ status }}{% for %}[x](javascript:y)\
     \u{202e}turned\u{1b}[31m\u{0}end";
 
 /// A run with something to draw in every picture.
-fn drawn() -> Run {
+pub(crate) fn drawn() -> Run {
     let mut run = Run::good(DAY);
     let window = |from_ms: i64, good: u64| AnswerWindow {
         from_ms,
@@ -46,7 +46,7 @@ fn drawn() -> Run {
     run
 }
 
-fn hostile(text: &str) -> Run {
+pub(crate) fn hostile(text: &str) -> Run {
     let mut run = drawn();
     let experiment = run.experiment();
     experiment.experiment = text.into();
@@ -73,7 +73,7 @@ fn hostile(text: &str) -> Run {
     run
 }
 
-fn made(run: &Run) -> Bench {
+pub(crate) fn made(run: &Run) -> Bench {
     let bench = Bench::new();
     let output = bench.run(&ALL, &run.stream());
     assert!(output.stdout.ends_with(b"}\n"), "{}", stderr(&output));

@@ -1,5 +1,6 @@
 //! The binary as its users meet it: streams in, files and streams out.
 
+mod browser;
 mod experiment;
 mod fixture;
 mod formats;

@@ -53,7 +53,7 @@ fn unexpected(run: &RunRecord) -> Vec<Found> {
     found(run, |alert| {
         let fired = alert.fired_ms.filter(|_| !alert.expected)?;
         Some(format!(
-            "Expect the alert {} of this experiment (`alerts` in chaos.toml), or find out why it \
+            "Expect the alert {} of this experiment (alerts in chaos.toml), or find out why it \
              fired {} after the injection",
             alert.name,
             duration(fired)

@@ -170,7 +170,7 @@ const CASES: &[Case] = &[
     Case {
         rule: "alert-unexpected",
         applies: |run| run.experiment().alerts = alert(Some(2000.0), None, false),
-        says: "Expect the alert BackendDown of this experiment (`alerts` in chaos.toml), \
+        says: "Expect the alert BackendDown of this experiment (alerts in chaos.toml), \
                or find out why it fired 2.0 s after the injection",
         silent: |run| run.experiment().alerts = alert(Some(2000.0), Some(3000.0), true),
     },
@@ -193,8 +193,8 @@ const CASES: &[Case] = &[
     Case {
         rule: "recommended",
         applies: as_it_is,
-        says: "Run pod-failure again after the next change to deployment/backend; \
-               more than 5.0 s until the steady state would be news",
+        says: "Run pod-failure again after the next change to deployment/backend, \
+               and hold it against the 5.0 s until the steady state of this one",
         silent: |_| unreachable!("there is always one recommendation"),
     },
     Case {

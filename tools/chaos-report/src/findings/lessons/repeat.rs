@@ -45,7 +45,7 @@ fn may_be_on(run: &RunRecord) -> bool {
     }
 }
 
-/// What would be news the next time.
+/// When to run it again, and what to hold it against.
 fn again(run: &RunRecord, name: &str) -> String {
     let data = run.experiment_data();
     let owner = |target: &Target| target.owner.to_string();
@@ -59,7 +59,7 @@ fn again(run: &RunRecord, name: &str) -> String {
     };
     let whole = fault::restored_ms(run).map(|ms| {
         format!(
-            "; more than {} until the steady state would be news",
+            ", and hold it against the {} until the steady state of this one",
             duration(ms)
         )
     });
