@@ -103,6 +103,10 @@ fn unexpected(paths: &[Path<'_>]) -> Option<String> {
     let requests: u64 = paths.iter().map(|path| path.seen.requests).sum();
     match bad.as_slice() {
         [] if paths.is_empty() => None,
+        [] if paths.iter().any(|path| path.seen.missed > 0) => Some(format!(
+            "All {requests} requests that were sent for {} were answered well",
+            named(paths)
+        )),
         [] => Some(format!(
             "Callers noticed nothing: all {requests} requests for {} were answered well",
             named(paths)
@@ -170,6 +174,7 @@ mod tests {
         });
         assert_eq!(unasked, "What callers noticed was not measured");
         let missed = said(|e| e.availability[0].missed = 7);
+        assert!(!missed.contains("noticed nothing"), "{missed}");
         assert!(
             missed.ends_with("what they would have met is not known"),
             "{missed}"

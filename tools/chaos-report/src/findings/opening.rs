@@ -22,7 +22,7 @@ pub(crate) fn opening(run: &RunRecord, next: Option<&str>) -> Vec<Answer> {
             all.push(answer("What callers noticed", callers::in_words(data)));
         }
         all.push(answer("How long it took", how_long(run)));
-        all.extend(criteria(run).map(|text| answer("What it missed", text)));
+        all.extend(criteria(run).map(|text| answer("Its criteria", text)));
         all.push(answer("As before?", as_before(run)));
     }
     if let Some(next) = next {

@@ -58,8 +58,10 @@ pub(crate) struct PathRow {
 pub(crate) struct Slot {
     pub(crate) from_ms: f64,
     pub(crate) to_ms: f64,
-    /// The share that was answered well, 0 to 1; absent where nothing could be asked.
-    pub(crate) good: Option<f64>,
+    /// The share that was answered well, 0 to 1, of the requests that fell due.
+    pub(crate) good: f64,
+    /// The share that could not be sent, so that nothing is known.
+    pub(crate) unknown: f64,
 }
 
 /// When an alert fired.
@@ -241,13 +243,14 @@ fn path_row(path: &Path<'_>) -> PathRow {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "requests of one window")]
 fn slot(window: &AnswerWindow) -> Slot {
-    let good = (window.requests > 0).then(|| window.good as f64 / window.requests as f64);
+    #[expect(clippy::cast_precision_loss, reason = "requests of one window")]
+    let share = |count: u64| count as f64 / (window.requests + window.missed).max(1) as f64;
     Slot {
         from_ms: ms(window.from_ms),
         to_ms: ms(window.from_ms + window.length_ms),
-        good,
+        good: share(window.good),
+        unknown: share(window.missed),
     }
 }
 
@@ -427,10 +430,15 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "halves")]
     fn what_could_not_be_asked_is_no_answer() {
-        assert_eq!(slot(&window(0, 10, 5)).good, Some(0.5));
-        assert_eq!(slot(&window(0, 10, 0)).good, Some(0.0));
-        assert_eq!(slot(&window(0, 0, 0)).good, None);
+        let shares = |requests, good| {
+            let slot = slot(&window(0, requests, good));
+            (slot.good, slot.unknown)
+        };
+        assert_eq!(shares(10, 5), (0.5, 0.0));
+        assert_eq!(shares(5, 5), (0.5, 0.5));
+        assert_eq!(shares(0, 0), (0.0, 1.0));
     }
 
     #[test]

@@ -71,6 +71,12 @@ fn notified(run: &mut Run, outcome: ChannelOutcome) {
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     Case {
+        rule: "effect-proven",
+        applies: |run| run.experiment().checks.push(Check::pass("x.effect", "", "it is gone")),
+        says: "The fault had its effect: it is gone",
+        silent: |run| run.experiment().checks.push(Check::unknown("x.effect", "", "not seen")),
+    },
+    Case {
         rule: "recovered-in-time",
         applies: as_it_is,
         says: "1 pod was replaced in at most 4.2 s of the 120.0 s that are allowed",
@@ -99,6 +105,15 @@ const CASES: &[Case] = &[
             run.verification().checks.push(Check::pass("data.table", "orders", "same"));
             run.verification().checks.push(Check::unknown("data.table", "users", "no right"));
         },
+    },
+    Case {
+        rule: "writes-kept",
+        applies: |run| {
+            let check = Check::pass("x.writes", "database", "0 of 13 acknowledged writes are lost");
+            run.experiment().checks.push(check);
+        },
+        says: "Writes while it was broken: 0 of 13 acknowledged writes are lost",
+        silent: |run| run.experiment().checks.push(Check::fail("x.writes", "database", "1 of 13")),
     },
     Case {
         rule: "alert-heard",
@@ -217,7 +232,12 @@ const CASES: &[Case] = &[
             run.verification().checks.push(check);
         },
         says: "Make measurable: data.role db: no right (grant it)",
-        silent: |run| failed(run, None),
+        // Requests that could not be sent have a rule of their own.
+        silent: |run| {
+            run.experiment().availability[0].missed = 30;
+            let object = "service/backend-service /health";
+            run.experiment().checks.push(Check::unknown("x.available", object, "30 of 100"));
+        },
     },
     Case {
         rule: "overridden",

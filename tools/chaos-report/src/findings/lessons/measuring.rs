@@ -42,7 +42,8 @@ fn unknown(run: &RunRecord) -> Vec<Found> {
     let noted = run.noted();
     // An issue tells of it already.
     let told = |check: &&Check| noted.iter().any(|issue| issue.contains(&check.message));
-    let groups = grouped(checks.filter(|check| !told(check)), Status::Unknown);
+    let news = checks.filter(|check| !told(check) && !is_of_missed(run, check));
+    let groups = grouped(news, Status::Unknown);
     let found = |group: &Group<'_>| {
         let hint = group.checks.iter().find_map(|check| check.hint.as_deref());
         let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -50,4 +51,16 @@ fn unknown(run: &RunRecord) -> Vec<Found> {
         Found::new(text, run.place(group.checks[0]))
     };
     groups.iter().map(found).collect()
+}
+
+/// It is on the availability of a Service or URL for which requests could not be sent: the rule on
+/// those tells.
+fn is_of_missed(run: &RunRecord, check: &Check) -> bool {
+    let object = check.object.as_deref().unwrap_or_default();
+    let object = object.strip_prefix("service/").unwrap_or(object);
+    let all = run.experiment_data().map_or_else(Vec::new, paths);
+    check.id.ends_with(".available")
+        && all
+            .iter()
+            .any(|path| path.seen.missed > 0 && object.starts_with(&path.seen.service))
 }

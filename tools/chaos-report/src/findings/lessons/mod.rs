@@ -8,6 +8,7 @@ mod documents;
 mod failures;
 mod measuring;
 mod notices;
+mod proofs;
 mod recovery;
 mod repeat;
 mod steps;
@@ -84,10 +85,12 @@ pub(crate) struct Rule {
 
 /// All rules. Within a field their lessons stand in this order.
 pub(crate) const RULES: &[Rule] = &[
+    proofs::EFFECT,
     recovery::IN_TIME,
     callers::UNHARMED,
     callers::WITHSTOOD,
     data::KEPT,
+    proofs::WRITES,
     alerts::HEARD,
     failures::FAILED,
     failures::LOST,

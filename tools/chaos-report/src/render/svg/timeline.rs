@@ -10,7 +10,8 @@ pub(super) fn draw(timeline: &Timeline) -> Drawing {
         title: "The fault and what it did",
         method: "Seconds from the first write of the fault. Requests for each path, sent at a \
                  fixed rate, in windows of one length: the filled part of a bar is the share that \
-                 was answered well, the hatched part the share that was not."
+                 was answered well, the hatched part the share that was not, the dotted part what could \
+                 not be sent."
             .to_owned(),
         ..Drawing::default()
     };
@@ -67,25 +68,25 @@ fn draw_path(drawing: &mut Drawing, axis: Axis, path: &PathRow) {
     drawing.height = y + BAR + GAP;
 }
 
-fn draw_slot(drawing: &mut Drawing, axis: Axis, y: f64, slot: &Slot) {
+fn draw_slot(drawing: &mut Drawing, axis: Axis, top: f64, slot: &Slot) {
     let span = (axis.x(slot.from_ms), axis.x(slot.to_ms));
-    let when = format!(
-        "{:.0} to {:.0} s",
+    let percent = |share: f64| 100.0 * share;
+    let label = format!(
+        "{:.0} to {:.0} s: {:.0} % answered well, {:.0} % not sent",
         slot.from_ms / 1000.0,
-        slot.to_ms / 1000.0
+        slot.to_ms / 1000.0,
+        percent(slot.good),
+        percent(slot.unknown)
     );
-    let Some(good) = slot.good else {
-        let label = format!("{when}: not known");
-        drawing.told_rect(span, (y, BAR), "unknown", label);
-        return;
-    };
-    let label = format!("{when}: {:.0} % answered well", 100.0 * good);
-    let height = BAR * good;
-    if good < 1.0 {
-        drawing.told_rect(span, (y, BAR - height), "bad", label.clone());
-    }
-    if good > 0.0 {
-        drawing.told_rect(span, (y + BAR - height, height), "good", label);
+    let bad = (1.0 - slot.good - slot.unknown).max(0.0);
+    let mut y = top;
+    for (class, share) in [("unknown", slot.unknown), ("bad", bad), ("good", slot.good)] {
+        let height = BAR * share;
+        // Nothing is left of a tenth of a pixel but its frame.
+        if height > 0.1 {
+            drawing.told_rect(span, (y, height), class, label.clone());
+        }
+        y += height;
     }
 }
 
@@ -95,7 +96,10 @@ fn stretches(windows: &[Slot]) -> Vec<Slot> {
     let mut stretches: Vec<Slot> = Vec::new();
     for window in windows {
         match stretches.last_mut() {
-            Some(last) if last.good == window.good && last.to_ms == window.from_ms => {
+            Some(last)
+                if (last.good, last.unknown) == (window.good, window.unknown)
+                    && last.to_ms == window.from_ms =>
+            {
                 last.to_ms = window.to_ms;
             }
             _ => stretches.push(window.clone()),
@@ -122,22 +126,23 @@ fn draw_alert(drawing: &mut Drawing, axis: Axis, alert: &AlertRow) {
 mod tests {
     use super::*;
 
-    fn slot(from_s: f64, good: Option<f64>) -> Slot {
+    fn slot(from_s: f64, good: f64, unknown: f64) -> Slot {
         Slot {
             from_ms: from_s * 1000.0,
             to_ms: from_s * 1000.0 + 1000.0,
             good,
+            unknown,
         }
     }
 
     #[test]
     fn windows_with_one_answer_are_one_bar_and_a_hole_is_none() {
         let all = [
-            slot(0.0, Some(1.0)),
-            slot(1.0, Some(1.0)),
-            slot(2.0, None),
-            slot(3.0, Some(0.5)),
-            slot(5.0, Some(0.5)),
+            slot(0.0, 1.0, 0.0),
+            slot(1.0, 1.0, 0.0),
+            slot(2.0, 0.0, 1.0),
+            slot(3.0, 0.5, 0.0),
+            slot(5.0, 0.5, 0.0),
         ];
         let found: Vec<_> = stretches(&all)
             .iter()
