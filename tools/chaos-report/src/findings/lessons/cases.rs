@@ -267,7 +267,10 @@ const CASES: &[Case] = &[
         rule: "document-failures",
         applies: |run| failed(run, None),
         says: "Add to troubleshooting-guide.md: 1 failure of this run, and the remedy",
-        silent: as_it_is,
+        silent: |run| {
+            refused(run);
+            run.experiment().checks.push(Check::fail("gate.health", "", "stale"));
+        },
     },
     Case {
         rule: "document-recovery",

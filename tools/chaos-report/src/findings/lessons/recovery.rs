@@ -41,14 +41,14 @@ fn in_time(run: &RunRecord) -> Vec<Found> {
     found.into_iter().collect()
 }
 
-/// Of what is not replaced, from the end of the fault on.
+/// Of what is not replaced, from the beginning of the undo on.
 fn fault_end(run: &RunRecord, limit: u64) -> Option<Found> {
     let data = run.experiment_data()?;
     fault::restored_ms(run)?;
     let took = data.timings.whole_ms.filter(|took| *took <= ms(limit))?;
     Some(Found::new(
         format!(
-            "Everything that was hit was at its steady state {} after the end of the fault, \
+            "Everything that was hit was at its steady state {} after the undo of the fault began, \
              of the {} that are allowed",
             duration(took),
             whole_duration(limit)

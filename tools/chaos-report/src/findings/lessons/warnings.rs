@@ -14,7 +14,10 @@ pub(super) const WARNED: Rule = Rule {
 };
 
 fn warned(run: &RunRecord) -> Vec<Found> {
-    let is_news = |check: &&Check| !was_so(run, check) && !is_of_alert(run, check);
+    // What limits say of a run that was refused is part of the refusal.
+    let is_moot = |check: &Check| !run.touched() && check.id.starts_with("limit.");
+    let is_news =
+        |check: &&Check| !was_so(run, check) && !is_of_alert(run, check) && !is_moot(check);
     let news = run.judged().into_iter().filter(is_news);
     let groups = grouped(news, Status::Warn);
     groups.iter().map(|group| found_in(run, group)).collect()
