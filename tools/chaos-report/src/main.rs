@@ -15,9 +15,9 @@ use clap::{Parser, Subcommand};
 
 /// Write the report of an experiment, or of a month of experiments
 ///
-/// Without a command, reads the stream of a run on standard input, writes the runbook's report as
-/// Markdown into the archive, with the stream that it was made from beside it, and passes the
-/// stream on. Nothing in a report comes from anywhere but the stream.
+/// Without a command, reads the stream of a run on standard input, writes the runbook's report into
+/// the archive, with the stream that it was made from beside it, and passes the stream on. Nothing
+/// in a report comes from anywhere but the stream.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -31,6 +31,8 @@ struct Cli {
     /// Keep reports in this folder instead of the configured one
     #[arg(long, value_name = "FOLDER", global = true)]
     archive: Option<PathBuf>,
+    #[command(flatten)]
+    report: commands::experiment::Args,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -38,7 +40,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Report on the experiment in the stream on standard input (as without a command)
-    Run,
+    Run(commands::experiment::Args),
     /// Report on all experiments of a month that are in the archive
     Monthly(commands::monthly::Args),
 }
@@ -52,7 +54,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     let folder = cli.archive.unwrap_or(config.report.archive);
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     match cli.command {
-        None | Some(Command::Run) => commands::experiment::report(&folder, output),
+        None => commands::experiment::report(&folder, &cli.report, output),
+        Some(Command::Run(args)) => commands::experiment::report(&folder, &args, output),
         Some(Command::Monthly(args)) => commands::monthly::report(&folder, &args, output),
     }
 }

@@ -240,7 +240,11 @@ impl Observers {
             ..Observations::default()
         };
         for probe in self.probes {
-            seen.services.push(probe.stop().await);
+            let mut one = probe.stop().await;
+            if let Some(injected) = injected {
+                one.count_from(injected);
+            }
+            seen.services.push(one);
         }
         for watch in self.steady_state {
             let watched = watch.stop().await;

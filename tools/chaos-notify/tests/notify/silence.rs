@@ -1,6 +1,6 @@
 //! Nothing is sent where there is nothing to tell.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::{Answer, Server};
 use crate::{Bench, ended, line, plan, record, stderr, stdout, text, verification};

@@ -1,4 +1,4 @@
-//! The archive: one folder with a report and its stream for each run.
+//! The archive: one folder with the stream of each run, and the reports that were made from it.
 //!
 //! Files are written under a hidden name, synced, and only then given their own: a full disk or a
 //! kill leaves no half report behind.
@@ -35,10 +35,10 @@ impl Draft {
             .map(Draft)
     }
 
-    /// A new file that holds this text.
-    pub(crate) fn of(folder: &Path, text: &str) -> io::Result<Draft> {
+    /// A new file that holds these bytes.
+    pub(crate) fn of(folder: &Path, bytes: &[u8]) -> io::Result<Draft> {
         let mut draft = Draft::create(folder)?;
-        draft.write_all(text.as_bytes())?;
+        draft.write_all(bytes)?;
         Ok(draft)
     }
 
@@ -56,14 +56,25 @@ impl Write for Draft {
     }
 }
 
-/// Gives a stream and its report their names: `stem.ndjson` and `stem.md`, with a number behind the
-/// stem where those are taken. `report` makes the text, given the stream's file name.
+/// Where a run's files are in the archive.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    /// The reports, in the order in which they were given.
+    pub(crate) reports: Vec<PathBuf>,
+    pub(crate) stream: PathBuf,
+}
+
+/// A report that is to be kept: the ending of its name, such as `md`, and what it holds.
+pub(crate) type NewReport = (&'static str, Vec<u8>);
+
+/// Gives a stream and its reports their names: `stem.ndjson`, `stem.md` and so on, with a number
+/// behind the stem where one of those is taken. `reports` makes them, given the stem.
 pub(crate) fn save(
     folder: &Path,
     stem: &str,
     stream: Draft,
-    report: impl Fn(&str) -> String,
-) -> io::Result<(PathBuf, PathBuf)> {
+    reports: impl Fn(&str) -> Vec<NewReport>,
+) -> io::Result<Saved> {
     stream.sync()?;
     let mut stream = stream.0;
     for number in 1..1000 {
@@ -72,15 +83,18 @@ pub(crate) fn save(
         } else {
             format!("{stem}-{number}")
         };
-        let (stream_path, report_path) = (
-            folder.join(format!("{stem}.ndjson")),
-            folder.join(format!("{stem}.md")),
-        );
-        if report_path.exists() {
+        let path = |ending: &str| folder.join(format!("{stem}.{ending}"));
+        let reports = reports(&stem);
+        if reports.iter().any(|(ending, _)| path(ending).exists()) {
             continue;
         }
-        let draft = Draft::of(folder, &report(&format!("{stem}.ndjson")))?;
-        draft.sync()?;
+        let drafts = reports.iter().map(|(ending, bytes)| {
+            let draft = Draft::of(folder, bytes)?;
+            draft.sync()?;
+            Ok((path(ending), draft))
+        });
+        let drafts: Vec<(PathBuf, Draft)> = drafts.collect::<io::Result<_>>()?;
+        let stream_path = path("ndjson");
         match stream.persist_noclobber(&stream_path) {
             Ok(_) => {}
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
@@ -89,13 +103,15 @@ pub(crate) fn save(
             }
             Err(error) => return Err(error.error),
         }
-        if let Err(error) = draft.0.persist_noclobber(&report_path) {
+        let reports = name(drafts).inspect_err(|_| {
             // The stream alone would count as a run without a report.
             let _ = fs::remove_file(&stream_path);
-            return Err(error.error);
-        }
+        })?;
         File::open(folder)?.sync_all()?;
-        return Ok((report_path, stream_path));
+        return Ok(Saved {
+            reports,
+            stream: stream_path,
+        });
     }
     Err(io::Error::new(
         io::ErrorKind::AlreadyExists,
@@ -103,10 +119,25 @@ pub(crate) fn save(
     ))
 }
 
+/// Gives each draft its name: all of them, or none.
+fn name(drafts: Vec<(PathBuf, Draft)>) -> io::Result<Vec<PathBuf>> {
+    let mut named = Vec::new();
+    for (path, draft) in drafts {
+        if let Err(error) = draft.0.persist_noclobber(&path) {
+            for path in &named {
+                let _ = fs::remove_file(path);
+            }
+            return Err(error.error);
+        }
+        named.push(path);
+    }
+    Ok(named)
+}
+
 /// Writes a file of this name in one step, in place of one that is there.
 pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
     let path = folder.join(name);
-    let draft = Draft::of(folder, text)?;
+    let draft = Draft::of(folder, text.as_bytes())?;
     draft.sync()?;
     draft.0.persist(&path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()?;
@@ -168,26 +199,49 @@ pub(crate) fn open(path: &Path) -> Result<impl Read + use<>, ReadError> {
 mod tests {
     use super::*;
 
+    fn draft(folder: &Path) -> Draft {
+        Draft::of(folder, b"{}\n").expect("writable")
+    }
+
     #[test]
     fn a_taken_name_is_never_overwritten_and_a_lost_draft_leaves_nothing() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let draft = || Draft::of(folder.path(), "{}\n").expect("writable");
-        let text = |name: &str| format!("made of {name}\n");
-        let (first, _) = save(folder.path(), "x", draft(), text).expect("saved");
-        let (second, stream) = save(folder.path(), "x", draft(), text).expect("saved");
-        assert!(
-            first.ends_with("x.md") && second.ends_with("x-2.md"),
-            "{first:?} {second:?}"
+        let folder = folder.path();
+        let texts = |stem: &str| {
+            let of = |ending| (ending, format!("{ending} of {stem}\n").into_bytes());
+            vec![of("md"), of("html")]
+        };
+        let first = save(folder, "x", draft(folder), texts).expect("saved");
+        let second = save(folder, "x", draft(folder), texts).expect("saved");
+        let names = |saved: &Saved| saved.reports.clone();
+        assert_eq!(
+            names(&first),
+            ["x.md", "x.html"].map(|name| folder.join(name))
         );
         assert_eq!(
-            fs::read_to_string(second).expect("there"),
-            "made of x-2.ndjson\n"
+            names(&second),
+            ["x-2.md", "x-2.html"].map(|name| folder.join(name))
         );
+        let html = fs::read_to_string(&second.reports[1]).expect("there");
+        assert_eq!(html, "html of x-2\n");
         assert_eq!(
-            streams(folder.path()).expect("listed"),
-            [stream, folder.path().join("x.ndjson")]
+            streams(folder).expect("listed"),
+            [second.stream, first.stream]
         );
-        drop(draft());
-        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 4);
+        drop(draft(folder));
+        assert_eq!(fs::read_dir(folder).expect("listed").count(), 6);
+    }
+
+    #[test]
+    fn one_taken_name_of_several_moves_all_of_them() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        fs::write(folder.join("x.html"), "somebody's").expect("writable");
+        let texts = |_: &str| vec![("md", Vec::new()), ("html", Vec::new())];
+        let saved = save(folder, "x", draft(folder), texts).expect("saved");
+        assert_eq!(saved.stream, folder.join("x-2.ndjson"));
+        assert!(!folder.join("x.md").exists());
+        let kept = fs::read_to_string(folder.join("x.html")).expect("there");
+        assert_eq!(kept, "somebody's");
     }
 }

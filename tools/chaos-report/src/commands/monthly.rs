@@ -45,6 +45,7 @@ pub(crate) fn report(folder: &Path, args: &Args, format: Option<Format>) -> Resu
         subject: month.to_string(),
         status: worst.map_or("unknown", |worst| worst.word()).to_owned(),
         location: location(saved.as_ref().ok()),
+        files: Vec::new(),
         stream: None,
         findings: findings(&Totals::of(&runs), month),
         next_steps: recommendations(&archive, month),

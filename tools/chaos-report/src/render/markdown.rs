@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// The longest text from outside that a report repeats, in characters.
-const MAX_TEXT: usize = 400;
+const MAX_TEXT: usize = 600;
 
 /// Words that the runbook greps for. Only the report's own lines may hold them.
 const COUNTED: [&str; 3] = ["Status:", "Duration:", "Issues:"];
@@ -29,8 +29,10 @@ pub(crate) fn escape(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '\\' | '`' | '*' | '|' | '[' | ']' | '~' => out.extend(['\\', c]),
+            '\\' | '`' | '*' | '|' | '[' | ']' | '~' | '$' => out.extend(['\\', c]),
             '_' if !inner => out.extend(['\\', c]),
+            // A sign before a number begins no list.
+            '-' | '+' if rest.peek().is_some_and(char::is_ascii_digit) => out.push(c),
             '#' | '-' | '+' | '=' if out.is_empty() => out.extend(['\\', c]),
             ':' if COUNTED
                 .iter()
@@ -92,6 +94,8 @@ mod tests {
         );
         assert_eq!(escape("pod_name_x _em_"), "pod_name_x \\_em\\_");
         assert_eq!(escape("\u{1b}[31mred"), "\\[31mred");
+        assert_eq!(escape("- x"), "\\- x");
+        assert_eq!(escape("-1.5 s"), "-1.5 s");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The binary as its users meet it: streams in, files and streams out.
 
+mod browser;
 mod experiment;
 mod fixture;
+mod formats;
 mod monthly;
 mod saving;
 
