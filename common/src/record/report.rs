@@ -8,15 +8,16 @@ use super::{Check, Data, Kind};
 /// Where a report is, and what it says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// Of one experiment, or of a month.
+    /// Of one experiment, or of a month or another time.
     pub form: ReportForm,
-    /// What it reports on: the experiment's name, or the month as `2026-11`.
+    /// What it reports on: the experiment's name, or the time as `2026-11`,
+    /// `2026-Q4`, `2026`, `2026-11-01..2026-11-15` or `2 runs`.
     pub subject: String,
     /// The word that stands behind `Status:` in the report.
     pub status: String,
     /// The Markdown file.
     pub location: String,
-    /// The stream that it was made from; absent from a monthly report.
+    /// The stream that it was made from; absent from a review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// What was found, the most important first.
@@ -42,4 +43,10 @@ pub enum ReportForm {
     Experiment,
     /// Of all experiments of a month.
     Monthly,
+    /// Of a quarter.
+    Quarterly,
+    /// Of a year.
+    Yearly,
+    /// Of other days, or of runs that were named.
+    Review,
 }
