@@ -10,7 +10,7 @@ packages=(
   gcc:gcc make:make shellcheck:shellcheck /usr/bin/time:time curl:curl jq:jq git:git openssl:openssl psql:postgresql-client python3:python3
   /usr/lib/postgresql/15/bin/postgres:postgresql-15
   containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
-  ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap igzip:isal
+  ip:iproute2 unshare:util-linux strace:strace mmdebstrap:mmdebstrap igzip:isal
   /usr/lib/cni/bridge:containernetworking-plugins
   /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd
 )

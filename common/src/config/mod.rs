@@ -15,13 +15,12 @@ mod logs;
 mod monitoring;
 mod notify;
 mod performance;
+mod report;
 mod secret;
 mod service;
 mod source;
 mod span;
 mod table;
-
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -38,6 +37,7 @@ pub use self::logs::LogPatterns;
 pub use self::monitoring::{Monitoring, MonitoringSystem};
 pub use self::notify::{Mail, MailTls, Notify, Slack, StatusPage};
 pub use self::performance::{LoadProfile, Performance};
+pub use self::report::{ReportGoals, ReportSettings};
 pub use self::secret::{Secret, SecretError};
 pub use self::service::{Service, Url};
 pub use self::span::{NotASpan, Span};
@@ -213,22 +213,6 @@ impl Default for Limits {
             gate_max_age: Span::seconds(15 * 60),
             namespaces: None,
             max_share_percent: 50.0,
-        }
-    }
-}
-
-/// `[report]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReportSettings {
-    /// Folder of reports and of the streams that they were made from.
-    pub archive: PathBuf,
-}
-
-impl Default for ReportSettings {
-    fn default() -> ReportSettings {
-        ReportSettings {
-            archive: PathBuf::from("experiment-reports"),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `chaos-report`: what did we learn, and are we getting better?
 
+mod actions;
 mod archive;
 mod commands;
 mod findings;
+mod index;
 mod render;
 mod review;
 
@@ -31,6 +33,8 @@ struct Cli {
     /// Keep reports in this folder instead of the configured one
     #[arg(long, value_name = "FOLDER", global = true)]
     archive: Option<PathBuf>,
+    #[command(flatten)]
+    words: commands::note::Words,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -38,9 +42,28 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Report on the experiment in the stream on standard input (as without a command)
-    Run,
-    /// Report on all experiments of a month that are in the archive
-    Monthly(commands::monthly::Args),
+    Run(commands::experiment::Args),
+    /// List the runs in the archive
+    List(commands::list::Args),
+    /// Show the report of a run, and what people said of it since
+    Show(commands::show::Args),
+    /// Find runs by words
+    Search(commands::search::Args),
+    /// Say something of a run in your own words
+    Note(commands::note::Args),
+    /// Write down next steps, list them, and say which are done
+    #[command(subcommand)]
+    Action(commands::action::Command),
+    /// Report on a month, a quarter, a year, some days or some runs
+    Review(commands::review::Args),
+    /// Report on all experiments of a month that are in the archive (as review month)
+    Monthly(commands::review::MonthlyArgs),
+    /// Write runs into one file, with their reports, notes and digests
+    Export(commands::transfer::ExportArgs),
+    /// Take runs from such a file into the archive
+    Import(commands::transfer::ImportArgs),
+    /// Remove old runs from the archive
+    Prune(commands::prune::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,10 +72,22 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
     let (config, output) = (cli.common.load()?.config, cli.common.output);
-    let folder = cli.archive.unwrap_or(config.report.archive);
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
-    match cli.command {
-        None | Some(Command::Run) => commands::experiment::report(&folder, output),
-        Some(Command::Monthly(args)) => commands::monthly::report(&folder, &args, output),
+    let folder = cli.archive.unwrap_or_else(|| config.report.archive.clone());
+    let folder = &std::path::absolute(&folder).unwrap_or(folder);
+    let Some(command) = cli.command else {
+        return commands::experiment::report(folder, &cli.words, output);
+    };
+    match command {
+        Command::Run(args) => commands::experiment::report(folder, &args.words, output),
+        Command::List(args) => commands::list::list(folder, &args, output),
+        Command::Show(args) => commands::show::show(folder, &args),
+        Command::Search(args) => commands::search::search(folder, &args, output),
+        Command::Note(args) => commands::note::note(folder, &args, output),
+        Command::Action(command) => commands::action::run(folder, &command, output),
+        Command::Review(args) => commands::review::review(folder, &args, &config, output),
+        Command::Monthly(args) => commands::review::review(folder, &args.into(), &config, output),
+        Command::Export(args) => commands::transfer::export(folder, &args),
+        Command::Import(args) => commands::transfer::import(folder, &args),
+        Command::Prune(args) => commands::prune::prune(folder, &args, output),
     }
 }

@@ -4,10 +4,11 @@ use std::io;
 use std::path::Path;
 
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::record::{Check, Report, ReportForm, Status, Time};
+use chaos_common::record::{Check, Report, ReportForm, Status, Time, Verdict};
 use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 
+use super::note::{self, Words};
 use super::{finish, location, saved_check};
 use crate::archive::{self, Draft, Saved};
 use crate::findings::{Lessons, RunRecord, findings};
@@ -15,11 +16,23 @@ use crate::render;
 
 const STREAM: &str = "standard input";
 
-/// Reports on the experiment in the stream.
+/// What people add to the report.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+/// Reports on the experiment in the stream. What people say of it goes into the stream and the
+/// archive as a record of its own.
 ///
 /// # Errors
 /// There is no stream on standard input.
-pub(crate) fn report(folder: &Path, format: Option<Format>) -> Result<Exit, Failure> {
+pub(crate) fn report(
+    folder: &Path,
+    words: &Words,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
     // Without a place for the report the stream still has to reach the next tool.
     let mut draft = Draft::create(folder);
     let (mut stream, copied) = match &mut draft {
@@ -41,6 +54,7 @@ pub(crate) fn report(folder: &Path, format: Option<Format>) -> Result<Exit, Fail
     let saved_check = saved_check(folder, main);
     let mut checks = parts(&run);
     checks.push(saved_check.clone());
+    checks.extend(say(folder, words, &mut stream));
     let saved = saved.ok();
     let data = Report {
         form: ReportForm::Experiment,
@@ -55,11 +69,24 @@ pub(crate) fn report(folder: &Path, format: Option<Format>) -> Result<Exit, Fail
     Ok(finish(&mut stream, data, &saved_check))
 }
 
+/// Adds what people say of the run to the stream, and keeps it in the archive.
+fn say(folder: &Path, words: &Words, stream: &mut Stream) -> Option<Check> {
+    const ID: &str = "report.note";
+    let note = words.note(Some(&stream.run))?;
+    let kept = note::store(folder, &note, &stream.run);
+    stream.add(Verdict::Pass, note::summary(&note), note);
+    Some(match kept {
+        Ok(()) => Check::pass(ID, "", "your words are kept"),
+        Err(failure) => Check::unknown(ID, "", failure.to_string())
+            .hint("say it again later: chaos-report note RUN"),
+    })
+}
+
 /// Gives reports and stream their names.
 fn save(folder: &Path, stream: Draft, run: &RunRecord, lessons: &Lessons) -> io::Result<Saved> {
     let began = run.began().unwrap_or_else(Time::now);
     let stem = archive::stem(began, run.name().unwrap_or_default(), &run.run);
-    archive::save(folder, &stem, stream, |stem| {
+    archive::save(folder, &stem, (stream, "ndjson"), |stem| {
         let text = render::experiment(run, lessons, &format!("{stem}.ndjson"));
         vec![("md", text.into_bytes())]
     })

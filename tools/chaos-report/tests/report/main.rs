@@ -1,8 +1,12 @@
 //! The binary as its users meet it: streams in, files and streams out.
 
+mod archive;
+mod crashes;
 mod experiment;
 mod fixture;
 mod monthly;
+mod notes;
+mod review;
 mod saving;
 
 use std::io::Write as _;
@@ -82,6 +86,10 @@ fn read(path: &Path) -> String {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The last record of what a tool wrote.
