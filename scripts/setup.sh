@@ -13,6 +13,7 @@ packages=(
   ip:iproute2 unshare:util-linux strace:strace mmdebstrap:mmdebstrap igzip:isal
   /usr/lib/cni/bridge:containernetworking-plugins
   /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd
+  /usr/lib/python3/dist-packages/prometheus_client:python3-prometheus-client
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 

@@ -3,10 +3,13 @@
 mod actions;
 mod archive;
 mod commands;
+mod compare;
 mod findings;
 mod index;
+mod metrics;
 mod render;
 mod review;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +61,12 @@ enum Command {
     Review(commands::review::Args),
     /// Report on all experiments of a month that are in the archive (as review month)
     Monthly(commands::review::MonthlyArgs),
+    /// Compare two runs: what is better, what is worse, what can't be compared
+    Compare(commands::compare::Args),
+    /// Write what experiments showed into documents, under a marked heading of its own
+    Runbook(commands::runbook::Args),
+    /// Write the archive as metrics for Prometheus, or a dashboard of them for Grafana
+    Metrics(commands::metrics::Args),
     /// Write runs into one file, with their reports, notes and digests
     Export(commands::transfer::ExportArgs),
     /// Take runs from such a file into the archive
@@ -86,6 +95,9 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Action(command) => commands::action::run(folder, &command, output),
         Command::Review(args) => commands::review::review(folder, &args, &config, output),
         Command::Monthly(args) => commands::review::review(folder, &args.into(), &config, output),
+        Command::Compare(args) => commands::compare::compare_runs(folder, &args, output),
+        Command::Runbook(args) => commands::runbook::runbook(folder, &args),
+        Command::Metrics(args) => commands::metrics::write(folder, &args),
         Command::Export(args) => commands::transfer::export(folder, &args),
         Command::Import(args) => commands::transfer::import(folder, &args),
         Command::Prune(args) => commands::prune::prune(folder, &args, output),

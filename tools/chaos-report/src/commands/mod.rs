@@ -2,11 +2,14 @@
 
 pub(crate) mod action;
 mod archived;
+pub(crate) mod compare;
 pub(crate) mod experiment;
 pub(crate) mod list;
+pub(crate) mod metrics;
 pub(crate) mod note;
 pub(crate) mod prune;
 pub(crate) mod review;
+pub(crate) mod runbook;
 pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod transfer;

@@ -15,9 +15,11 @@ mod totals;
 mod trend;
 
 pub(crate) use self::document::{Document, Form, Settings};
+pub(crate) use self::issues::issues;
 pub(crate) use self::period::{Days, Month, Period, Quarter, Year, day};
-pub(crate) use self::scope::{Scope, Subject};
+pub(crate) use self::scope::{Reviewed, Scope, Subject};
 pub(crate) use self::template::markdown;
+pub(crate) use self::totals::Recoveries;
 
 #[cfg(test)]
 pub(crate) mod examples {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chaos_common::record::Time;
+use jiff::civil::Date;
 
 use super::period::{Days, Period, day};
 use crate::index::{Entry, Index, Run};
@@ -51,6 +52,22 @@ pub(crate) struct Scope<'i> {
 }
 
 impl<'i> Scope<'i> {
+    /// All runs of the archive.
+    pub(crate) fn all(index: &'i Index) -> Scope<'i> {
+        let runs = distinct(&index.entries);
+        let first = runs.first().map_or(Date::MIN, |it| day(it.began()));
+        let last = runs.last().map_or(Date::MAX, |it| day(it.began()));
+        Scope {
+            index,
+            days: Days { first, last },
+            before: Vec::new(),
+            ids: runs.iter().map(|it| it.run.facts.id.as_str()).collect(),
+            history: runs.clone(),
+            runs,
+        }
+    }
+
+    /// What a review looks at; nothing if none of the runs that it names is in the archive.
     pub(crate) fn of(index: &'i Index, subject: &Subject) -> Option<Scope<'i>> {
         let mut history = distinct(&index.entries);
         let (days, previous) = match subject {

@@ -95,6 +95,11 @@ impl Recoveries {
         found
     }
 
+    /// The median, in milliseconds.
+    pub(crate) fn median(&self) -> Option<f64> {
+        median(&self.sorted)
+    }
+
     /// In words: mean, median with its interval, slowest, and of how many runs.
     pub(crate) fn text(&self) -> String {
         let sorted = &self.sorted;

@@ -8,6 +8,7 @@ mod monthly;
 mod notes;
 mod review;
 mod saving;
+mod upkeep;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
