@@ -9,8 +9,9 @@ say "building the six tools"
 cargo build --release --workspace --bins --quiet --manifest-path "$root/Cargo.toml"
 # It needs no cluster, and one beside it takes more from two threads than from a peer's one.
 "$root/tests/cluster/down.sh"
-say "measuring chaos-backup-check"
+say "measuring chaos-backup-check, and the archive of chaos-report"
 "$root/scripts/bench/backup.sh" "$CARGO_TARGET_DIR/release"
+"$root/scripts/bench/archive.sh" "$CARGO_TARGET_DIR/release"
 say "starting the cluster and the shop"
 cluster
 work=$(mktemp -d)

@@ -11,12 +11,13 @@
 //! 4. [`cluster`]: client, exec, lists, workloads, pods, HTTP probes.
 //! 5. [`prometheus`] and [`postgres`], which are reached through a cluster.
 //! 6. [`steady_state`]: the questions of `[[probe]]`.
-//! 7. [`cli`]: arguments that all tools share.
+//! 7. [`cli`] and [`executor`]: arguments that all tools share, and who gave them.
 
 pub mod cli;
 pub mod cluster;
 pub mod conclusion;
 pub mod config;
+pub mod executor;
 pub mod exit;
 pub mod output;
 pub mod postgres;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use chaos_common::config::Config;
 use chaos_common::record::{
-    Backup, Baseline, Data, Event, Experiment, Health, Load, Notification, Plan, Record, Report,
-    Verification,
+    Backup, Baseline, Data, Event, Experiment, Health, Load, Note, Notification, Plan, Record,
+    Report, Verification,
 };
 use schemars::schema_for;
 use serde_json::Value;
@@ -39,6 +39,7 @@ fn schemas_are_those_of_the_types() {
     in_step::<Verification>();
     in_step::<Report>();
     in_step::<Load>();
+    in_step::<Note>();
 }
 
 /// All properties of a schema, with the schema of each; `$ref`s are followed.

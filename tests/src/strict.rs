@@ -81,6 +81,8 @@ strict! {
     Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing>, #[serde(default)] usage: Vec<Usage>, #[serde(default)] judgements: Vec<Judgement> }
     LogErrors { workload: String, pods: usize, lines: u64, outage_lines: u64, quiet_ms: Option<u64>, #[serde(default)] patterns: Vec<PatternCount>, samples: Vec<String> }
     PatternCount { pattern: String, lines: u64 }
+    Note { about: Option<String>, author: String, executor: Option<String>, #[serde(default)] lessons: Vec<String>, #[serde(default)] improvements: Vec<String>, #[serde(default)] next_steps: Vec<NextStep>, #[serde(default)] done: Vec<String> }
+    NextStep { id: String, text: String, owner: Option<String>, due: Option<String> }
     Report { form: String, subject: String, status: String, location: String, #[serde(default)] files: Vec<String>, stream: Option<String>, findings: Vec<String>, next_steps: Vec<String>, checks: Vec<Check> }
 }
 
@@ -175,6 +177,7 @@ pub fn read(line: &str) -> Result<Value, String> {
         "chaos.verification/1" => data!(Verification),
         "chaos.report/1" => data!(Report),
         "chaos.load/1" => data!(Load),
+        "chaos.note/1" => data!(Note),
         other => return Err(format!("{other} is no kind of ours")),
     }
     .map_err(|error| {

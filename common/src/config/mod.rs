@@ -23,6 +23,7 @@ mod monitoring;
 mod notify;
 mod performance;
 mod probe;
+mod report;
 mod secret;
 mod service;
 mod setting;
@@ -31,8 +32,6 @@ mod span;
 mod table;
 mod wanted;
 mod workload;
-
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,6 +54,7 @@ pub use self::monitoring::{Monitoring, MonitoringSystem, Place};
 pub use self::notify::NotifyTable;
 pub use self::performance::{LoadProfile, Performance};
 pub use self::probe::{During, Probe, Question};
+pub use self::report::{ReportGoals, ReportSettings};
 pub use self::secret::{Secret, SecretError};
 pub use self::service::{Service, Url};
 pub use self::setting::{NotASetting, Setting};
@@ -229,25 +229,6 @@ impl Default for Limits {
             namespaces: None,
             max_share_percent: 50.0,
             watch: Watch::Advised,
-        }
-    }
-}
-
-/// `[report]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReportSettings {
-    /// Folder of reports and of the streams that they were made from.
-    pub archive: PathBuf,
-    /// Where people find that folder, for links: `https://reports.example.com/chaos/`.
-    pub url: Option<String>,
-}
-
-impl Default for ReportSettings {
-    fn default() -> ReportSettings {
-        ReportSettings {
-            archive: PathBuf::from("experiment-reports"),
-            url: None,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::charts;
 use crate::record::{
-    Backup, Baseline, Data, Event, Experiment, Health, Load, Notification, Plan, Report, Rollback,
-    Verification,
+    Backup, Baseline, Data, Event, Experiment, Health, Load, Note, Notification, Plan, Report,
+    Rollback, Verification,
 };
 
 /// The most findings and steps of a report that are shown: all of it fits one screen.
@@ -180,6 +180,21 @@ impl Lines for Load {
 impl Lines for Verification {
     fn lines(&self) -> Vec<String> {
         self.timings.iter().flat_map(charts::timing).collect()
+    }
+}
+
+impl Lines for Note {
+    fn lines(&self) -> Vec<String> {
+        let lessons = self
+            .lessons
+            .iter()
+            .map(|text| format!("lesson        {text}"));
+        let better = self.improvements.iter();
+        let better = better.map(|text| format!("improvement   {text}"));
+        let steps = self.next_steps.iter();
+        let steps = steps.map(|step| format!("next step     {} ({})", step.text, step.id));
+        let done = self.done.iter().map(|id| format!("done          {id}"));
+        lessons.chain(better).chain(steps).chain(done).collect()
     }
 }
 

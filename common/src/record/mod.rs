@@ -10,6 +10,7 @@ mod event;
 mod experiment;
 mod health;
 mod load;
+mod note;
 mod notification;
 mod plan;
 mod report;
@@ -40,6 +41,7 @@ pub use self::health::{
     WorkloadRef, WorkloadState,
 };
 pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
+pub use self::note::{NextStep, Note};
 pub use self::notification::{
     ChannelOutcome, ChannelResult, Contact, Notification, Occasion, RecipientResult,
 };
@@ -118,11 +120,13 @@ pub enum Kind {
     Report,
     /// `chaos.load`: load on URLs, and how they answered under it.
     Load,
+    /// `chaos.note`: what people say of a run, in their own words.
+    Note,
 }
 
 impl Kind {
     /// All kinds, in the order in which the main pipeline makes them.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Health,
         Kind::Backup,
         Kind::Baseline,
@@ -134,6 +138,7 @@ impl Kind {
         Kind::Verification,
         Kind::Report,
         Kind::Load,
+        Kind::Note,
     ];
 
     /// The kind's name, without the version.
@@ -150,6 +155,7 @@ impl Kind {
             Kind::Verification => "chaos.verification",
             Kind::Report => "chaos.report",
             Kind::Load => "chaos.load",
+            Kind::Note => "chaos.note",
         }
     }
 

@@ -8,9 +8,10 @@ use super::{Check, Data, Kind};
 /// Where a report is, and what it says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// Of one experiment, or of a month.
+    /// Of one experiment, or of a month or another time.
     pub form: ReportForm,
-    /// What it reports on: the experiment's name, or the month as `2026-11`.
+    /// What it reports on: the experiment's name, or the time as `2026-11`,
+    /// `2026-Q4`, `2026`, `2026-11-01..2026-11-15` or `2 runs`.
     pub subject: String,
     /// The word that stands behind `Status:` in the report.
     pub status: String,
@@ -19,7 +20,7 @@ pub struct Report {
     /// All its files, one a format; absent from records of versions that made only one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// The stream that it was made from; absent from a monthly report.
+    /// The stream that it was made from; absent from a review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// What was found, the most important first.
@@ -45,4 +46,10 @@ pub enum ReportForm {
     Experiment,
     /// Of all experiments of a month.
     Monthly,
+    /// Of a quarter.
+    Quarterly,
+    /// Of a year.
+    Yearly,
+    /// Of other days, or of runs that were named.
+    Review,
 }

@@ -50,6 +50,11 @@ impl Upstream {
         Upstream::read(input, |_| {}).map(|(upstream, _)| upstream)
     }
 
+    /// The run of its records, if there is one.
+    pub fn run(&self) -> Option<&str> {
+        self.run.as_deref()
+    }
+
     /// A check that says why the stream can't be trusted, if it can't.
     pub fn check(&self) -> Option<Check> {
         self.broken.as_ref().map(|why| {

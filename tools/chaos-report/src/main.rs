@@ -1,10 +1,15 @@
 //! `chaos-report`: what did we learn, and are we getting better?
 
+mod actions;
 mod archive;
 mod commands;
+mod compare;
 mod findings;
+mod index;
+mod metrics;
 mod render;
 mod review;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,8 +46,33 @@ struct Cli {
 enum Command {
     /// Report on the experiment in the stream on standard input (as without a command)
     Run(commands::experiment::Args),
-    /// Report on all experiments of a month that are in the archive
-    Monthly(commands::monthly::Args),
+    /// List the runs in the archive
+    List(commands::list::Args),
+    /// Show the report of a run, and what people said of it since
+    Show(commands::show::Args),
+    /// Find runs by words
+    Search(commands::search::Args),
+    /// Say something of a run in your own words
+    Note(commands::note::Args),
+    /// Write down next steps, list them, and say which are done
+    #[command(subcommand)]
+    Action(commands::action::Command),
+    /// Report on a month, a quarter, a year, some days or some runs
+    Review(commands::review::Args),
+    /// Report on all experiments of a month that are in the archive (as review month)
+    Monthly(commands::review::MonthlyArgs),
+    /// Compare two runs: what is better, what is worse, what can't be compared
+    Compare(commands::compare::Args),
+    /// Write what experiments showed into documents, under a marked heading of its own
+    Runbook(commands::runbook::Args),
+    /// Write the archive as metrics for Prometheus, or a dashboard of them for Grafana
+    Metrics(commands::metrics::Args),
+    /// Write runs into one file, with their reports, notes and digests
+    Export(commands::transfer::ExportArgs),
+    /// Take runs from such a file into the archive
+    Import(commands::transfer::ImportArgs),
+    /// Remove old runs from the archive
+    Prune(commands::prune::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,11 +81,25 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
     let (config, output) = (cli.common.load()?.config, cli.common.output);
-    let folder = cli.archive.unwrap_or(config.report.archive);
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
-    match cli.command {
-        None => commands::experiment::report(&folder, &cli.report, output),
-        Some(Command::Run(args)) => commands::experiment::report(&folder, &args, output),
-        Some(Command::Monthly(args)) => commands::monthly::report(&folder, &args, output),
+    let folder = cli.archive.unwrap_or_else(|| config.report.archive.clone());
+    let folder = &std::path::absolute(&folder).unwrap_or(folder);
+    let Some(command) = cli.command else {
+        return commands::experiment::report(folder, &cli.report, output);
+    };
+    match command {
+        Command::Run(args) => commands::experiment::report(folder, &args, output),
+        Command::List(args) => commands::list::list(folder, &args, output),
+        Command::Show(args) => commands::show::show(folder, &args),
+        Command::Search(args) => commands::search::search(folder, &args, output),
+        Command::Note(args) => commands::note::note(folder, &args, output),
+        Command::Action(command) => commands::action::run(folder, &command, output),
+        Command::Review(args) => commands::review::review(folder, &args, &config, output),
+        Command::Monthly(args) => commands::review::review(folder, &args.into(), &config, output),
+        Command::Compare(args) => commands::compare::compare_runs(folder, &args, output),
+        Command::Runbook(args) => commands::runbook::runbook(folder, &args),
+        Command::Metrics(args) => commands::metrics::write(folder, &args),
+        Command::Export(args) => commands::transfer::export(folder, &args),
+        Command::Import(args) => commands::transfer::import(folder, &args),
+        Command::Prune(args) => commands::prune::prune(folder, &args, output),
     }
 }

@@ -3,19 +3,20 @@
 //! Files are written under a hidden name, synced, and only then given their own: a full disk or a
 //! kill leaves no half report behind.
 
+mod bundle;
+mod files;
 mod stem;
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+pub(crate) use self::bundle::{BundleError, pack, unpack};
+pub(crate) use self::files::{ReadError, StoredFile, files, open, stem_of};
 pub(crate) use self::stem::stem;
-
-/// The largest stored stream that is read, in bytes.
-const MAX_STREAM: u64 = 256 << 20;
 
 /// A file of the archive that has no name yet. It vanishes unless it is given one.
 pub(crate) struct Draft(NamedTempFile);
@@ -45,6 +46,12 @@ impl Draft {
     fn sync(&self) -> io::Result<()> {
         self.0.as_file().sync_all()
     }
+
+    /// Gives it this name, in place of a file that has it. It is not synced.
+    pub(crate) fn replace(self, folder: &Path, name: &str) -> io::Result<()> {
+        let named = self.0.persist(folder.join(name));
+        named.map(drop).map_err(|error| error.error)
+    }
 }
 
 impl Write for Draft {
@@ -67,12 +74,12 @@ pub(crate) struct Saved {
 /// A report that is to be kept: the ending of its name, such as `md`, and what it holds.
 pub(crate) type NewReport = (&'static str, Vec<u8>);
 
-/// Gives a stream and its reports their names: `stem.ndjson`, `stem.md` and so on, with a number
-/// behind the stem where one of those is taken. `reports` makes them, given the stem.
+/// Gives a stream and its reports their names: the stem and their endings, `ndjson`, `md` and so on,
+/// with a number behind the stem where one of those is taken. `reports` makes them, given the stem.
 pub(crate) fn save(
     folder: &Path,
     stem: &str,
-    stream: Draft,
+    (stream, ending): (Draft, &str),
     reports: impl Fn(&str) -> Vec<NewReport>,
 ) -> io::Result<Saved> {
     stream.sync()?;
@@ -85,7 +92,8 @@ pub(crate) fn save(
         };
         let path = |ending: &str| folder.join(format!("{stem}.{ending}"));
         let reports = reports(&stem);
-        if reports.iter().any(|(ending, _)| path(ending).exists()) {
+        let mut endings = reports.iter().map(|(ending, _)| *ending).chain([ending]);
+        if endings.any(|ending| path(ending).exists()) {
             continue;
         }
         let drafts = reports.iter().map(|(ending, bytes)| {
@@ -94,7 +102,7 @@ pub(crate) fn save(
             Ok((path(ending), draft))
         });
         let drafts: Vec<(PathBuf, Draft)> = drafts.collect::<io::Result<_>>()?;
-        let stream_path = path("ndjson");
+        let stream_path = path(ending);
         match stream.persist_noclobber(&stream_path) {
             Ok(_) => {}
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
@@ -134,6 +142,30 @@ fn name(drafts: Vec<(PathBuf, Draft)>) -> io::Result<Vec<PathBuf>> {
     Ok(named)
 }
 
+/// Removes a stream and its reports. The stream goes last: a run is there as long as that is.
+///
+/// # Errors
+/// A file can't be removed.
+pub(crate) fn remove(folder: &Path, file: &str) -> Result<(), (PathBuf, io::Error)> {
+    let stream = folder.join(file);
+    for path in reports_of(&stream).into_iter().chain([stream]) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The reports beside a stream.
+pub(crate) fn reports_of(stream: &Path) -> Vec<PathBuf> {
+    let name = stream.file_name().unwrap_or_default().to_string_lossy();
+    let stem = stem_of(&name).to_owned();
+    let path = |ending: &str| stream.with_file_name(format!("{stem}.{ending}"));
+    let paths = bundle::REPORTS.into_iter().map(path);
+    paths.filter(|path| path.is_file()).collect()
+}
+
 /// Writes a file of this name in one step, in place of one that is there.
 pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
     let path = folder.join(name);
@@ -142,57 +174,6 @@ pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<PathB
     draft.0.persist(&path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()?;
     Ok(path)
-}
-
-/// The stored streams in order of their names, which is that of time. A folder that does not exist
-/// holds none.
-pub(crate) fn streams(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default();
-        let hidden = name.as_encoded_bytes().starts_with(b".");
-        let stream = path.extension().is_some_and(|ending| ending == "ndjson");
-        if stream && !hidden {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// Why a stored stream is not read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error("cannot look at it: {0}")]
-    NoMetadata(#[source] io::Error),
-    #[error("it is not a regular file")]
-    NotAFile,
-    #[error("it has {0} bytes, more than the {MAX_STREAM} that are read")]
-    TooLarge(u64),
-    #[error("cannot read it: {0}")]
-    Unreadable(#[source] io::Error),
-}
-
-/// Opens a stored stream.
-///
-/// # Errors
-/// It is no regular file, too large, or can't be read.
-pub(crate) fn open(path: &Path) -> Result<impl Read + use<>, ReadError> {
-    let metadata = fs::metadata(path).map_err(ReadError::NoMetadata)?;
-    if !metadata.is_file() {
-        return Err(ReadError::NotAFile);
-    }
-    if metadata.len() > MAX_STREAM {
-        return Err(ReadError::TooLarge(metadata.len()));
-    }
-    let file = File::open(path).map_err(ReadError::Unreadable)?;
-    Ok(file.take(MAX_STREAM))
 }
 
 #[cfg(test)]
@@ -211,8 +192,8 @@ mod tests {
             let of = |ending| (ending, format!("{ending} of {stem}\n").into_bytes());
             vec![of("md"), of("html")]
         };
-        let first = save(folder, "x", draft(folder), texts).expect("saved");
-        let second = save(folder, "x", draft(folder), texts).expect("saved");
+        let first = save(folder, "x", (draft(folder), "ndjson"), texts).expect("saved");
+        let second = save(folder, "x", (draft(folder), "ndjson"), texts).expect("saved");
         let names = |saved: &Saved| saved.reports.clone();
         assert_eq!(
             names(&first),
@@ -224,10 +205,9 @@ mod tests {
         );
         let html = fs::read_to_string(&second.reports[1]).expect("there");
         assert_eq!(html, "html of x-2\n");
-        assert_eq!(
-            streams(folder).expect("listed"),
-            [second.stream, first.stream]
-        );
+        let listed = files(folder).expect("listed").into_iter();
+        let listed: Vec<_> = listed.map(|file| folder.join(file.name)).collect();
+        assert_eq!(listed, [second.stream, first.stream]);
         drop(draft(folder));
         assert_eq!(fs::read_dir(folder).expect("listed").count(), 6);
     }
@@ -238,7 +218,7 @@ mod tests {
         let folder = folder.path();
         fs::write(folder.join("x.html"), "somebody's").expect("writable");
         let texts = |_: &str| vec![("md", Vec::new()), ("html", Vec::new())];
-        let saved = save(folder, "x", draft(folder), texts).expect("saved");
+        let saved = save(folder, "x", (draft(folder), "ndjson"), texts).expect("saved");
         assert_eq!(saved.stream, folder.join("x-2.ndjson"));
         assert!(!folder.join("x.md").exists());
         let kept = fs::read_to_string(folder.join("x.html")).expect("there");

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::record::{Check, Report, ReportForm, Status, Time};
+use chaos_common::record::{Check, Report, ReportForm, Status, Time, Verdict};
 use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 
+use super::note::{self, Words};
 use super::{finish, location, saved_check};
 use crate::archive::{self, Draft, Saved};
 use crate::findings::{ExperimentReport, Lessons, RunRecord};
@@ -31,6 +32,8 @@ pub(crate) struct Args {
     /// Show the HTML in this machine's browser
     #[arg(long)]
     open: bool,
+    #[command(flatten)]
+    words: Words,
 }
 
 impl Args {
@@ -47,7 +50,8 @@ impl Args {
     }
 }
 
-/// Reports on the experiment in the stream.
+/// Reports on the experiment in the stream. What people say of it goes into the stream and the
+/// archive as a record of its own.
 ///
 /// # Errors
 /// There is no stream on standard input.
@@ -81,8 +85,22 @@ pub(crate) fn report(folder: &Path, args: &Args, format: Option<Format>) -> Resu
     if let Some(html) = saved.as_ref().ok().and_then(html).filter(|_| args.open) {
         checks.push(open(html));
     }
+    checks.extend(say(folder, &args.words, &mut stream));
     let data = made.record(saved.ok(), checks);
     Ok(finish(&mut stream, data, &saved_check))
+}
+
+/// Adds what people say of the run to the stream, and keeps it in the archive.
+fn say(folder: &Path, words: &Words, stream: &mut Stream) -> Option<Check> {
+    const ID: &str = "report.note";
+    let note = words.note(Some(&stream.run))?;
+    let kept = note::store(folder, &note, &stream.run);
+    stream.add(Verdict::Pass, note::summary(&note), note);
+    Some(match kept {
+        Ok(()) => Check::pass(ID, "", "your words are kept"),
+        Err(failure) => Check::unknown(ID, "", failure.to_string())
+            .hint("say it again later: chaos-report note RUN"),
+    })
 }
 
 /// What was made of a stream.
@@ -101,7 +119,7 @@ impl Made<'_> {
         let began = self.run.began().unwrap_or_else(Time::now);
         let name = self.run.name().unwrap_or_default();
         let stem = archive::stem(began, name, &self.run.run);
-        archive::save(folder, &stem, stream, |stem| {
+        archive::save(folder, &stem, (stream, "ndjson"), |stem| {
             let report = self.report(&format!("{stem}.ndjson"));
             let of =
                 |format: &ReportFormat| (format.ending(), render::experiment(&report, *format));

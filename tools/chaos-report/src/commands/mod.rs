@@ -1,7 +1,18 @@
-//! The commands: each makes one report, saves it, and writes the record that tells of it.
+//! The commands. Those that make a report save it, and write the record that tells of it.
 
+pub(crate) mod action;
+mod archived;
+pub(crate) mod compare;
 pub(crate) mod experiment;
-pub(crate) mod monthly;
+pub(crate) mod list;
+pub(crate) mod metrics;
+pub(crate) mod note;
+pub(crate) mod prune;
+pub(crate) mod review;
+pub(crate) mod runbook;
+pub(crate) mod search;
+pub(crate) mod show;
+pub(crate) mod transfer;
 
 use std::io;
 use std::path::{Path, PathBuf};

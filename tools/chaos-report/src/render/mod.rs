@@ -2,13 +2,12 @@
 
 mod clean;
 mod markdown;
-mod month;
 mod svg;
 mod templates;
 
 use serde_json::{Value, json};
 
-pub(crate) use self::month::render as month;
+pub(crate) use self::markdown::escape;
 use crate::findings::ExperimentReport;
 
 /// A format that the report of an experiment can be had in.

@@ -1,11 +1,16 @@
 //! The binary as its users meet it: streams in, files and streams out.
 
+mod archive;
 mod browser;
+mod crashes;
 mod experiment;
 mod fixture;
 mod formats;
 mod monthly;
+mod notes;
+mod review;
 mod saving;
+mod upkeep;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -84,6 +89,10 @@ fn read(path: &Path) -> String {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The last record of what a tool wrote.

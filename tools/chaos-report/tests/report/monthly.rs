@@ -58,11 +58,11 @@ fn a_month_is_counted_from_the_stored_streams() {
         "- **Successful Experiments**: 2",
         "- **Failed Experiments**: 0",
         "- **Neither**: 1 unknown",
-        "- **Success Rate**: 100 % (2 of 2 with an answer)",
-        "- **Average Recovery Time**: 4.9 s (median 4.2 s, slowest 6.2 s, 3 recoveries; so few say little)",
-        "- **Issues Discovered**: 0",
+        "- **Success Rate**: 100 % (2 of 2 with an answer; 95 % interval 34 to 100 %)",
+        "- **Average Recovery Time**: 4.9 s (median 4.2 s, slowest 6.2 s, of 3 runs; too few runs for an interval)",
+        "- **Issues Discovered**: 0 checks began to fail, 1 that had failed pass again, 0 fail still; the runs tell of 0 issues",
         "- **Improvements Implemented**: pod-failure: data.rows users failed before and passes since 2026-11-01",
-        "- **Success Rate Trend**: not enough data: 2 experiments with an answer this month and 1 in the one before, of 3 needed in each",
+        "- **Success Rate Trend**: too few to compare: 2 experiments with an answer after 1, of 8 needed on each side",
     ] {
         assert!(
             text.lines().any(|found| found == line),

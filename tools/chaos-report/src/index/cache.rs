@@ -1,0 +1,113 @@
+//! The index as a file: a head, a line of facts for each stream, then a line of answers for each, so
+//! that a list reads the first half only.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::answers::StoredAnswers;
+use super::{Depth, Entry, Known};
+use crate::archive;
+
+/// The file's name in the archive.
+const NAME: &str = ".chaos-report-index.ndjson";
+/// What its entries hold; another number, and all is read anew.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    index: u32,
+    entries: usize,
+    gone: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct RunAnswers<'a> {
+    #[serde(borrow)]
+    checks: StoredAnswers<'a>,
+    #[serde(borrow)]
+    health: StoredAnswers<'a>,
+}
+
+/// What the index knows. One that is missing, damaged or of another version knows nothing.
+pub(super) fn load(folder: &Path, depth: Depth) -> Known {
+    read(&folder.join(NAME), depth).unwrap_or_default()
+}
+
+fn read(path: &Path, depth: Depth) -> Option<Known> {
+    let mut lines = Lines {
+        input: BufReader::with_capacity(1 << 16, File::open(path).ok()?),
+        line: Vec::new(),
+    };
+    let head: Head = serde_json::from_slice(lines.next()?).ok()?;
+    if head.index != VERSION {
+        return None;
+    }
+    let mut known = Known {
+        gone: head.gone,
+        ..Known::default()
+    };
+    let mut order = Vec::new();
+    for _ in 0..head.entries {
+        let entry: Entry = serde_json::from_slice(lines.next()?).ok()?;
+        if depth == Depth::Answers {
+            order.push(entry.file.clone());
+        }
+        known.entries.insert(entry.file.clone(), entry);
+    }
+    for file in order {
+        let answers: RunAnswers = serde_json::from_slice(lines.next()?).ok()?;
+        let entry = known.entries.get_mut(&file)?;
+        if let Some(run) = &mut entry.stream.experiment {
+            run.checks = answers.checks.shared(&mut known.names);
+            run.health = answers.health.shared(&mut known.names);
+        }
+    }
+    Some(known)
+}
+
+/// Whole lines of a file.
+struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn next(&mut self) -> Option<&[u8]> {
+        self.line.clear();
+        self.input.read_until(b'\n', &mut self.line).ok()?;
+        self.line.strip_suffix(b"\n")
+    }
+}
+
+/// Replaces the index in one step.
+pub(super) fn save(folder: &Path, entries: &[Entry], gone: &[String]) -> io::Result<()> {
+    let mut out = BufWriter::new(archive::Draft::create(folder)?);
+    let head = Head {
+        index: VERSION,
+        entries: entries.len(),
+        gone: gone.to_vec(),
+    };
+    line(&mut out, &head)?;
+    for entry in entries {
+        line(&mut out, entry)?;
+    }
+    for entry in entries {
+        let run = entry.stream.experiment.as_ref();
+        let answers = run.map(|run| RunAnswers {
+            checks: run.checks.stored(),
+            health: run.health.stored(),
+        });
+        line(&mut out, &answers.unwrap_or_default())?;
+    }
+    let draft = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    // Not synced: what a crash leaves of it is noticed, and made again.
+    draft.replace(folder, NAME)
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}

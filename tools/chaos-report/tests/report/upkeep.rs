@@ -1,0 +1,95 @@
+//! What the archive gives to others: a team's documents, comparisons, metrics.
+
+use chaos_common::record::Check;
+
+use crate::archive::archived;
+use crate::{Bench, read, stderr, stdout};
+
+fn two() -> Bench {
+    let bench = Bench::new();
+    archived(&bench, "2026-11-01", "aaaa", |run| {
+        let check = Check::fail("data.rows", "users", "2 rows lost");
+        run.verification().checks.push(check);
+    });
+    archived(&bench, "2026-11-02", "bbbb", |run| {
+        let check = Check::pass("data.rows", "users", "as before");
+        run.verification().checks.push(check);
+    });
+    bench
+}
+
+#[test]
+fn a_document_is_kept_up_to_date_and_otherwise_left_byte_for_byte() {
+    let bench = two();
+    bench.run(&["note", "aaaa", "--lesson", "Retry | now"], b"");
+    let path = bench.home.path().join("chaos-runbook.md");
+    let own = "# Ours\r\n\r\n\ttext  \r\n";
+    std::fs::write(&path, own).expect("writable");
+    let run = |args: &[&str]| bench.run(&[&["runbook", "chaos-runbook.md"], args].concat(), b"");
+    assert_eq!(run(&["--check"]).status.code(), Some(1));
+    let dry = run(&["--dry-run"]);
+    assert!(
+        stdout(&dry).contains("\n+### Lessons\n"),
+        "{}",
+        stdout(&dry)
+    );
+    assert_eq!(read(&path), own);
+    assert_eq!(run(&[]).status.code(), Some(0));
+    let once = read(&path);
+    assert!(once.starts_with(own), "{once}");
+    let row = "| pod-failure | deployment/backend | 2026-11-02 | pass | 4.2 s | 2 |\r\n";
+    assert!(once.contains(row), "{once}");
+    assert!(once.contains("- Retry \\| now (20"), "{once}");
+    let again = run(&[]);
+    assert_eq!((stdout(&again).as_str(), read(&path)), ("", once.clone()));
+    assert_eq!(run(&["--check"]).status.code(), Some(0));
+    std::fs::write(&path, once.replace("runbook: end", "")).expect("writable");
+    let broken = run(&[]);
+    assert_eq!(broken.status.code(), Some(2));
+    let why = "line 5 begins a marked part that does not end";
+    assert!(stderr(&broken).contains(why), "{}", stderr(&broken));
+}
+
+#[test]
+fn two_runs_are_compared() {
+    let bench = two();
+    let compared = bench.run(&["compare", "aaaa", "bbbb", "-o", "text"], b"");
+    let text = stdout(&compared);
+    assert!(text.contains("better      data.rows users"), "{text}");
+    assert!(text.contains("fail -> pass"), "{text}");
+    let json = stdout(&bench.run(&["compare", "bbbb", "aaaa"], b""));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["compared"][0]["change"], "worse");
+}
+
+#[test]
+fn metrics_are_read_by_prometheus_own_reader() {
+    let bench = two();
+    bench.run(&["action", "add", "Do it", "--owner", "A \"B\" \\ C"], b"");
+    let file = bench.home.path().join("chaos.prom");
+    let written = bench.run(&["metrics", "--to", file.to_str().expect("UTF-8")], b"");
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    let script = "import sys\n\
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics\n\
+        from prometheus_client.parser import text_string_to_metric_families as prometheus\n\
+        text = open(sys.argv[1]).read()\n\
+        print(len(list(openmetrics(text))), len(list(prometheus(text))))\n";
+    let python = |args: &[&str]| {
+        let mut command = std::process::Command::new("python3");
+        command.args(args).output().expect("python3 is there")
+    };
+    if !python(&["-c", "import prometheus_client"]).status.success() {
+        eprintln!(
+            "SKIPPED: python3-prometheus-client is not installed (scripts/setup.sh installs it)"
+        );
+        return;
+    }
+    let output = python(&["-c", script, file.to_str().expect("UTF-8")]);
+    assert_eq!(
+        stdout(&output),
+        "11 11\n",
+        "{}\n{}",
+        stderr(&output),
+        read(&file)
+    );
+}
