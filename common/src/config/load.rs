@@ -120,10 +120,7 @@ fn anchor(config: &mut Config, folder: &Path) {
     let monitoring = config.monitoring.iter_mut();
     monitoring.flat_map(Monitoring::files_mut).for_each(fix);
     let (access_key, secret_key) = (config.s3.access_key.as_mut(), config.s3.secret_key.as_mut());
-    for secret in [scratch, access_key, secret_key]
-        .into_iter()
-        .flatten()
-    {
+    for secret in [scratch, access_key, secret_key].into_iter().flatten() {
         if let Secret::File(path) = secret {
             fix(path);
         }

@@ -253,6 +253,7 @@ fn notifications(run: &RunRecord) -> Table {
         for channel in &record.data.channels {
             let (word, status) = match channel.outcome {
                 ChannelOutcome::Sent => ("sent", Status::Pass),
+                ChannelOutcome::Partly => ("partly", Status::Warn),
                 ChannelOutcome::Failed => ("failed", Status::Fail),
                 ChannelOutcome::Unknown => ("unknown", Status::Unknown),
             };

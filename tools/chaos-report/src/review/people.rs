@@ -47,7 +47,10 @@ pub(crate) fn people(scope: &Scope) -> Vec<Person> {
         let person = people.entry(&exercise.executor).or_default();
         match exercise.cause {
             _ if exercise.dry_run => person.rehearsed += 1,
-            RollbackCause::Status | RollbackCause::Lock | RollbackCause::Unlock => {}
+            RollbackCause::Status
+            | RollbackCause::Lock
+            | RollbackCause::Unlock
+            | RollbackCause::Watch => {}
             RollbackCause::Abort | RollbackCause::Recover | RollbackCause::Rollback => {
                 person.stopped += 1;
             }

@@ -107,6 +107,8 @@ fn plan() -> Plan {
         cluster: cluster(),
         namespace: "shop".into(),
         targets: Vec::new(),
+        probe_pods: Vec::new(),
+        overridden: Vec::new(),
         changes: vec![Change::Delete {
             object: ObjectRef {
                 api_version: "v1".into(),
@@ -283,9 +285,13 @@ impl Run {
             outcome: ChannelOutcome::Sent,
             attempts: 1,
             detail: "250 OK".into(),
+            receipt: None,
+            recipients: Vec::new(),
+            spooled: false,
         };
         let notification = Notification {
             occasion: Occasion::Scheduled,
+            event: None,
             subject: "Chaos Engineering Experiment Notification".into(),
             text: "text".into(),
             contacts: Vec::new(),
