@@ -99,6 +99,7 @@ fn assemble(facts: Facts, judgement: Judgement, criteria: &Criteria) -> ItemRepo
 mod tests {
     use std::fs::File;
     use std::io::Write as _;
+    use std::path::Path;
     use std::sync::Arc;
 
     use chaos_backup_check::formats::inspection::COMPLETE;
@@ -119,37 +120,56 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_file_that_grows_while_it_is_read_is_unknown() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("objects.yaml");
-        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
-        std::fs::write(&path, text).expect("written");
-        let backup: Backup = serde_json::from_value(serde_json::json!({
+    fn backup(path: &Path) -> Backup {
+        serde_json::from_value(serde_json::json!({
             "name": "x", "kind": "kubernetes", "path": path, "max_age": "60s", "live": false
         }))
-        .expect("a backup");
+        .expect("a backup")
+    }
+
+    const TEXT: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+
+    /// Whether a backup is known to be whole to which this is done while it is read.
+    fn complete_after(change: impl FnOnce(&Path)) -> (Status, String) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("objects.yaml");
+        std::fs::write(&path, TEXT).expect("written");
+        let backup = backup(&path);
         let report = check(&backup, Scope::Everything, &context());
-        assert_eq!(
-            Verdict::of(&report.checks),
-            Verdict::Pass,
-            "{:?}",
-            report.checks
-        );
+        let (checks, verdict) = (&report.checks, Verdict::of(&report.checks));
+        assert_eq!(verdict, Verdict::Pass, "{checks:?}");
         let opened = source::open_stored(&backup, &context());
         let stored = opened.map_err(|absent| absent.why).expect("there");
-        let mut file = File::options().append(true).open(&path).expect("open");
-        file.write_all(b"# more\n").expect("written");
+        change(&path);
         let criteria = Criteria::of(&backup, Scope::Content, Timestamp::now());
         let facts = inspect(Ok(Opened::Stored(stored)), &criteria, &context());
         let judged = judge(&facts, &criteria);
-        let complete = judged.checks.iter().find(|check| check.id == COMPLETE);
+        let complete = judged.checks.into_iter().find(|check| check.id == COMPLETE);
         let complete = complete.expect("it was read");
-        assert_eq!(complete.status, Status::Unknown);
-        assert!(
-            complete.message.contains("still being written"),
-            "{}",
-            complete.message
-        );
+        (complete.status, complete.message)
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_unknown() {
+        let (status, message) = complete_after(|path| {
+            let mut file = File::options().append(true).open(path).expect("open");
+            file.write_all(b"# more\n").expect("written");
+        });
+        assert_eq!(status, Status::Unknown);
+        assert!(message.contains("still being written"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_or_removed_while_it_is_read_is_unknown() {
+        let (status, message) = complete_after(|path| {
+            let other = path.with_extension("new");
+            std::fs::write(&other, TEXT).expect("written");
+            std::fs::rename(&other, path).expect("renamed");
+        });
+        assert_eq!(status, Status::Unknown, "{message}");
+        let (status, message) = complete_after(|path| {
+            std::fs::remove_file(path).expect("removed");
+        });
+        assert_eq!(status, Status::Unknown, "{message}");
     }
 }

@@ -109,6 +109,8 @@ dumps() { # NAME DATABASE; NAME has the version
   sed 's/$/\r/' "$name.sql" >"$name-windows.sql"
   pg_dump -Fp --rows-per-insert=7 "$db" -f "$name-rows-per-insert.sql"
   pg_dump -Fc --inserts "$db" -f "$name-inserts.dump"
+  pg_dump -Fc --inserts "$db" >"$name-inserts-redirected.dump"
+  pg_dump -Ft --inserts "$db" -f "$name-inserts-tar.dump"
   pg_dump -Fd --inserts "$db" -f "$name-inserts.folder"
   pg_dump -Fd -Z0 --inserts "$db" -f "$name-inserts-none.folder"
   pg_dump -Fp --column-inserts "$db" -f "$name-inserts.sql"
