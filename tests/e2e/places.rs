@@ -424,3 +424,38 @@ fn what_keeps_a_pod_from_being_asked_is_named() {
         ran.show()
     );
 }
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_folder_in_a_pod_is_the_newest_backup_in_it() {
+    let cluster = Cluster::new();
+    let store = Store::new(&cluster, "chaos-test-store-newest");
+    let fixtures = repository().join("tools/chaos-backup-check/tests/fixtures/pgdump");
+    let folder = store.place.path().join("copy");
+    fs::create_dir(&folder).expect("made");
+    for (fixture, name) in [("gzip.dump", "shop-1.dump"), ("none.dump", "shop-2.dump")] {
+        fs::copy(fixtures.join(fixture), folder.join(name)).expect("copied");
+    }
+    store.copy(&folder, "/backup/db");
+    store.copy(&fixtures.join("blobs-gzip.folder"), "/backup/db/today");
+    store.shell(
+        "cd /backup/db; touch -d '3 hours ago' shop-1.dump; touch -d '2 hours ago' shop-2.dump; \
+         touch -d '1 hour ago' today/* today; echo x >shop-2.dump.sha256; ln -s shop-1.dump latest.dump; \
+         ln -s nowhere dangling.dump; mkfifo fifo; mkdir empty",
+    );
+    for (more, newest) in [
+        ("", "/backup/db/today"),
+        ("include = '*.dump'", "/backup/db/shop-2.dump"),
+        ("exclude = ['*-2.*', 'today']", "/backup/db/shop-1.dump"),
+    ] {
+        store.config(&format!("kind = 'postgres'\npath = '/backup/db'\n{more}\n"));
+        let record = store.checked(0).record("chaos.backup/1");
+        assert_eq!(record["data"]["items"][0]["resolved"], newest, "{more}");
+    }
+    store.config("kind = 'postgres'\npath = '/backup/db'\ninclude = 'other-*'\n");
+    let (status, message) = found(&store.checked(1).record("chaos.backup/1"), "backup.present");
+    assert!(
+        status == "fail" && message.contains("no backup like other-*"),
+        "{message}"
+    );
+}

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use chaos_common::config::{Backup, BackupKind};
+use chaos_common::config::{Backup, BackupKind, DumpHolds};
 
 use super::side_file::{SideFile, is_globals, side_file};
 use super::{Absent, pattern};
@@ -13,6 +13,8 @@ use super::{Absent, pattern};
 pub(crate) struct Selection {
     /// Whether it may be a folder, as dumps in directory format are.
     pub(super) dumps: bool,
+    /// Whether a server's globals are what is looked for.
+    globals: bool,
     include: Vec<String>,
     exclude: Vec<String>,
 }
@@ -39,6 +41,8 @@ impl Selection {
         let kind = backup.kind;
         Selection {
             dumps: kind.is_none_or(|kind| kind == BackupKind::Postgres),
+            globals: backup.holds == DumpHolds::Globals
+                || backup.include.iter().any(|pattern| is_globals(pattern)),
             include: backup.include.clone(),
             exclude: backup.exclude.clone(),
         }
@@ -48,6 +52,7 @@ impl Selection {
     pub(super) fn any() -> Selection {
         Selection {
             dumps: true,
+            globals: false,
             include: Vec::new(),
             exclude: Vec::new(),
         }
@@ -67,8 +72,7 @@ impl Selection {
             return false;
         }
         let is_side_file = match side_file(name, size) {
-            // Who asks for globals gets them.
-            Some(SideFile::Globals) => !self.include.iter().any(|pattern| is_globals(pattern)),
+            Some(SideFile::Globals) => !self.globals,
             other => other.is_some(),
         };
         seen.side_files += u64::from(is_side_file);
@@ -111,11 +115,11 @@ mod tests {
 
     fn chosen(include: &[&str], exclude: &[&str]) -> Vec<&'static str> {
         let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
-        let selection = Selection {
-            dumps: true,
+        let selection = Selection::of(&Backup {
             include: owned(include),
             exclude: owned(exclude),
-        };
+            ..Backup::default()
+        });
         let names = ["a.dump", "b.dump", "b.dump.sha256", "globals.sql", "c.tar"];
         let mut seen = Seen::default();
         let chosen = names

@@ -7,8 +7,9 @@ use std::process::Command;
 
 use crate::place::{OBJECT, Place, fixture};
 
+/// Fixtures are old by their own headers.
 fn configured(kind: &str, more: &str) -> String {
-    format!("[[backup]]\nname = 'x'\nkind = '{kind}'\npath = 'b'\n{more}\n")
+    format!("[[backup]]\nname = 'x'\nkind = '{kind}'\npath = 'b'\nmax_age = '1000d'\n{more}\n")
 }
 
 #[test]

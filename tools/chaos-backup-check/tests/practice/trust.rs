@@ -10,7 +10,7 @@ const OPTION: [&str; 2] = ["--trust-unchanged", "7d"];
 fn place() -> Place {
     let place = Place::new();
     place.config(
-        "[[backup]]\nname = 'x'\nkind = 'postgres'\npath = 'shop.dump'\nexpect = ['users']\n",
+        "[[backup]]\nname = 'x'\nkind = 'postgres'\npath = 'shop.dump'\nmax_age = '1000d'\nexpect = ['users']\n",
     );
     place.file("shop.dump", &fixture("pgdump/gzip.dump"), 60);
     place
