@@ -29,20 +29,12 @@ impl NotifyTable {
     /// # Errors
     /// A key is unknown or its value is wrong: a usage error that names file, line and column.
     pub fn settings<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
-        let Some(offset) = self.offset else {
-            return Ok(T::default());
-        };
-        let read = || {
-            let mut root = DeTable::parse(self.source.text())?;
-            let table = root.get_mut().remove("notify");
+        self.source.read(|mut root| {
+            let table = root.remove("notify");
             table.map_or_else(
                 || Ok(T::default()),
                 |table| T::deserialize(ValueDeserializer::from(table)),
             )
-        };
-        read().map_err(|error: toml::de::Error| {
-            let start = error.span().map_or(offset, |span| span.start);
-            self.source.error(start, error.message())
         })
     }
 

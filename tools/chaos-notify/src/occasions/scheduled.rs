@@ -37,9 +37,9 @@ pub(super) fn draft(scene: &Scene<'_>, args: &Args) -> Result<Draft, Silence> {
     Ok(draft)
 }
 
-/// Why an experiment that is planned will be refused for certain. Gates can be overridden, and a plan
-/// can't. A gate that only chaos-inject can judge, such as that of backups, is left to it: to announce
-/// a run that is refused is less bad than not to announce one that is not.
+/// Why an experiment that is planned will be refused for certain. Gates can be overridden, and a
+/// plan can't. A gate that only chaos-inject can judge, such as that of backups, is left to it: to
+/// announce a run that is refused is less bad than not to announce one that is not.
 fn will_not_run(facts: &Facts, overridden: bool) -> Option<String> {
     let plan = facts.plan.as_ref()?;
     if plan.verdict != Some(Verdict::Pass) {
