@@ -21,10 +21,11 @@ use self::settings::Require;
 
 /// Tell everyone concerned, once: by mail, chat, pager and status page
 ///
-/// Fills messages from the stream on standard input, sends them on every channel that is configured,
-/// all at the same time, and records what became of each. What may have arrived is never sent twice:
-/// such a channel is unknown. What certainly did not arrive waits in the spool. With --dry-run nobody
-/// is told, so that the verdict is unknown too, or fail where a channel could not be used.
+/// Fills messages from the stream on standard input, sends them on every channel that is
+/// configured, all at the same time, and records what became of each. What may have arrived is
+/// never sent twice: such a channel is unknown. What certainly did not arrive waits in the spool.
+/// With --dry-run nobody is told, so that the verdict is unknown too, or fail where a channel
+/// could not be used.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -41,7 +42,8 @@ struct Cli {
     /// Send it although the same message was sent before
     #[arg(long, global = true)]
     again: bool,
-    /// Want it taken by all channels, any of them, or the one of this name [default: notify.require]
+    /// Want it taken by all channels, any of them, or the one of this name [default:
+    /// notify.require]
     #[arg(long, value_name = "all|any|CHANNEL", global = true)]
     require: Option<Require>,
     #[command(subcommand)]

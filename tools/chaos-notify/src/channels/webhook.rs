@@ -1,8 +1,8 @@
 //! Any receiver of Standard Webhooks: JSON, signed so that the receiver knows whose it is, with an
 //! id by which it knows a repetition.
 //!
-//! Source: the specification of Standard Webhooks (standardwebhooks.com), symmetric signatures: `v1,`
-//! and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64.
+//! Source: the specification of Standard Webhooks (standardwebhooks.com), symmetric signatures:
+//! `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64.
 
 use std::path::PathBuf;
 
@@ -106,7 +106,8 @@ impl Service for Webhook {
         self.signed(message, Time::now())
     }
 
-    /// The specification wants a status in the 200s and no more. A page for people is no receiver's.
+    /// The specification wants a status in the 200s and no more. A page for people is no
+    /// receiver's.
     fn reading(&self, reply: &Reply) -> Reading {
         if reply.body.trim_start().starts_with('<') {
             return Reading::Foreign;

@@ -12,7 +12,8 @@ pub(crate) struct Finished {
     pub(crate) trouble: Option<SpoolError>,
 }
 
-/// Remembers what became of a message, and takes it out of the spool unless somebody may get it yet.
+/// Remembers what became of a message, and takes it out of the spool unless somebody may get it
+/// yet.
 pub(crate) fn finish(
     spool: Option<&Spool>,
     channel: &str,
@@ -33,7 +34,8 @@ pub(crate) fn finish(
             trouble.get_or_insert(error);
         }
     };
-    // Before it leaves the outbox: whoever dies between the two has sent it, and a later call knows.
+    // Before it leaves the outbox: whoever dies between the two has sent it, and a later call
+    // knows.
     if let Some(spool) = spool.filter(|_| outcome != ChannelOutcome::Failed) {
         note(spool.remember(message, channel, outcome, standing.receipt()));
     }

@@ -1,5 +1,6 @@
-//! The stream of a running experiment, read as it comes: people are told that it started, and that it
-//! was aborted the moment a guard trips. The stream is passed on meanwhile and waits for nobody.
+//! The stream of a running experiment, read as it comes: people are told that it started, and that
+//! it was aborted the moment a guard trips. The stream is passed on meanwhile and waits for
+//! nobody.
 
 use std::io::{self, Write};
 use std::process;

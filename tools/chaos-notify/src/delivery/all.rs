@@ -1,5 +1,5 @@
-//! All channels at the same time, until each is settled, its time is used up, or the tool is told to
-//! stop.
+//! All channels at the same time, until each is settled, its time is used up, or the tool is told
+//! to stop.
 
 use std::time::Duration;
 

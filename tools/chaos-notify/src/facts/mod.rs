@@ -123,8 +123,8 @@ impl Facts {
         chosen.map(describe).collect()
     }
 
-    /// What was done: `given`, else what was rolled back and what the experiment says, else what the
-    /// events tell.
+    /// What was done: `given`, else what was rolled back and what the experiment says, else what
+    /// the events tell.
     pub(crate) fn actions(&self, given: &[String]) -> Vec<String> {
         if !given.is_empty() {
             return lines(given);

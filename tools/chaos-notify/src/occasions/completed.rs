@@ -1,4 +1,5 @@
-//! An experiment has ended; its results. One that was aborted or left a fault behind is told as such.
+//! An experiment has ended; its results. One that was aborted or left a fault behind is told as
+//! such.
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::output;

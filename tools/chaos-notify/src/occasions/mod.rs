@@ -24,7 +24,8 @@ pub(crate) enum Told {
     Scheduled(scheduled::Args),
     /// Tell that an experiment is running: the plan in the stream, or what the flags name
     Started(announcement::Args),
-    /// Share how the experiment in the stream ended: its results; as aborted or critical where it was
+    /// Share how the experiment in the stream ended: its results; as aborted or critical where it
+    /// was
     Completed,
     /// Tell that an experiment was aborted
     Aborted(aborted::Args),

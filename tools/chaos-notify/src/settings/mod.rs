@@ -26,14 +26,14 @@ use crate::template::Clock;
 pub(crate) struct Settings {
     /// Longest time for all tries on one channel. The channels are used at the same time.
     pub(crate) deadline: Span,
-    /// The time zone that times are written in beside UTC, such as `Europe/Berlin`; the machine's if
-    /// left out.
+    /// The time zone that times are written in beside UTC, such as `Europe/Berlin`; the machine's
+    /// if left out.
     pub(crate) timezone: Option<String>,
     /// Folder of what could not be sent yet, and of what was sent; `chaos/notify` in
     /// `$XDG_STATE_HOME` if left out.
     pub(crate) spool: Option<PathBuf>,
-    /// Which channels must take a message: `all`, `any`, or the name of one. `--require` goes before
-    /// it.
+    /// Which channels must take a message: `all`, `any`, or the name of one. `--require` goes
+    /// before it.
     pub(crate) require: Require,
     /// The channels of an occasion, by name; all of them for an occasion that is left out.
     pub(crate) routes: BTreeMap<Occasion, Vec<String>>,

@@ -1,4 +1,5 @@
-//! Every key of `[notify]` is documented where it is defined, and shown in `scripts/ecommerce.toml`.
+//! Every key of `[notify]` is documented where it is defined, and shown in
+//! `scripts/ecommerce.toml`.
 
 use std::collections::BTreeSet;
 

@@ -33,8 +33,8 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File>
     })
 }
 
-/// Opens a file and takes its lock; nothing where another process has it, or where it is not the one
-/// of that name any more.
+/// Opens a file and takes its lock; nothing where another process has it, or where it is not the
+/// one of that name any more.
 pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Ok(file) => file,

@@ -5,8 +5,8 @@
 //! sent/EVENT.CHANNEL     what became of it
 //! ```
 //!
-//! A message is in the outbox before anything of it is sent, and leaves it when its fate is known. A
-//! process that is killed leaves it there, and its lock goes with the process: whoever finds the
+//! A message is in the outbox before anything of it is sent, and leaves it when its fate is known.
+//! A process that is killed leaves it there, and its lock goes with the process: whoever finds the
 //! entry knows from its state whether the message may have arrived.
 
 mod entry;

@@ -8,8 +8,8 @@ pub(crate) const NOT_KNOWN: &str = "not known";
 /// The longest text from outside that a message repeats at one place, in characters.
 const MAX_TEXT: usize = 500;
 
-/// Text from outside as one line of bounded length. Characters that turn the direction of a text, or
-/// that nobody sees, are left out: a name could else show as another.
+/// Text from outside as one line of bounded length. Characters that turn the direction of a text,
+/// or that nobody sees, are left out: a name could else show as another.
 pub(crate) fn line(text: &str) -> String {
     let flat: String = text
         .chars()

@@ -1,5 +1,5 @@
-//! The name that this machine gives in EHLO. Strict servers refuse one that is not a full name: where
-//! the machine has none, it gives its address (RFC 5321, section 4.1.4).
+//! The name that this machine gives in EHLO. Strict servers refuse one that is not a full name:
+//! where the machine has none, it gives its address (RFC 5321, section 4.1.4).
 
 use std::net::IpAddr;
 

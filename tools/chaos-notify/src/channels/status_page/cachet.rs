@@ -2,7 +2,8 @@
 //!
 //! Source: docs.cachethq.io/v3.x, "Incidents" and "Incident Updates". It answers with
 //! `{"data":{"id":…}}`. Its states of incidents are 1 investigating, 2 identified, 3 watching and
-//! 4 fixed; of components 1 operational, 2 performance issues, 4 major outage and 5 under maintenance.
+//! 4 fixed; of components 1 operational, 2 performance issues, 4 major outage and 5 under
+//! maintenance.
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;

@@ -39,8 +39,8 @@ impl Service for Generic {
         Request::json(Method::POST, self.http.url(), &body).authorized(self.authorization.as_ref())
     }
 
-    /// It is nobody's API in particular: a success is what does not say otherwise. A page for people
-    /// is none.
+    /// It is nobody's API in particular: a success is what does not say otherwise. A page for
+    /// people is none.
     fn reading(&self, reply: &Reply) -> Reading {
         if reply.body.trim_start().starts_with('<') {
             return Reading::Foreign;

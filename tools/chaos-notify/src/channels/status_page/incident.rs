@@ -89,7 +89,8 @@ impl<A: IncidentApi> Incidents<A> {
         Ok(tagged.map(|(id, _)| id))
     }
 
-    /// Writes, and gives the incident's id as the receipt. An answer that ends the work is an error.
+    /// Writes, and gives the incident's id as the receipt. An answer that ends the work is an
+    /// error.
     async fn write(
         &self,
         request: Request,
