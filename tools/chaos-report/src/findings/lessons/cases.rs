@@ -1,7 +1,7 @@
 //! Each rule with a run that it applies to, and one that it must not say a word of.
 
 use chaos_common::record::{
-    AlertSeen, ChannelOutcome, Check, EventKind, Loss, LossHolder, Outcome, Status,
+    AlertSeen, ChannelOutcome, Check, EventKind, Loss, LossHolder, Outcome, Overridden, Status,
 };
 
 use super::{Lessons, RULES};
@@ -241,9 +241,12 @@ const CASES: &[Case] = &[
     },
     Case {
         rule: "overridden",
-        applies: |run| run.experiment().overridden = Some("drill is tomorrow".into()),
+        applies: |run| run.experiment().overridden.push(Overridden {
+            gate: "gate.backup".into(),
+            reason: "drill is tomorrow".into(),
+        }),
         says: "Make the gate pass before the next run that was overridden in this one \
-               (drill is tomorrow)",
+               (gate.backup: drill is tomorrow)",
         silent: as_it_is,
     },
     Case {
