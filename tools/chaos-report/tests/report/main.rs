@@ -5,6 +5,7 @@ mod experiment;
 mod fixture;
 mod formats;
 mod monthly;
+mod real;
 mod saving;
 
 use std::io::Write as _;
