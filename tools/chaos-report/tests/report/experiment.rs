@@ -10,7 +10,7 @@ use crate::{Bench, check, feed, last, read, stderr};
 const DAY: &str = "2026-11-22";
 
 /// Compares with a stored file; `UPDATE_GOLDEN=1` stores what came out instead.
-fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     let path = std::path::Path::new("tests/report/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("can be made");

@@ -315,7 +315,7 @@ fn each_rule_has_a_case_and_stands_in_the_documentation() {
 fn the_recommendation_is_that_of_the_conclusion() {
     let of = |change: Change| said("recommended", change).concat();
     assert!(of(|run| failed(run, None)).starts_with("Resolve what failed"));
-    assert!(of(|run| run.verification = None).ends_with("this run proves nothing"));
+    assert!(of(|run| run.verification = None).ends_with("its answer is unknown"));
     assert!(of(refused).starts_with("Clear what pod-failure was refused for"));
     assert!(of(|run| run.experiment().outcome = Outcome::Aborted).starts_with("Find out what"));
     let recover = "Run chaos-inject status and chaos-inject recover now";
