@@ -1,9 +1,9 @@
 //! The pod that a backup is in.
 
-use chaos_common::cluster::{Cluster, ReadError, is_ready, label_selector, owner_uid};
-use k8s_openapi::api::apps::v1::StatefulSet;
+use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::record::PodSource;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 
 /// Which container.
 #[derive(Clone, Debug)]
@@ -23,23 +23,10 @@ pub(super) async fn pod(
     let PodTarget { kind, name, .. } = target;
     let what = format!("find a pod of {kind}/{name} in namespace {namespace}");
     match kind.as_str() {
-        "deployment" => cluster.ready_pod(namespace, name).await,
-        "statefulset" => {
-            let sets: Api<StatefulSet> = Api::namespaced(cluster.client.clone(), namespace);
-            let set = cluster.read(&what, || sets.get(name)).await?;
-            let selector = set
-                .spec
-                .map(|spec| label_selector(&spec.selector))
-                .unwrap_or_default();
-            let uid = set.metadata.uid;
-            let mut pods = cluster
-                .list(&pods, &ListParams::default().labels(&selector), &what)
-                .await?;
-            pods.retain(|pod| is_ready(pod) && uid.is_some() && owner_uid(pod) == uid.as_deref());
-            pods.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
-            pods.into_iter()
-                .next()
-                .ok_or_else(|| ReadError::other(&what, "none of its pods is ready"))
+        "deployment" | "statefulset" => {
+            let named: Result<PodSource, _> = format!("{kind}/{name}").parse();
+            let named = named.map_err(|why| ReadError::other(&what, why.to_string()))?;
+            cluster.ready_pod(namespace, &named).await
         }
         _ => {
             let pod = cluster.read(&what, || pods.get(name)).await?;
