@@ -359,7 +359,8 @@ fn a_probe_in_the_users_own_terms_decides_and_says_what_it_saw() {
     assert_eq!(check(&record, "probe.holds", PROBE)["status"], "pass");
     let more = format!("probe.{PROBE:?}.is=>= 1000000");
     let ran = cluster.place.tool("chaos-health", &["--set", &more]);
-    let record = ran.exits(1).record("chaos.health/1");
+    let ran = ran.exits(1);
+    let record = ran.record("chaos.health/1");
     let found = check(&record, "probe.holds", PROBE);
     assert_eq!(found["status"], "fail", "{}", ran.show());
     let message = found["message"].as_str().unwrap_or_default();
