@@ -81,6 +81,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_good_answer_is_follows_from_what_the_path_is() {
+        let service = service(
+            "health = \"/health\"\nexpect = { status = 204, body = \"ok\" }\n\
+             data = [\"/list\", { path = \"/full\", min_items = 1 }]",
+        );
+        let at = |path| service.wanted(path);
+        assert!(at("/health").answer.is_some() && at("/health").data.is_none());
+        for path in ["/", "/list"] {
+            assert!(at(path).answer.is_none() && at(path).data.is_none());
+            assert_eq!(at(path).statuses, [204]);
+        }
+        assert!(at("/full").answer.is_none() && at("/full").data.is_some());
+    }
+
+    #[test]
     fn a_path_that_is_health_and_data_must_be_both() {
         let both = service(
             "health = \"/h\"\nexpect = { body = \"ok\" }\n\

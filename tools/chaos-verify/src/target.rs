@@ -153,23 +153,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_a_good_answer_is_follows_from_what_the_path_is() {
-        let service: Service = serde_json::from_value(serde_json::json!({
-            "name": "a", "port": 1, "health": "/health",
-            "expect": { "status": 204, "body": "ok" },
-            "data": ["/list", { "path": "/full", "min_items": 1 }],
-        }))
-        .expect("a service");
-        let at = |path| wanted(&service, path);
-        assert!(at("/health").answer.is_some() && at("/health").data.is_none());
-        for path in ["/", "/list"] {
-            assert!(at(path).answer.is_none() && at(path).data.is_none());
-            assert_eq!(at(path).statuses, [204]);
-        }
-        assert!(at("/full").answer.is_none() && at("/full").data.is_some());
-    }
-
-    #[test]
     fn services_that_share_a_name_are_told_apart_by_port() {
         let all = [service("a", 1), service("b", 1), service("b", 2)];
         assert_eq!(
