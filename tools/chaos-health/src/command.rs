@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let mut loaded = args.common.load()?;
     loaded.config.health.skip.extend(args.skip);
+    loaded.config.probes.retain(|probe| probe.before);
     may_be_skipped(&loaded.config)?;
     let namespaces = Namespaces::connect(&args.namespaces, &loaded).await?;
     let config = loaded.config;

@@ -8,6 +8,7 @@ pub mod contenders;
 pub mod found;
 pub mod pod_events;
 pub mod pod_watch;
+pub mod probes;
 pub mod questions;
 pub mod recovery;
 
@@ -17,6 +18,7 @@ use chaos_common::prometheus::AlertScope;
 use chaos_common::record::{
     AlertSeen, Check, Permission, Plan, PodSource, Vantage, WorkloadKind, WorkloadName,
 };
+use chaos_common::steady_state::Surroundings;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use tokio::time::{Instant, timeout_at};
@@ -37,6 +39,7 @@ pub struct Observers {
     /// What is said of that which can't be asked.
     unasked: Vec<Check>,
     alerts: Option<Observer>,
+    steady_state: Vec<probes::Watch>,
 }
 
 /// What was seen.
@@ -50,6 +53,8 @@ pub struct Observations {
     pub alerts: Vec<AlertSeen>,
     /// What to say of them.
     pub alert_checks: Vec<Check>,
+    /// What the probes of the steady state found.
+    pub probe_checks: Vec<Check>,
 }
 
 impl Observations {
@@ -201,6 +206,13 @@ impl Observers {
             let api: Api<Lease> = Api::namespaced(context.cluster.client.clone(), namespace);
             tokio::spawn(abort_requests::listen(api, name.clone(), alarm.clone()));
         }
+        let (steady_state, not_now) = probes::start(
+            &Surroundings::new(&context.asker, &context.namespace, &context.config),
+            &context.config.probes,
+            (&probes::id(&plan.experiment), blind),
+            alarm,
+        );
+        unasked.extend(not_now);
         let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
         let targets = plan.targets.iter().map(|target| target.namespace.as_str());
         let scope = AlertScope::of(&context.config, &context.namespace).and(targets);
@@ -209,6 +221,7 @@ impl Observers {
             probes: questions.into_iter().map(probe).collect(),
             unasked,
             alerts: Observer::start(&context.asker, monitoring, wanted),
+            steady_state,
         }
     }
 
@@ -228,6 +241,12 @@ impl Observers {
         };
         for probe in self.probes {
             seen.services.push(probe.stop().await);
+        }
+        for watch in self.steady_state {
+            let watched = watch.stop().await;
+            let id = probes::id(&plan.experiment);
+            let check = injected.map(|injected| watched.judge(&id, injected));
+            seen.probe_checks.extend(check);
         }
         let id = format!("{}.alerts", plan.experiment);
         match (self.alerts, injected) {

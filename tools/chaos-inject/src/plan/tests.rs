@@ -100,7 +100,10 @@ async fn the_worst_case_is_all_that_may_be_waited_for() {
         hold: Duration::from_secs(60),
         recovery_limit: Duration::from_secs(120),
         slack: Duration::from_secs(5),
-        alerts: alerts.iter().map(|name| name.parse().expect("a name")).collect(),
+        alerts: alerts
+            .iter()
+            .map(|name| name.parse().expect("a name"))
+            .collect(),
         ..draft(Vec::new())
     };
     let mut bed = bed();

@@ -4,7 +4,8 @@
 use chaos_common::conclusion::Conclusion;
 use chaos_common::output::duration;
 use chaos_common::record::{
-    Availability, ChannelOutcome, Check, Notification, PodRecovery, Record, Status, SystemState,
+    Availability, ChannelOutcome, Check, Notification, Overridden, PodRecovery, Record, Status,
+    SystemState,
 };
 
 use super::run_record::{RunRecord, describe};
@@ -79,7 +80,7 @@ fn process(run: &RunRecord, checks: &[&Check]) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(data) = run.experiment_data() {
         found.extend(data.availability.iter().filter_map(missed_probes));
-        found.extend(overridden(data.overridden.as_deref()));
+        found.extend(data.overridden.iter().map(overridden));
     }
     found.extend(checks.iter().filter_map(|check| measurable(check)));
     found.extend(undelivered(&run.notifications));
@@ -149,10 +150,8 @@ fn missed_probes(a: &Availability) -> Option<String> {
 }
 
 /// A gate that was overridden should pass the next time.
-fn overridden(reason: Option<&str>) -> Option<String> {
-    reason.map(|reason| {
-        format!("Make the gate pass that was overridden ({reason}) before the next run")
-    })
+fn overridden(gate: &Overridden) -> String {
+    format!("Make the gate pass that was overridden ({gate}) before the next run")
 }
 
 /// An alert that should have fired and was not seen to.

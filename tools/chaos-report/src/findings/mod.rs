@@ -78,8 +78,8 @@ pub(crate) fn findings(run: &RunRecord) -> Vec<String> {
     if let Some(experiment) = run.experiment_data() {
         findings.extend(recovery(experiment));
         findings.extend(experiment.availability.iter().map(availability));
-        if let Some(reason) = &experiment.overridden {
-            findings.push(format!("A gate was overridden: {reason}"));
+        for gate in &experiment.overridden {
+            findings.push(format!("A gate was overridden: {gate}"));
         }
     }
     findings.extend(unanswered(run));

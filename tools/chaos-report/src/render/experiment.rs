@@ -255,7 +255,12 @@ fn evidence(out: &mut String, run: &RunRecord) {
 /// Where all this comes from, and what stands in the way of trusting it.
 fn source(out: &mut String, run: &RunRecord, stream: &str) {
     let data = run.experiment_data();
-    let overridden = data.and_then(|data| data.overridden.clone());
+    let overridden = data.map(|data| data.overridden.as_slice());
+    let overridden: Vec<String> = overridden
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
     let doubts = run.broken.iter().chain(&run.unreadable);
     let mut doubts: Vec<String> = doubts.cloned().collect();
     if run.experiments > 1 {
@@ -267,6 +272,6 @@ fn source(out: &mut String, run: &RunRecord, stream: &str) {
     section(out, "Source");
     field(out, "Run", std::slice::from_ref(&run.run));
     field(out, "Stream", &[stream.to_owned()]);
-    field(out, "Overridden gates", overridden.as_slice());
+    field(out, "Overridden gates", &overridden);
     field(out, "Doubts about the stream", &doubts);
 }

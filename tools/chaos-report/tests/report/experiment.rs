@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chaos_common::record::{Check, Outcome};
+use chaos_common::record::{Check, Outcome, Overridden};
 
 use crate::fixture::{Run, availability, recovery};
 use crate::{Bench, check, feed, last, read, stderr};
@@ -30,7 +30,10 @@ fn eventful() -> Run {
     e.availability = vec![availability(91, 900.0)];
     e.availability[0].missed = 3;
     e.availability[0].errors = vec!["503 Service Unavailable".into()];
-    e.overridden = Some("backup drill is tomorrow".into());
+    e.overridden.push(Overridden {
+        gate: "gate.backup".into(),
+        reason: "backup drill is tomorrow".into(),
+    });
     e.issues = vec!["frontend did not come back within 120 s".into()];
     e.checks = vec![
         Check::pass(
