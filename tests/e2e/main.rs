@@ -2,6 +2,7 @@
 //! side, each with what it needs for itself (`chaos_tests::schedule`). Without a cluster they are
 //! skipped.
 
+mod acme;
 mod backup;
 mod connections;
 mod drills;

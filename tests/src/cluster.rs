@@ -12,7 +12,7 @@ use crate::schedule::{Hold, Needs, SHOPS};
 /// The namespaces of the shop and its monitoring, as the runbook calls them.
 const NAMESPACES: [&str; 2] = ["ecommerce-production", "monitoring"];
 /// What the names of other namespaces begin with that tests put things into.
-const OWN: [&str; 2] = ["chaos-test-", "chaos-sweep-"];
+const OWN: [&str; 4] = ["chaos-test-", "chaos-sweep-", "acme", "observability"];
 
 /// The namespaces of a copy of the shop; the first has the runbook's names.
 fn namespaces(shop: usize) -> [String; 2] {

@@ -1,0 +1,125 @@
+//! An application that is not built like the shop, from the first minute on: restricted Pod Security, policies
+//! that deny by default, a database with a password in a Secret, monitoring as kube-prometheus-stack
+//! lays it out.
+
+use std::process::Command;
+use std::time::Instant;
+
+use chaos_tests::cluster::{Cluster, repository};
+use chaos_tests::run::{check, in_time};
+
+/// What other tests do to the node is not looked at.
+const QUIET: [&str; 2] = ["--skip", "node.usage"];
+
+/// Acme, and nobody has described it yet.
+fn up(cluster: &Cluster) {
+    std::fs::remove_file(cluster.place.path().join("chaos.toml")).expect("it was of the shop");
+    let mut script = Command::new(repository().join("tests/acme/up.sh"));
+    script
+        .env("KUBECONFIG", cluster.state().join("admin.kubeconfig"))
+        .env_remove("CONTEXT");
+    let output = script.output().expect("bash is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "acme is not whole: {said}");
+}
+
+#[test]
+fn three_commands_lead_from_nothing_to_a_plan() {
+    let cluster = Cluster::new();
+    up(&cluster);
+    let place = &cluster.place;
+    let begin = Instant::now();
+    let seconds = || begin.elapsed().as_secs_f64();
+    let health = |args: &[&str]| {
+        let args = [&QUIET, args].concat();
+        in_time(|| place.tool("chaos-health", &args))
+            .exits(0)
+            .record("chaos.health")
+    };
+    let found = health(&["-n", "acme"]);
+    let verdict = seconds();
+    let web = check(&found, "service.http", "http://acme-web.acme:80/healthz");
+    assert_eq!(web["status"], "pass", "{web}");
+    place.tool("chaos-health", &["init", "-n", "acme"]).exits(0);
+    place.tool("chaos-health", &["access"]).exits(0);
+    let configured = health(&[]);
+    let configuration = seconds();
+    assert_eq!(configured["data"]["namespace"], "acme");
+    place
+        .tool("chaos-inject", &["plan", "pod-failure"])
+        .exits(0);
+    let plan = seconds();
+    eprintln!(
+        "acme: a verdict after {verdict:.1} s, a configuration that passes after \
+         {configuration:.1} s, a plan after {plan:.1} s"
+    );
+    let again = place.tool("chaos-health", &["init", "-n", "acme"]).exits(2);
+    assert!(
+        again.stderr().contains("chaos.toml is there already"),
+        "{}",
+        again.show()
+    );
+}
+
+#[test]
+fn what_init_could_not_know_is_one_edit_away() {
+    let cluster = Cluster::new();
+    up(&cluster);
+    let place = &cluster.place;
+    place.tool("chaos-health", &["init", "-n", "acme"]).exits(0);
+    let path = place.path().join("chaos.toml");
+    let text = std::fs::read_to_string(&path).expect("it was written");
+    for words in [
+        "password = { secret = \"acme-postgresql\", key = \"password\" }",
+        "tables = [\"items\"]",
+        "# it could not be asked: answers 401",
+        "path = \"/alertmanager\"",
+    ] {
+        assert!(text.contains(words), "{words}:\n{text}");
+    }
+    let credentials = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some("user = \"NAME\"") => "user = \"chaos\"",
+            Some("password = { secret = \"SECRET\", key = \"KEY\" }") => {
+                "password = { secret = \"kps-basic-auth\", key = \"password\" }"
+            }
+            Some(inner) if is_of_prometheus(inner) => inner,
+            _ => line,
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    std::fs::write(&path, credentials).expect("writable");
+    let ran = in_time(|| place.tool("chaos-health", &QUIET)).exits(0);
+    let health = ran.record("chaos.health");
+    let alert = check(
+        &health,
+        "monitoring.alerts",
+        "alert/KubePodCrashLooping namespace=other-team",
+    );
+    assert_eq!(alert["status"], "warn", "it is another team's: {alert}");
+    let told = health["data"]["checks"].to_string();
+    assert!(
+        !told.contains("Watchdog") && !told.contains("InfoInhibitor"),
+        "{told}"
+    );
+    let baseline = place
+        .fed("chaos-verify", &["baseline"], &ran.stdout())
+        .exits(0);
+    let baseline = baseline.record("chaos.baseline");
+    let database = check(&baseline, "baseline.database", "database acme");
+    assert_eq!(database["status"], "pass", "{database}");
+}
+
+/// Whether a line is of the table of Prometheus that stands in the file as a comment.
+fn is_of_prometheus(line: &str) -> bool {
+    let workload = "workload = \"statefulset/prometheus-";
+    let service = "service = \"kps-kube-prometheus-stack-prometheus\"";
+    let keys = [
+        "[monitoring.prometheus]",
+        "port = 9090",
+        "path = \"/prometheus\"",
+        service,
+    ];
+    keys.contains(&line) || line.starts_with(workload)
+}
