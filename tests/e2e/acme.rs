@@ -46,7 +46,10 @@ fn three_commands_lead_from_nothing_to_a_plan() {
     let configuration = seconds();
     assert_eq!(configured["data"]["namespace"], "acme");
     place
-        .tool("chaos-inject", &["plan", "pod-failure"])
+        .tool(
+            "chaos-inject",
+            &["plan", "pod-failure", "--workload", "deploy/acme-web"],
+        )
         .exits(0);
     let plan = seconds();
     eprintln!(

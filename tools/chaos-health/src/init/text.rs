@@ -251,54 +251,32 @@ fn limits(namespace: &str) -> String {
     )
 }
 
+/// What experiments could hit. Which there are is chaos-inject's business.
 fn experiments(draft: &Draft) -> String {
-    let several = |runner: &&Runner| {
+    let spare = |runner: &&Runner| {
         runner.name.kind == WorkloadKind::Deployment
             && runner.replicas > 1
             && !draft.is_database(runner)
     };
-    let names = |runners: &mut dyn Iterator<Item = &Runner>| -> Vec<String> {
-        runners.map(|runner| runner.name.to_string()).collect()
-    };
-    let spare = names(&mut draft.workloads.iter().filter(several));
-    let mut text = "# Experiments: what each hits where no flag says so. alerts = [\"NAME\"] are those that must fire.\n".to_owned();
-    if spare.is_empty() {
-        text.push_str("# No Deployment has a pod to spare: scale one up first.\n# [experiment.pod_failure]\n# workloads = [\"deployment/web\"]\n");
-    } else {
-        let _ = writeln!(
-            text,
-            "[experiment.pod_failure]\nworkloads = {}",
-            list(&spare)
-        );
-    }
-    let steady = spare.iter().find(|name| !draft.scaled.contains(name));
-    if let Some(name) = steady {
-        let _ = writeln!(
-            text,
-            "\n[experiment.scale_down]\nworkload = {}",
-            quoted(name)
-        );
-    }
-    let stored = draft
-        .workloads
-        .iter()
-        .find(|runner| draft.is_database(runner) && !claims(runner).is_empty());
-    if let Some(runner) = stored {
-        let name = quoted(&runner.name.to_string());
-        let _ = writeln!(
-            text,
-            "\n[experiment.storage_failure]\nworkload = {name}\n# affected = [\"SERVICE\"] # suffers with it"
-        );
+    let spare = draft.workloads.iter().filter(spare);
+    let spare: Vec<String> = spare.map(|runner| runner.name.to_string()).collect();
+    let mut text = "# What experiments hit is said by flag (chaos-inject plan EXPERIMENT --workload deployment/web) or in a\n\
+                    # table [experiment.NAME]; chaos-inject experiments lists them.\n"
+        .to_owned();
+    text.push_str(&match spare.as_slice() {
+        [] => "# No Deployment has a pod to spare.\n".to_owned(),
+        some => format!("# With a pod to spare: {}\n", some.join(", ")),
+    });
+    let stored = |runner: &&Runner| draft.is_database(runner) && !claims(runner).is_empty();
+    for runner in draft.workloads.iter().filter(stored) {
+        let _ = writeln!(text, "# With the database's volume: {}", runner.name);
     }
     for name in &draft.scaled {
         let _ = writeln!(
             text,
-            "\n# {name} is scaled by an autoscaler, which takes back a scale-down."
+            "# An autoscaler scales {name}, and takes back what others set."
         );
     }
-    text.push_str(
-        "\n# [experiment.network_partition]\n# workload = \"deployment/backend\"\n# peer = \"deployment/frontend\"\n",
-    );
     text
 }
 

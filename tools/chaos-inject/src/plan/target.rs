@@ -143,14 +143,24 @@ pub fn select<'a>(
 }
 
 /// A workload in the words that the tools use, however it was typed: `deploy/shop` is
-/// `deployment/shop`.
-fn canonical(text: &str) -> Result<String, WorkloadNameError> {
-    text.parse::<WorkloadName>().map(|name| name.to_string())
+/// `deployment/shop`. A ReplicaSet may stand for itself, as only pods are taken of it.
+///
+/// # Errors
+/// It names none.
+pub fn canonical(text: &str) -> Result<String, WorkloadNameError> {
+    let named = text.parse::<WorkloadName>();
+    if let (Err(WorkloadNameError::Kind(kind)), Some((_, name))) = (&named, text.split_once('/')) {
+        let kind = kind.to_lowercase();
+        let kind = kind.strip_suffix(".apps").unwrap_or(&kind);
+        if matches!(kind, "replicaset" | "replicasets" | "rs") && !name.is_empty() {
+            return Ok(format!("replicaset/{name}"));
+        }
+    }
+    named.map(|name| name.to_string())
 }
 
 fn same(workload: &WorkloadRef, name: &str) -> bool {
-    name.parse::<WorkloadName>()
-        .is_ok_and(|name| name.is(workload))
+    canonical(name).is_ok_and(|name| name == workload.to_string())
 }
 
 #[cfg(test)]
@@ -252,6 +262,7 @@ mod tests {
         assert_eq!(read_well("deploy/shop"), ["deployment/shop"]);
         assert_eq!(read_well("sts/db"), ["statefulset/db"]);
         assert_eq!(read_well("shop"), ["deployment/shop"]);
+        assert_eq!(read_well("rs/bare"), ["replicaset/bare"]);
         let refused = read("pod/x").expect_err("no workload").to_string();
         assert!(
             refused.contains("name a deployment, statefulset or daemonset"),

@@ -143,8 +143,6 @@ fn what_was_found_is_read_back() {
         config.limits.namespaces.as_deref(),
         Some(&["acme".to_owned()][..])
     );
-    let names: Vec<&str> = config.experiment.tables.names().collect();
-    assert_eq!(names, ["pod_failure", "scale_down", "storage_failure"]);
 }
 
 #[test]
@@ -155,15 +153,13 @@ fn what_could_not_be_known_is_said_in_comments() {
         "# service/db: its pods have no readiness probe by HTTP",
         "# it could not be asked: answers 401\n# [monitoring.grafana]",
         "# not seen: cannot list pods: forbidden",
-        "# deployment/auto is scaled by an autoscaler",
+        "# With a pod to spare: deployment/web, deployment/auto\n",
+        "# With the database's volume: statefulset/db\n",
+        "# An autoscaler scales deployment/auto",
         "# Backups can't be seen from here",
     ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
-    assert!(
-        !text.contains("api\", \"deployment/api"),
-        "it has no pod to spare"
-    );
 }
 
 #[test]

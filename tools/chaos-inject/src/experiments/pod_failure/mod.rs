@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaos_common::cluster::workload::{WorkloadKind, WorkloadName};
+use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, owner_uid};
 use chaos_common::config::{AlertSelector, Config, Span};
@@ -31,7 +31,7 @@ use crate::plan::Draft;
 use crate::plan::blast_radius::{self, PodCounts};
 use crate::plan::limits;
 use crate::plan::losses::Holdings;
-use crate::plan::target::{Selection, select};
+use crate::plan::target::{Selection, canonical, select};
 use crate::plan::workload::{object_of, update_waits};
 use crate::run::experiment::{Experiment, RunningExperiment};
 
@@ -84,8 +84,7 @@ impl Definition for PodFailure {
             && selection.workloads.is_empty()
         {
             let named = settings.workloads.iter().map(|text| {
-                let name = text.parse::<WorkloadName>();
-                name.map(|name| name.to_string()).map_err(|error| {
+                canonical(text).map_err(|error| {
                     Failure::usage(error.to_string())
                         .hint("mend experiment.pod_failure.workloads in chaos.toml")
                 })
