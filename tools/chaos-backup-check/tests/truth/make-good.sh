@@ -195,7 +195,7 @@ if there pigz; then
 fi
 if there pzstd; then
   pzstd -q -p 4 -c "$out/gnu.tar" >"$out/pzstd.tar.zst" 2>/dev/null
-  head -c 9000000 /dev/zero | cat "$out/gnu.tar" - >"$work/large.tar"
+  head -c 9011200 /dev/zero | cat "$out/gnu.tar" - >"$work/large.tar"
   pzstd -q -p 4 -c "$work/large.tar" >"$out/pzstd-frames.tar.zst" 2>/dev/null
 fi
 if there 7z; then
