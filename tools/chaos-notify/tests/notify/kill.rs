@@ -42,7 +42,8 @@ fn killed_at(bench: &Bench, n: usize) -> bool {
 }
 
 /// How the servers behave while the tool is killed: what is tried again is written more often.
-const WAYS: [(&[Answer], Manner); 4] = [
+const WAYS: [(&[Answer], Manner); 5] = [
+    (&[Answer::Status("200 OK")], Manner::PutsOffFirstRecipient),
     (&[Answer::Status("200 OK")], Manner::Good),
     (
         &[
