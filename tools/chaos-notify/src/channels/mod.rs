@@ -83,8 +83,8 @@ pub(crate) fn all(settings: &Settings) -> Result<Vec<Configured>, NameError> {
     made.extend(pages);
     let webhooks = settings.webhook.0.iter();
     made.extend(webhooks.map(|s| boxed(webhook::Webhook::new(s).and_then(Served::new))));
-    let pagers = settings.pagerduty.0.iter();
-    made.extend(pagers.map(|s| boxed(pagerduty::PagerDuty::new(s).and_then(Served::new))));
+    let on_call = settings.pagerduty.0.iter();
+    made.extend(on_call.map(|s| boxed(pagerduty::PagerDuty::new(s).and_then(Served::new))));
     let teams = settings.teams.0.iter();
     made.extend(teams.map(|s| boxed(teams::Teams::new(s).and_then(Served::new))));
     let silences = settings.alertmanager.0.iter();

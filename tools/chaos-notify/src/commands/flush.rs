@@ -50,9 +50,10 @@ pub(crate) async fn flush(loaded: Loaded, format: Option<Format>) -> Result<Exit
         stream.progress("nothing in the spool can be sent now");
     }
     // What stays there is not lost, and nobody knows when it can be sent.
-    let mut exit = match checks.is_empty() {
-        true => Exit::Pass,
-        false => Exit::Unknown,
+    let mut exit = if checks.is_empty() {
+        Exit::Pass
+    } else {
+        Exit::Unknown
     };
     let messages: Vec<Message> = due.iter().map(|due| due.message.clone()).collect();
     for (message, finished) in messages.into_iter().zip(send_due(&setup, due).await) {

@@ -1,5 +1,6 @@
 //! What would be sent, for people. Nothing is sent, and the stream goes no further.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use chaos_common::config::Loaded;
@@ -40,7 +41,7 @@ pub(crate) fn render(loaded: Loaded, told: &Told) -> Result<Exit, Failure> {
                 None => channel.preview(message),
             },
         };
-        out.push_str(&format!("\n--- {name} ---\n{what}\n"));
+        let _ = write!(out, "\n--- {name} ---\n{what}\n");
     }
     // A reader that closed early is normal.
     let _ = io::stdout().write_all(out.as_bytes());

@@ -112,9 +112,10 @@ pub(super) async fn tell(
     } else {
         let require = how.require.as_ref().unwrap_or(&setup.settings.require);
         results.extend(ways.send(setup, facts, how.again, &mut checks).await);
-        match results.is_empty() {
-            true => checks.push(nobody(setup, draft.occasion)),
-            false => drop(checks.splice(0..0, verdict::checks(&results, require))),
+        if results.is_empty() {
+            checks.push(nobody(setup, draft.occasion));
+        } else {
+            checks.splice(0..0, verdict::checks(&results, require));
         }
         verdict::summary(&results)
     };
@@ -201,9 +202,10 @@ impl<'a> Ways<'a> {
         let jobs = jobs.collect();
         let (sent, flushed_now) = join(send_all(jobs), send_due(setup, old.due)).await;
         for (finished, is_left) in flushed_now.into_iter().zip(left) {
-            match is_left {
-                true => results.push(finished.result),
-                false => checks.push(flushed(&finished.result)),
+            if is_left {
+                results.push(finished.result);
+            } else {
+                checks.push(flushed(&finished.result));
             }
         }
         for (way, sent) in new.iter().zip(sent) {
@@ -321,7 +323,7 @@ pub(super) fn nothing_sent(stream: &mut Stream, occasion: Occasion, silence: Sil
             Exit::Pass
         }
         Silence::Lost(check) => {
-            checks.push(check);
+            checks.push(*check);
             Exit::Unknown
         }
     };

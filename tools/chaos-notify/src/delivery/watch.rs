@@ -54,7 +54,7 @@ impl Watch {
     /// From here on it may have arrived. Written down before it is true.
     pub(crate) fn may_arrive(&self) {
         if self.phase.replace(Phase::Sending) == Phase::Before {
-            self.keep(|entry| entry.sending());
+            self.keep(Entry::sending);
         }
     }
 

@@ -12,9 +12,13 @@ impl Facts {
             .any(may_have_arrived)
     }
 
-    /// Whether anybody may know that an experiment is coming or running.
+    /// Whether anybody may know that an experiment is coming or running, or hear of it yet from the
+    /// spool.
     pub(crate) fn was_announced(&self) -> bool {
-        self.was_told(Occasion::Scheduled) || self.was_told(Occasion::Started)
+        let announcements = self.notices(Occasion::Scheduled);
+        let announcements = announcements.chain(self.notices(Occasion::Started));
+        let mut results = announcements.flat_map(|record| &record.data.channels);
+        results.any(|result| may_have_arrived(result) || result.spooled)
     }
 
     /// What a channel gave as a receipt for the announcement: what an answer to it refers to.

@@ -51,7 +51,7 @@ pub(crate) enum Silence {
     NotNeeded(String),
     /// What was to be sent can't be had.
     #[error("nothing was sent: {}", .0.message)]
-    Lost(Check),
+    Lost(Box<Check>),
 }
 
 impl Told {

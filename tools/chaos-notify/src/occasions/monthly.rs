@@ -17,7 +17,9 @@ pub(super) fn draft(scene: &Scene<'_>) -> Result<Draft, Silence> {
     let data = &record.data;
     let text = report::monthly(&data.location).map_err(|why| {
         let check = Check::unknown("notify.report", line(&data.location), why.to_string());
-        Silence::Lost(check.hint("make it again with chaos-report monthly"))
+        Silence::Lost(Box::new(
+            check.hint("make it again with chaos-report monthly"),
+        ))
     })?;
     let mut draft = scene.draft(Occasion::Monthly, Severity::Info, record.time);
     draft.contacts.clear();

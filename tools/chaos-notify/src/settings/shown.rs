@@ -19,12 +19,14 @@ fn keys(schema: &Value, keys: &mut BTreeSet<String>, undocumented: &mut BTreeSet
                     undocumented.insert(name.clone());
                 }
             }
-            map.values()
-                .for_each(|inner| self::keys(inner, keys, undocumented));
+            for inner in map.values() {
+                self::keys(inner, keys, undocumented);
+            }
         }
         Value::Array(list) => {
-            list.iter()
-                .for_each(|inner| self::keys(inner, keys, undocumented));
+            for inner in list {
+                self::keys(inner, keys, undocumented);
+            }
         }
         _ => {}
     }

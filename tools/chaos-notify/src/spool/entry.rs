@@ -61,7 +61,7 @@ impl Entry {
             spool: spool.clone(),
             name,
             kept,
-            lock: lock,
+            lock,
         })
     }
 
@@ -81,7 +81,7 @@ impl Entry {
             spool: spool.clone(),
             name: name.to_owned(),
             kept,
-            lock: lock,
+            lock,
         }))
     }
 

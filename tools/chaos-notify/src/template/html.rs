@@ -43,22 +43,22 @@ impl Line<'_> {
 pub(crate) fn html(text: &str, link: Option<&str>) -> String {
     let mut out = HEAD.to_owned();
     let mut in_list = false;
-    for (number, text) in text.lines().enumerate() {
-        let line = Line::of(text);
-        let is_item = matches!(line, Line::Item(_));
+    for (number, row) in text.lines().enumerate() {
+        let kind = Line::of(row);
+        let is_item = matches!(kind, Line::Item(_));
         if is_item != in_list {
             out.push_str(if is_item { "<ul>\n" } else { "</ul>\n" });
             in_list = is_item;
         }
-        let _ = match line {
+        let _ = match kind {
             Line::Blank => Ok(()),
-            _ if number == 0 => writeln!(out, "<h2>{}</h2>", escape(text)),
+            _ if number == 0 => writeln!(out, "<h2>{}</h2>", escape(row)),
             Line::Item(item) => writeln!(out, "<li>{}</li>", escape(item)),
             Line::Field(name, value) => {
                 let (name, value) = (escape(name), linked(value, link));
                 writeln!(out, "<p style=\"margin: 2px 0\"><b>{name}:</b> {value}</p>")
             }
-            Line::Prose(text) => writeln!(out, "<p>{}</p>", escape(text)),
+            Line::Prose(prose) => writeln!(out, "<p>{}</p>", escape(prose)),
         };
     }
     if in_list {

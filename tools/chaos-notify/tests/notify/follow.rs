@@ -30,7 +30,7 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 fn people_are_told_while_the_experiment_runs_and_the_stream_waits_for_nobody() {
     // Slow as it is, the stream goes on.
     let server = Server::new(&[
-        Answer::Status("429 Slow\r\nRetry-After: 2"),
+        Answer::Status("429 Slow\r\nRetry-After: 6"),
         Answer::Status("200 OK"),
     ]);
     let bench = Bench::new("[notify.slack]\nwebhook = { file = \"hook\" }\n");

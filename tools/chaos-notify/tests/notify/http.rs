@@ -1,6 +1,6 @@
 //! A small HTTP server that answers as it is told, also badly, and remembers what it was sent.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -30,7 +30,7 @@ fn is(outcome: &'static str, asked: usize, kept: bool) -> Expected {
 }
 
 /// How an HTTP service misbehaves, and what has to come of it. `good` is its good answer.
-fn misbehaviours(good: Answer) -> Vec<(&'static str, Vec<Answer>, Expected)> {
+fn misbehaviours(good: &Answer) -> Vec<(&'static str, Vec<Answer>, Expected)> {
     use Answer::{Body, Drip, Drop, EndlessHeaders, Hang, Raw, Status};
     let then_good = |first: Answer| vec![first, good.clone()];
     let once = |answer: Answer| vec![answer];
@@ -210,7 +210,7 @@ fn http_case(
     Box::new(move || {
         let server = http::Server::new(&answers);
         let config = config.replace("URL", &server.url());
-        let bench = Bench::new(&format!("[notify]\ndeadline = \"4s\"\n{config}"));
+        let bench = Bench::new(&format!("[notify]\ndeadline = \"20s\"\n{config}"));
         bench.file("url", &format!("{}{SECRET}", server.url()));
         bench.file("key", SECRET);
         bench.file("whsec", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
@@ -224,7 +224,7 @@ fn smtp_case(manner: Manner, expected: Expected) -> Case {
     Box::new(move || {
         let server = smtp::Server::new(manner);
         let bench = Bench::new(&format!(
-            "[notify]\ndeadline = \"4s\"\n[notify.mail]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
+            "[notify]\ndeadline = \"20s\"\n[notify.mail]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
              user = \"u\"\npassword = {{ file = \"key\" }}\nfrom = \"a@b.c\"\nteam = [\"team@company.com\"]\n",
             server.port
         ));
@@ -239,7 +239,7 @@ fn smtp_case(manner: Manner, expected: Expected) -> Case {
 fn what_the_tool_says_is_true_at_the_receiver() {
     let mut cases: Vec<Case> = Vec::new();
     for (service, config, good) in services() {
-        for (what, answers, expected) in misbehaviours(good) {
+        for (what, answers, expected) in misbehaviours(&good) {
             cases.push(http_case(service, config, what, &answers, expected));
         }
     }

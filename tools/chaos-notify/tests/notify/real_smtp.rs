@@ -166,7 +166,7 @@ fn a_server_with_a_wrong_certificate_password_or_a_short_name_gets_nothing() {
         (PASSWORD, "ca = \"good.pem\"\nhello = \"vm\"\n", "full name"),
     ] {
         bench.file("password", password);
-        let head = "[notify]\ndeadline = \"6s\"\n";
+        let head = "[notify]\ndeadline = \"20s\"\n";
         bench.file(
             "chaos.toml",
             &(head.to_owned() + &server.config("starttls", more)),

@@ -113,7 +113,7 @@ fn a_spool_that_cannot_be_written_is_told_and_holds_nothing_up() {
 
 #[test]
 fn what_another_process_is_sending_is_left_to_it() {
-    let bench = Bench::new(&format!("[notify]\ndeadline = \"8s\"\n{SLACK}"));
+    let bench = Bench::new(SLACK);
     let server = Server::new(&[Answer::Hang]);
     bench.file("hook", &server.url());
     let mut command = bench.command(&["scheduled", "--experiment", "x"]);

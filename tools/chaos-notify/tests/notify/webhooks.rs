@@ -97,7 +97,7 @@ fn no_answer_is_unknown_and_not_repeated() {
     let start = Instant::now();
     let output = slack(server.port);
     assert!(
-        (9.0..50.0).contains(&start.elapsed().as_secs_f64()),
+        (9.0..120.0).contains(&start.elapsed().as_secs_f64()),
         "{:?}",
         start.elapsed()
     );

@@ -7,7 +7,7 @@ use lettre::transport::smtp::client::{
 };
 
 use super::hello::hello;
-use super::{Mail, Tls};
+use super::{Encryption, Mail};
 use crate::delivery::{Answer, Watch};
 use crate::template::line;
 
@@ -22,13 +22,13 @@ impl Mail {
         });
         let hello = hello.await.map_err(|error| self.broken("connect", error))?;
         let at_once = match self.tls {
-            Tls::Tls => Some(self.tls_parameters()?),
-            Tls::Starttls | Tls::None => None,
+            Encryption::Tls => Some(self.tls_parameters()?),
+            Encryption::Starttls | Encryption::None => None,
         };
         let limit = Some(watch.step());
         let connecting = AsyncSmtpConnection::connect_tokio1(server, limit, &hello, at_once, None);
         let mut connection = self.step(watch, "connect", connecting).await?;
-        if self.tls == Tls::Starttls {
+        if self.tls == Encryption::Starttls {
             if !connection.can_starttls() {
                 return Err(Answer::refused(
                     "the server does not offer STARTTLS, \

@@ -38,7 +38,9 @@ fn literal(address: IpAddr) -> ClientId {
 fn is_full(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let is_label = |label: &str| !label.is_empty() && label.chars().all(plain);
-    name.contains('.') && !name.ends_with(".local") && name.split('.').all(is_label)
+    // What is known on a link alone is no name on the Internet.
+    let is_local = name.rsplit('.').next() == Some("local");
+    name.contains('.') && !is_local && name.split('.').all(is_label)
 }
 
 /// The address by which this machine would reach the server. Nothing is sent.

@@ -37,7 +37,7 @@ pub(crate) struct Settings {
     pub(crate) port: Option<u16>,
     /// Encryption: `starttls` (default), `tls` or `none`.
     #[serde(default)]
-    pub(crate) tls: Tls,
+    pub(crate) tls: Encryption,
     /// Certificates that are trusted instead of the system's (PEM).
     #[serde(default)]
     pub(crate) ca: Option<PathBuf>,
@@ -62,7 +62,7 @@ pub(crate) struct Settings {
 /// How mail is encrypted on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Tls {
+pub(crate) enum Encryption {
     /// Plain first, then encrypted; a server that doesn't offer it is refused.
     #[default]
     Starttls,
@@ -76,7 +76,7 @@ pub(crate) enum Tls {
 pub(crate) struct Mail {
     host: String,
     port: u16,
-    tls: Tls,
+    tls: Encryption,
     /// Certificates that are trusted instead of the system's.
     ca: Option<Vec<u8>>,
     hello: Option<String>,
@@ -97,9 +97,9 @@ impl Mail {
         let password = password(settings)?;
         let user = settings.user.clone().zip(password.clone());
         let port = settings.port.unwrap_or(match settings.tls {
-            Tls::Tls => 465,
-            Tls::Starttls => 587,
-            Tls::None => 25,
+            Encryption::Tls => 465,
+            Encryption::Starttls => 587,
+            Encryption::None => 25,
         });
         let team = addresses("notify.mail.team", &settings.team)?;
         if team.is_empty() {
@@ -220,7 +220,7 @@ fn password(settings: &Settings) -> Result<Option<String>, ChannelError> {
     let Some(password) = &settings.password else {
         return Err(ChannelError::NoPassword);
     };
-    if settings.tls == Tls::None && !is_local(&settings.host) {
+    if settings.tls == Encryption::None && !is_local(&settings.host) {
         let host = settings.host.clone();
         return Err(ChannelError::PasswordInTheClear { host });
     }
@@ -244,7 +244,7 @@ mod tests {
             name: None,
             host: "mail.example.com".into(),
             port: None,
-            tls: Tls::None,
+            tls: Encryption::None,
             ca: None,
             hello: None,
             user: None,
@@ -298,7 +298,7 @@ mod tests {
         );
         open.password = Some(Secret::Env("CHAOS_TEST_NO_SUCH".into()));
         assert!(refused(&open).contains("unencrypted"));
-        open.tls = Tls::Tls;
+        open.tls = Encryption::Tls;
         assert!(refused(&open).contains("CHAOS_TEST_NO_SUCH"));
     }
 }
