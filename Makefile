@@ -1,7 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build demo demo-down test quick sweep lint bench truth fuzz schemas install
+.PHONY: help build demo demo-down test quick sweep lint bench truth fuzz look schemas install
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,10 @@ truth: ## damaged backups by the thousand: who sees it
 
 fuzz: ## throw anything at the parsers of backups (MINUTES=60)
 	@scripts/fuzz.sh
+
+look: ## reports in a real browser and a real Markdown renderer
+	@scripts/setup.sh --look && . scripts/lib.sh && \
+	  cargo test -p chaos-report --test report browser -- --ignored --test-threads=2
 
 schemas: ## write the JSON Schemas of the records anew
 	@. scripts/lib.sh && UPDATE_SCHEMAS=1 cargo test -q -p chaos-common --test schemas

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make a fresh Debian 12 ready to build the tools and to run the test bed. Says what is missing and installs that, nothing else.
-# usage: setup.sh [--check]   with --check, only say what is missing: 0 when nothing is, 1 otherwise
+# usage: setup.sh [--check | --look]   with --check, only say what is missing: 0 when nothing is, 1 otherwise;
+#                                      with --look, also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm
 set -euo pipefail
 
 rust_wanted=1.89.0
@@ -16,6 +17,13 @@ packages=(
   /usr/lib/python3/dist-packages/prometheus_client:python3-prometheus-client
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
+axe_wanted=4.14.1
+axe=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}/axe
+look=no
+if [ "${1:-}" = --look ]; then
+  look=yes
+  packages+=(chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core cmark-gfm:cmark-gfm npm:npm)
+fi
 
 # at_least WANTED FOUND
 at_least() { [ -n "$2" ] && printf '%s\n' "$1" "$2" | sort --check=quiet --version-sort; }
@@ -39,7 +47,10 @@ at_least $rust_wanted "$(rust_version)" || rust_ok=no
 [ ${#missing[@]} = 0 ] || echo "missing: ${missing[*]}"
 [ $go_ok = yes ] || echo "missing: Go $go_wanted or newer (found: $(go_version || true))"
 [ $rust_ok = yes ] || echo "missing: Rust $rust_wanted or newer (found: $(rust_version || true))"
-if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ]; then exit 0; fi
+axe_ok=yes
+[ $look = no ] || [ "$(jq -r .version "$axe/package/package.json" 2>/dev/null)" = $axe_wanted ] || axe_ok=no
+[ $axe_ok = yes ] || echo "missing: axe-core $axe_wanted"
+if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ] && [ $axe_ok = yes ]; then exit 0; fi
 [ "${1:-}" != --check ] || exit 1
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -68,4 +79,9 @@ fi
 if [ $rust_ok = no ]; then
   curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component clippy,rustfmt
   echo "installed: Rust $(rust_version), in ~/.cargo/bin (see that it is in PATH)"
+fi
+if [ $axe_ok = no ]; then
+  mkdir -p "$axe"
+  (cd "$axe" && npm pack --silent "axe-core@$axe_wanted" >/dev/null && tar -xzf "axe-core-$axe_wanted.tgz")
+  echo "installed: axe-core $axe_wanted, in $axe"
 fi

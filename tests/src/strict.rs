@@ -74,13 +74,14 @@ strict! {
     Lock { namespace: String, executor: String, reason: String, since: Option<String> }
     Pod { name: String, uid: String }
     Recovery { deleted: Pod, replacement: Option<Pod>, owner: WorkloadRef, phases: BTreeMap<String, f64>, recovery_ms: Option<f64>, error_bound_ms: f64 }
-    Availability { service: String, path: String, vantage: String, interval_ms: u64, requests: u64, good: u64, missed: u64, percent: f64, longest_gap_ms: f64, p50_ms: Option<f64>, max_ms: Option<f64>, errors: Vec<String> }
+    Availability { service: String, path: String, vantage: String, interval_ms: u64, requests: u64, good: u64, missed: u64, percent: f64, longest_gap_ms: f64, p50_ms: Option<f64>, max_ms: Option<f64>, errors: Vec<String>, #[serde(default)] windows: Vec<AnswerWindow> }
+    AnswerWindow { from_ms: i64, length_ms: i64, requests: u64, good: u64, #[serde(default)] missed: u64, p50_ms: Option<f64>, max_ms: Option<f64> }
     Verification { cluster: ClusterRef, namespace: String, since: String, checks: Vec<Check>, state: State, database: Option<Database>, configuration: Vec<Digest>, answers: Vec<Answer>, log_errors: Vec<LogErrors>, timings: Vec<Timing>, #[serde(default)] usage: Vec<Usage>, #[serde(default)] judgements: Vec<Judgement> }
     LogErrors { workload: String, pods: usize, lines: u64, outage_lines: u64, quiet_ms: Option<u64>, #[serde(default)] patterns: Vec<PatternCount>, samples: Vec<String> }
     PatternCount { pattern: String, lines: u64 }
     Note { about: Option<String>, author: String, executor: Option<String>, #[serde(default)] lessons: Vec<String>, #[serde(default)] improvements: Vec<String>, #[serde(default)] next_steps: Vec<NextStep>, #[serde(default)] done: Vec<String> }
     NextStep { id: String, text: String, owner: Option<String>, due: Option<String> }
-    Report { form: String, subject: String, status: String, location: String, stream: Option<String>, findings: Vec<String>, next_steps: Vec<String>, checks: Vec<Check> }
+    Report { form: String, subject: String, status: String, location: String, #[serde(default)] files: Vec<String>, stream: Option<String>, findings: Vec<String>, next_steps: Vec<String>, checks: Vec<Check> }
 }
 
 #[derive(Deserialize, Debug)]

@@ -6,6 +6,10 @@ use crate::record::{
     Rollback, Verification,
 };
 
+/// The most findings and steps of a report that are shown: all of it fits one screen.
+const FINDINGS: usize = 6;
+const STEPS: usize = 4;
+
 /// A record's data as text.
 pub trait Lines: Data {
     /// Lines besides the checks; none, for most kinds.
@@ -191,6 +195,28 @@ impl Lines for Note {
 
 impl Lines for Report {
     fn lines(&self) -> Vec<String> {
-        vec![format!("report        {}", self.location)]
+        let mut lines = vec![format!("status        {}", self.status)];
+        for (name, values, most) in [
+            ("found         ", &self.findings, FINDINGS),
+            ("next          ", &self.next_steps, STEPS),
+        ] {
+            lines.extend(
+                values
+                    .iter()
+                    .take(most)
+                    .map(|value| format!("{name}{value}")),
+            );
+            let more = values.len().saturating_sub(most);
+            if more > 0 {
+                lines.push(format!("              and {more} more, in the report"));
+            }
+        }
+        let files = if self.files.is_empty() {
+            std::slice::from_ref(&self.location)
+        } else {
+            &self.files
+        };
+        lines.extend(files.iter().map(|file| format!("report        {file}")));
+        lines
     }
 }

@@ -219,4 +219,37 @@ pub struct Availability {
     pub max_ms: Option<f64>,
     /// What the first few bad answers were.
     pub errors: Vec<String>,
+    /// How it went along, in at most sixty windows of one length, in order; those in which no
+    /// request fell due are left out. Absent from records of versions that did not tell it, and
+    /// where nothing was injected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<AnswerWindow>,
+}
+
+/// What the requests saw that fell due in one stretch of time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AnswerWindow {
+    /// Where it begins, in milliseconds from the injection; negative before it. One of the windows
+    /// begins with the injection.
+    pub from_ms: i64,
+    /// How long it is, in milliseconds.
+    pub length_ms: i64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Those that were answered well.
+    pub good: u64,
+    /// Requests that fell due and could not be sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missed: u64,
+    /// Median of the good answers, from the scheduled start, in milliseconds; absent if none came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ms: Option<f64>,
+    /// The slowest of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<f64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

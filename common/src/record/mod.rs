@@ -32,7 +32,8 @@ pub use self::database::{
 };
 pub use self::event::{Event, EventKind};
 pub use self::experiment::{
-    AlertSeen, Availability, Experiment, Outcome, PodRecovery, PodRef, RecoveryPhases, Timings,
+    AlertSeen, AnswerWindow, Availability, Experiment, Outcome, PodRecovery, PodRef,
+    RecoveryPhases, Timings,
 };
 pub use self::health::{
     ClusterRef, Health, NamespaceState, NodeState, Placement, ServiceState, SystemState,

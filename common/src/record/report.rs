@@ -15,8 +15,11 @@ pub struct Report {
     pub subject: String,
     /// The word that stands behind `Status:` in the report.
     pub status: String,
-    /// The Markdown file.
+    /// The first of its files: Markdown, unless other formats were asked for.
     pub location: String,
+    /// All its files, one a format; absent from records of versions that made only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// The stream that it was made from; absent from a review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,

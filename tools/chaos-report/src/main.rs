@@ -20,9 +20,9 @@ use clap::{Parser, Subcommand};
 
 /// Write the report of an experiment, or of a month of experiments
 ///
-/// Without a command, reads the stream of a run on standard input, writes the runbook's report as
-/// Markdown into the archive, with the stream that it was made from beside it, and passes the
-/// stream on. Nothing in a report comes from anywhere but the stream.
+/// Without a command, reads the stream of a run on standard input, writes the runbook's report into
+/// the archive, with the stream that it was made from beside it, and passes the stream on. Nothing
+/// in a report comes from anywhere but the stream.
 #[derive(Parser, Debug)]
 #[command(
     version,
@@ -37,7 +37,7 @@ struct Cli {
     #[arg(long, value_name = "FOLDER", global = true)]
     archive: Option<PathBuf>,
     #[command(flatten)]
-    words: commands::note::Words,
+    report: commands::experiment::Args,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -84,10 +84,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     let folder = cli.archive.unwrap_or_else(|| config.report.archive.clone());
     let folder = &std::path::absolute(&folder).unwrap_or(folder);
     let Some(command) = cli.command else {
-        return commands::experiment::report(folder, &cli.words, output);
+        return commands::experiment::report(folder, &cli.report, output);
     };
     match command {
-        Command::Run(args) => commands::experiment::report(folder, &args.words, output),
+        Command::Run(args) => commands::experiment::report(folder, &args, output),
         Command::List(args) => commands::list::list(folder, &args, output),
         Command::Show(args) => commands::show::show(folder, &args),
         Command::Search(args) => commands::search::search(folder, &args, output),

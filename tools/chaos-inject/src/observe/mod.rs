@@ -183,7 +183,11 @@ impl Observers {
             ..Observations::default()
         };
         for probe in self.probes {
-            seen.services.push(probe.stop().await);
+            let mut one = probe.stop().await;
+            if let Some(injected) = injected {
+                one.count_from(injected);
+            }
+            seen.services.push(one);
         }
         let id = format!("{}.alerts", plan.experiment);
         match (self.alerts, injected) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Check, Report, ReportForm, Status, Time, Verdict};
@@ -11,16 +12,42 @@ use chaos_common::tool;
 use super::note::{self, Words};
 use super::{finish, location, saved_check};
 use crate::archive::{self, Draft, Saved};
-use crate::findings::{Lessons, RunRecord, findings};
-use crate::render;
+use crate::findings::{ExperimentReport, Lessons, RunRecord};
+use crate::render::{self, ReportFormat};
 
 const STREAM: &str = "standard input";
 
-/// What people add to the report.
-#[derive(clap::Args, Debug)]
+/// What to make of the stream.
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
+    /// Make the report in these formats
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "FORMAT",
+        default_values = ["md", "html"]
+    )]
+    format: Vec<ReportFormat>,
+    /// Show the HTML in this machine's browser
+    #[arg(long)]
+    open: bool,
     #[command(flatten)]
-    pub(crate) words: Words,
+    words: Words,
+}
+
+impl Args {
+    /// The formats, each once; what is to be opened has to be made.
+    fn formats(&self) -> Vec<ReportFormat> {
+        let mut formats = Vec::new();
+        let opened = self.open.then_some(ReportFormat::Html);
+        for format in self.format.iter().copied().chain(opened) {
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
+        formats
+    }
 }
 
 /// Reports on the experiment in the stream. What people say of it goes into the stream and the
@@ -28,11 +55,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// There is no stream on standard input.
-pub(crate) fn report(
-    folder: &Path,
-    words: &Words,
-    format: Option<Format>,
-) -> Result<Exit, Failure> {
+pub(crate) fn report(folder: &Path, args: &Args, format: Option<Format>) -> Result<Exit, Failure> {
     // Without a place for the report the stream still has to reach the next tool.
     let mut draft = Draft::create(folder);
     let (mut stream, copied) = match &mut draft {
@@ -49,23 +72,21 @@ pub(crate) fn report(
     }
     let run = RunRecord::of(&stream.upstream, &stream.run);
     let lessons = Lessons::of(&run);
-    let saved = draft.and_then(|draft| copied.and_then(|()| save(folder, draft, &run, &lessons)));
+    let formats = args.formats();
+    let made = Made {
+        run: &run,
+        lessons: &lessons,
+    };
+    let saved = draft.and_then(|draft| copied.and_then(|()| made.save(folder, draft, &formats)));
     let main = saved.as_ref().map(|saved| saved.reports[0].as_path());
     let saved_check = saved_check(folder, main);
     let mut checks = parts(&run);
     checks.push(saved_check.clone());
-    checks.extend(say(folder, words, &mut stream));
-    let saved = saved.ok();
-    let data = Report {
-        form: ReportForm::Experiment,
-        subject: run.name().unwrap_or("unknown").to_owned(),
-        status: run.conclusion.word().to_owned(),
-        location: location(saved.as_ref().map(|saved| &saved.reports[0])),
-        stream: saved.map(|saved| saved.stream.display().to_string()),
-        findings: findings(&run),
-        next_steps: lessons.next_steps(),
-        checks,
-    };
+    checks.extend(say(folder, &args.words, &mut stream));
+    if let Some(html) = saved.as_ref().ok().and_then(html).filter(|_| args.open) {
+        checks.push(open(html));
+    }
+    let data = made.record(saved.ok(), checks);
     Ok(finish(&mut stream, data, &saved_check))
 }
 
@@ -82,14 +103,72 @@ fn say(folder: &Path, words: &Words, stream: &mut Stream) -> Option<Check> {
     })
 }
 
-/// Gives reports and stream their names.
-fn save(folder: &Path, stream: Draft, run: &RunRecord, lessons: &Lessons) -> io::Result<Saved> {
-    let began = run.began().unwrap_or_else(Time::now);
-    let stem = archive::stem(began, run.name().unwrap_or_default(), &run.run);
-    archive::save(folder, &stem, (stream, "ndjson"), |stem| {
-        let text = render::experiment(run, lessons, &format!("{stem}.ndjson"));
-        vec![("md", text.into_bytes())]
-    })
+/// What was made of a stream.
+struct Made<'a> {
+    run: &'a RunRecord,
+    lessons: &'a Lessons,
+}
+
+impl Made<'_> {
+    fn report(&self, stream: &str) -> ExperimentReport {
+        ExperimentReport::of(self.run, self.lessons, stream)
+    }
+
+    /// Gives reports and stream their names.
+    fn save(&self, folder: &Path, stream: Draft, formats: &[ReportFormat]) -> io::Result<Saved> {
+        let began = self.run.began().unwrap_or_else(Time::now);
+        let name = self.run.name().unwrap_or_default();
+        let stem = archive::stem(began, name, &self.run.run);
+        archive::save(folder, &stem, (stream, "ndjson"), |stem| {
+            let report = self.report(&format!("{stem}.ndjson"));
+            let of =
+                |format: &ReportFormat| (format.ending(), render::experiment(&report, *format));
+            formats.iter().map(of).collect()
+        })
+    }
+
+    /// The record that tells of the report.
+    fn record(&self, saved: Option<Saved>, checks: Vec<Check>) -> Report {
+        let paths = |saved: &Saved| -> Vec<String> {
+            let path = |path: &std::path::PathBuf| path.display().to_string();
+            saved.reports.iter().map(path).collect()
+        };
+        Report {
+            form: ReportForm::Experiment,
+            subject: self.run.name().unwrap_or("unknown").to_owned(),
+            status: self.run.conclusion.word().to_owned(),
+            location: location(saved.as_ref().map(|saved| &saved.reports[0])),
+            files: saved.as_ref().map(paths).unwrap_or_default(),
+            findings: self.report("").findings(self.run, self.lessons),
+            next_steps: self.lessons.next_steps(),
+            stream: saved.map(|saved| saved.stream.display().to_string()),
+            checks,
+        }
+    }
+}
+
+fn html(saved: &Saved) -> Option<&Path> {
+    let mut paths = saved.reports.iter().map(std::path::PathBuf::as_path);
+    paths.find(|path| path.extension().is_some_and(|ending| ending == "html"))
+}
+
+/// Has the desktop show a file. The browser does not hold this tool up.
+fn open(path: &Path) -> Check {
+    const ID: &str = "report.opened";
+    let object = path.display().to_string();
+    let opener = Command::new("xdg-open")
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match opener {
+        Ok(_) => Check::pass(ID, object, "handed to xdg-open"),
+        Err(error) => {
+            let why = format!("cannot start xdg-open: {error}");
+            Check::new(ID, object, Status::Warn, why).hint("open the file in a browser")
+        }
+    }
 }
 
 /// Whether the stream holds what a report needs.

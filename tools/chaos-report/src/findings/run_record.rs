@@ -2,8 +2,8 @@
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::{
-    Backup, Baseline, Check, Data, Event, Experiment, Health, Kind, Notification, Outcome, Plan,
-    Record, Status, Time, Verification,
+    Backup, Baseline, Check, Data, Event, EventKind, Experiment, Health, Kind, Notification,
+    Outcome, Plan, Record, Status, Time, Verification,
 };
 use chaos_common::stream::{Records, Upstream};
 
@@ -26,10 +26,18 @@ pub(crate) struct RunRecord {
     pub(crate) events: Vec<Record<Event>>,
     /// How many experiments the stream holds. The report is on the last.
     pub(crate) experiments: usize,
+    /// How many runs its records are of: more than one were mixed up.
+    pub(crate) runs: usize,
 }
 
 impl RunRecord {
     pub(crate) fn of(upstream: &Upstream, run: &str) -> RunRecord {
+        let mut record = RunRecord::read(upstream, run);
+        record.runs = record.count_runs();
+        record
+    }
+
+    fn read(upstream: &Upstream, run: &str) -> RunRecord {
         let mut unreadable = Vec::new();
         let experiment: Option<Record<Experiment>> = latest(upstream.records(), &mut unreadable);
         let ended = experiment.as_ref().map(|record| record.time);
@@ -48,8 +56,28 @@ impl RunRecord {
             notifications: upstream.all(),
             events: upstream.all(),
             experiments: upstream.all::<Experiment>().len(),
+            runs: 0,
             unreadable,
         }
+    }
+
+    /// How many runs the records name.
+    fn count_runs(&self) -> usize {
+        let mut runs = std::collections::HashSet::new();
+        macro_rules! add {
+            ($($records:ident),*) => { $( runs.extend(self.$records.iter().map(|r| &r.run)); )* };
+        }
+        add!(
+            health,
+            backup,
+            baseline,
+            plan,
+            experiment,
+            verification,
+            notifications,
+            events
+        );
+        runs.len()
     }
 
     /// The experiment's own data, if there was one.
@@ -84,6 +112,12 @@ impl RunRecord {
         started.or(first.into_iter().flatten().min())
     }
 
+    /// The events of a sort, in order.
+    pub(crate) fn events_of(&self, kind: EventKind) -> impl Iterator<Item = &Record<Event>> {
+        let events = self.events.iter();
+        events.filter(move |event| event.data.event == kind)
+    }
+
     /// Every check in the stream, each behind the kind of its record.
     pub(crate) fn checks(&self) -> Vec<(Kind, &Check)> {
         fn of<D: Data>(record: &Record<D>) -> impl Iterator<Item = (Kind, &Check)> {
@@ -107,6 +141,14 @@ impl RunRecord {
         experiment.chain(verification).collect()
     }
 
+    /// Where a check of the stream stands: `check ID in the KIND record`.
+    pub(crate) fn place(&self, check: &Check) -> String {
+        let all = self.checks();
+        let found = all.iter().find(|(_, one)| std::ptr::eq(*one, check));
+        let kind = found.map_or("stream's", |(kind, _)| kind.name());
+        format!("check {} in the {kind} record", check.id)
+    }
+
     /// The judged checks that have this answer.
     pub(crate) fn judged_as(&self, status: Status) -> impl Iterator<Item = &Check> {
         let judged = self.judged().into_iter();
@@ -117,6 +159,26 @@ impl RunRecord {
     pub(crate) fn touched(&self) -> bool {
         self.experiment_data()
             .is_some_and(|data| data.outcome != Outcome::Refused)
+    }
+
+    /// What the experiment noted while it ran.
+    pub(crate) fn noted(&self) -> &[String] {
+        self.experiment_data().map_or(&[], |data| &data.issues)
+    }
+
+    /// What the experiment noted and neither a check nor a loss tells.
+    pub(crate) fn untold(&self) -> Vec<String> {
+        let judged = self.judged();
+        let bad = judged.iter().filter(|check| check.status == Status::Fail);
+        let mut messages: Vec<&str> = bad.map(|check| check.message.as_str()).collect();
+        let losses = self.experiment_data().map_or(&[][..], |data| &data.losses);
+        messages.extend(losses.iter().map(|loss| loss.message.as_str()));
+        let told = |issue: &&String| messages.iter().any(|message| issue.contains(message));
+        self.noted()
+            .iter()
+            .filter(|issue| !told(issue))
+            .cloned()
+            .collect()
     }
 
     /// What went wrong: the issues that the experiment noted, and the failed checks that none of

@@ -1,9 +1,7 @@
 //! Markdown, with text from outside kept from having a meaning in it.
 
-use std::fmt::Write as _;
-
 /// The longest text from outside that a report repeats, in characters.
-const MAX_TEXT: usize = 400;
+const MAX_TEXT: usize = 600;
 
 /// Words that the runbook greps for. Only the report's own lines may hold them.
 const COUNTED: [&str; 3] = ["Status:", "Duration:", "Issues:"];
@@ -29,8 +27,10 @@ pub(crate) fn escape(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '\\' | '`' | '*' | '|' | '[' | ']' | '~' => out.extend(['\\', c]),
+            '\\' | '`' | '*' | '|' | '[' | ']' | '~' | '$' => out.extend(['\\', c]),
             '_' if !inner => out.extend(['\\', c]),
+            // A sign before a number begins no list.
+            '-' | '+' if rest.peek().is_some_and(char::is_ascii_digit) => out.push(c),
             '#' | '-' | '+' | '=' if out.is_empty() => out.extend(['\\', c]),
             ':' if COUNTED
                 .iter()
@@ -43,40 +43,6 @@ pub(crate) fn escape(text: &str) -> String {
         before = c;
     }
     out
-}
-
-/// `- **Name**: value`, or the values in a list below where there are several.
-pub(crate) fn field(out: &mut String, name: &str, values: &[String]) {
-    match values {
-        [] => _ = writeln!(out, "- **{name}**: none"),
-        [one] => _ = writeln!(out, "- **{name}**: {}", escape(one)),
-        many => {
-            let _ = writeln!(out, "- **{name}**:");
-            for value in many {
-                let _ = writeln!(out, "  - {}", escape(value));
-            }
-        }
-    }
-}
-
-/// A table; its cells are escaped here. The first row is the head.
-pub(crate) fn table<const N: usize>(out: &mut String, head: [&str; N], rows: &[[String; N]]) {
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    out.push_str(&line(head.map(str::to_owned).to_vec()));
-    out.push_str(&line(vec!["---".to_owned(); N]));
-    for row in rows {
-        out.push_str(&line(row.iter().map(|cell| escape(cell)).collect()));
-    }
-}
-
-/// The first few of many, and how many more there are.
-pub(crate) fn cap(mut values: Vec<String>, most: usize) -> Vec<String> {
-    let more = values.len().saturating_sub(most);
-    if more > 0 {
-        values.truncate(most);
-        values.push(format!("and {more} more, in the tables below"));
-    }
-    values
 }
 
 #[cfg(test)]
@@ -92,6 +58,8 @@ mod tests {
         );
         assert_eq!(escape("pod_name_x _em_"), "pod_name_x \\_em\\_");
         assert_eq!(escape("\u{1b}[31mred"), "\\[31mred");
+        assert_eq!(escape("- x"), "\\- x");
+        assert_eq!(escape("-1.5 s"), "-1.5 s");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use chaos_common::record::{Check, Outcome};
 
-use crate::fixture::{Run, availability, recovery};
+use crate::fixture::{Run, availability, recovery, time};
 use crate::{Bench, check, feed, last, read, stderr};
 
 const DAY: &str = "2026-11-22";
@@ -22,7 +22,10 @@ fn golden(name: &str, text: &str) {
 /// A run in which something of everything happened.
 fn eventful() -> Run {
     let mut run = Run::good(DAY);
+    run.events.truncate(1);
     let e = run.experiment();
+    e.restored = None;
+    (e.ended, e.duration_ms) = (time("2026-11-22T16:02:15.000Z"), 125_000);
     e.recoveries = vec![
         recovery("backend", Some(71_000.0)),
         recovery("frontend", None),
@@ -81,7 +84,10 @@ fn a_recovery_is_judged_by_the_limit_in_the_plan_of_any_experiment() {
     assert!(text.contains(&format!("{slow} 120.0 s")), "{text}");
     let text = report(&|run| run.plan().limits.as_mut().expect("limits").recovery_ms = 600_000);
     assert!(!text.contains(slow), "{text}");
-    assert!(text.contains("; 600000 are allowed by the plan."), "{text}");
+    assert!(
+        text.contains("; the plan allows 600000 ms (10.0 min)."),
+        "{text}"
+    );
     for unrecorded in [
         report(&|run| run.plan().limits = None),
         report(&|run| run.plan = None),
@@ -118,13 +124,14 @@ fn the_runbooks_greps_count_each_report_once() {
         .experiment()
         .issues
         .push("saw Status: 500 and Duration: long, Issues: many".into());
-    bench.run(&[], &Run::good(DAY).stream());
-    bench.run(&[], &second.stream());
+    let all = ["--format", "md,html,json,junit,summary"];
+    bench.run(&all, &Run::good(DAY).stream());
+    bench.run(&all, &second.stream());
     bench.run(&["monthly", "--month", "2026-11"], b"");
     for (word, expected) in [
         ("Status:", ["Status: pass", "Status: fail"]),
-        ("Duration:", ["Duration: 12.3 s", "Duration: 12.3 s"]),
-        ("Issues:", ["Issues: 0", "Issues: 3 ("]),
+        ("Duration:", ["Duration: 12.3 s", "Duration: 125.0 s"]),
+        ("Issues:", ["Issues: 0", "Issues: 3"]),
     ] {
         let mut grep = Command::new("sh");
         grep.arg("-c").arg(format!(
@@ -151,19 +158,15 @@ fn no_placeholder_is_left_and_every_field_of_the_form_is_there() {
         "- **Duration**:",
         "- **Target**:",
         "- **Executor**:",
-        "## Pre-Experiment State",
-        "- **System Health**:",
-        "- **Resource Usage**:",
-        "- **Monitoring Status**:",
         "## Experiment Execution",
         "- **Start Time**:",
         "- **End Time**:",
         "- **Issues Encountered**:",
         "- **Actions Taken**:",
-        "## Post-Experiment State",
-        "- **System Health**:",
-        "- **Resource Usage**:",
-        "- **Monitoring Status**:",
+        "|  | Pre-Experiment State | Post-Experiment State |",
+        "| **System Health** |",
+        "| **Resource Usage** |",
+        "| **Monitoring Status** |",
         "## Lessons Learned",
         "- **Successes**:",
         "- **Failures**:",

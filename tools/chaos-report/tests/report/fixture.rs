@@ -1,10 +1,13 @@
-//! Streams made from the typed records, so that they stay in step with them.
+//! Streams made from the typed records, so that they stay in step with them. The tool's unit tests
+//! use them as well.
+
+#![allow(dead_code, reason = "each of the two users leaves something unused")]
 
 use chaos_common::record::{
-    Availability, Backup, BackupAction, Baseline, ChannelOutcome, ChannelResult, Check, ClusterRef,
-    Data, Event, EventKind, Experiment, Health, NodeState, Notification, Occasion, Outcome, Plan,
-    PlanLimits, PodRecovery, PodRef, Record, RecoveryPhases, SystemState, Target, Time, Verdict,
-    Verification, WorkloadRef, WorkloadState, summarize,
+    Availability, Backup, BackupAction, Baseline, Change, ChannelOutcome, ChannelResult, Check,
+    ClusterRef, Data, Event, EventKind, Experiment, Health, NodeState, Notification, ObjectRef,
+    Occasion, Outcome, Plan, PlanLimits, PodRecovery, PodRef, Record, RecoveryPhases, SystemState,
+    Target, Time, Verdict, Verification, WorkloadRef, WorkloadState, summarize,
 };
 
 pub(crate) const RUN: &str = "01981f3e-0000-7000-8000-0123456789ab";
@@ -14,9 +17,42 @@ pub(crate) struct Run {
     pub(crate) day: String,
     pub(crate) id: String,
     pub(crate) health: Option<Health>,
+    pub(crate) backup: Option<Backup>,
+    pub(crate) baseline: Option<Baseline>,
+    pub(crate) notification: Option<Notification>,
     pub(crate) plan: Option<Plan>,
+    pub(crate) events: Vec<Event>,
     pub(crate) experiment: Option<Experiment>,
     pub(crate) verification: Option<Verification>,
+    /// What stands behind all that.
+    pub(crate) tail: Vec<u8>,
+}
+
+/// An event of a run, two seconds after its fault or at it.
+pub(crate) fn event(kind: EventKind) -> Event {
+    let after = match kind {
+        EventKind::Started | EventKind::Intent | EventKind::Injected => 0.0,
+        EventKind::Restored => 5000.0,
+        _ => 2000.0,
+    };
+    event_after(kind, after)
+}
+
+/// An event so many milliseconds after the injection.
+pub(crate) fn event_after(event: EventKind, milliseconds: f64) -> Event {
+    Event {
+        event,
+        object: (event == EventKind::Injected).then(|| "pod/backend-old".into()),
+        since_injection_ms: Some(milliseconds),
+    }
+}
+
+fn summary_of(event: &Event) -> String {
+    match event.event {
+        EventKind::Injected => "deleted pod/backend-old".to_owned(),
+        EventKind::Restored => "everything that was hit is at its steady state again".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
 }
 
 pub(crate) fn time(text: &str) -> Time {
@@ -69,7 +105,16 @@ fn plan() -> Plan {
         cluster: cluster(),
         namespace: "shop".into(),
         targets: Vec::new(),
-        changes: Vec::new(),
+        changes: vec![Change::Delete {
+            object: ObjectRef {
+                api_version: "v1".into(),
+                kind: "Pod".into(),
+                resource: "pods".into(),
+                namespace: Some("shop".into()),
+                name: "backend-old".into(),
+                uid: Some("u1".into()),
+            },
+        }],
         calls: Vec::new(),
         hold_ms: 0,
         affected: Vec::new(),
@@ -127,6 +172,7 @@ pub(crate) fn availability(good: u64, longest_gap_ms: f64) -> Availability {
         p50_ms: Some(3.25),
         max_ms: Some(18.0),
         errors: Vec::new(),
+        windows: Vec::new(),
     }
 }
 
@@ -212,33 +258,6 @@ impl Run {
             usage: Vec::new(),
             judgements: Vec::new(),
         };
-        Run {
-            day: day.into(),
-            id: RUN.into(),
-            health: Some(health),
-            plan: Some(plan()),
-            experiment: Some(experiment),
-            verification: Some(verification),
-        }
-    }
-
-    pub(crate) fn plan(&mut self) -> &mut Plan {
-        self.plan.as_mut().expect("a run with a plan")
-    }
-
-    pub(crate) fn experiment(&mut self) -> &mut Experiment {
-        self.experiment.as_mut().expect("a run with an experiment")
-    }
-
-    pub(crate) fn verification(&mut self) -> &mut Verification {
-        self.verification
-            .as_mut()
-            .expect("a run with a verification")
-    }
-
-    /// The stream of the run.
-    pub(crate) fn stream(&self) -> Vec<u8> {
-        let mut out = Vec::new();
         let checks = vec![Check::pass("backup.read", "database", "read in full")];
         let backup = Backup {
             namespace: "shop".into(),
@@ -271,40 +290,83 @@ impl Run {
             channels: vec![channel],
             checks: vec![Check::pass("notify.mail", "team@company.com", "250 OK")],
         };
-        let injected = Event {
-            event: EventKind::Injected,
-            object: Some("pod/backend-old".into()),
-            since_injection_ms: Some(0.0),
-        };
+        Run {
+            day: day.into(),
+            id: RUN.into(),
+            health: Some(health),
+            backup: Some(backup),
+            baseline: Some(baseline),
+            notification: Some(notification),
+            plan: Some(plan()),
+            events: vec![event(EventKind::Injected), event(EventKind::Restored)],
+            experiment: Some(experiment),
+            verification: Some(verification),
+            tail: Vec::new(),
+        }
+    }
+
+    pub(crate) fn plan(&mut self) -> &mut Plan {
+        self.plan.as_mut().expect("a run with a plan")
+    }
+
+    pub(crate) fn experiment(&mut self) -> &mut Experiment {
+        self.experiment.as_mut().expect("a run with an experiment")
+    }
+
+    pub(crate) fn verification(&mut self) -> &mut Verification {
+        self.verification
+            .as_mut()
+            .expect("a run with a verification")
+    }
+
+    /// The stream of the run.
+    pub(crate) fn stream(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let out_of = &mut out;
+        self.line(out_of, "16:00:01.000", "chaos-health", self.health.clone());
         self.line(
-            &mut out,
-            "16:00:01.000",
-            "chaos-health",
-            self.health.clone(),
-        );
-        self.line(&mut out, "16:00:02.000", "chaos-backup-check", Some(backup));
-        self.line(&mut out, "16:00:03.000", "chaos-verify", Some(baseline));
-        self.line(&mut out, "16:00:04.000", "chaos-notify", Some(notification));
-        self.line(&mut out, "16:00:10.000", "chaos-inject", self.plan.clone());
-        self.event(
-            &mut out,
-            "16:00:12.000",
-            "chaos-inject",
-            "deleted pod/backend-old",
-            injected,
+            out_of,
+            "16:00:02.000",
+            "chaos-backup-check",
+            self.backup.clone(),
         );
         self.line(
-            &mut out,
+            out_of,
+            "16:00:03.000",
+            "chaos-verify",
+            self.baseline.clone(),
+        );
+        self.line(
+            out_of,
+            "16:00:04.000",
+            "chaos-notify",
+            self.notification.clone(),
+        );
+        self.line(out_of, "16:00:10.000", "chaos-inject", self.plan.clone());
+        for event in &self.events {
+            let seconds = 12.0 + event.since_injection_ms.unwrap_or(0.0) / 1000.0;
+            let clock = format!("16:00:{seconds:06.3}");
+            self.event(
+                out_of,
+                &clock,
+                "chaos-inject",
+                &summary_of(event),
+                event.clone(),
+            );
+        }
+        self.line(
+            out_of,
             "16:00:22.345",
             "chaos-inject",
             self.experiment.clone(),
         );
         self.line(
-            &mut out,
+            out_of,
             "16:00:30.000",
             "chaos-verify",
             self.verification.clone(),
         );
+        out.extend_from_slice(&self.tail);
         out
     }
 

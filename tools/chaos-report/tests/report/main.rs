@@ -1,9 +1,11 @@
 //! The binary as its users meet it: streams in, files and streams out.
 
 mod archive;
+mod browser;
 mod crashes;
 mod experiment;
 mod fixture;
+mod formats;
 mod monthly;
 mod notes;
 mod review;

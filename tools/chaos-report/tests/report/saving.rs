@@ -42,7 +42,7 @@ fn a_second_report_of_a_run_does_not_replace_the_first() {
     assert_eq!(bench.files(".ndjson").len(), 2);
     assert_eq!(
         bench.files("").len(),
-        4,
+        6,
         "nothing else is left: {:?}",
         bench.files("")
     );

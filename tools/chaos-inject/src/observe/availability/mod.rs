@@ -4,6 +4,7 @@
 
 pub mod guard;
 pub mod series;
+mod windows;
 
 use std::time::Duration;
 
@@ -32,6 +33,14 @@ pub struct ServiceObservation {
 }
 
 impl ServiceObservation {
+    /// Notes for the record how it went along from the injection's point of view.
+    pub fn count_from(&mut self, injected: Instant) {
+        let seconds = |at: Instant, from: Instant| at.saturating_duration_since(from).as_secs_f64();
+        // One of the two is nothing.
+        let after_s = seconds(injected, self.start) - seconds(self.start, injected);
+        self.availability.windows = windows::windows(&self.samples, after_s * 1000.0);
+    }
+
     /// Median of the good answers to questions that fell due between two moments, in milliseconds.
     pub fn median_ms(&self, from: Instant, to: Instant) -> Option<f64> {
         let ms = |at: Instant| at.saturating_duration_since(self.start).as_secs_f64() * 1000.0;
