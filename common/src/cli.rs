@@ -26,6 +26,14 @@ pub struct Common {
         help_heading = "Common options"
     )]
     pub config: Option<PathBuf>,
+    /// Set a key of the configuration for this call (repeatable), for example limits.gate_max_age=1h
+    #[arg(
+        long = "set",
+        value_name = "KEY=VALUE",
+        global = true,
+        help_heading = "Common options"
+    )]
+    pub settings: Vec<config::Setting>,
     /// Print records (json) or a table (text) [default: text on a terminal, else json]
     #[arg(
         short,
@@ -96,12 +104,12 @@ pub struct ActAs {
 }
 
 impl Common {
-    /// The configuration that the arguments name.
+    /// The configuration that the arguments name, with what they set.
     ///
     /// # Errors
-    /// As [`config::load`].
+    /// As [`config::load_with`].
     pub fn load(&self) -> Result<Loaded, Failure> {
-        config::load(self.config.as_deref())
+        config::load_with(self.config.as_deref(), &self.settings)
     }
 }
 

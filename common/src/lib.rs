@@ -10,7 +10,8 @@
 //! 3. [`stream`] and [`conclusion`]: reading records and passing them on.
 //! 4. [`cluster`]: client, exec, lists, workloads, pods, HTTP probes.
 //! 5. [`prometheus`] and [`postgres`], which are reached through a cluster.
-//! 6. [`cli`] and [`executor`]: arguments that all tools share, and who gave them.
+//! 6. [`steady_state`]: the questions of `[[probe]]`.
+//! 7. [`cli`] and [`executor`]: arguments that all tools share, and who gave them.
 
 pub mod cli;
 pub mod cluster;
@@ -23,4 +24,5 @@ pub mod postgres;
 pub mod prometheus;
 pub mod record;
 pub mod retry;
+pub mod steady_state;
 pub mod stream;

@@ -175,7 +175,7 @@ def abort():
 
 
 def inject(experiment):
-    return [TOOL, "run", experiment, "--yes", "--override", "bench", "--config", CONFIG_FILE, "-o", "json"]
+    return [TOOL, "run", experiment, "--yes", "--override=gate.health=bench", "--override=gate.backup=bench", "--config", CONFIG_FILE, "-o", "json"]
 
 
 def main():

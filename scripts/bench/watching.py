@@ -74,7 +74,7 @@ def main():
         controller = threading.Thread(target=replace, args=(pod, stop))
         controller.start()
         began = time.perf_counter()
-        run = [TOOLS / "chaos-inject", "run", "pod-failure", "--pod", pod["metadata"]["name"], "--yes", "--override", "bench"]
+        run = [TOOLS / "chaos-inject", "run", "pod-failure", "--pod", pod["metadata"]["name"], "--yes", "--override=gate.health=bench", "--override=gate.backup=bench"]
         command = ["/usr/bin/time", "--output", peak, "--format", "%M", *run, "--config", config, "-o", "json"]
         state = os.environ | {"XDG_STATE_HOME": folder}
         ran = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=state)

@@ -55,8 +55,8 @@ fn run(cluster: &Cluster, experiment: &str, health: &str) -> Ran {
         "run",
         experiment,
         "--yes",
-        "--override",
-        "a test",
+        "--override=gate.health=a test",
+        "--override=gate.backup=a test",
         "--accept-loss",
         MONITORING_DATA,
         "--kubeconfig",
@@ -207,7 +207,13 @@ fn monitoring_goes_and_collects_again_while_the_application_is_measured_directly
 #[ignore = "needs the cluster: make test"]
 fn what_monitoring_collected_is_not_lost_without_consent_to_that() {
     let cluster = Cluster::with_shop();
-    let args = ["run", "monitoring-failure", "--yes", "--override", "a test"];
+    let args = [
+        "run",
+        "monitoring-failure",
+        "--yes",
+        "--override=gate.health=a test",
+        "--override=gate.backup=a test",
+    ];
     let ran = cluster.place.fed("chaos-inject", &args, &health(&cluster));
     let record = ran.exits(4).record("chaos.experiment/1");
     is(&record, "gate.loss", "fail");

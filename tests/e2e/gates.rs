@@ -130,8 +130,8 @@ fn without_the_permission_or_a_journal_nothing_is_written() {
                 "--yes",
                 "--kubeconfig",
                 &viewer,
-                "--override",
-                "test",
+                "--override=gate.health=a test",
+                "--override=gate.backup=a test",
             ],
             &good,
         )

@@ -347,3 +347,21 @@ fn every_vantage_reaches_the_services_and_is_named() {
     let http = check(&record, "service.http", &backend(&cluster));
     assert_eq!(http["status"], "unknown", "{}", ran.show());
 }
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_probe_in_the_users_own_terms_decides_and_says_what_it_saw() {
+    const PROBE: &str = "the shop has products";
+    let cluster = Cluster::with_shop();
+    cluster.whole();
+    let ran = cluster.place.tool("chaos-health", &[]).exits(0);
+    let record = ran.record("chaos.health/1");
+    assert_eq!(check(&record, "probe.holds", PROBE)["status"], "pass");
+    let more = format!("probe.{PROBE:?}.is=>= 1000000");
+    let ran = cluster.place.tool("chaos-health", &["--set", &more]);
+    let record = ran.exits(1).record("chaos.health/1");
+    let found = check(&record, "probe.holds", PROBE);
+    assert_eq!(found["status"], "fail", "{}", ran.show());
+    let message = found["message"].as_str().unwrap_or_default();
+    assert!(message.ends_with("(>= 1000000 is wanted)"), "{message}");
+}

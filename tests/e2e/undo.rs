@@ -12,7 +12,13 @@ pub(crate) fn broken(cluster: &Cluster, health: &str) -> Child {
     let input = cluster.place.file("health.ndjson", health);
     let told = cluster.place.path().join("run.stderr");
     let mut command = cluster.place.command("chaos-inject");
-    command.args(["run", "storage-failure", "--yes", "--override", "a test"]);
+    command.args([
+        "run",
+        "storage-failure",
+        "--yes",
+        "--override=gate.health=a test",
+        "--override=gate.backup=a test",
+    ]);
     command
         .stdin(std::fs::File::open(input).expect("just written"))
         .stdout(Stdio::piped());
@@ -71,7 +77,13 @@ fn when_tool_and_guardian_are_killed_the_next_run_refuses_and_recover_undoes() {
     is(&journal, "journal.chain", "pass");
 
     let mark = cluster.mark();
-    let args = ["run", "storage-failure", "--yes", "--override", "a test"];
+    let args = [
+        "run",
+        "storage-failure",
+        "--yes",
+        "--override=gate.health=a test",
+        "--override=gate.backup=a test",
+    ];
     let record = cluster
         .place
         .fed("chaos-inject", &args, &good)
@@ -198,7 +210,13 @@ fn a_run_is_aborted_from_elsewhere_and_a_lock_refuses_the_next() {
         .place
         .tool("chaos-inject", &["lock", "--reason", "peak season"])
         .exits(0);
-    let args = ["run", "pod-failure", "--yes", "--override", "a test"];
+    let args = [
+        "run",
+        "pod-failure",
+        "--yes",
+        "--override=gate.health=a test",
+        "--override=gate.backup=a test",
+    ];
     let refused = cluster.place.fed("chaos-inject", &args, &good).exits(4);
     cluster.place.tool("chaos-inject", &["unlock"]).exits(0);
     assert!(
@@ -274,7 +292,13 @@ fn the_steady_state_guard_aborts_and_undoes() {
         .replace("\nduration = \"3s\"", "\nduration = \"5m\"")
     });
     let good = health(&cluster);
-    let args = ["run", "storage-failure", "--yes", "--override", "a test"];
+    let args = [
+        "run",
+        "storage-failure",
+        "--yes",
+        "--override=gate.health=a test",
+        "--override=gate.backup=a test",
+    ];
     let ran = cluster.place.fed("chaos-inject", &args, &good).exits(6);
     let record = ran.record("chaos.experiment/1");
     assert_eq!(record["data"]["outcome"], "aborted");

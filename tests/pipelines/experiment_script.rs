@@ -27,14 +27,14 @@ fn calls(args: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_notice_is_of_the_plan_with_the_flags_of_the_run() {
+fn the_plan_has_the_flags_and_the_run_carries_it_out() {
     assert_eq!(
         calls("scale-down --workload deployment/search"),
         [
             "chaos-backup-check ",
             "chaos-health ",
             "chaos-inject plan scale-down --workload deployment/search",
-            "chaos-inject run scale-down --workload deployment/search --yes",
+            "chaos-inject run --yes",
             "chaos-notify completed",
             "chaos-notify scheduled",
             "chaos-report ",
@@ -42,26 +42,6 @@ fn the_notice_is_of_the_plan_with_the_flags_of_the_run() {
             "chaos-verify baseline",
         ]
     );
-}
-
-#[test]
-fn consent_and_override_are_of_the_run_alone() {
-    for (args, run) in [
-        (
-            "dns-failure --override 'no backup yet'",
-            "dns-failure --override no backup yet --yes",
-        ),
-        ("--override=x dns-failure", "--override=x dns-failure --yes"),
-    ] {
-        let calls = calls(args);
-        let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
-        assert!(
-            calls.contains(&"chaos-inject plan dns-failure"),
-            "{calls:?}"
-        );
-        let run = format!("chaos-inject run {run}");
-        assert!(calls.contains(&run.as_str()), "{calls:?}");
-    }
 }
 
 #[test]

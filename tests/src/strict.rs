@@ -57,7 +57,7 @@ strict! {
     Notification { occasion: String, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, checks: Vec<Check> }
     Contact { role: String, name: String, phone: String }
     Channel { channel: String, to: String, outcome: String, attempts: u32, detail: String }
-    Plan { experiment: String, cluster: ClusterRef, namespace: String, targets: Vec<Target>, changes: Vec<Change>, calls: Vec<Call>, hold_ms: u64, affected: Vec<String>, alerts: Vec<String>, blast_radius: Vec<Radius>, #[serde(default)] claims: Vec<Claim>, #[serde(default)] losses: Vec<Loss>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, limits: Option<PlanLimits>, permissions: Vec<Permission>, checks: Vec<Check> }
+    Plan { experiment: String, #[serde(default)] choice: Value, digest: Option<String>, cluster: ClusterRef, namespace: String, targets: Vec<Target>, changes: Vec<Change>, calls: Vec<Call>, hold_ms: u64, affected: Vec<String>, alerts: Vec<String>, blast_radius: Vec<Radius>, #[serde(default)] claims: Vec<Claim>, #[serde(default)] losses: Vec<Loss>, undo: String, undo_commands: Vec<String>, worst_case_ms: u64, limits: Option<PlanLimits>, permissions: Vec<Permission>, checks: Vec<Check> }
     Claim { namespace: String, name: String, uid: String, volume: Option<String> }
     Loss { name: String, holder: String, workload: WorkloadRef, message: String, accepted: bool }
     PlanLimits { recovery_ms: u64, min_availability_percent: f64, alert_wait_ms: Option<u64> }
@@ -66,8 +66,9 @@ strict! {
     Radius { workload: WorkloadRef, ready: usize, hit: usize, left: usize, services: Vec<String> }
     Permission { verb: String, group: String, resource: String, namespace: String, name: Option<String>, allowed: bool }
     Object { api_version: String, kind: String, resource: String, namespace: Option<String>, name: String, uid: Option<String> }
+    Overridden { gate: String, reason: String }
     Event { event: String, object: Option<String>, since_injection_ms: Option<f64> }
-    Experiment { experiment: String, outcome: String, reason: Option<String>, cluster: Option<ClusterRef>, namespace: String, executor: String, targets: Vec<Target>, #[serde(default)] affected: Vec<String>, started: String, injected: Option<String>, restored: Option<String>, ended: String, duration_ms: u64, checks: Vec<Check>, recoveries: Vec<Recovery>, availability: Vec<Availability>, alerts: Vec<Alert>, #[serde(default)] losses: Vec<Loss>, timings: BTreeMap<String, f64>, overridden: Option<String>, actions: Vec<String>, issues: Vec<String> }
+    Experiment { experiment: String, outcome: String, reason: Option<String>, cluster: Option<ClusterRef>, namespace: String, executor: String, targets: Vec<Target>, #[serde(default)] affected: Vec<String>, started: String, injected: Option<String>, restored: Option<String>, ended: String, duration_ms: u64, checks: Vec<Check>, recoveries: Vec<Recovery>, availability: Vec<Availability>, alerts: Vec<Alert>, #[serde(default)] losses: Vec<Loss>, timings: BTreeMap<String, f64>, #[serde(default)] overridden: Vec<Overridden>, actions: Vec<String>, issues: Vec<String> }
     Alert { name: String, expected: bool, before: bool, fired_ms: Option<f64>, delivered_ms: Option<f64> }
     Rollback { cause: String, cluster: Option<ClusterRef>, namespaces: Vec<String>, executor: String, reason: Option<String>, dry_run: bool, runs: Vec<Held>, locks: Vec<Lock>, checks: Vec<Check>, actions: Vec<String>, issues: Vec<String> }
     Held { run: String, experiment: String, executor: String, since: Option<String>, alive: Option<bool>, changes: Vec<Change>, undone: bool }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::Span;
+use super::setting::Setting;
 use super::source::Source;
 use crate::exit::Failure;
 
@@ -91,13 +92,9 @@ impl ExperimentTables {
     /// # Errors
     /// A key is unknown or its value is wrong: a usage error that names file, line and column.
     pub fn settings<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, Failure> {
-        let Some((_, offset)) = self.tables.iter().find(|(table, _)| table == name) else {
-            return Ok(T::default());
-        };
-        let read = || {
-            let mut root = DeTable::parse(self.source.text())?;
-            let settings = root.get_mut().get_mut("experiment");
-            let table = match settings.map(Spanned::get_mut) {
+        self.source.read(|mut root| {
+            let settings = root.get_mut("experiment").map(Spanned::get_mut);
+            let table = match settings {
                 Some(DeValue::Table(settings)) => settings.remove(name),
                 _ => None,
             };
@@ -105,11 +102,16 @@ impl ExperimentTables {
                 || Ok(T::default()),
                 |table| T::deserialize(ValueDeserializer::from(table)),
             )
-        };
-        read().map_err(|error: toml::de::Error| {
-            let start = error.span().map_or(*offset, |span| span.start);
-            self.source.error(start, error.message())
         })
+    }
+
+    /// The same tables, with keys that the command line sets besides.
+    #[must_use]
+    pub fn with(&self, settings: &[Setting]) -> ExperimentTables {
+        ExperimentTables {
+            source: self.source.clone().with(settings),
+            tables: self.tables.clone(),
+        }
     }
 
     /// A usage error at the table of this name.

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml::de::{DeTable, Deserializer};
+use toml::Spanned;
+use toml::de::Deserializer;
 
 use super::experiment::ExperimentTables;
+use super::setting::Setting;
 use super::source::Source;
-use super::{Config, Secret};
+use super::{Config, Question, Secret};
 use crate::exit::Failure;
 
 /// A configuration and the file that it came from; `None` means that there was none.
@@ -26,6 +28,14 @@ pub struct Loaded {
 /// A file that was named does not exist, or any of them can't be read or is wrong; with file, line
 /// and column, and without the file's text, which could be a secret in the wrong place.
 pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
+    load_with(named, &[])
+}
+
+/// As [`load`], with keys that the command line sets for this call.
+///
+/// # Errors
+/// As [`load`]; what is wrong with a key that the command line sets is told with its option.
+pub fn load_with(named: Option<&Path>, settings: &[Setting]) -> Result<Loaded, Failure> {
     let env = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -41,7 +51,8 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
         .or_else(|| env("CHAOS_CONFIG"))
         .or_else(|| found.into_iter().flatten().find(|path| path.exists()));
     let Some(path) = path else {
-        return Ok(Loaded::default());
+        let config = parse(&Source::default().with(settings))?;
+        return Ok(Loaded { config, path: None });
     };
     let text = std::fs::read_to_string(&path).map_err(|error| {
         Failure::usage(format!(
@@ -49,11 +60,7 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
             path.display()
         ))
     })?;
-    let source = Source::new(&path, &text);
-    let mut config = parse(&source).map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start);
-        source.error(start, error.message())
-    })?;
+    let mut config = parse(&Source::new(&path, &text).with(settings))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     anchor(&mut config, &folder);
     Ok(Loaded {
@@ -62,12 +69,14 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
     })
 }
 
-fn parse(source: &Source) -> Result<Config, toml::de::Error> {
-    let mut root = DeTable::parse(source.text())?;
-    let tables = ExperimentTables::split_off(root.get_mut(), source.clone());
-    let mut config = Config::deserialize(Deserializer::from(root))?;
-    config.experiment.tables = tables;
-    Ok(config)
+fn parse(source: &Source) -> Result<Config, Failure> {
+    source.read(|mut root| {
+        let tables = ExperimentTables::split_off(&mut root, source.clone());
+        // The place of the whole is of no use to anybody: every part has its own.
+        let mut config = Config::deserialize(Deserializer::from(Spanned::new(0..0, root)))?;
+        config.experiment.tables = tables;
+        Ok(config)
+    })
 }
 
 /// Makes relative paths count from the configuration's folder.
@@ -81,7 +90,12 @@ fn anchor(config: &mut Config, folder: &Path) {
     fix(&mut config.report.archive);
     let services = config.services.iter_mut().map(|one| one.ca.as_mut());
     let urls = config.urls.iter_mut().map(|url| url.ca.as_mut());
-    services.chain(urls).flatten().for_each(fix);
+    let probes = config.probes.iter_mut();
+    let probes = probes.map(|probe| match &mut probe.question {
+        Question::Http { ca, .. } => ca.as_mut(),
+        _ => None,
+    });
+    services.chain(urls).chain(probes).flatten().for_each(fix);
     config
         .drill
         .iter_mut()
@@ -120,15 +134,52 @@ fn anchor(config: &mut Config, folder: &Path) {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<Config, toml::de::Error> {
+    fn parsed(text: &str) -> Result<Config, Failure> {
         parse(&Source::new(Path::new("chaos.toml"), text))
     }
 
     fn error(text: &str) -> String {
-        parsed(text)
-            .expect_err("must be refused")
-            .message()
-            .to_owned()
+        parsed(text).expect_err("must be refused").message
+    }
+
+    fn set(text: &str, settings: &[&str]) -> Result<Config, String> {
+        let settings: Vec<Setting> = settings
+            .iter()
+            .map(|setting| setting.parse().expect("a setting"))
+            .collect();
+        let source = Source::new(Path::new("chaos.toml"), text).with(&settings);
+        parse(&source).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn the_command_line_sets_keys_and_is_blamed_for_what_they_break() {
+        let text = "[experiment.flood]\ncount = 3\n";
+        let config = set(text, &["limits.log_errors=7", "experiment.flood.count=4"]);
+        let config = config.expect("good");
+        assert_eq!(config.limits.log_errors, 7);
+        let flood: Flood = config.experiment.tables.settings("flood").expect("good");
+        assert_eq!(flood, Flood { count: 4 });
+        assert_eq!(
+            set(text, &["limits.log_errors=7", "limits.nonsense=1"]).expect_err("refused"),
+            "--set limits.nonsense: unknown field `nonsense`, expected one of \
+             `node_cpu_percent`, `node_memory_percent`, `pod_cpu_percent`, `pod_memory_percent`, \
+             `log_errors`, `log_quiet`, `gate_max_age`, `namespaces`, `max_share_percent`"
+        );
+        let file = set("[limit]\n", &["limits.log_errors=7"]).expect_err("refused");
+        assert!(file.starts_with("chaos.toml:1:2: unknown field"), "{file}");
+        let both = ["database.deployment=db", "database.nonsense=1"];
+        let missing = set("", &both).expect_err("refused");
+        assert!(missing.starts_with("--set database."), "{missing}");
+    }
+
+    #[test]
+    fn a_wrong_setting_of_an_experiment_is_blamed_on_its_option() {
+        let config = set("", &["experiment.flood.cuont=4"]).expect("good so far");
+        let refused = config.experiment.tables.settings::<Flood>("flood");
+        assert_eq!(
+            refused.expect_err("wrong").message,
+            "--set experiment.flood.cuont: unknown field `cuont`, expected `count`"
+        );
     }
 
     #[test]

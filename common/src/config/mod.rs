@@ -6,6 +6,7 @@
 //! folder.
 
 mod backup;
+mod condition;
 mod data;
 mod database;
 mod expectation;
@@ -15,9 +16,11 @@ mod logs;
 mod monitoring;
 mod notify;
 mod performance;
+mod probe;
 mod report;
 mod secret;
 mod service;
+mod setting;
 mod source;
 mod span;
 mod table;
@@ -28,18 +31,21 @@ use serde::Deserialize;
 pub use self::backup::{
     Backup, BackupKind, DrillQuery, DrillSettings, Location, LocationError, S3,
 };
+pub use self::condition::{Condition, NotACondition, NotComparable};
 pub use self::data::{DataDeviation, DataPath, LONGEST_ANSWER};
 pub use self::database::{Database, DatabaseTls, DatabaseVantage};
 pub use self::expectation::{Deviation, Expectation};
 pub use self::experiment::{ExperimentSettings, ExperimentTables};
-pub use self::load::{Loaded, load};
+pub use self::load::{Loaded, load, load_with};
 pub use self::logs::LogPatterns;
 pub use self::monitoring::{Monitoring, MonitoringSystem};
 pub use self::notify::{Mail, MailTls, Notify, Slack, StatusPage};
 pub use self::performance::{LoadProfile, Performance};
+pub use self::probe::{During, Probe, Question};
 pub use self::report::{ReportGoals, ReportSettings};
 pub use self::secret::{Secret, SecretError};
 pub use self::service::{Service, Url};
+pub use self::setting::{NotASetting, Setting};
 pub use self::span::{NotASpan, Span};
 pub use self::table::Table;
 
@@ -58,6 +64,9 @@ pub struct Config {
     /// URLs outside of the cluster's Services that must answer: `[[url]]`.
     #[serde(rename = "url")]
     pub urls: Vec<Url>,
+    /// The steady state in the user's own terms: `[[probe]]`.
+    #[serde(rename = "probe")]
+    pub probes: Vec<Probe>,
     /// How health is judged.
     pub health: HealthSettings,
     /// The monitoring systems.

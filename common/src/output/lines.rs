@@ -68,6 +68,11 @@ impl Lines for Plan {
             "worst case    steady state after {} s",
             self.worst_case_ms / 1000
         ));
+        lines.extend(
+            self.digest
+                .iter()
+                .map(|digest| format!("digest        {digest}")),
+        );
         lines.extend(self.permissions.iter().map(|p| {
             let held = if p.allowed { "held" } else { "MISSING" };
             format!("permission    {} {} ({held})", p.verb, p.resource)

@@ -1,7 +1,9 @@
 //! `chaos.experiment`: what an experiment did, and what came of it.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Check, ClusterRef, Data, Kind, Loss, Target, Time, WorkloadRef};
 
@@ -56,13 +58,55 @@ pub struct Experiment {
     /// How quick the tool itself was.
     #[serde(default)]
     pub timings: Timings,
-    /// The reason given for going on in spite of a gate; absent if no gate was overridden.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overridden: Option<String>,
+    /// The gates that were closed, and that the operator opened for a reason.
+    #[serde(
+        default,
+        deserialize_with = "overridden",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub overridden: Vec<Overridden>,
     /// What was done, in order, for the report.
     pub actions: Vec<String>,
     /// What went wrong or surprised, for the report; empty if nothing did.
     pub issues: Vec<String>,
+}
+
+/// A gate that the operator opens although it is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Overridden {
+    /// Id of the gate's check, for example `gate.backup`; empty in records of versions that opened
+    /// all gates at once.
+    pub gate: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for Overridden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.gate.as_str() {
+            "" => f.write_str(&self.reason),
+            gate => write!(f, "{gate}: {}", self.reason),
+        }
+    }
+}
+
+/// Also the one reason for all gates, as earlier versions wrote it.
+fn overridden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Overridden>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Gates(Vec<Overridden>),
+        All(String),
+        None,
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Gates(gates) => gates,
+        Written::All(reason) => vec![Overridden {
+            gate: String::new(),
+            reason,
+        }],
+        Written::None => Vec::new(),
+    })
 }
 
 impl Data for Experiment {

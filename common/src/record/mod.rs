@@ -32,7 +32,7 @@ pub use self::database::{
 };
 pub use self::event::{Event, EventKind};
 pub use self::experiment::{
-    AlertSeen, AnswerWindow, Availability, Experiment, Outcome, PodRecovery, PodRef,
+    AlertSeen, AnswerWindow, Availability, Experiment, Outcome, Overridden, PodRecovery, PodRef,
     RecoveryPhases, Timings,
 };
 pub use self::health::{

@@ -13,6 +13,14 @@ use super::{Check, ClusterRef, Data, Kind, WorkloadRef};
 pub struct Plan {
     /// The experiment's name, for example `pod-failure`.
     pub experiment: String,
+    /// What the operator chose on the command line, as `chaos-inject run` reads it again when it
+    /// carries out this plan; null in plans of versions that did not tell it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub choice: Value,
+    /// SHA-256, in hexadecimal, of all that would be done: of two plans with the same digest, both
+    /// do the same to the same objects. Absent in plans of versions that made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// The cluster it would happen in.
     pub cluster: ClusterRef,
     /// The namespace it would happen in.

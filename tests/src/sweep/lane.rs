@@ -141,8 +141,8 @@ impl Lane {
             "run",
             &self.experiment,
             "--yes",
-            "--override",
-            "kill sweep",
+            "--override=gate.health=kill sweep",
+            "--override=gate.backup=kill sweep",
             "--accept-loss",
             lost,
         ])

@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let mut config = args.common.load()?.config;
     config.health.skip.extend(args.skip);
+    config.probes.retain(|probe| probe.before);
     may_be_skipped(&config)?;
     let namespaces = Namespaces::connect(&args.namespaces, &config).await?;
     let deadline = args.deadline.0;

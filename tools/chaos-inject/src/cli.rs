@@ -17,8 +17,9 @@ use crate::safety::{guardian, replay};
 
 /// Inject a fault, prove its effect, roll it back, and prove the recovery
 ///
-/// `plan` shows what an experiment would do and touches nothing. `run` does it: it wants the stream
-/// of a run whose health record passes, asks on the terminal, and wants --yes where there is none. A fault does
+/// `plan` shows what an experiment would do and touches nothing. `run` does it, or carries out the
+/// plan of the stream: it wants the stream of a run whose health record passes, asks on the
+/// terminal, and wants --yes where there is none. A fault does
 /// not outlive its run: a second process undoes it when this one is killed, and `recover` does when
 /// both are.
 #[derive(Parser, Debug)]
@@ -40,7 +41,7 @@ pub struct Args {
 enum Command {
     /// Show the exact objects, calls, blast radius, undo and permissions; touch nothing
     Plan(commands::plan::Args),
-    /// Run the experiment
+    /// Run an experiment, or carry out the plan of the stream
     Run(commands::run::Args),
     /// List the experiments
     Experiments,
@@ -97,14 +98,13 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Plan(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
             let experiment = args.what.experiment(&context.config)?;
-            context.accepted.clone_from(&args.what.accepted);
+            context.choice = args.what.choice;
             run::plan(&mut context, experiment.as_ref()).await
         }
         Command::Run(args) => {
             let mut context = start.context(|| start.pipeline()).await?;
-            let experiment = args.what.experiment(&context.config)?;
-            context.accepted.clone_from(&args.what.accepted);
-            run::run(&mut context, experiment, &args.consent()).await
+            let order = args.order(&context.config, &context.stream.upstream)?;
+            run::run(&mut context, order).await
         }
         Command::Status => runs::status(&mut start.alone().await?).await,
         Command::Abort { reason } => runs::abort(&mut start.alone().await?, reason).await,

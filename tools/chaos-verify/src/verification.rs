@@ -61,7 +61,8 @@ pub async fn run(
     common: &Common,
     cluster: &ClusterArgs,
 ) -> Result<Exit, Failure> {
-    let config = common.load()?.config;
+    let mut config = common.load()?.config;
+    config.probes.retain(|probe| probe.after);
     let profile = args.load.profile(&config.performance)?;
     let connections = Connections::open(config, cluster).await?;
     let mut stream = Stream::open(tool!(), common.output)?;

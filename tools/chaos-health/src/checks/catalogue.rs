@@ -2,8 +2,8 @@
 //! they stand in order.
 
 use super::{
-    answers, api_server, clock, events, headroom, jobs, monitoring, nodes, pods, services, urls,
-    volumes, workloads,
+    answers, api_server, clock, events, headroom, jobs, monitoring, nodes, pods, probes, services,
+    urls, volumes, workloads,
 };
 
 /// A check and its explanation.
@@ -52,6 +52,7 @@ pub const CATALOGUE: &[Explanation] = &[
     answers::HTTP,
     urls::HTTP,
     urls::CERTIFICATE,
+    probes::HOLDS,
     nodes::CONDITIONS,
     nodes::USAGE,
     pods::USAGE,

@@ -17,6 +17,7 @@ mod monitoring;
 mod nodes;
 mod pod_ranges;
 mod pods;
+mod probes;
 mod services;
 mod urls;
 mod volumes;
@@ -235,6 +236,7 @@ fn in_order(inside: Inside, around: Around) -> (Vec<Check>, SystemState) {
         around.certificates,
         inside.checks,
         around.urls,
+        around.probes,
         around.nodes,
         inside.usage,
         around.monitoring,
@@ -257,6 +259,7 @@ fn health(cluster: ClusterRef, namespace: &str, checks: Vec<Check>, state: Syste
 struct Around {
     certificates: Vec<Check>,
     urls: Vec<Check>,
+    probes: Vec<Check>,
     nodes: Vec<Check>,
     monitoring: Vec<Check>,
     state: SystemState,
@@ -267,13 +270,18 @@ async fn around(subject: Subject<'_>) -> Around {
         cluster, config, ..
     } = subject;
     let left = config.health.certificate_left;
-    let (certificates, urls, (monitoring, workloads)) = join!(
+    let (certificates, urls, probes, (monitoring, workloads)) = join!(
         unless_skipped(
             config,
             urls::CLUSTER_CERTIFICATE.id,
             urls::cluster(cluster, left)
         ),
         urls::examine(cluster, config),
+        Box::pin(unless_skipped(
+            config,
+            probes::HOLDS.id,
+            probes::examine(subject)
+        )),
         monitoring::examine(subject),
     );
     let state = SystemState {
@@ -283,6 +291,7 @@ async fn around(subject: Subject<'_>) -> Around {
     Around {
         certificates,
         urls,
+        probes,
         nodes: Vec::new(),
         monitoring,
         state,

@@ -2,46 +2,12 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
 
 /// The ranges of some nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PodRanges(Vec<Range>);
-
-/// A range: its first address as a number, the bits that all of it share, and the bits of an
-/// address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    first: u128,
-    shared: u32,
-    bits: u32,
-}
-
-fn number(address: IpAddr) -> (u128, u32) {
-    match address {
-        IpAddr::V4(address) => (address.to_bits().into(), 32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    }
-}
-
-impl Range {
-    fn parse(text: &str) -> Option<Range> {
-        let (first, shared) = text.split_once('/')?;
-        let (first, bits) = number(first.parse().ok()?);
-        let shared = shared.parse().ok().filter(|shared| *shared <= bits)?;
-        Some(Range {
-            first,
-            shared,
-            bits,
-        })
-    }
-
-    fn holds(self, (address, bits): (u128, u32)) -> bool {
-        let differ = address ^ self.first;
-        let free = self.bits - self.shared;
-        bits == self.bits && differ.checked_shr(free).unwrap_or(0) == 0
-    }
-}
+pub(super) struct PodRanges(Vec<IpNet>);
 
 impl PodRanges {
     /// Adds those of a node; one that can't be read is none.
@@ -49,13 +15,14 @@ impl PodRanges {
         let spec = node.spec.iter();
         let texts =
             spec.flat_map(|spec| spec.pod_cidr.iter().chain(spec.pod_cidrs.iter().flatten()));
-        self.0.extend(texts.filter_map(|text| Range::parse(text)));
+        self.0
+            .extend(texts.filter_map(|text| text.parse::<IpNet>().ok()));
     }
 
     /// Whether an address is one that only a pod has.
     pub(super) fn hold(&self, address: &str) -> bool {
-        let address = address.parse().map(number);
-        address.is_ok_and(|address| self.0.iter().any(|range| range.holds(address)))
+        let address = address.parse::<IpAddr>();
+        address.is_ok_and(|address| self.0.iter().any(|range| range.contains(&address)))
     }
 }
 
@@ -84,8 +51,9 @@ mod tests {
             assert!(!ranges.hold(other), "{other}");
         }
         assert!(!PodRanges::default().hold("10.1.2.1"));
-        assert!(
-            Range::parse("0.0.0.0/0").is_some_and(|all| all.holds(number([1, 2, 3, 4].into())))
-        );
+        let all = serde_saphyr::from_str("{spec: {podCIDR: 0.0.0.0/0}}").expect("a node");
+        let mut ranges = PodRanges::default();
+        ranges.add(&all);
+        assert!(ranges.hold("1.2.3.4"));
     }
 }

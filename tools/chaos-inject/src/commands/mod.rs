@@ -1,5 +1,6 @@
 //! The subcommands, each with its arguments.
 
+pub mod choice;
 pub mod experiments;
 pub mod plan;
 pub mod rollout_undo;
@@ -9,9 +10,9 @@ pub mod runs;
 use chaos_common::config::Config;
 use chaos_common::exit::Failure;
 
+pub use self::choice::Choice;
 use crate::experiments::Entry;
 use crate::observe::availability::guard::check_guard;
-use crate::plan::target::Selection;
 use crate::run::experiment::Experiment;
 
 /// Which experiment, and what it hits.
@@ -21,20 +22,23 @@ pub struct ExperimentArgs {
     #[arg(value_parser = crate::experiments::parser())]
     experiment: &'static Entry,
     #[command(flatten)]
-    selection: Selection,
-    /// Accept that this is lost for good, by its name in the plan (repeatable)
-    #[arg(long = "accept-loss", value_name = "NAME", value_delimiter = ',')]
-    pub accepted: Vec<String>,
+    pub choice: Choice,
 }
 
 impl ExperimentArgs {
+    /// This experiment, with this choice.
+    pub fn new(experiment: &'static Entry, choice: Choice) -> ExperimentArgs {
+        ExperimentArgs { experiment, choice }
+    }
+
     /// The experiment that is named.
     ///
     /// # Errors
     /// Neither arguments nor configuration say what it is to hit, or its guard could never act.
     pub fn experiment(&self, config: &Config) -> Result<Box<dyn Experiment>, Failure> {
         check_guard(&config.experiment)?;
-        self.experiment.experiment(&self.selection, config)
+        let config = self.choice.configure(self.experiment, config)?;
+        self.experiment.experiment(&self.choice.selection, &config)
     }
 }
 

@@ -9,6 +9,7 @@ use chaos_common::record::{Event, EventKind, ObjectRef, new_id};
 use chaos_common::stream::Stream;
 use tokio::time::Instant;
 
+use crate::commands::Choice;
 use crate::safety::guardian::Launcher;
 use crate::safety::journal::{self, Journal, NoStateFolder};
 use crate::safety::journal_entry::Entry;
@@ -34,8 +35,8 @@ pub struct Context {
     pub journals: Result<PathBuf, NoStateFolder>,
     /// The local journal, once the experiment has one.
     pub journal: Option<Journal>,
-    /// The losses that were accepted, by their names.
-    pub accepted: Vec<String>,
+    /// What the operator chose on the command line.
+    pub choice: Choice,
     /// When the first write of the fault was sent.
     pub injected: Option<Instant>,
     /// What was done, in order.
@@ -65,7 +66,7 @@ impl Context {
             run,
             journals: journal::folder(),
             journal: None,
-            accepted: Vec::new(),
+            choice: Choice::default(),
             injected: None,
             actions: Vec::new(),
             issues: Vec::new(),

@@ -93,6 +93,11 @@ impl Entry {
         (self.make)(selection, config)
     }
 
+    /// The name of its table in `chaos.toml`.
+    pub fn table(&self) -> String {
+        table(self.name)
+    }
+
     /// The JSON Schema of its table in `chaos.toml`.
     pub fn schema(&self) -> Schema {
         (self.schema)()

@@ -8,12 +8,14 @@ pub mod contenders;
 pub mod found;
 pub mod pod_events;
 pub mod pod_watch;
+pub mod probes;
 pub mod questions;
 pub mod recovery;
 
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
 use chaos_common::record::Vantage;
 use chaos_common::record::{AlertSeen, Check, Permission, Plan};
+use chaos_common::steady_state::Surroundings;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use tokio::time::{Instant, timeout_at};
@@ -34,6 +36,7 @@ pub struct Observers {
     /// What is said of that which can't be asked.
     unasked: Vec<Check>,
     alerts: Option<Observer>,
+    steady_state: Vec<probes::Watch>,
 }
 
 /// What was seen.
@@ -47,6 +50,8 @@ pub struct Observations {
     pub alerts: Vec<AlertSeen>,
     /// What to say of them.
     pub alert_checks: Vec<Check>,
+    /// What the probes of the steady state found.
+    pub probe_checks: Vec<Check>,
 }
 
 impl Observations {
@@ -160,11 +165,19 @@ impl Observers {
             let api: Api<Lease> = Api::namespaced(context.cluster.client.clone(), namespace);
             tokio::spawn(abort_requests::listen(api, name.clone(), alarm.clone()));
         }
+        let (steady_state, not_now) = probes::start(
+            &Surroundings::new(&context.asker, &context.namespace, &context.config),
+            &context.config.probes,
+            (&probes::id(&plan.experiment), blind),
+            alarm,
+        );
+        unasked.extend(not_now);
         let monitoring = context.config.monitoring.as_ref().filter(|_| !blind);
         Observers {
             probes: questions.into_iter().map(probe).collect(),
             unasked,
             alerts: Observer::start(&context.asker, monitoring),
+            steady_state,
         }
     }
 
@@ -188,6 +201,12 @@ impl Observers {
                 one.count_from(injected);
             }
             seen.services.push(one);
+        }
+        for watch in self.steady_state {
+            let watched = watch.stop().await;
+            let id = probes::id(&plan.experiment);
+            let check = injected.map(|injected| watched.judge(&id, injected));
+            seen.probe_checks.extend(check);
         }
         let id = format!("{}.alerts", plan.experiment);
         match (self.alerts, injected) {

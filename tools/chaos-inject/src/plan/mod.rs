@@ -2,6 +2,7 @@
 //! limits follow from the changes.
 
 pub mod blast_radius;
+pub mod digest;
 pub mod grace;
 pub mod limits;
 pub mod losses;
@@ -77,6 +78,8 @@ impl Draft {
         };
         let mut plan = Plan {
             experiment: self.experiment.to_owned(),
+            choice: serde_json::to_value(&context.choice).expect("flags are plain values"),
+            digest: None,
             cluster: context.cluster.identity().await?,
             namespace: context.namespace.clone(),
             targets: self.targets,
@@ -107,7 +110,7 @@ impl Draft {
             .recovery_limit
             .min(self.stop_limit.unwrap_or(Duration::MAX));
         plan.checks.extend(self.holdings.too_slow(wait));
-        self.holdings.enter(&mut plan, &context.accepted);
+        self.holdings.enter(&mut plan, &context.choice.accepted);
         plan.permissions =
             permissions::ask(&context.cluster, permissions::tidy(needed.concat())).await?;
         plan.checks.push(limits::permissions(&plan.permissions));
@@ -120,6 +123,7 @@ impl Draft {
         }
         let held = held(context, &plan, &namespaces).await;
         plan.checks.extend(held);
+        plan.digest = Some(digest::of(&plan));
         Ok(plan)
     }
 }

@@ -7,25 +7,32 @@ use chaos_common::cluster::workload_of;
 use chaos_common::exit::Failure;
 use chaos_common::record::WorkloadRef;
 use k8s_openapi::api::core::v1::Pod;
+use serde::{Deserialize, Serialize};
 
 /// How pods are selected. Without any of it the configuration's workloads are taken.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[command(next_help_heading = "Selection")]
 pub struct Selection {
     /// Take this pod (repeatable)
     #[arg(long = "pod", value_name = "NAME", conflicts_with_all = ["selector", "workloads", "count", "share"])]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<String>,
     /// Take from the pods that match this label selector, for example app=backend
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "workloads")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// Take from this workload, for example deployment/shop (repeatable)
     #[arg(long = "workload", value_name = "KIND/NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<String>,
     /// Take so many pods of each workload
     #[arg(long, value_name = "N", conflicts_with = "share", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// Take this share of each workload's ready pods, rounded down, but one at least
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<u8>,
 }
 

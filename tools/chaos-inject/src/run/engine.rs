@@ -406,6 +406,7 @@ impl Run<'_> {
         let judged = judged.map(|one| availability::judge(&id, one, least));
         self.record.checks.extend(judged);
         self.record.checks.extend(seen.unasked.iter().cloned());
+        self.record.checks.extend(seen.probe_checks.iter().cloned());
     }
 
     async fn pause(&mut self, time: Duration) {

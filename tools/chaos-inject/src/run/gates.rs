@@ -6,21 +6,42 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 
 use chaos_common::config::Limits;
 use chaos_common::record::{
-    Backup, BackupAction, Check, ClusterRef, Health, Loss, LossHolder, Record, Status, Time,
-    Verdict,
+    Backup, BackupAction, Check, ClusterRef, Health, Loss, LossHolder, Overridden, Record, Status,
+    Time, Verdict,
 };
 use chaos_common::stream::Upstream;
 
 /// Clocks of two machines may differ by this much.
 const SKEW_MS: i64 = 60_000;
 
-/// What the person who runs the experiment has agreed to.
-#[derive(Clone, Debug)]
-pub struct Consent {
-    /// `--yes`.
-    pub yes: bool,
-    /// `--override REASON`.
-    pub reason: Option<String>,
+/// The gates that can be overridden.
+const GATES: [&str; 3] = ["gate.stream", "gate.health", "gate.backup"];
+
+/// Understands `GATE=REASON`.
+///
+/// # Errors
+/// It names no gate that can be overridden, or no reason.
+pub fn parse_override(text: &str) -> Result<Overridden, NotAnOverride> {
+    let (gate, reason) = text.split_once('=').unwrap_or((text, ""));
+    let (gate, reason) = (gate.trim().to_owned(), reason.trim().to_owned());
+    if !GATES.contains(&gate.as_str()) {
+        return Err(NotAnOverride::Gate(gate));
+    }
+    if reason.is_empty() {
+        return Err(NotAnOverride::Reason(gate));
+    }
+    Ok(Overridden { gate, reason })
+}
+
+/// What overrides no gate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnOverride {
+    /// There is no such gate.
+    #[error("{0:?} is no gate that can be overridden; give {gates}, with =REASON", gates = GATES.join(", "))]
+    Gate(String),
+    /// Nobody says why.
+    #[error("it gives no reason: {0}=\"REASON\"")]
+    Reason(String),
 }
 
 /// What the records of the run must be about.
@@ -43,12 +64,12 @@ pub struct Subject<'a> {
 pub struct Gates {
     /// `gate.stream`, `gate.health`, `gate.backup`.
     pub checks: Vec<Check>,
-    /// One of them was closed, and is overridden.
-    pub overridden: bool,
+    /// Those that were closed, and are overridden.
+    pub overridden: Vec<Overridden>,
 }
 
-/// Judges the gates. With `overriding`, a gate that is closed is a warning.
-pub fn judge(upstream: &Upstream, subject: Subject<'_>, overriding: bool) -> Gates {
+/// Judges the gates. One that is closed and that the operator opens is a warning.
+pub fn judge(upstream: &Upstream, subject: Subject<'_>, overrides: &[Overridden]) -> Gates {
     let mut checks = Vec::new();
     if let Some(why) = &upstream.broken {
         checks.push(
@@ -67,13 +88,12 @@ pub fn judge(upstream: &Upstream, subject: Subject<'_>, overriding: bool) -> Gat
             "no data is at stake: no target holds any",
         )
     });
-    let closed = |check: &&mut Check| matches!(check.status, Status::Fail | Status::Unknown);
-    let mut overridden = false;
-    if overriding {
-        for check in checks.iter_mut().filter(closed) {
+    let mut overridden = Vec::new();
+    for check in checks.iter_mut().filter(|check| check.is_bad()) {
+        if let Some(given) = overrides.iter().find(|given| given.gate == check.id) {
             check.status = Status::Warn;
             check.message.insert_str(0, "overridden: ");
-            overridden = true;
+            overridden.push(given.clone());
         }
     }
     Gates { checks, overridden }
@@ -111,7 +131,7 @@ fn health(
         ),
         Ok(Some(record)) => passing(ID, &record, limits, now),
     };
-    check.hint("run chaos-health | chaos-inject …, or give --override \"reason\"")
+    check.hint("run chaos-health | chaos-inject …, or give --override gate.health=\"REASON\"")
 }
 
 fn backup(
@@ -147,7 +167,8 @@ fn backup(
         Ok(Some(record)) => passing(ID, &record, limits, now),
     };
     check.hint(
-        "run chaos-health | chaos-backup-check | chaos-inject …, or give --override \"reason\"",
+        "run chaos-health | chaos-backup-check | chaos-inject …, or give --override \
+         gate.backup=\"REASON\"",
     )
 }
 
@@ -185,7 +206,7 @@ fn passing<D>(id: &str, record: &Record<D>, limits: &Limits, now: Time) -> Check
 
 /// `gate.loss`: the person's word to each loss of data, by its name on the command line or typed on
 /// the terminal. Nothing else opens it. What is accepted is marked as such.
-pub fn losses(given: &Consent, losses: &mut [Loss]) -> Vec<Check> {
+pub fn losses(yes: bool, losses: &mut [Loss]) -> Vec<Check> {
     const ID: &str = "gate.loss";
     let mut checks = Vec::new();
     // A claim that is deleted refuses the plan itself.
@@ -194,7 +215,7 @@ pub fn losses(given: &Consent, losses: &mut [Loss]) -> Vec<Check> {
         let name = loss.name.clone();
         checks.push(if loss.accepted {
             Check::pass(ID, name, "accepted with --accept-loss")
-        } else if given.yes || terminal().is_none() {
+        } else if yes || terminal().is_none() {
             let hint = format!("give --accept-loss {name} to accept this very loss");
             Check::fail(ID, name, format!("{}, which nobody accepted", loss.message)).hint(hint)
         } else {
@@ -222,9 +243,9 @@ fn ask(question: &str) -> String {
 }
 
 /// `gate.consent`: the person's word, from `--yes` or from the terminal.
-pub fn consent(consent: &Consent, question: &str) -> Check {
+pub fn consent(yes: bool, question: &str) -> Check {
     const ID: &str = "gate.consent";
-    if consent.yes {
+    if yes {
         return Check::pass(ID, "", "given by --yes");
     }
     if terminal().is_none() {
@@ -337,7 +358,7 @@ mod tests {
                 at(-1)
             );
             let upstream = Upstream::from_reader(line.as_bytes()).expect("memory can be read");
-            let checks = subject("c", "prod", |subject| judge(&upstream, subject, false));
+            let checks = subject("c", "prod", |subject| judge(&upstream, subject, &[]));
             checks
                 .checks
                 .into_iter()
@@ -353,22 +374,54 @@ mod tests {
     #[test]
     fn data_at_stake_wants_a_backup_and_an_override_is_shown() {
         let upstream = Upstream::default();
-        let closed = subject("c", "prod", |subject| judge(&upstream, subject, false));
+        let closed = subject("c", "prod", |subject| judge(&upstream, subject, &[]));
         assert!(
-            !closed.overridden
+            closed.overridden.is_empty()
                 && closed
                     .checks
                     .iter()
                     .any(|c| c.id == "gate.backup" && c.status == Status::Unknown)
         );
-        let open = subject("c", "prod", |subject| judge(&upstream, subject, true));
+        let given = ["gate.health=no Prometheus yet", "gate.backup=made by hand"];
+        let given = given.map(|text| parse_override(text).expect("an override"));
+        let open = subject("c", "prod", |subject| judge(&upstream, subject, &given));
+        assert_eq!(open.overridden, given);
         assert!(
-            open.overridden
-                && open
-                    .checks
-                    .iter()
-                    .all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")),
+            open.checks
+                .iter()
+                .all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")),
             "{open:?}"
         );
+    }
+
+    #[test]
+    fn an_override_opens_the_gate_that_it_names_and_no_other() {
+        let upstream = Upstream::default();
+        let given = [parse_override("gate.health=no Prometheus yet").expect("an override")];
+        let judged = subject("c", "prod", |subject| judge(&upstream, subject, &given));
+        assert_eq!(judged.overridden, given);
+        let bad: Vec<&str> = judged
+            .checks
+            .iter()
+            .filter(|check| check.is_bad())
+            .map(|check| check.id.as_str())
+            .collect();
+        assert_eq!(bad, ["gate.backup"]);
+    }
+
+    #[test]
+    fn an_override_names_its_gate_and_its_reason() {
+        let error = |text| parse_override(text).expect_err("refused").to_string();
+        let gates = "give gate.stream, gate.health, gate.backup, with =REASON";
+        assert_eq!(
+            error("no backup yet"),
+            format!("\"no backup yet\" is no gate that can be overridden; {gates}")
+        );
+        assert_eq!(
+            error("gate.consent=x"),
+            format!("\"gate.consent\" is no gate that can be overridden; {gates}")
+        );
+        let reason = "it gives no reason: gate.backup=\"REASON\"";
+        assert_eq!(error("gate.backup= "), reason);
     }
 }

@@ -1,6 +1,7 @@
 //! What all experiments share: plan, gates, consent, intent, guardian, the writes, their undo, the
 //! record.
 
+pub mod announced;
 pub mod engine;
 pub mod experiment;
 pub mod gates;
@@ -10,27 +11,48 @@ pub mod record;
 pub mod undoing;
 
 use chaos_common::exit::Exit;
-use chaos_common::record::{Check, Outcome, Plan, Time, Verdict};
+use chaos_common::record::{Check, Outcome, Plan, Record, Time, Verdict};
 use tokio::time::Instant;
 
 use crate::abort::AbortSignal;
+use crate::commands::Choice;
 use crate::context::Context;
 use crate::run::engine::Run;
 use crate::run::experiment::Experiment;
-use crate::run::gates::{Consent, Gates, Subject};
+use crate::run::gates::{Gates, Subject};
 use crate::run::guarded::Guarded;
 use crate::run::record::RunRecord;
 
-/// Shows what an experiment would do.
+/// What is to be run.
+pub struct Order {
+    /// The experiment.
+    pub experiment: Box<dyn Experiment>,
+    /// What the operator chose for it.
+    pub choice: Choice,
+    /// The plan of the stream, where that is to be carried out.
+    pub announced: Option<Record<Plan>>,
+    /// `--yes`: nobody is asked.
+    pub yes: bool,
+}
+
+/// Shows what an experiment would do. Behind other tools, the gates are judged as well, by what is
+/// in the stream so far: a run that would be refused is not announced.
 pub async fn plan(context: &mut Context, experiment: &dyn Experiment) -> Exit {
     match experiment.plan(context).await {
-        Ok(plan) => {
-            let verdict = Verdict::of(&plan.checks);
-            let exit = match verdict {
+        Ok(mut plan) => {
+            let exit = match Verdict::of(&plan.checks) {
                 Verdict::Pass => Exit::Pass,
                 Verdict::Fail => Exit::Refused,
                 Verdict::Unknown => Exit::Unknown,
             };
+            let mut closed = false;
+            if context.stream.upstream.present {
+                let gates = judge_gates(context, experiment, &plan).await;
+                closed = gates.checks.iter().any(Check::is_bad);
+                plan.checks.extend(gates.checks);
+            }
+            let exit = if closed { Exit::Refused } else { exit };
+            let verdict = Verdict::of(&plan.checks);
             let summary = plan_summary(&plan);
             context.stream.result(verdict, summary, plan, exit)
         }
@@ -73,17 +95,19 @@ fn plan_summary(plan: &Plan) -> String {
 }
 
 /// Runs an experiment from its gates to its record.
-pub async fn run(context: &mut Context, experiment: Box<dyn Experiment>, given: &Consent) -> Exit {
-    run_stoppable(context, experiment, given, AbortSignal::on_signals).await
+pub async fn run(context: &mut Context, order: Order) -> Exit {
+    run_stoppable(context, order, AbortSignal::on_signals).await
 }
 
 /// As [`run`]. `listen` is called as soon as a request to end has to wait for the rollback.
-pub async fn run_stoppable(
-    context: &mut Context,
-    experiment: Box<dyn Experiment>,
-    given: &Consent,
-    listen: fn(&AbortSignal),
-) -> Exit {
+pub async fn run_stoppable(context: &mut Context, order: Order, listen: fn(&AbortSignal)) -> Exit {
+    let Order {
+        experiment,
+        choice,
+        announced,
+        yes,
+    } = order;
+    context.choice = choice;
     let mut record = RunRecord::begin(experiment.name());
     let mut plan = match experiment.plan(context).await {
         Ok(plan) => plan,
@@ -94,27 +118,25 @@ pub async fn run_stoppable(
             return record.end(context, Outcome::Refused, reason, Exit::Unknown);
         }
     };
-    context
-        .stream
-        .add(Verdict::of(&plan.checks), plan_summary(&plan), plan.clone());
-    record.plan = Some(plan.clone());
     record.checks.clone_from(&plan.checks);
-    let gates = judge_gates(context, experiment.as_ref(), &plan, given).await;
-    if gates.overridden {
-        record.overridden.clone_from(&given.reason);
-    }
+    record
+        .checks
+        .extend(tell(context, &plan, announced.as_ref()));
+    record.plan = Some(plan.clone());
+    let gates = judge_gates(context, experiment.as_ref(), &plan).await;
+    record.overridden = gates.overridden;
     record.checks.extend(gates.checks);
     let closed = |checks: &[Check]| checks.iter().any(Check::is_bad);
     if closed(&record.checks) {
         return record.refuse(context);
     }
-    record.checks.extend(gates::losses(given, &mut plan.losses));
+    record.checks.extend(gates::losses(yes, &mut plan.losses));
     record.plan = Some(plan.clone());
     if closed(&record.checks) {
         return record.refuse(context);
     }
     let question = format!("{} on {}.", plan_summary(&plan), plan.cluster.server);
-    record.checks.push(gates::consent(given, &question));
+    record.checks.push(gates::consent(yes, &question));
     if closed(&record.checks) {
         return record.refuse(context);
     }
@@ -151,13 +173,22 @@ pub async fn run_stoppable(
     }
 }
 
+/// A plan of one's own is told. The plan of the stream was told before, and is held against what would
+/// be done now.
+fn tell(context: &mut Context, plan: &Plan, announced: Option<&Record<Plan>>) -> Option<Check> {
+    if let Some(announced) = announced {
+        let limits = &context.config.limits;
+        return Some(announced::judge(announced, plan, limits, Time::now()));
+    }
+    let verdict = Verdict::of(&plan.checks);
+    context
+        .stream
+        .add(verdict, plan_summary(plan), plan.clone());
+    None
+}
+
 /// What the gates say of a plan. Whether data is at stake is taken for true where it can't be told.
-async fn judge_gates(
-    context: &Context,
-    experiment: &dyn Experiment,
-    plan: &Plan,
-    given: &Consent,
-) -> Gates {
+async fn judge_gates(context: &Context, experiment: &dyn Experiment, plan: &Plan) -> Gates {
     let (data_at_stake, untold) = match experiment.data_at_stake(context, plan).await {
         Ok(at_stake) => (at_stake, None),
         Err(error) => (true, Some(error.check("gate.backup", ""))),
@@ -169,7 +200,11 @@ async fn judge_gates(
         limits: &context.config.limits,
         now: Time::now(),
     };
-    let mut gates = gates::judge(&context.stream.upstream, subject, given.reason.is_some());
+    let mut gates = gates::judge(
+        &context.stream.upstream,
+        subject,
+        &context.choice.overridden,
+    );
     gates.checks.splice(0..0, untold);
     gates
 }

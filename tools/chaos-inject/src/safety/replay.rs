@@ -153,7 +153,7 @@ impl Replay {
             alerts: Vec::new(),
             losses: Vec::new(),
             timings: Timings::default(),
-            overridden: None,
+            overridden: Vec::new(),
             actions: Vec::new(),
             issues: Vec::new(),
         };

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use chaos_common::cluster::Access;
 use chaos_common::config::Config;
 use chaos_common::exit::Exit;
+use chaos_common::record::{Overridden, Plan, Record};
 use chaos_common::stream::{Stream, Upstream};
 use chaos_common::tool;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
+use crate::commands::Choice;
 use crate::context::Context;
 use crate::run::experiment::Experiment;
-use crate::run::gates::Consent;
-use crate::run::run_stoppable;
+use crate::run::{self, Order, run_stoppable};
 use crate::safety::guardian::Launcher;
 use crate::testing::ApiServer;
 use crate::testing::experiment::Stub;
@@ -34,6 +35,8 @@ pub struct TestBed {
     pub overridden: Option<String>,
     /// The losses that are accepted.
     pub accepted: Vec<String>,
+    /// The plan of the stream, where that is to be carried out.
+    pub announced: Option<Record<Plan>>,
     folder: TempDir,
 }
 
@@ -82,6 +85,7 @@ impl TestBed {
             upstream: String::new(),
             overridden: Some("a test".to_owned()),
             accepted: Vec::new(),
+            announced: None,
             folder: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -107,6 +111,20 @@ impl TestBed {
         loaded.expect("a configuration").config
     }
 
+    fn choice(&self) -> Choice {
+        let overridden = |gate: &str| {
+            let reason = self.overridden.clone()?;
+            let gate = gate.to_owned();
+            Some(Overridden { gate, reason })
+        };
+        let gates = ["gate.stream", "gate.health", "gate.backup"];
+        Choice {
+            accepted: self.accepted.clone(),
+            overridden: gates.into_iter().filter_map(overridden).collect(),
+            ..Choice::default()
+        }
+    }
+
     /// What an experiment or a command works with.
     pub fn context(&self) -> Context {
         let upstream = match self.upstream.as_str() {
@@ -121,7 +139,7 @@ impl TestBed {
         let access = Access::default();
         let mut context = Context::new(cluster.clone(), access, self.config(), namespace, stream);
         context.launcher = Launcher::Task(cluster);
-        context.accepted.clone_from(&self.accepted);
+        context.choice = self.choice();
         context.journals = Ok(self.path("journals"));
         context
     }
@@ -140,6 +158,23 @@ impl TestBed {
         }
     }
 
+    /// Plans an experiment, and gives the record that is announced.
+    pub async fn plan(&self, stub: Stub) -> Record<Plan> {
+        let mut context = self.context();
+        run::plan(&mut context, &stub).await;
+        let text = std::fs::read_to_string(self.path("out.ndjson")).expect("readable");
+        let last = text.lines().last().expect("a record");
+        serde_json::from_str(last).expect("a plan")
+    }
+
+    /// The kinds of the records that the last run wrote, but for events.
+    pub fn kinds(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path("out.ndjson")).expect("readable");
+        let records = text.lines().map(serde_json::from_str::<Value>);
+        let kinds = records.map(|record| record.expect("JSON")["schema"].to_string());
+        kinds.filter(|kind| !kind.contains("event")).collect()
+    }
+
     /// Runs an experiment, from its gates to its record. Signals end the test as they end any
     /// process.
     pub async fn run(&self, stub: Stub) -> Ended {
@@ -154,11 +189,13 @@ impl TestBed {
     /// The same of any experiment.
     pub async fn run_experiment(&self, experiment: Box<dyn Experiment>) -> Ended {
         let mut context = self.context();
-        let consent = Consent {
+        let order = Order {
+            experiment,
+            choice: self.choice(),
+            announced: self.announced.clone(),
             yes: true,
-            reason: self.overridden.clone(),
         };
-        let run = run_stoppable(&mut context, experiment, &consent, |_| {});
+        let run = run_stoppable(&mut context, order, |_| {});
         let exit = LocalSet::new().run_until(run).await;
         self.ended(exit)
     }

@@ -198,7 +198,7 @@ fn actions(run: &RunRecord, data: &Experiment) -> Vec<String> {
 /// Where all this comes from, and what stands in the way of trusting it.
 fn source(run: &RunRecord) -> Vec<Field> {
     let data = run.experiment_data();
-    let overridden = data.and_then(|data| data.overridden.clone());
+    let overridden = data.map_or(&[][..], |data| &data.overridden);
     let doubts = run.broken.iter().chain(&run.unreadable);
     let mut doubts: Vec<String> = doubts.map(|doubt| capital(doubt)).collect();
     if run.experiments > 1 {
@@ -224,7 +224,10 @@ fn source(run: &RunRecord) -> Vec<Field> {
             "Limits of the plan",
             limits.unwrap_or_else(|| "not recorded".to_owned()),
         ),
-        Field::new("Overridden gates", overridden.into_iter().collect()),
+        Field::new(
+            "Overridden gates",
+            overridden.iter().map(ToString::to_string).collect(),
+        ),
         Field::new("Doubts about the stream", doubts),
     ]
 }

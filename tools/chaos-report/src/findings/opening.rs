@@ -66,7 +66,7 @@ fn broken(run: &RunRecord, data: &Experiment, name: &str) -> String {
     });
     let stayed = match fault::fault_ms(run) {
         _ if data.outcome == Outcome::NotRestored => "; the fault may still be in place".to_owned(),
-        Some(ms) => format!("; {} later it was seen to be taken back", duration(ms)),
+        Some(ms) => format!("; {} later that was seen to be undone", duration(ms)),
         None => String::new(),
     };
     format!("{name} {done} in namespace {}{stayed}", data.namespace)

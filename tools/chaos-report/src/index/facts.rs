@@ -133,8 +133,8 @@ impl Facts {
 }
 
 fn reason(data: &Experiment) -> Option<String> {
-    let overridden = data.overridden.as_ref();
-    let overridden = overridden.map(|why| format!("a gate was overridden: {why}"));
+    let overridden = data.overridden.first();
+    let overridden = overridden.map(|gate| format!("a gate was overridden: {gate}"));
     data.reason.clone().or(overridden).map(|text| short(&text))
 }
 

@@ -205,7 +205,8 @@ fn it_prints() {
         &[&print, &format!("file://{}", page.display())],
     );
     let bytes = std::fs::metadata(&pdf).expect("printed").len();
-    assert!(bytes > 10_000, "{bytes} bytes");
+    // A pattern that becomes a bitmap would be tens of megabytes.
+    assert!((10_000..5_000_000).contains(&bytes), "{bytes} bytes");
 }
 
 #[test]

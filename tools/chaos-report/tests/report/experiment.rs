@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chaos_common::record::{Check, Outcome};
+use chaos_common::record::{Check, Outcome, Overridden};
 
 use crate::fixture::{Run, availability, recovery, time};
 use crate::{Bench, check, feed, last, read, stderr};
@@ -10,7 +10,7 @@ use crate::{Bench, check, feed, last, read, stderr};
 const DAY: &str = "2026-11-22";
 
 /// Compares with a stored file; `UPDATE_GOLDEN=1` stores what came out instead.
-fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     let path = std::path::Path::new("tests/report/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("can be made");
@@ -33,7 +33,10 @@ fn eventful() -> Run {
     e.availability = vec![availability(91, 900.0)];
     e.availability[0].missed = 3;
     e.availability[0].errors = vec!["503 Service Unavailable".into()];
-    e.overridden = Some("backup drill is tomorrow".into());
+    e.overridden.push(Overridden {
+        gate: "gate.backup".into(),
+        reason: "backup drill is tomorrow".into(),
+    });
     e.issues = vec!["frontend did not come back within 120 s".into()];
     e.checks = vec![
         Check::pass(

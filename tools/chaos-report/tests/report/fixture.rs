@@ -101,6 +101,8 @@ fn state(restarts: i64) -> SystemState {
 
 fn plan() -> Plan {
     Plan {
+        choice: serde_json::Value::Null,
+        digest: None,
         experiment: "pod-failure".into(),
         cluster: cluster(),
         namespace: "shop".into(),
@@ -225,7 +227,7 @@ impl Run {
             alerts: Vec::new(),
             losses: Vec::new(),
             timings: chaos_common::record::Timings::default(),
-            overridden: None,
+            overridden: Vec::new(),
             actions: vec![
                 "deleted pod/backend-old".into(),
                 "watched pod/backend-new become ready".into(),

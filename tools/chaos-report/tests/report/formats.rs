@@ -1,11 +1,15 @@
 //! The formats of a report: the same data in each, and text from outside as text in each.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use chaos_common::record::{AlertSeen, AnswerWindow, Check, Outcome, Status};
 use quick_xml::events::Event;
 use serde_json::Value;
 
 use crate::fixture::{self, Run};
-use crate::{Bench, last, read, stderr};
+use crate::{Bench, check, feed, last, read, stderr};
 
 const DAY: &str = "2026-11-22";
 const ALL: [&str; 2] = ["--format", "md,html,json,junit,summary"];
@@ -297,4 +301,63 @@ fn a_stream_that_ends_anywhere_is_never_a_pass_and_a_fault_that_may_be_on_is_tol
             ));
         }
     }
+}
+
+/// A desktop whose opener notes what it is to open.
+fn desktop(bench: &Bench) -> PathBuf {
+    let folder = bench.home.path().join("bin");
+    std::fs::create_dir(&folder).expect("can be made");
+    let opener = folder.join("xdg-open");
+    let script = "#!/bin/sh\necho \"$1\" > \"$HOME/half\" && mv \"$HOME/half\" \"$HOME/opened\"\n";
+    std::fs::write(&opener, script).expect("writable");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&opener, executable).expect("ours");
+    folder
+}
+
+#[test]
+fn open_makes_the_html_and_hands_it_to_the_desktop() {
+    let bench = Bench::new();
+    let path = format!("{}:/usr/bin:/bin", desktop(&bench).display());
+    let mut command = bench.command(&["--format", "md", "--open"]);
+    command.env("PATH", path);
+    let output = feed(command, &drawn().stream());
+    assert_eq!(check(&output, "report.opened"), "pass");
+    let opened = bench.home.path().join("opened");
+    let until = Instant::now() + Duration::from_secs(60);
+    while !opened.exists() {
+        assert!(Instant::now() < until, "it was not opened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(
+        read(&opened).trim_end(),
+        bench.files(".html")[0].to_str().expect("UTF-8")
+    );
+}
+
+#[test]
+fn without_a_desktop_the_report_is_saved_all_the_same_and_that_is_told() {
+    let bench = Bench::new();
+    let mut command = bench.command(&["--open"]);
+    command.env("PATH", bench.home.path());
+    let output = feed(command, &drawn().stream());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(check(&output, "report.opened"), "warn");
+    assert_eq!(bench.files(".html").len(), 1);
+}
+
+#[test]
+fn at_a_terminal_one_screen_says_what_was_found_and_what_is_next() {
+    let bench = Bench::new();
+    let output = bench.run(&["-o", "text"], &drawn().stream());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.lines().count() <= 24, "{text}");
+    for line in [
+        "status        pass",
+        "found         The experiment",
+        "next          Run pod-failure",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert_eq!(text.matches("\nreport        ").count(), 2, "{text}");
 }

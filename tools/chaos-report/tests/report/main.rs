@@ -8,6 +8,7 @@ mod fixture;
 mod formats;
 mod monthly;
 mod notes;
+mod real;
 mod review;
 mod saving;
 mod upkeep;

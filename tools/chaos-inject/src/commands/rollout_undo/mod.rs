@@ -15,7 +15,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 use crate::commands::runs;
 use crate::context::Context;
-use crate::run::gates::{self, Consent};
+use crate::run::gates;
 use crate::run::record::executor;
 
 const ID: &str = "rollback.revision";
@@ -233,15 +233,11 @@ pub async fn rollback(context: &mut Context, args: &Args) -> Exit {
         return end(context, args, checks, Exit::Usage).await;
     }
     if !args.dry_run && !args.emergency {
-        let consent = Consent {
-            yes: args.yes,
-            reason: None,
-        };
         let question = format!(
             "Roll {} back to their previous revisions.",
             words.join(", ")
         );
-        let given = gates::consent(&consent, &question);
+        let given = gates::consent(args.yes, &question);
         if given.is_bad() {
             checks.push(given);
             return end(context, args, checks, Exit::Refused).await;

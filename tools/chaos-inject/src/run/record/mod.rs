@@ -3,7 +3,8 @@
 pub use chaos_common::executor::executor;
 use chaos_common::exit::Exit;
 use chaos_common::record::{
-    Check, Experiment, Loss, Outcome, Plan, PodRecovery, Time, Timings, Verdict, summarize,
+    Check, Experiment, Loss, Outcome, Overridden, Plan, PodRecovery, Time, Timings, Verdict,
+    summarize,
 };
 use tokio::time::Instant;
 
@@ -25,8 +26,8 @@ pub struct RunRecord {
     pub restored: Option<Time>,
     /// What was judged.
     pub checks: Vec<Check>,
-    /// Why a closed gate did not matter.
-    pub overridden: Option<String>,
+    /// The gates that were closed, and overridden.
+    pub overridden: Vec<Overridden>,
     /// How quick the tool was.
     pub timings: Timings,
     /// What was watched.
@@ -48,7 +49,7 @@ impl RunRecord {
             injected: None,
             restored: None,
             checks: Vec::new(),
-            overridden: None,
+            overridden: Vec::new(),
             timings: Timings::default(),
             seen: Observations::default(),
             recoveries: Vec::new(),

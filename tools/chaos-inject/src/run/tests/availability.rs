@@ -83,3 +83,52 @@ async fn that_nobody_measured_it_is_in_the_summary() {
     assert!(!ended.summary.contains(words), "{}", ended.summary);
     assert_eq!(ended.record["availability"][0]["percent"], json!(100.0));
 }
+
+/// `chaos.toml` with a probe that is a program, asked often, and little else to wait for.
+fn with_probe(program: &str, during: &str) -> String {
+    format!(
+        "[experiment]\nwarm_up = \"200ms\"\nsettle = \"10ms\"\n\
+         [[probe]]\nname = \"orders\"\ncommand = [{program:?}]\nduring = {during:?}\n\
+         interval = \"50ms\"\n"
+    )
+}
+
+/// Programs take their own time, so this clock is not paused.
+async fn with_a_probe(program: &str, during: &str) -> Ended {
+    let mut bed = bed();
+    bed.config = with_probe(program, during);
+    let mut stub = stub();
+    stub.hold = Duration::from_millis(500);
+    let ended = bed.run(stub).await;
+    is_restored(&bed);
+    ended
+}
+
+#[tokio::test]
+async fn a_probe_that_must_hold_is_asked_and_judged() {
+    let ended = with_a_probe("true", "must-hold").await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert_eq!(ended.check("stub.probe"), Some("pass"));
+}
+
+#[tokio::test]
+async fn a_probe_that_does_not_hold_aborts_the_experiment() {
+    let ended = with_a_probe("false", "must-hold").await;
+    assert_eq!(ended.exit, Exit::Aborted, "{:#}", ended.record);
+    let guard = "steady state guard: the probe \"orders\" does not hold";
+    assert!(ended.reason().starts_with(guard), "{}", ended.reason());
+}
+
+#[tokio::test]
+async fn a_probe_that_must_fail_and_holds_fails_the_experiment() {
+    let ended = with_a_probe("true", "must-fail").await;
+    assert_eq!(ended.exit, Exit::Fail, "{:#}", ended.record);
+    assert_eq!(ended.check("stub.probe"), Some("fail"));
+    let ended = with_a_probe("false", "must-fail").await;
+    assert_eq!(
+        ended.check("stub.probe"),
+        Some("pass"),
+        "{:#}",
+        ended.record
+    );
+}

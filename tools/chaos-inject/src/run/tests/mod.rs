@@ -159,7 +159,8 @@ async fn with_data_at_stake_health_alone_does_not_open_the_gates() {
 #[tokio::test(start_paused = true)]
 async fn an_overridden_gate_is_in_the_record_with_its_reason() {
     let ended = bed().run(stub()).await;
-    assert_eq!(ended.record["overridden"], "a test");
+    let health = json!([{ "gate": "gate.health", "reason": "a test" }]);
+    assert_eq!(ended.record["overridden"], health);
     assert_eq!(ended.check("gate.health"), Some("warn"));
 }
 

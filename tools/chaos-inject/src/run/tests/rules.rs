@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use chaos_common::exit::Exit;
-use chaos_common::record::Check;
+use chaos_common::record::{Check, Plan, Record, Verdict};
 use serde_json::{Value, json};
 
 use super::{PATCH, bed, healthy, in_local_set, is_refused, is_restored, replicas, stub};
@@ -376,4 +376,36 @@ async fn who_sets_a_fault_back_is_named_and_it_is_no_pass() {
     })
     .await;
     is_restored(&bed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_plan_of_the_stream_is_carried_out_and_told_once() {
+    let mut bed = bed();
+    bed.announced = Some(bed.plan(stub()).await);
+    let ended = bed.run(stub()).await;
+    assert_eq!(ended.exit, Exit::Pass, "{:#}", ended.record);
+    assert_eq!(ended.check("gate.plan"), Some("pass"));
+    assert_eq!(bed.kinds(), ["\"chaos.experiment/1\""]);
+    is_restored(&bed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_has_moved_from_under_its_plan_is_not_touched() {
+    let mut bed = bed();
+    bed.announced = Some(bed.plan(stub()).await);
+    let moved = Stub::of(vec![scale_to_zero("shop", 4)]);
+    let ended = bed.run(moved).await;
+    is_refused(&bed, &ended, "gate.plan");
+    assert_eq!(bed.server.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_behind_other_tools_is_refused_by_a_closed_gate_before_it_is_announced() {
+    let mut bed = bed();
+    let verdict = |plan: Record<Plan>| plan.verdict;
+    assert_eq!(verdict(bed.plan(stub()).await), Some(Verdict::Pass));
+    (bed.overridden, bed.upstream) = (None, healthy());
+    assert_eq!(verdict(bed.plan(stub()).await), Some(Verdict::Pass));
+    bed.upstream = healthy().replace("\"pass\"", "\"fail\"");
+    assert_eq!(verdict(bed.plan(stub()).await), Some(Verdict::Fail));
 }

@@ -1,7 +1,7 @@
 //! Each rule with a run that it applies to, and one that it must not say a word of.
 
 use chaos_common::record::{
-    AlertSeen, ChannelOutcome, Check, EventKind, Loss, LossHolder, Outcome, Status,
+    AlertSeen, ChannelOutcome, Check, EventKind, Loss, LossHolder, Outcome, Overridden, Status,
 };
 
 use super::{Lessons, RULES};
@@ -241,9 +241,12 @@ const CASES: &[Case] = &[
     },
     Case {
         rule: "overridden",
-        applies: |run| run.experiment().overridden = Some("drill is tomorrow".into()),
+        applies: |run| run.experiment().overridden.push(Overridden {
+            gate: "gate.backup".into(),
+            reason: "drill is tomorrow".into(),
+        }),
         says: "Make the gate pass before the next run that was overridden in this one \
-               (drill is tomorrow)",
+               (gate.backup: drill is tomorrow)",
         silent: as_it_is,
     },
     Case {
@@ -312,7 +315,7 @@ fn each_rule_has_a_case_and_stands_in_the_documentation() {
 fn the_recommendation_is_that_of_the_conclusion() {
     let of = |change: Change| said("recommended", change).concat();
     assert!(of(|run| failed(run, None)).starts_with("Resolve what failed"));
-    assert!(of(|run| run.verification = None).ends_with("this run proves nothing"));
+    assert!(of(|run| run.verification = None).ends_with("its answer is unknown"));
     assert!(of(refused).starts_with("Clear what pod-failure was refused for"));
     assert!(of(|run| run.experiment().outcome = Outcome::Aborted).starts_with("Find out what"));
     let recover = "Run chaos-inject status and chaos-inject recover now";

@@ -24,7 +24,7 @@ fn recommended(run: &RunRecord) -> Vec<Found> {
         }
         Conclusion::Unknown if may_be_on(run) => RECOVER.to_owned(),
         Conclusion::Unknown => format!(
-            "Run {name} again once everything in it can be measured: this run proves nothing"
+            "Run {name} again once everything in it can be measured: until then its answer is unknown"
         ),
         Conclusion::Refused => format!("Clear what {name} was refused for, then run it"),
         Conclusion::Aborted => format!("Find out what made {name} stop before it is run again"),

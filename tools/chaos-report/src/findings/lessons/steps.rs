@@ -1,6 +1,6 @@
 //! Steps of the runbook that were left out or overridden.
 
-use chaos_common::record::EventKind;
+use chaos_common::record::{EventKind, Overridden};
 
 use super::{Found, Rule, Topic};
 use crate::findings::fault::{self, Progress};
@@ -14,15 +14,16 @@ pub(super) const OVERRIDDEN: Rule = Rule {
 };
 
 fn overridden(run: &RunRecord) -> Vec<Found> {
-    let data = run.experiment_data();
-    let reason = data.and_then(|data| data.overridden.as_ref());
-    let found = reason.map(|reason| {
+    let gates = run
+        .experiment_data()
+        .map_or(&[][..], |data| &data.overridden);
+    let found = |gate: &Overridden| {
         let text = format!(
-            "Make the gate pass before the next run that was overridden in this one ({reason})"
+            "Make the gate pass before the next run that was overridden in this one ({gate})"
         );
         Found::new(text, "experiment: overridden")
-    });
-    found.into_iter().collect()
+    };
+    gates.iter().map(found).collect()
 }
 
 /// A step of the runbook left no record.
