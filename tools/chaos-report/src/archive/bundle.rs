@@ -22,7 +22,7 @@ const MAX_MEMBER: u64 = 256 << 20;
 /// The largest report that is read, in bytes.
 const MAX_REPORT: u64 = 64 << 20;
 /// Endings of reports.
-pub(super) const REPORTS: [&str; 5] = ["md", "html", "json", "xml", "summary.md"];
+pub(super) const REPORTS: [&str; 5] = ["md", "html", "json", "junit.xml", "summary.txt"];
 
 /// Why a bundle is not taken in.
 #[derive(Debug, thiserror::Error)]

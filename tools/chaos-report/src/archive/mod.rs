@@ -91,9 +91,12 @@ pub(crate) fn save(
             format!("{stem}-{number}")
         };
         let path = |ending: &str| folder.join(format!("{stem}.{ending}"));
+        // Making the reports takes longer than a look.
+        if path(ending).exists() {
+            continue;
+        }
         let reports = reports(&stem);
-        let mut endings = reports.iter().map(|(ending, _)| *ending).chain([ending]);
-        if endings.any(|ending| path(ending).exists()) {
+        if reports.iter().any(|(ending, _)| path(ending).exists()) {
             continue;
         }
         let drafts = reports.iter().map(|(ending, bytes)| {

@@ -82,10 +82,10 @@ pub(crate) fn report(folder: &Path, args: &Args, format: Option<Format>) -> Resu
     let saved_check = saved_check(folder, main);
     let mut checks = parts(&run);
     checks.push(saved_check.clone());
+    checks.extend(say(folder, &args.words, &mut stream));
     if let Some(html) = saved.as_ref().ok().and_then(html).filter(|_| args.open) {
         checks.push(open(html));
     }
-    checks.extend(say(folder, &args.words, &mut stream));
     let data = made.record(saved.ok(), checks);
     Ok(finish(&mut stream, data, &saved_check))
 }

@@ -17,8 +17,9 @@ use super::archived;
 use super::{finish, location, saved_check};
 use crate::archive::{self, Draft};
 use crate::index::{Depth, Index};
+use crate::render;
 use crate::review::{
-    Days, Document, Form, Month, Period, Quarter, Scope, Settings, Subject, Year, day, markdown,
+    Days, Document, Form, Month, Period, Quarter, Scope, Settings, Subject, Year, day,
 };
 
 /// What is reviewed.
@@ -124,6 +125,7 @@ pub(crate) fn review(
         subject: words,
         status: worst.map_or("unknown", |worst| worst.word()).to_owned(),
         location: location(saved.as_ref().ok()),
+        files: Vec::new(),
         stream: None,
         findings: document.findings,
         next_steps: document.recommendations,
@@ -229,7 +231,7 @@ fn save(folder: &Path, form: Form, words: &str, document: &Document) -> io::Resu
             words.replace([' ', ','], "-").replace("--", "-")
         ),
     };
-    archive::replace(folder, &name, &markdown(document))
+    archive::replace(folder, &name, &render::review(document))
 }
 
 fn archive_check(folder: &Path, opened: Result<&Index, &Failure>, scope: &Scope) -> Check {

@@ -1,7 +1,5 @@
 //! Markdown, with text from outside kept from having a meaning in it.
 
-use std::fmt::Write as _;
-
 /// The longest text from outside that a report repeats, in characters.
 const MAX_TEXT: usize = 600;
 
@@ -45,40 +43,6 @@ pub(crate) fn escape(text: &str) -> String {
         before = c;
     }
     out
-}
-
-/// `- **Name**: value`, or the values in a list below where there are several.
-pub(crate) fn field(out: &mut String, name: &str, values: &[String]) {
-    match values {
-        [] => _ = writeln!(out, "- **{name}**: none"),
-        [one] => _ = writeln!(out, "- **{name}**: {}", escape(one)),
-        many => {
-            let _ = writeln!(out, "- **{name}**:");
-            for value in many {
-                let _ = writeln!(out, "  - {}", escape(value));
-            }
-        }
-    }
-}
-
-/// A table; its cells are escaped here. The first row is the head.
-pub(crate) fn table<const N: usize>(out: &mut String, head: [&str; N], rows: &[[String; N]]) {
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    out.push_str(&line(head.map(str::to_owned).to_vec()));
-    out.push_str(&line(vec!["---".to_owned(); N]));
-    for row in rows {
-        out.push_str(&line(row.iter().map(|cell| escape(cell)).collect()));
-    }
-}
-
-/// The first few of many, and how many more there are.
-pub(crate) fn cap(mut values: Vec<String>, most: usize) -> Vec<String> {
-    let more = values.len().saturating_sub(most);
-    if more > 0 {
-        values.truncate(most);
-        values.push(format!("and {more} more, in the tables below"));
-    }
-    values
 }
 
 #[cfg(test)]

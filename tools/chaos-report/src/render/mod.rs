@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::markdown::escape;
 use crate::findings::ExperimentReport;
+use crate::review::Document;
 
 /// A format that the report of an experiment can be had in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -63,6 +64,15 @@ pub(crate) fn experiment(report: &ExperimentReport, format: ReportFormat) -> Vec
         Some(template) => templates::fill(template, data).into_bytes(),
         None => pretty(&data),
     }
+}
+
+/// A review as Markdown.
+///
+/// # Panics
+/// Never: the review is plain data.
+pub(crate) fn review(document: &Document) -> String {
+    let data = serde_json::to_value(document).expect("plain data");
+    templates::fill("review.md", clean::clean(data))
 }
 
 fn pretty(data: &Value) -> Vec<u8> {

@@ -10,9 +10,10 @@ use super::markdown;
 /// The name of the escaping that Markdown needs.
 const MARKDOWN: &str = "markdown";
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("report.md", include_str!("templates/report.md")),
     ("summary.md", include_str!("templates/summary.md")),
+    ("review.md", include_str!("templates/review.md")),
     ("report.html", include_str!("templates/report.html")),
     ("figure.html", include_str!("templates/figure.html")),
     ("report.css", include_str!("templates/report.css")),

@@ -10,7 +10,6 @@ mod recommendations;
 mod scope;
 mod section;
 mod statistics;
-mod template;
 mod totals;
 mod trend;
 
@@ -18,7 +17,6 @@ pub(crate) use self::document::{Document, Form, Settings};
 pub(crate) use self::issues::issues;
 pub(crate) use self::period::{Days, Month, Period, Quarter, Year, day};
 pub(crate) use self::scope::{Reviewed, Scope, Subject};
-pub(crate) use self::template::markdown;
 pub(crate) use self::totals::Recoveries;
 
 #[cfg(test)]
