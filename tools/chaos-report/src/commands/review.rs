@@ -120,7 +120,6 @@ pub(crate) fn review(
     checks.push(saved_check.clone());
     let worst = scope.runs.iter().map(|it| it.run.facts.conclusion).max();
     let data = Report {
-        files: Vec::new(),
         form: record_form(form),
         subject: words,
         status: worst.map_or("unknown", |worst| worst.word()).to_owned(),
