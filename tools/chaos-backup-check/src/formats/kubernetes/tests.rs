@@ -358,6 +358,22 @@ fn anchors_are_read_and_merge_keys_are_not() {
 }
 
 #[test]
+fn comments_may_stand_anywhere_and_be_very_many() {
+    let comments = "# one\n".repeat(5_000);
+    let map = object("ConfigMap", "a");
+    assert_eq!(
+        objects(&format!(
+            "{comments}{map}{comments}data:\n{comments}  k: v\n"
+        )),
+        1
+    );
+    let list = format!(
+        "{comments}apiVersion: v1\nkind: List\nitems:\n{comments}- {{apiVersion: v1, kind: Secret, metadata: {{name: a}}}}\n"
+    );
+    assert_eq!(objects(&list), 1);
+}
+
+#[test]
 fn windows_programs_write_utf_16() {
     let little: Vec<u8> = LIST.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let wide = [b"\xff\xfe", &little[..]].concat();

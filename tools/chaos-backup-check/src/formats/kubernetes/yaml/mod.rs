@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::BufRead;
 
-use granit_parser::{Event, FallibleBufferedInput, Parser, ScalarStyle, Tag};
+use granit_parser::{Event, FallibleBufferedInput, Options, Parser, ScalarStyle, Tag};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
@@ -41,8 +41,11 @@ pub(super) struct Yaml<R: BufRead> {
 impl<R: BufRead> Yaml<R> {
     pub(super) fn new(reader: R) -> Yaml<R> {
         let input = FallibleBufferedInput::new(Chars::new(reader));
+        let mut options = Options::default();
+        // They would be kept until what they stand before is known.
+        options.set_emit_comments(false);
         Yaml {
-            parser: Parser::new(input),
+            parser: Parser::with_options(input, options),
             peeked: None,
             anchors: Anchors::default(),
             at: (1, 1),
