@@ -1,5 +1,6 @@
 //! TLS by rustls, for the ways that no HTTP client goes: tunnels, and PostgreSQL's protocol.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ const AUTHORITIES: &str = "authorities' certificates";
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "key";
 
-fn unreadable(of: &'static str, path: &Path, why: impl ToString) -> TlsSetupError {
+fn unreadable(of: &'static str, path: &Path, why: &dyn Display) -> TlsSetupError {
     TlsSetupError::File {
         of,
         path: path.to_owned(),
@@ -77,7 +78,7 @@ pub(crate) fn client_config(
         return Ok(config.with_no_client_auth());
     };
     let chain = certificates(CERTIFICATE, certificate)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(KEY, key, error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(KEY, key, &error))?;
     config
         .with_client_auth_cert(chain, key)
         .map_err(TlsSetupError::Identity)
@@ -91,7 +92,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsSetupError> {
     };
     for certificate in certificates(AUTHORITIES, path)? {
         let added = roots.add(certificate);
-        added.map_err(|error| unreadable(AUTHORITIES, path, error))?;
+        added.map_err(|error| unreadable(AUTHORITIES, path, &error))?;
     }
     Ok(roots)
 }
@@ -100,11 +101,11 @@ fn certificates(
     of: &'static str,
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let wrong = |error: pem::Error| unreadable(of, path, error);
+    let wrong = |error: pem::Error| unreadable(of, path, &error);
     let found = CertificateDer::pem_file_iter(path).map_err(wrong)?;
     let found: Vec<_> = found.collect::<Result<_, _>>().map_err(wrong)?;
     if found.is_empty() {
-        return Err(unreadable(of, path, "it holds no certificate"));
+        return Err(unreadable(of, path, &"it holds no certificate"));
     }
     Ok(found)
 }

@@ -24,8 +24,8 @@ pub fn counts(alert: &Alert) -> bool {
 /// of the object has another name.
 pub fn namespace_of(labels: &Labels) -> Option<&str> {
     let names = ["exported_namespace", "namespace", "kubernetes_namespace"];
-    let named = names.iter().find_map(|name| labels.get(*name))?;
-    (!named.is_empty()).then_some(named.as_str())
+    let found = names.iter().find_map(|name| labels.get(*name))?;
+    (!found.is_empty()).then_some(found.as_str())
 }
 
 /// What is the application's: by matchers where `monitoring.alerts` has some, else all that is of

@@ -125,12 +125,12 @@ mod tests {
         find(&inventory(&[], &[set("db", "db", container)]))
     }
 
-    fn key(secret: &str, key: &str) -> Option<Credential> {
-        Some(Credential::InCluster {
+    fn key(secret: &str, key: &str) -> Credential {
+        Credential::InCluster {
             secret: secret.to_owned(),
             key: key.to_owned(),
             namespace: None,
-        })
+        }
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
             (database.name.as_str(), database.user.as_deref()),
             ("acme", Some("acme"))
         );
-        assert_eq!(database.password, key("pg", "pw"));
+        assert_eq!(database.password, Some(key("pg", "pw")));
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             (database.name.as_str(), database.user.as_deref()),
             ("shop", Some("postgres"))
         );
-        assert_eq!(database.password, key("pg", "postgres-password"));
+        assert_eq!(database.password, Some(key("pg", "postgres-password")));
     }
 
     #[test]

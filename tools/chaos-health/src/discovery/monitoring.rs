@@ -150,9 +150,7 @@ fn is_named(service: &Service, word: &str) -> bool {
     // Of "kube-prometheus-stack-alertmanager" the last word says what it is.
     let last = |name: &&str| {
         let words = [PROMETHEUS.word, ALERTMANAGER.word, GRAFANA.word];
-        let last = words
-            .into_iter()
-            .max_by_key(|word| name.rfind(word).map_or(-1, |at| at as i64));
+        let last = words.into_iter().max_by_key(|word| name.rfind(word));
         name.contains(word) && last == Some(word)
     };
     let other = |name: &&str| BESIDES.iter().any(|beside| name.contains(beside));

@@ -78,8 +78,8 @@ impl Observer {
         let alertmanager = Alertmanager::of(asker, monitoring, LIMIT);
         let (stop, stopped) = oneshot::channel();
         let (sender, latest) = watch::channel(AlertObservations::default());
-        let asked = (prometheus, alertmanager);
-        let task = tokio::spawn(observe(asked, wanted, sender, stopped));
+        let servers = (prometheus, alertmanager);
+        let task = tokio::spawn(observe(servers, wanted, sender, stopped));
         Some(Observer { stop, task, latest })
     }
 
