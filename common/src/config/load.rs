@@ -160,7 +160,7 @@ mod tests {
             set(text, &["limits.log_errors=7", "limits.nonsense=1"]).expect_err("refused"),
             "--set limits.nonsense: unknown field `nonsense`, expected one of \
              `node_cpu_percent`, `node_memory_percent`, `pod_cpu_percent`, `pod_memory_percent`, \
-             `log_errors`, `log_quiet`, `gate_max_age`, `namespaces`, `max_share_percent`"
+             `log_errors`, `log_quiet`, `gate_max_age`, `namespaces`, `max_share_percent`, `watch`"
         );
         let file = set("[limit]\n", &["limits.log_errors=7"]).expect_err("refused");
         assert!(file.starts_with("chaos.toml:1:2: unknown field"), "{file}");
