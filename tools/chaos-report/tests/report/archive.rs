@@ -254,24 +254,32 @@ fn a_bundle_that_was_cut_or_changed_is_refused_whole() {
     };
     refused(&bundle[..bundle.len() / 2], "cannot read it");
     refused(b"something", "cannot read it");
-    let foreign = |name: &str, bytes: &[u8]| {
+    let of = |members: &[(&str, &str)]| {
         let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        // The name is written as it is: the crate would refuse to.
-        header.as_gnu_mut().expect("GNU").name[..name.len()].copy_from_slice(name.as_bytes());
-        header.set_cksum();
-        builder.append(&header, bytes).expect("memory");
-        builder
-            .into_inner()
-            .expect("memory")
-            .finish()
-            .expect("memory")
+        for (name, text) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            // The name is written as it is: the crate would refuse to.
+            let field = &mut header.as_gnu_mut().expect("GNU").name;
+            field[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_cksum();
+            builder.append(&header, text.as_bytes()).expect("memory");
+        }
+        let packed = builder.into_inner().expect("memory");
+        packed.finish().expect("memory")
     };
-    refused(&foreign("../x.ndjson", b"{}\n"), "no stream or report");
-    refused(&foreign("passwd", b"root\n"), "no stream or report");
-    refused(&foreign("x.ndjson", b"{}\n"), "holds no SHA256SUMS");
+    refused(&of(&[("../x.ndjson", "{}\n")]), "no stream or report");
+    refused(&of(&[("passwd", "root\n")]), "no stream or report");
+    refused(&of(&[("x.ndjson", "{}\n")]), "holds no SHA256SUMS");
+    let wrong = format!("{}  x.ndjson\n", "0".repeat(64));
+    let changed = of(&[("x.ndjson", "{}\n"), ("SHA256SUMS", &wrong)]);
+    refused(
+        &changed,
+        "x.ndjson is not what its digest in SHA256SUMS says",
+    );
+    let missing = of(&[("SHA256SUMS", &wrong)]);
+    refused(&missing, "x.ndjson is named in SHA256SUMS and missing");
 }
 
 #[test]
