@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use chaos_tests::cluster::{Cluster, OwnNamespace};
+use chaos_tests::cluster::{Cluster, OwnNamespace, repository};
 use chaos_tests::run::{Place, Ran, until};
 use serde_json::{Value, json};
 
