@@ -65,21 +65,14 @@ pub(crate) async fn run(args: AccessArgs, common: &Common) -> Result<Exit, Failu
 
 /// As a table, or each check as a JSON object. It is no record: it says nothing of health.
 fn print(checks: &[Check], format: Option<Format>) {
-    let text = match format {
-        Some(Format::Json) => {
-            let lines = checks
-                .iter()
-                .filter_map(|check| serde_json::to_string(check).ok());
-            lines.fold(String::new(), |text, line| text + &line + "\n")
-        }
-        _ => {
-            let verdict = Verdict::of(checks).word();
-            format!(
-                "{}{verdict}  {}\n",
-                output::checks(checks),
-                summarize(checks)
-            )
-        }
+    let text = if let Some(Format::Json) = format {
+        let lines = checks
+            .iter()
+            .filter_map(|check| serde_json::to_string(check).ok());
+        lines.fold(String::new(), |text, line| text + &line + "\n")
+    } else {
+        let (table, verdict) = (output::checks(checks), Verdict::of(checks).word());
+        format!("{table}{verdict}  {}\n", summarize(checks))
     };
     // A reader that closed early is normal.
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -116,12 +109,11 @@ async fn services(probe: &HttpProbe, config: &Config, namespace: &str) -> Vec<Ch
         let endpoint = Endpoint::of_service(service, namespace);
         let data = service.data.first().map(|data| data.path.as_str());
         let timed = service.timed.first().map(String::as_str);
-        match service.health.as_deref().or(data).or(timed) {
-            Some(path) => ask("access.service", probe, (&endpoint, path)).await,
-            None => {
-                let why = "no path of it is configured";
-                Check::skipped("access.service", endpoint.url(""), why)
-            }
+        if let Some(path) = service.health.as_deref().or(data).or(timed) {
+            ask("access.service", probe, (&endpoint, path)).await
+        } else {
+            let why = "no path of it is configured";
+            Check::skipped("access.service", endpoint.url(""), why)
         }
     });
     join_all(asked).await

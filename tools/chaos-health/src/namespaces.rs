@@ -32,7 +32,7 @@ pub(crate) struct NamespaceArgs {
 #[derive(Debug)]
 pub(crate) struct Namespaces {
     clusters: Vec<(Cluster, HttpProbe)>,
-    namespaces: Vec<String>,
+    names: Vec<String>,
     /// Whether what nobody configured is looked for.
     find: bool,
 }
@@ -79,7 +79,7 @@ impl Namespaces {
         }
         Ok(Namespaces {
             clusters,
-            namespaces,
+            names: namespaces,
             // What a configuration leaves out is not checked.
             find: loaded.path.is_none(),
         })
@@ -92,7 +92,7 @@ impl Namespaces {
             .iter()
             .map(|(cluster, _)| cluster.context.as_deref().unwrap_or("this cluster"))
             .collect();
-        format!("{} in {}", self.namespaces.join(", "), contexts.join(", "))
+        format!("{} in {}", self.names.join(", "), contexts.join(", "))
     }
 
     /// Looks at all of them at the same time, until the deadline. The record is the first's; the
@@ -103,7 +103,7 @@ impl Namespaces {
             .iter()
             .enumerate()
             .flat_map(|(at, (cluster, asker))| {
-                self.namespaces
+                self.names
                     .iter()
                     .enumerate()
                     .map(move |(nth, namespace)| async move {
@@ -111,7 +111,7 @@ impl Namespaces {
                             cluster,
                             probe: asker,
                             namespace,
-                            also: &self.namespaces,
+                            also: &self.names,
                             find: self.find,
                         };
                         let mut health = if nth == 0 {

@@ -62,7 +62,7 @@ fn services(services: &[FoundService]) -> String {
         text.push_str("# [[service]]\n# name = \"web\"\n# port = 80\n# health = \"/health\"\n");
     }
     for FoundService { name, asked } in services {
-        text.push_str(&match asked {
+        let part = match asked {
             Asked::Well { port, https, path } => format!(
                 "[[service]]\nname = {}\nport = {port}\n{}health = {path}\ntimed = [{path}]\n",
                 quoted(name),
@@ -85,7 +85,8 @@ fn services(services: &[FoundService]) -> String {
                 commented(&table)
             }
             Asked::Unknown(why) => commented(&format!("service/{name}: {why}")),
-        });
+        };
+        text.push_str(&part);
         text.push('\n');
     }
     text.trim_end().to_owned() + "\n"
@@ -142,7 +143,9 @@ fn monitoring(found: Option<&FoundMonitoring>) -> String {
     for (name, system) in monitoring.systems() {
         let table = system_table(name, system);
         match closed.iter().find(|(one, _)| *one == name) {
-            None => text.push_str(&format!("\n{table}")),
+            None => {
+                let _ = write!(text, "\n{table}");
+            }
             Some((_, why)) => {
                 let why = format!(
                     "it could not be asked: {why}\n{table}user = \"NAME\"\n\
@@ -263,10 +266,11 @@ fn experiments(draft: &Draft) -> String {
     let mut text = "# What experiments hit is said by flag (chaos-inject plan EXPERIMENT --workload deployment/web) or in a\n\
                     # table [experiment.NAME]; chaos-inject experiments lists them.\n"
         .to_owned();
-    text.push_str(&match spare.as_slice() {
+    let named = match spare.as_slice() {
         [] => "# No Deployment has a pod to spare.\n".to_owned(),
         some => format!("# With a pod to spare: {}\n", some.join(", ")),
-    });
+    };
+    text.push_str(&named);
     let stored = |runner: &&Runner| draft.is_database(runner) && !claims(runner).is_empty();
     for runner in draft.workloads.iter().filter(stored) {
         let _ = writeln!(text, "# With the database's volume: {}", runner.name);
