@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt as _, copy, sink};
 use tokio::time::timeout;
 
 use super::own_pod::{OwnPod, ProbePod, name};
-use super::peer::{PeerPods, Peers};
+use super::peer::{PeerPods, Peers, deployment};
 use super::probe_pod::ProbeCommand;
 use crate::context::Context;
 use crate::observe::to_exec;
@@ -90,7 +90,7 @@ pub async fn choose(context: &Context, asking: &Asking<'_>) -> Origin {
 fn in_its_pods(asking: &Asking<'_>, checks: Vec<Check>) -> Origin {
     let which = &asking.workload.which;
     Origin {
-        permissions: to_exec(&which.namespace, &which.name),
+        permissions: to_exec(&which.namespace, &deployment(&which.name)),
         checks,
         ..Origin::default()
     }
@@ -163,7 +163,9 @@ async fn trial(context: &Context, asking: &Asking<'_>) -> Trial {
     if which.kind.parse() != Ok(WorkloadKind::Deployment) {
         return Trial::Lacks(format!("{which} is no Deployment"));
     }
-    let ready = cluster.ready_pods(&which.namespace, &which.name).await;
+    let ready = cluster
+        .ready_pods(&which.namespace, &deployment(&which.name))
+        .await;
     let pod = match ready.map(|pods| pods.into_iter().next()) {
         Ok(Some(pod)) => pod,
         Ok(None) => return Trial::Unknown("none of its pods is ready".to_owned()),
