@@ -150,7 +150,6 @@ fn the_whole_runbook_passes_and_everybody_hears_of_it() {
             "chaos.baseline/1",
             "chaos.plan/1",
             "chaos.notification/1",
-            "chaos.plan/1",
             "chaos.experiment/1",
             "chaos.verification/1",
             "chaos.report/1",
@@ -241,9 +240,8 @@ fn report_is_whole(ran: &Ran) {
     let text = std::fs::read_to_string(location).expect("the report is there");
     for heading in [
         "## Experiment Details",
-        "## Pre-Experiment State",
         "## Experiment Execution",
-        "## Post-Experiment State",
+        "## State Before and After",
         "## Lessons Learned",
         "## Next Steps",
     ] {

@@ -182,14 +182,14 @@ impl Drop for Picky {
 }
 
 fn picky(folder: &std::path::Path) -> Picky {
-    let make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
+    let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
         -days 2 -subj /CN=authority -addext basicConstraints=critical,CA:TRUE && \
         cert() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key -out $1.csr -subj /CN=$1 && \
         printf 'subjectAltName=IP:127.0.0.1\n' >$1.ext && \
         openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $1.pem -days 2 -extfile $1.ext; } && \
         cert server && cert client";
     let made = Command::new("sh")
-        .args(["-c", make])
+        .args(["-c", script])
         .current_dir(folder)
         .output();
     let made = made.expect("sh is there");

@@ -56,14 +56,12 @@ async fn live(context: &Context) -> Result<u64, DrillError> {
         let mut session = Session::open(&cluster, &context.namespace, database).await?;
         Ok::<_, ReadError>(session.query(IDENTITY).await?)
     };
-    let asked = match timeout(LIMIT, asked).await {
-        Ok(asked) => asked.map_err(|error| refused(&error.to_string()))?,
-        Err(_) => {
-            let seconds = LIMIT.as_secs();
-            let why = format!("the live database gave no answer in {seconds} s");
-            return Err(refused(&why));
-        }
+    let late = |_| {
+        let seconds = LIMIT.as_secs();
+        refused(&format!("the live database gave no answer in {seconds} s"))
     };
+    let asked = timeout(LIMIT, asked).await.map_err(late)?;
+    let asked = asked.map_err(|error| refused(&error.to_string()))?;
     let told = asked.first().and_then(|answer| identifier(answer));
     told.ok_or_else(|| {
         let place = database.place();

@@ -316,7 +316,11 @@ pub(super) fn nothing_sent(stream: &mut Stream, occasion: Occasion, silence: Sil
             stream.progress(&summary);
             stream.progress(&format!("hint: {hint}"));
             checks.push(Check::unknown("notify.nothing", "", why).hint(hint));
-            Exit::Usage
+            // Of a stream that is cut, nobody knows what it was to tell.
+            match stream.upstream.broken {
+                Some(_) => Exit::Unknown,
+                None => Exit::Usage,
+            }
         }
         Silence::NotNeeded(why) => {
             checks.push(Check::pass("notify.not-needed", "", why));
