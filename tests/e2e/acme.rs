@@ -78,7 +78,9 @@ fn what_init_could_not_know_is_one_edit_away() {
     let cluster = Cluster::new();
     let _acme = up(&cluster);
     let place = &cluster.place;
-    place.tool("chaos-health", &["init", "-n", "acme"]).exits(0);
+    // The shop's monitoring is in a usual place, too.
+    let init = ["init", "-n", "acme", "--monitoring", "observability"];
+    place.tool("chaos-health", &init).exits(0);
     let path = place.path().join("chaos.toml");
     let text = std::fs::read_to_string(&path).expect("it was written");
     for words in [

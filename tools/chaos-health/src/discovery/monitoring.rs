@@ -51,17 +51,19 @@ const GRAFANA: Looks = Looks {
 pub async fn find(cluster: &Cluster, application: &str) -> Option<Monitoring> {
     let others = USUAL.into_iter().filter(|usual| *usual != application);
     let places = others.chain([application]);
-    let look = |namespace| async move {
-        let inventory = Inventory::read(cluster, namespace).await;
-        in_namespace(namespace, &inventory)
-    };
-    let mut found: Vec<Monitoring> = join_all(places.map(look))
+    let mut found: Vec<Monitoring> = join_all(places.map(|place| look(cluster, place)))
         .await
         .into_iter()
         .flatten()
         .collect();
     found.sort_by_key(|monitoring| monitoring.prometheus.is_none());
     found.into_iter().next()
+}
+
+/// Looks in one namespace.
+pub async fn look(cluster: &Cluster, namespace: &str) -> Option<Monitoring> {
+    let inventory = Inventory::read(cluster, namespace).await;
+    in_namespace(namespace, &inventory)
 }
 
 /// The systems in a namespace; pure.

@@ -21,6 +21,9 @@ use self::draft::Draft;
 pub(crate) struct InitArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// Look for monitoring in this namespace [default: the usual ones, such as monitoring]
+    #[arg(long, value_name = "NAMESPACE")]
+    monitoring: Option<String>,
     /// Write to this file, which must not exist; - is standard output
     #[arg(value_name = "FILE", default_value = "chaos.toml")]
     file: PathBuf,
@@ -44,7 +47,7 @@ pub(crate) async fn run(args: InitArgs, common: &Common) -> Result<Exit, Failure
         .await
         .map_err(ReadError::usage)?;
     let probe = HttpProbe::new(&cluster);
-    let draft = survey::survey(&cluster, &probe, &namespace).await?;
+    let draft = survey::survey(&probe, &namespace, args.monitoring.as_deref()).await?;
     let text = text::text(&draft);
     if to_stdout {
         // A reader that closed early is normal.

@@ -24,19 +24,37 @@ const TABLES: &str = "SELECT to_json(CASE WHEN n.nspname = 'public' THEN format(
      c.relnamespace WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%' \
      AND n.nspname <> 'information_schema' ORDER BY 1::text LIMIT 50";
 
-/// Looks at a namespace.
+/// The monitoring in the namespace that is named, or in the usual ones.
+async fn find_monitoring(
+    cluster: &Cluster,
+    application: &str,
+    named: Option<&str>,
+) -> Result<Option<Monitoring>, Failure> {
+    let Some(named) = named else {
+        return Ok(discovery::monitoring::find(cluster, application).await);
+    };
+    let found = discovery::monitoring::look(cluster, named).await;
+    found.map(Some).ok_or_else(|| {
+        let message =
+            format!("no Prometheus, Alertmanager or Grafana was found in namespace {named}");
+        Failure::usage(message).hint(format!("kubectl get services -n {named}"))
+    })
+}
+
+/// Looks at a namespace. `monitoring` names that of the monitoring.
 ///
 /// # Errors
 /// It is not there, or nothing of it can be read.
 pub(super) async fn survey(
-    cluster: &Cluster,
     probe: &HttpProbe,
     namespace: &str,
+    monitoring: Option<&str>,
 ) -> Result<Draft, Failure> {
+    let cluster = probe.cluster();
     there_is(cluster, namespace).await?;
     let (inventory, monitoring, scaled) = join!(
         Inventory::read(cluster, namespace),
-        discovery::monitoring::find(cluster, namespace),
+        find_monitoring(cluster, namespace, monitoring),
         scaled(cluster, namespace),
     );
     if let ([error, ..], true) = (inventory.unread.as_slice(), inventory.runners.is_empty()) {
@@ -72,6 +90,7 @@ pub(super) async fn survey(
             let name = name.to_owned();
             FoundService { name, asked }
         });
+    let monitoring = monitoring?;
     let (services, monitoring, database) = join!(
         join_all(services),
         OptionFuture::from(monitoring.map(|found| try_monitoring(probe, found))),
