@@ -1,11 +1,13 @@
 //! What every tool's command line has in common, and the one place where a tool ends.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Args, Parser};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
@@ -154,7 +156,7 @@ impl ClusterArgs {
 /// Parses the arguments, runs the tool, and turns its end into an exit status. `name` is the
 /// tool's.
 pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>) -> ExitCode {
-    let args = match A::try_parse() {
+    let args = match parse::<A>(std::env::args_os()) {
         Ok(args) => args,
         Err(error) => {
             let good = matches!(
@@ -179,6 +181,25 @@ pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>)
             failure.exit
         })
         .into()
+}
+
+/// Reads a command line. What several commands share is taken before and after a subcommand alike;
+/// what belongs to the tool without a subcommand can't stand before one, where it would be ignored.
+fn parse<A: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<A, clap::Error> {
+    let mut command = A::command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    if let Some((subcommand, _)) = matches.subcommand() {
+        let given = |arg: &&clap::Arg| {
+            let source = matches.value_source(arg.get_id().as_str());
+            !arg.is_global_set() && source == Some(ValueSource::CommandLine)
+        };
+        let ignored = command.get_arguments().find(given);
+        if let Some(arg) = ignored.map(ToString::to_string) {
+            let message = format!("'{arg}' can't stand before the subcommand '{subcommand}'");
+            return Err(command.error(ErrorKind::ArgumentConflict, message));
+        }
+    }
+    A::from_arg_matches(&matches)
 }
 
 /// Runs a future to its end on this thread, with all that it spawns.
@@ -226,4 +247,46 @@ macro_rules! tool {
             version: env!("CARGO_PKG_VERSION"),
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Subcommand;
+
+    #[derive(Parser, Debug)]
+    struct Line {
+        #[command(flatten)]
+        common: Common,
+        /// Belongs to the tool without a subcommand.
+        #[arg(long)]
+        own: bool,
+        #[command(subcommand)]
+        command: Option<Sub>,
+    }
+
+    #[derive(Subcommand, Debug)]
+    enum Sub {
+        List,
+    }
+
+    fn parsed(line: &str) -> Result<Line, String> {
+        let words = line.split(' ').map(OsString::from);
+        parse(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_commands_share_is_taken_before_and_after_and_nothing_is_ignored() {
+        for line in [
+            "tool --config x list",
+            "tool list --config x",
+            "tool --config x --own",
+        ] {
+            let common = parsed(line).expect(line).common;
+            assert_eq!(common.config, Some(PathBuf::from("x")), "{line}");
+        }
+        let refused = parsed("tool --own list").expect_err("it would be ignored");
+        let message = "'--own' can't stand before the subcommand 'list'";
+        assert!(refused.contains(message), "{refused}");
+    }
 }

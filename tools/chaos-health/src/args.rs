@@ -13,7 +13,7 @@ use crate::namespaces::NamespaceArgs;
 /// Looks at what the runbook's chapter on health verification looks at, and passes only if all of
 /// it could be seen and is as it should be. Begins a run; with -, adds to the stream on standard input.
 #[derive(Parser, Debug)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version)]
 #[command(after_help = "Exit status: 0 healthy, 1 not healthy, 2 usage, 3 could not tell.")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -26,7 +26,6 @@ use clap::{Parser, Subcommand};
 #[derive(Parser, Debug)]
 #[command(
     version,
-    args_conflicts_with_subcommands = true,
     after_help = "Exit status: 0 saved, 2 usage, 3 could not be saved or made in full; \
                   never better than the worst in the stream."
 )]

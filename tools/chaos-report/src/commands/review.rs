@@ -201,9 +201,10 @@ fn record_form(form: Form) -> ReportForm {
     }
 }
 
+/// The experiments that have a table, by their names: the table's has underscores.
 fn configured(config: &Config) -> Vec<String> {
     let names = config.experiment.tables.names();
-    names.map(str::to_owned).collect()
+    names.map(|table| table.replace('_', "-")).collect()
 }
 
 /// The months whose report is in the archive.

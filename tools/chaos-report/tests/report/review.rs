@@ -70,7 +70,7 @@ fn a_year_is_held_against_its_goals_and_proposes_what_was_never_tried() {
     let bench = year();
     let config = bench.home.path().join("chaos.toml");
     let goals = "[report.goals]\nsuccess_percent = 90.0\nrecovery = \"5s\"\nexperiments_a_month = 1\n\
-                 [experiment.dns_failure]\n";
+                 [experiment.dns_failure]\n[experiment.pod_failure]\n";
     std::fs::write(config, goals).expect("writable");
     let (record, text) = review(&bench, &["year", "2026"]);
     assert_eq!(record["data"]["form"], "yearly");
@@ -84,7 +84,14 @@ fn a_year_is_held_against_its_goals_and_proposes_what_was_never_tried() {
             "## Proposed Experiments",
         ],
     );
-    assert!(text.contains("never"), "{text}");
+    assert!(
+        text.contains("Run dns-failure: it is configured and never ran"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("Run pod-failure: it is configured"),
+        "{text}"
+    );
 }
 
 #[test]
