@@ -185,13 +185,22 @@ pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>)
 
 /// Reads a command line. What several commands share is taken before and after a subcommand alike;
 /// what belongs to the tool without a subcommand can't stand before one, where it would be ignored.
-fn parse<A: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<A, clap::Error> {
+///
+/// # Errors
+/// As clap; and where an option would be ignored.
+pub fn parse<A: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<A, clap::Error> {
     let mut command = A::command();
     let matches = command.try_get_matches_from_mut(words)?;
     if let Some((subcommand, _)) = matches.subcommand() {
+        let behind = command.find_subcommand(subcommand);
+        // One that the subcommand has too reaches it, wherever it stands.
+        let shared = |arg: &clap::Arg| {
+            let mut own = behind.into_iter().flat_map(clap::Command::get_arguments);
+            arg.is_global_set() || own.any(|own| own.get_id() == arg.get_id())
+        };
         let given = |arg: &&clap::Arg| {
             let source = matches.value_source(arg.get_id().as_str());
-            !arg.is_global_set() && source == Some(ValueSource::CommandLine)
+            !shared(arg) && source == Some(ValueSource::CommandLine)
         };
         let ignored = command.get_arguments().find(given);
         if let Some(arg) = ignored.map(ToString::to_string) {

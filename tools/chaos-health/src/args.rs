@@ -59,6 +59,7 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chaos_common::cli;
 
     #[test]
     fn the_arguments_fit_together() {
@@ -72,5 +73,17 @@ mod tests {
         assert_eq!(input(&["chaos-health", "-n", "shop", "-"]).ok(), Some(true));
         assert!(input(&["chaos-health", "shop"]).is_err());
         assert_eq!(input(&["chaos-health", "explain"]).ok(), Some(false));
+    }
+
+    #[test]
+    fn the_namespace_stands_before_or_after_a_subcommand() {
+        for line in ["chaos-health -n shop init", "chaos-health init -n shop"] {
+            let args = cli::parse::<Args>(line.split(' ').map(Into::into)).expect(line);
+            let Some(Command::Init(init)) = args.command else {
+                panic!("{line} is init");
+            };
+            let shown = format!("{init:?}");
+            assert!(shown.contains("namespace: Some(\"shop\")"), "{shown}");
+        }
     }
 }
