@@ -176,10 +176,10 @@ pub struct Ran {
     output: Output,
 }
 
-/// Runs an experiment, up to three times while this machine is too busy to ask the Services in
+/// Runs an experiment, up to six times while this machine is too busy to ask the Services in
 /// time: what came of it can't be told then, as the tool says, and it has to be made again.
 pub fn in_time(mut run: impl FnMut() -> Ran) -> Ran {
-    for _ in 0..2 {
+    for _ in 0..5 {
         let ran = run();
         if !ran.stderr().contains("questions could not be asked: after") {
             return ran;
