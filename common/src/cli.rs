@@ -193,10 +193,11 @@ pub fn parse<A: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<A, 
     let matches = command.try_get_matches_from_mut(words)?;
     if let Some((subcommand, _)) = matches.subcommand() {
         let behind = command.find_subcommand(subcommand);
-        // One that the subcommand has too reaches it, wherever it stands.
+        // One that is global, here or in the subcommand, reaches it wherever it stands.
         let shared = |arg: &clap::Arg| {
             let mut own = behind.into_iter().flat_map(clap::Command::get_arguments);
-            arg.is_global_set() || own.any(|own| own.get_id() == arg.get_id())
+            let reaches = |own: &clap::Arg| own.is_global_set() && own.get_id() == arg.get_id();
+            arg.is_global_set() || own.any(reaches)
         };
         let given = |arg: &&clap::Arg| {
             let source = matches.value_source(arg.get_id().as_str());
@@ -277,6 +278,11 @@ mod tests {
     #[derive(Subcommand, Debug)]
     enum Sub {
         List,
+        /// Has an option of the same name, which is another one.
+        Show {
+            #[arg(long)]
+            own: bool,
+        },
     }
 
     fn parsed(line: &str) -> Result<Line, String> {
@@ -297,5 +303,8 @@ mod tests {
         let refused = parsed("tool --own list").expect_err("it would be ignored");
         let message = "'--own' can't stand before the subcommand 'list'";
         assert!(refused.contains(message), "{refused}");
+        assert!(parsed("tool --own show").is_err(), "it would be ignored");
+        let shown = parsed("tool show --own").expect("it is its own").command;
+        assert!(matches!(shown, Some(Sub::Show { own: true })));
     }
 }

@@ -32,26 +32,6 @@ pub struct VerificationArgs {
     load: LoadProfileArgs,
 }
 
-impl VerificationArgs {
-    /// Refuses those that stand before the word baseline, where they have no meaning.
-    ///
-    /// # Errors
-    /// Any is given.
-    pub fn refuse_for_baseline(&self) -> Result<(), Failure> {
-        if !self.load.is_empty() {
-            return Err(Failure::usage(
-                "--load and --duration of a baseline go behind the word baseline",
-            ));
-        }
-        if self.wait.is_some() {
-            return Err(Failure::usage(
-                "a baseline does not wait: --wait is for the check after the experiment",
-            ));
-        }
-        Ok(())
-    }
-}
-
 /// Verifies the system and writes the record.
 ///
 /// # Errors

@@ -19,11 +19,6 @@ pub struct LoadProfileArgs {
 }
 
 impl LoadProfileArgs {
-    /// Whether nothing is asked for.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.load.is_none()
-    }
-
     /// The load that is asked for.
     pub(crate) fn profile(&self, settings: &Performance) -> Result<Option<LoadProfile>, Failure> {
         let Some(name) = &self.load else {
