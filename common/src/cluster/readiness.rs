@@ -3,6 +3,7 @@
 
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, PodSpec, Service};
 
+use super::endpoint::Endpoint;
 use super::ports;
 
 /// How a Service is asked, as the pods behind it tell.
@@ -14,6 +15,19 @@ pub struct Readiness {
     pub tls: bool,
     /// The path.
     pub path: String,
+}
+
+impl Readiness {
+    /// The Service, to be asked so.
+    pub fn endpoint(&self, namespace: &str, service: &str) -> Endpoint {
+        Endpoint {
+            namespace: namespace.to_owned(),
+            service: service.to_owned(),
+            port: self.port,
+            tls: self.tls,
+            ..Endpoint::default()
+        }
+    }
 }
 
 /// Why it is not known how a Service is asked.

@@ -34,6 +34,17 @@ pub enum Format {
     Text,
 }
 
+impl Format {
+    /// What was asked for; else text on a terminal, and records elsewhere.
+    pub fn or_default(asked: Option<Format>) -> Format {
+        asked.unwrap_or(if io::stdout().is_terminal() {
+            Format::Text
+        } else {
+            Format::Json
+        })
+    }
+}
+
 /// A tool's two ends of the pipeline.
 #[derive(Debug)]
 pub struct Stream {
@@ -66,13 +77,8 @@ struct Sink {
 impl Sink {
     /// Standard output, and the format that it is to have.
     fn open(format: Option<Format>) -> Result<(Format, Sink), Failure> {
-        let stdout = io::stdout();
-        let format = format.unwrap_or(if stdout.is_terminal() {
-            Format::Text
-        } else {
-            Format::Json
-        });
-        let file = stdout.as_fd().try_clone_to_owned();
+        let format = Format::or_default(format);
+        let file = io::stdout().as_fd().try_clone_to_owned();
         let file = file
             .map_err(|error| Failure::unknown(format!("cannot open standard output: {error}")))?;
         Ok((

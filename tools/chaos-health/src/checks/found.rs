@@ -9,9 +9,8 @@ use super::{Subject, answers, monitoring};
 use crate::discovery::{self, Inventory};
 use chaos_common::cluster::Cluster;
 use chaos_common::cluster::probe::{Answer, Endpoint, ProbeError};
-use chaos_common::cluster::readiness::Readiness;
 use chaos_common::config::Config;
-use chaos_common::record::{Check, Status, Vantage, WorkloadState};
+use chaos_common::record::{Check, Status, WorkloadState};
 
 const HTTP: &str = answers::HTTP.id;
 /// So long the search for monitoring may take of a look.
@@ -27,7 +26,10 @@ pub(super) async fn services(subject: Subject<'_>) -> Vec<Check> {
         .asked()
         .into_iter()
         .filter(|(_, runner, _)| runner.replicas > 0)
-        .filter_map(|(name, _, readiness)| Some(endpoint(namespace, name, readiness.ok()?)))
+        .filter_map(|(name, _, readiness)| {
+            let readiness = readiness.ok()?;
+            Some((readiness.endpoint(namespace, name), readiness.path))
+        })
         .collect();
     if found.is_empty() {
         let why = "no Service is configured, and none has pods with a readiness probe by HTTP";
@@ -38,18 +40,6 @@ pub(super) async fn services(subject: Subject<'_>) -> Vec<Check> {
         .buffered(answers::PARALLEL)
         .collect()
         .await
-}
-
-fn endpoint(namespace: &str, name: &str, readiness: Readiness) -> (Endpoint, String) {
-    let endpoint = Endpoint {
-        namespace: namespace.to_owned(),
-        service: name.to_owned(),
-        port: readiness.port,
-        tls: readiness.tls,
-        vantage: Vantage::Auto,
-        ..Endpoint::default()
-    };
-    (endpoint, readiness.path)
 }
 
 async fn ask(subject: Subject<'_>, (endpoint, path): &(Endpoint, String)) -> Check {

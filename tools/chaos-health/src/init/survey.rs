@@ -68,13 +68,7 @@ pub(super) async fn survey(
             let asked = match readiness {
                 Err(why) => Asked::Unknown(format!("{why} ({})", runner.name)),
                 Ok(found) => {
-                    let endpoint = Endpoint {
-                        namespace: namespace.to_owned(),
-                        service: name.to_owned(),
-                        port: found.port,
-                        tls: found.tls,
-                        ..Endpoint::default()
-                    };
+                    let endpoint = found.endpoint(namespace, name);
                     let (port, https, path) = (found.port, found.tls, found.path);
                     match why_not(probe, &endpoint, &path).await {
                         None => Asked::Well { port, https, path },

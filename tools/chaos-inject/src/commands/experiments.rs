@@ -1,6 +1,6 @@
 //! `experiments`: which there are, for people, and for scripts that go through all of them.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 use chaos_common::exit::Exit;
 use chaos_common::stream::Format;
@@ -10,10 +10,7 @@ use crate::experiments::{Entry, all};
 
 /// Lists them: a line of text each, or a line of JSON with the schema of its settings.
 pub fn list(format: Option<Format>) -> Exit {
-    let text = match format {
-        Some(format) => format == Format::Text,
-        None => std::io::stdout().is_terminal(),
-    };
+    let text = Format::or_default(format) == Format::Text;
     let line = |entry: &Entry| {
         if text {
             format!("{:20}  {}\n", entry.name, entry.about)

@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chaos_common::cluster::probe::Endpoint;
 use chaos_common::cluster::readiness::{self, Readiness};
 use chaos_common::cluster::{ReadError, is_ready, label_selector};
-use chaos_common::record::{Check, Plan, Vantage};
+use chaos_common::record::{Check, Plan};
 use chaos_common::retry;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -128,14 +127,7 @@ async fn try_out(
     (namespace, service): (&str, &str),
     found: Readiness,
 ) -> Result<Question, String> {
-    let endpoint = Endpoint {
-        namespace: namespace.to_owned(),
-        service: service.to_owned(),
-        port: found.port,
-        tls: found.tls,
-        vantage: Vantage::Auto,
-        ..Endpoint::default()
-    };
+    let endpoint = found.endpoint(namespace, service);
     let question = Question::found(context, endpoint, found.path);
     let limit = context.config.experiment.probe_timeout.0;
     let deadline = Instant::now() + TRIAL;

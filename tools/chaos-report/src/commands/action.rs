@@ -146,7 +146,7 @@ fn list(known: &[Action], args: &ListArgs, format: Option<Format>) {
         .collect();
     wanted.sort_by_key(|action| (action.done.is_some(), !action.is_overdue(today)));
     let line = |action: &&Action| {
-        if archived::is_text(format) {
+        if Format::or_default(format) == Format::Text {
             text(action, today)
         } else {
             object(action, today)

@@ -1,6 +1,6 @@
 //! What the commands on archived runs share: which runs, and how a list of them looks.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -169,17 +169,9 @@ pub(crate) fn one<'i>(index: &'i Index, text: &str) -> Result<&'i Entry, Failure
     })
 }
 
-/// Whether text is wanted, and not lines of JSON.
-pub(crate) fn is_text(format: Option<Format>) -> bool {
-    format.map_or_else(
-        || std::io::stdout().is_terminal(),
-        |format| format == Format::Text,
-    )
-}
-
 /// Prints runs: a table, or a JSON object each. `more` gives lines below the run of this number.
 pub(crate) fn print(runs: &[&Entry], format: Option<Format>, more: impl Fn(usize) -> Vec<String>) {
-    let text = if is_text(format) {
+    let text = if Format::or_default(format) == Format::Text {
         table(runs, more)
     } else {
         let line = |(number, entry): (usize, &&Entry)| {

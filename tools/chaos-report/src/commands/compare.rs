@@ -35,7 +35,7 @@ pub(crate) fn compare_runs(
     let (before, first) = experiment(&index, &args.before)?;
     let (after, second) = experiment(&index, &args.after)?;
     let found = compare(first, second);
-    let text = if archived::is_text(format) {
+    let text = if Format::or_default(format) == Format::Text {
         table(before, after, &found)
     } else {
         let runs = [&before.stream.run, &after.stream.run];
