@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::place::Place;
 
@@ -215,30 +215,7 @@ fn stanza() -> Option<Place> {
         return None;
     }
     let place = Place::new();
-    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777));
-    fs::create_dir(place.path("made")).expect("made");
-    open(&place.path("made")).expect("ours");
-    open(&place.path("")).expect("ours");
-    let script = place.file("make.sh", STANZA.as_bytes(), 1);
-    let mut command = Command::new("bash");
-    if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
-        command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "bash"]);
-    }
-    let ran = command
-        .arg(script)
-        .arg(place.path("made"))
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::null())
-        .output()
-        .expect("bash is there");
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(
-        ran.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&ran.stdout)
-    );
+    place.make(STANZA);
     place.config(
         "[[backup]]\nname = 'x'\nkind = 'pgbackrest'\n[backup.pgbackrest]\nstanza = 'main'\n\
          config = 'made/pgbackrest.conf'\n",

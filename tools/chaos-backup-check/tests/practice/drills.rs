@@ -2,9 +2,7 @@
 //! server, which scripts/setup.sh installs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -53,30 +51,7 @@ fn made() -> Option<Place> {
         return None;
     }
     let place = Place::new();
-    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777));
-    fs::create_dir(place.path("made")).expect("made");
-    open(&place.path("made")).expect("ours");
-    open(&place.path("")).expect("ours");
-    let script = place.file("make.sh", MAKE.as_bytes(), 1);
-    let mut command = Command::new("bash");
-    // PostgreSQL does not run as root.
-    if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
-        command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "bash"]);
-    }
-    let ran = command
-        .arg(script)
-        .arg(place.path("made"))
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::null())
-        .output()
-        .expect("bash is there");
-    assert!(
-        ran.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ran.stderr)
-    );
+    place.make(MAKE);
     Some(place)
 }
 

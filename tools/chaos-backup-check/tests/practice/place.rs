@@ -1,6 +1,7 @@
 //! A folder to run the tool in, and what came of it.
 
 use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -53,6 +54,35 @@ impl Place {
         let then = SystemTime::now() - Duration::from_secs(minutes * 60);
         file.set_modified(then).expect("set");
         path
+    }
+
+    /// Has a script make things in the folder `made`, as somebody who is not root: PostgreSQL does not
+    /// run as root.
+    pub fn make(&self, script: &str) {
+        let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777));
+        fs::create_dir(self.path("made")).expect("made");
+        open(&self.path("made")).expect("ours");
+        open(&self.path("")).expect("ours");
+        let script = self.file("make.sh", script.as_bytes(), 1);
+        let mut command = Command::new("bash");
+        if fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+            command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "bash"]);
+        }
+        let ran = command
+            .arg(script)
+            .arg(self.path("made"))
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null())
+            .output()
+            .expect("bash is there");
+        assert!(
+            ran.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&ran.stderr),
+            String::from_utf8_lossy(&ran.stdout)
+        );
     }
 
     pub fn config(&self, text: &str) {

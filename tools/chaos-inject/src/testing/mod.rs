@@ -10,6 +10,7 @@ pub mod managed;
 pub mod objects;
 pub mod patch;
 pub mod replies;
+pub mod runs;
 pub mod script;
 pub mod services;
 pub mod store;

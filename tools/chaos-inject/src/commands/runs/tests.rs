@@ -7,29 +7,14 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
 use super::*;
-use crate::change::apply;
 use crate::safety::journal_entry::Entry;
 use crate::safety::leases::abort_requested;
-use crate::testing::objects::{NAMESPACE, RUN, deployment, intent, plan, scale_to_zero};
+use crate::testing::objects::{NAMESPACE, RUN, deployment, plan};
+use crate::testing::runs::{intent_of_shop, with_a_run};
 use crate::testing::test_bed::{Ended, TestBed};
 use crate::testing::{ApiServer, Behaviour};
 
 const PATCH: &str = "PATCH deployments/shop";
-
-fn intent_of_shop() -> Intent {
-    intent(&[scale_to_zero("shop", 3)], &["shop"])
-}
-
-/// A run declared its intent and scaled the shop to zero. Whether it lives, the test says.
-async fn with_a_run() -> TestBed {
-    let bed = TestBed::with([deployment("shop", 3)]);
-    let (cluster, intent) = (bed.server.cluster(), intent_of_shop());
-    let owners = intent.declare(&cluster).await.expect("declared");
-    let (change, deadline) = (&intent.changes[0], intent.deadline());
-    let applied = apply::apply(&cluster, change, RUN, &owners[NAMESPACE], deadline).await;
-    applied.expect("applied");
-    bed
-}
 
 fn replicas(bed: &TestBed) -> Value {
     bed.server.get("deployment/shop").expect("it exists")["spec"]["replicas"].clone()

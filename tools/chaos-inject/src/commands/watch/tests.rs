@@ -4,27 +4,11 @@ use serde_json::json;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::*;
-use crate::change::apply;
-use crate::testing::objects::{NAMESPACE, RUN, deployment, intent, scale_to_zero};
+use crate::testing::runs::{intent_of_shop, with_a_run};
 use crate::testing::test_bed::{Ended, TestBed};
 use crate::testing::{ApiServer, Behaviour};
 
 const LEASE: &str = "lease/chaos-deployment-shop";
-
-fn intent_of_shop() -> Intent {
-    intent(&[scale_to_zero("shop", 3)], &["shop"])
-}
-
-/// A run declared its intent and scaled the shop to zero. Whether it lives, the test says.
-async fn with_a_run() -> TestBed {
-    let bed = TestBed::with([deployment("shop", 3)]);
-    let (cluster, intent) = (bed.server.cluster(), intent_of_shop());
-    let owners = intent.declare(&cluster).await.expect("declared");
-    let (change, deadline) = (&intent.changes[0], intent.deadline());
-    let applied = apply::apply(&cluster, change, RUN, &owners[NAMESPACE], deadline).await;
-    applied.expect("applied");
-    bed
-}
 
 fn replicas(server: &ApiServer) -> serde_json::Value {
     server.get("deployment/shop").expect("it exists")["spec"]["replicas"].clone()
