@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use super::{Condition, Expectation, Span};
+use super::{Condition, Expectation, Misfit, Span};
 
 /// `[[probe]]`: a question whose answer tells whether the system is at its steady state.
 #[derive(Clone, Debug, Deserialize)]
@@ -132,22 +132,11 @@ fn five_seconds() -> Span {
     Span::seconds(5)
 }
 
-/// Why a `[[probe]]` asks nothing that could be answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the probe {name:?} {why}")]
-struct WrongProbe {
-    name: String,
-    why: &'static str,
-}
-
 impl TryFrom<Written> for Probe {
-    type Error = WrongProbe;
-    fn try_from(written: Written) -> Result<Probe, WrongProbe> {
+    type Error = Misfit;
+    fn try_from(written: Written) -> Result<Probe, Misfit> {
         let name = written.name.clone();
-        let wrong = move |why| WrongProbe {
-            name: name.clone(),
-            why,
-        };
+        let wrong = move |why| Misfit::new(format!("the probe {name:?} {why}"));
         let (expect, ca) = (written.expect, written.ca);
         let questions = [
             written.prometheus.map(Question::Prometheus),

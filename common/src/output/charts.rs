@@ -86,7 +86,7 @@ fn histogram(timing: &Timing) -> Vec<String> {
     let mut lines = Vec::new();
     for bar in &timing.distribution {
         let length = usize::try_from((bar.count * WIDTH).div_ceil(most)).unwrap_or(0);
-        #[allow(clippy::cast_precision_loss, reason = "a share for people")]
+        #[expect(clippy::cast_precision_loss, reason = "a share for people")]
         let percent = bar.count as f64 * 100.0 / all.max(1) as f64;
         lines.push(format!(
             "  {:>9} ms {:<40} {} ({percent:.1} %)",
@@ -109,7 +109,7 @@ fn timeline(windows: &[Window], duration_ms: u64) -> Vec<String> {
         .filter_map(|window| window.p99_ms)
         .fold(0.0, f64::max);
     let level = |ms: f64| {
-        #[allow(
+        #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "between 0 and 7"
@@ -133,7 +133,7 @@ fn timeline(windows: &[Window], duration_ms: u64) -> Vec<String> {
     let (requests, errors) = windows
         .iter()
         .fold((0, 0), |sum, w| (sum.0 + w.requests, sum.1 + w.errors));
-    #[allow(clippy::cast_precision_loss, reason = "for people")]
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
     let (seconds, percent) = (
         duration_ms as f64 / 1000.0,
         (requests - errors) as f64 * 100.0 / requests.max(1) as f64,

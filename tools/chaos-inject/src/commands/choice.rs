@@ -4,6 +4,7 @@
 use chaos_common::config::{Config, Setting};
 use chaos_common::exit::Failure;
 use chaos_common::record::Overridden;
+use schemars::Schema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiments::Entry;
@@ -123,15 +124,16 @@ impl SettingFlags {
             ("--affected", "affected", &self.affected),
             ("--alert", "alerts", &self.alerts),
         ];
+        let keys = Keys::of(entry);
         let mut settings = Vec::new();
         for (flag, key, value) in texts {
             if let Some(value) = value {
-                settings.push(Setting::text(flag, &key_of(entry, flag, key)?, value));
+                settings.push(Setting::text(flag, &keys.whole(flag, key)?, value));
             }
         }
         for (flag, key, values) in lists {
             if !values.is_empty() {
-                settings.push(Setting::list(flag, &key_of(entry, flag, key)?, values));
+                settings.push(Setting::list(flag, &keys.whole(flag, key)?, values));
             }
         }
         let settings: Result<_, _> = settings.into_iter().collect();
@@ -139,19 +141,31 @@ impl SettingFlags {
     }
 }
 
-/// The whole key of a setting of this experiment.
-fn key_of(entry: &Entry, flag: &str, key: &str) -> Result<String, Failure> {
-    let schema = entry.schema();
-    let keys = schema.get("properties");
-    if keys.is_none_or(|keys| keys.get(key).is_none()) {
-        let name = entry.name;
-        return Err(
-            Failure::usage(format!("{name} has no {flag}")).hint(format!(
-                "chaos-inject experiments -o json lists the settings of {name}"
-            )),
-        );
+/// The settings that an experiment has.
+struct Keys<'e> {
+    entry: &'e Entry,
+    schema: Schema,
+}
+
+impl Keys<'_> {
+    fn of(entry: &Entry) -> Keys<'_> {
+        let schema = entry.schema();
+        Keys { entry, schema }
     }
-    Ok(format!("experiment.{}.{key}", entry.table()))
+
+    /// The whole key of a setting, for a flag.
+    fn whole(&self, flag: &str, key: &str) -> Result<String, Failure> {
+        let keys = self.schema.get("properties");
+        if keys.is_none_or(|keys| keys.get(key).is_none()) {
+            let name = self.entry.name;
+            return Err(
+                Failure::usage(format!("{name} has no {flag}")).hint(format!(
+                    "chaos-inject experiments -o json lists the settings of {name}"
+                )),
+            );
+        }
+        Ok(format!("experiment.{}.{key}", self.entry.table()))
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The digest of a plan, and what differs between two plans.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use chaos_common::record::{Change, ClaimRef, Loss, Plan, PlanLimits, Target};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -44,11 +44,7 @@ pub fn of(plan: &Plan) -> String {
         limits: &plan.limits,
     };
     let json = serde_json::to_vec(&deed).expect("plans have string keys and no failing parts");
-    let mut text = String::new();
-    for byte in Sha256::digest(json) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    HEXLOWER.encode(&Sha256::digest(json))
 }
 
 /// What a plan that is made now would do differently from the one that was announced, in words.

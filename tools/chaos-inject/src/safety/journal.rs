@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use chaos_common::record::{Check, Time};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -192,9 +193,7 @@ pub fn parse(text: &str) -> (Vec<Line>, Check) {
 
 /// SHA-256 in hex.
 fn checksum(line: &str) -> String {
-    Sha256::digest(line.as_bytes())
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    HEXLOWER.encode(&Sha256::digest(line))
 }
 
 #[cfg(test)]
