@@ -55,7 +55,15 @@ whole() {
     | length == 6 and all(.status.observedGeneration == .metadata.generation and .status.updatedReplicas == .spec.replicas
         and .status.readyReplicas == .spec.replicas)' >/dev/null
 }
-until whole; do
+seen() { # Prometheus scrapes both pods of both, and no alert of acme fires.
+  local prometheus password
+  prometheus=$(k -n observability get pod prometheus-kps-kube-prometheus-stack-prometheus-0 -o 'jsonpath={.status.podIP}')
+  password=$(k -n observability get secret kps-basic-auth -o 'jsonpath={.data.password}' | base64 -d)
+  ask() { curl -fsS -m 5 --noproxy '*' -u "chaos:$password" "http://$prometheus:9090/prometheus/api/v1/$1" 2>/dev/null; }
+  [ "$(ask 'query?query=sum(up)' | jq -r '.data.result[0].value[1]')" = 4 ] &&
+    ask alerts | jq -e '[.data.alerts[] | select(.labels.namespace == "acme")] == []' >/dev/null
+}
+until whole && seen; do
   if ((SECONDS > deadline)); then
     k get pods -n acme -o wide >&2
     k get pods -n observability -o wide >&2
@@ -64,4 +72,4 @@ until whole; do
   fi
   sleep 0.5
 done
-say "every pod ready"
+say "every pod ready, and monitoring sees them"
