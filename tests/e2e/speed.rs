@@ -1,6 +1,7 @@
 //! Load from pods of a Job, and the judgement of what they measured.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use chaos_tests::cluster::{Cluster, OwnNamespace};
 use chaos_tests::run::{Ran, bin};
@@ -131,39 +132,81 @@ fn load_comes_from_the_pods_of_a_job_that_is_gone_afterwards() {
     assert_eq!(jobs(&cluster), "");
 }
 
+/// Starts a long load from pods of a Job.
+fn start(cluster: &Cluster) -> Child {
+    let args = ["baseline", "--load", "normal", "--duration", "120s"];
+    let records = std::fs::File::create(cluster.place.path().join("stdout"));
+    let mut command = cluster.place.command(bin().join("chaos-verify"));
+    command.args(args).stdin(Stdio::null());
+    command
+        .stdout(records.expect("a file can be made"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it was built")
+}
+
+/// Sends a signal, waits for the end, and until the Job is gone.
+fn stop(cluster: &Cluster, mut child: Child, signal: &str) -> Option<i32> {
+    let sent = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status()
+        .expect("kill is there");
+    assert!(sent.success());
+    let ended = child.wait().expect("it ends");
+    cluster.until("the Job is gone", || {
+        jobs(cluster)
+            .is_empty()
+            .then(|| cluster.place.shell("true"))
+    });
+    ended.code()
+}
+
 #[test]
 #[ignore = "needs the cluster: make test"]
-fn a_tool_that_is_stopped_deletes_its_job() {
+fn a_tool_that_is_stopped_at_once_deletes_its_job() {
     let cluster = Cluster::with_shop();
     let image = image(&cluster);
     let cluster = configured(cluster, &image);
     cluster.whole();
-    for signal in ["-INT", "-TERM"] {
-        let mut command = cluster.place.command(bin().join("chaos-verify"));
-        command
-            .args(["baseline", "--load", "normal", "--duration", "60s"])
-            .stdin(Stdio::null());
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it was built");
-        cluster.until("a Job is there", || {
-            (!jobs(&cluster).is_empty()).then(|| cluster.place.shell("true"))
-        });
-        let sent = Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status()
-            .expect("kill is there");
-        assert!(sent.success());
-        let ended = child.wait().expect("it ends");
-        assert_ne!(ended.code(), Some(0), "{signal}");
-        cluster.until("the Job is gone", || {
-            jobs(&cluster)
-                .is_empty()
-                .then(|| cluster.place.shell("true"))
-        });
-    }
+    let child = start(&cluster);
+    cluster.until("a Job is there", || {
+        (!jobs(&cluster).is_empty()).then(|| cluster.place.shell("true"))
+    });
+    assert_ne!(stop(&cluster, child, "-TERM"), Some(0));
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_load_that_is_interrupted_keeps_what_was_measured() {
+    let cluster = Cluster::with_shop();
+    let image = image(&cluster);
+    let cluster = configured(cluster, &image);
+    cluster.whole();
+    let child = start(&cluster);
+    let phases = [
+        "get",
+        "pods",
+        "-n",
+        cluster.shop(),
+        "-l",
+        "app.kubernetes.io/name=chaos-verify-load",
+        "-o",
+        "jsonpath={.items[*].status.phase}",
+    ];
+    cluster.until("both pods run", || {
+        (cluster.kubectl(&phases) == "Running Running").then(|| cluster.place.shell("true"))
+    });
+    // The warm-up does not count, and the pods' programs have to start.
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(stop(&cluster, child, "-INT"), Some(6));
+    let records = std::fs::read_to_string(cluster.place.path().join("stdout"));
+    let records = records.expect("they were written");
+    let last = records.lines().last().expect("a record");
+    let record: Value = serde_json::from_str(last).expect("JSON");
+    let timing = &record["data"]["timings"][0];
+    assert!(timing["requests"].as_u64() > Some(0), "{record}");
+    let came = timing["load"]["interrupted_ms"].as_u64();
+    assert!(came.is_some_and(|came| came < 120_000), "{timing}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) fn job(name: &str, image: &str, run: &str, load: Load) -> anyhow::Res
             "ttlSecondsAfterFinished": TTL_SECONDS,
             "template": {
                 "metadata": { "labels": labels },
-                "spec": pod_spec(name, image, &command),
+                "spec": pod_spec(name, image, (&command, grace(load.profile))),
             }
         }
     }));
@@ -61,12 +61,17 @@ pub(super) struct Load<'a> {
     pub(super) urls: &'a [ServiceUrl],
 }
 
-fn pod_spec(job: &str, image: &str, command: &[String]) -> Value {
+/// How long a pod that is told to end waits for answers under way, and writes what it measured.
+pub(super) fn grace(profile: &LoadProfile) -> Duration {
+    Duration::from_secs(profile.timeout.0.as_secs() + 3)
+}
+
+fn pod_spec(job: &str, image: &str, (command, grace): (&[String], Duration)) -> Value {
     json!({
         "restartPolicy": "Never",
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": 1,
+        "terminationGracePeriodSeconds": grace.as_secs(),
         "securityContext": {
             "runAsNonRoot": true, "runAsUser": NOBODY, "runAsGroup": NOBODY,
             "seccompProfile": { "type": "RuntimeDefault" }

@@ -4,24 +4,27 @@
 //! `ttlSecondsAfterFinished`), so that nothing goes on or stays behind should this process be
 //! killed; otherwise it is deleted here.
 
+mod logs;
 mod manifest;
 mod pod_state;
+mod progress_line;
 
 use std::time::Duration;
 
 use anyhow::bail;
 use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::LoadProfile;
-use chaos_common::record::{Check, Load, Record, Time, Timing, new_id};
+use chaos_common::record::{Check, Time, Timing, new_id};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::manifest::{JOB_LABEL, NAME, START_TIMEOUT, longest};
 use self::pod_state::{PodState, Progress, pod_state, progress};
+use self::progress_line::ProgressLine;
 use super::load::figures;
 use crate::target::ServiceUrl;
 
@@ -31,8 +34,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 const NO_PODS: Duration = Duration::from_secs(10);
 /// Time in which the Job must be created.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that a pod's record may be.
-const MAX_LOG: i64 = 16 << 20;
 /// The share of the duration by which pods may start apart.
 const MAX_SKEW: f64 = 0.2;
 
@@ -73,13 +74,9 @@ impl LoadJob<'_> {
                 interrupted: false,
             }));
         }
-        let mut interrupted = false;
-        let measured = tokio::select! {
-            measured = self.measure(&name) => measured,
-            () = asked_to_end() => {
-                interrupted = true;
-                Err(ReadError::other(format!("wait for {object}"), "interrupted"))
-            }
+        let waited = tokio::select! {
+            measured = self.measure(&name) => Waited::ToTheEnd(measured),
+            () = asked_to_end() => Waited::Interrupted(self.follow(&name).await),
         };
         let background = DeleteParams::background();
         let deleted = self
@@ -88,6 +85,18 @@ impl LoadJob<'_> {
                 jobs.delete(&name, &background)
             })
             .await;
+        let interrupted = matches!(waited, Waited::Interrupted(_));
+        let measured = match waited {
+            Waited::ToTheEnd(measured) => measured,
+            // The pods are told to end, and write what they have measured.
+            Waited::Interrupted(Ok(logs)) => tokio::select! {
+                measured = self.to_their_end(&name, logs) => measured,
+                () = asked_to_end() => {
+                    Err(ReadError::other(format!("wait for {object}"), "interrupted"))
+                }
+            },
+            Waited::Interrupted(Err(error)) => Err(error),
+        };
         let mut check = match (measured, deleted) {
             (Ok(timings), Ok(_)) => return Ok(timings),
             (Err(error), _) if error.next_step().is_none() => {
@@ -130,35 +139,56 @@ impl LoadJob<'_> {
 
     /// Waits for the pods and reads what they measured.
     async fn measure(&self, name: &str) -> Result<Vec<Timing>, ReadError> {
-        let what = format!("run the pods of job/{name} in namespace {}", self.namespace);
-        let pods = self.ended_pods(name, &what).await?;
+        let what = self.task(name);
+        let mut of_pods = Vec::new();
+        for pod in self.ended_pods(name, &what).await? {
+            of_pods.push(self.timings(&pod).await?);
+        }
+        self.together(&what, &of_pods).await
+    }
+
+    /// What is done with the pods, for messages.
+    fn task(&self, name: &str) -> String {
+        format!("run the pods of job/{name} in namespace {}", self.namespace)
+    }
+
+    /// What the pods measured, as one measurement a URL.
+    async fn together(
+        &self,
+        what: &str,
+        of_pods: &[Vec<Timing>],
+    ) -> Result<Vec<Timing>, ReadError> {
         let mut of_urls: Vec<Vec<Timing>> = vec![Vec::new(); self.urls.len()];
-        for pod in &pods {
-            let timings = self.timings(pod).await?;
+        for timings in of_pods {
             for (of_url, url) in of_urls.iter_mut().zip(self.urls) {
                 let timing = timings.iter().find(|timing| timing.service == url.text());
                 of_url.push(timing.cloned().ok_or_else(|| {
-                    ReadError::other(&what, format!("a pod did not measure {}", url.text()))
+                    ReadError::other(what, format!("a pod did not measure {}", url.text()))
                 })?);
             }
         }
         let mut merged = Vec::new();
         for (timings, url) in of_urls.into_iter().zip(self.urls) {
             let timing = merge(timings, url, self.profile);
-            merged.push(timing.map_err(|why| ReadError::other(&what, format!("{why:#}")))?);
+            merged.push(timing.map_err(|why| ReadError::other(what, format!("{why:#}")))?);
         }
         self.name_policies(&mut merged).await;
         Ok(merged)
     }
 
+    /// The pods of the Job.
+    async fn pods(&self, name: &str, what: &str) -> Result<Vec<Pod>, ReadError> {
+        let params = ListParams::default().labels(&format!("{JOB_LABEL}={name}"));
+        self.cluster.list(&self.api(), &params, what).await
+    }
+
     /// The pods of the Job once all of them have ended.
     async fn ended_pods(&self, name: &str, what: &str) -> Result<Vec<Pod>, ReadError> {
-        let pods: Api<Pod> = self.api();
-        let params = ListParams::default().labels(&format!("{JOB_LABEL}={name}"));
         let (wanted, begun) = (usize::from(self.profile.pods.max(1)), Instant::now());
+        let mut line = ProgressLine::new(self.profile);
         loop {
             sleep(PAUSE).await;
-            let found = self.cluster.list(&pods, &params, what).await?;
+            let found = self.pods(name, what).await?;
             let now = Time::now();
             let states: Vec<PodState> = found.iter().map(|pod| pod_state(pod, now)).collect();
             let (started, why) = match progress(&states, wanted) {
@@ -166,6 +196,7 @@ impl LoadJob<'_> {
                 Progress::Stuck(why) => return Err(ReadError::other(what, why)),
                 Progress::Waiting { started, why } => (started, why),
             };
+            line.show(started, wanted);
             if started < wanted && begun.elapsed() > START_TIMEOUT {
                 let why = match why {
                     Some(why) => why,
@@ -185,29 +216,6 @@ impl LoadJob<'_> {
                 return Err(ReadError::timeout(what, "they did not end in time"));
             }
         }
-    }
-
-    /// What a pod wrote: its record is the last line.
-    async fn timings(&self, pod: &Pod) -> Result<Vec<Timing>, ReadError> {
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        let pods: Api<Pod> = self.api();
-        let what = format!("read what pod {name} measured");
-        let params = LogParams {
-            limit_bytes: Some(MAX_LOG),
-            ..LogParams::default()
-        };
-        let read = || pods.logs(&name, &params);
-        let text = self.cluster.read(&what, read).await?;
-        let record = |line: &&str| line.starts_with("{\"schema\":\"chaos.load/1\"");
-        let Some(line) = text.lines().rfind(record) else {
-            let last = text.lines().last().unwrap_or("nothing");
-            let last: String = last.chars().take(200).collect();
-            let message = format!("it wrote no record, but: {last}");
-            return Err(ReadError::other(what, message));
-        };
-        let record: Record<Load> = serde_json::from_str(line)
-            .map_err(|error| ReadError::other(&what, format!("its record is broken: {error}")))?;
-        Ok(record.data.timings)
     }
 
     /// Why the Job has no pods, as its events tell: a quota, a policy, a webhook.
@@ -252,6 +260,14 @@ impl LoadJob<'_> {
             }
         }
     }
+}
+
+/// How long the pods were waited for.
+enum Waited {
+    /// Until they had ended.
+    ToTheEnd(Result<Vec<Timing>, ReadError>),
+    /// Until this process was asked to end; with what the pods go on writing.
+    Interrupted(Result<Vec<logs::PodLog>, ReadError>),
 }
 
 /// Why a Job has no pods.
