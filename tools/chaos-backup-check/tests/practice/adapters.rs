@@ -12,7 +12,9 @@ fn installed(program: &str) -> bool {
         .iter()
         .any(|at| Path::new(at).join(program).exists());
     if !there {
-        eprintln!("SKIPPED: {program} is not installed; scripts/setup.sh does that");
+        crate::skipped(&format!(
+            "{program} is not installed; scripts/setup.sh does that"
+        ));
     }
     there
 }

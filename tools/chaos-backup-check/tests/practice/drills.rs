@@ -47,7 +47,7 @@ pg_dump --inserts -Fc -f inserts.dump other
 /// The dumps and a configuration that drills them; nothing where PostgreSQL is not installed.
 fn made() -> Option<Place> {
     if !Path::new("/usr/lib/postgresql").exists() {
-        eprintln!("SKIPPED: PostgreSQL is not installed; scripts/setup.sh does that");
+        crate::skipped("PostgreSQL is not installed; scripts/setup.sh does that");
         return None;
     }
     let place = Place::new();
@@ -95,7 +95,7 @@ fn what_every_server_lacks_is_made_and_does_not_count_against_the_backup() {
 fn a_library_that_must_be_preloaded_is_the_server_s_lack_until_it_is_named() {
     let Some(place) = made() else { return };
     if evidence_of_contrib().is_none() {
-        eprintln!("SKIPPED: pg_stat_statements is not installed with PostgreSQL");
+        crate::skipped("pg_stat_statements is not installed with PostgreSQL");
         return;
     }
     // What the question asks needs the library in memory.

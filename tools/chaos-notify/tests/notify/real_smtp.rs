@@ -107,7 +107,7 @@ fn mails(bench: &Bench) -> Vec<String> {
 fn installed() -> bool {
     let there = Path::new("/usr/lib/python3/dist-packages/aiosmtpd").exists();
     if !there {
-        eprintln!("SKIPPED: aiosmtpd is not installed (scripts/setup.sh installs it)");
+        crate::skipped("aiosmtpd is not installed (scripts/setup.sh installs it)");
     }
     there
 }

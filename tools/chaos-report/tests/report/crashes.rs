@@ -73,7 +73,7 @@ fn has_strace() -> bool {
         .status();
     let there = strace.is_ok_and(|status| status.success());
     if !there {
-        eprintln!("SKIPPED: strace is not installed (scripts/setup.sh installs it)");
+        crate::skipped("strace is not installed (scripts/setup.sh installs it)");
     }
     there
 }

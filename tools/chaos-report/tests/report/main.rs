@@ -17,6 +17,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// Says loudly that a test is left out; scripts/test.sh counts it as skipped. The test harness would
+/// swallow what `eprintln!` says.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
 /// A folder for one test, and the tool run in it with an environment of its own.
 struct Bench {
     home: tempfile::TempDir,
