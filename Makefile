@@ -1,7 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build demo demo-down test quick sweep lint bench truth fuzz look schemas install
+.PHONY: help build demo demo-down test quick sweep disturb lint bench truth fuzz look schemas install
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,9 @@ quick: ## before a commit: formatting, clippy, and the tests that need neither r
 
 sweep: ## kill chaos-inject at each of its API calls (KILLS=600, MINUTES=25)
 	@scripts/sweep.sh
+
+disturb: ## cut, restart and take away what chaos-inject watches by (TIMES=100, MINUTES=120)
+	@scripts/sweep.sh disturb
 
 lint: ## formatting, clippy, licences, shell scripts
 	@scripts/lint.sh

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chaos_tests::schedule::{Hold, Needs, Resource, Use};
+use chaos_tests::sweep::disturb;
 use chaos_tests::sweep::{AT_THE_FAULT, Figures, experiments, lanes, table};
 
 /// The test beds, for as long as this is kept.
@@ -58,5 +59,25 @@ fn an_api_server_in_a_bad_way_costs_time_and_nothing_else() {
             kill.left.is_empty() && kill.odd.is_none(),
             "{experiment}: {kill:#?}"
         );
+    }
+}
+
+/// One of each disturbance for each experiment.
+const DISTURBANCES: usize = 3;
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn who_watches_is_disturbed_and_nothing_is_said_that_is_not_so() {
+    let _beds = beds();
+    let until = Instant::now() + Duration::from_secs(480);
+    let all = lanes(&experiments(), |lane| {
+        let runs = lane.disturb(DISTURBANCES, until, &mut |_| {});
+        (lane.experiment.clone(), runs)
+    });
+    println!("{}", disturb::table(&all));
+    for (experiment, runs) in all {
+        for run in runs {
+            assert!(run.wrong.is_empty(), "{experiment}: {run:#?}");
+        }
     }
 }

@@ -17,10 +17,10 @@ use super::snapshot::Snapshot;
 use crate::cluster::Cluster;
 
 /// Time for a run, with or without its tool, to come to its end.
-const END: Duration = Duration::from_secs(180);
+pub(super) const END: Duration = Duration::from_secs(180);
 
 /// Time for the cluster to remove what belonged to a Lease that is gone.
-const CLEARANCE: Duration = Duration::from_secs(30);
+pub(super) const CLEARANCE: Duration = Duration::from_secs(30);
 
 /// What the systems of monitoring hold where they have no claim, as `--accept-loss` names it: in a
 /// volume `data`, or in the file systems of their containers.
@@ -48,9 +48,9 @@ pub struct Kill {
 pub struct Lane {
     /// Which.
     pub experiment: String,
-    bed: usize,
+    pub(super) bed: usize,
     pub(super) cluster: Cluster,
-    proxy: Proxy,
+    pub(super) proxy: Proxy,
     client: Client,
     runtime: tokio::runtime::Runtime,
     kubeconfig: PathBuf,
@@ -116,7 +116,7 @@ impl Lane {
         }
     }
 
-    fn start(&self, args: &[&str]) -> Child {
+    pub(super) fn start(&self, args: &[&str]) -> Child {
         let log = std::fs::File::create(self.cluster.place.path().join("stderr"))
             .expect("a file can be made");
         let mut command = self.cluster.place.command(&self.tool);
@@ -128,14 +128,14 @@ impl Lane {
     }
 
     /// What the last process said, shortened.
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         let text =
             std::fs::read_to_string(self.cluster.place.path().join("stderr")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n      ")
     }
 
-    fn run(&self) -> Child {
+    pub(super) fn run(&self) -> Child {
         let lost = MONITORING_DATA;
         self.start(&[
             "run",
@@ -149,7 +149,7 @@ impl Lane {
     }
 
     /// Waits until every pod is as its workload wants it.
-    fn whole(&self) {
+    pub(super) fn whole(&self) {
         let namespace = bed::namespace(self.bed);
         let end = Instant::now() + END;
         loop {
@@ -189,7 +189,7 @@ impl Lane {
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         self.runtime
             .block_on(Snapshot::take(&self.client, &bed::namespace(self.bed)))
     }
@@ -404,7 +404,7 @@ impl Lane {
 }
 
 /// Waits for a process to end.
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+pub(super) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let end = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait().expect("it is ours") {

@@ -1,9 +1,11 @@
 //! The kill sweep: `chaos-inject`, its guardian, or both are killed at every API call that they
-//! make, and afterwards nothing may be left.
+//! make, and afterwards nothing may be left. And [`disturb`]: who watches is disturbed.
 
 mod bed;
+pub mod disturb;
 mod figures;
 mod lane;
+mod link;
 mod points;
 mod proxy;
 mod snapshot;

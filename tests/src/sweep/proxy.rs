@@ -19,6 +19,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 
+use super::link::{self, Link, whole};
+
 /// How much later a call arrives whose caller is dead: as if the network had kept it.
 pub const LATE: Duration = Duration::from_millis(300);
 
@@ -125,7 +127,16 @@ struct State {
 pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Between it and the API server.
+    pub(super) link: Link,
     state: Arc<Mutex<State>>,
+}
+
+/// What a call is answered with.
+#[derive(Clone)]
+struct Server {
+    client: Client,
+    link: Link,
 }
 
 /// A connection to the real API server.
@@ -160,13 +171,18 @@ impl Proxy {
         let state = Arc::new(Mutex::new(State::default()));
         let (sender, receiver) = std::sync::mpsc::channel();
         let (shared, kubeconfig) = (Arc::clone(&state), kubeconfig.to_owned());
+        let link = Link::new();
+        let way = link.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime");
             runtime.block_on(async {
-                let client = connect(&kubeconfig).await;
+                let server = Server {
+                    client: connect(&kubeconfig).await,
+                    link: way,
+                };
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 sender
                     .send(listener.local_addr().expect("an address"))
@@ -175,9 +191,9 @@ impl Proxy {
                     let Ok((stream, _)) = listener.accept().await else {
                         continue;
                     };
-                    let (client, state) = (client.clone(), Arc::clone(&shared));
+                    let (server, state) = (server.clone(), Arc::clone(&shared));
                     let service = service_fn(move |request| {
-                        answer(client.clone(), Arc::clone(&state), request)
+                        answer(server.clone(), Arc::clone(&state), request)
                     });
                     // A caller that was killed leaves its connection broken; that is what we are
                     // here for.
@@ -191,6 +207,7 @@ impl Proxy {
         });
         Proxy {
             address: receiver.recv().expect("the proxy starts"),
+            link,
             state,
         }
     }
@@ -295,23 +312,26 @@ fn due(state: &mut State, call: &Call) -> Option<Trigger> {
     }
 }
 
-type Answer = Result<Response<Body>, Killed>;
+type Answer = Result<Response<link::Answer>, Silence>;
 
-/// The caller is dead: its connection ends without an answer.
+/// The connection ends without an answer: the caller is dead, or the API server away.
 #[derive(Debug)]
-struct Killed;
+struct Silence;
 
-impl std::fmt::Display for Killed {
+impl std::fmt::Display for Silence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the caller was killed")
+        f.write_str("there is no answer")
     }
 }
 
-impl std::error::Error for Killed {}
+impl std::error::Error for Silence {}
 
-async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incoming>) -> Answer {
+async fn answer(server: Server, state: Arc<Mutex<State>>, request: Request<Incoming>) -> Answer {
+    if server.link.is_away() {
+        return Err(Silence);
+    }
     if is_probe(request.uri()) {
-        return Ok(forward(&client, request).await);
+        return Ok(server.forward(request).await);
     }
     let (number, trigger, weather) = {
         let mut state = lock(&state);
@@ -347,7 +367,7 @@ async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incom
                     killed = (trigger.deed)();
                     if killed && trigger.moment == Moment::Before {
                         lock(&state).open -= 1;
-                        return Err(Killed);
+                        return Err(Silence);
                     }
                     if trigger.moment == Moment::Late {
                         tokio::time::sleep(LATE).await;
@@ -358,11 +378,11 @@ async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incom
         let response = match weather {
             Some((status, executed)) => {
                 if executed {
-                    forward(&client, request).await;
+                    server.forward(request).await;
                 }
                 trouble(status)
             }
-            None => forward(&client, request).await,
+            None => server.forward(request).await,
         };
         {
             let mut state = lock(&state);
@@ -375,55 +395,55 @@ async fn answer(client: Client, state: Arc<Mutex<State>>, request: Request<Incom
         if let Some(deed) = after {
             killed = deed();
         }
-        if killed { Err(Killed) } else { Ok(response) }
+        let silent = killed || server.link.is_away();
+        if silent { Err(Silence) } else { Ok(response) }
     });
     task.await.expect("it does not panic")
 }
 
-/// Passes a call on, and the answer back; a connection that is taken over is copied from then on.
-async fn forward(client: &Client, mut request: Request<Incoming>) -> Response<Body> {
-    let ours = request
-        .headers()
-        .contains_key(http::header::UPGRADE)
-        .then(|| hyper::upgrade::on(&mut request));
-    let (mut parts, body) = request.into_parts();
-    parts.headers.remove(http::header::HOST);
-    parts.extensions.clear();
-    let body = match body.collect().await {
-        Ok(body) => Body::from(body.to_bytes()),
-        Err(_) => return gateway("the call was cut off"),
-    };
-    let mut response = match client.send(Request::from_parts(parts, body)).await {
-        Ok(response) => response,
-        Err(error) => return gateway(&error.to_string()),
-    };
-    if let (StatusCode::SWITCHING_PROTOCOLS, Some(ours)) = (response.status(), ours) {
-        let theirs = hyper::upgrade::on(&mut response);
-        tokio::spawn(async move {
-            if let (Ok(ours), Ok(theirs)) = (ours.await, theirs.await) {
-                // Either side may end it at any time.
-                let _ = tokio::io::copy_bidirectional(
-                    &mut TokioIo::new(ours),
-                    &mut TokioIo::new(theirs),
-                )
-                .await;
-            }
-        });
-        let mut head = Response::new(Body::empty());
-        *head.status_mut() = response.status();
-        *head.headers_mut() = response.headers().clone();
-        return head;
+impl Server {
+    /// Passes a call on, and the answer back; a connection that is taken over is copied from then
+    /// on.
+    async fn forward(&self, mut request: Request<Incoming>) -> Response<link::Answer> {
+        let ours = request
+            .headers()
+            .contains_key(http::header::UPGRADE)
+            .then(|| hyper::upgrade::on(&mut request));
+        let (mut parts, body) = request.into_parts();
+        parts.headers.remove(http::header::HOST);
+        parts.extensions.clear();
+        let body = match body.collect().await {
+            Ok(body) => Body::from(body.to_bytes()),
+            Err(_) => return gateway("the call was cut off"),
+        };
+        let mut response = match self.client.send(Request::from_parts(parts, body)).await {
+            Ok(response) => response,
+            Err(error) => return gateway(&error.to_string()),
+        };
+        if let (StatusCode::SWITCHING_PROTOCOLS, Some(ours)) = (response.status(), ours) {
+            let theirs = hyper::upgrade::on(&mut response);
+            let link = self.link.clone();
+            tokio::spawn(async move {
+                if let (Ok(ours), Ok(theirs)) = (ours.await, theirs.await) {
+                    link.copy(ours, theirs).await;
+                }
+            });
+            let mut head = Response::new(whole(Vec::new()));
+            *head.status_mut() = response.status();
+            *head.headers_mut() = response.headers().clone();
+            return head;
+        }
+        response.map(|body| self.link.body(body))
     }
-    response
 }
 
 /// An answer of an API server in trouble.
-fn trouble(status: u16) -> Response<Body> {
+fn trouble(status: u16) -> Response<link::Answer> {
     let said = serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": "the weather is bad", "reason": "Unknown", "code": status,
     });
-    let mut response = Response::new(Body::from(said.to_string().into_bytes()));
+    let mut response = Response::new(whole(said.to_string()));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     let headers = response.headers_mut();
     headers.insert(
@@ -439,10 +459,8 @@ fn trouble(status: u16) -> Response<Body> {
     response
 }
 
-fn gateway(why: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(
-        format!("the proxy has no answer: {why}").into_bytes(),
-    ));
+fn gateway(why: &str) -> Response<link::Answer> {
+    let mut response = Response::new(whole(format!("the proxy has no answer: {why}")));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response
 }
