@@ -6,7 +6,7 @@ use chaos_common::config::Backup;
 
 use super::blocking::blocking;
 use super::error::DrillError;
-use super::feed::Feed;
+use super::feed::{Feed, Form};
 use crate::context::Context;
 use crate::progress::Readings;
 use crate::source::{self, StoredBackup};
@@ -15,6 +15,8 @@ use crate::source::{self, StoredBackup};
 pub(super) struct Dump {
     stored: Arc<StoredBackup>,
     name: String,
+    /// The command that decrypts it; empty if it is not encrypted.
+    decrypt: Vec<String>,
     readings: Readings,
 }
 
@@ -27,18 +29,23 @@ impl Dump {
         Ok(Dump {
             stored: Arc::new(stored.map_err(|absent| DrillError::unknown(absent.why))?),
             name: format!("restoring {}", source::label(backup)),
+            decrypt: backup.decrypt.clone(),
             readings: context.readings.clone(),
         })
     }
 
-    /// Its bytes, unpacked; each time from the first to the last.
+    /// Its bytes, decrypted and unpacked; each time from the first to the last.
     pub(super) fn feed(&self) -> Feed {
         let (stored, readings, name) = (
             self.stored.clone(),
             self.readings.clone(),
             self.name.clone(),
         );
-        Feed::of(move || {
+        let form = match self.decrypt.as_slice() {
+            [] => Form::Packed,
+            command => Form::Encrypted(command.to_vec()),
+        };
+        Feed::of(form, move || {
             let opened = stored.source().open()?;
             Ok(Box::new(readings.watch(
                 &name,
@@ -67,6 +74,8 @@ impl Dump {
     /// The bytes of one of its files, as they are.
     pub(super) fn file(&self, name: &str) -> Feed {
         let (stored, name) = (self.stored.clone(), name.to_owned());
-        Feed::raw(move || stored.source().open_in(&name).map(|(reader, _)| reader))
+        Feed::of(Form::AsItIs, move || {
+            stored.source().open_in(&name).map(|(reader, _)| reader)
+        })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use blake3::Hasher;
 use chaos_backup_check::formats::decompress::{self, Unpacked};
+use chaos_backup_check::formats::decrypt::{self, STALL};
 use chaos_backup_check::formats::digest;
 use chaos_backup_check::formats::error::FormatError;
 use chaos_backup_check::formats::pipe::fill;
@@ -32,28 +33,21 @@ struct Counted {
     digest: Hasher,
 }
 
+/// What is done with the bytes on their way.
+pub(crate) enum Form {
+    /// Nothing.
+    AsItIs,
+    /// They are decompressed.
+    Packed,
+    /// This command decrypts them, and what it writes is decompressed.
+    Encrypted(Vec<String>),
+}
+
 impl Feed {
-    /// Opens something, and reads and decompresses it to its end, as far as somebody wants it.
+    /// Opens something, and reads it to its end, as far as somebody wants it.
     pub(crate) fn of(
+        form: Form,
         open: impl FnOnce() -> Result<Box<dyn Read + Send>, FormatError> + Send + 'static,
-    ) -> Feed {
-        Feed::start(open, |reader| {
-            Ok(Box::new(Unpacked::sniff(BufReader::with_capacity(
-                PIECE, reader,
-            ))?))
-        })
-    }
-
-    /// The same as it is.
-    pub(crate) fn raw(
-        open: impl FnOnce() -> Result<Box<dyn Read + Send>, FormatError> + Send + 'static,
-    ) -> Feed {
-        Feed::start(open, |reader| Ok(Box::new(reader)))
-    }
-
-    fn start(
-        open: impl FnOnce() -> Result<Box<dyn Read + Send>, FormatError> + Send + 'static,
-        unpacked: impl FnOnce(Counting) -> Result<Box<dyn Read>, FormatError> + Send + 'static,
     ) -> Feed {
         let (send, pieces) = channel(PIECES);
         let read = Arc::new(Mutex::new(Counted::default()));
@@ -61,45 +55,23 @@ impl Feed {
         std::thread::spawn(move || {
             // False if nobody wants to know any more.
             let give = |piece: Result<Vec<u8>, FormatError>| send.blocking_send(piece).is_ok();
-            let opened = open().and_then(|reader| {
-                unpacked(Counting {
+            let made = open().and_then(|reader| {
+                let counting = Counting {
                     reader,
                     counted,
                     failed: None,
-                })
+                };
+                form.make(counting, &give)
             });
-            let mut unpacked = match opened {
-                Ok(unpacked) => unpacked,
-                Err(trouble) => {
-                    give(Err(trouble));
-                    return;
-                }
-            };
-            let mut position = 0;
-            loop {
-                let mut piece = vec![0; PIECE];
-                let (read, error) = fill(&mut unpacked, &mut piece);
-                piece.truncate(read);
-                position += read as u64;
-                let end = piece.is_empty();
-                if !give(Ok(piece)) {
-                    return;
-                }
-                if let Some(error) = error {
-                    give(Err(decompress::trouble(&error, position)));
-                    return;
-                }
-                if end {
-                    return;
-                }
-            }
+            // An empty piece is the end.
+            give(made.map(|()| Vec::new()));
         });
         Feed { pieces, read }
     }
 
     /// Some bytes.
     pub(crate) fn bytes(bytes: Vec<u8>) -> Feed {
-        Feed::raw(move || Ok(Box::new(io::Cursor::new(bytes))))
+        Feed::of(Form::AsItIs, move || Ok(Box::new(io::Cursor::new(bytes))))
     }
 
     /// The next piece; `None` at the end.
@@ -132,6 +104,46 @@ impl Feed {
         // Closing is all that is left; who does not read any more needs none.
         let _ = writer.shutdown().await;
         Ok(self.read())
+    }
+}
+
+impl Form {
+    /// Gives what is made of the bytes. A command that decrypts has to end well, too.
+    fn make(
+        self,
+        bytes: Counting,
+        give: &(dyn Fn(Result<Vec<u8>, FormatError>) -> bool + Sync),
+    ) -> Result<(), FormatError> {
+        let mut reader = BufReader::with_capacity(PIECE, bytes);
+        match self {
+            Form::AsItIs => pass_on(&mut reader, give),
+            Form::Packed => pass_on(&mut Unpacked::sniff(reader)?, give),
+            Form::Encrypted(command) => decrypt::through(&command, &mut reader, STALL, |plain| {
+                pass_on(&mut Unpacked::sniff(plain)?, give)
+            }),
+        }
+    }
+}
+
+fn pass_on(
+    from: &mut impl Read,
+    give: &dyn Fn(Result<Vec<u8>, FormatError>) -> bool,
+) -> Result<(), FormatError> {
+    let mut position = 0;
+    loop {
+        let mut piece = vec![0; PIECE];
+        let (read, error) = fill(from, &mut piece);
+        piece.truncate(read);
+        position += read as u64;
+        if piece.is_empty() && error.is_none() {
+            return Ok(());
+        }
+        if !piece.is_empty() && !give(Ok(piece)) {
+            return Ok(());
+        }
+        if let Some(error) = error {
+            return Err(decompress::trouble(&error, position));
+        }
     }
 }
 
@@ -180,10 +192,12 @@ mod tests {
         }
     }
 
-    fn fed(bytes: Vec<u8>, breaks: bool) -> Result<(Vec<u8>, (u64, String)), String> {
+    fn fed(form: Form, bytes: Vec<u8>, breaks: bool) -> Result<(Vec<u8>, (u64, String)), String> {
         cli::block_on(async {
             let mut out = Vec::new();
-            let feed = Feed::of(move || Ok(Box::new(Slow(io::Cursor::new(bytes), breaks))));
+            let feed = Feed::of(form, move || {
+                Ok(Box::new(Slow(io::Cursor::new(bytes), breaks)))
+            });
             let read = feed
                 .into(&mut out)
                 .await
@@ -197,11 +211,30 @@ mod tests {
         let text = b"some text, again and again".repeat(30_000);
         let packed = zstd::encode_all(&text[..], 1).expect("memory");
         for bytes in [text.clone(), packed] {
-            let (out, (size, blake3)) = fed(bytes.clone(), false).expect("whole");
+            let (out, (size, blake3)) = fed(Form::Packed, bytes.clone(), false).expect("whole");
             assert!(out == text, "{} bytes", out.len());
             assert_eq!((size, blake3), (bytes.len() as u64, digest::of(&bytes)));
-            let broken = fed(bytes, true).expect_err("its end never came");
+            let broken = fed(Form::Packed, bytes, true).expect_err("its end never came");
             assert!(broken.contains("gone"), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_command_decrypts_it_and_has_to_end_well() {
+        let text = b"some text, again and again".repeat(30_000);
+        let packed = zstd::encode_all(&text[..], 1).expect("memory");
+        let encrypted = [b"Salted__", &packed[..]].concat();
+        let by = |script: &str| Form::Encrypted(["sh", "-c", script].map(str::to_owned).to_vec());
+        let (out, (size, blake3)) =
+            fed(by("tail -c +9"), encrypted.clone(), false).expect("it is decrypted");
+        assert!(out == text, "{} bytes", out.len());
+        // What was read is the file as it is.
+        assert_eq!(
+            (size, blake3),
+            (encrypted.len() as u64, digest::of(&encrypted))
+        );
+        let failed = fed(by("tail -c +9; echo bad key >&2; exit 2"), encrypted, false);
+        let failed = failed.expect_err("it failed");
+        assert!(failed.contains("bad key"), "{failed}");
     }
 }

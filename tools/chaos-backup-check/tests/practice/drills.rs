@@ -92,6 +92,46 @@ fn what_every_server_lacks_is_made_and_does_not_count_against_the_backup() {
 }
 
 #[test]
+fn an_encrypted_dump_is_decrypted_and_restored() {
+    let Some(place) = made() else { return };
+    let openssl = |more: &[&str]| {
+        let cipher = ["enc", "-aes-256-cbc", "-pbkdf2", "-pass", "pass:secret"];
+        let mut command = std::process::Command::new("openssl");
+        command.current_dir(place.path("made")).args(cipher);
+        let ended = command.args(more).status().expect("openssl is there");
+        assert!(ended.success());
+    };
+    openssl(&["-in", "shop.dump", "-out", "shop.dump.enc"]);
+    let decrypted_with = |key: &str| {
+        place.config(&format!(
+            "[[backup]]\nname = 'x'\npath = 'made/shop.dump.enc'\nkind = 'postgres'\n\
+             decrypt = ['openssl', 'enc', '-d', '-aes-256-cbc', '-pbkdf2', '-pass', 'pass:{key}']\n\
+             [drill]\nevidence = 'drills'\n"
+        ));
+        place.run(&["drill"])
+    };
+    let ran = decrypted_with("secret");
+    ran.exits(0)
+        .says("drill.restored", "shop.dump.enc", "pass", "restored in");
+    ran.says(
+        "drill.rows",
+        "shop.dump.enc",
+        "pass",
+        "2 tables have the 8 rows",
+    );
+    fs::remove_dir_all(place.path("drills")).expect("there");
+    // It is the key's fault, and no evidence against the backup.
+    let ran = decrypted_with("another");
+    ran.exits(3).says(
+        "drill.restored",
+        "shop.dump.enc",
+        "unknown",
+        "was not restored",
+    );
+    assert_eq!(evidence(&place), [] as [Value; 0]);
+}
+
+#[test]
 fn a_library_that_must_be_preloaded_is_the_server_s_lack_until_it_is_named() {
     let Some(place) = made() else { return };
     if evidence_of_contrib().is_none() {
