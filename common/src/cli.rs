@@ -2,19 +2,20 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args, Parser};
+use clap::{Args, Command, Parser};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
 use crate::cluster::Access;
 use crate::config::{self, Loaded};
 use crate::exit::{Exit, Failure};
+use crate::manual;
 use crate::stream::Format;
 
 /// Arguments that all tools share.
@@ -154,9 +155,19 @@ impl ClusterArgs {
 }
 
 /// Parses the arguments, runs the tool, and turns its end into an exit status. `name` is the
-/// tool's.
-pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>) -> ExitCode {
-    let args = match parse::<A>(std::env::args_os()) {
+/// tool's. `examples` are those of its help: a paragraph for each command, with its name, such as
+/// `chaos-health init`, and below that a line for each example.
+pub fn main<A: Parser>(
+    name: &str,
+    examples: &str,
+    run: impl FnOnce(A) -> Result<Exit, Failure>,
+) -> ExitCode {
+    let command = manual::with_examples(A::command(), examples);
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(folder) = manual::asked(&words) {
+        return write_manual(name, command, folder).into();
+    }
+    let args = match parse_as::<A>(command, words) {
         Ok(args) => args,
         Err(error) => {
             let good = matches!(
@@ -183,13 +194,32 @@ pub fn main<A: Parser>(name: &str, run: impl FnOnce(A) -> Result<Exit, Failure>)
         .into()
 }
 
+fn write_manual(name: &str, command: Command, folder: &Path) -> Exit {
+    match manual::write(command, folder) {
+        Ok(()) => Exit::Pass,
+        Err(error) => {
+            let folder = folder.display();
+            let text = format!("{name}: cannot write the manual into {folder}: {error}\n");
+            // Nobody may be listening on stderr.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            Exit::Fail
+        }
+    }
+}
+
 /// Reads a command line. What several commands share is taken before and after a subcommand alike;
 /// what belongs to the tool without a subcommand can't stand before one, where it would be ignored.
 ///
 /// # Errors
 /// As clap; and where an option would be ignored.
 pub fn parse<A: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<A, clap::Error> {
-    let mut command = A::command();
+    parse_as(A::command(), words)
+}
+
+fn parse_as<A: Parser>(
+    mut command: Command,
+    words: impl IntoIterator<Item = OsString>,
+) -> Result<A, clap::Error> {
     let matches = command.try_get_matches_from_mut(words)?;
     if let Some((subcommand, _)) = matches.subcommand() {
         let behind = command.find_subcommand(subcommand);

@@ -11,7 +11,8 @@
 //! 4. [`cluster`]: client, exec, lists, workloads, pods, HTTP probes.
 //! 5. [`prometheus`] and [`postgres`], which are reached through a cluster.
 //! 6. [`steady_state`]: the questions of `[[probe]]`.
-//! 7. [`cli`] and [`executor`]: arguments that all tools share, and who gave them.
+//! 7. [`cli`] and [`executor`]: arguments that all tools share, and who gave them; `manual`: man
+//!    pages, completions and examples.
 
 pub mod cli;
 pub mod cluster;
@@ -19,6 +20,7 @@ pub mod conclusion;
 pub mod config;
 pub mod executor;
 pub mod exit;
+mod manual;
 pub mod output;
 pub mod postgres;
 pub mod prometheus;

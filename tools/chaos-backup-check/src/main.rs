@@ -14,9 +14,14 @@ use std::process::ExitCode;
 
 use chaos_common::cli;
 
+/// For the help of each command.
+const EXAMPLES: &str = include_str!("../examples.txt");
+
 fn main() -> ExitCode {
     if commands::plugin::is_asked() {
         return commands::plugin::run();
     }
-    cli::main(env!("CARGO_PKG_NAME"), |args| commands::run(&args))
+    cli::main(env!("CARGO_PKG_NAME"), EXAMPLES, |args| {
+        commands::run(&args)
+    })
 }

@@ -44,7 +44,6 @@ pub(crate) enum Command {
     /// Look at a namespace, and write a chaos.toml of what is there
     ///
     /// What could not be known stands in it as comments. Nothing in the cluster is changed.
-    #[command(after_help = "Example: chaos-health init -n shop")]
     Init(InitArgs),
     /// Say of every part of the configuration whether it can be reached, and with which rights
     #[command(after_help = "Exit status: 0 all of it, 1 not all, 2 usage, 3 could not tell.")]

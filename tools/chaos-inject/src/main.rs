@@ -19,8 +19,11 @@ use std::process::ExitCode;
 
 use chaos_common::cluster::ports;
 
+/// For the help of each command.
+const EXAMPLES: &str = include_str!("../examples.txt");
+
 fn main() -> ExitCode {
-    chaos_common::cli::main("chaos-inject", |args: cli::Args| {
+    chaos_common::cli::main(env!("CARGO_PKG_NAME"), EXAMPLES, |args: cli::Args| {
         chaos_common::cli::block_on_apart(cli::run(args))
     })
 }

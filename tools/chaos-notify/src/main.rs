@@ -65,8 +65,11 @@ enum Command {
     },
 }
 
+/// For the help of each command.
+const EXAMPLES: &str = include_str!("../examples.txt");
+
 fn main() -> ExitCode {
-    cli::main("chaos-notify", run)
+    cli::main(env!("CARGO_PKG_NAME"), EXAMPLES, run)
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {

@@ -74,8 +74,11 @@ enum Command {
     Prune(commands::prune::Args),
 }
 
+/// For the help of each command.
+const EXAMPLES: &str = include_str!("../examples.txt");
+
 fn main() -> ExitCode {
-    cli::main("chaos-report", run)
+    cli::main(env!("CARGO_PKG_NAME"), EXAMPLES, run)
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {

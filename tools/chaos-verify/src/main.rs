@@ -40,8 +40,13 @@ enum Command {
     Load(LoadArgs),
 }
 
+/// For the help of each command.
+const EXAMPLES: &str = include_str!("../examples.txt");
+
 fn main() -> ExitCode {
-    cli::main("chaos-verify", |args: Args| cli::block_on(run(args)))
+    cli::main(env!("CARGO_PKG_NAME"), EXAMPLES, |args: Args| {
+        cli::block_on(run(args))
+    })
 }
 
 async fn run(args: Args) -> Result<Exit, Failure> {
