@@ -1,13 +1,25 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build demo demo-down test quick sweep disturb lint bench truth fuzz look schemas install
+.PHONY: help build install uninstall dist image demo demo-down test quick sweep disturb lint bench truth fuzz look schemas
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-build: ## the six tools, as they are released
-	@. scripts/lib.sh && cargo build --release --workspace --bins
+build: ## the six tools, as they are handed out
+	@scripts/build.sh
+
+install: ## put tools, man pages, completions, scripts and docs in place (PREFIX=/usr/local, DESTDIR=, PROGRAMS=folder)
+	@scripts/install.sh
+
+uninstall: ## take away what make install put in place (PREFIX=/usr/local)
+	@scripts/install.sh uninstall
+
+dist: ## a tarball, a Debian package, a bill of materials and checksums, in dist/
+	@scripts/dist.sh
+
+image: ## an image for Kubernetes, in dist/, without Docker (IMAGE=name:tag)
+	@scripts/image.sh
 
 demo: ## the whole runbook on a real cluster (CONTEXT=name for one of your own)
 	@scripts/demo.sh up
@@ -45,6 +57,3 @@ look: ## reports in a real browser and a real Markdown renderer
 
 schemas: ## write the JSON Schemas of the records anew
 	@. scripts/lib.sh && UPDATE_SCHEMAS=1 cargo test -q -p chaos-common --test schemas
-
-install: ## the six tools into ~/.cargo/bin
-	@. scripts/lib.sh && for tool in tools/*; do cargo install --locked --profile dist --path $$tool; done

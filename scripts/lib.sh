@@ -8,10 +8,18 @@ CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CHAOS_CACHE/target}
 export CHAOS_CACHE CARGO_TARGET_DIR
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 demo=${CHAOS_DEMO:-$CHAOS_CACHE/demo}
+tools=(chaos-health chaos-backup-check chaos-notify chaos-inject chaos-verify chaos-report)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 
 began=$SECONDS
 say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - began)) >&2; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# packed FOLDER: a tar archive of what is in it, which tells nothing of who made it, where and when.
+packed() {
+  chmod -R u+rwX,go+rX,go-w "$1"
+  LC_ALL=C tar -C "$1" --sort=name --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf - .
+}
 
 # cluster: a cluster with the shop in it, whole; sets KUBECONFIG. With CONTEXT, that of the user's own
 # kubeconfig; otherwise the throw-away one, and never another.

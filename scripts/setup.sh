@@ -16,6 +16,7 @@ packages=(
   /usr/lib/cni/bridge:containernetworking-plugins
   /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd strace:strace
   pgbackrest:pgbackrest restic:restic
+  man:man-db zsh:zsh fish:fish /usr/share/bash-completion/bash_completion:bash-completion
   /usr/lib/python3/dist-packages/prometheus_client:python3-prometheus-client
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin

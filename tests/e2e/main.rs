@@ -12,6 +12,7 @@ mod drills;
 mod experiments;
 mod gates;
 mod health;
+mod installed;
 mod pipeline;
 mod places;
 mod postgres;

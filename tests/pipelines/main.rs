@@ -1,7 +1,10 @@
 //! The tools without a cluster: command lines, broken streams, bad configuration, dead API servers.
 
+mod dist;
 mod docs;
+mod examples;
 mod experiment_script;
+mod install;
 mod standard_input;
 
 use chaos_tests::run::{Place, check};
