@@ -54,7 +54,10 @@ strict! {
     Bar { up_to_ms: f64, count: u64 }
     Load { checks: Vec<Check>, timings: Vec<Timing> }
     Judgement { service: String, path: String, figure: String, status: String, before: f64, after: f64, limit: f64, low: Option<f64>, high: Option<f64>, needs_requests: Option<u64> }
-    Notification { occasion: String, event: Option<String>, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, checks: Vec<Check> }
+    Notification { occasion: String, event: Option<String>, subject: String, text: String, contacts: Vec<Contact>, channels: Vec<Channel>, escalation: Option<Escalation>, checks: Vec<Check> }
+    Escalation { told: Vec<EscalationStep>, acknowledged: Option<Acknowledgement>, end: String }
+    EscalationStep { contact: String, time: String, channels: Vec<Channel> }
+    Acknowledgement { by: String, via: String, time: String }
     Contact { role: String, name: String, phone: String }
     Channel { channel: String, to: String, outcome: String, attempts: u32, detail: String, receipt: Option<String>, #[serde(default)] recipients: Vec<Recipient>, #[serde(default)] spooled: bool }
     Recipient { to: String, outcome: String, detail: String }

@@ -43,7 +43,8 @@ pub use self::health::{
 pub use self::load::{Bar, Load, LoadFigures, Steps, Window, WorkloadUsage};
 pub use self::note::{NextStep, Note};
 pub use self::notification::{
-    ChannelOutcome, ChannelResult, Contact, Notification, Occasion, RecipientResult,
+    Acknowledgement, ChannelOutcome, ChannelResult, Contact, Escalation, EscalationEnd,
+    EscalationStep, Notification, Occasion, RecipientResult,
 };
 pub use self::plan::{
     ApiCall, BlastRadius, Change, ClaimRef, Loss, LossHolder, ObjectRef, Permission, Plan,

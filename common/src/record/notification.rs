@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Data, Kind};
+use super::{Check, Data, Kind, Time};
 
 /// Who was told what, and whether it arrived.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +23,10 @@ pub struct Notification {
     pub contacts: Vec<Contact>,
     /// One result for each channel that the message goes to.
     pub channels: Vec<ChannelResult>,
+    /// Who was told further, one after the other, and who answered. Absent where nobody was waited
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
     /// The same results as checks.
     pub checks: Vec<Check>,
 }
@@ -130,4 +134,54 @@ pub enum ChannelOutcome {
     Failed,
     /// It left, and no answer came that tells: it may have arrived, so it was not sent again.
     Unknown,
+}
+
+/// An alarm that went up the list of contacts until somebody answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Escalation {
+    /// Who was told after the first message, in this order.
+    pub told: Vec<EscalationStep>,
+    /// Who answered. Absent where nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// How it ended.
+    pub end: EscalationEnd,
+}
+
+/// A contact who was told because nobody had answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EscalationStep {
+    /// The contact's role: `Secondary Contact`.
+    pub contact: String,
+    /// When sending to them began.
+    pub time: Time,
+    /// What became of the message to them.
+    pub channels: Vec<ChannelResult>,
+}
+
+/// Somebody's answer to an alarm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Acknowledgement {
+    /// Who: the name that they gave, or by which the service knows them.
+    pub by: String,
+    /// How: `link`, or the name of the channel whose service knew of it.
+    pub via: String,
+    /// When, as the service says; else when it was seen.
+    pub time: Time,
+}
+
+/// How an escalation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EscalationEnd {
+    /// Somebody answered.
+    Acknowledged,
+    /// The run was over.
+    RunOver,
+    /// A signal ended the wait.
+    Stopped,
+    /// Everybody was told, and nobody answered in time.
+    Unanswered,
+    /// It has not: another process, or a later call of `chaos-notify flush`, carries it on.
+    GoesOn,
 }

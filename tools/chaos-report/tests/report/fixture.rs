@@ -296,6 +296,7 @@ impl Run {
             text: "text".into(),
             contacts: Vec::new(),
             channels: vec![channel],
+            escalation: None,
             checks: vec![Check::pass("notify.mail", "team@company.com", "250 OK")],
         };
         Run {
