@@ -17,6 +17,7 @@ packages=(
   /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd strace:strace
   pgbackrest:pgbackrest restic:restic
   man:man-db zsh:zsh fish:fish /usr/share/bash-completion/bash_completion:bash-completion
+  prometheus-alertmanager:prometheus-alertmanager faketime:faketime
   /usr/lib/python3/dist-packages/prometheus_client:python3-prometheus-client
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
@@ -62,6 +63,10 @@ apt_install() {
   if [[ " $* " == *" postgresql-15 "* ]]; then
     as_root mkdir -p /etc/postgresql-common/createcluster.d
     echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/chaos-runbook.conf >/dev/null
+  fi
+  if [[ " $* " == *" prometheus-alertmanager "* ]]; then
+    as_root mkdir -p /etc/systemd/system
+    as_root ln -sfn /dev/null /etc/systemd/system/prometheus-alertmanager.service
   fi
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null

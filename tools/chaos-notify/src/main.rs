@@ -3,17 +3,20 @@
 mod channels;
 mod commands;
 mod delivery;
+mod escalation;
 mod facts;
 mod occasions;
 mod settings;
 mod spool;
 mod template;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use chaos_common::cli::{self, Common};
 use chaos_common::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use self::commands::How;
 use self::occasions::Told;
@@ -58,6 +61,16 @@ enum Command {
     Follow,
     /// Send what waits in the spool
     Flush,
+    /// Take acknowledgements by the links of messages, until a signal
+    ///
+    /// A GET shows a page, and only the button on it (a POST) acknowledges, so that programs that
+    /// look at links do not. It uses the spool of the processes that wait, as the same user, and may
+    /// be restarted at any time. Readers reach it at notify.escalation.link, by a proxy with TLS.
+    AckServer {
+        /// Listen at this address and port
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8479")]
+        listen: SocketAddr,
+    },
     /// Print what would be sent, and send nothing
     Render {
         #[command(subcommand)]
@@ -73,17 +86,25 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
+    // A core would hold the secrets that are read from here on. Where it can't be had, the tool is
+    // of use all the same.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let loaded = cli.common.load()?;
     let format = cli.common.output;
     let how = How {
         dry_run: cli.dry_run,
         again: cli.again,
         require: cli.require,
+        escalate: match &cli.command {
+            Command::Tell(told) | Command::Render { told } => told.escalates(),
+            _ => false,
+        },
     };
     match cli.command {
         Command::Tell(told) => cli::block_on(commands::send(loaded, format, &told, &how)),
         Command::Follow => commands::follow(loaded, format, how),
         Command::Flush => cli::block_on(commands::flush(loaded, format)),
-        Command::Render { told } => cli::block_on(async { commands::render(loaded, &told) }),
+        Command::AckServer { listen } => cli::block_on(commands::ack_server(loaded, listen)),
+        Command::Render { told } => cli::block_on(async { commands::render(loaded, &told, &how) }),
     }
 }

@@ -2,45 +2,34 @@
 //!
 //! Source: Alertmanager's `api/v2/openapi.yaml`, `/silences` and `/silence/{silenceID}`.
 
-use std::path::PathBuf;
-
 use chaos_common::config::Secret;
 use chaos_common::record::{Occasion, Time};
 use futures::future::LocalBoxFuture;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Channel;
 use super::error::ChannelError;
-use super::http::{Http, Reach, Request, authorization, token};
+use super::http::{Http, Request, authorization, token};
 use super::service::{Reading, judge};
+use super::settings::http_settings;
 use crate::delivery::{Answer, Fate, Watch};
 use crate::template::{Alerts, Message};
 
 /// Who made the silence.
 const CREATOR: &str = "chaos-notify";
 
-/// `[notify.alertmanager]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// Its name in routes and records; `alertmanager` if left out.
-    #[serde(default)]
-    pub(crate) name: Option<String>,
-    /// Its URL, without `/api/v2`.
-    pub(crate) url: String,
-    /// Sent as `Authorization: Bearer …`; left out, no such header is sent.
-    #[serde(default)]
-    pub(crate) token: Option<Secret>,
-    /// Certificates that are trusted instead of the system's (PEM).
-    #[serde(default)]
-    pub(crate) ca: Option<PathBuf>,
-    /// The proxy, if not the one that `HTTPS_PROXY` names.
-    #[serde(default)]
-    pub(crate) proxy: Option<String>,
+http_settings! {
+    /// `[notify.alertmanager]`
+    {
+        /// Its URL, without `/api/v2`.
+        pub(crate) url: String,
+        /// Sent as `Authorization: Bearer …`; left out, no such header is sent.
+        #[serde(default)]
+        pub(crate) token: Option<Secret>,
+    }
+    secrets: token
 }
 
 /// An Alertmanager, ready to be silenced.
@@ -61,11 +50,7 @@ impl Alertmanager {
     pub(super) fn new(settings: &Settings) -> Result<Alertmanager, ChannelError> {
         let token = token(settings.token.as_ref())?;
         let header = token.as_deref().map(|token| authorization("Bearer", token));
-        let reach = Reach {
-            ca: settings.ca.as_ref(),
-            proxy: settings.proxy.as_deref(),
-        };
-        let http = Http::new(&settings.url, reach, token.clone())?;
+        let http = Http::new(&settings.url, settings.reach(), token.clone())?;
         if token.is_some() {
             http.hides_token()?;
         }
@@ -199,7 +184,7 @@ fn comment(run: &str) -> String {
 }
 
 impl Channel for Alertmanager {
-    fn to(&self, _occasion: Occasion) -> String {
+    fn to(&self, _message: &Message) -> String {
         self.http.host().to_owned()
     }
 

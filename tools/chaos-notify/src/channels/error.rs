@@ -22,6 +22,12 @@ pub(crate) enum ChannelError {
     },
     #[error("{key} names nobody")]
     NoRecipient { key: &'static str },
+    #[error("it has no other addresses than its own")]
+    NoOtherAddresses,
+    #[error("{0:?} is no conversation: give one, by its id or as #name")]
+    NotAConversation(String),
+    #[error("it sends to one conversation, by a token, and not to {0}")]
+    NotOneConversation(usize),
     #[error("notify.mail.user is given, and notify.mail.password is not")]
     NoPassword,
     #[error("the password is not sent to {host} unencrypted; set notify.mail.tls")]

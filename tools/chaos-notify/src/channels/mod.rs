@@ -7,24 +7,39 @@ pub(crate) mod mail;
 pub(crate) mod pagerduty;
 mod scrub;
 mod service;
+mod settings;
 pub(crate) mod slack;
 pub(crate) mod status_page;
 pub(crate) mod teams;
 pub(crate) mod webhook;
 
-use chaos_common::record::Occasion;
-use futures::future::LocalBoxFuture;
+use std::time::Duration;
+
+use chaos_common::record::Time;
+use futures::future::{LocalBoxFuture, ready};
 
 pub(crate) use self::error::ChannelError;
 use self::service::Served;
-use crate::delivery::{Answer, Watch};
+pub(crate) use self::settings::ChannelSettings;
+use crate::delivery::{Answer, Pace, Watch};
 use crate::settings::{NameError, Settings};
 use crate::template::Message;
 
 /// A way to reach people.
 pub(crate) trait Channel {
-    /// Where a message of this occasion goes, without a secret.
-    fn to(&self, occasion: Occasion) -> String;
+    /// Where a message goes, without a secret.
+    fn to(&self, message: &Message) -> String;
+
+    /// Refuses addresses that a message can't be sent to here instead of the channel's own.
+    ///
+    /// # Errors
+    /// One is none, or the channel has no others.
+    fn check_addresses(&self, addresses: &[String]) -> Result<(), ChannelError> {
+        match addresses {
+            [] => Ok(()),
+            _ => Err(ChannelError::NoOtherAddresses),
+        }
+    }
 
     /// The recipients, where the other side answers for each of them.
     fn recipients(&self, _message: &Message) -> Vec<String> {
@@ -41,6 +56,11 @@ pub(crate) trait Channel {
         false
     }
 
+    /// The shortest time between two tries, by its service's rate limit.
+    fn interval(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What would be sent, for people, without a secret.
     fn preview(&self, message: &Message) -> String;
 
@@ -51,6 +71,28 @@ pub(crate) trait Channel {
         pending: &'a [String],
         watch: &'a Watch,
     ) -> LocalBoxFuture<'a, Vec<Answer>>;
+
+    /// Whether its service knows who has acknowledged a message.
+    fn knows_acknowledgements(&self) -> bool {
+        false
+    }
+
+    /// Who has acknowledged the message of this receipt, if anybody has; else why nobody can tell.
+    fn acknowledged<'a>(
+        &'a self,
+        _receipt: &'a str,
+        _watch: &'a Watch,
+    ) -> LocalBoxFuture<'a, Result<Option<Acknowledged>, Answer>> {
+        Box::pin(ready(Ok(None)))
+    }
+}
+
+/// Who has acknowledged a message, as a service knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Acknowledged {
+    pub(crate) by: String,
+    /// When, if the service says.
+    pub(crate) time: Option<Time>,
 }
 
 /// A channel that is configured.
@@ -59,6 +101,7 @@ pub(crate) struct Configured {
     pub(crate) name: String,
     /// The channel, or why it can't carry a message.
     pub(crate) channel: Result<Box<dyn Channel>, ChannelError>,
+    pub(crate) pace: Pace,
 }
 
 /// Every configured channel. What one lacks does not stop the others.
@@ -91,6 +134,14 @@ pub(crate) fn all(settings: &Settings) -> Result<Vec<Configured>, NameError> {
     made.extend(silences.map(|s| boxed(alertmanager::Alertmanager::new(s))));
     let channels = names.into_iter().zip(made);
     Ok(channels
-        .map(|(name, channel)| Configured { name, channel })
+        .map(|(name, channel)| {
+            let interval = channel.as_ref().map(|channel| channel.interval());
+            let pace = Pace::new(interval.unwrap_or_default());
+            Configured {
+                name,
+                channel,
+                pace,
+            }
+        })
         .collect())
 }

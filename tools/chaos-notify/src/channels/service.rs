@@ -1,11 +1,12 @@
 //! Services that take a message with one request, and what their answers mean.
 
-use chaos_common::record::Occasion;
+use std::time::Duration;
+
 use futures::future::LocalBoxFuture;
 
-use super::Channel;
 use super::error::ChannelError;
 use super::http::{Http, Reply, Request};
+use super::{Acknowledged, Channel};
 use crate::delivery::{Answer, Fate, Watch};
 use crate::template::Message;
 
@@ -35,6 +36,47 @@ pub(crate) trait Service {
     fn busy(&self) -> &'static [u16] {
         &[]
     }
+
+    /// See [`Channel::interval`].
+    fn interval(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// See [`Channel::to`].
+    fn to(&self, _message: &Message) -> String {
+        self.http().host().to_owned()
+    }
+
+    /// See [`Channel::check_addresses`].
+    fn check_addresses(&self, addresses: &[String]) -> Result<(), ChannelError> {
+        match addresses {
+            [] => Ok(()),
+            _ => Err(ChannelError::NoOtherAddresses),
+        }
+    }
+
+    /// What is brought up to date once a message was taken. That it fails changes nothing on that.
+    fn follow_up(&self, _message: &Message) -> Option<Request> {
+        None
+    }
+
+    /// How it is asked who has acknowledged the message of a receipt, if it knows that.
+    fn question(&self, _receipt: &str) -> Option<Question<'_>> {
+        None
+    }
+
+    /// Whether it knows who has acknowledged a message.
+    fn knows_acknowledgements(&self) -> bool {
+        false
+    }
+}
+
+/// A question that changes nothing.
+pub(crate) struct Question<'a> {
+    pub(crate) http: &'a Http,
+    pub(crate) request: Request,
+    /// What the answer to it says; its own words where it does not tell.
+    pub(crate) reading: fn(&Reply) -> Result<Option<Acknowledged>, String>,
 }
 
 /// What a service says with a status in the 200s.
@@ -63,8 +105,12 @@ impl<S: Service> Served<S> {
 }
 
 impl<S: Service> Channel for Served<S> {
-    fn to(&self, _occasion: Occasion) -> String {
-        self.0.http().host().to_owned()
+    fn to(&self, message: &Message) -> String {
+        self.0.to(message)
+    }
+
+    fn check_addresses(&self, addresses: &[String]) -> Result<(), ChannelError> {
+        self.0.check_addresses(addresses)
     }
 
     fn unconcerned(&self, message: &Message) -> Option<&'static str> {
@@ -73,6 +119,10 @@ impl<S: Service> Channel for Served<S> {
 
     fn shows_state(&self) -> bool {
         self.0.shows_state()
+    }
+
+    fn interval(&self) -> Duration {
+        self.0.interval()
     }
 
     fn preview(&self, message: &Message) -> String {
@@ -85,15 +135,67 @@ impl<S: Service> Channel for Served<S> {
         _pending: &'a [String],
         watch: &'a Watch,
     ) -> LocalBoxFuture<'a, Vec<Answer>> {
-        let service = &self.0;
         Box::pin(async move {
-            let sent = service.http().write(service.request(message), watch).await;
-            let answer = sent.map(|reply| {
-                let reading = |reply: &Reply| service.reading(reply);
-                judge(service.http(), &reply, service.busy(), reading)
-            });
+            let answer = self.send(message, watch).await;
             vec![answer.unwrap_or_else(|answer| answer)]
         })
+    }
+
+    fn knows_acknowledgements(&self) -> bool {
+        self.0.knows_acknowledgements()
+    }
+
+    fn acknowledged<'a>(
+        &'a self,
+        receipt: &'a str,
+        watch: &'a Watch,
+    ) -> LocalBoxFuture<'a, Result<Option<Acknowledged>, Answer>> {
+        Box::pin(async move {
+            let Some(question) = self.0.question(receipt) else {
+                return Ok(None);
+            };
+            let reply = question.http.read(question.request, watch).await?;
+            let cannot_tell =
+                |why: &str| Answer::later(format!("cannot look: {}", question.http.clean(why)));
+            match (reply.status, (question.reading)(&reply)) {
+                (200, Ok(acknowledged)) => Ok(acknowledged),
+                (200, Err(why)) => Err(cannot_tell(&why)),
+                (status, _) => {
+                    let said = first_line(&reply.body);
+                    Err(cannot_tell(&format!("HTTP status {status}: {said}")))
+                }
+            }
+        })
+    }
+}
+
+impl<S: Service> Served<S> {
+    async fn send(&self, message: &Message, watch: &Watch) -> Result<Answer, Answer> {
+        let service = &self.0;
+        let reply = service
+            .http()
+            .write(service.request(message), watch)
+            .await?;
+        let mut answer = self.judge(&reply);
+        if answer.fate == Fate::Delivered
+            && let Some(request) = service.follow_up(message)
+        {
+            let done = service.http().write(request, watch).await;
+            let done = done.map(|reply| self.judge(&reply));
+            let done = done.unwrap_or_else(|answer| answer);
+            let words = match done.fate {
+                Fate::Delivered => "the announcement is up to date".to_owned(),
+                _ => format!("the announcement is not brought up to date: {}", done.words),
+            };
+            answer.words = format!("{}; {words}", answer.words);
+        }
+        Ok(answer)
+    }
+
+    fn judge(&self, reply: &Reply) -> Answer {
+        let service = &self.0;
+        let reading = |reply: &Reply| service.reading(reply);
+        judge(service.http(), reply, service.busy(), reading)
     }
 }
 

@@ -1,23 +1,23 @@
-//! Slack, by an incoming webhook, or by `chat.postMessage` with a token: then results answer to the
-//! announcement, in its thread.
+//! Slack, by an incoming webhook, or by its methods with a token: then results answer to the
+//! announcement in its thread, the announcement is brought up to date, and a reaction acknowledges.
 //!
 //! Sources: docs.slack.dev, "Sending messages using incoming webhooks", "chat.postMessage",
-//! "Formatting message text".
+//! "chat.update", "reactions.get", "Formatting message text".
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use chaos_common::config::Secret;
 use chaos_common::record::Occasion;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Acknowledged;
 use super::error::ChannelError;
-use super::http::{Http, Reach, Reply, Request, authorization, token};
-use super::service::{Reading, Service};
-use crate::template::{Message, cut};
+use super::http::{Http, Reply, Request, authorization, token};
+use super::service::{Question, Reading, Service};
+use super::settings::http_settings;
+use crate::template::{Message, cut, line};
 
 /// The longest text, in characters after escaping. Slack cuts or refuses longer ones.
 const MAX_TEXT: usize = 3000;
@@ -25,31 +25,27 @@ const MAX_TEXT: usize = 3000;
 /// Where the method is, unless the configuration says otherwise.
 const API: &str = "https://slack.com/api/";
 
-/// `[notify.slack]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// Its name in routes and records; `slack` if left out.
-    #[serde(default)]
-    pub(crate) name: Option<String>,
-    /// The incoming webhook's URL, which is a secret.
-    #[serde(default)]
-    pub(crate) webhook: Option<Secret>,
-    /// Instead of a webhook: the token of a bot that may `chat:write`.
-    #[serde(default)]
-    pub(crate) token: Option<Secret>,
-    /// With a token: the conversation, by its id or as `#name`.
-    #[serde(default)]
-    pub(crate) channel: Option<String>,
-    /// With a token: where Slack's methods are, if not at `https://slack.com/api/`.
-    #[serde(default)]
-    pub(crate) api: Option<String>,
-    /// Certificates that are trusted instead of the system's (PEM).
-    #[serde(default)]
-    pub(crate) ca: Option<PathBuf>,
-    /// The proxy, if not the one that `HTTPS_PROXY` names.
-    #[serde(default)]
-    pub(crate) proxy: Option<String>,
+/// One message a second and conversation: docs.slack.dev, "Rate limits".
+const INTERVAL: Duration = Duration::from_secs(1);
+
+http_settings! {
+    /// `[notify.slack]`
+    {
+        /// The incoming webhook's URL, which is a secret.
+        #[serde(default)]
+        pub(crate) webhook: Option<Secret>,
+        /// Instead of a webhook: the token of a bot that may `chat:write`; to see who acknowledges,
+        /// `reactions:read` too.
+        #[serde(default)]
+        pub(crate) token: Option<Secret>,
+        /// With a token: the conversation, by its id or as `#name`.
+        #[serde(default)]
+        pub(crate) channel: Option<String>,
+        /// With a token: where Slack's methods are, if not at `https://slack.com/api/`.
+        #[serde(default)]
+        pub(crate) api: Option<String>,
+    }
+    secrets: webhook, token
 }
 
 /// Slack, ready for messages.
@@ -69,10 +65,6 @@ impl Slack {
     /// # Errors
     /// A secret can't be read, or what it needs is missing.
     pub(super) fn new(settings: &Settings, name: &str) -> Result<Slack, ChannelError> {
-        let reach = Reach {
-            ca: settings.ca.as_ref(),
-            proxy: settings.proxy.as_deref(),
-        };
         let slack = |http, bot| Slack {
             http,
             name: name.to_owned(),
@@ -80,7 +72,7 @@ impl Slack {
         };
         if let Some(webhook) = &settings.webhook {
             let url = webhook.read().map_err(ChannelError::Secret)?;
-            return Ok(slack(Http::new(&url, reach, [])?, None));
+            return Ok(slack(Http::new(&url, settings.reach(), [])?, None));
         }
         let missing = |key, why| ChannelError::Missing { key, why };
         let token = token(settings.token.as_ref())?
@@ -91,7 +83,7 @@ impl Slack {
             .ok_or_else(|| missing("notify.slack.channel", "a token alone leads nowhere"))?;
         let authorization = authorization("Bearer", &token)?;
         let api = settings.api.as_deref().unwrap_or(API);
-        let http = Http::new(api, reach, [token])?;
+        let http = Http::new(api, settings.reach(), [token])?;
         http.hides_token()?;
         Ok(slack(
             http,
@@ -104,24 +96,41 @@ impl Slack {
 
     fn post(&self, bot: &Bot, message: &Message, text: &str) -> Request {
         let mut body = json!({
-            "channel": bot.channel,
+            "channel": conversation(bot, message),
             "text": text,
             "mrkdwn": false,
             "unfurl_links": false,
             "unfurl_media": false,
             "client_msg_id": message.event,
         });
-        let thread = message.answers(&self.name).and_then(|r| r.split_once('/'));
-        if let Some((channel, thread)) = thread {
+        if let Some((channel, thread)) = self.announcement(message) {
             body["channel"] = json!(channel);
             body["thread_ts"] = json!(thread);
             // An alarm is for everybody, not only for those who follow the thread.
             let is_alarm = matches!(message.occasion, Occasion::Aborted | Occasion::Critical);
             body["reply_broadcast"] = json!(is_alarm);
         }
-        let url = self.http.below(&["chat.postMessage"]);
-        Request::json(Method::POST, url, &body).authorized(Some(&bot.authorization))
+        self.call(bot, "chat.postMessage", &body)
     }
+
+    fn call(&self, bot: &Bot, method: &str, body: &Value) -> Request {
+        let url = self.http.below(&[method]);
+        Request::json(Method::POST, url, body).authorized(Some(&bot.authorization))
+    }
+
+    /// Conversation and time of the announcement that a message answers. A message to other people
+    /// does not stand in its thread.
+    fn announcement<'a>(&self, message: &'a Message) -> Option<(&'a str, &'a str)> {
+        let receipt = message.answers(&self.name)?;
+        receipt
+            .split_once('/')
+            .filter(|_| message.addresses.is_empty())
+    }
+}
+
+/// The conversation that a message goes to.
+fn conversation<'a>(bot: &'a Bot, message: &'a Message) -> &'a str {
+    message.addresses.first().unwrap_or(&bot.channel)
 }
 
 impl Service for Slack {
@@ -129,12 +138,63 @@ impl Service for Slack {
         &self.http
     }
 
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
     fn request(&self, message: &Message) -> Request {
-        let text = escape(&message.wording.short, message.link.as_deref());
+        let text = escape(&message.short(), message.link.as_deref());
         match &self.bot {
             Some(bot) => self.post(bot, message, &text),
             None => Request::json(Method::POST, self.http.url(), &json!({ "text": text })),
         }
+    }
+
+    fn to(&self, message: &Message) -> String {
+        let host = self.http.host();
+        match (&self.bot, &message.addresses[..]) {
+            (Some(bot), [_, ..]) => format!("{} at {host}", conversation(bot, message)),
+            _ => host.to_owned(),
+        }
+    }
+
+    fn check_addresses(&self, addresses: &[String]) -> Result<(), ChannelError> {
+        match (&self.bot, addresses) {
+            (_, []) => Ok(()),
+            (Some(_), [one]) if is_conversation(one) => Ok(()),
+            (Some(_), [one]) => Err(ChannelError::NotAConversation(one.clone())),
+            (_, many) => Err(ChannelError::NotOneConversation(many.len())),
+        }
+    }
+
+    /// Once the run is over, the announcement says how it ended.
+    fn follow_up(&self, message: &Message) -> Option<Request> {
+        let bot = self.bot.as_ref()?;
+        let is_end = matches!(message.occasion, Occasion::Completed | Occasion::Aborted);
+        let (channel, ts) = self.announcement(message).filter(|_| is_end)?;
+        let announced = message.announced.as_deref()?;
+        let ended = &message.wording.subject;
+        let text = escape(&format!("{announced}\nIt is over. {ended}"), None);
+        let body = json!({ "channel": channel, "ts": ts, "text": text });
+        Some(self.call(bot, "chat.update", &body))
+    }
+
+    fn knows_acknowledgements(&self) -> bool {
+        self.bot.is_some()
+    }
+
+    fn question(&self, receipt: &str) -> Option<Question<'_>> {
+        let bot = self.bot.as_ref()?;
+        let (channel, ts) = receipt.split_once('/')?;
+        let mut url = self.http.below(&["reactions.get"]);
+        url.query_pairs_mut()
+            .append_pair("channel", channel)
+            .append_pair("timestamp", ts);
+        Some(Question {
+            http: &self.http,
+            request: Request::get(url).authorized(Some(&bot.authorization)),
+            reading: reaction,
+        })
     }
 
     /// A webhook says `ok`, or in a word why not. A method says `{"ok":true,…}`, or
@@ -156,6 +216,33 @@ impl Service for Slack {
             },
         }
     }
+}
+
+/// Whoever has reacted first, with whatever picture: they have seen it.
+fn reaction(reply: &Reply) -> Result<Option<Acknowledged>, String> {
+    let json = reply.json().unwrap_or_default();
+    if json["ok"] != true {
+        let error = json["error"].as_str();
+        return Err(error.unwrap_or("it is not Slack's answer").to_owned());
+    }
+    let reactions = json["message"]["reactions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let mut users =
+        reactions.flat_map(|reaction| reaction["users"].as_array().into_iter().flatten());
+    let user = users.next().and_then(Value::as_str);
+    Ok(user.map(|user| Acknowledged {
+        by: line(user),
+        time: None,
+    }))
+}
+
+/// Whether it is a name such as `#ops`, or an id of a conversation or a person.
+fn is_conversation(text: &str) -> bool {
+    let name = text.strip_prefix('#').unwrap_or(text);
+    let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == '.';
+    !name.is_empty() && name.chars().all(plain)
 }
 
 fn method_reading(reply: &Reply) -> Reading {

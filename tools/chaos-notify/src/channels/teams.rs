@@ -3,37 +3,31 @@
 //! Sources: learn.microsoft.com, "Create incoming webhooks with Workflows for Microsoft Teams", and
 //! adaptivecards.io, "TextBlock". A workflow answers 202 without a body.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use chaos_common::config::Secret;
 use reqwest::Method;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::ChannelError;
-use super::http::{Http, Reach, Reply, Request};
+use super::http::{Http, Reply, Request};
 use super::service::{Reading, Service};
+use super::settings::http_settings;
 use crate::template::{Message, cut};
 
 /// The longest text, in characters. A card may have 28 KB in all.
 const MAX_TEXT: usize = 6000;
 
-/// `[notify.teams]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// Its name in routes and records; `teams` if left out.
-    #[serde(default)]
-    pub(crate) name: Option<String>,
-    /// The workflow's URL, which is a secret.
-    pub(crate) url: Secret,
-    /// Certificates that are trusted instead of the system's (PEM).
-    #[serde(default)]
-    pub(crate) ca: Option<PathBuf>,
-    /// The proxy, if not the one that `HTTPS_PROXY` names.
-    #[serde(default)]
-    pub(crate) proxy: Option<String>,
+/// Four requests a second: learn.microsoft.com, "Rate limiting for connectors".
+const INTERVAL: Duration = Duration::from_millis(250);
+
+http_settings! {
+    /// `[notify.teams]`
+    {
+        /// The workflow's URL, which is a secret.
+        pub(crate) url: Secret,
+    }
+    secrets: url
 }
 
 /// Teams, ready for messages.
@@ -46,11 +40,7 @@ impl Teams {
     /// The secret can't be read or is no URL.
     pub(super) fn new(settings: &Settings) -> Result<Teams, ChannelError> {
         let url = settings.url.read().map_err(ChannelError::Secret)?;
-        let reach = Reach {
-            ca: settings.ca.as_ref(),
-            proxy: settings.proxy.as_deref(),
-        };
-        let http = Http::new(&url, reach, [])?;
+        let http = Http::new(&url, settings.reach(), [])?;
         Ok(Teams { http })
     }
 }
@@ -60,12 +50,16 @@ impl Service for Teams {
         &self.http
     }
 
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
     fn request(&self, message: &Message) -> Request {
         let wording = &message.wording;
         let block = |text: &str| json!({ "type": "TextBlock", "wrap": true, "text": text });
         let mut title = block(&escape(&wording.subject));
         title["weight"] = json!("Bolder");
-        let text = cut(&wording.text, MAX_TEXT);
+        let text = cut(&message.text(), MAX_TEXT);
         // A TextBlock takes a single line break for none.
         let text = escape(&text).replace('\n', "\n\n");
         let mut card = json!({
@@ -74,9 +68,12 @@ impl Service for Teams {
             "version": "1.4",
             "body": [title, block(&text)],
         });
-        if let Some(link) = &message.link {
-            card["actions"] =
-                json!([{ "type": "Action.OpenUrl", "title": "Open the report", "url": link }]);
+        let report = message.link.iter().map(|url| ("Open the report", url));
+        let acknowledge = message.acknowledge.iter().map(|url| ("Acknowledge", url));
+        let action = |(title, url)| json!({ "type": "Action.OpenUrl", "title": title, "url": url });
+        let actions: Vec<Value> = acknowledge.chain(report).map(action).collect();
+        if !actions.is_empty() {
+            card["actions"] = json!(actions);
         }
         let body = json!({
             "type": "message",

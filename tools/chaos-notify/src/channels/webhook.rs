@@ -4,8 +4,6 @@
 //! Source: the specification of Standard Webhooks (standardwebhooks.com), symmetric signatures:
 //! `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64.
 
-use std::path::PathBuf;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chaos_common::config::Secret;
@@ -13,33 +11,24 @@ use chaos_common::record::Time;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
 
 use super::error::ChannelError;
-use super::http::{Http, Reach, Reply, Request};
+use super::http::{Http, Reply, Request};
 use super::service::{Reading, Service};
+use super::settings::http_settings;
 use crate::template::Message;
 
-/// `[notify.webhook]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// Its name in routes and records; `webhook` if left out.
-    #[serde(default)]
-    pub(crate) name: Option<String>,
-    /// The receiver's URL.
-    pub(crate) url: Secret,
-    /// The key of the signature, as `whsec_…`.
-    pub(crate) secret: Secret,
-    /// Certificates that are trusted instead of the system's (PEM).
-    #[serde(default)]
-    pub(crate) ca: Option<PathBuf>,
-    /// The proxy, if not the one that `HTTPS_PROXY` names.
-    #[serde(default)]
-    pub(crate) proxy: Option<String>,
+http_settings! {
+    /// `[notify.webhook]`
+    {
+        /// The receiver's URL.
+        pub(crate) url: Secret,
+        /// The key of the signature, as `whsec_…`.
+        pub(crate) secret: Secret,
+    }
+    secrets: url, secret
 }
 
 /// A receiver, ready for messages.
@@ -56,11 +45,7 @@ impl Webhook {
         let secret = settings.secret.read().map_err(ChannelError::Secret)?;
         let encoded = secret.strip_prefix("whsec_").unwrap_or(&secret);
         let key = BASE64.decode(encoded).map_err(|_| ChannelError::BadKey)?;
-        let reach = Reach {
-            ca: settings.ca.as_ref(),
-            proxy: settings.proxy.as_deref(),
-        };
-        let http = Http::new(&url, reach, [secret.clone(), encoded.to_owned()])?;
+        let http = Http::new(&url, settings.reach(), [secret.clone(), encoded.to_owned()])?;
         Ok(Webhook { http, key })
     }
 
@@ -77,7 +62,7 @@ impl Webhook {
                 "cluster": message.about.cluster,
                 "experiment": message.about.experiment,
                 "subject": message.wording.subject,
-                "text": message.wording.text,
+                "text": message.text(),
                 "link": message.link,
             },
         });

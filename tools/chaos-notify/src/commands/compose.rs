@@ -29,6 +29,8 @@ pub(crate) fn compose(setup: &Setup, facts: &Facts, draft: &Draft) -> Result<Com
     // No channel is called so: it is the occasion's own wording.
     let wording = words(setup, forms, draft, "", &mut checks)?;
     let event = Message::id(&facts.run, draft.occasion, &wording);
+    let mut environments = setup.settings.environments.iter();
+    let environment = environments.find(|one| one.fits(&draft.about));
     let mut messages = Vec::new();
     for channel in &setup.channels {
         let own = words(setup, forms, draft, &channel.name, &mut checks)?;
@@ -39,6 +41,9 @@ pub(crate) fn compose(setup: &Setup, facts: &Facts, draft: &Draft) -> Result<Com
                 .answers
                 .extend(receipt.map(|r| (other.name.clone(), r)));
         }
+        message.announced = facts.announced();
+        let addresses = environment.and_then(|one| one.to.get(&channel.name));
+        message.addresses = addresses.cloned().unwrap_or_default();
         messages.push(message);
     }
     Ok(Composed {

@@ -3,6 +3,7 @@
 use chaos_common::record::{ChannelOutcome, ChannelResult};
 
 use crate::delivery::Sent;
+use crate::escalation::token;
 use crate::spool::{Spool, SpoolError};
 use crate::template::Message;
 
@@ -51,6 +52,14 @@ pub(crate) fn finish(
     if let Some(why) = given_up {
         detail = format!("{detail}; {why}");
     }
+    let mut recipients = standing.results();
+    if let Some(link) = &message.acknowledge {
+        // An answer may repeat what was sent.
+        let own = recipients.iter_mut().map(|recipient| &mut recipient.detail);
+        for text in own.chain([&mut detail]) {
+            *text = text.replace(token(link), "***");
+        }
+    }
     let result = ChannelResult {
         channel: channel.to_owned(),
         to,
@@ -58,7 +67,7 @@ pub(crate) fn finish(
         attempts: tries,
         detail,
         receipt: standing.receipt(),
-        recipients: standing.results(),
+        recipients,
         spooled,
     };
     Finished { result, trouble }

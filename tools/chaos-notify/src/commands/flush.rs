@@ -7,13 +7,14 @@ use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 use tokio::time::Instant;
 
+use super::escalate::Wait;
 use super::finish::{Finished, finish};
 use super::setup::Setup;
 use super::verdict;
 use crate::channels::Channel;
-use crate::delivery::{Job, Watch, send};
+use crate::delivery::{Job, Pace, Watch, send};
 use crate::settings::Require;
-use crate::spool::{Entry, State};
+use crate::spool::{Entry, Spool, State};
 use crate::template::Message;
 
 /// Said in a message whose first copy may have arrived.
@@ -23,6 +24,7 @@ const AGAIN: &str = "This message may have reached you before.";
 pub(crate) struct Due<'a> {
     name: String,
     channel: &'a dyn Channel,
+    pace: &'a Pace,
     message: Message,
     entry: Entry,
 }
@@ -70,8 +72,14 @@ pub(crate) async fn flush(loaded: Loaded, format: Option<Format>) -> Result<Exit
             text: message.wording.text,
             contacts: Vec::new(),
             channels: results,
+            escalation: None,
             checks,
         };
+        stream.add(verdict, summary, data);
+    }
+    for (verdict, summary, data) in carry_on(&setup, &|text| stream.progress(text)).await {
+        exit = exit.worst(verdict.into());
+        stream.progress(&format!("{verdict}: {summary}"));
         stream.add(verdict, summary, data);
     }
     if let Some(spool) = &setup.spool {
@@ -79,6 +87,37 @@ pub(crate) async fn flush(loaded: Loaded, format: Option<Format>) -> Result<Exit
         forgotten.unwrap_or_else(|error| stream.progress(&format!("cannot forget: {error}")));
     }
     Ok(stream.end(exit))
+}
+
+/// Carries on what killed processes left of waiting for an answer: whose turn it is, is told.
+async fn carry_on(setup: &Setup, say: &impl Fn(&str)) -> Vec<(Verdict, String, Notification)> {
+    let left = setup.spool.as_ref().map(Spool::escalations_left);
+    let mut records = Vec::new();
+    for open in left.into_iter().flatten() {
+        let open = match open {
+            Ok(open) => open,
+            Err(error) => {
+                say(&error.to_string());
+                continue;
+            }
+        };
+        let message = open.kept.message.clone();
+        let channels = open.kept.first.clone();
+        let mut wait = Wait::new(setup, open, Vec::new());
+        let (escalation, checks, summary) = wait.once(say).await;
+        let data = Notification {
+            occasion: message.occasion,
+            event: Some(message.event),
+            subject: message.wording.subject,
+            text: message.wording.text,
+            contacts: Vec::new(),
+            channels,
+            escalation: Some(escalation),
+            checks,
+        };
+        records.push((Verdict::of(&data.checks), summary, data));
+    }
+    records
 }
 
 /// What in the spool is due, and what is not.
@@ -104,10 +143,11 @@ pub(crate) fn waiting(setup: &Setup) -> Waiting<'_> {
             waiting.drop(entry);
             continue;
         }
-        let configured = setup.channel(&name).map(|configured| &configured.channel);
-        let channel = match configured {
-            Some(Ok(channel)) => channel.as_ref(),
-            Some(Err(error)) => {
+        let configured = setup.channel(&name);
+        let known = configured.map(|configured| (&configured.channel, &configured.pace));
+        let (channel, pace) = match known {
+            Some((Ok(channel), pace)) => (channel.as_ref(), pace),
+            Some((Err(error), _)) => {
                 waiting.checks.push(stays(&name, &error.to_string()));
                 continue;
             }
@@ -125,6 +165,7 @@ pub(crate) fn waiting(setup: &Setup) -> Waiting<'_> {
         waiting.due.push(Due {
             name,
             channel,
+            pace,
             message: marked(message, entry.state()),
             entry,
         });
@@ -157,14 +198,17 @@ impl Waiting<'_> {
 pub(crate) async fn send_due(setup: &Setup, due: Vec<Due<'_>>) -> Vec<Finished> {
     let deadline = Instant::now() + setup.settings.deadline.0;
     let (mut jobs, mut names, mut messages) = (Vec::new(), Vec::new(), Vec::new());
-    for due in due {
-        names.push((due.name, due.channel.to(due.message.occasion)));
+    for mut due in due {
+        // Why there is no link was told when it was sent first.
+        let _ = setup.arm(&mut due.message);
+        names.push((due.name, due.channel.to(&due.message)));
         messages.push(due.message);
-        jobs.push((due.channel, due.entry));
+        jobs.push((due.channel, due.pace, due.entry));
     }
     let jobs = jobs.into_iter().zip(&messages);
-    let jobs = jobs.map(|((channel, entry), message)| Job {
+    let jobs = jobs.map(|((channel, pace, entry), message)| Job {
         channel,
+        pace,
         message,
         recipients: entry.recipients().to_vec(),
         watch: Watch::new(deadline, Some(entry)),

@@ -152,7 +152,8 @@ async fn tell_now(setup: &Setup, heard: &Heard, told: &Told, how: &How) -> Optio
         }
     };
     match tell(setup, &facts, &draft, how, say).await {
-        Ok(outcome) => {
+        Ok(telling) => {
+            let outcome = telling.outcome;
             let occasion = told.occasion().word();
             say(&format!("{occasion}: {}", outcome.summary));
             Some(outcome)
@@ -175,6 +176,7 @@ fn nothing_to_tell() -> Outcome {
             text: String::new(),
             contacts: Vec::new(),
             channels: Vec::new(),
+            escalation: None,
             checks: vec![Check::pass("notify.followed", "", why)],
         },
     }

@@ -9,7 +9,8 @@ use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 
 use super::compose::compose;
-use super::send::draft;
+use super::escalate::preview;
+use super::send::{How, ask, draft};
 use super::setup::Setup;
 use crate::facts::Facts;
 use crate::occasions::Told;
@@ -18,13 +19,16 @@ use crate::occasions::Told;
 ///
 /// # Errors
 /// There is nothing to tell, or the configuration or a template is wrong: a usage error.
-pub(crate) fn render(loaded: Loaded, told: &Told) -> Result<Exit, Failure> {
+pub(crate) fn render(loaded: Loaded, told: &Told, how: &How) -> Result<Exit, Failure> {
     let setup = Setup::of(loaded)?;
     // As text: records stay here, and what is printed is no record.
     let stream = Stream::open(tool!(), Some(Format::Text))?;
     let facts = Facts::of(&stream.upstream, &stream.run);
     let draft = draft(&setup, &facts, told).map_err(|why| Failure::usage(why.to_string()))?;
-    let composed = compose(&setup, &facts, &draft)?;
+    let mut composed = compose(&setup, &facts, &draft)?;
+    if how.escalates(&draft) {
+        ask(&setup, &mut composed.messages, true);
+    }
     let mut out = format!(
         "Subject: {}\n\n{}\nIn short: {}\n",
         composed.wording.subject, composed.wording.text, composed.wording.short
@@ -42,6 +46,13 @@ pub(crate) fn render(loaded: Loaded, told: &Told) -> Result<Exit, Failure> {
             },
         };
         let _ = write!(out, "\n--- {name} ---\n{what}\n");
+    }
+    if how.escalates(&draft) {
+        let _ = write!(
+            out,
+            "\n--- escalation ---\n{}\n",
+            preview(&setup).join("\n")
+        );
     }
     // A reader that closed early is normal.
     let _ = io::stdout().write_all(out.as_bytes());

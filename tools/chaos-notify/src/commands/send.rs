@@ -2,26 +2,20 @@
 
 use chaos_common::config::Loaded;
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::record::{
-    ChannelOutcome, ChannelResult, Check, Contact, Notification, Occasion, Time, Verdict,
-};
+use chaos_common::record::{Check, Contact, Notification, Occasion, Time, Verdict};
 use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
-use futures::future::join;
-use tokio::time::Instant;
 
 use super::compose::{Composed, compose};
-use super::finish::finish;
-use super::flush::{Due, flushed, send_due, trouble, waiting};
+use super::escalate::{Begun, begin, preview};
 use super::setup::Setup;
 use super::verdict;
-use crate::channels::{Channel, ChannelError};
-use crate::delivery::{Job, Watch, send as send_all};
+use super::ways::Ways;
+use crate::delivery::Stop;
 use crate::facts::Facts;
 use crate::occasions::{Scene, Silence, Told};
 use crate::settings::Require;
-use crate::spool::Spool;
-use crate::template::{Draft, Message};
+use crate::template::{Asks, Draft, Message};
 
 /// How a message is sent.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +26,15 @@ pub(crate) struct How {
     pub(crate) again: bool,
     /// Which channels must take it.
     pub(crate) require: Option<Require>,
+    /// Wait for an acknowledgement, if it is critical, and tell further contacts meanwhile.
+    pub(crate) escalate: bool,
+}
+
+impl How {
+    /// Whether an acknowledgement is waited for.
+    pub(super) fn escalates(&self, draft: &Draft) -> bool {
+        self.escalate && draft.occasion == Occasion::Critical
+    }
 }
 
 /// Reads the stream, tells everyone, and adds the record of it.
@@ -52,7 +55,15 @@ pub(crate) async fn send(
         Ok(draft) => draft,
         Err(silence) => return Ok(nothing_sent(&mut stream, told.occasion(), silence)),
     };
-    let mut outcome = tell(&setup, &facts, &draft, how, |text| stream.progress(text)).await?;
+    let mut stop = Stop::listen();
+    let say = |text: &str| stream.progress(text);
+    let Telling {
+        mut outcome,
+        escalation,
+    } = tell(&setup, &facts, &draft, how, say).await?;
+    if let Some(escalation) = escalation {
+        escalation.wait(&mut outcome, &mut stop, say).await;
+    }
     outcome.data.checks.splice(0..0, upstream);
     let verdict = Verdict::of(&outcome.data.checks);
     Ok(stream.result(verdict, outcome.summary, outcome.data, verdict.into()))
@@ -63,6 +74,7 @@ pub(super) fn draft(setup: &Setup, facts: &Facts, told: &Told) -> Result<Draft, 
     told.draft(&Scene {
         facts,
         config: &setup.config,
+        environments: &setup.settings.environments,
         clock: &setup.clock,
         now: Time::now(),
     })
@@ -74,27 +86,40 @@ pub(super) struct Outcome {
     pub(super) data: Notification,
 }
 
+/// A message that was sent, and whether somebody is waited for.
+pub(super) struct Telling<'a> {
+    pub(super) outcome: Outcome,
+    escalation: Option<Begun<'a>>,
+}
+
 /// Sends a message on every channel that it goes to.
 ///
 /// # Errors
 /// A template is wrong: a usage error.
-pub(super) async fn tell(
-    setup: &Setup,
+pub(super) async fn tell<'a>(
+    setup: &'a Setup,
     facts: &Facts,
     draft: &Draft,
     how: &How,
     say: impl Fn(&str),
-) -> Result<Outcome, Failure> {
+) -> Result<Telling<'a>, Failure> {
     let Composed {
         event,
         wording,
-        messages,
+        mut messages,
         mut checks,
     } = compose(setup, facts, draft)?;
+    if how.escalates(draft) {
+        checks.extend(ask(setup, &mut messages, how.dry_run));
+    }
+    let escalation = (how.escalates(draft) && !how.dry_run).then(|| {
+        let own = draft.worded(&facts.run, &event, wording.clone());
+        begin(setup, &own)
+    });
     let mut ways = Ways::default();
     for (configured, message) in setup.channels.iter().zip(&messages) {
         if setup.settings.routed(message.occasion, &configured.name) {
-            ways.add(&configured.name, configured.channel.as_deref(), message);
+            ways.add(configured, message);
         }
     }
     checks.append(&mut ways.checks);
@@ -105,7 +130,12 @@ pub(super) async fn tell(
             say(&format!("would send: {}", way.channel.preview(way.message)));
             let why = "dry run: nothing was sent";
             let id = format!("notify.{}", way.name);
-            checks.push(Check::skipped(&id, way.channel.to(draft.occasion), why));
+            checks.push(Check::skipped(&id, way.channel.to(way.message), why));
+        }
+        if how.escalates(draft) {
+            for line in preview(setup) {
+                say(&line);
+            }
         }
         results.clear();
         "dry run: nothing was sent".to_owned()
@@ -127,162 +157,28 @@ pub(super) async fn tell(
         text: wording.text,
         contacts: draft.contacts.clone(),
         channels: results,
+        escalation: None,
         checks,
     };
-    Ok(Outcome { summary, data })
-}
-
-/// The ways that a message can go.
-#[derive(Default)]
-struct Ways<'a> {
-    open: Vec<Way<'a>>,
-    /// Of channels that can't be used.
-    results: Vec<ChannelResult>,
-    /// Of channels that are not concerned.
-    checks: Vec<Check>,
-}
-
-/// A message and a channel that can carry it.
-struct Way<'a> {
-    name: &'a str,
-    channel: &'a dyn Channel,
-    message: &'a Message,
-}
-
-impl<'a> Ways<'a> {
-    fn add(
-        &mut self,
-        name: &'a str,
-        channel: Result<&'a (dyn Channel + 'a), &'a ChannelError>,
-        message: &'a Message,
-    ) {
-        match channel {
-            Err(error) => self.results.push(unsent(name, error.to_string())),
-            Ok(channel) => match channel.unconcerned(message) {
-                Some(why) => {
-                    let id = format!("notify.{name}");
-                    self.checks.push(Check::skipped(&id, "", why));
-                }
-                None => self.open.push(Way {
-                    name,
-                    channel,
-                    message,
-                }),
-            },
-        }
-    }
-
-    /// Sends on all of them at the same time, and what waits in the spool beside it.
-    async fn send(
-        self,
-        setup: &Setup,
-        facts: &Facts,
-        again: bool,
-        checks: &mut Vec<Check>,
-    ) -> Vec<ChannelResult> {
-        let spool = setup.spool.as_ref();
-        let (mut results, mut new) = (Vec::new(), Vec::new());
-        for way in self.open {
-            match repetition(setup, facts, &way).filter(|_| !again) {
-                Some(result) => results.push(result),
-                None => new.push(way),
-            }
-        }
-        // What an earlier call left of the same message is taken up where it was left.
-        let old = waiting(setup);
-        let left: Vec<bool> = old
-            .due
-            .iter()
-            .map(|due| new.iter().any(|way| way.is(due)))
-            .collect();
-        new.retain(|way| !old.holds(&way.message.event, way.name));
-        checks.extend(old.checks);
-        let deadline = Instant::now() + setup.settings.deadline.0;
-        let jobs = new.iter().map(|way| way.job(spool, deadline, checks));
-        let jobs = jobs.collect();
-        let (sent, flushed_now) = join(send_all(jobs), send_due(setup, old.due)).await;
-        for (finished, is_left) in flushed_now.into_iter().zip(left) {
-            if is_left {
-                results.push(finished.result);
-            } else {
-                checks.push(flushed(&finished.result));
-            }
-        }
-        for (way, sent) in new.iter().zip(sent) {
-            let to = way.channel.to(way.message.occasion);
-            let finished = finish(spool, way.name, to, way.message, sent);
-            checks.extend(finished.trouble.map(|error| trouble(&error.to_string())));
-            results.push(finished.result);
-        }
-        results
-    }
-}
-
-impl<'a> Way<'a> {
-    fn is(&self, due: &Due<'_>) -> bool {
-        due.is(&self.message.event, self.name)
-    }
-
-    /// The message in the spool, so that it outlives this call, and ready to be sent.
-    fn job(&self, spool: Option<&Spool>, deadline: Instant, checks: &mut Vec<Check>) -> Job<'a> {
-        let recipients = self.channel.recipients(self.message);
-        let entry = spool.map(|spool| spool.put(self.name, self.message, &recipients));
-        let entry = entry.transpose().unwrap_or_else(|error| {
-            checks.push(trouble(&error.to_string()));
-            None
-        });
-        Job {
-            channel: self.channel,
-            message: self.message,
-            recipients,
-            watch: Watch::new(deadline, entry),
-        }
-    }
-}
-
-/// The result of a message that was sent before, by this stream or by the spool's memory.
-fn repetition(setup: &Setup, facts: &Facts, way: &Way<'_>) -> Option<ChannelResult> {
-    let event = &way.message.event;
-    let by_stream = facts.told_before(event, way.name);
-    let by_stream =
-        by_stream.map(|(record, result)| (record.time, result.outcome, result.receipt.clone()));
-    let spool = setup.spool.as_ref();
-    let memory = || {
-        let memory = spool.and_then(|spool| spool.remembered(event, way.name))?;
-        Some((memory.time, memory.outcome, memory.receipt))
-    };
-    let under_way = || {
-        let held = spool.is_some_and(|spool| spool.is_being_sent(event, way.name));
-        held.then(|| (Time::now(), ChannelOutcome::Unknown, None))
-    };
-    let (time, outcome, receipt) = by_stream.or_else(memory).or_else(under_way)?;
-    let what = match outcome {
-        ChannelOutcome::Unknown => "it may have arrived",
-        _ => "the same message was sent",
-    };
-    Some(ChannelResult {
-        channel: way.name.to_owned(),
-        to: way.channel.to(way.message.occasion),
-        outcome,
-        attempts: 0,
-        detail: format!("{what} at {}; --again sends it again", time.human()),
-        receipt,
-        recipients: Vec::new(),
-        spooled: false,
+    Ok(Telling {
+        outcome: Outcome { summary, data },
+        escalation,
     })
 }
 
-fn unsent(name: &str, why: String) -> ChannelResult {
-    ChannelResult {
-        channel: name.to_owned(),
-        to: String::new(),
-        outcome: ChannelOutcome::Failed,
-        attempts: 0,
-        detail: why,
-        receipt: None,
-        recipients: Vec::new(),
-        spooled: false,
+/// Makes messages ask for an acknowledgement; the check says why they hold no link for it.
+pub(super) fn ask(setup: &Setup, messages: &mut [Message], dry_run: bool) -> Option<Check> {
+    let mut check = None;
+    for message in messages {
+        let (event, whom) = (message.event.clone(), 0);
+        message.asks = Some(Asks { event, whom });
+        if dry_run {
+            setup.arm_masked(message);
+        } else {
+            check = setup.arm(message);
+        }
     }
+    check
 }
 
 /// A message that goes nowhere reaches nobody.
@@ -340,6 +236,7 @@ pub(super) fn nothing_sent(stream: &mut Stream, occasion: Occasion, silence: Sil
         text: String::new(),
         contacts,
         channels: Vec::new(),
+        escalation: None,
         checks,
     };
     stream.result(verdict, summary, data, exit.worst(verdict.into()))

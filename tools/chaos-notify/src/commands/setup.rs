@@ -5,9 +5,9 @@ use chaos_common::exit::Failure;
 use chaos_common::record::{Check, Occasion, Status};
 
 use crate::channels::{self, Configured};
-use crate::settings::Settings;
+use crate::settings::{EscalationError, Settings};
 use crate::spool::Spool;
-use crate::template::{Clock, Forms, TemplateError};
+use crate::template::{Clock, Forms, Message, TemplateError};
 
 /// What the configuration says, ready for use.
 pub(crate) struct Setup {
@@ -30,6 +30,8 @@ impl Setup {
         let wrong =
             |error: crate::settings::NameError| loaded.config.notify.error(&error.to_string());
         let channels = channels::all(&settings).map_err(wrong)?;
+        check_addresses(&loaded, &settings, &channels)?;
+        check_escalation(&loaded, &settings, &channels)?;
         Ok(Setup {
             channels,
             clock: settings.clock()?,
@@ -58,10 +60,88 @@ impl Setup {
         &self.built_in
     }
 
+    /// Gives a message that asks for an acknowledgement its link; the check says why it has none.
+    pub(crate) fn arm(&self, message: &mut Message) -> Option<Check> {
+        let asks = message.asks.as_ref()?;
+        let base = self.settings.escalation.link.as_deref()?;
+        let why = match self.spool.as_ref().map(Spool::key) {
+            Some(Ok(key)) => {
+                let link = key.link(base, &message.run, &asks.event, asks.whom);
+                message.acknowledge = Some(link);
+                return None;
+            }
+            Some(Err(error)) => error.to_string(),
+            None => "there is no folder for its key; set notify.spool".to_owned(),
+        };
+        let why = format!("the messages hold no link that acknowledges them: {why}");
+        Some(Check::new("notify.escalation", "", Status::Warn, why))
+    }
+
+    /// The same for people who are to see what would be sent: the link acknowledges nothing.
+    pub(crate) fn arm_masked(&self, message: &mut Message) {
+        let base = self.settings.escalation.link.as_deref();
+        let base = base.filter(|_| message.asks.is_some());
+        message.acknowledge = base.map(|base| format!("{}/***", base.trim_end_matches('/')));
+    }
+
     /// A channel by its name.
     pub(crate) fn channel(&self, name: &str) -> Option<&Configured> {
         self.channels.iter().find(|channel| channel.name == name)
     }
+}
+
+/// Other addresses are such as their channels can use.
+fn check_addresses(
+    loaded: &Loaded,
+    settings: &Settings,
+    channels: &[Configured],
+) -> Result<(), Failure> {
+    let steps = settings.escalation.steps.iter();
+    let steps = steps.map(|step| ("notify.escalation.step.to", &step.to));
+    let environments = settings.environments.iter();
+    let environments = environments.map(|one| ("notify.environment.to", &one.to));
+    let all = steps.chain(environments);
+    for (key, name, addresses) in all.flat_map(|(key, to)| to.iter().map(move |(n, a)| (key, n, a)))
+    {
+        let channel = channels.iter().find(|channel| channel.name == *name);
+        // A channel that can't be used says so where it is used.
+        if let Some(Ok(channel)) = channel.map(|configured| &configured.channel) {
+            let wrong = |error| {
+                loaded
+                    .config
+                    .notify
+                    .error(&format!("{key}.{name}: {error}"))
+            };
+            channel.check_addresses(addresses).map_err(wrong)?;
+        }
+    }
+    Ok(())
+}
+
+/// An escalation that is configured can be carried out.
+fn check_escalation(
+    loaded: &Loaded,
+    settings: &Settings,
+    channels: &[Configured],
+) -> Result<(), Failure> {
+    let escalation = &settings.escalation;
+    if !escalation.is_given() {
+        return Ok(());
+    }
+    let wrong = |error: EscalationError| loaded.config.notify.error(&error.to_string());
+    let own = settings.environments.iter().flat_map(|one| &one.contacts);
+    let contacts = loaded.config.contacts.iter().chain(own);
+    let roles: Vec<&str> = contacts.map(|contact| contact.role.as_str()).collect();
+    escalation.check(&roles).map_err(wrong)?;
+    // A channel that can't be used now may know it at another time.
+    let knows = |configured: &Configured| match &configured.channel {
+        Ok(channel) => channel.knows_acknowledgements(),
+        Err(_) => true,
+    };
+    if escalation.link.is_none() && !channels.iter().any(knows) {
+        return Err(wrong(EscalationError::NobodyCanAcknowledge));
+    }
+    Ok(())
 }
 
 /// What a template that can't be used means for an occasion.

@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use super::{Answer, Phase, Progress, Standing, Watch, deliver};
+use super::{Answer, Pace, Phase, Progress, Standing, Stop, Watch, deliver};
 use crate::channels::Channel;
 use crate::template::Message;
 
@@ -17,6 +16,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A message that is ready to go on a channel.
 pub(crate) struct Job<'a> {
     pub(crate) channel: &'a dyn Channel,
+    pub(crate) pace: &'a Pace,
     pub(crate) message: &'a Message,
     /// Who is to get it, where the channel knows them by name.
     pub(crate) recipients: Vec<String>,
@@ -40,9 +40,10 @@ pub(crate) async fn send(jobs: Vec<Job<'_>>) -> Vec<Sent> {
         .collect();
     let each = jobs.iter().zip(&progress);
     let sending = join_all(each.map(|(job, progress)| until_deadline(job, progress)));
+    let mut stop = Stop::listen();
     let (given_up, stopped) = tokio::select! {
         given_up = sending => (given_up, None),
-        signal = told_to_stop() => (vec![None; progress.len()], Some(signal)),
+        signal = stop.told() => (vec![None; progress.len()], Some(signal)),
     };
     let ended = jobs.into_iter().zip(progress).zip(given_up);
     let ended = ended.map(|((job, progress), given_up)| {
@@ -61,6 +62,7 @@ pub(crate) async fn send(jobs: Vec<Job<'_>>) -> Vec<Sent> {
 
 async fn until_deadline(job: &Job<'_>, progress: &Progress) -> Option<String> {
     let attempt = async |pending: &[String]| {
+        job.pace.turn().await;
         let trying = job.channel.attempt(job.message, pending, &job.watch);
         trying.await
     };
@@ -79,15 +81,4 @@ fn cut_short(job: &Job<'_>, progress: &Progress, why: &str) {
         Phase::Sending => Answer::unknown(format!("{why} while it was sent; it may have arrived")),
     };
     progress.standing.borrow_mut().learn(vec![answer]);
-}
-
-/// Waits for a signal that ends the tool, and gives its name.
-async fn told_to_stop() -> &'static str {
-    let listen = |kind| signal(kind).expect("a process may listen to signals");
-    let mut interrupt = listen(SignalKind::interrupt());
-    let mut terminate = listen(SignalKind::terminate());
-    tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    }
 }

@@ -3,8 +3,10 @@
 
 mod all;
 mod fate;
+mod pace;
 mod retry_after;
 mod standing;
+mod stop;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -14,8 +16,10 @@ use chaos_common::retry::{Again, Policy};
 
 pub(crate) use self::all::{Job, Sent, send};
 pub(crate) use self::fate::{Answer, Fate};
+pub(crate) use self::pace::Pace;
 pub(crate) use self::retry_after::retry_after;
 pub(crate) use self::standing::Standing;
+pub(crate) use self::stop::Stop;
 pub(crate) use self::watch::{Phase, Watch};
 
 /// The most tries of one message on one channel.

@@ -3,6 +3,7 @@
 use chaos_common::record::{ChannelOutcome, ChannelResult, Notification, Occasion, Record};
 
 use super::Facts;
+use crate::template::line;
 
 impl Facts {
     /// Whether anybody may have been told of this occasion.
@@ -30,6 +31,16 @@ impl Facts {
             .flat_map(|record| &record.data.channels)
             .filter(|result| result.channel == channel && may_have_arrived(result))
             .find_map(|result| result.receipt.clone())
+    }
+
+    /// The subject of the announcement.
+    pub(crate) fn announced(&self) -> Option<String> {
+        let mut announcements = self
+            .notices(Occasion::Scheduled)
+            .chain(self.notices(Occasion::Started));
+        announcements
+            .next()
+            .map(|record| line(&record.data.subject))
     }
 
     /// When this very message was sent on a channel before, if it may have arrived.

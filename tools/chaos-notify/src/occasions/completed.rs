@@ -4,10 +4,18 @@
 use chaos_common::conclusion::Conclusion;
 use chaos_common::output;
 use chaos_common::record::{Check, Experiment, Occasion, Outcome, Status};
+use clap::Args as ClapArgs;
 
-use super::{Scene, Silence, aborted, critical, report};
+use super::{Escalate, Scene, Silence, aborted, critical, report};
 use crate::facts::Facts;
 use crate::template::{Alerts, Draft, Page, Severity, line, lines};
+
+/// How the results are told.
+#[derive(ClapArgs, Debug, Default)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(super) escalation: Escalate,
+}
 
 /// The message that fits how the experiment ended.
 ///

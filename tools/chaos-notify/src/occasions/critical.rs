@@ -3,7 +3,7 @@
 use chaos_common::record::{Availability, Occasion, Outcome, Status};
 use clap::Args as ClapArgs;
 
-use super::{Scene, Silence};
+use super::{Escalate, Scene, Silence};
 use crate::facts::Facts;
 use crate::template::{Alerts, Draft, Page, Severity, line, lines};
 
@@ -19,6 +19,8 @@ pub(crate) struct Args {
     /// Tell of this action instead of those in the stream; may be repeated
     #[arg(long, value_name = "TEXT")]
     action: Vec<String>,
+    #[command(flatten)]
+    pub(super) escalation: Escalate,
 }
 
 /// The alarm.

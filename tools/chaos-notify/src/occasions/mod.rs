@@ -12,7 +12,7 @@ mod started;
 mod test;
 
 use chaos_common::record::{Check, Occasion};
-use clap::Subcommand;
+use clap::{Args as ClapArgs, Subcommand};
 
 pub(crate) use self::scene::Scene;
 use crate::template::Draft;
@@ -26,7 +26,7 @@ pub(crate) enum Told {
     Started(announcement::Args),
     /// Share how the experiment in the stream ended: its results; as aborted or critical where it
     /// was
-    Completed,
+    Completed(completed::Args),
     /// Tell that an experiment was aborted
     Aborted(aborted::Args),
     /// Tell management that the system failed
@@ -35,6 +35,17 @@ pub(crate) enum Told {
     Monthly,
     /// Send a harmless message on every channel, to see whether they work
     Test,
+}
+
+/// Whether an answer to a critical message is waited for.
+#[derive(ClapArgs, Debug, Default)]
+// Other commands' arguments hold these.
+#[group(skip)]
+pub(crate) struct Escalate {
+    /// If it is critical, wait until somebody acknowledges it, and tell the contacts of
+    /// notify.escalation one after the other meanwhile
+    #[arg(long)]
+    escalate: bool,
 }
 
 /// Why nobody is told.
@@ -60,11 +71,20 @@ impl Told {
         match self {
             Told::Scheduled(_) => Occasion::Scheduled,
             Told::Started(_) => Occasion::Started,
-            Told::Completed => Occasion::Completed,
+            Told::Completed(_) => Occasion::Completed,
             Told::Aborted(_) => Occasion::Aborted,
             Told::Critical(_) => Occasion::Critical,
             Told::Monthly => Occasion::Monthly,
             Told::Test => Occasion::Test,
+        }
+    }
+
+    /// Whether an answer is waited for, if it is critical.
+    pub(crate) fn escalates(&self) -> bool {
+        match self {
+            Told::Critical(args) => args.escalation.escalate,
+            Told::Completed(args) => args.escalation.escalate,
+            _ => false,
         }
     }
 
@@ -86,7 +106,7 @@ impl Told {
         match self {
             Told::Scheduled(args) => scheduled::draft(scene, args),
             Told::Started(args) => started::draft(scene, args),
-            Told::Completed => completed::draft(scene),
+            Told::Completed(_) => completed::draft(scene),
             Told::Aborted(args) => aborted::draft(scene, args),
             Told::Critical(args) => critical::draft(scene, args),
             Told::Monthly => monthly::draft(scene),

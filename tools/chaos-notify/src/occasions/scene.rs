@@ -1,9 +1,10 @@
 //! What every occasion is made of.
 
-use chaos_common::config::Config;
+use chaos_common::config::{Config, Contact};
 use chaos_common::record::{Occasion, Time};
 
 use crate::facts::Facts;
+use crate::settings::Environment;
 use crate::template::{
     About, Clock, Draft, NOT_KNOWN, Severity, Values, contact_lines, contacts, line,
 };
@@ -12,6 +13,7 @@ use crate::template::{
 pub(crate) struct Scene<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) config: &'a Config,
+    pub(crate) environments: &'a [Environment],
     pub(crate) clock: &'a Clock,
     pub(crate) now: Time,
 }
@@ -25,6 +27,7 @@ impl Scene<'_> {
     /// A draft with all that is the same for every occasion.
     pub(super) fn draft(&self, occasion: Occasion, severity: Severity, time: Time) -> Draft {
         let about = self.about();
+        let people = self.people(&about);
         let mut values = Values {
             application: about.application.clone(),
             namespace: about.namespace.clone(),
@@ -32,7 +35,7 @@ impl Scene<'_> {
             experiment: about.experiment.clone(),
             run: line(&self.facts.run),
             time: self.clock.write(time),
-            contacts: contact_lines(self.config),
+            contacts: contact_lines(people),
             stop: self.stop(),
             ..Values::default()
         };
@@ -50,9 +53,17 @@ impl Scene<'_> {
             alerts: None,
             link: None,
             attachment: None,
-            contacts: contacts(self.config),
+            contacts: contacts(people),
             gaps: Vec::new(),
         }
+    }
+
+    /// The people to call: those of the environment that it is about, if it has its own.
+    fn people(&self, about: &About) -> &[Contact] {
+        let environment = self.environments.iter().find(|one| one.fits(about));
+        let own = environment.map(|environment| &environment.contacts[..]);
+        own.filter(|own| !own.is_empty())
+            .unwrap_or(&self.config.contacts)
     }
 
     fn about(&self) -> About {

@@ -1,5 +1,7 @@
 //! `[notify]`: the channels, who is told what on which, and how.
 
+mod environment;
+mod escalation;
 mod require;
 mod several;
 #[cfg(test)]
@@ -8,13 +10,15 @@ mod shown;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chaos_common::config::{Loaded, Secret, Span};
+use chaos_common::config::{Loaded, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::Occasion;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use self::environment::Environment;
+pub(crate) use self::escalation::{Escalation, EscalationError, Step};
 pub(crate) use self::require::Require;
 pub(crate) use self::several::Several;
 use crate::channels::{alertmanager, mail, pagerduty, slack, status_page, teams, webhook};
@@ -39,6 +43,11 @@ pub(crate) struct Settings {
     pub(crate) routes: BTreeMap<Occasion, Vec<String>>,
     /// A team's own templates: files by `OCCASION` or `CHANNEL/OCCASION`.
     pub(crate) templates: BTreeMap<String, PathBuf>,
+    /// Who is told further until somebody acknowledges a critical message.
+    pub(crate) escalation: Escalation,
+    /// Other addresses and contacts, for messages about some namespaces or clusters.
+    #[serde(rename = "environment")]
+    pub(crate) environments: Vec<Environment>,
     /// Mail by SMTP.
     pub(crate) mail: Several<mail::Settings>,
     /// Slack.
@@ -64,6 +73,8 @@ impl Default for Settings {
             require: Require::All,
             routes: BTreeMap::new(),
             templates: BTreeMap::new(),
+            escalation: Escalation::default(),
+            environments: Vec::new(),
             mail: Several::default(),
             slack: Several::default(),
             status_page: Several::default(),
@@ -107,47 +118,17 @@ impl Settings {
 
     /// Makes relative paths count from the configuration's folder.
     fn anchor(&mut self, folder: &Path) {
-        let mut paths: Vec<&mut PathBuf> = self.templates.values_mut().collect();
-        paths.extend(&mut self.spool);
-        let mut secrets: Vec<&mut Secret> = Vec::new();
-        for one in &mut self.mail.0 {
-            paths.extend(&mut one.ca);
-            secrets.extend(&mut one.password);
-        }
-        for one in &mut self.slack.0 {
-            paths.extend(&mut one.ca);
-            secrets.extend(&mut one.webhook);
-            secrets.extend(&mut one.token);
-        }
-        for one in &mut self.status_page.0 {
-            paths.extend(&mut one.ca);
-            secrets.push(&mut one.url);
-            secrets.extend(&mut one.token);
-        }
-        for one in &mut self.webhook.0 {
-            paths.extend(&mut one.ca);
-            secrets.push(&mut one.url);
-            secrets.push(&mut one.secret);
-        }
-        for one in &mut self.pagerduty.0 {
-            paths.extend(&mut one.ca);
-            secrets.push(&mut one.routing_key);
-        }
-        for one in &mut self.teams.0 {
-            paths.extend(&mut one.ca);
-            secrets.push(&mut one.url);
-        }
-        for one in &mut self.alertmanager.0 {
-            paths.extend(&mut one.ca);
-            secrets.extend(&mut one.token);
-        }
-        let files = secrets.into_iter().filter_map(|secret| match secret {
-            Secret::File(path) => Some(path),
-            Secret::Env(_) => None,
-        });
-        for path in paths.into_iter().chain(files) {
+        let paths = self.templates.values_mut().chain(&mut self.spool);
+        for path in paths {
             *path = folder.join(&*path);
         }
+        self.mail.anchor(folder);
+        self.slack.anchor(folder);
+        self.status_page.anchor(folder);
+        self.webhook.anchor(folder);
+        self.pagerduty.anchor(folder);
+        self.teams.anchor(folder);
+        self.alertmanager.anchor(folder);
     }
 
     /// The name of every channel, in the order in which the tool knows them.
@@ -157,13 +138,13 @@ impl Settings {
     pub(crate) fn names(&self) -> Result<Vec<String>, NameError> {
         let mut names: Vec<String> = Vec::new();
         for (kind, given) in [
-            ("mail", self.mail.names(|one| &one.name)),
-            ("slack", self.slack.names(|one| &one.name)),
-            ("status-page", self.status_page.names(|one| &one.name)),
-            ("webhook", self.webhook.names(|one| &one.name)),
-            ("pagerduty", self.pagerduty.names(|one| &one.name)),
-            ("teams", self.teams.names(|one| &one.name)),
-            ("alertmanager", self.alertmanager.names(|one| &one.name)),
+            ("mail", self.mail.names()),
+            ("slack", self.slack.names()),
+            ("status-page", self.status_page.names()),
+            ("webhook", self.webhook.names()),
+            ("pagerduty", self.pagerduty.names()),
+            ("teams", self.teams.names()),
+            ("alertmanager", self.alertmanager.names()),
         ] {
             for name in several::named(kind, given) {
                 if !is_name(&name) {
@@ -176,6 +157,7 @@ impl Settings {
             }
         }
         self.check_routes(&names)?;
+        self.check_addresses(&names)?;
         Ok(names)
     }
 
@@ -209,6 +191,28 @@ impl Settings {
         Ok(())
     }
 
+    /// Other addresses are those of channels that there are.
+    fn check_addresses(&self, names: &[String]) -> Result<(), NameError> {
+        let fits_nothing = |one: &Environment| one.namespaces.is_empty() && one.clusters.is_empty();
+        if self.environments.iter().any(fits_nothing) {
+            return Err(NameError::FitsNothing);
+        }
+        let steps = self.escalation.steps.iter();
+        let steps = steps.map(|step| ("notify.escalation.step.to", &step.to));
+        let environments = self.environments.iter();
+        let environments = environments.map(|one| ("notify.environment.to", &one.to));
+        for (key, to) in steps.chain(environments) {
+            if let Some(name) = to.keys().find(|name| !names.contains(name)) {
+                return Err(NameError::Nowhere {
+                    key: key.to_owned(),
+                    name: name.clone(),
+                    known: names.join(", "),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an occasion is told on a channel.
     pub(crate) fn routed(&self, occasion: Occasion, channel: &str) -> bool {
         let route = self.routes.get(&occasion);
@@ -229,6 +233,8 @@ pub(crate) enum NameError {
         name: String,
         known: String,
     },
+    #[error("notify.environment names neither namespaces nor clusters")]
+    FitsNothing,
     #[error("notify.templates: {0:?} is neither an OCCASION nor a CHANNEL/OCCASION")]
     NoPurpose(String),
 }

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::channels::ChannelSettings;
 
 /// The channels of one kind.
 #[derive(Clone, Debug)]
@@ -20,10 +23,18 @@ impl<T> Default for Several<T> {
     }
 }
 
-impl<T> Several<T> {
+impl<T: ChannelSettings> Several<T> {
     /// The names that were given to them.
-    pub(super) fn names(&self, name: impl Fn(&T) -> &Option<String>) -> Vec<Option<String>> {
-        self.0.iter().map(|one| name(one).clone()).collect()
+    pub(super) fn names(&self) -> Vec<Option<String>> {
+        let names = self.0.iter().map(ChannelSettings::name);
+        names.map(|name| name.map(str::to_owned)).collect()
+    }
+
+    /// Makes the relative paths of each count from a folder.
+    pub(super) fn anchor(&mut self, folder: &Path) {
+        for channel in &mut self.0 {
+            channel.anchor(folder);
+        }
     }
 }
 

@@ -48,6 +48,8 @@ fn every_key_is_documented_and_shown() {
             format!("\n{key} ="),
             format!("\n# {key} ="),
             format!("[notify.{key}]"),
+            format!("[[notify.{key}]]"),
+            format!("[[notify.escalation.{key}]]"),
         ];
         let shown = forms.iter().any(|form| example.contains(form));
         assert!(shown, "scripts/ecommerce.toml does not show {key}");

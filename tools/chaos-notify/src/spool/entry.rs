@@ -42,13 +42,13 @@ pub(crate) enum State {
 }
 
 impl Entry {
-    /// Writes it, as waiting.
+    /// Writes it, as waiting; nothing where there is one of this message and channel.
     pub(super) fn create(
         spool: &Spool,
         channel: &str,
         message: &Message,
         recipients: &[String],
-    ) -> Result<Entry, SpoolError> {
+    ) -> Result<Option<Entry>, SpoolError> {
         let kept = Kept {
             channel: channel.to_owned(),
             state: State::Waiting,
@@ -56,13 +56,15 @@ impl Entry {
             message: message.clone(),
         };
         let name = name(&message.event, channel);
-        let lock = write(spool, &name, &kept)?;
-        Ok(Entry {
+        let folder = spool.outbox();
+        let created = file::create(&folder, &name, &bytes(&kept));
+        let created = created.map_err(SpoolError::at("cannot write", &folder.join(&name)))?;
+        Ok(created.map(|lock| Entry {
             spool: spool.clone(),
             name,
             kept,
             lock,
-        })
+        }))
     }
 
     /// Takes one that no process holds; nothing where one does.
@@ -131,8 +133,11 @@ impl Entry {
 }
 
 fn write(spool: &Spool, name: &str, kept: &Kept) -> Result<File, SpoolError> {
-    let bytes = serde_json::to_vec(kept).expect("a message has string keys and no failing parts");
     let folder = spool.outbox();
-    let written = file::write(&folder, name, &bytes);
+    let written = file::write(&folder, name, &bytes(kept));
     written.map_err(SpoolError::at("cannot write", &folder.join(name)))
+}
+
+fn bytes(kept: &Kept) -> Vec<u8> {
+    serde_json::to_vec(kept).expect("a message has string keys and no failing parts")
 }

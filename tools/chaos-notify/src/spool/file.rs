@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The ending of a file that is not whole yet.
 const PART: &str = ".part";
@@ -11,25 +11,60 @@ const PART: &str = ".part";
 /// Writes a file in a folder, in place of one of the same name. The file that is given back is the
 /// one that has the name now, and locked.
 pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
+    let (file, part) = whole(folder, name, bytes)?;
+    put(&part, || {
+        fs::rename(&part, folder.join(name))?;
+        sync(folder)
+    })?;
+    Ok(file)
+}
+
+/// Writes a file that there is not: of several who try, one succeeds. Nothing where there is one of
+/// the name.
+pub(super) fn create(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<Option<File>> {
+    let (file, part) = whole(folder, name, bytes)?;
+    let created = put(&part, || {
+        fs::hard_link(&part, folder.join(name))?;
+        fs::remove_file(&part)?;
+        sync(folder)
+    });
+    match created {
+        Ok(()) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A whole file, locked, under a name that nobody looks for.
+fn whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<(File, PathBuf)> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)?;
     let part = folder.join(format!("{name}.{}{PART}", std::process::id()));
-    let whole = || {
+    // What a killed process of this number left may be the file of a name by now: not that one is
+    // written over.
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = put(&part, || {
         let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let options = options.write(true).create_new(true).mode(0o600);
         let mut file = options.open(&part)?;
         file.lock()?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&part, folder.join(name))?;
-        sync(folder)?;
         Ok(file)
-    };
-    whole().inspect_err(|_| {
+    })?;
+    Ok((file, part))
+}
+
+/// Does something with a part of a file, which is removed where that fails.
+fn put<T>(part: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    work().inspect_err(|_| {
         // What is not whole is of no use, and there may be no room even to remove it.
-        let _ = fs::remove_file(&part);
+        let _ = fs::remove_file(part);
     })
 }
 
@@ -107,6 +142,22 @@ mod tests {
         remove(folder, "a").expect("removable");
         remove(folder, "a").expect("gone is gone");
         assert!(take(&path).expect("no error").is_none());
+    }
+
+    #[test]
+    fn of_several_who_create_a_file_one_succeeds() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        let first = create(folder, "a", b"1").expect("writable");
+        assert!(first.is_some());
+        assert!(create(folder, "a", b"2").expect("writable").is_none());
+        assert_eq!(fs::read(folder.join("a")).expect("readable"), b"1");
+        // A part that a killed process of the same number left, which is the file itself.
+        let part = folder.join(format!("a.{}{PART}", std::process::id()));
+        fs::hard_link(folder.join("a"), &part).expect("writable");
+        assert!(create(folder, "a", b"2").expect("writable").is_none());
+        assert_eq!(fs::read(folder.join("a")).expect("readable"), b"1");
+        assert!(!part.exists());
     }
 
     #[test]

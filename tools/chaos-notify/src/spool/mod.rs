@@ -3,13 +3,18 @@
 //! ```text
 //! outbox/EVENT.CHANNEL   a message on its way on one channel; locked while a process sends it
 //! sent/EVENT.CHANNEL     what became of it
+//! escalations/EVENT      an alarm that nobody has answered; locked while a process waits
+//! acknowledged/EVENT     who answered it
+//! acknowledge.key        what links that acknowledge are made with
 //! ```
 //!
 //! A message is in the outbox before anything of it is sent, and leaves it when its fate is known.
 //! A process that is killed leaves it there, and its lock goes with the process: whoever finds the
 //! entry knows from its state whether the message may have arrived.
 
+mod answer;
 mod entry;
+mod escalation;
 mod file;
 mod memory;
 
@@ -17,6 +22,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::entry::{Entry, State};
+pub(crate) use self::escalation::{Begun, Kept as KeptEscalation, Open};
+use crate::escalation::Key;
 use crate::template::Message;
 
 /// Why the spool can't be used.
@@ -29,7 +36,7 @@ pub(crate) struct SpoolError {
 }
 
 impl SpoolError {
-    fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
+    fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolError + use<> {
         let path = path.to_owned();
         move |source| SpoolError { what, path, source }
     }
@@ -57,7 +64,8 @@ impl Spool {
         folder.map(|folder| Spool { folder })
     }
 
-    /// Puts a message in the outbox, for these recipients, and holds its lock.
+    /// Puts a message in the outbox, for these recipients, and holds its lock. Nothing where this
+    /// message is there for this channel: of several who try, one succeeds.
     ///
     /// # Errors
     /// It can't be written.
@@ -66,7 +74,7 @@ impl Spool {
         channel: &str,
         message: &Message,
         recipients: &[String],
-    ) -> Result<Entry, SpoolError> {
+    ) -> Result<Option<Entry>, SpoolError> {
         Entry::create(self, channel, message, recipients)
     }
 
@@ -92,6 +100,31 @@ impl Spool {
         file::is_held(&self.outbox().join(name(event, channel)))
     }
 
+    /// What links that acknowledge are made with; made at the first use.
+    ///
+    /// # Errors
+    /// It can't be read or written.
+    pub(crate) fn key(&self) -> Result<Key, SpoolError> {
+        const NAME: &str = "acknowledge.key";
+        let path = self.folder.join(NAME);
+        let read = || {
+            let text = std::fs::read_to_string(&path)?;
+            let not_a_key = || io::Error::new(io::ErrorKind::InvalidData, "it holds no key");
+            Key::from_text(&text).ok_or_else(not_a_key)
+        };
+        let made = || {
+            let key = Key::random()?;
+            file::create(&self.folder, NAME, key.to_text().as_bytes())?;
+            // Another process may have made it at the same time.
+            read()
+        };
+        let key = read().or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => made(),
+            _ => Err(error),
+        });
+        key.map_err(SpoolError::at("cannot use", &path))
+    }
+
     fn outbox(&self) -> PathBuf {
         self.folder.join("outbox")
     }
@@ -99,13 +132,22 @@ impl Spool {
     fn sent(&self) -> PathBuf {
         self.folder.join("sent")
     }
+
+    fn escalations(&self) -> PathBuf {
+        self.folder.join("escalations")
+    }
+
+    fn acknowledged(&self) -> PathBuf {
+        self.folder.join("acknowledged")
+    }
 }
 
 /// The name of a file for a message on a channel. Neither can lead out of the folder.
 fn name(event: &str, channel: &str) -> String {
-    let plain = |text: &str| -> String {
-        let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-        text.chars().filter(is_plain).take(64).collect()
-    };
     format!("{}.{}", plain(event), plain(channel))
+}
+
+fn plain(text: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    text.chars().filter(is_plain).take(64).collect()
 }

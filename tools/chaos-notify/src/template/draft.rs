@@ -37,6 +37,10 @@ impl Draft {
             link: self.link.clone(),
             attachment: self.attachment.clone(),
             answers: std::collections::BTreeMap::new(),
+            announced: None,
+            addresses: Vec::new(),
+            asks: None,
+            acknowledge: None,
         }
     }
 }

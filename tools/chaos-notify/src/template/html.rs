@@ -40,7 +40,7 @@ impl Line<'_> {
 }
 
 /// The text as HTML: its first line as a heading, `Name: value` in bold, `- value` as a list.
-pub(crate) fn html(text: &str, link: Option<&str>) -> String {
+pub(crate) fn html(text: &str, links: &[&str]) -> String {
     let mut out = HEAD.to_owned();
     let mut in_list = false;
     for (number, row) in text.lines().enumerate() {
@@ -55,7 +55,7 @@ pub(crate) fn html(text: &str, link: Option<&str>) -> String {
             _ if number == 0 => writeln!(out, "<h2>{}</h2>", escape(row)),
             Line::Item(item) => writeln!(out, "<li>{}</li>", escape(item)),
             Line::Field(name, value) => {
-                let (name, value) = (escape(name), linked(value, link));
+                let (name, value) = (escape(name), linked(value, links));
                 writeln!(out, "<p style=\"margin: 2px 0\"><b>{name}:</b> {value}</p>")
             }
             Line::Prose(prose) => writeln!(out, "<p>{}</p>", escape(prose)),
@@ -67,17 +67,18 @@ pub(crate) fn html(text: &str, link: Option<&str>) -> String {
     out + FOOT
 }
 
-/// A value that is the message's own link becomes one; no other text does.
-fn linked(value: &str, link: Option<&str>) -> String {
+/// A value that is one of the message's own links becomes one; no other text does.
+fn linked(value: &str, links: &[&str]) -> String {
     let text = escape(value);
-    if link == Some(value) {
+    if links.contains(&value) {
         format!("<a href=\"{text}\">{text}</a>")
     } else {
         text
     }
 }
 
-fn escape(text: &str) -> String {
+/// Text that has no meaning to HTML.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn nothing_in_the_text_is_a_tag() {
-        let page = html("T\n\nTarget: <b>&\n- <script>x</script>\n'\"\n", None);
+        let page = html("T\n\nTarget: <b>&\n- <script>x</script>\n'\"\n", &[]);
         for tag in ["<script", "<b>&", "'\""] {
             assert!(!page.contains(tag), "{page}");
         }
@@ -109,7 +110,7 @@ mod tests {
     fn headings_fields_lists_and_the_links_own_line() {
         let page = html(
             "Title\n\nA: https://x/\nB:\n- 1\n- 2\n\nBye.\n",
-            Some("https://x/"),
+            &["https://x/"],
         );
         let body = page
             .strip_prefix(HEAD)
@@ -119,6 +120,6 @@ mod tests {
             "<h2>Title</h2>\n<p style=\"margin: 2px 0\"><b>A:</b> <a href=\"https://x/\">https://x/</a></p>\n\
              <p style=\"margin: 2px 0\"><b>B:</b> </p>\n<ul>\n<li>1</li>\n<li>2</li>\n</ul>\n<p>Bye.</p>\n"
         );
-        assert!(!html("T\nA: https://evil/\n", Some("https://x/")).contains("<a"));
+        assert!(!html("T\nA: https://evil/\n", &["https://x/"]).contains("<a"));
     }
 }

@@ -33,26 +33,72 @@ pub(crate) struct Message {
     pub(crate) attachment: Option<Attachment>,
     /// The receipt of the message that this one answers, by the name of the channel.
     pub(crate) answers: BTreeMap<String, String>,
+    /// The subject of that message.
+    #[serde(default)]
+    pub(crate) announced: Option<String>,
+    /// Where it goes instead of the channel's own addresses; empty where it goes to those.
+    #[serde(default)]
+    pub(crate) addresses: Vec<String>,
+    /// What an acknowledgement of it answers; `None` where nobody waits for one.
+    #[serde(default)]
+    pub(crate) asks: Option<Asks>,
+    /// The link that acknowledges it. It is a secret of its readers, and never kept.
+    #[serde(skip)]
+    pub(crate) acknowledge: Option<String>,
 }
 
 impl Message {
     /// The id of a message: a UUID made of its run, its occasion and what it says. A repetition has
     /// the same, and other words another.
     pub(crate) fn id(run: &str, occasion: Occasion, wording: &Wording) -> String {
-        let mut hash = Sha256::new();
-        for part in [run, occasion.word(), &wording.subject, &wording.text] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
+        uuid_of([run, occasion.word(), &wording.subject, &wording.text])
+    }
+
+    /// The id of a message that belongs to another one: the same for the same part.
+    pub(crate) fn part(event: &str, part: &str) -> String {
+        uuid_of([event, part])
+    }
+
+    /// Its text, with the link that acknowledges it.
+    pub(crate) fn text(&self) -> String {
+        let text = &self.wording.text;
+        match &self.acknowledge {
+            Some(url) => format!("{text}\nAcknowledge: {url}\n"),
+            None => text.clone(),
         }
-        let digest = hash.finalize();
-        let bytes = digest[..16].try_into().expect("a digest has 32 bytes");
-        Builder::from_custom_bytes(bytes).into_uuid().to_string()
+    }
+
+    /// The line or two for chat, with that link.
+    pub(crate) fn short(&self) -> String {
+        let short = &self.wording.short;
+        match &self.acknowledge {
+            Some(url) => format!("{short}\nAcknowledge: {url}"),
+            None => short.clone(),
+        }
+    }
+
+    /// Its own links: no other text of it becomes one.
+    pub(crate) fn links(&self) -> Vec<&str> {
+        let own = self.link.iter().chain(&self.acknowledge);
+        own.map(String::as_str).collect()
     }
 
     /// The receipt of the message that this one answers on a channel.
     pub(crate) fn answers(&self, channel: &str) -> Option<&str> {
         self.answers.get(channel).map(String::as_str)
     }
+}
+
+/// A UUID made of texts: other texts, or the same divided in another way, have another.
+fn uuid_of<const N: usize>(parts: [&str; N]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let bytes = digest[..16].try_into().expect("a digest has 32 bytes");
+    Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
 /// How bad it is, in the words of the services that page people.
@@ -96,6 +142,15 @@ pub(crate) enum Alerts {
     },
     /// The experiment is over: they count again.
     Over,
+}
+
+/// What an acknowledgement answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asks {
+    /// The id of the first message, to which all answer.
+    pub(crate) event: String,
+    /// Who is asked: 0 for all, else so many a contact.
+    pub(crate) whom: usize,
 }
 
 /// A file that goes with a mail.

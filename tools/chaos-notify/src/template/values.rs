@@ -1,6 +1,6 @@
 //! What a template can name.
 
-use chaos_common::config::{self, Config};
+use chaos_common::config;
 use chaos_common::record::{Contact, Time};
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -117,19 +117,19 @@ impl Clock {
 }
 
 /// The people to call.
-pub(crate) fn contacts(config: &Config) -> Vec<Contact> {
+pub(crate) fn contacts(people: &[config::Contact]) -> Vec<Contact> {
     let contact = |c: &config::Contact| Contact {
         role: c.role.clone(),
         name: c.name.clone(),
         phone: c.phone.clone(),
     };
-    config.contacts.iter().map(contact).collect()
+    people.iter().map(contact).collect()
 }
 
 /// The people to call, in the runbook's form.
-pub(crate) fn contact_lines(config: &Config) -> Vec<String> {
+pub(crate) fn contact_lines(people: &[config::Contact]) -> Vec<String> {
     let text = |c: &Contact| line(&format!("{}: {} - {}", c.role, c.name, c.phone));
-    contacts(config).iter().map(text).collect()
+    contacts(people).iter().map(text).collect()
 }
 
 #[cfg(test)]

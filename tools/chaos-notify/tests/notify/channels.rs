@@ -33,18 +33,23 @@ fn slack_answers_in_the_thread_of_the_announcement() {
     });
     let bench = Bench::new(&format!(
         "[notify.slack]\ntoken = {{ file = \"token\" }}\nchannel = \"#ops\"\napi = \"{}api/\"\n",
-        server.url()
+        server.root()
     ));
     bench.file("token", "xoxb-SECRET-token");
     let (announced, _) = run(&bench);
     let posts = server.of("POST");
-    assert!(
-        posts
-            .iter()
-            .all(|(path, _)| path == "/api/chat.postMessage"),
-        "{posts:?}"
+    let paths: Vec<&str> = posts.iter().map(|(path, _)| path.as_str()).collect();
+    let post = "/api/chat.postMessage";
+    assert_eq!(paths, [post, post, "/api/chat.update"]);
+    let (first, second, update) = (&posts[0].1, &posts[1].1, &posts[2].1);
+    // The announcement says how it ended.
+    assert_eq!(text(&update["channel"]), "C024BE91L");
+    assert_eq!(text(&update["ts"]), "1503435956.000000");
+    assert_eq!(
+        text(&update["text"]),
+        "pod-failure on shop: scheduled for 2026-11-22 16:00:00 UTC\n\
+         It is over. pod-failure on shop: pass, recovered in 1.1 s"
     );
-    let (first, second) = (&posts[0].1, &posts[1].1);
     assert_eq!(text(&first["channel"]), "#ops");
     assert_eq!(first["client_msg_id"], announced["data"]["event"]);
     assert_eq!(first.get("thread_ts"), None);
@@ -53,6 +58,34 @@ fn slack_answers_in_the_thread_of_the_announcement() {
     assert_eq!(second["reply_broadcast"], false);
     assert!(server.requests()[0].contains("xoxb-SECRET-token"));
     assert!(!announced.to_string().contains("SECRET"));
+}
+
+#[test]
+fn an_announcement_that_is_not_brought_up_to_date_is_told_and_no_second_message() {
+    let server = Server::with(|request, number| {
+        let posted = json!({ "ok": true, "channel": "C1", "ts": format!("1.{number}") });
+        if request.contains("chat.update") {
+            ok(&json!({ "ok": false, "error": "cant_update_message" }))
+        } else {
+            ok(&posted)
+        }
+    });
+    let bench = Bench::new(&format!(
+        "[notify.slack]\ntoken = {{ file = \"token\" }}\nchannel = \"#ops\"\napi = \"{}\"\n",
+        server.root()
+    ));
+    bench.file("token", "xoxb-SECRET-token");
+    let (_, completed) = run(&bench);
+    let result = &completed["data"]["channels"][0];
+    assert_eq!(
+        (&result["outcome"], &result["attempts"]),
+        (&json!("sent"), &json!(1))
+    );
+    assert!(
+        text(&result["detail"]).contains("cant_update_message"),
+        "{result}"
+    );
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[test]
@@ -87,7 +120,7 @@ fn pagerduty_pages_for_alarms_alone_and_tests_without_a_page() {
     });
     let bench = Bench::new(&format!(
         "[notify.pagerduty]\nrouting_key = {{ file = \"key\" }}\nurl = \"{}v2/enqueue\"\n",
-        server.url()
+        server.root()
     ));
     bench.file("key", "SECRETroutingkey");
     let output = bench.feed(&["scheduled"], &plan("pod-failure", "search"));
@@ -203,20 +236,20 @@ fn an_incident_is_opened_found_again_and_resolved() {
     for (api, create, update, authorization) in [
         (
             "statuspage",
-            "POST /pages/p1/incidents ",
-            "PATCH /pages/p1/incidents/i1 ",
+            "POST /hunter2-SECRET/pages/p1/incidents ",
+            "PATCH /hunter2-SECRET/pages/p1/incidents/i1 ",
             "OAuth",
         ),
         (
             "instatus",
-            "POST /p1/incidents ",
-            "POST /p1/incidents/i1/incident-updates ",
+            "POST /hunter2-SECRET/p1/incidents ",
+            "POST /hunter2-SECRET/p1/incidents/i1/incident-updates ",
             "Bearer",
         ),
         (
             "cachet",
-            "POST /incidents ",
-            "POST /incidents/i1/updates ",
+            "POST /hunter2-SECRET/incidents ",
+            "POST /hunter2-SECRET/incidents/i1/updates ",
             "Bearer",
         ),
     ] {
@@ -272,7 +305,7 @@ fn alertmanager_is_silenced_for_the_alerts_of_the_plan_and_no_longer_than_the_ru
     });
     let bench = Bench::new(&format!(
         "[notify.alertmanager]\nurl = \"{}\"\n",
-        server.url()
+        server.root()
     ));
     run(&bench);
     let made = server.of("POST");

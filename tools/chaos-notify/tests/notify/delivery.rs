@@ -57,6 +57,38 @@ fn a_repeat_of_the_same_message_is_known_and_another_text_is_another_message() {
 }
 
 #[test]
+fn of_many_who_send_the_same_at_once_one_does() {
+    let server = good();
+    let bench = bench("", &[&server]);
+    let stream = plan("pod-failure", "search");
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| bench.feed(&["scheduled"], &stream));
+        }
+    });
+    assert_eq!(server.requests().len(), 1);
+    assert!(bench.outbox().is_empty(), "{:?}", bench.outbox());
+}
+
+#[test]
+fn what_waits_is_sent_no_faster_than_the_service_takes_it() {
+    let server = Server::new(&[Answer::Status("429 Slow\r\nRetry-After: 3600")]);
+    let bench = Bench::new("[notify.slack]\nwebhook = { file = \"hook\" }\n");
+    bench.file("hook", &server.url());
+    for number in 0..4 {
+        bench.start(&["critical", "--issue", &number.to_string()]);
+    }
+    assert_eq!(bench.outbox().len(), 4);
+    let server = good();
+    bench.file("hook", &server.url());
+    let start = Instant::now();
+    let flushed = bench.start(&["flush"]);
+    assert_eq!(flushed.status.code(), Some(0), "{}", stderr(&flushed));
+    assert_eq!(server.requests().len(), 4);
+    assert!(start.elapsed() >= Duration::from_secs(3), "one a second");
+}
+
+#[test]
 fn a_repeat_in_the_same_stream_is_known_without_a_spool() {
     let server = good();
     let bench = bench("", &[&server]);

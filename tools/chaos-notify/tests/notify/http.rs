@@ -54,7 +54,13 @@ impl Server {
         Server { port, requests }
     }
 
+    /// A URL of it that is a secret.
     pub(crate) fn url(&self) -> String {
+        format!("{}hunter2-SECRET/", self.root())
+    }
+
+    /// Its own URL, which is none.
+    pub(crate) fn root(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }
 

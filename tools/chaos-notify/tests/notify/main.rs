@@ -1,16 +1,22 @@
 //! The binary as its users meet it, with servers on the loopback interface that behave and
 //! misbehave.
 
+mod acknowledgement;
+mod certificates;
 mod channels;
 mod configuration;
 mod delivery;
+mod environment;
+mod escalation;
 mod follow;
 mod http;
 mod kill;
 mod mail;
 mod matrix;
 mod messages;
+mod real_alertmanager;
 mod real_smtp;
+mod secrets;
 mod silence;
 mod smtp;
 mod spool;
@@ -18,6 +24,7 @@ mod webhooks;
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -47,6 +54,7 @@ impl Bench {
     /// A bench with this configuration, and the contacts.
     fn new(config: &str) -> Bench {
         let home = tempfile::tempdir().expect("a temporary folder");
+        secrets::watch_processes();
         let bench = Bench { home };
         bench.file("chaos.toml", &format!("{config}{CONTACTS}"));
         bench
@@ -69,10 +77,10 @@ impl Bench {
 
     /// Runs the tool with nothing on standard input.
     fn start(&self, args: &[&str]) -> Output {
-        self.command(args)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the tool ends")
+        let output = self.command(args).stdin(Stdio::null()).output();
+        let output = output.expect("the tool ends");
+        secrets::clean(&output);
+        output
     }
 
     /// Runs the tool with this stream.
@@ -95,6 +103,18 @@ impl Bench {
     }
 }
 
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        // What the tool keeps holds no secret, and neither do its arguments.
+        let kept = secrets::files(&self.home.path().join(".local"));
+        assert!(kept.is_empty(), "a secret is kept in {kept:?}");
+        secrets::watch_processes();
+    }
+}
+
 /// Runs a command with this on standard input.
 fn feed(mut command: Command, input: &str) -> Output {
     let child = command
@@ -109,7 +129,9 @@ fn feed(mut command: Command, input: &str) -> Output {
         .take()
         .expect("a pipe")
         .write_all(input.as_bytes());
-    child.wait_with_output().expect("the tool ends")
+    let output = child.wait_with_output().expect("the tool ends");
+    secrets::clean(&output);
+    output
 }
 
 fn stderr(output: &Output) -> String {

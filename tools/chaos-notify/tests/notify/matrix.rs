@@ -209,9 +209,9 @@ fn http_case(
     let answers = answers.to_vec();
     Box::new(move || {
         let server = http::Server::new(&answers);
-        let config = config.replace("URL", &server.url());
+        let config = config.replace("URL", &server.root());
         let bench = Bench::new(&format!("[notify]\ndeadline = \"20s\"\n{config}"));
-        bench.file("url", &format!("{}{SECRET}", server.url()));
+        bench.file("url", &server.url());
         bench.file("key", SECRET);
         bench.file("whsec", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let output = alarm(&bench);

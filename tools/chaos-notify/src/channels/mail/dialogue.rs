@@ -118,8 +118,9 @@ impl Mail {
         message: &Message,
         pending: &[String],
     ) -> Result<Vec<MailParameter>, Vec<Answer>> {
-        let to = self.those(message, pending).into_iter();
+        let to = self.those(message, pending);
         let mut addresses = to
+            .iter()
             .chain([&self.from])
             .map(|mailbox| mailbox.email.to_string());
         if addresses.all(|address| address.is_ascii()) {

@@ -10,7 +10,7 @@ use crate::template::{Message, html};
 /// A mail that is to be made.
 pub(super) struct Letter<'a> {
     pub(super) from: &'a Mailbox,
-    pub(super) to: &'a [&'a Mailbox],
+    pub(super) to: &'a [Mailbox],
     pub(super) message: &'a Message,
 }
 
@@ -31,7 +31,7 @@ impl Letter<'_> {
             .subject(message.wording.subject.clone())
             .date(SystemTime::from(message.time.0))
             .message_id(Some(self.id()));
-        for &to in self.to {
+        for to in self.to {
             builder = builder.to(to.clone());
         }
         // Answers are found by any channel's receipt that has the form of one.
@@ -39,9 +39,8 @@ impl Letter<'_> {
         if let Some(id) = answers.next() {
             builder = builder.in_reply_to(id.clone()).references(id.clone());
         }
-        let text = &message.wording.text;
-        let both =
-            MultiPart::alternative_plain_html(text.clone(), html(text, message.link.as_deref()));
+        let text = message.text();
+        let both = MultiPart::alternative_plain_html(text.clone(), html(&text, &message.links()));
         let mut mail = builder.multipart(match &message.attachment {
             None => both,
             Some(file) => {
@@ -91,6 +90,10 @@ mod tests {
             link: None,
             attachment: None,
             answers: BTreeMap::new(),
+            announced: None,
+            addresses: Vec::new(),
+            asks: None,
+            acknowledge: None,
         }
     }
 
@@ -99,7 +102,7 @@ mod tests {
         let to: Mailbox = "Team <team@company.com>".parse().expect("an address");
         let letter = Letter {
             from: &from,
-            to: &[&to],
+            to: &[to],
             message,
         };
         String::from_utf8(letter.bytes().expect("a mail")).expect("ASCII")

@@ -10,16 +10,17 @@ use std::path::PathBuf;
 use chaos_common::config::Secret;
 use chaos_common::record::Occasion;
 use futures::future::LocalBoxFuture;
+use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::letter::Letter;
-use super::Channel;
 use super::error::ChannelError;
 use super::http::is_local;
 use super::scrub::Scrub;
+use super::{Channel, ChannelSettings};
 use crate::delivery::{Answer, Watch};
 use crate::template::Message;
 
@@ -57,6 +58,20 @@ pub(crate) struct Settings {
     /// Who gets `critical` and `monthly` besides.
     #[serde(default)]
     pub(crate) management: Vec<String>,
+}
+
+impl ChannelSettings for Settings {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn ca(&mut self) -> Option<&mut PathBuf> {
+        self.ca.as_mut()
+    }
+
+    fn secrets(&mut self) -> Vec<&mut Secret> {
+        self.password.as_mut().into_iter().collect()
+    }
 }
 
 /// How mail is encrypted on its way.
@@ -120,8 +135,22 @@ impl Mail {
         })
     }
 
+    /// Who gets a message, each once: those that it is addressed to; else those of its occasion.
+    fn mailboxes(&self, message: &Message) -> Vec<Mailbox> {
+        if message.addresses.is_empty() {
+            let all = self.all_of(message.occasion).into_iter();
+            return all.cloned().collect();
+        }
+        let mut each: Vec<Mailbox> = Vec::new();
+        // What is none was refused when the configuration was read.
+        for mailbox in message.addresses.iter().filter_map(|to| to.parse().ok()) {
+            add_once(&mut each, mailbox, |mailbox: &Mailbox| &mailbox.email);
+        }
+        each
+    }
+
     /// Who gets a mail on this occasion, each once; management first where it is theirs.
-    fn mailboxes(&self, occasion: Occasion) -> Vec<&Mailbox> {
+    fn all_of(&self, occasion: Occasion) -> Vec<&Mailbox> {
         let escalated = matches!(occasion, Occasion::Critical | Occasion::Test);
         let all: Vec<&Mailbox> = match occasion {
             _ if escalated => self.management.iter().chain(&self.team).collect(),
@@ -130,29 +159,35 @@ impl Mail {
         };
         let mut each: Vec<&Mailbox> = Vec::new();
         for mailbox in all {
-            if each.iter().all(|known| known.email != mailbox.email) {
-                each.push(mailbox);
-            }
+            add_once(&mut each, mailbox, |mailbox| &mailbox.email);
         }
         each
     }
 
     /// The mailboxes of these addresses.
-    fn those(&self, message: &Message, addresses: &[String]) -> Vec<&Mailbox> {
-        let all = self.mailboxes(message.occasion).into_iter();
+    fn those(&self, message: &Message, addresses: &[String]) -> Vec<Mailbox> {
+        let all = self.mailboxes(message).into_iter();
         all.filter(|mailbox| addresses.contains(&mailbox.email.to_string()))
             .collect()
     }
 }
 
 impl Channel for Mail {
-    fn to(&self, occasion: Occasion) -> String {
-        let to = self.mailboxes(occasion).into_iter();
-        to.map(Mailbox::to_string).collect::<Vec<_>>().join(", ")
+    fn to(&self, message: &Message) -> String {
+        let to = self.mailboxes(message);
+        let to: Vec<String> = to.iter().map(Mailbox::to_string).collect();
+        to.join(", ")
+    }
+
+    fn check_addresses(&self, addresses: &[String]) -> Result<(), ChannelError> {
+        let checked = addresses
+            .iter()
+            .map(|text| address("address", text).map(drop));
+        checked.collect()
     }
 
     fn recipients(&self, message: &Message) -> Vec<String> {
-        let to = self.mailboxes(message.occasion).into_iter();
+        let to = self.mailboxes(message).into_iter();
         to.map(|mailbox| mailbox.email.to_string()).collect()
     }
 
@@ -164,10 +199,10 @@ impl Channel for Mail {
             self.host,
             self.port,
             self.from,
-            self.to(message.occasion),
+            self.to(message),
             message.wording.subject,
             attached.unwrap_or_default(),
-            message.wording.text
+            message.text()
         )
     }
 
@@ -181,7 +216,7 @@ impl Channel for Mail {
             // All that were meant to get it stand in the head, also where only some are left.
             let letter = Letter {
                 from: &self.from,
-                to: &self.mailboxes(message.occasion),
+                to: &self.mailboxes(message),
                 message,
             };
             match letter.bytes() {
@@ -197,6 +232,13 @@ impl Channel for Mail {
                 Err(error) => vec![Answer::refused(format!("cannot make the mail: {error}"))],
             }
         })
+    }
+}
+
+/// Adds a mailbox, unless its address is there.
+fn add_once<T>(each: &mut Vec<T>, mailbox: T, email: impl Fn(&T) -> &Address) {
+    if each.iter().all(|known| email(known) != email(&mailbox)) {
+        each.push(mailbox);
     }
 }
 
@@ -278,7 +320,7 @@ mod tests {
     fn nobody_gets_a_mail_twice_and_management_gets_what_is_theirs() {
         let mail = Mail::new(&settings()).expect("good settings");
         let to = |occasion| -> Vec<String> {
-            let to = mail.mailboxes(occasion).into_iter();
+            let to = mail.all_of(occasion).into_iter();
             to.map(|to| to.email.to_string()).collect()
         };
         assert_eq!(to(Occasion::Aborted), ["team@company.com"]);

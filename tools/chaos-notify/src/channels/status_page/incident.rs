@@ -1,6 +1,8 @@
 //! Status pages that have incidents: one for each run, opened when it is announced, updated, and
 //! resolved when it is over and all is well. It is found again by a tag in its name.
 
+use std::time::Duration;
+
 use chaos_common::record::Occasion;
 use futures::future::LocalBoxFuture;
 use reqwest::Method;
@@ -27,6 +29,11 @@ pub(super) trait IncidentApi {
 
     /// The requests that bring one up to date, in order; the last is told of.
     fn update(&self, id: &str, page: Page) -> Vec<Request>;
+
+    /// The shortest time between two tries, by its rate limit.
+    fn interval(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Further statuses with which it says that it was asked too often.
     fn busy(&self) -> &'static [u16] {
@@ -118,7 +125,7 @@ impl<A: IncidentApi> Incidents<A> {
 }
 
 impl<A: IncidentApi> Channel for Incidents<A> {
-    fn to(&self, _occasion: Occasion) -> String {
+    fn to(&self, _message: &Message) -> String {
         self.0.http().host().to_owned()
     }
 
@@ -129,6 +136,10 @@ impl<A: IncidentApi> Channel for Incidents<A> {
 
     fn shows_state(&self) -> bool {
         true
+    }
+
+    fn interval(&self) -> Duration {
+        self.0.interval()
     }
 
     fn preview(&self, message: &Message) -> String {

@@ -6,8 +6,6 @@ mod incident;
 mod instatus;
 mod statuspage;
 
-use std::path::PathBuf;
-
 use chaos_common::config::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,38 +13,31 @@ use serde::Deserialize;
 use self::incident::Incidents;
 use super::Channel;
 use super::error::ChannelError;
-use super::http::{Http, Reach, token};
+use super::http::{Http, token};
 use super::service::Served;
+use super::settings::http_settings;
 
-/// `[notify.status_page]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// Its name in routes and records; `status-page` if left out.
-    #[serde(default)]
-    pub(crate) name: Option<String>,
-    /// Whose API it is: `generic` (if left out: the status is posted to the URL), `statuspage`,
-    /// `instatus` or `cachet`.
-    #[serde(default)]
-    pub(crate) api: Api,
-    /// The URL that status changes are posted to; of the others, that of their API, such as
-    /// `https://api.statuspage.io/v1`.
-    pub(crate) url: Secret,
-    /// Sent as `Authorization: Bearer …` (Statuspage: `OAuth …`); left out, no such header is sent.
-    #[serde(default)]
-    pub(crate) token: Option<Secret>,
-    /// The page's id, for Statuspage and Instatus.
-    #[serde(default)]
-    pub(crate) page: Option<String>,
-    /// The ids of the components whose state is shown.
-    #[serde(default)]
-    pub(crate) components: Vec<String>,
-    /// Certificates that are trusted instead of the system's (PEM).
-    #[serde(default)]
-    pub(crate) ca: Option<PathBuf>,
-    /// The proxy, if not the one that `HTTPS_PROXY` names.
-    #[serde(default)]
-    pub(crate) proxy: Option<String>,
+http_settings! {
+    /// `[notify.status_page]`
+    {
+        /// Whose API it is: `generic` (if left out: the status is posted to the URL), `statuspage`,
+        /// `instatus` or `cachet`.
+        #[serde(default)]
+        pub(crate) api: Api,
+        /// The URL that status changes are posted to; of the others, that of their API, such as
+        /// `https://api.statuspage.io/v1`.
+        pub(crate) url: Secret,
+        /// Sent as `Authorization: Bearer …` (Statuspage: `OAuth …`); left out, no such header is sent.
+        #[serde(default)]
+        pub(crate) token: Option<Secret>,
+        /// The page's id, for Statuspage and Instatus.
+        #[serde(default)]
+        pub(crate) page: Option<String>,
+        /// The ids of the components whose state is shown.
+        #[serde(default)]
+        pub(crate) components: Vec<String>,
+    }
+    secrets: url, token
 }
 
 /// Whose API a status page has.
@@ -76,11 +67,7 @@ impl Site {
     fn new(settings: &Settings) -> Result<Site, ChannelError> {
         let url = settings.url.read().map_err(ChannelError::Secret)?;
         let token = token(settings.token.as_ref())?;
-        let reach = Reach {
-            ca: settings.ca.as_ref(),
-            proxy: settings.proxy.as_deref(),
-        };
-        let http = Http::new(&url, reach, token.clone())?;
+        let http = Http::new(&url, settings.reach(), token.clone())?;
         if token.is_some() {
             http.hides_token()?;
         }

@@ -3,6 +3,8 @@
 //! Source: developer.statuspage.io, "Incidents". It answers with the incident; 420 and 429 say that
 //! it was asked too often.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::{Map, Value, json};
@@ -12,6 +14,9 @@ use super::incident::{IncidentApi, ids_and_names};
 use crate::channels::error::ChannelError;
 use crate::channels::http::{Http, Request, authorization};
 use crate::template::Page;
+
+/// One request a second, of which a message takes two: developer.statuspage.io, "Rate Limiting".
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A page at Statuspage.
 pub(super) struct Statuspage {
@@ -80,6 +85,10 @@ impl IncidentApi for Statuspage {
         let body = json!({ "incident": self.incident(page) });
         let request = Request::json(Method::PATCH, self.at(&[id]), &body);
         vec![request.authorized(self.authorization.as_ref())]
+    }
+
+    fn interval(&self) -> Duration {
+        INTERVAL
     }
 
     fn busy(&self) -> &'static [u16] {
