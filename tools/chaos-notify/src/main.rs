@@ -6,6 +6,7 @@ mod delivery;
 mod escalation;
 mod facts;
 mod occasions;
+mod receiver;
 mod settings;
 mod spool;
 mod template;

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::setup::Setup;
 use crate::delivery::Stop;
-use crate::escalation::receiver::{Receiver, serve};
+use crate::receiver::{Receiver, serve};
 
 /// Takes acknowledgements until a signal ends it.
 ///

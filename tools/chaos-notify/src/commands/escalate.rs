@@ -255,7 +255,7 @@ impl<'a> Wait<'a> {
         let setup = self.setup;
         let step = &setup.settings.escalation.steps[number];
         let kept = &self.open.kept;
-        let message = escalation::step(&kept.message, step, &kept.told, &setup.clock);
+        let message = escalation::step(&kept.message, &step.contact, &kept.told, &setup.clock);
         let (time, began) = (Time::now(), Instant::now());
         let channels = tell_contact(setup, &message, &step.to, &mut self.checks).await;
         say(&format!(

@@ -2,11 +2,9 @@
 //!
 //! When who is told is decided in [`schedule`], on plain values. How far an escalation has come is
 //! in the spool, and so is an answer: both outlive the processes that wrote them. Whoever answers
-//! by a link answers to the [`receiver`], which is a process of its own.
+//! by a link answers to the receiver, which is a process of its own.
 
 mod link;
-mod page;
-pub(crate) mod receiver;
 mod schedule;
 mod step;
 

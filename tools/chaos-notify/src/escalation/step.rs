@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use chaos_common::record::EscalationStep;
 
-use crate::settings::Step;
 use crate::template::{Asks, Clock, Message, line};
 
 /// The first message, as the others are made of it: what has no readers is left out.
@@ -24,17 +23,21 @@ pub(crate) fn base(message: &Message) -> Message {
     }
 }
 
-/// The message to the contact of a step, who comes after those that were told. A repetition is the
-/// same message.
-pub(crate) fn step(base: &Message, step: &Step, told: &[EscalationStep], clock: &Clock) -> Message {
+/// The message to a contact, who comes after those that were told. A repetition is the same message.
+pub(crate) fn step(
+    base: &Message,
+    contact: &str,
+    told: &[EscalationStep],
+    clock: &Clock,
+) -> Message {
     let whom = told.len() + 1;
     let mut message = base.clone();
-    message.event = Message::part(&base.event, &format!("{whom} {}", step.contact));
+    message.event = Message::part(&base.event, &format!("{whom} {contact}"));
     message.asks = Some(Asks {
         event: base.event.clone(),
         whom,
     });
-    let contact = line(&step.contact);
+    let contact = line(contact);
     let before: Vec<String> = told
         .iter()
         .map(|step| format!("- {} at {}", line(&step.contact), clock.write(step.time)))

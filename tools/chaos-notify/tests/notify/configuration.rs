@@ -55,6 +55,48 @@ fn what_is_wrong_is_a_usage_error_with_its_name() {
 }
 
 #[test]
+fn a_channel_that_cannot_be_used_is_named_and_the_others_go_on() {
+    let server = crate::http::Server::new(&[crate::http::Answer::Status("200 OK")]);
+    let slack = "[[notify.slack]]\nwebhook = { file = \"hook\" }\n";
+    let mail = "[notify.mail]\nhost = \"localhost\"\nfrom = \"a@b.c\"\nteam = [\"nobody\"]\n";
+    for (config, hook, part) in [
+        (slack, "SECRET", "the secret is not a URL"),
+        (slack, "ftp://h/SECRET", "not a URL of http"),
+        (
+            "[[notify.slack]]\nwebhook = { file = \".\" }\n",
+            "",
+            "cannot read the secret file",
+        ),
+        (mail, "", "\"nobody\" is no mail address"),
+    ] {
+        let bench = Bench::new(&format!(
+            "{config}[[notify.webhook]]\nurl = {{ file = \"url\" }}\nsecret = {{ file = \"key\" }}\n"
+        ));
+        bench.file("hook", hook);
+        bench.file("url", &server.url());
+        bench.file("key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        let before = server.requests().len();
+        let output = bench.start(&["test"]);
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{config}: {}",
+            stderr(&output)
+        );
+        let channels = crate::record(&output)["data"]["channels"].clone();
+        let of = |outcome: &str| {
+            let all = channels.as_array().expect("channels").iter();
+            let found = all.filter(|channel| channel["outcome"] == outcome);
+            found.cloned().collect::<Vec<_>>()
+        };
+        assert_eq!((of("sent").len(), of("failed").len()), (1, 1), "{channels}");
+        let detail = crate::text(&of("failed")[0]["detail"]).to_owned();
+        assert!(detail.contains(part), "{part} is not in {detail}");
+        assert_eq!(server.requests().len(), before + 1);
+    }
+}
+
+#[test]
 fn an_alarm_goes_out_in_the_built_in_words_where_a_template_is_wrong() {
     let server = crate::http::Server::new(&[crate::http::Answer::Status("200 OK")]);
     let bench = Bench::new(

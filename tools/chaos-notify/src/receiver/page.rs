@@ -18,7 +18,7 @@ pub(super) fn question(subject: &str, run: &str, name: &str) -> String {
         "<h1>{subject}</h1>\n<p>Run: {run}</p>\n<form method=\"post\">\n\
          <p><label>Your name: <input name=\"name\" maxlength=\"{MAX_NAME}\" value=\"{name}\"></label></p>\n\
          <p><button>I acknowledge this</button></p>\n</form>\n\
-         <p>Then nobody else is told. It repairs nothing.</p>"
+         <p>After that nobody else is told. It does not repair the system.</p>"
     ))
 }
 

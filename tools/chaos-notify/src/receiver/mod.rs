@@ -4,6 +4,8 @@
 //! It keeps nothing itself. What it knows is in the spool, which it shares with the processes that
 //! wait: it may be stopped and started at any time.
 
+mod page;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{Key, Link, page};
+use crate::escalation::{Key, Link};
 use crate::settings::Step;
 use crate::spool::{Spool, SpoolError};
 use crate::template::{Message, cut, line};
