@@ -109,8 +109,14 @@ impl Scene {
         running
     }
 
+    /// How often each contact was told. What says that it may be a copy is none: it is what becomes
+    /// of a message whose sender was killed before it had the answer.
     pub(crate) fn told(&self) -> [usize; 3] {
-        [0, 1, 2].map(|number| self.contacts[number].requests().len())
+        let is_copy = |request: &&String| request.contains("may have reached you before");
+        [0, 1, 2].map(|number| {
+            let requests = self.contacts[number].requests();
+            requests.iter().filter(|request| !is_copy(request)).count()
+        })
     }
 
     /// The link in the only message to a contact.
