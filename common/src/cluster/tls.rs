@@ -24,7 +24,7 @@ pub(crate) enum Trust<'a> {
 
 /// Why no encrypted connection can be tried.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsSetupError {
+pub enum TlsSetupError {
     /// A file can't be used.
     #[error("the {of} in {}: {why}", .path.display())]
     File {

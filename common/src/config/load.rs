@@ -9,7 +9,7 @@ use toml::de::Deserializer;
 use super::experiment::ExperimentTables;
 use super::setting::Setting;
 use super::source::Source;
-use super::{Config, Database, Monitoring, NotifyTable, Question, Secret};
+use super::{Config, Database, Monitoring, NotifyTable, Question, ReportDatabase, Secret};
 use crate::exit::Failure;
 
 /// A configuration and the file that it came from; `None` means that there was none.
@@ -101,6 +101,8 @@ fn anchor(config: &mut Config, folder: &Path) {
     });
     tools.for_each(fix);
     fix(&mut config.report.archive);
+    let archive = config.report.database.iter_mut();
+    archive.flat_map(ReportDatabase::files_mut).for_each(fix);
     let services = config.services.iter_mut().map(|one| one.ca.as_mut());
     let urls = config.urls.iter_mut().map(|url| url.ca.as_mut());
     let probes = config.probes.iter_mut();

@@ -54,7 +54,7 @@ pub use self::monitoring::{Monitoring, MonitoringSystem, Place};
 pub use self::notify::NotifyTable;
 pub use self::performance::{LoadProfile, Performance};
 pub use self::probe::{During, Probe, Question};
-pub use self::report::{ReportGoals, ReportSettings};
+pub use self::report::{ReportDatabase, ReportGoals, ReportSettings};
 pub use self::secret::{Secret, SecretError};
 pub use self::service::{Service, Url};
 pub use self::setting::{NotASetting, Setting};

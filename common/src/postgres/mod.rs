@@ -24,6 +24,7 @@ mod wire;
 
 pub use self::comparison::{Comparison, compare};
 pub use self::fingerprint::{Taken, Untaken};
-pub use self::name::{literal, quoted};
+pub use self::name::{identifier, literal, quoted};
 pub use self::session::{QueryError, Session};
 pub use self::snapshot::{Before, Server, Snapshot};
+pub use self::tls::{ConnectorError, certificate_hint, connector};

@@ -27,7 +27,7 @@ pub fn quoted(table: &str) -> Option<String> {
 }
 
 /// A name that means exactly itself.
-pub(super) fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -153,7 +153,8 @@ where
     }
     let of_workload = database.workload.as_ref().map_or("", PodSource::name);
     let name = database.host.as_deref().unwrap_or(of_workload);
-    let mut connector = tls::connector(name, tls_of(database), database)
+    let (ca, identity) = (database.ca.as_deref(), database.identity.as_ref());
+    let mut connector = tls::connector(name, tls_of(database), ca, identity)
         .map_err(|error| ReadError::other(what, error.to_string()))?;
     let Ok(tls) = MakeTlsConnect::<S>::make_tls_connect(&mut connector, name);
     let (client, connection) = config.connect_raw(stream, tls).await.map_err(failed)?;
@@ -200,7 +201,7 @@ fn failed(what: &str, error: &tokio_postgres::Error, database: &Database) -> Rea
         .code()
         .is_some_and(|code| code.code().starts_with("28"));
     if let Some(problem) = certificate_problem(error) {
-        return ReadError::other(what, why).hint(tls::hint(problem));
+        return ReadError::other(what, why).hint(tls::certificate_hint(problem, "database"));
     }
     let hint = if why.contains("no encryption") || why.contains("SSL off") {
         "this server wants TLS: set database.tls to \"verify\""
