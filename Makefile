@@ -53,7 +53,7 @@ fuzz: ## throw anything at the parsers of backups (MINUTES=60)
 
 look: ## reports in a real browser and a real Markdown renderer
 	@scripts/setup.sh --look && . scripts/lib.sh && \
-	  cargo test -p chaos-report --test report browser -- --ignored --test-threads=2
+	  cargo test -p chaos-report --test report -- --ignored --test-threads=2
 
 schemas: ## write the JSON Schemas of the records anew
 	@. scripts/lib.sh && UPDATE_SCHEMAS=1 cargo test -q -p chaos-common --test schemas

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Make a fresh Debian 12 ready to build the tools and to run the test bed. Says what is missing and installs that, nothing else.
 # usage: setup.sh [--check | --look]   with --check, only say what is missing: 0 when nothing is, 1 otherwise;
-#                                      with --look, also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm
+#                                      with --look, also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm,
+#                                      promtool
 set -euo pipefail
 
 rust_wanted=1.89.0
@@ -22,7 +23,10 @@ packages=(
 )
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 axe_wanted=4.14.1
-axe=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}/axe
+cache=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}
+axe=$cache/axe
+# Of the package prometheus no more than this: installed, it would start a server.
+promtool=$cache/promtool/usr/bin/promtool
 look=no
 if [ "${1:-}" = --look ]; then
   look=yes
@@ -54,7 +58,10 @@ at_least $rust_wanted "$(rust_version)" || rust_ok=no
 axe_ok=yes
 [ $look = no ] || [ "$(jq -r .version "$axe/package/package.json" 2>/dev/null)" = $axe_wanted ] || axe_ok=no
 [ $axe_ok = yes ] || echo "missing: axe-core $axe_wanted"
-if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ] && [ $axe_ok = yes ]; then exit 0; fi
+promtool_ok=yes
+[ $look = no ] || [ -x "$promtool" ] || promtool_ok=no
+[ $promtool_ok = yes ] || echo "missing: promtool"
+if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ] && [ $axe_ok = yes ] && [ $promtool_ok = yes ]; then exit 0; fi
 [ "${1:-}" != --check ] || exit 1
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -92,4 +99,10 @@ if [ $axe_ok = no ]; then
   mkdir -p "$axe"
   (cd "$axe" && npm pack --silent "axe-core@$axe_wanted" >/dev/null && tar -xzf "axe-core-$axe_wanted.tgz")
   echo "installed: axe-core $axe_wanted, in $axe"
+fi
+if [ $promtool_ok = no ]; then
+  mkdir -p "$cache/promtool"
+  as_root apt-get update -qq
+  (cd "$cache/promtool" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb)
+  echo "installed: promtool, in $cache/promtool"
 fi

@@ -91,3 +91,49 @@ fn metrics_are_read_by_prometheus_own_reader() {
         read(&file)
     );
 }
+
+/// Runs promtool, which must accept what it is given.
+fn promtool(args: &[&str], input: &[u8]) {
+    let cache = std::env::var_os("CHAOS_CACHE").map(std::path::PathBuf::from);
+    let cache = cache.expect("CHAOS_CACHE is set: make look");
+    let mut command = std::process::Command::new(cache.join("promtool/usr/bin/promtool"));
+    command.args(args);
+    let output = crate::feed(command, input);
+    let said = stdout(&output) + &stderr(&output);
+    assert!(output.status.success(), "{args:?}: {said}");
+    assert!(!said.contains("error"), "{args:?}: {said}");
+}
+
+#[test]
+#[ignore = "needs promtool: make look"]
+fn prometheus_itself_accepts_the_metrics() {
+    let bench = two();
+    bench.run(&["action", "add", "Do it", "--owner", "A \"B\" \\ C"], b"");
+    let metrics = stdout(&bench.run(&["metrics"], b""));
+    promtool(&["check", "metrics"], metrics.as_bytes());
+    // OpenMetrics is read by what imports history, which wants a time at each sample.
+    let with_time = |line: &str| {
+        let time = if line.starts_with('#') {
+            ""
+        } else {
+            " 1790000000"
+        };
+        format!("{line}{time}\n")
+    };
+    let timed: String = metrics.lines().map(with_time).collect();
+    let file = bench.home.path().join("chaos.om");
+    std::fs::write(&file, &timed).expect("writable");
+    let blocks = bench.home.path().join("blocks");
+    let paths = [&file, &blocks].map(|path| path.to_str().expect("UTF-8").to_owned());
+    promtool(
+        &[
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            &paths[0],
+            &paths[1],
+        ],
+        b"",
+    );
+    assert!(std::fs::read_dir(&blocks).expect("made").next().is_some());
+}
