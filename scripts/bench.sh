@@ -12,6 +12,7 @@ cargo build --release --workspace --bins --quiet --manifest-path "$root/Cargo.to
 say "measuring chaos-backup-check, and the archive of chaos-report"
 "$root/scripts/bench/backup.sh" "$CARGO_TARGET_DIR/release"
 "$root/scripts/bench/archive.sh" "$CARGO_TARGET_DIR/release"
+"$root/scripts/bench/reporting.sh" "$CARGO_TARGET_DIR/release"
 say "starting the cluster and the shop"
 cluster
 work=$(mktemp -d)
