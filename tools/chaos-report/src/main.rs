@@ -4,19 +4,24 @@ mod actions;
 mod archive;
 mod commands;
 mod compare;
+mod database;
 mod findings;
 mod index;
 mod metrics;
 mod render;
 mod review;
+mod store;
 mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chaos_common::cli::{self, Common};
+use chaos_common::config::Config;
 use chaos_common::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
+
+use self::store::Store;
 
 /// Write the report of an experiment, or of a month of experiments
 ///
@@ -32,7 +37,7 @@ use clap::{Parser, Subcommand};
 struct Cli {
     #[command(flatten)]
     common: Common,
-    /// Keep reports in this folder instead of the configured one
+    /// Keep reports in this folder instead of the configured folder or database
     #[arg(long, value_name = "FOLDER", global = true)]
     archive: Option<PathBuf>,
     #[command(flatten)]
@@ -82,26 +87,34 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let (config, output) = (cli.common.load()?.config, cli.common.output);
-    let folder = cli.archive.unwrap_or_else(|| config.report.archive.clone());
-    let folder = &std::path::absolute(&folder).unwrap_or(folder);
+    let config = cli.common.load()?.config;
+    let mut store = store::open(cli.archive.clone(), &config.report);
+    let done = command(cli, &config, &mut *store);
+    for news in store.news() {
+        commands::tell(&news);
+    }
+    done
+}
+
+fn command(cli: Cli, config: &Config, store: &mut dyn Store) -> Result<Exit, Failure> {
+    let output = cli.common.output;
     let Some(command) = cli.command else {
-        return commands::experiment::report(folder, &cli.report, output);
+        return commands::experiment::report(store, &cli.report, output);
     };
     match command {
-        Command::Run(args) => commands::experiment::report(folder, &args, output),
-        Command::List(args) => commands::list::list(folder, &args, output),
-        Command::Show(args) => commands::show::show(folder, &args),
-        Command::Search(args) => commands::search::search(folder, &args, output),
-        Command::Note(args) => commands::note::note(folder, &args, output),
-        Command::Action(command) => commands::action::run(folder, &command, output),
-        Command::Review(args) => commands::review::review(folder, &args, &config, output),
-        Command::Monthly(args) => commands::review::review(folder, &args.into(), &config, output),
-        Command::Compare(args) => commands::compare::compare_runs(folder, &args, output),
-        Command::Runbook(args) => commands::runbook::runbook(folder, &args),
-        Command::Metrics(args) => commands::metrics::write(folder, &args),
-        Command::Export(args) => commands::transfer::export(folder, &args),
-        Command::Import(args) => commands::transfer::import(folder, &args),
-        Command::Prune(args) => commands::prune::prune(folder, &args, output),
+        Command::Run(args) => commands::experiment::report(store, &args, output),
+        Command::List(args) => commands::list::list(store, &args, output),
+        Command::Show(args) => commands::show::show(store, &args),
+        Command::Search(args) => commands::search::search(store, &args, output),
+        Command::Note(args) => commands::note::note(store, &args, output),
+        Command::Action(command) => commands::action::run(store, &command, output),
+        Command::Review(args) => commands::review::review(store, &args, config, output),
+        Command::Monthly(args) => commands::review::review(store, &args.into(), config, output),
+        Command::Compare(args) => commands::compare::compare_runs(store, &args, output),
+        Command::Runbook(args) => commands::runbook::runbook(store, &args),
+        Command::Metrics(args) => commands::metrics::write(store, &args),
+        Command::Export(args) => commands::transfer::export(store, &args),
+        Command::Import(args) => commands::transfer::import(store, &args),
+        Command::Prune(args) => commands::prune::prune(store, &args, output),
     }
 }

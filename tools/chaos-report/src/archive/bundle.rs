@@ -2,8 +2,9 @@
 //! streams, the reports, and the digest of each, as `sha256sum --check SHA256SUMS` reads them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -13,16 +14,14 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::{Draft, Saved, save, stem_of};
+use tempfile::TempDir;
+
+use super::{Draft, NewReport, REPORTS, digest, stem_of};
 
 /// The member that holds the digests.
 const SUMS: &str = "SHA256SUMS";
 /// The largest member that is read, in bytes.
 const MAX_MEMBER: u64 = 256 << 20;
-/// The largest report that is read, in bytes.
-const MAX_REPORT: u64 = 64 << 20;
-/// Endings of reports.
-pub(super) const REPORTS: [&str; 5] = ["md", "html", "json", "junit.xml", "summary.txt"];
 
 /// Why a bundle is not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -43,17 +42,18 @@ pub(crate) enum BundleError {
     NotKept(#[source] io::Error),
 }
 
-/// Writes these files of the archive as a bundle. Each is read once.
+/// Writes files as a bundle: each with its name.
 ///
 /// # Errors
-/// One can't be read, or the bundle can't be written.
-pub(crate) fn pack(folder: &Path, files: &[PathBuf], out: impl Write) -> io::Result<()> {
+/// One can't be had, or the bundle can't be written.
+pub(crate) fn pack(
+    files: impl Iterator<Item = io::Result<(String, Vec<u8>)>>,
+    out: impl Write,
+) -> io::Result<()> {
     let mut builder = Builder::new(GzEncoder::new(out, Compression::default()));
     let mut sums = String::new();
-    for path in files {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let mut bytes = Vec::new();
-        File::open(folder.join(path))?.read_to_end(&mut bytes)?;
+    for file in files {
+        let (name, bytes) = file?;
         add(&mut builder, &name, &bytes)?;
         sums.extend([&digest(&bytes), "  ", &name, "\n"]);
     }
@@ -71,33 +71,56 @@ fn add(builder: &mut Builder<impl Write>, name: &str, bytes: &[u8]) -> io::Resul
     builder.append_data(&mut header, name, bytes)
 }
 
-fn digest(bytes: &[u8]) -> String {
-    HEXLOWER.encode(&Sha256::digest(bytes))
-}
-
-/// What became of a bundle.
-#[derive(Debug, Default)]
+/// A bundle that was read, and whose digests are confirmed. It takes no room any more once it is
+/// dropped.
+#[derive(Debug)]
 pub(crate) struct Unpacked {
-    /// Streams that are in the archive now.
-    pub(crate) added: Vec<Saved>,
-    /// Streams that were there before.
-    pub(crate) known: usize,
+    staging: TempDir,
+    /// Its runs, in order of their names.
+    pub(crate) runs: Vec<BundledRun>,
 }
 
-/// A stream and its reports, unpacked.
-#[derive(Default)]
-struct Group {
-    stream: Option<(String, Draft, String)>,
-    reports: Vec<(&'static str, Vec<u8>)>,
+/// A stream of a bundle, and its reports.
+#[derive(Debug)]
+pub(crate) struct BundledRun {
+    pub(crate) stem: String,
+    /// `ndjson`, or how it is packed: `ndjson.gz`.
+    pub(crate) ending: String,
+    pub(crate) sha256: String,
+    reports: Vec<&'static str>,
 }
 
-/// Takes the runs of a bundle into the archive: none before all digests are confirmed.
+impl Unpacked {
+    /// The stream of a run, which can be had once.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(crate) fn stream(&self, run: &BundledRun) -> io::Result<Draft> {
+        Draft::at(&self.path(run, &run.ending))
+    }
+
+    /// The reports on a run.
+    ///
+    /// # Errors
+    /// One can't be read.
+    pub(crate) fn reports(&self, run: &BundledRun) -> io::Result<Vec<NewReport>> {
+        let read = |ending: &&'static str| Ok((*ending, fs::read(self.path(run, ending))?));
+        run.reports.iter().map(read).collect()
+    }
+
+    fn path(&self, run: &BundledRun, ending: &str) -> PathBuf {
+        self.staging.path().join(format!("{}.{ending}", run.stem))
+    }
+}
+
+/// Reads a bundle into a hidden folder in `folder`, and checks all digests.
 ///
 /// # Errors
-/// It is no bundle, is damaged, or can't be kept.
+/// It is no bundle, is damaged, or there is no room for it.
 pub(crate) fn unpack(folder: &Path, input: impl Read) -> Result<Unpacked, BundleError> {
+    let staging = staging(folder).map_err(BundleError::NotKept)?;
     let mut archive = Archive::new(MultiGzDecoder::new(input));
-    let (mut groups, mut digests, mut sums) = (BTreeMap::new(), BTreeMap::new(), None);
+    let (mut digests, mut sums) = (BTreeMap::new(), None);
     for member in archive.entries().map_err(BundleError::Unreadable)? {
         let mut member = member.map_err(BundleError::Unreadable)?;
         let name = String::from_utf8_lossy(&member.path_bytes()).into_owned();
@@ -109,58 +132,58 @@ pub(crate) fn unpack(folder: &Path, input: impl Read) -> Result<Unpacked, Bundle
         }
         if name == SUMS {
             let mut text = String::new();
-            member
-                .read_to_string(&mut text)
-                .map_err(BundleError::Unreadable)?;
+            let read = member.read_to_string(&mut text);
+            read.map_err(BundleError::Unreadable)?;
             sums = Some(text);
             continue;
         }
-        let digest = take(folder, &name, member, &mut groups)?;
+        if Member::of(&name).is_none() {
+            return Err(BundleError::Foreign(name));
+        }
+        let digest = copy(&mut member, &staging.path().join(&name))?;
         digests.insert(name, digest);
     }
     check(&sums.ok_or(BundleError::NoSums)?, &digests)?;
-    keep(folder, groups)
+    let runs = runs(&digests)?;
+    Ok(Unpacked { staging, runs })
 }
 
-/// Reads a member; its digest.
-fn take(
-    folder: &Path,
-    name: &str,
-    mut member: impl Read,
-    groups: &mut BTreeMap<String, Group>,
-) -> Result<String, BundleError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let foreign = || BundleError::Foreign(name.to_owned());
-    if name.starts_with('.') || !name.chars().all(plain) {
-        return Err(foreign());
-    }
-    if name.contains(".ndjson") {
-        let mut draft = Draft::create(folder).map_err(BundleError::NotKept)?;
-        let digest = copy(&mut member, &mut draft)?;
-        let group = groups.entry(stem_of(name).to_owned()).or_default();
-        group.stream = Some((name.to_owned(), draft, digest.clone()));
-        return Ok(digest);
-    }
-    let (stem, ending) = name.split_once('.').ok_or_else(foreign)?;
-    let ending = REPORTS
-        .into_iter()
-        .find(|known| *known == ending)
-        .ok_or_else(foreign)?;
-    let mut bytes = Vec::new();
-    let mut member = member.take(MAX_REPORT + 1);
-    member
-        .read_to_end(&mut bytes)
-        .map_err(BundleError::Unreadable)?;
-    if bytes.len() as u64 > MAX_REPORT {
-        return Err(BundleError::TooLarge(name.to_owned()));
-    }
-    let digest = digest(&bytes);
-    let group = groups.entry(stem.to_owned()).or_default();
-    group.reports.push((ending, bytes));
-    Ok(digest)
+fn staging(folder: &Path) -> io::Result<TempDir> {
+    fs::create_dir_all(folder)?;
+    tempfile::Builder::new()
+        .prefix(".chaos-report-")
+        .suffix(".tmp")
+        .tempdir_in(folder)
 }
 
-fn copy(input: &mut impl Read, out: &mut impl Write) -> Result<String, BundleError> {
+/// What a member is, by its name.
+enum Member {
+    Stream,
+    Report(&'static str),
+}
+
+impl Member {
+    fn of(name: &str) -> Option<Member> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.starts_with('.') || !name.chars().all(plain) {
+            return None;
+        }
+        if name.contains(".ndjson") {
+            return Some(Member::Stream);
+        }
+        let (_, ending) = name.split_once('.')?;
+        let known = REPORTS.into_iter().find(|known| *known == ending);
+        known.map(Member::Report)
+    }
+}
+
+fn copy(input: &mut impl Read, path: &Path) -> Result<String, BundleError> {
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)
+        .map_err(BundleError::NotKept)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -190,34 +213,29 @@ fn check(sums: &str, digests: &BTreeMap<String, String>) -> Result<(), BundleErr
     missing.map_or(Ok(()), |name| Err(BundleError::Missing((*name).to_owned())))
 }
 
-/// Gives each stream and its reports their names. One that the archive holds already is left.
-fn keep(folder: &Path, groups: BTreeMap<String, Group>) -> Result<Unpacked, BundleError> {
-    let mut unpacked = Unpacked::default();
-    for (stem, group) in groups {
-        let Some((name, draft, digest)) = group.stream else {
-            return Err(BundleError::Missing(format!("{stem}.ndjson")));
-        };
-        if holds(folder, &name, &digest) {
-            unpacked.known += 1;
+/// The streams, each with its reports.
+fn runs(digests: &BTreeMap<String, String>) -> Result<Vec<BundledRun>, BundleError> {
+    let mut runs: BTreeMap<&str, BundledRun> = BTreeMap::new();
+    let mut reports = Vec::new();
+    for (name, sha256) in digests {
+        if let Some(Member::Report(ending)) = Member::of(name) {
+            reports.push((name.as_str(), ending));
             continue;
         }
-        let ending = &name[stem.len() + 1..];
-        let reports = |_: &str| group.reports.clone();
-        let saved = save(folder, &stem, (draft, ending), reports);
-        unpacked.added.push(saved.map_err(BundleError::NotKept)?);
+        let stem = stem_of(name);
+        let run = BundledRun {
+            stem: stem.to_owned(),
+            ending: name[stem.len() + 1..].to_owned(),
+            sha256: sha256.clone(),
+            reports: Vec::new(),
+        };
+        runs.insert(stem, run);
     }
-    Ok(unpacked)
-}
-
-/// Whether the archive has this file, or one with a number behind its stem, with this digest.
-fn holds(folder: &Path, name: &str, wanted: &str) -> bool {
-    let stem = stem_of(name);
-    let ending = &name[stem.len()..];
-    let names = (1..1000).map(|number| match number {
-        1 => name.to_owned(),
-        number => format!("{stem}-{number}{ending}"),
-    });
-    names
-        .map_while(|name| fs::read(folder.join(name)).ok())
-        .any(|bytes| digest(&bytes) == wanted)
+    for (name, ending) in reports {
+        let stem = &name[..name.len() - ending.len() - 1];
+        let run = runs.get_mut(stem);
+        let run = run.ok_or_else(|| BundleError::Missing(format!("{stem}.ndjson")))?;
+        run.reports.push(ending);
+    }
+    Ok(runs.into_values().collect())
 }

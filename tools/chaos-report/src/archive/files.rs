@@ -1,5 +1,6 @@
 //! The stored streams: finding them, and reading them, compressed or not.
 
+use std::collections::HashSet;
 use std::fs::{self, DirEntry, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
@@ -9,6 +10,8 @@ use flate2::read::MultiGzDecoder;
 
 /// The largest stored stream that is read, in bytes, unpacked.
 const MAX_STREAM: u64 = 256 << 20;
+/// The ending of documents.
+const DOCUMENT: &str = ".md";
 /// The most folders within one another that are looked into.
 const MAX_DEPTH: usize = 8;
 
@@ -22,28 +25,64 @@ pub(crate) struct StoredFile {
     pub(crate) modified: i64,
 }
 
+impl StoredFile {
+    fn of(name: String, metadata: &Metadata) -> StoredFile {
+        let nanoseconds = metadata.mtime().saturating_mul(1_000_000_000);
+        StoredFile {
+            name,
+            size: metadata.len(),
+            modified: nanoseconds.saturating_add(metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// The file is a document, and no stream, by its name.
+pub(crate) fn is_document(name: &str) -> bool {
+    name.ends_with(DOCUMENT)
+}
+
+/// What may have been reported in a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The stored streams, compressed ones as well.
+    pub(crate) streams: Vec<StoredFile>,
+    /// Markdown that belongs to none of them, by the names of the files: people may have written it.
+    pub(crate) documents: Vec<String>,
+}
+
 /// The stored streams in order of their names, also those in folders of the archive and compressed
 /// ones. A folder that does not exist holds none.
 ///
 /// # Errors
 /// The archive or a folder in it can't be listed.
 pub(crate) fn files(folder: &Path) -> io::Result<Vec<StoredFile>> {
-    let mut found = Vec::new();
+    Ok(found(folder)?.streams)
+}
+
+/// The stored streams, as [`files`] lists them, and the documents without one.
+///
+/// # Errors
+/// The archive or a folder in it can't be listed.
+pub(crate) fn found(folder: &Path) -> io::Result<Found> {
+    let mut found = Found::default();
     match fs::read_dir(folder) {
         Ok(entries) => collect(entries, "", 0, &mut found)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.streams.sort_by(|a, b| a.name.cmp(&b.name));
+    found.documents.sort();
+    // A stream that was moved or packed is still that of its report.
+    let stems: HashSet<&str> = found.streams.iter().map(|it| stem_of(&it.name)).collect();
+    let alone = |document: &String| {
+        let name = stem_of(document);
+        !stems.contains(name.strip_suffix(DOCUMENT).unwrap_or(name))
+    };
+    found.documents.retain(alone);
     Ok(found)
 }
 
-fn collect(
-    entries: fs::ReadDir,
-    before: &str,
-    depth: usize,
-    found: &mut Vec<StoredFile>,
-) -> io::Result<()> {
+fn collect(entries: fs::ReadDir, before: &str, depth: usize, found: &mut Found) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
@@ -52,7 +91,9 @@ fn collect(
         };
         let name = format!("{before}{name}");
         if is_stream(&name) {
-            found.extend(stored(&entry, &name)?);
+            found.streams.extend(stored(&entry, &name)?);
+        } else if is_document(&name) {
+            found.documents.push(name);
         } else if entry.file_type()?.is_dir() && depth < MAX_DEPTH {
             let inner = fs::read_dir(entry.path())?;
             collect(inner, &format!("{name}/"), depth + 1, found)?;
@@ -61,16 +102,18 @@ fn collect(
     Ok(())
 }
 
+/// A file of the folder by its name.
+///
+/// # Errors
+/// It is not there, or can't be looked at.
+pub(crate) fn stored_file(folder: &Path, name: String) -> io::Result<StoredFile> {
+    let metadata = fs::metadata(folder.join(&name))?;
+    Ok(StoredFile::of(name, &metadata))
+}
+
 /// The file, unless it vanished meanwhile.
 fn stored(entry: &DirEntry, name: &str) -> io::Result<Option<StoredFile>> {
-    let of = |metadata: &Metadata| StoredFile {
-        name: name.to_owned(),
-        size: metadata.len(),
-        modified: metadata
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(metadata.mtime_nsec()),
-    };
+    let of = |metadata: &Metadata| StoredFile::of(name.to_owned(), metadata);
     match fs::metadata(entry.path()) {
         Ok(metadata) => Ok(Some(of(&metadata))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -114,6 +157,8 @@ pub(crate) enum ReadError {
     Packed,
     #[error("cannot read it: {0}")]
     Unreadable(#[source] io::Error),
+    #[error("it is not there any more")]
+    Gone,
 }
 
 /// Opens a stored stream.
@@ -129,13 +174,23 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, ReadError> {
         return Err(ReadError::TooLarge(metadata.len()));
     }
     let file = File::open(path).map_err(ReadError::Unreadable)?;
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    let input: Box<dyn Read> = match ending {
-        Some("gz") => Box::new(MultiGzDecoder::new(file)),
+    unpacked(&path.to_string_lossy(), file)
+}
+
+/// A stored stream as it was before it was packed, which its file's name tells.
+///
+/// # Errors
+/// It is packed in a way that is not read.
+pub(crate) fn unpacked<'r>(
+    name: &str,
+    input: impl Read + 'r,
+) -> Result<Box<dyn Read + 'r>, ReadError> {
+    let input: Box<dyn Read> = match name.rsplit('.').next() {
+        Some("gz") => Box::new(MultiGzDecoder::new(input)),
         Some("zst") => {
-            Box::new(zstd::stream::read::Decoder::new(file).map_err(ReadError::Unreadable)?)
+            Box::new(zstd::stream::read::Decoder::new(input).map_err(ReadError::Unreadable)?)
         }
-        Some("ndjson") => Box::new(file),
+        Some("ndjson") => Box::new(input),
         _ => return Err(ReadError::Packed),
     };
     Ok(Box::new(input.take(MAX_STREAM)))

@@ -8,15 +8,24 @@ mod files;
 mod stem;
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+use tempfile::{NamedTempFile, TempPath};
 
-pub(crate) use self::bundle::{BundleError, pack, unpack};
-pub(crate) use self::files::{ReadError, StoredFile, files, open, stem_of};
+pub(crate) use self::bundle::{BundleError, BundledRun, Unpacked, pack, unpack};
+pub(crate) use self::files::{
+    ReadError, StoredFile, files, found, is_document, open, stem_of, stored_file, unpacked,
+};
 pub(crate) use self::stem::stem;
+
+/// Endings of reports.
+pub(crate) const REPORTS: [&str; 5] = ["md", "html", "json", "junit.xml", "summary.txt"];
+/// The most files that may have one name, with numbers behind it.
+const MOST_NUMBERS: u32 = 1000;
 
 /// A file of the archive that has no name yet. It vanishes unless it is given one.
 pub(crate) struct Draft(NamedTempFile);
@@ -43,6 +52,25 @@ impl Draft {
         Ok(draft)
     }
 
+    /// This file, which is there already.
+    fn at(path: &Path) -> io::Result<Draft> {
+        let file = File::open(path)?;
+        let path = TempPath::try_from_path(path)?;
+        Ok(Draft(NamedTempFile::from_parts(file, path)))
+    }
+
+    /// What was written.
+    pub(crate) fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.reopen()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same in another folder, which is made where it is missing.
+    pub(crate) fn moved_to(self, folder: &Path) -> io::Result<Draft> {
+        Draft::of(folder, &self.bytes()?)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.as_file().sync_all()
     }
@@ -65,7 +93,7 @@ impl Write for Draft {
 
 /// Where a run's files are in the archive.
 #[derive(Debug)]
-pub(crate) struct Saved {
+pub(crate) struct SavedFiles {
     /// The reports, in the order in which they were given.
     pub(crate) reports: Vec<PathBuf>,
     pub(crate) stream: PathBuf,
@@ -81,15 +109,10 @@ pub(crate) fn save(
     stem: &str,
     (stream, ending): (Draft, &str),
     reports: impl Fn(&str) -> Vec<NewReport>,
-) -> io::Result<Saved> {
+) -> io::Result<SavedFiles> {
     stream.sync()?;
     let mut stream = stream.0;
-    for number in 1..1000 {
-        let stem = if number == 1 {
-            stem.to_owned()
-        } else {
-            format!("{stem}-{number}")
-        };
+    for stem in numbered(stem) {
         let path = |ending: &str| folder.join(format!("{stem}.{ending}"));
         // Making the reports takes longer than a look.
         if path(ending).exists() {
@@ -119,15 +142,38 @@ pub(crate) fn save(
             let _ = fs::remove_file(&stream_path);
         })?;
         File::open(folder)?.sync_all()?;
-        return Ok(Saved {
+        return Ok(SavedFiles {
             reports,
             stream: stream_path,
         });
     }
-    Err(io::Error::new(
-        io::ErrorKind::AlreadyExists,
-        "a thousand reports have this name",
-    ))
+    Err(no_name_left())
+}
+
+/// The names that a stem stands for: itself, then with numbers behind it.
+pub(crate) fn numbered(stem: &str) -> impl Iterator<Item = String> {
+    let others = (2..MOST_NUMBERS).map(move |number| format!("{stem}-{number}"));
+    std::iter::once(stem.to_owned()).chain(others)
+}
+
+/// All names that a stem stands for are taken.
+pub(crate) fn no_name_left() -> io::Error {
+    let why = "a thousand reports have this name";
+    io::Error::new(io::ErrorKind::AlreadyExists, why)
+}
+
+/// The digest of some bytes, as `sha256sum` prints it.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+/// Whether the folder has this file, or one with a number behind its stem, with this digest.
+pub(crate) fn holds(folder: &Path, name: &str, wanted: &str) -> bool {
+    let stem = stem_of(name);
+    let ending = &name[stem.len()..];
+    numbered(stem)
+        .map_while(|stem| fs::read(folder.join(format!("{stem}{ending}"))).ok())
+        .any(|bytes| digest(&bytes) == wanted)
 }
 
 /// Gives each draft its name: all of them, or none.
@@ -165,14 +211,14 @@ pub(crate) fn reports_of(stream: &Path) -> Vec<PathBuf> {
     let name = stream.file_name().unwrap_or_default().to_string_lossy();
     let stem = stem_of(&name).to_owned();
     let path = |ending: &str| stream.with_file_name(format!("{stem}.{ending}"));
-    let paths = bundle::REPORTS.into_iter().map(path);
+    let paths = REPORTS.into_iter().map(path);
     paths.filter(|path| path.is_file()).collect()
 }
 
 /// Writes a file of this name in one step, in place of one that is there.
-pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+pub(crate) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     let path = folder.join(name);
-    let draft = Draft::of(folder, text.as_bytes())?;
+    let draft = Draft::of(folder, bytes)?;
     draft.sync()?;
     draft.0.persist(&path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()?;
@@ -197,7 +243,7 @@ mod tests {
         };
         let first = save(folder, "x", (draft(folder), "ndjson"), texts).expect("saved");
         let second = save(folder, "x", (draft(folder), "ndjson"), texts).expect("saved");
-        let names = |saved: &Saved| saved.reports.clone();
+        let names = |saved: &SavedFiles| saved.reports.clone();
         assert_eq!(
             names(&first),
             ["x.md", "x.html"].map(|name| folder.join(name))

@@ -1,7 +1,5 @@
 //! `action`: next steps, whose they are, and which are done.
 
-use std::path::Path;
-
 use chaos_common::executor::executor;
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::output::printable;
@@ -16,6 +14,7 @@ use super::note::keep;
 use crate::actions::{self, Action};
 use crate::index::Depth;
 use crate::review::day;
+use crate::store::Store;
 
 /// What to do with next steps.
 #[derive(Subcommand, Debug)]
@@ -72,11 +71,11 @@ pub(crate) struct DoneArgs {
 /// # Errors
 /// There is no such run or next step, or the note can't be kept.
 pub(crate) fn run(
-    folder: &Path,
+    store: &mut dyn Store,
     command: &Command,
     format: Option<Format>,
 ) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Facts)?;
+    let index = archived::open(store, Depth::Facts)?;
     let known = actions::all(&index.entries);
     let note = match command {
         Command::List(args) => {
@@ -90,7 +89,7 @@ pub(crate) fn run(
         }
         Command::Done(args) => done(&known, args)?,
     };
-    keep(folder, note, format)
+    keep(store, note, format)
 }
 
 fn add(args: &AddArgs, about: Option<String>) -> Note {

@@ -1,7 +1,6 @@
 //! What the commands on archived runs share: which runs, and how a list of them looks.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chaos_common::exit::{Exit, Failure};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::index::{Depth, Entry, Index, NotFound, conclusion, find};
 use crate::review::day;
+use crate::store::{Store, StoreError};
 
 /// A reading that takes longer is told.
 const QUIET: Duration = Duration::from_secs(2);
@@ -102,10 +102,10 @@ pub(crate) fn word_of(entry: &Entry) -> &'static str {
 ///
 /// # Errors
 /// The archive can't be listed.
-pub(crate) fn open(folder: &Path, depth: Depth) -> Result<Index, Failure> {
+pub(crate) fn open(store: &mut dyn Store, depth: Depth) -> Result<Index, Failure> {
     let start = Instant::now();
     let mut told = Duration::ZERO;
-    let progress = |read: usize, of: usize| {
+    let mut progress = |read: usize, of: usize| {
         if start.elapsed() >= told + QUIET {
             told = start.elapsed();
             tell(&format!(
@@ -113,20 +113,21 @@ pub(crate) fn open(folder: &Path, depth: Depth) -> Result<Index, Failure> {
             ));
         }
     };
-    let index = Index::open(folder, depth, progress).map_err(|error| {
-        Failure::unknown(format!(
-            "cannot list the archive {}: {error}",
-            folder.display()
-        ))
-        .hint("name the folder with --archive or report.archive in chaos.toml")
-    })?;
+    let index = store
+        .index(depth, &mut progress)
+        .map_err(|error| unlisted(&error))?;
     if let Some(why) = &index.not_kept {
         tell(&format!(
             "cannot keep the index of the archive {}: {why}; every command reads all streams",
-            folder.display()
+            store.place()
         ));
     }
     Ok(index)
+}
+
+fn unlisted(error: &StoreError) -> Failure {
+    let hint = error.hint();
+    Failure::unknown(format!("cannot list the archive {error}")).hint(hint)
 }
 
 /// Says on stderr what is not in a list, and gives the exit status for that.
@@ -227,10 +228,6 @@ fn table(runs: &[&Entry], more: impl Fn(usize) -> Vec<String>) -> String {
     text
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "no experiment lasts 2^52 milliseconds"
-)]
 fn row(entry: &Entry) -> [String; 8] {
     let began = entry.stream.began();
     let began = began.map_or_else(unknown, |at| at.0.strftime("%Y-%m-%d %H:%M").to_string());
@@ -242,7 +239,7 @@ fn row(entry: &Entry) -> [String; 8] {
         of(&|it| it.name.clone()),
         of(&|it| it.target()),
         word_of(entry).to_owned(),
-        of(&|it| duration(it.duration_ms as f64)),
+        of(&|it| it.lasted().map_or_else(unknown, duration)),
         of(&|it| it.recovery_ms().map_or_else(unknown, duration)),
         of(&|it| it.issue_count.to_string()),
     ]

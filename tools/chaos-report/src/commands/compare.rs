@@ -1,7 +1,5 @@
 //! `compare`: two runs of the archive beside each other.
 
-use std::path::Path;
-
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::output::printable;
 use chaos_common::stream::Format;
@@ -10,6 +8,7 @@ use serde_json::json;
 use super::archived;
 use crate::compare::{Compared, compare};
 use crate::index::{Depth, Entry, Index, Run};
+use crate::store::Store;
 
 /// Which runs.
 #[derive(clap::Args, Debug)]
@@ -27,11 +26,11 @@ pub(crate) struct Args {
 /// # Errors
 /// There is no such run, or it holds no experiment.
 pub(crate) fn compare_runs(
-    folder: &Path,
+    store: &mut dyn Store,
     args: &Args,
     format: Option<Format>,
 ) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Answers)?;
+    let index = archived::open(store, Depth::Answers)?;
     let (before, first) = experiment(&index, &args.before)?;
     let (after, second) = experiment(&index, &args.after)?;
     let found = compare(first, second);

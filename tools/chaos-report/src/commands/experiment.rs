@@ -1,6 +1,5 @@
 //! The report of the experiment in the stream.
 
-use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,10 +9,11 @@ use chaos_common::stream::{Format, Stream};
 use chaos_common::tool;
 
 use super::note::{self, Words};
-use super::{finish, location, saved_check};
-use crate::archive::{self, Draft, Saved};
+use super::{NOT_SAVED, finish, saved_check};
+use crate::archive::{self, Draft};
 use crate::findings::{ExperimentReport, Lessons, RunRecord};
 use crate::render::{self, ReportFormat};
+use crate::store::{NewStream, Saved, Store, StoreError, in_folder};
 
 const STREAM: &str = "standard input";
 
@@ -55,9 +55,14 @@ impl Args {
 ///
 /// # Errors
 /// There is no stream on standard input.
-pub(crate) fn report(folder: &Path, args: &Args, format: Option<Format>) -> Result<Exit, Failure> {
+pub(crate) fn report(
+    store: &mut dyn Store,
+    args: &Args,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
     // Without a place for the report the stream still has to reach the next tool.
-    let mut draft = Draft::create(folder);
+    let workplace = store.workplace();
+    let mut draft = Draft::create(&workplace);
     let (mut stream, copied) = match &mut draft {
         Ok(draft) => Stream::open_with_copy(tool!(), format, draft)?,
         Err(_) => (Stream::open(tool!(), format)?, Ok(())),
@@ -77,12 +82,13 @@ pub(crate) fn report(folder: &Path, args: &Args, format: Option<Format>) -> Resu
         run: &run,
         lessons: &lessons,
     };
-    let saved = draft.and_then(|draft| copied.and_then(|()| made.save(folder, draft, &formats)));
-    let main = saved.as_ref().map(|saved| saved.reports[0].as_path());
-    let saved_check = saved_check(folder, main);
+    let copied = draft.and_then(|draft| copied.map(|()| draft));
+    let copied = copied.map_err(in_folder(&workplace));
+    let saved = copied.and_then(|draft| made.save(store, draft, &formats));
+    let saved_check = saved_check(store.place(), saved.as_ref().map(Saved::told));
     let mut checks = parts(&run);
     checks.push(saved_check.clone());
-    checks.extend(say(folder, &args.words, &mut stream));
+    checks.extend(say(store, &args.words, &mut stream));
     if let Some(html) = saved.as_ref().ok().and_then(html).filter(|_| args.open) {
         checks.push(open(html));
     }
@@ -91,13 +97,14 @@ pub(crate) fn report(folder: &Path, args: &Args, format: Option<Format>) -> Resu
 }
 
 /// Adds what people say of the run to the stream, and keeps it in the archive.
-fn say(folder: &Path, words: &Words, stream: &mut Stream) -> Option<Check> {
+fn say(store: &mut dyn Store, words: &Words, stream: &mut Stream) -> Option<Check> {
     const ID: &str = "report.note";
     let note = words.note(Some(&stream.run))?;
-    let kept = note::store(folder, &note, &stream.run);
+    let kept = note::store(store, &note, &stream.run);
     stream.add(Verdict::Pass, note::summary(&note), note);
     Some(match kept {
-        Ok(()) => Check::pass(ID, "", "your words are kept"),
+        Ok(Some(notice)) => Check::new(ID, "", Status::Warn, notice.text).hint(notice.hint),
+        Ok(None) => Check::pass(ID, "", "your words are kept"),
         Err(failure) => Check::unknown(ID, "", failure.to_string())
             .hint("say it again later: chaos-report note RUN"),
     })
@@ -115,11 +122,21 @@ impl Made<'_> {
     }
 
     /// Gives reports and stream their names.
-    fn save(&self, folder: &Path, stream: Draft, formats: &[ReportFormat]) -> io::Result<Saved> {
+    fn save(
+        &self,
+        store: &mut dyn Store,
+        draft: Draft,
+        formats: &[ReportFormat],
+    ) -> Result<Saved, StoreError> {
         let began = self.run.began().unwrap_or_else(Time::now);
         let name = self.run.name().unwrap_or_default();
         let stem = archive::stem(began, name, &self.run.run);
-        archive::save(folder, &stem, (stream, "ndjson"), |stem| {
+        let stream = NewStream {
+            stem,
+            ending: "ndjson".to_owned(),
+            draft,
+        };
+        store.save(stream, &|stem| {
             let report = self.report(&format!("{stem}.ndjson"));
             let of =
                 |format: &ReportFormat| (format.ending(), render::experiment(&report, *format));
@@ -137,11 +154,13 @@ impl Made<'_> {
             form: ReportForm::Experiment,
             subject: self.run.name().unwrap_or("unknown").to_owned(),
             status: self.run.conclusion.word().to_owned(),
-            location: location(saved.as_ref().map(|saved| &saved.reports[0])),
+            location: saved
+                .as_ref()
+                .map_or_else(|| NOT_SAVED.to_owned(), |saved| saved.location.clone()),
             files: saved.as_ref().map(paths).unwrap_or_default(),
             findings: self.report("").findings(self.run, self.lessons),
             next_steps: self.lessons.next_steps(),
-            stream: saved.map(|saved| saved.stream.display().to_string()),
+            stream: saved.map(|saved| saved.stream),
             checks,
         }
     }

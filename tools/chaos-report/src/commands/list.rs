@@ -1,12 +1,11 @@
 //! `list`: the runs in the archive.
 
-use std::path::Path;
-
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::stream::Format;
 
 use super::archived::{self, Filter};
 use crate::index::{Depth, Entry};
+use crate::store::Store;
 
 /// Which runs.
 #[derive(clap::Args, Debug)]
@@ -22,8 +21,12 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// The archive can't be listed.
-pub(crate) fn list(folder: &Path, args: &Args, format: Option<Format>) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Facts)?;
+pub(crate) fn list(
+    store: &mut dyn Store,
+    args: &Args,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
+    let index = archived::open(store, Depth::Facts)?;
     let mut runs: Vec<&Entry> = args.filter.of(&index.entries).collect();
     let skipped = runs.len().saturating_sub(args.last.unwrap_or(runs.len()));
     let runs = runs.split_off(skipped);

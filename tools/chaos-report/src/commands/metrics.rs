@@ -9,6 +9,7 @@ use super::archived;
 use crate::archive;
 use crate::index::Depth;
 use crate::metrics::{DASHBOARD, metrics};
+use crate::store::Store;
 
 /// Where they go.
 #[derive(clap::Args, Debug)]
@@ -26,12 +27,12 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// The archive can't be listed, or the file can't be written.
-pub(crate) fn write(folder: &Path, args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn write(store: &mut dyn Store, args: &Args) -> Result<Exit, Failure> {
     if args.dashboard {
         archived::write(DASHBOARD.as_bytes());
         return Ok(Exit::Pass);
     }
-    let index = archived::open(folder, Depth::Answers)?;
+    let index = archived::open(store, Depth::Answers)?;
     let text = metrics(&index, Time::now());
     match &args.to {
         None => archived::write(text.as_bytes()),
@@ -39,7 +40,7 @@ pub(crate) fn write(folder: &Path, args: &Args) -> Result<Exit, Failure> {
             let beside = path.parent().filter(|it| !it.as_os_str().is_empty());
             let beside = beside.unwrap_or(Path::new("."));
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            archive::replace(beside, &name, &text).map_err(|error| {
+            archive::replace(beside, &name, text.as_bytes()).map_err(|error| {
                 Failure::unknown(format!("cannot write {}: {error}", path.display()))
             })?;
         }

@@ -14,38 +14,33 @@ pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod transfer;
 
-use std::io;
-use std::path::{Path, PathBuf};
-
 use chaos_common::exit::Exit;
-use chaos_common::record::{Check, Report, Verdict};
+use chaos_common::record::{Check, Report, Status, Verdict};
 use chaos_common::stream::Stream;
+
+pub(crate) use self::archived::tell;
+use crate::store::{Notice, StoreError};
 
 /// What `location` says in the record when there is no file.
 const NOT_SAVED: &str = "not saved";
 
-/// The check of the report's own file.
-fn saved_check(folder: &Path, saved: Result<&Path, &io::Error>) -> Check {
+/// The check of the report's own file; `saved` is where it is and what people have to know of it.
+fn saved_check(place: String, saved: Result<(&str, Option<&Notice>), &StoreError>) -> Check {
     const ID: &str = "report.saved";
-    let error = match saved {
-        Ok(path) => return Check::pass(ID, path.display().to_string(), "saved"),
-        Err(error) => error,
-    };
-    let hint = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room there, or name another folder"
+    match saved {
+        Ok((location, None)) => Check::pass(ID, location, "saved"),
+        Ok((location, Some(notice))) => {
+            let text = notice.text.clone();
+            Check::new(ID, location, Status::Warn, text).hint(notice.hint.clone())
         }
-        _ => "make it a folder that this user may write to, or name another one",
-    };
-    let why = format!("cannot save the report: {error}");
-    Check::unknown(ID, folder.display().to_string(), why).hint(format!(
-        "{hint} with --archive; the stream on standard output is whole"
-    ))
-}
-
-/// Where the report is, for the record.
-fn location(saved: Option<&PathBuf>) -> String {
-    saved.map_or_else(|| NOT_SAVED.to_owned(), |path| path.display().to_string())
+        Err(error) => {
+            let why = format!("cannot save the report: {}", error.why());
+            Check::unknown(ID, place, why).hint(format!(
+                "{}; the stream on standard output is whole",
+                error.hint()
+            ))
+        }
+    }
 }
 
 /// Writes the record, and tells people where no report was saved. The record's verdict is on the
@@ -53,10 +48,13 @@ fn location(saved: Option<&PathBuf>) -> String {
 fn finish(stream: &mut Stream, data: Report, saved: &Check) -> Exit {
     let verdict = Verdict::of(&data.checks);
     let outcome = format!("{} is {}", data.subject, data.status);
+    let hint = saved.hint.as_deref().unwrap_or_default();
+    if saved.status == Status::Warn {
+        stream.progress(&format!("{}\n  hint: {hint}", saved.message));
+    }
     let summary = if saved.is_bad() {
-        let folder = saved.object.as_deref().unwrap_or_default();
-        let hint = saved.hint.as_deref().unwrap_or_default();
-        stream.progress(&format!("{} in {folder}\n  hint: {hint}", saved.message));
+        let place = saved.object.as_deref().unwrap_or_default();
+        stream.progress(&format!("{} in {place}\n  hint: {hint}", saved.message));
         format!("{outcome}, and the report of it could not be saved")
     } else {
         format!("{outcome}; the report is {}", data.location)

@@ -1,7 +1,5 @@
 //! `note`: people's own words on a run, kept as a record beside what was recorded.
 
-use std::path::Path;
-
 use chaos_common::executor::executor;
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{Data as _, NextStep, Note, Record, Time, Verdict, new_id};
@@ -12,6 +10,7 @@ use jiff::civil::Date;
 use super::archived;
 use crate::archive::{self, Draft};
 use crate::index::Depth;
+use crate::store::{NewStream, Notice, Store, in_folder};
 
 /// What people say.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -86,32 +85,46 @@ impl Words {
 ///
 /// # Errors
 /// There is no such run, nothing is said, or it can't be kept.
-pub(crate) fn note(folder: &Path, args: &Args, format: Option<Format>) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Facts)?;
+pub(crate) fn note(
+    store: &mut dyn Store,
+    args: &Args,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
+    let index = archived::open(store, Depth::Facts)?;
     let entry = archived::one(&index, &args.run)?;
     let note = args.words.note(Some(&entry.stream.run)).ok_or_else(|| {
         Failure::usage("nothing is said of the run")
             .hint("give --lesson, --improvement, --next-step or --executor")
     })?;
-    keep(folder, note, format)
+    keep(store, note, format)
 }
 
 /// Keeps a note, and writes its record.
 ///
 /// # Errors
 /// It can't be kept.
-pub(crate) fn keep(folder: &Path, note: Note, format: Option<Format>) -> Result<Exit, Failure> {
+pub(crate) fn keep(
+    store: &mut dyn Store,
+    note: Note,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
     let mut stream = Stream::alone(tool!(), format)?;
     let summary = summary(&note);
-    store(folder, &note, &stream.run)?;
+    if let Some(notice) = self::store(store, &note, &stream.run)? {
+        archived::tell(&format!("{}\n  hint: {}", notice.text, notice.hint));
+    }
     Ok(stream.result(Verdict::Pass, summary, note, Exit::Pass))
 }
 
-/// Keeps a note as a stream of its own in the archive.
+/// Keeps a note as a stream of its own in the archive; what people have to know of that.
 ///
 /// # Errors
 /// It can't be kept.
-pub(crate) fn store(folder: &Path, note: &Note, run: &str) -> Result<(), Failure> {
+pub(crate) fn store(
+    store: &mut dyn Store,
+    note: &Note,
+    run: &str,
+) -> Result<Option<Notice>, Failure> {
     let record = Record {
         schema: Note::KIND.schema(),
         id: new_id(),
@@ -125,14 +138,19 @@ pub(crate) fn store(folder: &Path, note: &Note, run: &str) -> Result<(), Failure
     let mut line = serde_json::to_vec(&record).expect("a note has string keys");
     line.push(b'\n');
     let stem = archive::stem(record.time, "note", &record.id);
-    let saved = Draft::of(folder, &line)
-        .and_then(|draft| archive::save(folder, &stem, (draft, "ndjson"), |_| Vec::new()));
-    saved.map(drop).map_err(|error| {
-        Failure::unknown(format!(
-            "cannot keep the note in {}: {error}",
-            folder.display()
-        ))
-        .hint("nothing was kept; make it a folder that this user may write to")
+    let workplace = store.workplace();
+    let draft = Draft::of(&workplace, &line).map_err(in_folder(&workplace));
+    let saved = draft.and_then(|draft| {
+        let stream = NewStream {
+            stem,
+            ending: "ndjson".to_owned(),
+            draft,
+        };
+        store.save(stream, &|_| Vec::new())
+    });
+    saved.map(|saved| saved.notice).map_err(|error| {
+        let hint = format!("nothing was kept; {}", error.hint());
+        Failure::unknown(format!("cannot keep the note in {error}")).hint(hint)
     })
 }
 

@@ -1,7 +1,6 @@
 //! `prune`: old runs leave the archive.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::Time;
@@ -9,8 +8,8 @@ use chaos_common::stream::Format;
 
 use super::archived;
 use crate::actions::{self, Action};
-use crate::archive;
-use crate::index::{self, Depth, Entry};
+use crate::index::{Depth, Entry};
+use crate::store::Store;
 
 /// How much is kept.
 #[derive(clap::Args, Debug)]
@@ -31,12 +30,16 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// The archive can't be listed, or a file can't be removed.
-pub(crate) fn prune(folder: &Path, args: &Args, format: Option<Format>) -> Result<Exit, Failure> {
+pub(crate) fn prune(
+    store: &mut dyn Store,
+    args: &Args,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
     if !args.dry_run && !args.yes {
         return Err(Failure::usage("what is removed can't be had back")
             .hint("look at it with --dry-run, then give --yes"));
     }
-    let archive = archived::open(folder, Depth::Facts)?;
+    let archive = archived::open(store, Depth::Facts)?;
     let old = old(&archive.entries, args.keep, Time::now());
     archived::print(&old, format, |_| Vec::new());
     let verb = if args.dry_run {
@@ -45,14 +48,10 @@ pub(crate) fn prune(folder: &Path, args: &Args, format: Option<Format>) -> Resul
         "removed"
     };
     if args.yes {
-        for entry in &old {
-            archive::remove(folder, &entry.file).map_err(|(path, error)| {
-                Failure::unknown(format!("cannot remove {}: {error}", path.display()))
-            })?;
-        }
-        // What was removed on purpose is not missed.
-        archived::open(folder, Depth::Facts)?;
-        index::forget_gone(folder);
+        store.remove(&old).map_err(|error| {
+            let hint = error.hint();
+            Failure::unknown(format!("cannot remove all of it: {error}")).hint(hint)
+        })?;
     }
     archived::tell(&format!(
         "{} of {} streams {verb}",

@@ -14,13 +14,13 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use super::archived;
-use super::{finish, location, saved_check};
-use crate::archive::{self, Draft};
+use super::{NOT_SAVED, finish, saved_check};
 use crate::index::{Depth, Index};
 use crate::render;
 use crate::review::{
     Days, Document, Form, Month, Period, Quarter, Scope, Settings, Subject, Year, day,
 };
+use crate::store::{Store, StoreError, in_folder};
 
 /// What is reviewed.
 #[derive(clap::Args, Debug)]
@@ -83,7 +83,7 @@ impl From<MonthlyArgs> for Args {
 /// # Errors
 /// It is not said of what, there is no such run, or standard input can't be read.
 pub(crate) fn review(
-    folder: &Path,
+    store: &mut dyn Store,
     args: &Args,
     config: &Config,
     format: Option<Format>,
@@ -91,7 +91,7 @@ pub(crate) fn review(
     let period = period(args)?;
     let mut stream = Stream::open(tool!(), format)?;
     let mut checks: Vec<Check> = stream.upstream.check().into_iter().collect();
-    let opened = archived::open(folder, Depth::Answers);
+    let opened = archived::open(store, Depth::Answers);
     let index = match &opened {
         Ok(index) => index,
         Err(_) => &Index::default(),
@@ -108,23 +108,32 @@ pub(crate) fn review(
         previous: period.map(|period| period.previous().to_string()),
         configured: configured(config),
         goals: config.report.goals.clone(),
-        reviewed: reviewed(folder),
+        reviewed: reviewed(store),
     };
     let document = Document::of(&scope, &settings);
-    checks.push(archive_check(folder, opened.as_ref(), &scope));
+    checks.push(archive_check(store, opened.as_ref(), &scope));
     let saved = match &opened {
-        Ok(_) => save(folder, form, &words, &document),
-        Err(error) => Err(io::Error::other(error.to_string())),
+        Ok(_) => save(store, form, &words, &document),
+        // The check of the archive says why.
+        Err(_) => Err(not_made(&*store)),
     };
-    let saved_check = saved_check(folder, saved.as_ref().map(PathBuf::as_path));
+    let shown = |path: &PathBuf| path.display().to_string();
+    let files = saved
+        .as_ref()
+        .map(|paths| paths.iter().map(shown).collect());
+    let files: Vec<String> = files.unwrap_or_default();
+    // People and chaos-notify read the Markdown.
+    let location = saved.as_ref().map(|paths| shown(&paths[0]));
+    let told = location.as_ref().map(|location| (location.as_str(), None));
+    let saved_check = saved_check(store.place(), told.map_err(|error| *error));
     checks.push(saved_check.clone());
     let worst = scope.runs.iter().map(|it| it.run.facts.conclusion).max();
     let data = Report {
         form: record_form(form),
         subject: words,
         status: worst.map_or("unknown", |worst| worst.word()).to_owned(),
-        location: location(saved.as_ref().ok()),
-        files: Vec::new(),
+        location: location.unwrap_or_else(|_| NOT_SAVED.to_owned()),
+        files,
         stream: None,
         findings: document.findings,
         next_steps: document.recommendations,
@@ -207,35 +216,45 @@ fn configured(config: &Config) -> Vec<String> {
     names.map(|table| table.replace('_', "-")).collect()
 }
 
-/// The months whose report is in the archive.
-fn reviewed(folder: &Path) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let month = |name: &str| {
+/// The months whose report is in the archive. Where that can't be told, the check of the archive
+/// says why.
+fn reviewed(store: &mut dyn Store) -> BTreeSet<String> {
+    let month = |name: String| {
         let month = name.strip_prefix("monthly-")?.strip_suffix(".md")?;
         Some(month.to_owned())
     };
-    entries
-        .filter_map(|entry| month(entry.file_name().to_str()?))
-        .collect()
+    let names = store.reviews().unwrap_or_default();
+    names.into_iter().filter_map(month).collect()
 }
 
-fn save(folder: &Path, form: Form, words: &str, document: &Document) -> io::Result<PathBuf> {
-    // The folder is made where it is missing, as it is for a report of an experiment.
-    drop(Draft::create(folder)?);
+fn not_made(store: &dyn Store) -> StoreError {
+    in_folder(Path::new(&store.place()))(io::Error::other("the archive can't be listed"))
+}
+
+/// Keeps a review, as Markdown and as HTML.
+fn save(
+    store: &mut dyn Store,
+    form: Form,
+    words: &str,
+    document: &Document,
+) -> Result<Vec<PathBuf>, StoreError> {
     let name = match form {
-        Form::Monthly => format!("monthly-{words}.md"),
-        Form::Quarterly => format!("quarterly-{words}.md"),
-        Form::Yearly => format!("yearly-{words}.md"),
+        Form::Monthly => format!("monthly-{words}"),
+        Form::Quarterly => format!("quarterly-{words}"),
+        Form::Yearly => format!("yearly-{words}"),
         Form::Other => format!(
-            "review-{}.md",
+            "review-{}",
             words.replace([' ', ','], "-").replace("--", "-")
         ),
     };
-    archive::replace(folder, &name, &render::review(document))
+    let files = render::review(document).into_iter();
+    files
+        .map(|(ending, bytes)| store.save_review(&format!("{name}.{ending}"), &bytes))
+        .collect()
 }
 
-fn archive_check(folder: &Path, opened: Result<&Index, &Failure>, scope: &Scope) -> Check {
-    let (id, object) = ("report.archive", folder.display().to_string());
+fn archive_check(store: &dyn Store, opened: Result<&Index, &Failure>, scope: &Scope) -> Check {
+    let (id, object) = ("report.archive", store.place());
     let index = match opened {
         Ok(index) => index,
         Err(error) => {

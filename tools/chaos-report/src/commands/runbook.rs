@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::archived;
 use crate::index::Depth;
+use crate::store::Store;
 use crate::upkeep::{difference, section, with_section};
 
 /// Which documents.
@@ -36,8 +37,8 @@ struct Document {
 ///
 /// # Errors
 /// The archive can't be listed, or a document can't be read or written, or its marks are broken.
-pub(crate) fn runbook(folder: &Path, args: &Args) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Answers)?;
+pub(crate) fn runbook(store: &mut dyn Store, args: &Args) -> Result<Exit, Failure> {
+    let index = archived::open(store, Depth::Answers)?;
     let text = section(&index);
     let documents = args.files.iter().map(|path| read(path, &text));
     let documents: Vec<Document> = documents.collect::<Result<_, _>>()?;

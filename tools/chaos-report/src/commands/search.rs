@@ -1,15 +1,14 @@
 //! `search`: the runs in the archive that tell of something.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::Status;
 use chaos_common::stream::Format;
 
 use super::archived::{self, Filter};
-use crate::archive;
 use crate::index::{Depth, Entry, Index};
+use crate::store::Store;
 
 /// What to look for.
 #[derive(clap::Args, Debug)]
@@ -32,14 +31,18 @@ const MOST_PLACES: usize = 5;
 ///
 /// # Errors
 /// The archive can't be listed.
-pub(crate) fn search(folder: &Path, args: &Args, format: Option<Format>) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Answers)?;
+pub(crate) fn search(
+    store: &mut dyn Store,
+    args: &Args,
+    format: Option<Format>,
+) -> Result<Exit, Failure> {
+    let index = archived::open(store, Depth::Answers)?;
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
     let mut found = Vec::new();
     for entry in args.filter.of(&index.entries) {
         let mut texts = texts(entry, &index);
         if args.streams {
-            texts.extend(lines(folder, entry, &words));
+            texts.extend(lines(store, entry, &words));
         }
         if let Some(places) = places(&texts, &words) {
             found.push((entry, places));
@@ -84,8 +87,8 @@ fn texts(entry: &Entry, index: &Index) -> Vec<String> {
 
 /// The lines of a stream that hold one of the words. One that can't be read holds none: the list
 /// of those is told apart.
-fn lines(folder: &Path, entry: &Entry, words: &[String]) -> Vec<String> {
-    let Ok(input) = archive::open(&folder.join(&entry.file)) else {
+fn lines(store: &mut dyn Store, entry: &Entry, words: &[String]) -> Vec<String> {
+    let Ok(input) = store.read(entry) else {
         return Vec::new();
     };
     let mut found = Vec::new();

@@ -1,14 +1,13 @@
 //! `show`: the report of a run in the archive, and what people said of it since.
 
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::io::Read as _;
 
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::output::printable;
 
 use super::archived;
-use crate::archive;
 use crate::index::{Depth, Entry, Index};
+use crate::store::Store;
 
 /// Which run, and what of it.
 #[derive(clap::Args, Debug)]
@@ -25,24 +24,27 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// There is no such run, or its files can't be read.
-pub(crate) fn show(folder: &Path, args: &Args) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Facts)?;
+pub(crate) fn show(store: &mut dyn Store, args: &Args) -> Result<Exit, Failure> {
+    let index = archived::open(store, Depth::Facts)?;
     let entry = archived::one(&index, &args.run)?;
     if args.stream {
-        return stream(folder, entry);
+        return stream(store, entry);
     }
-    let report = report(folder, entry)?;
-    archived::write(report.as_bytes());
+    let report = report(store, entry)?;
+    archived::write(&report);
     archived::write(said(&index, entry).as_bytes());
     Ok(Exit::Pass)
 }
 
-fn stream(folder: &Path, entry: &Entry) -> Result<Exit, Failure> {
+fn stream(store: &mut dyn Store, entry: &Entry) -> Result<Exit, Failure> {
+    if entry.is_by_hand() {
+        let text = format!("{} was written by hand: there is no stream", entry.file);
+        return Err(Failure::usage(text));
+    }
     let unreadable = |why: &dyn std::fmt::Display| {
         Failure::unknown(format!("cannot read {}: {why}", entry.file))
     };
-    let path = folder.join(&entry.file);
-    let mut input = archive::open(&path).map_err(|error| unreadable(&error))?;
+    let mut input = store.read(entry).map_err(|error| unreadable(&error))?;
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = input
@@ -56,23 +58,22 @@ fn stream(folder: &Path, entry: &Entry) -> Result<Exit, Failure> {
 }
 
 /// The report in Markdown, beside the stream.
-fn report(folder: &Path, entry: &Entry) -> Result<String, Failure> {
-    let path = folder
-        .join(&entry.file)
-        .with_file_name(format!("{}.md", entry.stem()));
-    std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::unknown(format!(
-            "the run has a stream in the archive and no report: there is no {}",
-            path.display()
+fn report(store: &mut dyn Store, entry: &Entry) -> Result<Vec<u8>, Failure> {
+    let name = entry.report();
+    let files = store.files(entry).map_err(|error| {
+        let hint = error.hint();
+        Failure::unknown(format!("cannot read the report {name}: {error}")).hint(hint)
+    })?;
+    let report = files.into_iter().find(|(file, _)| *file == name);
+    report.map(|(_, bytes)| bytes).ok_or_else(|| {
+        Failure::unknown(format!(
+            "the run has a stream in the archive and no report: there is no {name} in {}",
+            store.place()
         ))
         .hint(format!(
             "make one again: chaos-report show {} --stream | chaos-report",
             archived::short(&entry.stream.run)
-        )),
-        _ => Failure::unknown(format!(
-            "cannot read the report {}: {error}",
-            path.display()
-        )),
+        ))
     })
 }
 

@@ -1,6 +1,5 @@
 //! `export` and `import`: runs leave the archive as one file, and come into another one.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,8 +7,9 @@ use std::path::{Path, PathBuf};
 use chaos_common::exit::{Exit, Failure};
 
 use super::archived;
-use crate::archive::{self, BundleError, Draft};
+use crate::archive::{self, BundleError, BundledRun, Draft, Unpacked};
 use crate::index::{Depth, Entry, Index};
+use crate::store::{NewStream, Store, StoreError, StoredBytes, in_folder};
 
 /// Which runs, and where to.
 #[derive(clap::Args, Debug)]
@@ -37,30 +37,52 @@ pub(crate) struct ImportArgs {
 ///
 /// # Errors
 /// There is no such run, a file can't be read, or the bundle can't be written.
-pub(crate) fn export(folder: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
-    let index = archived::open(folder, Depth::Facts)?;
-    let files = if args.all {
-        all(folder, &index)
+pub(crate) fn export(store: &mut dyn Store, args: &ExportArgs) -> Result<Exit, Failure> {
+    let index = archived::open(store, Depth::Facts)?;
+    let mut entries = if args.all {
+        index.entries.iter().collect()
     } else {
-        files(folder, &index, &args.runs)?
+        named(&index, &args.runs)?
     };
-    if files.is_empty() {
+    let by_hand = entries.iter().filter(|entry| entry.is_by_hand()).count();
+    if by_hand > 0 {
+        archived::tell(&format!(
+            "{by_hand} reports that were written by hand have no stream, and are left out"
+        ));
+        entries.retain(|entry| !entry.is_by_hand());
+    }
+    if entries.is_empty() {
         return Err(Failure::usage("the archive holds nothing to export"));
     }
+    // The same runs make the same bundle, wherever they are kept.
+    entries.sort_by(|a, b| a.stem().cmp(b.stem()));
+    let mut count = 0;
+    let files = entries.into_iter().flat_map(|entry| {
+        let files = store.files(entry).map_err(io::Error::other);
+        let files = files.map_or_else(
+            |error| vec![Err(error)],
+            |mut files| {
+                files.sort();
+                files.into_iter().map(Ok).collect()
+            },
+        );
+        count += files.len();
+        files
+    });
     let failed = |error: io::Error| Failure::unknown(format!("cannot export: {error}"));
     match &args.to {
-        Some(path) => to_file(folder, &files, path).map_err(failed)?,
+        Some(path) => to_file(files, path).map_err(failed)?,
         None if io::stdout().is_terminal() => {
             return Err(Failure::usage("a bundle is nothing for a terminal")
                 .hint("name a file with --to, or redirect standard output"));
         }
         None => {
             let mut out = io::stdout().lock();
-            archive::pack(folder, &files, &mut out).map_err(failed)?;
+            archive::pack(files, &mut out).map_err(failed)?;
             out.flush().map_err(failed)?;
         }
     }
-    archived::tell(&format!("exported {} files", files.len()));
+    archived::tell(&format!("exported {count} files"));
     Ok(if args.all {
         archived::exit(&index)
     } else {
@@ -69,67 +91,79 @@ pub(crate) fn export(folder: &Path, args: &ExportArgs) -> Result<Exit, Failure> 
 }
 
 /// The file appears whole or not at all.
-fn to_file(folder: &Path, files: &[PathBuf], path: &Path) -> io::Result<()> {
+fn to_file(files: impl Iterator<Item = io::Result<StoredBytes>>, path: &Path) -> io::Result<()> {
     let beside = path.parent().filter(|it| !it.as_os_str().is_empty());
     let beside = beside.unwrap_or(Path::new("."));
     let mut draft = Draft::create(beside)?;
-    archive::pack(folder, files, &mut draft)?;
+    archive::pack(files, &mut draft)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     draft.replace(beside, &name)
 }
 
-fn all(folder: &Path, index: &Index) -> Vec<PathBuf> {
-    let files = index.entries.iter().flat_map(|entry| of(folder, entry));
-    files.collect()
-}
-
-/// The files of these runs, in order.
-fn files(folder: &Path, index: &Index, runs: &[String]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = BTreeSet::new();
+/// The streams of these runs, and the notes on them.
+fn named<'i>(index: &'i Index, runs: &[String]) -> Result<Vec<&'i Entry>, Failure> {
+    let mut entries: Vec<&Entry> = Vec::new();
     for text in runs {
         let entry = archived::one(index, text)?;
-        files.extend(of(folder, entry));
         let run = entry.stream.run.as_str();
         let about = |entry: &&Entry| {
             let mut notes = entry.stream.notes.iter();
             entry.stream.is_no_run() && notes.any(|it| it.data.about.as_deref() == Some(run))
         };
-        let notes = index.entries.iter().filter(about);
-        files.extend(notes.flat_map(|entry| of(folder, entry)));
+        for entry in index.entries.iter().filter(about).chain([entry]) {
+            if entries.iter().all(|known| known.file != entry.file) {
+                entries.push(entry);
+            }
+        }
     }
-    Ok(files.into_iter().collect())
-}
-
-/// A stream and its reports.
-fn of(folder: &Path, entry: &Entry) -> Vec<PathBuf> {
-    let stream = folder.join(&entry.file);
-    let mut files = archive::reports_of(&stream);
-    files.push(stream);
-    files
+    Ok(entries)
 }
 
 /// Takes runs into the archive. Those that it holds already are left.
 ///
 /// # Errors
 /// A bundle can't be read, is damaged, or can't be kept.
-pub(crate) fn import(folder: &Path, args: &ImportArgs) -> Result<Exit, Failure> {
+pub(crate) fn import(store: &mut dyn Store, args: &ImportArgs) -> Result<Exit, Failure> {
     for path in &args.files {
+        let shown = path.display();
         let failed = |why: BundleError| {
-            let text = format!("cannot import {}: {why}", path.display());
+            let text = format!("cannot import {shown}: {why}");
             match why {
                 BundleError::Foreign(_) => Failure::usage(text),
                 _ => Failure::unknown(text),
             }
-            .hint("nothing of the file was taken unless the archive was full; other files before it were")
+            .hint("nothing of the file was taken; other files before it were")
         };
         let file = File::open(path).map_err(|error| failed(BundleError::Unreadable(error)))?;
-        let unpacked = archive::unpack(folder, file).map_err(failed)?;
+        let unpacked = archive::unpack(&store.workplace(), file).map_err(failed)?;
+        let (mut added, mut known) = (0, 0);
+        for run in &unpacked.runs {
+            let taken = take(store, &unpacked, run).map_err(|error| {
+                let hint = error.hint();
+                let text = format!(
+                    "cannot import all of {shown}: {error}; {added} streams of it are in the archive"
+                );
+                Failure::unknown(text).hint(format!("{hint}; then import it again"))
+            })?;
+            added += usize::from(taken);
+            known += usize::from(!taken);
+        }
         archived::tell(&format!(
-            "{}: {} streams added, {} were there",
-            path.display(),
-            unpacked.added.len(),
-            unpacked.known
+            "{shown}: {added} streams added, {known} were there"
         ));
     }
     Ok(Exit::Pass)
+}
+
+/// Takes a run of a bundle into the archive; whether it was not there yet.
+fn take(store: &mut dyn Store, of: &Unpacked, run: &BundledRun) -> Result<bool, StoreError> {
+    let workplace = store.workplace();
+    let draft = of.stream(run).map_err(in_folder(&workplace))?;
+    let reports = of.reports(run).map_err(in_folder(&workplace))?;
+    let stream = NewStream {
+        stem: run.stem.clone(),
+        ending: run.ending.clone(),
+        draft,
+    };
+    store.take(stream, &run.sha256, reports)
 }

@@ -2,29 +2,29 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use chaos_common::record::{Check, Status};
 use serde::{Deserialize, Serialize};
 
 /// Names that many runs share, each kept once.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashSet<Rc<str>>);
+pub(crate) struct Names(HashSet<Arc<str>>);
 
 impl Names {
-    fn shared(&mut self, name: &str) -> Rc<str> {
+    fn shared(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.0.get(name) {
-            return Rc::clone(known);
+            return Arc::clone(known);
         }
-        let name: Rc<str> = name.into();
-        self.0.insert(Rc::clone(&name));
+        let name: Arc<str> = name.into();
+        self.0.insert(Arc::clone(&name));
         name
     }
 }
 
 /// The answer of each check, by its id and object.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(Vec<(Rc<str>, Status)>);
+pub(crate) struct Answers(Vec<(Arc<str>, Status)>);
 
 impl Answers {
     pub(crate) fn of<'a>(
@@ -39,12 +39,12 @@ impl Answers {
         )
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Rc<str>, Status)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Status)> {
         self.0.iter().map(|(name, status)| (name, *status))
     }
 
     /// The names with this answer.
-    pub(crate) fn with(&self, wanted: Status) -> impl Iterator<Item = &Rc<str>> {
+    pub(crate) fn with(&self, wanted: Status) -> impl Iterator<Item = &Arc<str>> {
         let with = move |(name, status)| (status == wanted).then_some(name);
         self.iter().filter_map(with)
     }
@@ -60,7 +60,7 @@ impl Answers {
 
     #[cfg(test)]
     pub(crate) fn example(checks: &[(&str, Status)]) -> Answers {
-        let answer = |(name, status): &(&str, Status)| (Rc::from(*name), *status);
+        let answer = |(name, status): &(&str, Status)| (Arc::from(*name), *status);
         Answers(checks.iter().map(answer).collect())
     }
 }

@@ -8,13 +8,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::answers::StoredAnswers;
-use super::{Depth, Entry, Known};
+use super::folder::Known;
+use super::{Depth, Entry, Names, Run};
 use crate::archive;
 
 /// The file's name in the archive.
 const NAME: &str = ".chaos-report-index.ndjson";
 /// What its entries hold; another number, and all is read anew.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -23,12 +24,29 @@ struct Head {
     gone: Vec<String>,
 }
 
+/// The answers of a run's checks, as they are kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct RunAnswers<'a> {
+pub(super) struct RunAnswers<'a> {
     #[serde(borrow)]
     checks: StoredAnswers<'a>,
     #[serde(borrow)]
     health: StoredAnswers<'a>,
+}
+
+impl RunAnswers<'_> {
+    /// Those of an experiment; none without one.
+    pub(super) fn of(run: Option<&Run>) -> RunAnswers<'_> {
+        let answers = run.map(|run| RunAnswers {
+            checks: run.checks.stored(),
+            health: run.health.stored(),
+        });
+        answers.unwrap_or_default()
+    }
+
+    pub(super) fn give_to(&self, run: &mut Run, names: &mut Names) {
+        run.checks = self.checks.shared(names);
+        run.health = self.health.shared(names);
+    }
 }
 
 /// What the index knows. One that is missing, damaged or of another version knows nothing.
@@ -61,8 +79,7 @@ fn read(path: &Path, depth: Depth) -> Option<Known> {
         let answers: RunAnswers = serde_json::from_slice(lines.next()?).ok()?;
         let entry = known.entries.get_mut(&file)?;
         if let Some(run) = &mut entry.stream.experiment {
-            run.checks = answers.checks.shared(&mut known.names);
-            run.health = answers.health.shared(&mut known.names);
+            answers.give_to(run, &mut known.names);
         }
     }
     Some(known)
@@ -95,12 +112,7 @@ pub(super) fn save(folder: &Path, entries: &[Entry], gone: &[String]) -> io::Res
         line(&mut out, entry)?;
     }
     for entry in entries {
-        let run = entry.stream.experiment.as_ref();
-        let answers = run.map(|run| RunAnswers {
-            checks: run.checks.stored(),
-            health: run.health.stored(),
-        });
-        line(&mut out, &answers.unwrap_or_default())?;
+        line(&mut out, &RunAnswers::of(entry.stream.experiment.as_ref()))?;
     }
     let draft = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     // Not synced: what a crash leaves of it is noticed, and made again.

@@ -1,5 +1,6 @@
 //! What is kept of a stored stream.
 
+use std::io::Read;
 use std::path::Path;
 
 use chaos_common::record::{Backup, Note, Record, Rollback, RollbackCause, Time, Verdict};
@@ -51,6 +52,19 @@ impl Entry {
         at.to_zoned(jiff::tz::TimeZone::UTC)
             .ok()
             .map(|at| Time(at.timestamp()))
+    }
+
+    /// It is a report that somebody wrote by hand, and no stream.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        archive::is_document(&self.file)
+    }
+
+    /// The name of its report in Markdown, without folder.
+    pub(crate) fn report(&self) -> String {
+        if self.is_by_hand() {
+            return self.stem().to_owned();
+        }
+        format!("{}.md", self.stem())
     }
 
     /// The file's name without folder and endings, which its reports have as well.
@@ -121,13 +135,20 @@ impl Stream {
     /// # Errors
     /// It can't be read at all.
     pub(crate) fn read(path: &Path, names: &mut Names) -> Result<Stream, ReadError> {
-        let input = archive::open(path)?;
+        Stream::from_reader(archive::open(path)?, names)
+    }
+
+    /// Reads a stream that is not packed.
+    ///
+    /// # Errors
+    /// It can't be read at all.
+    pub(super) fn from_reader(input: impl Read, names: &mut Names) -> Result<Stream, ReadError> {
         let upstream = Upstream::from_reader(input).map_err(ReadError::Unreadable)?;
         Ok(Stream::of(&upstream, names))
     }
 
     /// What is kept of a stream that was read.
-    pub(crate) fn of(upstream: &Upstream, names: &mut Names) -> Stream {
+    fn of(upstream: &Upstream, names: &mut Names) -> Stream {
         let record = RunRecord::of(upstream, "");
         let health = record.health.iter().flat_map(|health| &health.data.checks);
         let experiment = Facts::of(&record).map(|facts| Run {

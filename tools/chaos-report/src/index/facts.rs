@@ -24,7 +24,9 @@ pub(crate) struct Facts {
     pub(crate) cluster: Option<String>,
     pub(crate) executor: String,
     pub(crate) began: Time,
-    pub(crate) duration_ms: u64,
+    /// How long it lasted; a report that was written by hand may not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) duration_ms: Option<u64>,
     #[serde(serialize_with = "word", deserialize_with = "of_word")]
     pub(crate) conclusion: Conclusion,
     /// Why it was refused or aborted, or a gate was overridden.
@@ -86,7 +88,7 @@ impl Facts {
             cluster: cluster.map(|it| it.context.clone().unwrap_or_else(|| it.server.clone())),
             executor: data.executor.clone(),
             began: data.started,
-            duration_ms: data.duration_ms,
+            duration_ms: Some(data.duration_ms),
             conclusion: record.conclusion,
             reason: reason(data),
             targets: targets(data),
@@ -121,6 +123,15 @@ impl Facts {
     pub(crate) fn recovery_ms(&self) -> Option<f64> {
         let slowest = self.recoveries.iter().copied().reduce(f64::max);
         slowest.or(self.whole_ms)
+    }
+
+    /// How long it lasted, in milliseconds.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no experiment lasts 2^52 milliseconds"
+    )]
+    pub(crate) fn lasted(&self) -> Option<f64> {
+        self.duration_ms.map(|ms| ms as f64)
     }
 
     /// The workloads that were to be hit, for people.

@@ -66,13 +66,17 @@ pub(crate) fn experiment(report: &ExperimentReport, format: ReportFormat) -> Vec
     }
 }
 
-/// A review as Markdown.
+/// A review as Markdown and as HTML, each with the ending of such a file.
 ///
 /// # Panics
 /// Never: the review is plain data.
-pub(crate) fn review(document: &Document) -> String {
+pub(crate) fn review(document: &Document) -> [(&'static str, Vec<u8>); 2] {
     let data = serde_json::to_value(document).expect("plain data");
-    templates::fill("review.md", clean::clean(data))
+    let mut data = clean::clean(data);
+    let markdown = templates::fill("review.md", data.clone());
+    data["drawings"] = clean::clean(json!(svg::draw_review(&document.pictures)));
+    let html = templates::fill("review.html", data);
+    [("md", markdown.into_bytes()), ("html", html.into_bytes())]
 }
 
 fn pretty(data: &Value) -> Vec<u8> {

@@ -10,10 +10,12 @@ use super::markdown;
 /// The name of the escaping that Markdown needs.
 const MARKDOWN: &str = "markdown";
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 9] = [
     ("report.md", include_str!("templates/report.md")),
     ("summary.md", include_str!("templates/summary.md")),
     ("review.md", include_str!("templates/review.md")),
+    ("review.html", include_str!("templates/review.html")),
+    ("patterns.html", include_str!("templates/patterns.html")),
     ("report.html", include_str!("templates/report.html")),
     ("figure.html", include_str!("templates/figure.html")),
     ("report.css", include_str!("templates/report.css")),

@@ -10,6 +10,7 @@ use super::coverage::{self, AlertCoverage, Untried};
 use super::issues::{Issue, Issues, issues};
 use super::people::people;
 use super::period::{Period, day};
+use super::pictures::Pictures;
 use super::recommendations::{Around, recommendations};
 use super::scope::Scope;
 use super::section::Section;
@@ -46,8 +47,12 @@ pub(crate) struct Settings {
 #[derive(Debug, Serialize)]
 pub(crate) struct Document {
     pub(crate) title: &'static str,
+    /// The time or the runs, in words.
+    pub(crate) period: String,
     pub(crate) intro: String,
     pub(crate) sections: Vec<Section>,
+    #[serde(skip)]
+    pub(crate) pictures: Pictures,
     #[serde(skip)]
     pub(crate) findings: Vec<String>,
     #[serde(skip)]
@@ -108,7 +113,9 @@ impl Document {
         sections.retain(|section| !section.is_empty());
         Document {
             title: title(settings.form),
+            period: settings.period.clone(),
             intro: material.intro(),
+            pictures: Pictures::of(scope),
             sections,
             findings: material.findings(),
             recommendations: advice,
@@ -156,11 +163,20 @@ impl Material<'_, '_> {
 
     /// Those that checks stand for are followed; what a run only tells in words is counted.
     fn discovered(&self) -> String {
-        let (opened, told) = (self.issues.opened.len(), self.totals.issues);
+        // A check that began to fail twice is one.
+        let opened = self.issues.opened.iter();
+        let opened: BTreeSet<_> = opened.map(|it| (it.experiment, it.check)).collect();
         let (closed, open) = (self.issues.closed.len(), self.issues.open.len());
+        let count = |n: usize, one: &str, more: &str| match n {
+            1 => format!("1 {one}"),
+            n => format!("{n} {more}"),
+        };
         format!(
-            "{opened} checks began to fail, {closed} that had failed pass again, {open} fail still; \
-             the runs tell of {told} issues"
+            "{} began to fail, {} again, {} still; the runs tell of {}",
+            count(opened.len(), "check", "checks"),
+            count(closed, "that had failed passes", "that had failed pass"),
+            count(open, "fails", "fail"),
+            count(self.totals.issues, "issue", "issues"),
         )
     }
 

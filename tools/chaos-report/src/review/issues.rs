@@ -1,7 +1,7 @@
 //! Issues through time: a check that fails is one, from then until it passes again.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use chaos_common::conclusion::Conclusion;
 use chaos_common::record::Status;
@@ -46,7 +46,7 @@ struct Course<'i> {
 /// stream tells; but that what failed is left out now closes nothing, and a refused run answers for
 /// its gates only.
 pub(crate) fn issues<'i>(scope: &Scope<'i>) -> Issues<'i> {
-    let mut courses: BTreeMap<(&'i str, &'i Rc<str>), Course<'i>> = BTreeMap::new();
+    let mut courses: BTreeMap<(&'i str, &'i Arc<str>), Course<'i>> = BTreeMap::new();
     let mut found = Issues::default();
     for reviewed in &scope.history {
         let run: &'i Run = reviewed.run;
@@ -91,7 +91,7 @@ pub(crate) fn issues<'i>(scope: &Scope<'i>) -> Issues<'i> {
 }
 
 impl<'i> Course<'i> {
-    fn issue(self, (experiment, check): (&'i str, &'i Rc<str>)) -> Issue<'i> {
+    fn issue(self, (experiment, check): (&'i str, &'i Arc<str>)) -> Issue<'i> {
         Issue {
             experiment,
             check,

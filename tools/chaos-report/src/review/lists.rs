@@ -191,10 +191,6 @@ impl Material<'_, '_> {
         Section::new("Lessons").items(lessons.collect())
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "no experiment lasts 2^52 milliseconds"
-    )]
     pub(super) fn run_table(&self) -> Section {
         let row = |reviewed: &Reviewed| {
             let facts = &reviewed.run.facts;
@@ -204,7 +200,9 @@ impl Material<'_, '_> {
                 facts.name.clone(),
                 facts.target(),
                 facts.conclusion.word().to_owned(),
-                duration(facts.duration_ms as f64),
+                facts
+                    .lasted()
+                    .map_or_else(|| "not known".to_owned(), duration),
                 recovery.map_or_else(|| "not measured".to_owned(), duration),
                 facts.issue_count.to_string(),
                 reviewed.entry.stem().to_owned(),

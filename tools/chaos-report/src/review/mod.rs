@@ -6,6 +6,7 @@ mod issues;
 mod lists;
 mod people;
 mod period;
+mod pictures;
 mod recommendations;
 mod scope;
 mod section;
@@ -16,6 +17,7 @@ mod trend;
 pub(crate) use self::document::{Document, Form, Settings};
 pub(crate) use self::issues::issues;
 pub(crate) use self::period::{Days, Month, Period, Quarter, Year, day};
+pub(crate) use self::pictures::{Outcomes, Pictures, RecoveryRow};
 pub(crate) use self::scope::{Reviewed, Scope, Subject};
 pub(crate) use self::totals::Recoveries;
 
@@ -49,7 +51,7 @@ pub(crate) mod examples {
             cluster: None,
             executor: "ops@laptop".to_owned(),
             began: at(day),
-            duration_ms: 10_000,
+            duration_ms: Some(10_000),
             conclusion,
             reason: None,
             targets: vec!["deployment/backend".to_owned()],

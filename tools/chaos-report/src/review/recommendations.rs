@@ -50,10 +50,7 @@ pub(crate) fn recommendations(scope: &Scope, around: &Around) -> Vec<String> {
         None => format!("Run {}: it is configured and never ran", it.name),
     });
     out.extend(idle);
-    let month = around.unreviewed.iter();
-    out.extend(month.map(|month| {
-        format!("Review {month}, which has experiments and no report: chaos-report monthly --month {month}")
-    }));
+    out.extend(unreviewed(around.unreviewed));
     if scope.runs.is_empty() {
         let period = around.period;
         out.push(format!(
@@ -71,6 +68,20 @@ pub(crate) fn recommendations(scope: &Scope, around: &Around) -> Vec<String> {
         out.push("Repeat the experiments after the next change to what they hit".to_owned());
     }
     out
+}
+
+fn unreviewed(months: &[String]) -> Option<String> {
+    let command = "chaos-report monthly --month";
+    match months {
+        [] => None,
+        [month] => Some(format!(
+            "Review {month}, which has experiments and no report: {command} {month}"
+        )),
+        [first, ..] => Some(format!(
+            "Review the months that have experiments and no report: {} ({command} {first}, and so on)",
+            months.join(", ")
+        )),
+    }
 }
 
 /// The last run of each experiment on each target, if none of them came out well since.

@@ -31,7 +31,7 @@ fn lost(run: &mut Run) {
 }
 
 /// The runs that a command lists, as their ids' ends.
-fn listed(output: &Output) -> Vec<String> {
+pub(crate) fn listed(output: &Output) -> Vec<String> {
     let text = stdout(output);
     let run = |line: &str| {
         let object: serde_json::Value = serde_json::from_str(line).expect("JSON");

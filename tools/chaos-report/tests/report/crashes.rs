@@ -11,8 +11,10 @@ use crate::{Bench, feed, read, stderr, stdout};
 /// One report is enough here, and the tool is run hundreds of times.
 const MARKDOWN: [&str; 2] = ["--format", "md"];
 
-/// The calls that change files, and that open them.
-const CALLS: [&str; 13] = [
+/// The calls that change files or send something, and those before them.
+const CALLS: [&str; 15] = [
+    "connect",
+    "sendto",
     "openat",
     "write",
     "fsync",
@@ -28,18 +30,17 @@ const CALLS: [&str; 13] = [
     "mkdirat",
 ];
 
-/// Kills the tool at each call that changes files, one run each, and calls `after` with the number
-/// of the kill, and when the tool came to its end. How many there were.
-fn kill_at_each_call(
-    bench: &Bench,
-    args: &[&str],
+/// Kills the tool at each call that changes files or sends something, one run each, and calls
+/// `after` with the number of the kill, and when the tool came to its end. How many there were.
+pub(crate) fn kill_at_each_call(
+    tool: &dyn Fn() -> Command,
     input: &[u8],
     mut after: impl FnMut(usize),
 ) -> usize {
     let mut kills = 0;
     for call in CALLS {
         let mut number = 1;
-        while killed(bench, args, input, (call, number)) {
+        while killed(&tool(), input, (call, number)) {
             kills += 1;
             number += 1;
             after(kills);
@@ -50,8 +51,7 @@ fn kill_at_each_call(
 }
 
 /// Runs the tool so that it is killed as it makes this call for this time; whether it was.
-fn killed(bench: &Bench, args: &[&str], input: &[u8], (call, number): (&str, usize)) -> bool {
-    let plain = bench.command(args);
+fn killed(plain: &Command, input: &[u8], (call, number): (&str, usize)) -> bool {
     let mut command = Command::new("strace");
     command
         .args(["-f", "-qq", "-o", "/dev/null", "-e"])
@@ -59,14 +59,16 @@ fn killed(bench: &Bench, args: &[&str], input: &[u8], (call, number): (&str, usi
         .arg(plain.get_program())
         .args(plain.get_args())
         .env_clear()
-        .env("HOME", bench.home.path())
-        .env("PATH", "/usr/bin:/bin")
-        .current_dir(bench.home.path());
+        .env("PATH", "/usr/bin:/bin");
+    for (name, value) in plain.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command.current_dir(plain.get_current_dir().expect("a folder"));
     let output = feed(command, input);
     output.status.signal() == Some(9) || output.status.code() == Some(128 + 9)
 }
 
-fn has_strace() -> bool {
+pub(crate) fn has_strace() -> bool {
     let strace = Command::new("strace")
         .arg("-V")
         .stdout(Stdio::null())
@@ -107,7 +109,7 @@ fn a_kill_at_any_write_of_a_report_leaves_whole_files_or_none() {
     whole.run(&MARKDOWN, &stream);
     let whole = visible(&whole);
     let bench = Bench::new();
-    let kills = kill_at_each_call(&bench, &MARKDOWN, &stream, |kills| {
+    let kills = kill_at_each_call(&|| bench.command(&MARKDOWN), &stream, |kills| {
         for file in visible(&bench) {
             assert!(
                 whole.contains(&file),
@@ -149,7 +151,7 @@ fn a_kill_while_the_archive_is_changed_loses_nothing_that_was_there() {
     let before = visible(&bench);
     let mut all = 0;
     for command in commands {
-        all += kill_at_each_call(&bench, command, b"", |kills| {
+        all += kill_at_each_call(&|| bench.command(command), b"", |kills| {
             let now = visible(&bench);
             for file in before.iter().filter(|file| file.0.contains("bbbb")) {
                 let there = now.contains(file);

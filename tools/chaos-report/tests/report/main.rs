@@ -3,6 +3,7 @@
 mod archive;
 mod browser;
 mod crashes;
+mod database;
 mod experiment;
 mod fixture;
 mod formats;
@@ -11,6 +12,7 @@ mod notes;
 mod real;
 mod review;
 mod saving;
+mod server;
 mod upkeep;
 
 use std::io::Write as _;

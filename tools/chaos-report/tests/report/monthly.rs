@@ -60,7 +60,7 @@ fn a_month_is_counted_from_the_stored_streams() {
         "- **Neither**: 1 unknown",
         "- **Success Rate**: 100 % (2 of 2 with an answer; 95 % interval 34 to 100 %)",
         "- **Average Recovery Time**: 4.9 s (median 4.2 s, slowest 6.2 s, of 3 runs; too few runs for an interval)",
-        "- **Issues Discovered**: 0 checks began to fail, 1 that had failed pass again, 0 fail still; the runs tell of 0 issues",
+        "- **Issues Discovered**: 0 checks began to fail, 1 that had failed passes again, 0 fail still; the runs tell of 0 issues",
         "- **Improvements Implemented**: pod-failure: data.rows users failed before and passes since 2026-11-01",
         "- **Success Rate Trend**: too few to compare: 2 experiments with an answer after 1, of 8 needed on each side",
     ] {

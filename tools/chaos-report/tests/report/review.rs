@@ -3,7 +3,7 @@
 use chaos_common::record::Check;
 
 use crate::archive::archived;
-use crate::{Bench, check, last, read, stderr};
+use crate::{Bench, check, last, read, stderr, stdout};
 
 fn review(bench: &Bench, args: &[&str]) -> (serde_json::Value, String) {
     let output = bench.run(&[&["review"], args].concat(), b"");
@@ -61,7 +61,7 @@ fn a_quarter_says_what_to_update() {
     );
     let closed = "- **Closed**: pod-failure: data.rows users (since 2026-07-01, closed 2026-11-01)";
     has(&text, &[closed]);
-    let month = "- Review 2026-10, which has experiments and no report: chaos-report monthly --month 2026-10";
+    let month = "- Review the months that have experiments and no report: 2026-07, 2026-08, 2026-10 (chaos-report monthly --month 2026-07, and so on)";
     assert!(text.contains(month), "{text}");
 }
 
@@ -176,4 +176,53 @@ fn the_same_archive_gives_the_same_bytes() {
     std::fs::remove_file(bench.archive().join(".chaos-report-index.ndjson")).expect("removable");
     let (_, second) = review(&bench, &["year", "2026"]);
     assert_eq!(first, second);
+}
+
+#[test]
+fn reports_that_people_wrote_by_hand_count_and_what_they_do_not_say_is_named() {
+    const FORM: &str = "# Chaos Engineering Experiment Report\n\n## Experiment Details\n\
+        - **Name**: pod-failure\n- **Date**: 2026-11-20\n- **Duration**: 5 minutes\n\
+        - **Target**: deployment/backend\n- **Executor**: Ana\n\nStatus: fail\n\n\
+        ## Experiment Execution\n- **Issues Encountered**: the cart was empty\n\n\
+        ## Next Steps\n- **Follow-up Actions**: Look at the cart\n";
+    let bench = Bench::new();
+    archived(&bench, "2026-11-02", "bbbb", |_| {});
+    let write = |name: &str, text: &str| {
+        std::fs::write(bench.archive().join(name), text).expect("writable");
+    };
+    write("by-ana.md", FORM);
+    write("by-bo.md", &FORM.replace("Status: fail\n", ""));
+    write("by-cy.md", &FORM.replace("2026-11-20", "a Friday"));
+    write("README.md", "# Our reports\n");
+    let list = bench.run(&["list", "-o", "text"], b"");
+    assert_eq!(list.status.code(), Some(3));
+    let why = "by-cy.md: the report was written by hand, and its date \"a Friday\" is none";
+    assert!(stderr(&list).contains(why), "{}", stderr(&list));
+    assert!(!stderr(&list).contains("README"), "{}", stderr(&list));
+    let line = "2026-11-20 00:00  by-ana    pod-failure  deployment/backend  fail     300.0 s  -         1";
+    assert!(stdout(&list).contains(line), "{}", stdout(&list));
+    let again = bench.run(&["list", "-o", "text"], b"");
+    assert_eq!(stdout(&again), stdout(&list), "from the index");
+    bench.run(&["review", "month", "2026-11"], b"");
+    let review = read(&bench.archive().join("monthly-2026-11.md"));
+    for part in [
+        "- **Total Experiments**: 3",
+        "- **Successful Experiments**: 1",
+        "- **Failed Experiments**: 1",
+        "by-cy.md: the report was written by hand",
+        "by-bo.md: it has no line Status",
+        "| nobody | open |  | Look at the cart |",
+    ] {
+        assert!(review.contains(part), "{part}: {review}");
+    }
+    let shown = bench.run(&["show", "by-ana"], b"");
+    assert!(stdout(&shown).starts_with(FORM), "{}", stderr(&shown));
+    let all = bench.run(&["export", "--all"], b"");
+    assert!(
+        stderr(&all).contains("2 reports that were written by hand"),
+        "{}",
+        stderr(&all)
+    );
+    let old = bench.run(&["list", "--since", "2026-11-20"], b"");
+    assert_eq!(stdout(&old).lines().count(), 2);
 }

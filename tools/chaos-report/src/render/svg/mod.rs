@@ -6,11 +6,13 @@
 mod axis;
 mod latency;
 mod recovery;
+mod review;
 mod timeline;
 mod usage;
 
 use serde::Serialize;
 
+pub(super) use self::review::draw as draw_review;
 use crate::findings::pictures::Pictures;
 
 /// Height of a line of letters.
