@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use chaos_common::record::{Check, Outcome};
 use serde_json::Value;
 
+use crate::archive::archived;
 use crate::fixture::Run;
 use crate::formats::{HOSTILE, drawn, hostile, made};
 use crate::{Bench, feed};
@@ -97,12 +98,38 @@ fn with_axe(page: &Path) -> PathBuf {
     path
 }
 
+/// Each page that there is: the reports of different runs, and a review.
+fn pages() -> Vec<(&'static str, Bench, PathBuf)> {
+    let report = |(name, run): (&'static str, Run)| {
+        let bench = made(&run);
+        let page = html(&bench);
+        (name, bench, page)
+    };
+    let mut pages: Vec<_> = runs().into_iter().map(report).collect();
+    let bench = Bench::new();
+    for (day, id) in [
+        ("2026-10-01", "a"),
+        ("2026-10-02", "b"),
+        ("2026-11-01", "c"),
+    ] {
+        archived(&bench, day, id, |run| {
+            if id == "b" {
+                let check = Check::fail("data.table", HOSTILE, "2 rows lost");
+                run.verification().checks.push(check);
+            }
+        });
+    }
+    bench.run(&["review", "year", "2026"], b"");
+    let page = bench.archive().join("yearly-2026.html");
+    pages.push(("review", bench, page));
+    pages
+}
+
 #[test]
 #[ignore = "needs chromium and axe-core: make look"]
 fn axe_finds_nothing_in_either_theme_at_any_width_and_nothing_is_wider_than_the_page() {
-    for (name, run) in runs() {
-        let bench = made(&run);
-        let page = with_axe(&html(&bench));
+    for (name, _bench, page) in pages() {
+        let page = with_axe(&page);
         for (width, dark) in WIDTHS.into_iter().flat_map(|w| [(w, false), (w, true)]) {
             let url = format!("file://{}", page.display());
             let output = chromium(width, dark, &["--dump-dom", &url]);
@@ -154,9 +181,8 @@ fn answer(mut stream: &TcpStream, page: &[u8]) -> Option<String> {
 #[test]
 #[ignore = "needs chromium: make look"]
 fn the_browser_asks_for_the_page_alone_and_says_nothing_on_its_console() {
-    for (name, run) in runs() {
-        let bench = made(&run);
-        let page = std::fs::read(html(&bench)).expect("readable");
+    for (name, _bench, page) in pages() {
+        let page = std::fs::read(page).expect("readable");
         let (port, asked) = listen(page);
         let proxy = format!("--proxy-server=127.0.0.1:{port}");
         let log = ["--enable-logging=stderr", "--proxy-bypass-list=<-loopback>"];
@@ -166,7 +192,7 @@ fn the_browser_asks_for_the_page_alone_and_says_nothing_on_its_console() {
         assert!(!said.contains("CONSOLE"), "{name}: {said}");
         let dom = String::from_utf8_lossy(&output.stdout);
         assert!(
-            dom.contains("Chaos Engineering Experiment Report"),
+            dom.contains("<p class=\"kind\">Chaos Engineering "),
             "{name}: {dom}"
         );
         let asked = asked.lock().expect("no panic").clone();

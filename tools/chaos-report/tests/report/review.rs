@@ -61,8 +61,9 @@ fn a_quarter_says_what_to_update() {
     );
     let closed = "- **Closed**: pod-failure: data.rows users (since 2026-07-01, closed 2026-11-01)";
     has(&text, &[closed]);
-    let month = "- Review the months that have experiments and no report: 2026-07, 2026-08, 2026-10 (chaos-report monthly --month 2026-07, and so on)";
-    assert!(text.contains(month), "{text}");
+    let months = "- Review the months that have experiments and no report: \
+                  2026-07, 2026-08, 2026-10, 2026-11 (chaos-report monthly --month 2026-07, and so on)";
+    assert!(text.contains(months), "{text}");
 }
 
 #[test]
