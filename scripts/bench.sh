@@ -13,6 +13,8 @@ say "measuring chaos-backup-check, and the archive of chaos-report"
 "$root/scripts/bench/backup.sh" "$CARGO_TARGET_DIR/release"
 "$root/scripts/bench/archive.sh" "$CARGO_TARGET_DIR/release"
 "$root/scripts/bench/reporting.sh" "$CARGO_TARGET_DIR/release"
+say "chaos-notify beside apprise, on servers that misbehave"
+"$root/scripts/bench/notify.sh" "$CARGO_TARGET_DIR/release"
 say "starting the cluster and the shop"
 cluster
 work=$(mktemp -d)

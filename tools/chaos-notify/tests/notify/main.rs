@@ -4,6 +4,7 @@
 mod acknowledgement;
 mod certificates;
 mod channels;
+mod clock;
 mod configuration;
 mod delivery;
 mod environment;
