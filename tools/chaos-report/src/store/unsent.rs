@@ -73,9 +73,11 @@ impl Unsent {
         }
         if sent > 0 {
             let place = database.place();
-            news.push(format!(
-                "{sent} streams that waited in {here} are in {place} now"
-            ));
+            let streams = match sent {
+                1 => "1 stream that waited".to_owned(),
+                n => format!("{n} streams that waited"),
+            };
+            news.push(format!("{streams} in {here}: in {place} now"));
         }
     }
 

@@ -318,3 +318,27 @@ fn old_runs_are_removed_only_with_consent_and_not_with_open_ends() {
     let names = format!("{:?}", bench.files(""));
     assert!(!names.contains("aaaa"), "{names}");
 }
+
+#[test]
+fn a_bundle_of_many_runs_needs_no_open_file_for_each() {
+    const STREAMS: usize = 100;
+    let (here, there) = (Bench::new(), Bench::new());
+    std::fs::create_dir(here.archive()).expect("can be made");
+    for number in 0..STREAMS {
+        let name = here.archive().join(format!("x-{number}.ndjson"));
+        let other = format!("{{\"schema\":\"acme.thing/1\",\"number\":{number}}}\n");
+        std::fs::write(name, other).expect("writable");
+    }
+    let bundle = here.home.path().join("b.tar.gz");
+    let bundle = bundle.to_str().expect("UTF-8");
+    here.run(&["export", "--all", "--to", bundle], b"");
+    let plain = there.command(&["import", bundle]);
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 40 && exec \"$@\"", "sh"])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    let output = crate::feed(limited, b"");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(there.files(".ndjson").len(), STREAMS);
+}
