@@ -2,8 +2,9 @@
 
 use std::process::{ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::{Finding, judge_json};
 use crate::config::Probe;
@@ -11,7 +12,32 @@ use crate::config::Probe;
 /// The most of a program's output that is read, in bytes.
 const MOST: u64 = 1 << 20;
 
-/// Runs the program to its end. It is killed when this is given up.
+/// The processes of a program, which leads a group of its own: all that it has started belongs to
+/// it. They are ended when this is dropped, unless the program came to its end.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(leader: &Child) -> Group {
+        let pid = leader.id().and_then(|id| i32::try_from(id).ok());
+        Group(pid.and_then(Pid::from_raw))
+    }
+
+    /// The program came to its end: its number may be somebody else's from now on.
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended just now.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Runs the program to its end. It is killed, with all that it has started, when this is given up.
 pub(super) async fn run(argv: &[String], probe: &Probe) -> Finding {
     let program = &argv[0];
     let mut command = Command::new(program);
@@ -20,13 +46,18 @@ pub(super) async fn run(argv: &[String], probe: &Probe) -> Finding {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Finding::Unknown(format!("{program} can't be run: {error}")),
     };
+    let group = Group::of(&child);
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (status, out, err) = tokio::join!(child.wait(), read(out), read(err));
+    // Who has not been waited for keeps the number of its group: so that comes last.
+    let (out, err) = tokio::join!(read(out), read(err));
+    let status = child.wait().await;
+    group.release();
     match status {
         Ok(status) => judge(status, (&out, &err), probe),
         Err(error) => Finding::Unknown(format!("{program} can't be waited for: {error}")),
@@ -61,6 +92,10 @@ fn judge(status: ExitStatus, (out, err): (&[u8], &[u8]), probe: &Probe) -> Findi
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustix::process::test_kill_process;
+
     use super::*;
 
     async fn ran(argv: &[&str], more: &str) -> Finding {
@@ -90,6 +125,44 @@ mod tests {
             ran(&sh("echo '{\"n\": 2}'; exit 1"), json).await,
             Finding::Fails(_)
         ));
+    }
+
+    #[tokio::test]
+    async fn what_a_program_has_started_is_ended_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = folder.path().join("pid");
+        // The shell waits for a second one, which it would outlive if only the first were killed.
+        let script = format!(
+            "sh -c 'echo $$ >{0}.new; mv {0}.new {0}; sleep 600' & wait",
+            told.display()
+        );
+        let given_up = async {
+            while !told.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let words = ["sh", "-c", &script];
+        tokio::select! {
+            finding = ran(&words, "") => panic!("it ended: {finding}"),
+            () = given_up => {}
+        }
+        let pid = std::fs::read_to_string(&told).expect("it was written");
+        let pid = Pid::from_raw(pid.trim().parse().expect("a number"));
+        let pid = pid.expect("a process");
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        // Whoever inherits it may take its time to collect it; it does nothing more by then.
+        while test_kill_process(pid).is_ok() && !is_collected_late(pid) {
+            assert!(std::time::Instant::now() < deadline, "{pid:?} lives on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Whether a process has ended, and nobody has asked how.
+    fn is_collected_late(pid: Pid) -> bool {
+        let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+        let stat = std::fs::read_to_string(path).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('Z'))
     }
 
     #[tokio::test]
