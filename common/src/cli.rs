@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args, Command, Parser};
+use clap::{ArgAction, Args, Command, Parser};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
@@ -220,6 +220,7 @@ fn parse_as<A: Parser>(
     mut command: Command,
     words: impl IntoIterator<Item = OsString>,
 ) -> Result<A, clap::Error> {
+    let words = collected(&command, words);
     let matches = command.try_get_matches_from_mut(words)?;
     if let Some((subcommand, _)) = matches.subcommand() {
         let behind = command.find_subcommand(subcommand);
@@ -240,6 +241,40 @@ fn parse_as<A: Parser>(
         }
     }
     A::from_arg_matches(&matches)
+}
+
+/// The words with options that can be given more than once, and before and after a subcommand, in one
+/// place: clap would forget those before it.
+fn collected(command: &clap::Command, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let repeated =
+        |arg: &&clap::Arg| arg.is_global_set() && matches!(arg.get_action(), ArgAction::Append);
+    let repeated = command.get_arguments().filter(repeated);
+    let options: Vec<String> = repeated
+        .filter_map(clap::Arg::get_long)
+        .map(|long| format!("--{long}"))
+        .collect();
+    let (mut others, mut moved) = (Vec::new(), Vec::new());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let text = word.to_str().unwrap_or_default();
+        let is_one = |option: &String| {
+            let rest = text.strip_prefix(option.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        };
+        if text == "--" {
+            moved.push(word);
+            moved.extend(words);
+            break;
+        } else if !options.iter().any(is_one) {
+            others.push(word);
+        } else {
+            let alone = !text.contains('=');
+            moved.push(word);
+            moved.extend(alone.then(|| words.next()).flatten());
+        }
+    }
+    others.extend(moved);
+    others
 }
 
 /// Runs a future to its end on this thread, with all that it spawns.
@@ -330,6 +365,11 @@ mod tests {
             let common = parsed(line).expect(line).common;
             assert_eq!(common.config, Some(PathBuf::from("x")), "{line}");
         }
+        let both = parsed("tool --set a.b=1 list --set=c.d=2").expect("both");
+        let options = both.common.settings.iter().map(config::Setting::option);
+        let expected = ["--set a.b", "--set c.d"];
+        assert_eq!(options.collect::<Vec<_>>(), expected);
+        assert!(parsed("tool list --set").is_err(), "it has no value");
         let refused = parsed("tool --own list").expect_err("it would be ignored");
         let message = "'--own' can't stand before the subcommand 'list'";
         assert!(refused.contains(message), "{refused}");
