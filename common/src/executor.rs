@@ -1,13 +1,9 @@
 //! Who runs a tool.
 
-use std::os::unix::fs::MetadataExt as _;
-
 /// User and host. Without `$USER`, as under cron, the user is the one that owns this process.
 pub fn executor() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let uid = std::fs::metadata("/proc/self")
-        .map(|process| process.uid().to_string())
-        .unwrap_or_default();
+    let host = rustix::system::uname();
+    let uid = rustix::process::geteuid().as_raw().to_string();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let by_uid = users.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -19,5 +15,5 @@ pub fn executor() -> String {
         .filter(|user| !user.is_empty())
         .or(by_uid)
         .unwrap_or(uid);
-    format!("{user}@{}", host.trim())
+    format!("{user}@{}", host.nodename().to_string_lossy())
 }

@@ -1,7 +1,7 @@
 //! The tool's side: starts the guardian, shows it that the tool lives, and hears of its death.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -74,8 +74,17 @@ impl Launcher {
     }
 }
 
+/// This program. Linux knows it even where its file was replaced meanwhile, as by an update.
+fn own_program() -> io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe()
+}
+
 fn spawn_process(access: &Access) -> io::Result<(Option<Child>, Input, Output)> {
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(own_program()?);
     command
         .arg0("chaos-inject")
         .arg(COMMAND)
