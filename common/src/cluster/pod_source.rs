@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResourceList, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Resource;
-use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, NamespaceResourceScope};
+use kube::api::{Api, ListParams};
+use kube::core::NamespaceResourceScope;
 use serde::de::DeserializeOwned;
 
 use super::{Cluster, ReadError, ReadErrorKind, is_ready, label_selector, owner_uid};
@@ -121,108 +121,33 @@ impl Cluster {
         K: Clone + DeserializeOwned + std::fmt::Debug,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        self.read(what, || api.get(name)).await
+        let found = self.read(what, || api.get_opt(name)).await?;
+        match found {
+            Some(found) => Ok(found),
+            None => {
+                let kind = K::kind(&()).to_lowercase();
+                let named = format!("{kind}/{name}");
+                Err(self.no_such_workload(what, namespace, &named).await)
+            }
+        }
     }
 
-    /// The subresource `scale` of a custom resource tells the labels of its pods.
+    /// A custom resource may own its pods through others.
     async fn members_of_custom(
         &self,
         namespace: &str,
         custom: &CustomName,
         what: &str,
     ) -> Result<Membership, ReadError> {
-        let resource = self.scalable(custom, what).await?;
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let scale = self.read(what, || api.get_scale(&custom.name)).await?;
-        let labels = scale.status.and_then(|status| status.selector);
-        let labels = labels.filter(|labels| !labels.is_empty()).ok_or_else(|| {
-            ReadError::other(what, "its scale does not tell the labels of its pods")
-                .hint("name the pods by their labels: selector=app=shop")
-        })?;
+        let scaled = self.scaled(namespace, custom, what).await?;
+        let family = self.family_of(&scaled, what).await?;
         Ok(Membership {
-            labels,
-            owners: None,
+            labels: scaled.labels,
+            owners: Some(family.owners().cloned().collect()),
         })
     }
-
-    /// The custom resource of this kind, if it has the subresource `scale`.
-    async fn scalable(&self, custom: &CustomName, what: &str) -> Result<ApiResource, ReadError> {
-        let CustomName { kind, group, .. } = custom;
-        let none = |why: String| ReadError::new(what, ReadErrorKind::NotFound, why);
-        let groups = self.read(what, || self.client.list_api_groups()).await?;
-        let mut groups = groups.groups.into_iter();
-        let found = groups
-            .find(|one| &one.name == group)
-            .and_then(|one| one.preferred_version.or(one.versions.into_iter().next()));
-        let found = found.ok_or_else(|| {
-            none(format!("the cluster has no API group {group}"))
-                .hint(format!("kubectl api-resources --api-group={group}"))
-        })?;
-        let version = &found.group_version;
-        let listed = self
-            .read(what, || self.client.list_api_group_resources(version))
-            .await?;
-        let hint = format!("kubectl api-resources --api-group={group}");
-        let resource = resource_of(&listed, kind)
-            .ok_or_else(|| none(format!("{version} has no {kind}")).hint(&hint))?;
-        let scale = format!("{}/scale", resource.plural);
-        if !listed.resources.iter().any(|one| one.name == scale) {
-            let why = format!("{kind}.{group} has no subresource scale");
-            return Err(ReadError::other(what, why)
-                .hint("name the pods by their labels: selector=app=shop"));
-        }
-        Ok(ApiResource {
-            group: group.clone(),
-            version: found.version,
-            api_version: version.clone(),
-            ..resource
-        })
-    }
-}
-
-/// The resource that kubectl takes a kind for; without its version.
-fn resource_of(listed: &APIResourceList, kind: &str) -> Option<ApiResource> {
-    let kind = kind.to_lowercase();
-    let mut resources = listed
-        .resources
-        .iter()
-        .filter(|one| !one.name.contains('/'));
-    let found = resources.find(|one| {
-        one.name == kind
-            || one.singular_name == kind
-            || one.kind.to_lowercase() == kind
-            || one.short_names.iter().flatten().any(|short| *short == kind)
-    })?;
-    Some(ApiResource {
-        group: String::new(),
-        version: String::new(),
-        api_version: String::new(),
-        kind: found.kind.clone(),
-        plural: found.name.clone(),
-    })
 }
 
 fn attempt(namespace: &str, pods: &PodSource) -> String {
     format!("find a ready pod of {pods} in namespace {namespace}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_is_found_as_kubectl_finds_it() {
-        let listed: APIResourceList = serde_saphyr::from_str(
-            "{groupVersion: argoproj.io/v1alpha1, resources: [
-               {name: rollouts, singularName: rollout, kind: Rollout, namespaced: true, shortNames: [ro], verbs: []},
-               {name: rollouts/scale, singularName: '', kind: Scale, namespaced: true, verbs: []}]}",
-        )
-        .expect("a list");
-        for kind in ["rollout", "Rollouts", "ro", "Rollout"] {
-            let found = resource_of(&listed, kind).map(|one| one.plural);
-            assert_eq!(found.as_deref(), Some("rollouts"), "{kind}");
-        }
-        assert!(resource_of(&listed, "scale").is_none());
-    }
 }

@@ -60,7 +60,7 @@ impl Database {
 
     /// Whether this workload runs it.
     pub fn is_run_by(&self, workload: &WorkloadRef) -> bool {
-        let named = self.workload.as_ref().and_then(PodSource::workload);
+        let named = self.workload.as_ref();
         named.is_some_and(|named| named.is(workload))
     }
 

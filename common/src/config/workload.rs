@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::LogPatterns;
 use super::misfit::Misfit;
-use crate::record::{WorkloadKind, WorkloadName};
+use crate::record::{PodSource, WorkloadNameError, WorkloadRef};
 
 /// `[[workload]]`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -14,7 +14,7 @@ use crate::record::{WorkloadKind, WorkloadName};
 pub struct Workload {
     /// Its name.
     pub name: String,
-    /// `Deployment`, `StatefulSet` or `DaemonSet`.
+    /// `Deployment`, `StatefulSet` or `DaemonSet`; of a custom resource `KIND.GROUP`.
     pub kind: String,
     /// What it is for: `frontend`, `backend`, `database` or another word. Shown in reports. One that
     /// is for `database` or `monitoring` holds data, which is not lost unasked.
@@ -30,7 +30,8 @@ pub struct Workload {
 struct Written {
     /// Its name; `statefulset/NAME` says its kind, too.
     name: String,
-    /// `Deployment` (default), `StatefulSet` or `DaemonSet`, or in kubectl's short names.
+    /// `Deployment` (default), `StatefulSet` or `DaemonSet`, or in kubectl's short names; `KIND.GROUP`
+    /// for a custom resource with the subresource `scale`.
     #[serde(default)]
     kind: Option<String>,
     /// What it is for: `frontend`, `backend`, `database` or another word. Shown in reports. One that
@@ -43,26 +44,50 @@ struct Written {
     logs: LogPatterns,
 }
 
+impl Workload {
+    /// As everything else names it.
+    pub fn source(&self) -> PodSource {
+        let named = format!("{}/{}", self.kind, self.name);
+        named.parse().expect("it was named so when it was read")
+    }
+
+    /// Whether it is this one, in whatever namespace.
+    pub fn is(&self, workload: &WorkloadRef) -> bool {
+        self.source().is(workload)
+    }
+}
+
 impl TryFrom<Written> for Workload {
     type Error = Misfit;
 
     fn try_from(written: Written) -> Result<Workload, Misfit> {
-        let wrong = |error: &dyn std::fmt::Display| Misfit::new(error.to_string());
-        let named: WorkloadName = written.name.parse().map_err(|error| wrong(&error))?;
-        let kind = match written.kind {
-            None => named.kind,
-            Some(kind) => {
-                let kind: WorkloadKind = kind.parse().map_err(|error| wrong(&error))?;
-                if written.name.contains('/') && kind != named.kind {
-                    let why = format!("{} is no {}: leave kind out", named, kind.name());
-                    return Err(Misfit::new(why));
-                }
-                kind
+        let wrong = |error: WorkloadNameError| Misfit::new(error.to_string());
+        let bare = !written.name.contains('/');
+        let named = match &written.kind {
+            Some(kind) if bare => format!("{kind}/{}", written.name),
+            _ => written.name.clone(),
+        };
+        let named: PodSource = named.parse().map_err(wrong)?;
+        let (kind, name) = match &named {
+            PodSource::Workload(workload) => (workload.kind.name().to_owned(), &workload.name),
+            PodSource::Custom(custom) => {
+                (format!("{}.{}", custom.kind, custom.group), &custom.name)
+            }
+            PodSource::Labels(_) => {
+                let why = "labels name no workload: write deployment/NAME";
+                return Err(Misfit::new(why.to_owned()));
             }
         };
+        if let Some(second) = written.kind.filter(|_| !bare) {
+            let second: PodSource = format!("{second}/{name}").parse().map_err(wrong)?;
+            if second != named {
+                let why = format!("{named} is no {second}: leave kind out");
+                return Err(Misfit::new(why));
+            }
+        }
         Ok(Workload {
-            name: named.name,
-            kind: kind.name().to_owned(),
+            name: name.clone(),
+            kind,
             role: written.role,
             logs: written.logs,
         })
@@ -87,6 +112,11 @@ mod tests {
         assert_eq!(read("name = \"sts/db\""), set);
         let plain = Ok(("Deployment".to_owned(), "web".to_owned()));
         assert_eq!(read("name = \"web\""), plain);
+        let rollout = Ok(("rollout.argoproj.io".to_owned(), "shop".to_owned()));
+        assert_eq!(read("name = \"rollout.argoproj.io/shop\""), rollout);
+        let split = "name = \"shop\"\nkind = \"rollout.argoproj.io\"";
+        assert_eq!(read(split), rollout);
+        assert!(read("name = \"selector=app=db\"").is_err());
         let wrong = read("name = \"db\"\nkind = \"Pod\"").expect_err("no workload");
         assert!(wrong.contains("\"Pod\" is no workload"), "{wrong}");
         let torn = read("name = \"sts/db\"\nkind = \"Deployment\"").expect_err("torn");

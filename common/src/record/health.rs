@@ -69,7 +69,8 @@ pub struct SystemState {
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub struct WorkloadRef {
-    /// `Deployment`, `StatefulSet` or `DaemonSet`.
+    /// `Deployment`, `StatefulSet` or `DaemonSet`; of a custom resource with its API group:
+    /// `Rollout.argoproj.io`.
     pub kind: String,
     /// Its namespace.
     pub namespace: String,

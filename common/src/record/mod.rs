@@ -56,7 +56,7 @@ pub use self::time::Time;
 pub use self::vantage::{NotAVantage, Vantage};
 pub use self::verification::{Judgement, LogErrors, PatternCount, Verification};
 pub use self::workload_name::{
-    CustomName, PodSource, WorkloadKind, WorkloadName, WorkloadNameError,
+    CustomName, PodSource, WorkloadKind, WorkloadName, WorkloadNameError, is_custom_group,
 };
 
 /// One line of the stream: the envelope that all kinds share, around the data of one kind.

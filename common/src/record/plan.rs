@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, ClusterRef, Data, Kind, Overridden, WorkloadRef};
+use super::{Check, ClusterRef, Data, Kind, Overridden, WorkloadRef, is_custom_group};
 
 /// What an experiment would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -131,9 +131,22 @@ pub struct ObjectRef {
     pub uid: Option<String>,
 }
 
+impl ObjectRef {
+    /// The API group of a custom resource; `None` of what comes with Kubernetes.
+    pub fn custom_group(&self) -> Option<&str> {
+        let (group, _) = self.api_version.split_once('/')?;
+        is_custom_group(group).then_some(group)
+    }
+}
+
+/// As kubectl takes it: `deployment/shop`, `rollout.argoproj.io/shop`.
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.to_lowercase(), self.name)
+        f.write_str(&self.kind.to_lowercase())?;
+        if let Some(group) = self.custom_group() {
+            write!(f, ".{group}")?;
+        }
+        write!(f, "/{}", self.name)
     }
 }
 

@@ -75,7 +75,10 @@ impl FromStr for WorkloadKind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WorkloadNameError {
     /// It is of another kind.
-    #[error("{0:?} is no workload: name a deployment, statefulset or daemonset")]
+    #[error(
+        "{0:?} is no workload: name a deployment, statefulset or daemonset, \
+         or a custom resource by KIND.GROUP/NAME"
+    )]
     Kind(String),
     /// It is not of the form `KIND/NAME`.
     #[error("{0:?} is not of the form deployment/NAME")]
@@ -139,6 +142,11 @@ fn name_in(name: &str, text: &str) -> Result<String, WorkloadNameError> {
     Ok(name.to_owned())
 }
 
+/// Whether an API group is of custom resources. Those of Kubernetes have no dot or end in `.k8s.io`.
+pub fn is_custom_group(group: &str) -> bool {
+    group.contains('.') && !group.ends_with(".k8s.io")
+}
+
 /// A custom resource with the subresource `scale`, such as `rollout.argoproj.io/shop`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CustomName {
@@ -148,6 +156,21 @@ pub struct CustomName {
     pub group: String,
     /// Its name.
     pub name: String,
+}
+
+impl CustomName {
+    /// Whether it is this one, in whatever namespace. The kind may be written in several ways, so
+    /// resources of one API group and name are taken for the same.
+    pub fn is(&self, workload: &WorkloadRef) -> bool {
+        let group = workload.kind.split_once('.').map(|(_, group)| group);
+        group == Some(self.group.as_str()) && workload.name == self.name
+    }
+}
+
+impl fmt::Display for CustomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}/{}", self.kind, self.group, self.name)
+    }
 }
 
 /// Whose pods are meant.
@@ -179,6 +202,25 @@ impl PodSource {
         }
     }
 
+    /// Whether it names this workload, in whatever namespace.
+    pub fn is(&self, workload: &WorkloadRef) -> bool {
+        match self {
+            PodSource::Workload(name) => name.is(workload),
+            PodSource::Custom(name) => name.is(workload),
+            PodSource::Labels(_) => false,
+        }
+    }
+
+    /// Whether it names the same as another; a custom resource's kind may be written in several ways.
+    pub fn same_as(&self, other: &PodSource) -> bool {
+        match (self, other) {
+            (PodSource::Custom(one), PodSource::Custom(other)) => {
+                one.group == other.group && one.name == other.name
+            }
+            _ => self == other,
+        }
+    }
+
     /// The name in it; the labels, where it has none.
     pub fn name(&self) -> &str {
         match self {
@@ -199,9 +241,7 @@ impl fmt::Display for PodSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PodSource::Workload(name) => name.fmt(f),
-            PodSource::Custom(CustomName { kind, group, name }) => {
-                write!(f, "{kind}.{group}/{name}")
-            }
+            PodSource::Custom(custom) => custom.fmt(f),
             PodSource::Labels(labels) => write!(f, "selector={labels}"),
         }
     }
@@ -286,6 +326,14 @@ mod tests {
         let custom = parse("rollout.argoproj.io/shop").expect("a custom resource");
         assert_eq!(custom.to_string(), "rollout.argoproj.io/shop");
         assert_eq!((custom.workload(), custom.name()), (None, "shop"));
+        let of_kind = |kind: &str| WorkloadRef {
+            kind: kind.to_owned(),
+            namespace: "prod".to_owned(),
+            name: "shop".to_owned(),
+        };
+        assert!(custom.is(&of_kind("Rollout.argoproj.io")));
+        assert!(!custom.is(&of_kind("Rollout.example.com")));
+        assert!(!custom.is(&of_kind("Deployment")));
         let set = parse("sts.apps/db").expect("a workload");
         assert_eq!(set.to_string(), "statefulset/db");
         let labels = "selector=app in (db, cache),tier!=test";

@@ -62,6 +62,13 @@ fn the_pods_of_any_workload_are_found_and_no_others() {
     assert!(missing.contains("statefulset/gone"), "{missing}");
 }
 
+/// The kinds of `apps/v1` that are needed here.
+fn apps() -> Value {
+    json!({ "groupVersion": "apps/v1", "resources": [
+        { "name": "replicasets", "singularName": "replicaset", "kind": "ReplicaSet",
+          "namespaced": true, "verbs": ["get"] }] })
+}
+
 #[test]
 fn a_custom_resource_tells_its_pods_by_its_scale() {
     let api = Api::default();
@@ -77,11 +84,29 @@ fn a_custom_resource_tells_its_pods_by_its_scale() {
         resource("rollouts", "Rollout"), resource("rollouts/scale", "Scale"),
         resource("analysisruns", "AnalysisRun") ] });
     api.answer("/apis/argoproj.io/v1alpha1", 200, &listed);
-    let scale = json!({ "metadata": { "name": "shop" }, "spec": { "replicas": 1 },
+    let scale = json!({ "metadata": { "name": "shop", "uid": "rollout" }, "spec": { "replicas": 1 },
         "status": { "replicas": 1, "selector": "app=shop" } });
     let rollouts = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts";
     api.answer(&format!("{rollouts}/shop/scale"), 200, &scale);
-    let items = json!({ "metadata": {}, "items": [pod("shop-1", "x", true)] });
+    // It owns its pods through a ReplicaSet; another one's bear the same labels.
+    api.answer("/apis/apps/v1", 200, &apps());
+    let owner = json!([{ "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "shop",
+        "uid": "rollout", "controller": true }]);
+    let own = json!({ "metadata": { "name": "own", "uid": "own", "ownerReferences": owner } });
+    api.answer(&format!("{APPS}/replicasets/own"), 200, &own);
+    let alien = json!({ "metadata": { "name": "alien", "uid": "alien" } });
+    api.answer(&format!("{APPS}/replicasets/alien"), 200, &alien);
+    let of_set = |name: &str, set: &str, ready: bool| {
+        let mut pod = pod(name, set, ready);
+        let owner = &mut pod["metadata"]["ownerReferences"][0];
+        owner["apiVersion"] = "apps/v1".into();
+        owner["kind"] = "ReplicaSet".into();
+        owner["name"] = set.into();
+        pod
+    };
+    let items = json!({ "metadata": {}, "items": [
+        of_set("shop-1", "own", true), of_set("shop-2", "own", false),
+        of_set("other", "alien", true), pod("bare", "x", true)] });
     api.answer(&format!("{NAMESPACE}/pods"), 200, &items);
     assert_eq!(
         pods("rollout.argoproj.io/shop", &api),
