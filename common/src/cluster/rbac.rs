@@ -1,0 +1,166 @@
+//! Permissions as the objects that grant them: a ServiceAccount, Roles, and what binds them to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::record::Permission;
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+/// The ServiceAccount that runs the tools, in the application's namespace.
+const ACCOUNT: &str = "chaos-runbook";
+
+/// `--rbac`
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct RbacArgs {
+    /// Print ServiceAccount, Roles and bindings of what this needs, for kubectl apply, and do nothing
+    /// else; the ServiceAccount is chaos-runbook, if no other is named
+    #[arg(
+        long,
+        value_name = "ACCOUNT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ACCOUNT,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub rbac: Option<String>,
+}
+
+/// Who is granted permissions.
+#[derive(Clone, Copy, Debug)]
+pub struct Account<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// What a rule covers: API group, resource, and the only object, if there is one; and its verbs.
+type Rules<'a> = BTreeMap<(&'a str, &'a str, Option<&'a str>), BTreeSet<&'a str>>;
+
+/// The account, and Roles of this name that grant it these permissions and nothing more; for what is
+/// in no namespace a ClusterRole. As YAML that `kubectl apply -f -` takes.
+pub fn manifest(role: &str, account: Account<'_>, permissions: &[Permission]) -> String {
+    let Account { namespace, name } = account;
+    let mut objects = vec![json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": { "name": name, "namespace": namespace },
+    })];
+    for (namespace, rules) in by_namespace(permissions) {
+        objects.extend(granted((role, namespace), &rules, account));
+    }
+    let yaml = |object: &Value| serde_saphyr::to_string(object).expect("an object is YAML");
+    objects.iter().map(yaml).collect::<Vec<_>>().join("---\n")
+}
+
+fn by_namespace(permissions: &[Permission]) -> BTreeMap<&str, Rules<'_>> {
+    let mut all: BTreeMap<&str, Rules<'_>> = BTreeMap::new();
+    for one in permissions {
+        let object = (
+            one.group.as_str(),
+            one.resource.as_str(),
+            one.name.as_deref(),
+        );
+        let rules = all.entry(&one.namespace).or_default();
+        rules.entry(object).or_default().insert(&one.verb);
+    }
+    all
+}
+
+/// A Role, or a ClusterRole without a namespace, and what binds it to the account.
+fn granted((role, namespace): (&str, &str), rules: &Rules<'_>, account: Account<'_>) -> [Value; 2] {
+    let kind = if namespace.is_empty() {
+        "ClusterRole"
+    } else {
+        "Role"
+    };
+    // What is in no namespace is everybody's: the name says whose it is.
+    let (name, metadata) = if namespace.is_empty() {
+        let name = format!("{role}-{}", account.namespace);
+        (name.clone(), json!({ "name": name }))
+    } else {
+        let metadata = json!({ "name": role, "namespace": namespace });
+        (role.to_owned(), metadata)
+    };
+    let api = format!("{GROUP}/v1");
+    let subject = json!({
+        "kind": "ServiceAccount", "name": account.name, "namespace": account.namespace,
+    });
+    [
+        json!({
+            "apiVersion": api, "kind": kind, "metadata": metadata,
+            "rules": rules.iter().map(rule).collect::<Vec<_>>(),
+        }),
+        json!({
+            "apiVersion": api, "kind": format!("{kind}Binding"), "metadata": metadata,
+            "roleRef": { "apiGroup": GROUP, "kind": kind, "name": name },
+            "subjects": [subject],
+        }),
+    ]
+}
+
+fn rule(((group, resource, name), verbs): (&(&str, &str, Option<&str>), &BTreeSet<&str>)) -> Value {
+    let mut rule = json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs });
+    if let Some(name) = name {
+        rule["resourceNames"] = json!([name]);
+    }
+    rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::permissions::{need, need_one};
+
+    #[test]
+    fn what_is_needed_is_granted_and_no_more_to_the_account_that_is_made() {
+        let needed = [
+            need_one("prod", "get", "apps", "deployments", "shop"),
+            need_one("prod", "patch", "apps", "deployments", "shop"),
+            need("prod", "list", "", "pods"),
+            need("other", "list", "", "pods"),
+            need_one("", "get", "", "namespaces", "kube-system"),
+        ];
+        let account = Account {
+            namespace: "prod",
+            name: ACCOUNT,
+        };
+        let text = manifest("chaos-scale-down", account, &needed);
+        let documents: Vec<Value> = text
+            .split("---\n")
+            .map(|yaml| serde_saphyr::from_str(yaml).expect("YAML"))
+            .collect();
+        let named = |one: &Value| {
+            let metadata = &one["metadata"];
+            let name = metadata["name"].as_str().unwrap_or_default().to_owned();
+            let namespace = metadata["namespace"].as_str().unwrap_or_default();
+            format!(
+                "{} {namespace}/{name}",
+                one["kind"].as_str().unwrap_or_default()
+            )
+        };
+        let names: Vec<String> = documents.iter().map(named).collect();
+        let expected = [
+            "ServiceAccount prod/chaos-runbook",
+            "ClusterRole /chaos-scale-down-prod",
+            "ClusterRoleBinding /chaos-scale-down-prod",
+            "Role other/chaos-scale-down",
+            "RoleBinding other/chaos-scale-down",
+            "Role prod/chaos-scale-down",
+            "RoleBinding prod/chaos-scale-down",
+        ];
+        assert_eq!(names, expected);
+        let rules = json!([
+            { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
+            { "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"],
+              "resourceNames": ["shop"] },
+        ]);
+        assert_eq!(documents[5]["rules"], rules);
+        let bound = &documents[4];
+        assert_eq!(bound["roleRef"]["kind"], "Role");
+        assert_eq!(
+            bound["subjects"][0]["namespace"], "prod",
+            "the account's own"
+        );
+    }
+}
