@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chaos_common::cli::{ClusterArgs, Common};
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
+use chaos_common::cluster::rbac::{self, Account, RbacArgs};
 use chaos_common::cluster::url::UrlProbe;
 use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::{Config, Secret};
@@ -27,6 +28,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct AccessArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
+    #[command(flatten)]
+    rbac: RbacArgs,
 }
 
 /// Tries every part, and prints what came of it.
@@ -40,6 +43,13 @@ pub(crate) async fn run(args: AccessArgs, common: &Common) -> Result<Exit, Failu
         .await
         .map_err(ReadError::usage)?;
     let probe = HttpProbe::new(&cluster);
+    if let Some(name) = &args.rbac.rbac {
+        let account = Account {
+            namespace: &namespace,
+            name,
+        };
+        return grant(&cluster, &probe, (&config, account)).await;
+    }
     let (api, rights, services, urls, monitoring, database) = join!(
         api_server(&cluster),
         rights::checks(&cluster, &probe, (&config, &namespace)),
@@ -61,6 +71,24 @@ pub(crate) async fn run(args: AccessArgs, common: &Common) -> Result<Exit, Failu
     .concat();
     print(&checks, common.output);
     Ok(Verdict::of(&checks).into())
+}
+
+/// Prints what the tools need that read.
+async fn grant(
+    cluster: &Cluster,
+    probe: &HttpProbe,
+    (config, account): (&Config, Account<'_>),
+) -> Result<Exit, Failure> {
+    let needed = rights::all(cluster, probe, (config, account.namespace)).await;
+    let needed = needed.map_err(|error| Failure {
+        exit: Exit::Unknown,
+        message: error.to_string(),
+        hint: error.next_step().map(str::to_owned),
+    })?;
+    let text = rbac::manifest("chaos-read", account, &needed);
+    // A reader that closed early has what it wanted.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(Exit::Pass)
 }
 
 /// As a table, or each check as a JSON object. It is no record: it says nothing of health.

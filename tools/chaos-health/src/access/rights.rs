@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use chaos_common::cluster::Cluster;
 use chaos_common::cluster::permissions::{self, need, need_one};
 use chaos_common::cluster::probe::{Endpoint, HttpProbe};
-use chaos_common::config::{Config, Credential, DatabaseVantage};
-use chaos_common::record::{Check, Permission, Vantage, WorkloadKind};
+use chaos_common::cluster::rights::{of_custom, of_customs, to_ask, to_query};
+use chaos_common::cluster::{Cluster, ReadError};
+use chaos_common::config::Config;
+use chaos_common::record::{Check, Permission};
+
+mod backups;
 
 const ID: &str = "access.rights";
 
@@ -23,7 +26,15 @@ pub(super) async fn checks(
     (config, namespace): (&Config, &str),
 ) -> Vec<Check> {
     let mut checks = Vec::new();
-    for Part { name, needs } in parts(probe, config, namespace) {
+    let mut parts = parts(probe, config, namespace);
+    match of_customs(cluster, config, namespace).await {
+        Ok(needs) => parts.push(Part {
+            name: "custom resources",
+            needs,
+        }),
+        Err(error) => checks.push(error.check(ID, "custom resources")),
+    }
+    for Part { name, needs } in parts {
         if needs.is_empty() {
             continue;
         }
@@ -33,6 +44,30 @@ pub(super) async fn checks(
         });
     }
     checks
+}
+
+/// All that the tools need which read: everything but `chaos-inject`, whose plans say what they need.
+///
+/// # Errors
+/// A custom resource that the configuration names can't be read.
+pub(super) async fn all(
+    cluster: &Cluster,
+    probe: &HttpProbe,
+    (config, namespace): (&Config, &str),
+) -> Result<Vec<Permission>, ReadError> {
+    let parts = parts(probe, config, namespace).into_iter();
+    let mut all: Vec<Permission> = parts.flat_map(|part| part.needs).collect();
+    all.extend(of_customs(cluster, config, namespace).await?);
+    // Those that nobody named are looked for.
+    for kind in cluster.scalable_kinds().await? {
+        all.push(need(namespace, "list", &kind.group, &kind.plural));
+        let scale = format!("{}/scale", kind.plural);
+        all.push(need(namespace, "get", &kind.group, &scale));
+        for name in cluster.names_of(namespace, &kind).await? {
+            all.extend(of_custom(cluster, namespace, &name).await?);
+        }
+    }
+    Ok(all)
 }
 
 /// Without a right its checks are unknown, and so is the verdict.
@@ -95,6 +130,10 @@ fn parts(probe: &HttpProbe, config: &Config, namespace: &str) -> Vec<Part> {
             needs: database(config, namespace),
         },
         Part {
+            name: "backups",
+            needs: backups::needs(config, namespace),
+        },
+        Part {
             name: "verification",
             needs: verification(config, namespace),
         },
@@ -123,36 +162,10 @@ fn health(namespace: &str) -> Vec<Permission> {
     let of_cluster = [
         need_one("", "get", "", "namespaces", namespace),
         need("", "list", "", "nodes"),
+        need_one("", "get", "", "namespaces", "kube-system"),
         need("", "list", "metrics.k8s.io", "nodes"),
     ];
     listed.into_iter().chain(of_cluster).collect()
-}
-
-/// What asking an endpoint from its vantage needs.
-fn to_ask(probe: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
-    let secrets = endpoint.secrets().into_iter();
-    let secrets = secrets.map(|(namespace, name)| need_one(namespace, "get", "", "secrets", name));
-    secrets.chain(to_go(probe, endpoint)).collect()
-}
-
-fn to_go(probe: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
-    let namespace = endpoint.namespace.as_str();
-    match probe.vantage(endpoint) {
-        Vantage::Auto | Vantage::Direct => Vec::new(),
-        Vantage::ApiProxy => {
-            let name = endpoint.proxied();
-            vec![need_one(namespace, "get", "", "services/proxy", &name)]
-        }
-        Vantage::PortForward => vec![
-            need_one(namespace, "get", "", "services", &endpoint.service),
-            need(namespace, "list", "discovery.k8s.io", "endpointslices"),
-            need(namespace, "create", "", "pods/portforward"),
-        ],
-        Vantage::Exec(_) => vec![
-            need(namespace, "list", "", "pods"),
-            need(namespace, "create", "", "pods/exec"),
-        ],
-    }
 }
 
 fn to_ask_services(probe: &HttpProbe, config: &Config, namespace: &str) -> Vec<Permission> {
@@ -181,36 +194,8 @@ fn monitoring(probe: &HttpProbe, config: &Config) -> Vec<Permission> {
 }
 
 fn database(config: &Config, namespace: &str) -> Vec<Permission> {
-    let Some(database) = &config.database else {
-        return Vec::new();
-    };
-    let password = database.password.as_ref().and_then(Credential::in_cluster);
-    let password = password.map(|(other, name)| {
-        let namespace = other.unwrap_or(namespace);
-        need_one(namespace, "get", "", "secrets", name)
-    });
-    let mut needs: Vec<Permission> = password.into_iter().collect();
-    if database.vantage == DatabaseVantage::Direct {
-        return needs;
-    }
-    if let Some(name) = database.workload.as_ref().and_then(|pods| pods.workload()) {
-        needs.push(need_one(
-            namespace,
-            "get",
-            "apps",
-            name.kind.resource(),
-            &name.name,
-        ));
-        if name.kind == WorkloadKind::Deployment {
-            needs.push(need(namespace, "list", "apps", "replicasets"));
-        }
-    }
-    needs.push(need(namespace, "list", "", "pods"));
-    needs.push(match database.vantage {
-        DatabaseVantage::PortForward => need(namespace, "create", "", "pods/portforward"),
-        _ => need(namespace, "create", "", "pods/exec"),
-    });
-    needs
+    let database = config.database.as_ref();
+    database.map_or_else(Vec::new, |database| to_query(namespace, database))
 }
 
 /// What chaos-verify reads besides: the configuration's digests, and logs where they are wanted.

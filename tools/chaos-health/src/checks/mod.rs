@@ -10,6 +10,7 @@ mod api_server;
 mod catalogue;
 mod certificate;
 mod clock;
+mod custom;
 mod events;
 mod found;
 mod headroom;
@@ -28,7 +29,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::join;
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Resource;
 use kube::api::Api;
@@ -39,7 +39,7 @@ pub use self::catalogue::{CATALOGUE, Explanation};
 pub use self::monitoring::{CONFIGURED as MONITORING, TARGETS as MONITORING_TARGETS};
 pub use self::services::ENDPOINTS as SERVICE_ENDPOINTS;
 pub use self::workloads::READY as WORKLOAD_READY;
-use self::workloads::{Controller, Controllers};
+use self::workloads::Controller;
 use crate::protobuf;
 use chaos_common::cluster::metrics::{self, Usage};
 use chaos_common::cluster::probe::HttpProbe;
@@ -342,8 +342,9 @@ async fn inside(subject: Subject<'_>, now: Time) -> Inside {
         namespace,
         ..
     } = subject;
-    let (by_kind, (pods, usage), mut routing, claims, apart, nodes) = join!(
-        all_controllers(cluster, namespace),
+    let (by_kind, custom, (pods, usage), mut routing, claims, apart, nodes) = join!(
+        workloads::read(cluster, namespace),
+        Box::pin(custom::examine(cluster, namespace, &config.workloads)),
         survey(subject, now),
         services::Routing::read(cluster, namespace),
         volumes::read(cluster, namespace),
@@ -359,6 +360,8 @@ async fn inside(subject: Subject<'_>, now: Time) -> Inside {
     }
     let mut state = SystemState::default();
     let mut checks = workloads::judge(by_kind, &config.workloads, namespace, &mut state);
+    checks.extend(custom.0);
+    state.workloads.extend(custom.1);
     checks.extend(match &pods {
         Ok(pods) => {
             pods.add_to(&mut state);
@@ -452,19 +455,6 @@ async fn survey(
     let request = ListRequest::namespaced(namespace).protobuf(protobuf::decode);
     let pods = cluster.fold(request, pods::Survey::default, add).await;
     (pods, usage)
-}
-
-async fn all_controllers(cluster: &Cluster, namespace: &str) -> Controllers {
-    let (deployments, stateful_sets, daemon_sets) = join!(
-        controllers::<Deployment>(cluster, namespace),
-        controllers::<StatefulSet>(cluster, namespace),
-        controllers::<DaemonSet>(cluster, namespace),
-    );
-    [
-        ("Deployment", deployments),
-        ("StatefulSet", stateful_sets),
-        ("DaemonSet", daemon_sets),
-    ]
 }
 
 async fn controllers<K>(cluster: &Cluster, namespace: &str) -> Result<Vec<Controller>, ReadError>

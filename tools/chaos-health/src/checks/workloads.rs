@@ -1,12 +1,15 @@
 //! Are the workloads at their desired state?
 
+use futures::join;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::core::ObjectMeta;
 
 use super::catalogue::Explanation;
-use chaos_common::cluster::ReadError;
+use super::controllers;
+use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::cluster::desired_state::{Rollout, Shortfall};
+use chaos_common::cluster::known_workloads::next_step;
 use chaos_common::cluster::workload::{WorkloadKind, WorkloadName};
 use chaos_common::config::Workload;
 use chaos_common::record::{Check, Status, SystemState, WorkloadRef, WorkloadState};
@@ -15,12 +18,14 @@ use chaos_common::record::{Check, Status, SystemState, WorkloadRef, WorkloadStat
 pub const READY: Explanation = Explanation {
     id: "workload.ready",
     asks: "Has every Deployment, StatefulSet and DaemonSet the ready pods of the latest version \
-             that it wants?",
+             that it wants, and every custom resource that can be scaled its pods?",
     judges: "Fails if pods are missing, not ready or not available (minReadySeconds), during a \
              roll-out and while one is paused, if the controller has not seen the latest change, \
              and if one that [[workload]] names is not there or scaled to 0. Warns if another is scaled to 0, is paused, or a DaemonSet runs where \
              it should not. A StatefulSet's partition and the strategy OnDelete are respected.",
-    reads: "list deployments, statefulsets, daemonsets",
+    reads: "list deployments, statefulsets, daemonsets; of custom resources with the subresource \
+             scale: list them, get their scale, list pods, get who owns these. Kinds that may not be \
+             listed are skipped",
     remedy: "kubectl describe the workload; kubectl rollout status",
 };
 
@@ -143,6 +148,20 @@ fn status_of(rollout: &Rollout, expected: bool) -> (Status, String) {
 /// The controllers of a namespace, by kind, each as it could be read.
 pub(super) type Controllers = [(&'static str, Result<Vec<Controller>, ReadError>); 3];
 
+/// Reads them.
+pub(super) async fn read(cluster: &Cluster, namespace: &str) -> Controllers {
+    let (deployments, stateful_sets, daemon_sets) = join!(
+        controllers::<Deployment>(cluster, namespace),
+        controllers::<StatefulSet>(cluster, namespace),
+        controllers::<DaemonSet>(cluster, namespace),
+    );
+    [
+        ("Deployment", deployments),
+        ("StatefulSet", stateful_sets),
+        ("DaemonSet", daemon_sets),
+    ]
+}
+
 /// `workload.ready`: one check for each controller of the namespace, and one for each that the
 /// configuration expects and that is not there.
 pub(super) fn judge(
@@ -153,30 +172,35 @@ pub(super) fn judge(
 ) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut found: Vec<Controller> = Vec::new();
+    let mut read: Vec<&str> = Vec::new();
     for (kind, controllers) in controllers {
         match controllers {
             Ok(controllers) => {
-                for one in expected.iter().filter(|one| one.kind == kind) {
-                    if !controllers
-                        .iter()
-                        .any(|c| c.state.workload.name == one.name)
-                    {
-                        let object = format!("{}/{}", kind.to_lowercase(), one.name);
-                        let message = format!(
-                            "the configuration names it, and there is none in namespace {namespace}"
-                        );
-                        checks.push(Check::fail(ID, object, message).hint(format!(
-                            "kubectl get {} -n {namespace}",
-                            kind.to_lowercase()
-                        )));
-                    }
-                }
+                read.push(kind);
                 found.extend(controllers);
             }
             Err(error) => checks.push(error.check(
                 ID,
                 format!("{} of namespace/{namespace}", kind.to_lowercase()),
             )),
+        }
+    }
+    let there = |one: &Workload| {
+        let mut all = found.iter();
+        all.any(|found| one.is(&found.state.workload))
+    };
+    let known = found.iter().map(|one| one.state.workload.to_string());
+    let known: Vec<String> = known.collect();
+    for one in expected
+        .iter()
+        .filter(|one| read.contains(&one.kind.as_str()))
+    {
+        if !there(one) {
+            let object = one.source().to_string();
+            let message =
+                format!("the configuration names it, and there is none in namespace {namespace}");
+            let hint = next_step(namespace, &object, &known);
+            checks.push(Check::fail(ID, object, message).hint(hint));
         }
     }
     for controller in found {
