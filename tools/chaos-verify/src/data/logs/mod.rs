@@ -11,9 +11,10 @@ mod sources;
 
 use std::time::Duration;
 
-use chaos_common::cluster::{ReadError, error_chain, workload_of};
+use chaos_common::cluster::custom::Family;
+use chaos_common::cluster::{ReadError, error_chain};
 use chaos_common::config::{LogPatterns, Workload};
-use chaos_common::record::{Check, Experiment, LogErrors, PatternCount, Record, Time};
+use chaos_common::record::{Check, Experiment, LogErrors, PatternCount, PodSource, Record, Time};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
@@ -60,6 +61,10 @@ pub(crate) async fn search(
         Ok(pods) => pods,
         Err(error) => return for_each(&|object| error.check(ID, object)),
     };
+    let family = match family(target, &workloads).await {
+        Ok(family) => family,
+        Err(error) => return for_each(&|object| error.check(ID, object)),
+    };
     let most = target.config.limits.log_errors;
     let search = async |workload: &Workload| {
         let (found, unread) = WorkloadSearch {
@@ -67,7 +72,7 @@ pub(crate) async fn search(
             workload,
             pods: pods
                 .iter()
-                .filter(|pod| belongs_to(pod, workload))
+                .filter(|pod| family.workload_of(pod).is_some_and(|of| workload.is(&of)))
                 .collect(),
             period,
         }
@@ -90,8 +95,20 @@ fn object(workload: &Workload) -> String {
     format!("{}/{}", workload.kind.to_lowercase(), workload.name)
 }
 
-fn belongs_to(pod: &Pod, workload: &Workload) -> bool {
-    workload_of(pod).is_some_and(|of| of.kind == workload.kind && of.name == workload.name)
+/// Whose pods are those of the custom resources among the workloads.
+async fn family(target: &Target<'_>, workloads: &[&Workload]) -> Result<Family, ReadError> {
+    let mut family = Family::default();
+    for workload in workloads {
+        if let PodSource::Custom(custom) = workload.source() {
+            let what = format!("find the pods of {custom}");
+            let scaled = target
+                .cluster
+                .scaled(target.namespace, &custom, &what)
+                .await?;
+            family.extend(target.cluster.family_of(&scaled, &what).await?);
+        }
+    }
+    Ok(family)
 }
 
 /// Pods of the workload that experiments deleted, with their logs.
@@ -99,7 +116,7 @@ fn deleted_pods(experiments: &[Record<Experiment>], workload: &Workload) -> usiz
     experiments
         .iter()
         .flat_map(|record| &record.data.recoveries)
-        .filter(|one| one.owner.kind == workload.kind && one.owner.name == workload.name)
+        .filter(|one| workload.is(&one.owner))
         .count()
 }
 
