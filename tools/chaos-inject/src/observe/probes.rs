@@ -13,11 +13,22 @@ use crate::abort::AbortSignal;
 /// So many answers in a row have to be bad for the guard: one may be a moment's.
 const IN_A_ROW: usize = 2;
 
-/// What a probe found, and when it was asked.
+/// What a probe found, and when it was asked and had its answer.
 #[derive(Clone, Debug)]
 struct Sample {
     at: Instant,
+    answered: Instant,
     finding: Finding,
+}
+
+/// The time in which a fault was on.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultSpan {
+    /// When its first write was sent.
+    pub began: Instant,
+    /// When its rollback began; where nothing has to be rolled back, when all was at its steady state
+    /// again.
+    pub over: Instant,
 }
 
 /// What a probe found through the whole run.
@@ -101,7 +112,11 @@ async fn ask_until(
             due.tick().await;
             let at = Instant::now();
             let finding = surroundings.ask(&probe).await;
-            watched.samples.push(Sample { at, finding });
+            watched.samples.push(Sample {
+                at,
+                answered: Instant::now(),
+                finding,
+            });
             if let Some(why) = watched.alarming() {
                 alarm.raise(why);
             }
@@ -129,10 +144,16 @@ impl Watched {
         ))
     }
 
-    /// Whether it did as it had to while the fault was on, from the `injection` on.
-    pub fn judge(&self, id: &str, injection: Instant) -> Check {
-        let since = self.samples.iter().filter(|sample| sample.at >= injection);
-        let since: Vec<&Sample> = since.collect();
+    /// Whether it did as it had to. What must hold has to from the injection on to the end; what must
+    /// fail proves the fault only by an answer that was asked for and given while that was on: what
+    /// fails because of the rollback proves nothing.
+    pub fn judge(&self, id: &str, fault: FaultSpan) -> Check {
+        let injection = fault.began;
+        let counts = |sample: &&Sample| {
+            let in_time = self.during != During::MustFail || sample.answered <= fault.over;
+            sample.at >= injection && in_time
+        };
+        let since: Vec<&Sample> = self.samples.iter().filter(counts).collect();
         let all = since.len();
         let failed: Vec<&&Sample> = since
             .iter()
@@ -193,28 +214,34 @@ mod tests {
 
     use super::*;
 
-    fn watched(during: During, findings: &str) -> (Watched, Instant) {
-        let injection = Instant::now();
-        let sample = |(n, letter): (usize, char)| Sample {
-            // The first is asked before the fault.
-            at: injection + Duration::from_secs(n as u64) - Duration::from_millis(500),
-            finding: match letter {
-                'h' => Finding::Holds("is 3".into()),
-                'f' => Finding::Fails("is 0".into()),
-                _ => Finding::Unknown("no answer".into()),
-            },
+    /// A fault that is on for three seconds, and what was found in the middle of the second before it
+    /// and of those that follow.
+    fn watched(during: During, findings: &str) -> (Watched, FaultSpan) {
+        let began = Instant::now();
+        let sample = |(n, letter): (usize, char)| {
+            let at = began + Duration::from_secs(n as u64) - Duration::from_millis(500);
+            Sample {
+                at,
+                answered: at + Duration::from_millis(100),
+                finding: match letter {
+                    'h' => Finding::Holds("is 3".into()),
+                    'f' => Finding::Fails("is 0".into()),
+                    _ => Finding::Unknown("no answer".into()),
+                },
+            }
         };
         let watched = Watched {
             name: "orders".into(),
             during,
             samples: findings.chars().enumerate().map(sample).collect(),
         };
-        (watched, injection)
+        let over = began + Duration::from_secs(3);
+        (watched, FaultSpan { began, over })
     }
 
     fn judged(during: During, findings: &str) -> (Status, String) {
-        let (watched, injection) = watched(during, findings);
-        let check = watched.judge("stub.probe", injection);
+        let (watched, fault) = watched(during, findings);
+        let check = watched.judge("stub.probe", fault);
         (check.status, check.message)
     }
 
@@ -241,6 +268,27 @@ mod tests {
         assert_eq!(judged(During::MustFail, "fhh").0, Status::Fail);
         assert_eq!(judged(During::MustFail, "fhu").0, Status::Unknown);
         assert_eq!(judged(During::MayFail, "hff").0, Status::Skipped);
+    }
+
+    #[test]
+    fn what_fails_only_once_the_rollback_has_begun_proves_no_fault() {
+        let (status, message) = judged(During::MustFail, "hhhhfff");
+        assert_eq!(status, Status::Fail, "{message}");
+        assert_eq!(
+            message,
+            "must fail while the fault is on, and held 3 of 3 times"
+        );
+        let (mut late, fault) = watched(During::MustFail, "hhhf");
+        late.samples[3].answered = fault.over + Duration::from_millis(1);
+        let check = late.judge("stub.probe", fault);
+        assert_eq!(check.status, Status::Fail, "answered too late: {check:?}");
+        assert_eq!(
+            judged(During::MustFail, "h").0,
+            Status::Unknown,
+            "not asked"
+        );
+        // What must hold has to while all comes back, too.
+        assert_eq!(judged(During::MustHold, "hhhhf").0, Status::Fail);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::abort::{self, Abort, AbortSignal};
 use crate::change::apply::{self, Applied, NotApplied};
 use crate::change::decide::Owner;
 use crate::context::Context;
+use crate::observe::probes::FaultSpan;
 use crate::observe::{self, Observations, Observers, availability, contenders};
 use crate::run::experiment::{
     AppliedChange, Effect, Experiment, Injection, Recovery, RunningExperiment,
@@ -35,6 +36,8 @@ pub struct Run<'a> {
     pub record: RunRecord,
     /// Every change is undone, though perhaps not everything is at its steady state.
     pub undone: bool,
+    /// When the fault was over: see [`FaultSpan`].
+    pub over: Option<Instant>,
 }
 
 /// What came of the writes of the fault.
@@ -106,8 +109,11 @@ impl Run<'_> {
                     .await;
             }
         }
-        let began = injection.as_ref().map(|injection| injection.began);
-        let seen = watching.stop(self.plan, began).await;
+        let fault = injection.as_ref().map(|injection| FaultSpan {
+            began: injection.began,
+            over: self.over.unwrap_or_else(Instant::now),
+        });
+        let seen = watching.stop(self.plan, fault).await;
         if let Some(injection) = &injection {
             self.judge(running.as_ref(), injection, effect, &seen);
         }
@@ -285,6 +291,10 @@ impl Run<'_> {
             self.context.issue(EventKind::Abort, None, summary);
         }
         let start = Instant::now();
+        let is_written = |change: &Change| !matches!(change, Change::Delete { .. });
+        if self.plan.changes.iter().any(is_written) {
+            self.over = Some(start);
+        }
         // The probe pods have to see that it is over.
         let fault = self.guarded.intent.part(&self.plan.changes);
         let (undone, refused) = undoing::undo(self.context, &fault, uncertain).await;
@@ -317,6 +327,7 @@ impl Run<'_> {
         let recovery = running
             .await_steady_state(self.context, injection, &mut self.abort)
             .await;
+        self.over.get_or_insert_with(Instant::now);
         if recovery != Recovery::SteadyState {
             return recovery;
         }
