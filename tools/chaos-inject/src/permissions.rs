@@ -1,11 +1,9 @@
-//! The permissions that fault, undo and observation need: derived from what the fault changes, and
-//! printed as the Role that grants them.
+//! The permissions that fault, undo and observation need, derived from what the fault changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub use chaos_common::cluster::permissions::{ask, need, need_one};
 use chaos_common::record::{Change, Permission};
-use serde_json::{Value, json};
 
 /// What making and taking back these changes needs.
 pub fn of_changes(changes: &[Change]) -> Vec<Permission> {
@@ -71,59 +69,15 @@ pub fn tidy(mut permissions: Vec<Permission>) -> Vec<Permission> {
     permissions
 }
 
-/// What a rule covers: API group, resource, and the only object, if there is one; and its verbs.
-type Rules<'a> = BTreeMap<(&'a str, &'a str, Option<&'a str>), BTreeSet<&'a str>>;
-
-/// The Roles, and the ClusterRole for what is in no namespace, that grant these permissions and
-/// nothing more, as one YAML document each.
-pub fn roles(experiment: &str, permissions: &[Permission]) -> String {
-    let mut by_namespace: BTreeMap<&str, Rules<'_>> = BTreeMap::new();
-    for p in permissions {
-        let rule = (p.group.as_str(), p.resource.as_str(), p.name.as_deref());
-        by_namespace
-            .entry(&p.namespace)
-            .or_default()
-            .entry(rule)
-            .or_default()
-            .insert(&p.verb);
-    }
-    let name = format!("chaos-{experiment}");
-    let role = |(namespace, rules): (&str, Rules<'_>)| {
-        let rules: Vec<Value> = rules
-            .into_iter()
-            .map(|((group, resource, name), verbs)| {
-                let mut rule =
-                    json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs });
-                if let Some(name) = name {
-                    rule["resourceNames"] = json!([name]);
-                }
-                rule
-            })
-            .collect();
-        let mut role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": { "name": name }, "rules": rules,
-        });
-        if !namespace.is_empty() {
-            role["kind"] = "Role".into();
-            role["metadata"]["namespace"] = namespace.into();
-        }
-        serde_saphyr::to_string(&role).expect("a role is YAML")
-    };
-    by_namespace
-        .into_iter()
-        .map(role)
-        .collect::<Vec<_>>()
-        .join("---\n")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use chaos_common::record::ObjectRef;
+    use serde_json::json;
+
+    use super::*;
 
     #[test]
-    fn a_role_grants_what_the_changes_need_and_no_more() {
+    fn a_patch_needs_its_object_and_no_other_and_each_right_stands_once() {
         let object = ObjectRef {
             api_version: "apps/v1".into(),
             kind: "Deployment".into(),
@@ -140,25 +94,14 @@ mod tests {
         };
         let leases = [("prod".to_owned(), "chaos-deployment-shop".to_owned())];
         let needed = tidy([of_changes(&[set.clone(), set]), of_engine(&leases)].concat());
-        let text = roles("storage-failure", &needed);
-        let documents: Vec<Value> = text
-            .split("---\n")
-            .map(|yaml| serde_saphyr::from_str(yaml).expect("YAML"))
-            .collect();
-        assert_eq!(documents[0]["kind"], "ClusterRole");
-        assert_eq!(
-            documents[0]["rules"][0]["resourceNames"],
-            json!(["kube-system"])
-        );
-        let rules = documents[1]["rules"].as_array().expect("rules");
-        let of = |resource: &str| {
-            rules
-                .iter()
-                .find(|r| r["resources"][0] == resource)
-                .expect("a rule")
+        let of = |resource: &str| -> Vec<(&str, Option<&str>)> {
+            let found = needed.iter().filter(|one| one.resource == resource);
+            found
+                .map(|one| (one.verb.as_str(), one.name.as_deref()))
+                .collect()
         };
-        assert_eq!(of("deployments")["verbs"], json!(["get", "patch"]));
-        assert_eq!(of("deployments")["resourceNames"], json!(["shop"]));
-        assert_eq!(documents[1]["metadata"]["namespace"], "prod");
+        let shop = Some("shop");
+        assert_eq!(of("deployments"), [("get", shop), ("patch", shop)]);
+        assert_eq!(of("namespaces"), [("get", Some("kube-system"))]);
     }
 }

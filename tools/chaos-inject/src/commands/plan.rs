@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 
+use chaos_common::cluster::rbac::{self, Account, RbacArgs};
 use chaos_common::exit::{Exit, Failure};
 
 use crate::commands::ExperimentArgs;
 use crate::context::Context;
-use crate::permissions;
 use crate::plan::rollback_script;
 
 /// The arguments of `plan`.
@@ -14,18 +14,17 @@ use crate::plan::rollback_script;
 pub struct Args {
     #[command(flatten)]
     pub what: ExperimentArgs,
-    /// Print the Role that fault, undo and observation need, instead of the plan
-    #[arg(long, conflicts_with = "script")]
-    rbac: bool,
+    #[command(flatten)]
+    rbac: RbacArgs,
     /// Print a rollback script in plain kubectl, instead of the plan
-    #[arg(long)]
+    #[arg(long, conflicts_with = "rbac")]
     script: bool,
 }
 
 impl Args {
     /// Whether a Role or a script is asked for, in place of the plan's record.
     pub fn is_text(&self) -> bool {
-        self.rbac || self.script
+        self.rbac.rbac.is_some() || self.script
     }
 }
 
@@ -40,8 +39,13 @@ pub async fn print(context: &Context, args: &Args) -> Result<Exit, Failure> {
         message: error.to_string(),
         hint: error.next_step().map(str::to_owned),
     })?;
-    let text = if args.rbac {
-        permissions::roles(&plan.experiment, &plan.permissions)
+    let text = if let Some(name) = &args.rbac.rbac {
+        let account = Account {
+            namespace: &context.namespace,
+            name,
+        };
+        let role = format!("chaos-{}", plan.experiment);
+        rbac::manifest(&role, account, &plan.permissions)
     } else {
         rollback_script::rollback(&plan, &context.config.contacts)
     };

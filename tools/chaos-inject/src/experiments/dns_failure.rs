@@ -217,7 +217,7 @@ impl Experiment for DnsFailure {
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
         let most = connectivity::longest(context, plan);
         let [by_name, by_address] = self.commands(context, most).await?;
-        let target = workload::parse(&self.workload)?.name;
+        let target = workload::parse(&self.workload)?.name().to_owned();
         let (pods, from) = origin::peers(context, plan, &target).await?;
         let routes = Routes::ask(pods, by_name, by_address);
         Ok(Box::new(RunningPolicy {

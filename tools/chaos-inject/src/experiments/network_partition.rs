@@ -285,7 +285,7 @@ impl Experiment for NetworkPartition {
         let steady = SteadyState::watch(context, plan, std::slice::from_ref(&target)).await?;
         let most = connectivity::longest(context, plan);
         let [route, control] = self.commands(context, &target.services, most)?;
-        let peer = workload::parse(&self.peer)?.name;
+        let peer = workload::parse(&self.peer)?.name().to_owned();
         let (peers, from) = origin::peers(context, plan, &peer).await?;
         let routes = Routes::ask(peers, route, control);
         Ok(Box::new(RunningPolicy {

@@ -2,7 +2,7 @@
 //! had. Nothing is expected to suffer: whether the rest carries the load is the question.
 
 use async_trait::async_trait;
-use chaos_common::cluster::{ReadError, workload_of};
+use chaos_common::cluster::ReadError;
 use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Check, EventKind, Plan};
@@ -27,7 +27,7 @@ use crate::plan::limits;
 use crate::plan::losses::Holdings;
 use crate::plan::storage;
 use crate::plan::target::Selection;
-use crate::plan::workload::{self, Workload};
+use crate::plan::workload::Workload;
 use crate::run::experiment::{Effect, Experiment, Injection, Recovery, RunningExperiment};
 
 const NAME: &str = "scale-down";
@@ -36,8 +36,8 @@ const NAME: &str = "scale-down";
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The workload that has to do with fewer pods, as `deployment/NAME` or `statefulset/NAME`,
-    /// when no flag names one.
+    /// The workload that has to do with fewer pods, as `deployment/NAME`, `statefulset/NAME` or, of a
+    /// custom resource, `KIND.GROUP/NAME`, when no flag names one.
     pub workload: Option<String>,
     /// How many of its pods go.
     pub count: u32,
@@ -170,7 +170,7 @@ impl Experiment for ScaleDown {
         // Which of them go is the controller's choice; to a budget they are alike.
         let own = of_workload
             .iter()
-            .filter(|pod| workload_of(pod).as_ref() == Some(&target.which));
+            .filter(|pod| target.family.workload_of(pod).as_ref() == Some(&target.which));
         let hit: Vec<&Pod> = own.take(radius.hit).collect();
         let mut checks = target.checks.clone();
         checks.extend(limits::blast_radius(
@@ -180,7 +180,7 @@ impl Experiment for ScaleDown {
             context.choice.allow_outage,
         ));
         checks.extend(limits::budgets(&blast_radius::budgets(&budgets, &hit)));
-        let mut permissions = workload::permissions(namespace, &self.workload);
+        let mut permissions = target.permissions.clone();
         permissions.push(need(namespace, "list", "policy", "poddisruptionbudgets"));
         let left = (target.replicas - takes).max(0);
         let draft = Draft {

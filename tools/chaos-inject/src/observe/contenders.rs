@@ -57,12 +57,21 @@ impl Writer {
     }
 }
 
-/// `KIND/NAME` of the controller that an object belongs to.
+/// The controller that an object belongs to, as kubectl names it: `KIND/NAME`, of a custom resource
+/// `KIND.GROUP/NAME`.
 pub fn owner(object: &Value) -> Option<String> {
     let owners = object["metadata"]["ownerReferences"].as_array()?;
     let owner = owners.iter().find(|owner| owner["controller"] == true)?;
-    let kind = owner["kind"].as_str()?.to_lowercase();
-    Some(format!("{kind}/{}", owner["name"].as_str()?))
+    let text = |field: &str| owner[field].as_str().map(str::to_owned);
+    let owner = ObjectRef {
+        api_version: text("apiVersion").unwrap_or_default(),
+        kind: text("kind")?,
+        resource: String::new(),
+        namespace: None,
+        name: text("name")?,
+        uid: None,
+    };
+    Some(owner.to_string())
 }
 
 /// An autoscaler, with whom it belongs to, in words.
@@ -73,6 +82,16 @@ pub fn scaler_in_words(scaler: &HorizontalPodAutoscaler) -> String {
         Some(owner) => format!("the autoscaler {name} (of {owner})"),
         None => format!("the autoscaler {name}"),
     }
+}
+
+/// How an autoscaler is kept from it: only KEDA's can be told to.
+pub fn pause(scaler: &HorizontalPodAutoscaler) -> Option<String> {
+    let mut owners = scaler.metadata.owner_references.iter().flatten();
+    let keda = owners.find(|owner| owner.api_version.starts_with("keda.sh/"))?;
+    Some(format!(
+        "kubectl annotate scaledobject {} autoscaling.keda.sh/paused=true, and take it off afterwards",
+        keda.name
+    ))
 }
 
 /// What an autoscaler will do to a fault that takes pods away.
@@ -235,7 +254,7 @@ mod tests {
             ),
         ];
         let words = said(&shop(3, &managers), Some(&scaler(Some("shop")))).expect("contested");
-        let by = "the autoscaler keda-hpa-shop (of scaledobject/shop), by field manager \
+        let by = "the autoscaler keda-hpa-shop (of scaledobject.keda.sh/shop), by field manager \
                   kube-controller-manager, through its scale";
         assert_eq!(words, format!("{THE_FAULT}{by}"));
     }
@@ -262,9 +281,12 @@ mod tests {
     fn what_an_autoscaler_will_do_is_predicted() {
         let words = prediction(&scaler(Some("shop")));
         assert!(
-            words.contains("(of scaledobject/shop) keeps 2 to 9 replicas"),
+            words.contains("(of scaledobject.keda.sh/shop) keeps 2 to 9 replicas"),
             "{words}"
         );
         assert!(words.contains("leaves fewer than 2"), "{words}");
+        let pause = pause(&scaler(Some("shop"))).expect("KEDA's");
+        assert!(pause.starts_with("kubectl annotate scaledobject shop "));
+        assert_eq!(super::pause(&scaler(None)), None);
     }
 }

@@ -12,12 +12,11 @@ pub mod probes;
 pub mod questions;
 pub mod recovery;
 
-use chaos_common::cluster::probe::{Endpoint, HttpProbe};
-use chaos_common::config::{self, Credential, DatabaseVantage};
+use chaos_common::cluster::probe::Endpoint;
+use chaos_common::cluster::rights::{to_ask, to_query};
+use chaos_common::config::Question as Asked;
 use chaos_common::prometheus::AlertScope;
-use chaos_common::record::{
-    AlertSeen, Check, Permission, Plan, PodSource, Vantage, WorkloadKind, WorkloadName,
-};
+use chaos_common::record::{AlertSeen, Check, Permission, Plan};
 use chaos_common::steady_state::Surroundings;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
@@ -28,8 +27,8 @@ use crate::context::Context;
 use crate::observe::alerts::{Observer, Wanted};
 use crate::observe::availability::Probe;
 use crate::observe::availability::guard::Guard;
+use crate::observe::probes::FaultSpan;
 use crate::observe::questions::Question;
-use crate::permissions::{need, need_one};
 use crate::safety::intent::Intent;
 
 /// What runs beside an experiment.
@@ -100,81 +99,15 @@ pub fn permissions(context: &Context) -> Vec<Permission> {
             }),
         );
     }
-    needed
-}
-
-/// What asking a Service from its vantage needs.
-pub fn to_ask(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
-    let secrets = endpoint.secrets().into_iter();
-    let secrets = secrets.map(|(namespace, name)| need_one(namespace, "get", "", "secrets", name));
-    secrets.chain(to_go(asker, endpoint)).collect()
-}
-
-/// What the way to a Service needs.
-fn to_go(asker: &HttpProbe, endpoint: &Endpoint) -> Vec<Permission> {
-    let namespace = endpoint.namespace.as_str();
-    match asker.vantage(endpoint) {
-        Vantage::Auto | Vantage::Direct => Vec::new(),
-        Vantage::ApiProxy => {
-            // The name that is asked for holds the port.
-            vec![need_one(
-                namespace,
-                "get",
-                "",
-                "services/proxy",
-                &endpoint.proxied(),
-            )]
-        }
-        Vantage::PortForward => vec![
-            need_one(namespace, "get", "", "services", &endpoint.service),
-            need(namespace, "list", "discovery.k8s.io", "endpointslices"),
-            need(namespace, "get", "", "pods/portforward"),
-            need(namespace, "create", "", "pods/portforward"),
-        ],
-        Vantage::Exec(pods) => to_exec(namespace, &pods),
-    }
-}
-
-/// What running a command in one of these pods needs.
-pub fn to_exec(namespace: &str, pods: &PodSource) -> Vec<Permission> {
-    let mut needed = to_find(namespace, pods);
-    needed.extend([
-        // A command's streams are opened by GET, which newer servers count as a creation.
-        need(namespace, "get", "", "pods/exec"),
-        need(namespace, "create", "", "pods/exec"),
-    ]);
-    needed
-}
-
-/// What finding the pods of somebody needs.
-fn to_find(namespace: &str, pods: &PodSource) -> Vec<Permission> {
-    let mut needed = vec![need(namespace, "list", "", "pods")];
-    if let Some(WorkloadName { kind, name }) = pods.workload() {
-        needed.push(need_one(namespace, "get", "apps", kind.resource(), name));
-        if *kind == WorkloadKind::Deployment {
-            needed.push(need(namespace, "list", "apps", "replicasets"));
-        }
-    }
-    needed
-}
-
-/// What a session with the database needs.
-pub fn to_query(namespace: &str, database: &config::Database) -> Vec<Permission> {
-    let password = database.password.as_ref().and_then(Credential::in_cluster);
-    let password = password.map(|(other, name)| {
-        let namespace = other.unwrap_or(namespace);
-        need_one(namespace, "get", "", "secrets", name)
-    });
-    let mut needed: Vec<Permission> = password.into_iter().collect();
-    match (database.vantage, &database.workload) {
-        (DatabaseVantage::Exec, Some(pods)) => needed.extend(to_exec(namespace, pods)),
-        (DatabaseVantage::PortForward, Some(pods)) => {
-            needed.extend(to_find(namespace, pods));
-            let tunnel = |verb| need(namespace, verb, "", "pods/portforward");
-            needed.extend([tunnel("get"), tunnel("create")]);
-        }
-        (DatabaseVantage::Direct, _) | (_, None) => {}
-    }
+    // Services and Prometheus are asked as above.
+    let mut probes = context.config.probes.iter();
+    let asks_database = probes.any(|probe| matches!(probe.question, Asked::Sql(_)));
+    let database = context.config.database.as_ref().filter(|_| asks_database);
+    needed.extend(
+        database
+            .into_iter()
+            .flat_map(|one| to_query(&context.namespace, one)),
+    );
     needed
 }
 
@@ -233,8 +166,9 @@ impl Observers {
         }
     }
 
-    /// Watches no more, and gives what was seen. Without an injection nothing is said of alerts.
-    pub async fn stop(self, plan: &Plan, injected: Option<Instant>) -> Observations {
+    /// Watches no more, and gives what was seen. Without a fault nothing is said of alerts.
+    pub async fn stop(self, plan: &Plan, fault: Option<FaultSpan>) -> Observations {
+        let injected = fault.map(|fault| fault.began);
         let mut seen = Observations {
             unasked: self.unasked,
             ..Observations::default()
@@ -249,7 +183,7 @@ impl Observers {
         for watch in self.steady_state {
             let watched = watch.stop().await;
             let id = probes::id(&plan.experiment);
-            let check = injected.map(|injected| watched.judge(&id, injected));
+            let check = fault.map(|fault| watched.judge(&id, fault));
             seen.probe_checks.extend(check);
         }
         let id = format!("{}.alerts", plan.experiment);

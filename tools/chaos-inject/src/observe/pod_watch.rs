@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chaos_common::cluster::{Cluster, ReadError, error_chain, is_ready, workload_of};
+use chaos_common::cluster::custom::Family;
+use chaos_common::cluster::{Cluster, ReadError, error_chain, is_ready};
 use chaos_common::record::WorkloadRef;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
@@ -151,12 +152,24 @@ impl PodWatch {
         namespace: &str,
         selector: &str,
     ) -> anyhow::Result<PodWatch> {
+        PodWatch::of_family(cluster, namespace, (selector, Family::default())).await
+    }
+
+    /// The same where a family says whose the pods are.
+    ///
+    /// # Errors
+    /// The pods can't be watched.
+    pub async fn of_family(
+        cluster: &Cluster,
+        namespace: &str,
+        (selector, family): (&str, Family),
+    ) -> anyhow::Result<PodWatch> {
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
         let (sender, mut latest) = watch::channel(Latest::default());
         let task = tokio::spawn(follow(
             api,
             watcher::Config::default().labels(selector),
-            sender,
+            (sender, family),
         ));
         let first = timeout(
             FIRST_LOOK,
@@ -231,7 +244,12 @@ where
     })
 }
 
-async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<Latest>) {
+async fn follow(
+    api: Api<Pod>,
+    config: watcher::Config,
+    (latest, family): (watch::Sender<Latest>, Family),
+) {
+    let brief = |pod: &Pod| brief(pod, &family);
     let mut events = std::pin::pin!(watched(api, config));
     let (mut pods, mut fresh) = (Pods::new(), Pods::new());
     while let Some(event) = events.next().await {
@@ -264,7 +282,7 @@ async fn follow(api: Api<Pod>, config: watcher::Config, latest: watch::Sender<La
     }
 }
 
-fn brief(pod: &Pod) -> Brief {
+fn brief(pod: &Pod, family: &Family) -> Brief {
     let status = pod.status.clone().unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
     let unscheduled = status
@@ -294,7 +312,7 @@ fn brief(pod: &Pod) -> Brief {
     });
     Brief {
         name: pod.metadata.name.clone().unwrap_or_default(),
-        owner: workload_of(pod),
+        owner: family.workload_of(pod),
         ready: is_ready(pod),
         leaving: pod.metadata.deletion_timestamp.is_some(),
         phase: status.phase.unwrap_or_default(),

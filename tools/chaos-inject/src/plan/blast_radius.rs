@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chaos_common::cluster::custom::Family;
 use chaos_common::cluster::is_ready;
-use chaos_common::cluster::workload_of;
 use chaos_common::record::{BlastRadius, Target, WorkloadRef};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -22,10 +22,10 @@ pub struct PodCounts {
 
 impl PodCounts {
     /// Counts a pod, if it is ready.
-    pub fn count(&mut self, pod: &Pod) {
+    pub fn count(&mut self, pod: &Pod, family: &Family) {
         if is_ready(pod) {
             self.ready += 1;
-            if let Some(workload) = workload_of(pod) {
+            if let Some(workload) = family.workload_of(pod) {
                 *self.by_workload.entry(workload).or_default() += 1;
             }
         }
@@ -165,10 +165,10 @@ mod tests {
         ];
         let mut pod_counts = PodCounts::default();
         for pod in &pods {
-            pod_counts.count(pod);
+            pod_counts.count(pod, &Family::default());
         }
         assert_eq!(pod_counts.ready, 3);
-        let owner = workload_of(&pods[0]).expect("it has one");
+        let owner = Family::default().workload_of(&pods[0]).expect("it has one");
         let target = Target {
             kind: "Pod".into(),
             namespace: "prod".into(),

@@ -52,15 +52,18 @@ impl Holdings {
             "is deleted when {which} is scaled down \
              (persistentVolumeClaimRetentionPolicy.whenScaled: Delete)"
         );
-        let deleted = |name: &str| deleted.contains(name).then(|| why.clone());
+        let untold = format!(
+            "may be deleted when {which} is scaled down: what its controller does with the claims of \
+             pods that go, nobody but it knows"
+        );
+        let deleted = |name: &str| {
+            let known = deleted.contains(name).then(|| why.clone());
+            known.or_else(|| target.is_custom().then(|| untold.clone()))
+        };
         holdings
             .read(context, which, (target.claims(), &deleted))
             .await;
-        holdings.add_pods(
-            context,
-            which,
-            (&now["spec"]["template"]["spec"], Some(now)),
-        );
+        holdings.add_pods(context, which, (&target.template["spec"], Some(now)));
         holdings
     }
 

@@ -9,13 +9,14 @@ pub mod limits;
 pub mod losses;
 pub mod on_watch;
 pub mod rollback_script;
+pub mod selector;
 pub mod storage;
 pub mod target;
 pub mod workload;
 
 use std::time::Duration;
 
-use chaos_common::cluster::ReadError;
+use chaos_common::cluster::{ReadError, rights};
 use chaos_common::config::{AlertSelector, ExperimentSettings};
 use chaos_common::record::{
     ApiCall, BlastRadius, Change, Check, Permission, Plan, PlanLimits, Target,
@@ -139,7 +140,10 @@ impl Draft {
             checks: self.checks,
         };
         let leases = Intent::of(&plan, "", "", Duration::ZERO).leases;
+        let customs = rights::of_customs(&context.cluster, &context.config, &context.namespace);
         let needed = [
+            // Where one is not there, whoever asks in it says so.
+            customs.await.unwrap_or_default(),
             permissions::of_changes(&writes),
             permissions::of_engine(&leases),
             crate::observe::permissions(context),

@@ -56,17 +56,15 @@ pub fn outage_of_data(config: &Config, plan: &Plan) -> bool {
 pub fn holds_data(config: &Config, workload: &WorkloadRef) -> bool {
     let database = config.database.as_ref();
     let database = database.is_some_and(|database| database.is_run_by(workload));
-    let by_role = config.workloads.iter().any(|one| {
-        one.kind.eq_ignore_ascii_case(&workload.kind)
-            && one.name == workload.name
-            && ROLES.contains(&one.role.to_lowercase().as_str())
-    });
+    let by_role = config
+        .workloads
+        .iter()
+        .any(|one| one.is(workload) && ROLES.contains(&one.role.to_lowercase().as_str()));
     let monitoring = config.monitoring.as_ref().is_some_and(|monitoring| {
         let mut named = monitoring
             .systems()
             .filter_map(|(_, system)| system.workload.as_ref());
-        monitoring.namespace == workload.namespace
-            && named.any(|pods| pods.workload().is_some_and(|one| one.is(workload)))
+        monitoring.namespace == workload.namespace && named.any(|pods| pods.is(workload))
     });
     workload.kind == "StatefulSet" || database || by_role || monitoring
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chaos_common::cluster::custom::Family;
 use chaos_common::cluster::is_ready;
-use chaos_common::cluster::workload_of;
 use chaos_common::exit::Failure;
-use chaos_common::record::{WorkloadName, WorkloadNameError, WorkloadRef};
+use chaos_common::record::{PodSource, WorkloadNameError, WorkloadRef};
 use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
 
@@ -57,14 +57,15 @@ impl Selection {
 
     /// Whether a pod is, or belongs to, what was named. Who is found by labels is asked of the API
     /// server.
-    pub fn names(&self, pod: &Pod) -> bool {
+    pub fn names(&self, pod: &Pod, family: &Family) -> bool {
         let named = pod
             .metadata
             .name
             .as_ref()
             .is_some_and(|name| self.pods.contains(name));
         let owned = || {
-            workload_of(pod)
+            family
+                .workload_of(pod)
                 .is_some_and(|owner| self.workloads.iter().any(|name| same(&owner, name)))
         };
         named || (self.pods.is_empty() && owned())
@@ -83,14 +84,14 @@ pub enum SelectError {
 }
 
 /// The pods that a selection takes out of `candidates`, which match its label selector, in the
-/// order of names.
+/// order of names. A family says whose they are.
 ///
 /// # Errors
 /// A pod or a workload that was named is not there or not ready.
 pub fn select<'a>(
     selection: &Selection,
     default_count: usize,
-    candidates: &'a [Pod],
+    (candidates, family): (&'a [Pod], &Family),
 ) -> Result<Vec<&'a Pod>, SelectError> {
     let mut ready: Vec<&Pod> = candidates.iter().filter(|pod| is_ready(pod)).collect();
     ready.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
@@ -109,7 +110,8 @@ pub fn select<'a>(
     }
     let mut by_workload: BTreeMap<Option<WorkloadRef>, Vec<&Pod>> = BTreeMap::new();
     for pod in ready {
-        by_workload.entry(workload_of(pod)).or_default().push(pod);
+        let workload = family.workload_of(pod);
+        by_workload.entry(workload).or_default().push(pod);
     }
     if !selection.workloads.is_empty() {
         for name in &selection.workloads {
@@ -148,7 +150,10 @@ pub fn select<'a>(
 /// # Errors
 /// It names none.
 pub fn canonical(text: &str) -> Result<String, WorkloadNameError> {
-    let named = text.parse::<WorkloadName>();
+    let named = text.parse::<PodSource>();
+    if let Ok(PodSource::Labels(_)) = named {
+        return Err(WorkloadNameError::Kind("selector=".to_owned()));
+    }
     if let (Err(WorkloadNameError::Kind(kind)), Some((_, name))) = (&named, text.split_once('/')) {
         let kind = kind.to_lowercase();
         let kind = kind.strip_suffix(".apps").unwrap_or(&kind);
@@ -178,7 +183,7 @@ mod tests {
     }
 
     fn names(selection: &Selection, pods: &[Pod]) -> Result<Vec<String>, SelectError> {
-        select(selection, 1, pods).map(|pods| {
+        select(selection, 1, (pods, &Family::default())).map(|pods| {
             pods.into_iter()
                 .filter_map(|pod| pod.metadata.name.clone())
                 .collect()
@@ -263,6 +268,9 @@ mod tests {
         assert_eq!(read_well("sts/db"), ["statefulset/db"]);
         assert_eq!(read_well("shop"), ["deployment/shop"]);
         assert_eq!(read_well("rs/bare"), ["replicaset/bare"]);
+        let rollout = "rollout.argoproj.io/shop";
+        assert_eq!(read_well(rollout), [rollout]);
+        assert!(read("selector=app=a").is_err());
         let refused = read("pod/x").expect_err("no workload").to_string();
         assert!(
             refused.contains("name a deployment, statefulset or daemonset"),

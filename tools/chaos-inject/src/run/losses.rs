@@ -78,8 +78,7 @@ fn was_hit(plan: &Plan, injection: &Injection, loss: &Loss) -> bool {
                 Some(&target.uid) == object.uid.as_ref() && target.owner == *workload
             }),
             _ => {
-                object.kind == workload.kind
-                    && object.name == workload.name
+                object.to_string() == workload.to_string()
                     && object.namespace.as_ref() == Some(&workload.namespace)
             }
         }

@@ -11,6 +11,7 @@ pub mod probe_pods;
 pub mod record;
 pub mod undoing;
 
+use chaos_common::cluster::{ReadError, ReadErrorKind};
 use chaos_common::exit::Exit;
 use chaos_common::record::{Check, Outcome, Plan, Record, Time, Verdict};
 use tokio::time::Instant;
@@ -59,16 +60,26 @@ pub async fn plan(context: &mut Context, experiment: &dyn Experiment) -> Exit {
             context.stream.result(verdict, summary, plan, exit)
         }
         Err(error) => {
-            let mut record = RunRecord::begin(experiment.name());
-            record.checks.push(error.check("plan.readable", ""));
-            record.end(
-                context,
-                Outcome::Refused,
-                Some(error.to_string()),
-                Exit::Unknown,
-            )
+            let record = RunRecord::begin(experiment.name());
+            unplanned(context, record, &error)
         }
     }
+}
+
+/// The end where no plan could be made: refused where what is to be hit is not there, and unknown where
+/// that can't be told.
+fn unplanned(context: &mut Context, mut record: RunRecord, error: &ReadError) -> Exit {
+    const ID: &str = "plan.readable";
+    if error.kind == ReadErrorKind::NotFound {
+        let check = Check::fail(ID, "", error.to_string());
+        let hint = error.next_step().unwrap_or_default();
+        record.checks.push(check.hint(hint));
+        return record.refuse(context);
+    }
+    context.stream.progress(&error.to_string());
+    record.checks.push(error.check(ID, ""));
+    let reason = Some(error.to_string());
+    record.end(context, Outcome::Refused, reason, Exit::Unknown)
 }
 
 fn plan_summary(plan: &Plan) -> String {
@@ -113,12 +124,7 @@ pub async fn run_stoppable(context: &mut Context, order: Order, listen: fn(&Abor
     let mut record = RunRecord::begin(experiment.name());
     let mut plan = match experiment.plan(context).await {
         Ok(plan) => plan,
-        Err(error) => {
-            record.checks.push(error.check("plan.readable", ""));
-            let reason = Some(error.to_string());
-            context.stream.progress(&error.to_string());
-            return record.end(context, Outcome::Refused, reason, Exit::Unknown);
-        }
+        Err(error) => return unplanned(context, record, &error),
     };
     record.checks.clone_from(&plan.checks);
     record
@@ -157,6 +163,7 @@ pub async fn run_stoppable(context: &mut Context, order: Order, listen: fn(&Abor
                 abort,
                 record,
                 undone: false,
+                over: None,
             };
             let (outcome, reason) = run.carry_out(consented).await;
             let Run {

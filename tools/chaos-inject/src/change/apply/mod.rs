@@ -126,7 +126,11 @@ async fn send(
                 dry_run,
                 ..PatchParams::default()
             },
-            &Patch::Strategic(patch),
+            &match object.custom_group() {
+                None => Patch::Strategic(patch),
+                // The API server knows no strategy for custom resources.
+                Some(_) => Patch::Merge(patch),
+            },
         ))
         .await
         .map(|_| ()),

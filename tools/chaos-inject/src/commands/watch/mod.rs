@@ -6,14 +6,18 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use chaos_common::cluster::ReadError;
+use chaos_common::cluster::rbac::{self, Account, RbacArgs};
 use chaos_common::exit::{Exit, Failure};
-use chaos_common::record::{Check, HeldRun, Permission, Rollback, RollbackCause, Verdict};
+use chaos_common::record::{
+    Check, HeldRun, Permission, PodSource, Rollback, RollbackCause, Verdict,
+};
+use kube::core::ApiResource;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::abort::{self, Abort, AbortSignal};
 use crate::commands::runs::{namespaces, undo_left};
 use crate::context::Context;
-use crate::permissions::{self, need, need_one};
+use crate::permissions::{need, need_one};
 use crate::run::record::executor;
 use crate::safety::active_runs::ActiveRuns;
 use crate::safety::intent::Intent;
@@ -29,9 +33,8 @@ const ATTEMPT_MS: u64 = 10_000;
 /// The arguments of `watch`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Print the Roles that it needs, and watch nothing
-    #[arg(long)]
-    rbac: bool,
+    #[command(flatten)]
+    rbac: RbacArgs,
 }
 
 /// Watches until it is asked to end.
@@ -39,8 +42,18 @@ pub struct Args {
 /// # Errors
 /// No right could be asked for.
 pub async fn watch(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    if args.rbac {
-        let roles = permissions::roles("watch", &needed(&namespaces(context)));
+    if let Some(name) = &args.rbac.rbac {
+        let account = Account {
+            namespace: &context.namespace,
+            name,
+        };
+        let needed = with_customs(context, needed(&namespaces(context))).await;
+        let needed = needed.map_err(|error| Failure {
+            exit: Exit::Unknown,
+            message: error.to_string(),
+            hint: error.next_step().map(str::to_owned),
+        })?;
+        let roles = rbac::manifest("chaos-watch", account, &needed);
         // A reader that closed early has what it wanted.
         let _ = std::io::stdout().write_all(roles.as_bytes());
         return Ok(Exit::Pass);
@@ -180,6 +193,25 @@ impl Watcher {
         };
         context.stream.result(verdict, summary, record, exit)
     }
+}
+
+/// The same with what taking back changes of custom resources needs, of those that the configuration
+/// names as workloads.
+async fn with_customs(
+    context: &Context,
+    mut needed: Vec<Permission>,
+) -> Result<Vec<Permission>, ReadError> {
+    let namespace = &context.namespace;
+    for workload in &context.config.workloads {
+        if let PodSource::Custom(custom) = workload.source() {
+            let what = format!("read {custom} in namespace {namespace}");
+            let scaled = context.cluster.scaled(namespace, &custom, &what).await?;
+            let ApiResource { group, plural, .. } = &scaled.resource;
+            let one = |verb| need_one(namespace, verb, group, plural, &custom.name);
+            needed.extend(["get", "patch"].map(one));
+        }
+    }
+    Ok(needed)
 }
 
 /// What watching and taking back needs in these namespaces.

@@ -28,10 +28,15 @@ pub(super) async fn errors(context: &Context, since: Time) -> anyhow::Result<Vec
         .iter()
         .filter(|workload| !workload.logs.is_empty())
     {
-        let named = format!("{}/{}", workload.kind, workload.name);
+        let named = workload.source().to_string();
         let target = Workload::read(context, &context.namespace, &named).await?;
         let params = ListParams::default().labels(&target.selector);
-        let pods = context.cluster.list(&api, &params, "list pods").await?;
+        let mut pods = context.cluster.list(&api, &params, "list pods").await?;
+        // The labels of a custom resource's pods need not be theirs alone.
+        pods.retain(|pod| {
+            let owner = target.family.workload_of(pod);
+            !target.is_custom() || owner.as_ref() == Some(&target.which)
+        });
         let mut errors = 0;
         for (pod, container) in pods.iter().flat_map(containers) {
             let params = LogParams {

@@ -9,9 +9,10 @@ mod running;
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
 use chaos_common::cluster::probe::Endpoint;
+use chaos_common::cluster::rights::to_ask;
 use chaos_common::config::{Config, Monitoring, MonitoringSystem, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Check, Plan, WorkloadName};
+use chaos_common::record::{Check, Plan, PodSource};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Duration;
@@ -20,7 +21,6 @@ use self::running::Running;
 use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::flag::Flag;
-use crate::observe::to_ask;
 use crate::permissions::need;
 use crate::plan::Draft;
 use crate::plan::losses::Holdings;
@@ -60,10 +60,11 @@ pub struct MonitoringFailure {
 }
 
 /// The systems that can be taken away: what runs them is a workload of the cluster, and named.
-fn systems(monitoring: &Monitoring) -> Vec<(&WorkloadName, &MonitoringSystem)> {
+fn systems(monitoring: &Monitoring) -> Vec<(&PodSource, &MonitoringSystem)> {
     let systems = monitoring.systems().map(|(_, system)| system);
     systems
-        .filter_map(|system| Some((system.workload.as_ref()?.workload()?, system)))
+        .filter_map(|system| Some((system.workload.as_ref()?, system)))
+        .filter(|(named, _)| !matches!(named, PodSource::Labels(_)))
         .collect()
 }
 
@@ -107,7 +108,7 @@ impl Experiment for MonitoringFailure {
         for (workload, system) in systems(&self.monitoring) {
             let text = workload.to_string();
             let target = Workload::read(context, namespace, &text).await?;
-            permissions.extend(workload::permissions(namespace, &text));
+            permissions.extend(target.permissions.clone());
             permissions.extend(to_ask(
                 &context.asker,
                 &Endpoint::of_monitoring(&self.monitoring, system),
@@ -127,29 +128,11 @@ impl Experiment for MonitoringFailure {
         }
         checks.extend(workload::whole(context, &radius.iter().collect::<Vec<_>>()).await);
         let application = &context.namespace;
-        if context
-            .config
-            .workloads
-            .iter()
-            .any(|workload| !workload.logs.is_empty())
-        {
-            permissions.extend([
-                need(application, "list", "", "pods"),
-                need(application, "get", "", "pods/log"),
-            ]);
-            permissions.extend(
-                context
-                    .config
-                    .workloads
-                    .iter()
-                    .filter(|workload| !workload.logs.is_empty())
-                    .flat_map(|workload| {
-                        workload::permissions(
-                            application,
-                            &format!("{}/{}", workload.kind, workload.name),
-                        )
-                    }),
-            );
+        let configured = context.config.workloads.iter();
+        for logged in configured.filter(|workload| !workload.logs.is_empty()) {
+            permissions.push(need(application, "get", "", "pods/log"));
+            let source = logged.source();
+            permissions.extend(workload::permissions(context, application, &source).await?);
         }
         let draft = Draft {
             experiment: NAME,

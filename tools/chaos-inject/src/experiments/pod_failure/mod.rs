@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chaos_common::cluster::custom::Family;
 use chaos_common::cluster::workload::WorkloadKind;
-use chaos_common::cluster::workload_of;
 use chaos_common::cluster::{ReadError, owner_uid};
 use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
-use chaos_common::record::{Change, Check, ObjectRef, Permission, Plan, Target};
+use chaos_common::record::{Change, Check, ObjectRef, Permission, Plan, PodSource, Target};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
@@ -33,8 +33,8 @@ use crate::plan::blast_radius::{self, PodCounts};
 use crate::plan::limits;
 use crate::plan::losses::Holdings;
 use crate::plan::storage;
-use crate::plan::target::{Selection, canonical, select};
-use crate::plan::workload::{object_of, update_waits};
+use crate::plan::target::{SelectError, Selection, canonical, select};
+use crate::plan::workload::{Workload, object_of, update_waits};
 use crate::run::experiment::{Experiment, RunningExperiment};
 
 /// Its name.
@@ -124,21 +124,20 @@ impl Experiment for PodFailure {
 
     async fn plan(&self, context: &Context) -> Result<Plan, ReadError> {
         let namespace = &context.namespace;
-        let (pod_counts, candidates) = self.candidates(context).await?;
+        let (selection, family, to_read) = self.resolved(context).await?;
+        let (pod_counts, candidates) = candidates(context, (&selection, &family)).await?;
         let (services, budgets) = services_and_budgets(context).await?;
         let mut checks = Vec::new();
-        let chosen =
-            select(&self.selection, self.settings.count, &candidates).unwrap_or_else(|why| {
-                checks.push(
-                    Check::fail("limit.targets", "", why.to_string()).hint(format!(
-                        "kubectl get pods -n {namespace} shows what is there"
-                    )),
-                );
+        let chosen = match select(&selection, self.settings.count, (&candidates, &family)) {
+            Ok(chosen) => chosen,
+            Err(why) => {
+                checks.push(not_there(context, &why).await);
                 Vec::new()
-            });
-        let (targets, unowned) = targets(&chosen);
+            }
+        };
+        let (targets, unowned) = targets(&chosen, &family);
         checks.extend(unowned);
-        let (waiting, to_read) = waiting_updates(context, &targets).await;
+        let (waiting, to_look) = waiting_updates(context, &targets).await;
         checks.extend(waiting);
         let blast_radius = blast_radius::of(&pod_counts, &chosen, &targets, &services);
         checks.extend(limits::blast_radius(
@@ -165,7 +164,7 @@ impl Experiment for PodFailure {
             slack: SLACK,
             undo: "the pods' controllers make new ones; nothing has to be written".to_owned(),
             alerts: self.settings.alerts.clone(),
-            permissions: [permissions(namespace, through_services), to_read].concat(),
+            permissions: [permissions(namespace, through_services), to_read, to_look].concat(),
             checks,
             ..Draft::default()
         };
@@ -218,30 +217,69 @@ impl Experiment for PodFailure {
 }
 
 impl PodFailure {
-    /// All pods of the namespace counted, and those that may be hit: a namespace may have thousands
-    /// of pods, so only these are kept.
-    async fn candidates(&self, context: &Context) -> Result<(PodCounts, Vec<Pod>), ReadError> {
-        let (cluster, namespace) = (&context.cluster, &context.namespace);
-        let what = format!("list pods in namespace {namespace}");
-        let (mut pod_counts, mut candidates) = (PodCounts::default(), Vec::new());
-        let by_labels = self.selection.selector.as_deref();
-        pod_watch::each(cluster, namespace, &ListParams::default(), &what, |pod| {
-            pod_counts.count(&pod);
-            if by_labels.is_none() && self.selection.names(&pod) {
-                candidates.push(pod);
+    /// What is selected in the words of the cluster, whose the pods of custom resources among it are,
+    /// and what knowing that needs.
+    async fn resolved(
+        &self,
+        context: &Context,
+    ) -> Result<(Selection, Family, Vec<Permission>), ReadError> {
+        let mut selection = self.selection.clone();
+        let (mut family, mut permissions) = (Family::default(), Vec::new());
+        for named in &mut selection.workloads {
+            if let Ok(PodSource::Custom(_)) = named.parse() {
+                let target = Workload::read(context, &context.namespace, named).await?;
+                *named = target.which.to_string();
+                family.extend(target.family);
+                permissions.extend(target.permissions);
             }
+        }
+        Ok((selection, family, permissions))
+    }
+}
+
+/// `limit.targets` of what is selected and not there, with what there is instead.
+async fn not_there(context: &Context, why: &SelectError) -> Check {
+    const ID: &str = "limit.targets";
+    let (cluster, namespace) = (&context.cluster, &context.namespace);
+    if let SelectError::Workload(named) = why {
+        let known = cluster.known_workloads(namespace).await;
+        if known.is_some_and(|known| !known.contains(named)) && !named.starts_with("replicaset/") {
+            let what = format!("find the pods of {named}");
+            let error = cluster.no_such_workload(&what, namespace, named).await;
+            let check = Check::fail(ID, named, error.to_string());
+            return check.hint(error.next_step().unwrap_or_default());
+        }
+    }
+    let hint = format!("kubectl get pods -n {namespace} shows what is there");
+    Check::fail(ID, "", why.to_string()).hint(hint)
+}
+
+/// All pods of the namespace counted, and those that may be hit: a namespace may have thousands of
+/// pods, so only these are kept.
+async fn candidates(
+    context: &Context,
+    (selection, family): (&Selection, &Family),
+) -> Result<(PodCounts, Vec<Pod>), ReadError> {
+    let (cluster, namespace) = (&context.cluster, &context.namespace);
+    let what = format!("list pods in namespace {namespace}");
+    let (mut pod_counts, mut candidates) = (PodCounts::default(), Vec::new());
+    let by_labels = selection.selector.as_deref();
+    pod_watch::each(cluster, namespace, &ListParams::default(), &what, |pod| {
+        pod_counts.count(&pod, family);
+        if by_labels.is_none() && selection.names(&pod, family) {
+            candidates.push(pod);
+        }
+    })
+    .await?;
+    if let Some(labels) = by_labels {
+        let params = ListParams::default().labels(labels);
+        let what = format!("{what} by the labels {labels}");
+        pod_watch::each(cluster, namespace, &params, &what, |pod| {
+            candidates.push(pod);
         })
         .await?;
-        if let Some(labels) = by_labels {
-            let params = ListParams::default().labels(labels);
-            let what = format!("{what} by the labels {labels}");
-            pod_watch::each(cluster, namespace, &params, &what, |pod| {
-                candidates.push(pod);
-            })
-            .await?;
-        }
-        Ok((pod_counts, candidates))
     }
+    Ok((pod_counts, candidates))
 }
 
 /// The controllers of the targets that update a pod when somebody deletes it, and what reading them
@@ -294,10 +332,10 @@ async fn services_and_budgets(
 }
 
 /// The chosen pods as targets, and a failed check for each that no controller would bring back.
-fn targets(chosen: &[&Pod]) -> (Vec<Target>, Vec<Check>) {
+fn targets(chosen: &[&Pod], family: &Family) -> (Vec<Target>, Vec<Check>) {
     let (mut targets, mut checks) = (Vec::new(), Vec::new());
     for pod in chosen {
-        match target(pod) {
+        match target(pod, family) {
             Some(target) => targets.push(target),
             None => checks.push(Check::fail(
                 "limit.owner",
@@ -337,14 +375,14 @@ fn pod_object(target: &Target) -> ObjectRef {
     }
 }
 
-fn target(pod: &Pod) -> Option<Target> {
+fn target(pod: &Pod, family: &Family) -> Option<Target> {
     owner_uid(pod)?;
     Some(Target {
         kind: "Pod".to_owned(),
         namespace: pod.metadata.namespace.clone()?,
         name: pod.metadata.name.clone()?,
         uid: pod.metadata.uid.clone()?,
-        owner: workload_of(pod)?,
+        owner: family.workload_of(pod)?,
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
     })
 }

@@ -8,6 +8,7 @@ mod volumes;
 
 use async_trait::async_trait;
 use chaos_common::cluster::ReadError;
+use chaos_common::cluster::rights::to_query;
 use chaos_common::config::{AlertSelector, Config, Span};
 use chaos_common::exit::Failure;
 use chaos_common::record::{Plan, PodSource};
@@ -20,7 +21,6 @@ use crate::context::Context;
 use crate::experiments::Definition;
 use crate::experiments::flag::Flag;
 use crate::experiments::support::database_writer::Database;
-use crate::observe::to_query;
 use crate::permissions::need_one;
 use crate::plan::Draft;
 use crate::plan::losses::Holdings;
@@ -74,8 +74,9 @@ impl StorageFailure {
     fn database(&self, context: &Context) -> Option<Database> {
         let settings = context.config.database.as_ref()?;
         let named = workload::parse(&self.workload).ok()?;
-        let ours = settings.is_run_by(&named.in_namespace(&context.namespace));
-        ours.then(|| Database::new(&context.cluster, &context.namespace, settings))
+        let ours = settings.workload.as_ref().map(|own| own.same_as(&named));
+        ours.unwrap_or(false)
+            .then(|| Database::new(&context.cluster, &context.namespace, settings))
     }
 }
 
@@ -89,7 +90,7 @@ impl Definition for StorageFailure {
         let database = config.database.as_ref();
         let database = database.and_then(|database| database.workload.as_ref());
         let database = database
-            .and_then(PodSource::workload)
+            .filter(|pods| !matches!(pods, PodSource::Labels(_)))
             .map(ToString::to_string);
         let workload = selection
             .one_workload()?
@@ -116,7 +117,7 @@ impl Experiment for StorageFailure {
         let claims = target.claims();
         let mut checks = target.checks.clone();
         checks.push(volumes::check(&volumes::read(context, &claims).await));
-        let mut permissions = workload::permissions(namespace, &self.workload);
+        let mut permissions = target.permissions.clone();
         permissions.extend(
             claims
                 .iter()

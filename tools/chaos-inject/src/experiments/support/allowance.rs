@@ -61,10 +61,10 @@ impl Traffic {
             .flatten();
         let port = listed.find(|port| port.port == i32::from(service.port));
         let port = port.map(ports::target);
-        let to = target.now["spec"]["template"]["spec"].clone();
+        let to = target.template["spec"].clone();
         Ok(Traffic {
             namespace: namespace.clone(),
-            from: peer.now["spec"]["template"]["metadata"]["labels"].clone(),
+            from: peer.template["metadata"]["labels"].clone(),
             to: serde_json::from_value(to).unwrap_or_default(),
             port,
         })

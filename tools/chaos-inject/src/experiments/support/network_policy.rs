@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chaos_common::cluster::{ReadError, is_ready, workload_of};
+use chaos_common::cluster::{ReadError, is_ready};
 use chaos_common::record::{BlastRadius, Change, Check, Status, WorkloadRef};
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use kube::api::{Api, ListParams};
@@ -28,6 +28,8 @@ use crate::run::experiment::{Effect, Injection, Recovery, RunningExperiment};
 
 /// Id of the check that looks at the policies that are there.
 const LIMIT: &str = "limit.policies";
+const UNLABELLED: &str =
+    "its scale does not tell the labels of its pods, and a policy selects by them";
 
 /// What an experiment does by a policy.
 pub struct Policy {
@@ -93,7 +95,7 @@ impl Policy {
         let (mut changes, mut aside) = (Vec::new(), Vec::new());
         match around.others {
             Ok(others) => {
-                let labels = &target.now["spec"]["template"]["metadata"]["labels"];
+                let labels = &target.template["metadata"]["labels"];
                 let standing = self.standing(others, labels, around.traffic);
                 let (found, consented) = self.judge(&standing, &context.choice.set_aside);
                 checks.extend(found);
@@ -106,7 +108,7 @@ impl Policy {
         let (radius, bystanders) = radius(context, target).await;
         checks.extend(bystanders);
         checks.extend(workload::whole(context, &radius.iter().collect::<Vec<_>>()).await);
-        let mut permissions = workload::permissions(namespace, &target.which.to_string());
+        let mut permissions = target.permissions.clone();
         permissions.push(need(
             namespace,
             "list",
@@ -122,10 +124,14 @@ impl Policy {
         );
         let specs: Vec<&NetworkPolicySpec> =
             aside.iter().filter_map(|one| one.spec.as_ref()).collect();
-        let selector = &target.now["spec"]["selector"];
-        let manifest = self.manifest((&object.name, namespace), selector, &specs);
-        // First: between the two the pods are not more open than before.
-        changes.insert(0, Change::Create { object, manifest });
+        match &target.pod_selector {
+            Some(selector) => {
+                let manifest = self.manifest((&object.name, namespace), selector, &specs);
+                // First: between the two the pods are not more open than before.
+                changes.insert(0, Change::Create { object, manifest });
+            }
+            None => checks.push(Check::fail(LIMIT, target.which.to_string(), UNLABELLED)),
+        }
         let undo = match aside.len() {
             0 => "the policy is deleted".to_owned(),
             n => format!("the policy is deleted, and {n} that are set aside hold again"),
@@ -298,11 +304,14 @@ async fn bystanders(context: &Context, target: &Workload) -> Result<Vec<BlastRad
             .status
             .as_ref()
             .and_then(|status| status.phase.as_deref());
-        let owner = workload_of(&pod).unwrap_or_else(|| WorkloadRef {
-            kind: "Pod".to_owned(),
-            namespace: namespace.clone(),
-            name: pod.metadata.name.clone().unwrap_or_default(),
-        });
+        let owner = target
+            .family
+            .workload_of(&pod)
+            .unwrap_or_else(|| WorkloadRef {
+                kind: "Pod".to_owned(),
+                namespace: namespace.clone(),
+                name: pod.metadata.name.clone().unwrap_or_default(),
+            });
         if owner != target.which && !matches!(phase, Some("Failed" | "Succeeded")) {
             *ready.entry(owner).or_default() += usize::from(is_ready(&pod));
         }

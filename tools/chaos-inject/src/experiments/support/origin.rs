@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_common::cluster::exec::{ExecFailure, ExecTarget};
+use chaos_common::cluster::rights::to_exec;
 use chaos_common::cluster::workload::WorkloadKind;
 use chaos_common::cluster::{ReadError, ReadErrorKind};
 use chaos_common::record::{Change, Check, Plan, Status};
@@ -21,7 +22,6 @@ use super::own_pod::{OwnPod, ProbePod, name};
 use super::peer::{PeerPods, Peers, deployment};
 use super::probe_pod::ProbeCommand;
 use crate::context::Context;
-use crate::observe::to_exec;
 use crate::permissions::need_one;
 use crate::plan::Origin;
 use crate::plan::workload::Workload;
@@ -253,7 +253,7 @@ pub fn labels_of_target(
     policies: &[NetworkPolicy],
 ) -> BTreeMap<String, String> {
     let mut labels = labels_for_policies(workload, policies);
-    let selector = workload.now["spec"]["selector"].clone();
+    let selector = workload.pod_selector.clone().unwrap_or_default();
     let selector: LabelSelector = serde_json::from_value(selector).unwrap_or_default();
     let keys = keys_of(&selector);
     labels.extend(
@@ -265,7 +265,7 @@ pub fn labels_of_target(
 }
 
 fn labels_of(workload: &Workload) -> BTreeMap<String, String> {
-    let labels: &Value = &workload.now["spec"]["template"]["metadata"]["labels"];
+    let labels: &Value = &workload.template["metadata"]["labels"];
     serde_json::from_value(labels.clone()).unwrap_or_default()
 }
 

@@ -28,7 +28,7 @@ pub async fn own_label(
 ) -> Result<Option<OwnLabel>, ReadError> {
     let namespace = &target.which.namespace;
     let selector: LabelSelector =
-        serde_json::from_value(target.now["spec"]["selector"].clone()).unwrap_or_default();
+        serde_json::from_value(target.pod_selector.clone().unwrap_or_default()).unwrap_or_default();
     let mut candidates = labels_of(target, &selector);
     let what = format!("list pods in namespace {namespace}");
     pod_watch::each(
@@ -48,7 +48,7 @@ pub async fn own_label(
 
 /// The labels of a workload's template, those of its selector first.
 fn labels_of(target: &Workload, selector: &LabelSelector) -> Vec<OwnLabel> {
-    let labels = &target.now["spec"]["template"]["metadata"]["labels"];
+    let labels = &target.template["metadata"]["labels"];
     let labels: Map<String, Value> = serde_json::from_value(labels.clone()).unwrap_or_default();
     let selected = selector.match_labels.clone().unwrap_or_default();
     let mut all: Vec<OwnLabel> = labels

@@ -109,10 +109,11 @@ async fn a_workload_without_a_ready_pod_and_one_that_is_missing_are_refused() {
     let bed = beside_others("Deployment", 1);
     let starting = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
     bed.server.edit("pod/shop-0", &starting);
-    for name in ["shop", "nothing"] {
+    let missing = "there is no deployment/nothing in namespace prod";
+    for (name, why) in [("shop", "has no ready pod"), ("nothing", missing)] {
         let plan = planned(&bed, NAME, &of(name)).await.expect("planned");
         let refused = refusals(&plan, "limit.targets");
-        assert!(refused[0].contains("has no ready pod"), "{refused:?}");
+        assert!(refused[0].contains(why), "{refused:?}");
         assert_eq!(deleted(&plan), [""; 0]);
     }
 }

@@ -140,7 +140,7 @@ fn what_keeps_a_pod_from_being_ready_is_told_in_words() {
         let mut pod = object("a", "shop", false);
         pod["status"] = status;
         let pod: Pod = serde_json::from_value(pod).expect("a pod");
-        in_words(&[("u".to_owned(), brief(&slim(pod)))].into())
+        in_words(&[("u".to_owned(), brief(&slim(pod), &Family::default()))].into())
     };
     let waiting = serde_json::json!({ "containerStatuses": [{
         "name": "main", "ready": false, "restartCount": 4, "image": "i", "imageID": "i",

@@ -25,9 +25,10 @@ pub fn undo(changes: &[Change], radius: &[BlastRadius]) -> Vec<String> {
             original,
             ..
         } => Some(format!(
-            "kubectl patch {}{} --type=strategic -p {}",
+            "kubectl patch {}{} --type={} -p {}",
             word(&object.to_string()),
             in_namespace(object),
+            kind_of_patch(object),
             word(&patch_back(field, original))
         )),
         Change::Create { object, .. } => Some(format!(
@@ -39,6 +40,14 @@ pub fn undo(changes: &[Change], radius: &[BlastRadius]) -> Vec<String> {
     });
     back.chain(radius.iter().filter_map(|one| wait(&one.workload)))
         .collect()
+}
+
+/// How kubectl patches an object: the API server knows no strategy for custom resources.
+fn kind_of_patch(object: &ObjectRef) -> &'static str {
+    match object.custom_group() {
+        None => "strategic",
+        Some(_) => "merge",
+    }
 }
 
 fn in_namespace(object: &ObjectRef) -> String {
@@ -135,9 +144,10 @@ fn steps(plan: &Plan) -> Vec<String> {
                 original,
                 ..
             } => steps.push(format!(
-                "set_back {} {} {}",
+                "set_back {} {} {} {}",
                 word(&object.to_string()),
                 word(object.namespace.as_deref().unwrap_or_default()),
+                kind_of_patch(object),
                 word(&patch_back(field, original))
             )),
             Change::Create { object, .. } => {

@@ -30,7 +30,7 @@ step() {
   failed="$failed
   $*"
 }
-# set_back OBJECT NAMESPACE PATCH: only what carries the label of a run is an experiment's doing.
+# set_back OBJECT NAMESPACE TYPE PATCH: only what carries the label of a run is an experiment's doing.
 # shellcheck disable=SC2317,SC2329 # an experiment may change no field
 set_back() {
   run=$(kubectl get "$1" ${2:+-n "$2"} -o 'jsonpath={.metadata.labels.@@RUN_LABEL@@}') || {
@@ -41,7 +41,7 @@ set_back() {
     printf "%s carries no run's label: left as it is\n" "$1"
     return
   fi
-  step kubectl patch "$1" ${2:+-n "$2"} --type=strategic -p "$3" ${dry_run:+"$dry_run"}
+  step kubectl patch "$1" ${2:+-n "$2"} "--type=$3" -p "$4" ${dry_run:+"$dry_run"}
 }
 echo "Starting rollback procedure..."
 @@STEPS@@

@@ -1,11 +1,16 @@
-//! A Deployment or StatefulSet that a fault takes as a whole, and whoever else has a say in it.
+//! A workload that a fault takes as a whole, and whoever else has a say in it: a Deployment, a
+//! StatefulSet, or a custom resource that can be scaled.
+
+mod custom;
+mod others;
 
 use std::collections::BTreeSet;
 
+use chaos_common::cluster::custom::Family;
 use chaos_common::cluster::workload::{WorkloadKind, WorkloadName, WorkloadNameError};
-use chaos_common::cluster::{Cluster, ReadError, ReadErrorKind, label_selector};
+use chaos_common::cluster::{Cluster, ReadError, label_selector};
 use chaos_common::record::{
-    BlastRadius, Change, Check, ObjectRef, Permission, Target, WorkloadRef,
+    BlastRadius, Change, Check, ObjectRef, Permission, PodSource, Target, WorkloadRef,
 };
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -14,10 +19,11 @@ use serde_json::Value;
 
 use crate::change::apply;
 use crate::context::Context;
-use crate::labels::run_of;
-use crate::observe::{contenders, pod_watch};
+use crate::observe::pod_watch;
 use crate::permissions::{need, need_one};
 use crate::plan::{limits, storage};
+
+pub use self::others::update_waits;
 
 /// A workload as it is before the fault.
 #[derive(Clone, Debug)]
@@ -32,12 +38,24 @@ pub struct Workload {
     pub replicas: i64,
     /// Of these, ready.
     pub ready: i64,
-    /// Its selector, as a query.
+    /// Where it holds their number.
+    pub field: Vec<String>,
+    /// The selector of its pods, as a query.
     pub selector: String,
+    /// The same as an object has it; `None` of a custom resource that does not tell it.
+    pub pod_selector: Option<Value>,
+    /// What its pods are made from: labels and spec.
+    pub template: Value,
+    /// Whose the pods are that its selector finds.
+    pub family: Family,
+    /// Names of claims that its pods mount, besides those of the template.
+    mounted: BTreeSet<String>,
     /// Services that select its pods.
     pub services: Vec<String>,
     /// Whoever else may change it: limits that must hold before a fault.
     pub checks: Vec<Check>,
+    /// What reading it needs.
+    pub permissions: Vec<Permission>,
 }
 
 /// Why a text names no workload that can be taken as a whole.
@@ -47,29 +65,59 @@ pub enum TargetError {
     #[error(transparent)]
     Name(#[from] WorkloadNameError),
     /// It has no replicas that could be set.
-    #[error("{0}: only a deployment or a statefulset can be taken as a whole")]
+    #[error(
+        "{0}: only a deployment, a statefulset or a custom resource with the subresource scale \
+         can be taken as a whole"
+    )]
     NotScalable(WorkloadName),
+    /// Labels are no workload.
+    #[error("selector={0} names pods, and no workload: write deployment/NAME")]
+    Labels(String),
 }
 
-/// The workload in `deployment/NAME` or `statefulset/NAME`; a Deployment if only a name is given.
+/// The workload in `deployment/NAME`, `statefulset/NAME` or `KIND.GROUP/NAME`; a Deployment if only a
+/// name is given.
 ///
 /// # Errors
 /// It names none, or one that can't be taken as a whole.
-pub fn parse(text: &str) -> Result<WorkloadName, TargetError> {
-    let workload: WorkloadName = text.parse()?;
-    match workload.kind {
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet => Ok(workload),
-        WorkloadKind::DaemonSet => Err(TargetError::NotScalable(workload)),
+pub fn parse(text: &str) -> Result<PodSource, TargetError> {
+    let named: PodSource = text.parse()?;
+    match &named {
+        PodSource::Workload(workload) if workload.kind == WorkloadKind::DaemonSet => {
+            Err(TargetError::NotScalable(workload.clone()))
+        }
+        PodSource::Workload(_) | PodSource::Custom(_) => Ok(named),
+        PodSource::Labels(labels) => Err(TargetError::Labels(labels.clone())),
     }
 }
 
 /// What reading one needs.
-pub fn permissions(namespace: &str, text: &str) -> Vec<Permission> {
-    let Ok(WorkloadName { kind, name }) = parse(text) else {
-        return Vec::new();
-    };
+///
+/// # Errors
+/// A custom resource can't be read.
+pub async fn permissions(
+    context: &Context,
+    namespace: &str,
+    named: &PodSource,
+) -> Result<Vec<Permission>, ReadError> {
+    match named {
+        PodSource::Workload(name) => Ok(of_apps(namespace, name)),
+        PodSource::Custom(name) => {
+            let target = custom::read(context, namespace, name).await;
+            target.map(|target| target.permissions)
+        }
+        PodSource::Labels(_) => Ok(to_look_around(namespace)),
+    }
+}
+
+fn of_apps(namespace: &str, WorkloadName { kind, name }: &WorkloadName) -> Vec<Permission> {
+    let own = need_one(namespace, "get", "apps", kind.resource(), name);
+    [vec![own], to_look_around(namespace)].concat()
+}
+
+/// What reading one of any kind needs besides itself.
+fn to_look_around(namespace: &str) -> Vec<Permission> {
     vec![
-        need_one(namespace, "get", "apps", kind.resource(), &name),
         need(namespace, "list", "", "services"),
         need(namespace, "list", "", "pods"),
         need(namespace, "watch", "", "pods"),
@@ -99,41 +147,54 @@ impl Workload {
         namespace: &str,
         text: &str,
     ) -> Result<Workload, ReadError> {
-        let cluster = &context.cluster;
         let what = format!("read {text} in namespace {namespace}");
-        let parsed = parse(text).map_err(|why| ReadError::other(&what, why.to_string()))?;
-        let mut object = object_of(parsed.kind, namespace, &parsed.name);
+        match parse(text).map_err(|why| ReadError::other(&what, why.to_string()))? {
+            PodSource::Custom(name) => custom::read(context, namespace, &name).await,
+            PodSource::Workload(name) => Workload::of_apps(context, namespace, &name).await,
+            PodSource::Labels(_) => unreachable!("labels are no workload"),
+        }
+    }
+
+    /// A Deployment or a StatefulSet.
+    async fn of_apps(
+        context: &Context,
+        namespace: &str,
+        name: &WorkloadName,
+    ) -> Result<Workload, ReadError> {
+        let cluster = &context.cluster;
+        let what = format!("read {name} in namespace {namespace}");
+        let mut object = object_of(name.kind, namespace, &name.name);
         let now = cluster
             .read(&what, || apply::read_object(cluster, &object))
             .await?;
         let Some(now) = now else {
-            return Err(ReadError::other(&what, "there is none").hint(format!(
-                "kubectl get {} -n {namespace} shows what is there",
-                object.resource
-            )));
+            let named = name.to_string();
+            return Err(cluster.no_such_workload(&what, namespace, &named).await);
         };
         object.uid = now["metadata"]["uid"].as_str().map(str::to_owned);
         let selector: LabelSelector = serde_json::from_value(now["spec"]["selector"].clone())
             .map_err(|error| {
                 ReadError::other(&what, format!("its selector can't be understood: {error}"))
             })?;
-        let workload = parsed.in_namespace(namespace);
-        let mut checks = untouched(&workload, &now);
-        checks.extend(autoscaled(cluster, &workload).await);
+        let which = name.in_namespace(namespace);
+        let mut checks = others::of_apps(&which, &now);
+        checks.extend(others::autoscaled(cluster, &which, &object).await);
+        let template = now["spec"]["template"].clone();
         Ok(Workload {
             replicas: now["spec"]["replicas"].as_i64().unwrap_or(1),
             ready: now["status"]["readyReplicas"].as_i64().unwrap_or(0),
+            field: vec!["spec".to_owned(), "replicas".to_owned()],
             selector: label_selector(&selector),
-            services: services(
-                cluster,
-                &workload,
-                &now["spec"]["template"]["metadata"]["labels"],
-            )
-            .await?,
-            which: workload,
+            pod_selector: Some(now["spec"]["selector"].clone()),
+            services: services(cluster, &which, &template["metadata"]["labels"]).await?,
+            family: Family::default(),
+            mounted: BTreeSet::new(),
+            which,
             object,
             now,
+            template,
             checks,
+            permissions: of_apps(namespace, name),
         })
     }
 
@@ -149,11 +210,20 @@ impl Workload {
         }
     }
 
+    /// Whether it is a custom resource, of which only its controller knows what it does.
+    pub fn is_custom(&self) -> bool {
+        self.object.custom_group().is_some()
+    }
+
     /// Names of the claims that its pods mount.
     pub fn claims(&self) -> BTreeSet<String> {
         let ordinals = storage::ordinals(&self.now, self.replicas);
-        let mut claims = storage::claims_of_spec(&self.now["spec"]["template"]["spec"]);
-        claims.extend(storage::claims_of_set(&self.now, ordinals));
+        let mut claims = storage::claims_of_spec(&self.template["spec"]);
+        if self.is_custom() {
+            claims.extend(self.mounted.iter().cloned());
+        } else {
+            claims.extend(storage::claims_of_set(&self.now, ordinals));
+        }
         claims
     }
 
@@ -161,7 +231,7 @@ impl Workload {
     pub fn scale_to(&self, replicas: i64) -> Change {
         Change::Patch {
             object: self.object.clone(),
-            field: vec!["spec".to_owned(), "replicas".to_owned()],
+            field: self.field.clone(),
             original: self.replicas.into(),
             faulted: replicas.into(),
         }
@@ -203,121 +273,6 @@ pub async fn whole(context: &Context, radius: &[&BlastRadius]) -> Vec<Check> {
         },
     );
     checks
-}
-
-/// How many pods of the latest revision are right, of so many. Those of a StatefulSet below its
-/// partition stay as they are, also when they are made anew.
-fn updated(now: &Value, wanted: i64) -> i64 {
-    let (strategy, status) = (&now["spec"]["updateStrategy"], &now["status"]);
-    let under_way = status["updateRevision"].is_string()
-        && status["currentRevision"] != status["updateRevision"];
-    let partition = strategy["rollingUpdate"]["partition"].as_i64().unwrap_or(0);
-    wanted
-        - if under_way {
-            partition.clamp(0, wanted)
-        } else {
-            0
-        }
-}
-
-/// `limit.others`: an update waits for somebody to delete pods (`OnDelete`), which the fault would
-/// do.
-pub fn update_waits(object: &str, now: &Value) -> Option<Check> {
-    let status = &now["status"];
-    let of_set = status["updateRevision"].is_string()
-        && status["currentRevision"] != status["updateRevision"];
-    let number = |field: &str| status[field].as_i64().unwrap_or(0);
-    let of_daemons = number("updatedNumberScheduled") < number("desiredNumberScheduled");
-    if now["spec"]["updateStrategy"]["type"] != "OnDelete" || !(of_set || of_daemons) {
-        return None;
-    }
-    let message = "its update strategy is OnDelete, and an update waits: a pod that goes comes back \
-                   updated, which no undo takes back";
-    let hint = "delete its pods yourself first, so that all are of the same revision";
-    Some(Check::fail("limit.others", object, message).hint(hint))
-}
-
-/// `limit.others`: no run holds it, nobody rolls it out, and no GitOps controller is known to.
-fn untouched(workload: &WorkloadRef, now: &Value) -> Vec<Check> {
-    const ID: &str = "limit.others";
-    let object = workload.to_string();
-    if let Some(run) = run_of(now) {
-        return vec![
-            Check::fail(
-                ID,
-                object,
-                format!("carries the label of run {run}, which may have left it changed"),
-            )
-            .hint("chaos-inject status, then chaos-inject recover"),
-        ];
-    }
-    let number = |value: &Value| value.as_i64().unwrap_or(0);
-    let wanted = now["spec"]["replicas"].as_i64().unwrap_or(1);
-    if let Some(check) = update_waits(&object, now) {
-        return vec![check];
-    }
-    let updated = updated(now, wanted);
-    let settled = number(&now["status"]["observedGeneration"])
-        >= number(&now["metadata"]["generation"])
-        && number(&now["status"]["updatedReplicas"]) >= updated
-        && number(&now["status"]["readyReplicas"]) == wanted;
-    let mut checks = vec![if settled {
-        Check::pass(
-            ID,
-            object.clone(),
-            format!("settled at {wanted} replicas, and nobody is changing it"),
-        )
-    } else {
-        let status = &now["status"];
-        let message = format!(
-            "of {wanted} replicas, {} are updated and {} are ready: a rollout is going on, or pods fail",
-            number(&status["updatedReplicas"]),
-            number(&status["readyReplicas"])
-        );
-        Check::fail(ID, object.clone(), message).hint(format!("kubectl rollout status {object}"))
-    }];
-    // What these two put on the objects that they keep as they are in a repository.
-    let marks = [
-        ("annotations", "argocd.argoproj.io/tracking-id", "Argo CD"),
-        ("labels", "argocd.argoproj.io/instance", "Argo CD"),
-        ("labels", "kustomize.toolkit.fluxcd.io/name", "Flux"),
-        ("labels", "helm.toolkit.fluxcd.io/name", "Flux"),
-    ];
-    if let Some((_, _, who)) = marks
-        .iter()
-        .find(|(map, key, _)| !now["metadata"][map][key].is_null())
-    {
-        let message = format!(
-            "{who} keeps it as it is in a repository, and may take the fault back on its own"
-        );
-        checks.push(warning(ID, &object, message));
-    }
-    if let Some(owner) = contenders::owner(now) {
-        let message = format!("belongs to {owner}, whose controller may take the fault back");
-        checks.push(warning(ID, &object, message));
-    }
-    checks
-}
-
-/// `limit.others`: whether an autoscaler sets its replicas, too.
-async fn autoscaled(cluster: &Cluster, workload: &WorkloadRef) -> Option<Check> {
-    let named = (workload.kind.as_str(), workload.name.as_str());
-    match contenders::scaler_of(cluster, &workload.namespace, named).await {
-        Ok(scaler) => {
-            let message = contenders::prediction(&scaler?);
-            Some(warning("limit.others", &workload.to_string(), message))
-        }
-        // A cluster without autoscaling has none.
-        Err(error) if error.kind == ReadErrorKind::NotFound => None,
-        Err(error) => Some(error.check("limit.others", workload.to_string())),
-    }
-}
-
-fn warning(id: &str, object: &str, message: String) -> Check {
-    Check {
-        status: chaos_common::record::Status::Warn,
-        ..Check::pass(id, object, message)
-    }
 }
 
 /// Services of the namespace that select pods with these labels.

@@ -8,7 +8,7 @@ fn verdict(now: &Value) -> Verdict {
         namespace: "prod".into(),
         name: "shop".into(),
     };
-    Verdict::of(&untouched(&workload, now))
+    Verdict::of(&others::of_apps(&workload, now))
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_workload_that_somebody_changes_is_not_touched() {
         namespace: "prod".into(),
         name: "shop".into(),
     };
-    assert_eq!(untouched(&workload, &argo)[1].status, Status::Warn);
+    assert_eq!(others::of_apps(&workload, &argo)[1].status, Status::Warn);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use chaos_common::record::{ObjectRef, Plan, Vantage, WorkloadRef};
 use chaos_common::retry;
 use tokio::time::{Duration, Instant};
 
-use crate::change::apply;
+use crate::change::{apply, fields};
 use crate::context::Context;
 use crate::experiments::support::cause;
 use crate::observe::pod_watch::{Brief, PodWatch, Pods, in_words, settled};
@@ -60,7 +60,8 @@ pub fn own_pods(pods: &Pods, workload: &WorkloadRef) -> Pods {
 pub struct SteadyState {
     /// The workloads' pods.
     pub pods: Vec<(WorkloadRef, PodWatch)>,
-    workloads: Vec<(ObjectRef, i64)>,
+    /// With the field that holds the number of its pods, and what it held before.
+    workloads: Vec<(ObjectRef, Vec<String>, i64)>,
     services: Vec<Asked>,
 }
 
@@ -77,10 +78,11 @@ impl SteadyState {
     ) -> anyhow::Result<SteadyState> {
         let mut steady = SteadyState::default();
         for one in workloads {
-            let watch =
-                PodWatch::start(&context.cluster, &one.which.namespace, &one.selector).await?;
+            let pods = (one.selector.as_str(), one.family.clone());
+            let watch = PodWatch::of_family(&context.cluster, &one.which.namespace, pods).await?;
             steady.pods.push((one.which.clone(), watch));
-            steady.workloads.push((one.object.clone(), one.replicas));
+            let before = (one.object.clone(), one.field.clone(), one.replicas);
+            steady.workloads.push(before);
         }
         let affected = context.config.services.iter();
         for service in affected.filter(|service| plan.affected.contains(&service.name)) {
@@ -114,14 +116,14 @@ impl SteadyState {
     pub async fn wait(&mut self, context: &Context, limit: Duration) -> Recovery {
         let deadline = Instant::now() + limit;
         let mut lacks = Vec::new();
-        for (watched, (object, before)) in self.pods.iter_mut().zip(&self.workloads) {
+        for (watched, (object, field, before)) in self.pods.iter_mut().zip(&self.workloads) {
             // What somebody else set meanwhile stays, and is what has to be there.
             let now = apply::read_object(&context.cluster, object)
                 .await
                 .ok()
                 .flatten();
             let wanted = now
-                .and_then(|now| now["spec"]["replicas"].as_i64())
+                .and_then(|now| fields::get(&now, field).as_i64())
                 .unwrap_or(*before);
             let wanted = usize::try_from(wanted).unwrap_or(0);
             lacks.extend(await_pods(&context.cluster, watched, wanted, deadline).await);
