@@ -39,21 +39,24 @@ secrets() {
 }
 manifests() {
   local file
-  for file in volume acme monitoring; do
+  for file in volume acme monitoring fleet; do
     echo ---
     sed -e "s|@SHOP-IMAGE@|$SHOP_IMAGE|; s|@ACME-IMAGE@|$ACME_IMAGE|; s|@VOLUME@|$volume|" "$acme/manifests/$file.yaml"
   done
 }
 apply() { k apply --validate=false --openapi-patch=false -f - >/dev/null; }
 k -n observability get secret kps-basic-auth >/dev/null 2>&1 || secrets | apply
+k apply --validate=false --openapi-patch=false -f "$acme/manifests/kind.yaml" >/dev/null
+k wait --for=condition=Established customresourcedefinition/fleets.acme.example.com --timeout=60s >/dev/null
 manifests | apply
 say "applied"
 deadline=$((SECONDS + ${ACME_TIMEOUT:-120}))
 whole() {
   k get deployments,statefulsets -A -o json | jq -e '
     [.items[] | select(.metadata.namespace == "acme" or .metadata.namespace == "observability")]
-    | length == 6 and all(.status.observedGeneration == .metadata.generation and .status.updatedReplicas == .spec.replicas
-        and .status.readyReplicas == .spec.replicas)' >/dev/null
+    | length == 7 and all(.status.observedGeneration == .metadata.generation and .status.updatedReplicas == .spec.replicas
+        and .status.readyReplicas == .spec.replicas)' >/dev/null &&
+    k -n acme get replicasets acme-workers-1 -o json | jq -e '.status.readyReplicas == 3' >/dev/null
 }
 seen() { # Prometheus scrapes both pods of both, and no alert of acme fires.
   local prometheus password

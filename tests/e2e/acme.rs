@@ -2,21 +2,24 @@
 //! that deny by default, a database with a password in a Secret, monitoring as kube-prometheus-stack
 //! lays it out.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use chaos_tests::cluster::{Cluster, repository};
-use chaos_tests::run::{check, in_time};
+use chaos_tests::run::{Place, check, in_time};
+
+use crate::pipeline::Receivers;
 
 /// What other tests do to the node is not looked at.
-const QUIET: [&str; 2] = ["--skip", "node.usage"];
+pub(crate) const QUIET: [&str; 2] = ["--skip", "node.usage"];
 
 /// There is one acme, and one test at a time has it.
 static ACME: Mutex<()> = Mutex::new(());
 
 /// Acme, and nobody has described it yet.
-fn up(cluster: &Cluster) -> MutexGuard<'static, ()> {
+pub(crate) fn up(cluster: &Cluster) -> MutexGuard<'static, ()> {
     // A test that failed while it had acme leaves it to the next.
     let acme = ACME.lock().unwrap_or_else(PoisonError::into_inner);
     std::fs::remove_file(cluster.place.path().join("chaos.toml")).expect("it was of the shop");
@@ -91,19 +94,7 @@ fn what_init_could_not_know_is_one_edit_away() {
     ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
-    let credentials = text
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some("user = \"NAME\"") => "user = \"chaos\"",
-            Some("password = { secret = \"SECRET\", key = \"KEY\" }") => {
-                "password = { secret = \"kps-basic-auth\", key = \"password\" }"
-            }
-            Some(inner) if is_of_prometheus(inner) => inner,
-            _ => line,
-        })
-        .collect::<Vec<_>>()
-        .join("\n");
-    std::fs::write(&path, credentials).expect("writable");
+    std::fs::write(&path, with_credentials(&text)).expect("writable");
     let ran = in_time(|| place.tool("chaos-health", &QUIET)).exits(0);
     let health = ran.record("chaos.health/1");
     let alert = check(
@@ -123,6 +114,44 @@ fn what_init_could_not_know_is_one_edit_away() {
     let baseline = baseline.record("chaos.baseline/1");
     let database = check(&baseline, "baseline.database", "database acme");
     assert_eq!(database["status"], "pass", "{database}");
+}
+
+/// What init wrote, with what it could not know: who may ask Prometheus.
+fn with_credentials(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some("user = \"NAME\"") => "user = \"chaos\"",
+        Some("password = { secret = \"SECRET\", key = \"KEY\" }") => {
+            "password = { secret = \"kps-basic-auth\", key = \"password\" }"
+        }
+        Some(inner) if is_of_prometheus(inner) => inner,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The configuration that init writes of acme, completed, and these tables.
+pub(crate) fn described(cluster: &Cluster, tables: &str) {
+    let place = &cluster.place;
+    let init = ["init", "-n", "acme", "--monitoring", "observability"];
+    place.tool("chaos-health", &init).exits(0);
+    let path = place.path().join("chaos.toml");
+    let text = std::fs::read_to_string(&path).expect("it was written");
+    let slack = "[notify.slack]\nwebhook = { env = \"SLACK_WEBHOOK_URL\" }\n";
+    let text = format!("{}\n{tables}\n{slack}", with_credentials(&text));
+    std::fs::write(&path, text).expect("writable");
+}
+
+/// Those who are told of acme's experiments, and a place in which the tools tell them. `kubeconfig` says as
+/// whom they ask.
+pub(crate) fn told<'c>(cluster: &'c Cluster, kubeconfig: &Path) -> (Receivers<'c>, Place) {
+    const PORTS: [usize; 2] = [2536, 8036];
+    let receivers = Receivers::at(cluster.place.path(), PORTS);
+    let hook = format!("http://127.0.0.1:{}/slack/T0/acme", PORTS[1]);
+    let place = Place::new()
+        .env("KUBECONFIG", kubeconfig)
+        .env("CHAOS_CONFIG", cluster.place.path().join("chaos.toml"))
+        .env("SLACK_WEBHOOK_URL", hook);
+    (receivers, place)
 }
 
 /// Whether a line is of the table of Prometheus that stands in the file as a comment.

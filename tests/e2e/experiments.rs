@@ -1,4 +1,4 @@
-//! The experiments of the runbook on the real cluster, each with exactly the role that its plan
+//! The experiments of the runbook on the real cluster, each with exactly the rights that its plan
 //! prints.
 
 use chaos_tests::cluster::Cluster;
@@ -14,14 +14,18 @@ fn with_policies() -> Cluster {
     Cluster::needing(Needs::shop().and(Resource::Policies, Use::Shared))
 }
 
-/// A kubeconfig whose user has the role that the plan of an experiment prints, and nothing more.
+/// A kubeconfig of a ServiceAccount that has the rights that the plan of an experiment prints, and
+/// nothing more.
 fn with_role(cluster: &Cluster, experiment: &str) -> String {
+    // Each has an account of its own, and so no right of another experiment's.
+    let account = format!("chaos-{experiment}");
+    let rbac = format!("--rbac={account}");
     let roles = cluster
         .place
-        .tool("chaos-inject", &["plan", experiment, "--rbac"])
+        .tool("chaos-inject", &["plan", experiment, &rbac])
         .exits(0)
         .stdout();
-    grant(cluster, &roles, &format!("chaos-{experiment}"))
+    grant(cluster, &roles, &account)
 }
 
 /// Runs an experiment as the user of its role.

@@ -3,6 +3,7 @@
 //! skipped.
 
 mod acme;
+mod acme_experiments;
 mod backup;
 #[path = "../../tools/chaos-backup-check/tests/begun/mod.rs"]
 mod begun;
@@ -10,7 +11,9 @@ mod connections;
 mod denied;
 mod drills;
 mod experiments;
+mod fleet;
 mod gates;
+mod granted;
 mod health;
 mod installed;
 mod pipeline;

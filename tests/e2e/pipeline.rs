@@ -15,17 +15,19 @@ fn ports(cluster: &Cluster) -> [usize; 2] {
 }
 
 /// A real SMTP server and a receiver of webhooks, on the loopback, while this value lives.
-struct Receivers<'a> {
+pub(crate) struct Receivers<'a> {
     folder: &'a Path,
     ports: [usize; 2],
 }
 
 impl Receivers<'_> {
     fn start(cluster: &Cluster) -> Receivers<'_> {
-        let receivers = Receivers {
-            folder: cluster.place.path(),
-            ports: ports(cluster),
-        };
+        Receivers::at(cluster.place.path(), ports(cluster))
+    }
+
+    /// At ports of one's own: those of mail and of webhooks.
+    pub(crate) fn at(folder: &Path, ports: [usize; 2]) -> Receivers<'_> {
+        let receivers = Receivers { folder, ports };
         receivers.call("start");
         receivers
     }

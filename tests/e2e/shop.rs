@@ -37,31 +37,11 @@ pub(crate) fn health(cluster: &Cluster) -> String {
     cluster.place.tool("chaos-health", &[]).exits(0).stdout()
 }
 
-/// A kubeconfig whose user has the roles in this YAML, which are called like the user.
-pub(crate) fn grant(cluster: &Cluster, roles: &str, user: &str) -> String {
-    cluster.apply(roles);
-    for document in roles.split("---\n") {
-        let field = |name: &str| {
-            document
-                .lines()
-                .find_map(|line| line.trim().strip_prefix(name))
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        };
-        let (kind, namespace) = (field("kind:"), field("namespace:"));
-        let place = if namespace.is_empty() {
-            String::new()
-        } else {
-            format!(", namespace: {namespace}")
-        };
-        cluster.apply(&format!(
-            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: {kind}Binding, metadata: {{name: {user}{place}}},
-               roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {user}}},
-               subjects: [{{kind: User, apiGroup: rbac.authorization.k8s.io, name: {user}}}]}}"
-        ));
-    }
-    cluster.as_user(user)
+/// A kubeconfig of the ServiceAccount that this manifest makes in the shop, with the rights that it
+/// grants.
+pub(crate) fn grant(cluster: &Cluster, manifest: &str, account: &str) -> String {
+    cluster.apply(manifest);
+    cluster.as_account(cluster.shop(), account)
 }
 
 /// One check of this id at least has the status, and with a pass none is worse.

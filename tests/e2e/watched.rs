@@ -22,9 +22,11 @@ impl Drop for Watcher {
     }
 }
 
-/// A watcher on another machine, as the user of its role.
+/// A watcher on another machine, with the rights that it prints.
 fn watch(cluster: &Cluster, elsewhere: &Cluster) -> Watcher {
-    let roles = cluster.place.tool("chaos-inject", &["watch", "--rbac"]);
+    let roles = cluster
+        .place
+        .tool("chaos-inject", &["watch", "--rbac=chaos-watch"]);
     let kubeconfig = grant(cluster, &roles.exits(0).stdout(), "chaos-watch");
     let mut command = elsewhere.place.command("chaos-inject");
     command.args(["watch", "--kubeconfig", &kubeconfig]);

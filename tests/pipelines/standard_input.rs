@@ -1,6 +1,8 @@
 //! What is on standard input where a tool is started: by a shell's script, a loop, cron, ssh or CI.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use chaos_tests::run::{Place, Ran};
@@ -90,6 +92,22 @@ fn a_loop_over_names_does_all_of_them() {
         "printf 'one\\ntwo\\nthree\\n' | while read -r ns; do chaos-health -n $ns -o text; done";
     let ran = place.shell(&format!("{line} | grep -c '^unknown  cluster.reachable'"));
     assert_eq!(ran.stdout().trim(), "3", "{}", ran.show());
+}
+
+/// As `ssh host chaos-health` has it: a socket on which nothing comes, and no end either.
+#[test]
+fn an_input_that_nobody_writes_to_holds_no_health_check_up() {
+    let place = place_with_dead_cluster();
+    let (ours, theirs) = UnixStream::pair().expect("two sockets");
+    let mut command = place.command("chaos-health");
+    command
+        .args(["-n", "shop"])
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null());
+    // It ends, or the test does not.
+    let ended = command.status().expect("the tool can be started");
+    assert_eq!(ended.code(), Some(3));
+    drop(ours);
 }
 
 #[test]

@@ -297,6 +297,17 @@ impl Cluster {
         run::until(what, done)
     }
 
+    /// A kubeconfig of a ServiceAccount, by a token of its own.
+    pub fn as_account(&self, namespace: &str, name: &str) -> String {
+        let token = self.kubectl(&["create", "token", name, "-n", namespace]);
+        let flat = self.kubectl(&["config", "view", "--raw", "--flatten", "-o", "json"]);
+        let mut config: Value = serde_json::from_str(&flat).expect("a kubeconfig");
+        config["users"][0]["user"] = serde_json::json!({ "token": token.trim() });
+        let file = format!("account-{namespace}-{name}.json");
+        let path = self.place.file(&file, &config.to_string());
+        path.display().to_string()
+    }
+
     /// A kubeconfig whose user acts as another one, who may do nothing but what it is given.
     pub fn as_user(&self, user: &str) -> String {
         let flat = self.kubectl(&["config", "view", "--raw", "--flatten", "-o", "json"]);

@@ -1,5 +1,5 @@
 // Command acme is an application that is built as others build theirs: a front end without a shell in
-// its image, an API, and a database that belongs to somebody else.
+// its image, an API, a database that belongs to somebody else, and an operator of its own.
 package main
 
 import (
@@ -36,8 +36,13 @@ func main() {
 		web(mux, os.Getenv("API_URL"))
 	case "api":
 		api(mux)
+	case "operator":
+		go operate()
+		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintln(w, "ok")
+		})
 	default:
-		log.Fatalf("acme: there is no role %q; there are web and api", role)
+		log.Fatalf("acme: there is no role %q; there are web, api and operator", role)
 	}
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "acme_up{role=%q} 1\n", role)
