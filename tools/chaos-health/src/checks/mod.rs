@@ -38,8 +38,8 @@ pub use self::api_server::{NAMESPACE as NAMESPACE_EXISTS, REACHABLE as CLUSTER_R
 pub use self::catalogue::{CATALOGUE, Explanation};
 pub use self::monitoring::{CONFIGURED as MONITORING, TARGETS as MONITORING_TARGETS};
 pub use self::services::ENDPOINTS as SERVICE_ENDPOINTS;
-pub use self::workloads::READY as WORKLOAD_READY;
 use self::workloads::Controller;
+pub use self::workloads::READY as WORKLOAD_READY;
 use crate::protobuf;
 use chaos_common::cluster::metrics::{self, Usage};
 use chaos_common::cluster::probe::HttpProbe;

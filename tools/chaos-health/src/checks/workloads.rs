@@ -7,10 +7,10 @@ use kube::core::ObjectMeta;
 
 use super::catalogue::Explanation;
 use super::controllers;
-use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::cluster::desired_state::{Rollout, Shortfall};
 use chaos_common::cluster::known_workloads::next_step;
 use chaos_common::cluster::workload::{WorkloadKind, WorkloadName};
+use chaos_common::cluster::{Cluster, ReadError};
 use chaos_common::config::Workload;
 use chaos_common::record::{Check, Status, SystemState, WorkloadRef, WorkloadState};
 
