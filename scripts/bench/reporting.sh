@@ -39,9 +39,10 @@ measure() {
   done | sort -n | sed -n 3p | while read -r seconds kib; do printf '%-24s %6s s  %4d MB\n' "$name" "$seconds" $((kib / 1024)); done
 }
 measure chaos-report "$tool" --archive archive
+ours=$folder/ours.html
+mv archive/*.html "$ours"
 measure chaostoolkit-reporting "$venv/bin/chaos" --no-version-check report --export-format=html journal.json report.html
 echo "installed: $(du -h "$tool" | cut -f1) and $(du -sh "$venv" | cut -f1)"
-ours=$(echo archive/*.html)
 echo "HTML: $(stat -c %s "$ours") and $(stat -c %s report.html) bytes"
 # asks QUESTION PATTERN: whether the text of each report answers it.
 asks() {
