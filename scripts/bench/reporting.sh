@@ -46,9 +46,10 @@ echo "installed: $(du -h "$tool" | cut -f1) and $(du -sh "$venv" | cut -f1)"
 echo "HTML: $(stat -c %s "$ours") and $(stat -c %s report.html) bytes"
 # asks QUESTION PATTERN: whether the text of each report answers it.
 asks() {
-  local answers=()
+  local answers=() text
   for report in "$ours" report.html; do
-    if sed -e 's/<style>/\n&/; s/<[^>]*>/ /g' "$report" | grep -qiE "$2"; then answers+=(yes); else answers+=(no); fi
+    text=$(sed 's/<[^>]*>/ /g' "$report")
+    if grep -qiE "$2" <<<"$text"; then answers+=(yes); else answers+=(no); fi
   done
   printf '%-48s %-14s %s\n' "$1" "${answers[@]}"
 }
