@@ -157,12 +157,12 @@ impl Cluster {
         let what = format!("list {plural}.{group} in namespace {namespace}");
         let listed = self.read(what, || api.list_metadata(&params)).await?;
         let names = listed.items.into_iter().filter_map(|one| one.metadata.name);
-        let named = |name| CustomName {
+        let custom = |name| CustomName {
             kind: resource.kind.to_lowercase(),
             group: group.clone(),
             name,
         };
-        Ok(names.map(named).collect())
+        Ok(names.map(custom).collect())
     }
 
     /// The controllers of the pods with its labels, each once.

@@ -122,14 +122,11 @@ impl Cluster {
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let found = self.read(what, || api.get_opt(name)).await?;
-        match found {
-            Some(found) => Ok(found),
-            None => {
-                let kind = K::kind(&()).to_lowercase();
-                let named = format!("{kind}/{name}");
-                Err(self.no_such_workload(what, namespace, &named).await)
-            }
+        if let Some(found) = found {
+            return Ok(found);
         }
+        let named = format!("{}/{name}", K::kind(&()).to_lowercase());
+        Err(self.no_such_workload(what, namespace, &named).await)
     }
 
     /// A custom resource may own its pods through others.

@@ -40,6 +40,9 @@ type Rules<'a> = BTreeMap<(&'a str, &'a str, Option<&'a str>), BTreeSet<&'a str>
 
 /// The account, and Roles of this name that grant it these permissions and nothing more; for what is
 /// in no namespace a ClusterRole. As YAML that `kubectl apply -f -` takes.
+///
+/// # Panics
+/// Never: these objects are plain values.
 pub fn manifest(role: &str, account: Account<'_>, permissions: &[Permission]) -> String {
     let Account { namespace, name } = account;
     let mut objects = vec![json!({
@@ -130,7 +133,7 @@ mod tests {
             .split("---\n")
             .map(|yaml| serde_saphyr::from_str(yaml).expect("YAML"))
             .collect();
-        let named = |one: &Value| {
+        let words = |one: &Value| {
             let metadata = &one["metadata"];
             let name = metadata["name"].as_str().unwrap_or_default().to_owned();
             let namespace = metadata["namespace"].as_str().unwrap_or_default();
@@ -139,7 +142,7 @@ mod tests {
                 one["kind"].as_str().unwrap_or_default()
             )
         };
-        let names: Vec<String> = documents.iter().map(named).collect();
+        let names: Vec<String> = documents.iter().map(words).collect();
         let expected = [
             "ServiceAccount prod/chaos-runbook",
             "ClusterRole /chaos-scale-down-prod",

@@ -140,9 +140,9 @@ pub async fn of_customs(
     {
         add(namespace, pods);
     }
-    for (_, system) in config.monitoring.iter().flat_map(|one| one.systems()) {
-        let monitoring = config.monitoring.as_ref().expect("it has systems");
-        if let Some(pods) = &system.workload {
+    if let Some(monitoring) = &config.monitoring {
+        let named = monitoring.systems();
+        for pods in named.filter_map(|(_, system)| system.workload.as_ref()) {
             add(&monitoring.namespace, pods);
         }
     }

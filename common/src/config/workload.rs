@@ -46,6 +46,9 @@ struct Written {
 
 impl Workload {
     /// As everything else names it.
+    ///
+    /// # Panics
+    /// If it was not read from a configuration, and has a kind that there is not.
     pub fn source(&self) -> PodSource {
         let named = format!("{}/{}", self.kind, self.name);
         named.parse().expect("it was named so when it was read")
