@@ -79,9 +79,10 @@ fn back_up(cluster: &Cluster) {
         "postgresql",
     ];
     let args = [&exec[..], &["--", "sh", "-c", dump]].concat();
-    cluster
-        .place
-        .file("backup/acme.sql", &format!("{}\n", cluster.kubectl(&args)));
+    cluster.place.file(
+        "backup/acme.sql",
+        &format!("{}\n\n", cluster.kubectl(&args)),
+    );
 }
 
 fn pipeline(place: &Place, experiment: &str) -> Ran {

@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    fn kept_by(metadata: Value) -> Option<Keeper> {
+    fn kept_by(metadata: &Value) -> Option<Keeper> {
         Keeper::of(&json!({ "metadata": metadata }))
     }
 
@@ -217,15 +217,15 @@ mod tests {
     fn gitops_controllers_are_known_by_their_usual_marks() {
         let annotation = json!({ "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:a/b" });
         let three = json!({ "annotations": annotation });
-        assert_eq!(kept_by(three), Some(Keeper::ArgoCd));
+        assert_eq!(kept_by(&three), Some(Keeper::ArgoCd));
         let label = json!({ "argocd.argoproj.io/instance": "shop" });
-        assert_eq!(kept_by(json!({ "labels": label })), Some(Keeper::ArgoCd));
+        assert_eq!(kept_by(&json!({ "labels": label })), Some(Keeper::ArgoCd));
         for key in [
             "kustomize.toolkit.fluxcd.io/name",
             "helm.toolkit.fluxcd.io/name",
         ] {
             let labels = json!({ key: "shop" });
-            assert_eq!(kept_by(json!({ "labels": labels })), Some(Keeper::Flux));
+            assert_eq!(kept_by(&json!({ "labels": labels })), Some(Keeper::Flux));
         }
     }
 
@@ -234,10 +234,10 @@ mod tests {
         let labels = json!({ "app.kubernetes.io/instance": "shop" });
         let helm = json!([{ "manager": "helm" }]);
         let of_helm = json!({ "labels": labels, "managedFields": helm });
-        assert_eq!(kept_by(of_helm), None);
+        assert_eq!(kept_by(&of_helm), None);
         let argo = json!([{ "manager": "argocd-controller" }]);
         let of_argo = json!({ "labels": labels, "managedFields": argo });
-        assert_eq!(kept_by(of_argo), Some(Keeper::ArgoCd));
+        assert_eq!(kept_by(&of_argo), Some(Keeper::ArgoCd));
     }
 
     #[test]
@@ -245,6 +245,6 @@ mod tests {
         let labels = json!({ "kustomize.toolkit.fluxcd.io/name": "shop" });
         let annotations = json!({ LEFT_ALONE: "disabled" });
         let metadata = json!({ "labels": labels, "annotations": annotations });
-        assert_eq!(kept_by(metadata), None);
+        assert_eq!(kept_by(&metadata), None);
     }
 }
