@@ -68,7 +68,7 @@ const EXPERIMENTS: [&str; 7] = [
 ];
 
 /// A dump of acme's database, as its superuser makes it.
-fn back_up(cluster: &Cluster) {
+pub(crate) fn back_up(cluster: &Cluster) {
     let dump = "PGPASSWORD=$POSTGRES_PASSWORD pg_dump -h /var/run/postgresql -U acme_admin acme";
     let exec = [
         "exec",
