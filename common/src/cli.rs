@@ -16,6 +16,7 @@ use crate::cluster::Access;
 use crate::config::{self, Loaded};
 use crate::exit::{Exit, Failure};
 use crate::manual;
+use crate::output;
 use crate::stream::Format;
 
 /// Arguments that all tools share.
@@ -186,7 +187,7 @@ pub fn main<A: Parser>(
                 .as_ref()
                 .map(|hint| format!("  hint: {hint}\n"))
                 .unwrap_or_default();
-            let text = format!("{name}: {failure}\n{hint}");
+            let text = output::printable_lines(&format!("{name}: {failure}\n{hint}"));
             // Nobody may be listening on stderr.
             let _ = std::io::stderr().write_all(text.as_bytes());
             failure.exit

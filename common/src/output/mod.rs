@@ -122,6 +122,12 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// As [`printable`], of a text of several lines, such as a message on stderr.
+pub fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    lines.join("\n")
+}
+
 fn colored(text: &str, color: AnsiColor, paint: bool) -> String {
     if paint {
         let style = color.on_default();
@@ -151,7 +157,7 @@ fn status_color(status: Status) -> AnsiColor {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, wrap};
+    use super::{duration, printable_lines, wrap};
 
     #[test]
     fn lines_fit_a_terminal_and_lose_no_word() {
@@ -166,6 +172,12 @@ mod tests {
             let words: Vec<&str> = wrapped.split_whitespace().collect();
             assert_eq!(words.join(" "), text);
         }
+    }
+
+    #[test]
+    fn text_from_outside_does_not_steer_the_terminal() {
+        let text = "pod \u{1b}]0;x\u{7}a\r\u{9b}2J\n  hint: b\n";
+        assert_eq!(printable_lines(text), "pod  ]0;x a  2J\n  hint: b\n");
     }
 
     #[test]

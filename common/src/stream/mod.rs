@@ -275,6 +275,7 @@ impl Stream {
     /// Tells people on stderr.
     pub fn progress(&self, message: &str) {
         // Nobody may be listening on stderr; that must not stop the work.
+        let message = output::printable_lines(message);
         let _ = writeln!(io::stderr(), "{}: {message}", self.tool.name);
     }
 

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use chaos_common::config::Span;
+use chaos_common::output::printable_lines;
 
 pub(crate) use self::lock::{Held, Lock};
 pub(crate) use self::nagios::{Plugin, line as nagios_line, of as nagios};
@@ -40,6 +41,7 @@ pub(crate) struct CronArgs {
 /// Says something on stderr that is no result.
 pub(crate) fn say(message: &str) {
     // Nobody may be listening on stderr.
+    let message = printable_lines(message);
     let _ = writeln!(std::io::stderr(), "{}: {message}", env!("CARGO_PKG_NAME"));
 }
 

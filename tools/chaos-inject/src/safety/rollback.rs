@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use chaos_common::cluster::Cluster;
+use chaos_common::output::printable_lines;
 use chaos_common::record::Change;
 use futures::future::{join, join_all};
 use serde_json::Value;
@@ -99,6 +100,7 @@ pub async fn roll_back(
 /// Says why an undo is not done yet to whoever reads standard error, and waits for nobody's answer.
 pub fn to_stderr(why: &str) {
     // Nobody may be there to read it.
+    let why = printable_lines(why);
     let _ = writeln!(std::io::stderr(), "chaos-inject: {why}");
 }
 

@@ -9,6 +9,7 @@ use std::thread;
 use chaos_common::cli;
 use chaos_common::config::Loaded;
 use chaos_common::exit::{Exit, Failure};
+use chaos_common::output::printable;
 use chaos_common::record::{Check, EventKind, Notification, Occasion, Verdict};
 use chaos_common::stream::{Format, Stream, Upstream};
 use chaos_common::tool;
@@ -140,7 +141,7 @@ async fn listen(loaded: Loaded, how: How, mut lines: UnboundedReceiver<Vec<u8>>)
 async fn tell_now(setup: &Setup, heard: &Heard, told: &Told, how: &How) -> Option<Outcome> {
     let say = |text: &str| {
         // Nobody may be listening on stderr.
-        let _ = writeln!(io::stderr(), "chaos-notify: {text}");
+        let _ = writeln!(io::stderr(), "chaos-notify: {}", printable(text));
     };
     let upstream = Upstream::from_reader(heard.text.as_slice()).expect("memory can be read");
     let facts = Facts::of(&upstream, &heard.run);

@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 
 use chaos_common::cluster::{Access, Cluster};
 use chaos_common::exit::Exit;
+use chaos_common::output::printable_lines;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
@@ -217,6 +218,7 @@ fn journal(orders: &Orders) -> Background<Entry> {
 
 fn say(text: &str) {
     // Nobody may be there to read it.
+    let text = printable_lines(text);
     let _ = writeln!(std::io::stderr(), "chaos-inject guardian: {text}");
 }
 
