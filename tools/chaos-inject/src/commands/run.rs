@@ -55,10 +55,15 @@ impl Args {
         }
         let plan = upstream.latest::<Plan>();
         let plan = plan.map_err(|error| Failure::unknown(error.to_string()))?;
-        plan.ok_or_else(|| {
+        let plan = plan.ok_or_else(|| {
             Failure::unknown("no experiment is named, and the stream holds no plan")
                 .hint("see what chaos-inject plan said on stderr")
-        })
+        })?;
+        if upstream.run().is_some_and(|run| run != plan.run) {
+            let message = "the plan of the stream is of another run";
+            return Err(Failure::unknown(message).hint("plan anew in this pipeline"));
+        }
+        Ok(plan)
     }
 }
 

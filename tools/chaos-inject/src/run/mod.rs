@@ -203,6 +203,7 @@ async fn judge_gates(context: &Context, experiment: &dyn Experiment, plan: &Plan
         Err(error) => (true, Some(error.check("gate.backup", ""))),
     };
     let subject = Subject {
+        run: &context.stream.run,
         cluster: &plan.cluster,
         namespace: &context.namespace,
         data_at_stake,

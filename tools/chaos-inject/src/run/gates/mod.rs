@@ -6,10 +6,10 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 
 use chaos_common::config::Limits;
 use chaos_common::record::{
-    Backup, BackupAction, Check, ClusterRef, Health, Loss, LossHolder, Overridden, Record, Status,
-    Time, Verdict,
+    Backup, BackupAction, Check, ClusterRef, Data, Health, Loss, LossHolder, Overridden, Record,
+    Status, Time, Verdict,
 };
-use chaos_common::stream::Upstream;
+use chaos_common::stream::{RecordError, Upstream};
 
 /// Clocks of two machines may differ by this much.
 const SKEW_MS: i64 = 60_000;
@@ -47,6 +47,8 @@ pub enum NotAnOverride {
 /// What the records of the run must be about.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
+    /// The run that is to be made: records of another one open nothing.
+    pub run: &'a str,
     /// The cluster that is touched.
     pub cluster: &'a ClusterRef,
     /// The application's namespace.
@@ -77,10 +79,14 @@ pub fn judge(upstream: &Upstream, subject: Subject<'_>, overrides: &[Overridden]
                 .hint("see what the tool before this one said on stderr"),
         );
     }
-    let record = upstream.latest().map_err(|why| why.to_string());
-    checks.push(health(record, subject));
+    let of_health = latest::<Health>(upstream, subject.run);
+    let cluster = of_health
+        .as_ref()
+        .ok()
+        .map(|record| record.data.cluster.clone());
+    checks.push(health(of_health, subject));
     checks.push(if subject.data_at_stake {
-        backup(upstream.latest().map_err(|why| why.to_string()), subject)
+        backup(latest(upstream, subject.run), cluster.as_ref(), subject)
     } else {
         Check::skipped(
             "gate.backup",
@@ -99,8 +105,51 @@ pub fn judge(upstream: &Upstream, subject: Subject<'_>, overrides: &[Overridden]
     Gates { checks, overridden }
 }
 
+/// Why no record opens a gate.
+#[derive(Debug, thiserror::Error)]
+enum NoRecord {
+    /// There is none.
+    #[error("the stream holds no {0} record")]
+    Missing(String),
+    /// The latest is of another run, such as one of yesterday that was put in front.
+    #[error("the {kind} record is of run {found}, not of this one ({run})")]
+    OtherRun {
+        kind: String,
+        found: String,
+        run: String,
+    },
+    /// It can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] RecordError),
+}
+
+impl NoRecord {
+    fn check(&self, id: &str) -> Check {
+        match self {
+            NoRecord::OtherRun { .. } => Check::fail(id, "", self.to_string()),
+            NoRecord::Missing(_) | NoRecord::Unreadable(_) => {
+                Check::unknown(id, "", self.to_string())
+            }
+        }
+    }
+}
+
+/// The latest record of a kind, which has to be of this run.
+fn latest<D: Data>(upstream: &Upstream, run: &str) -> Result<Record<D>, NoRecord> {
+    let kind = || D::KIND.name().to_owned();
+    match upstream.latest::<D>()? {
+        None => Err(NoRecord::Missing(kind())),
+        Some(record) if record.run != run => Err(NoRecord::OtherRun {
+            kind: kind(),
+            found: record.run,
+            run: run.to_owned(),
+        }),
+        Some(record) => Ok(record),
+    }
+}
+
 fn health(
-    record: Result<Option<Record<Health>>, String>,
+    record: Result<Record<Health>, NoRecord>,
     Subject {
         cluster,
         namespace,
@@ -111,9 +160,8 @@ fn health(
 ) -> Check {
     const ID: &str = "gate.health";
     let check = match record {
-        Err(why) => Check::unknown(ID, "", why),
-        Ok(None) => Check::unknown(ID, "", "the stream holds no chaos.health record"),
-        Ok(Some(record)) if record.data.cluster.id != cluster.id => Check::fail(
+        Err(why) => why.check(ID),
+        Ok(record) if record.data.cluster.id != cluster.id => Check::fail(
             ID,
             "",
             format!(
@@ -121,7 +169,7 @@ fn health(
                 record.data.cluster.server, cluster.server
             ),
         ),
-        Ok(Some(record)) if record.data.namespace != namespace => Check::fail(
+        Ok(record) if record.data.namespace != namespace => Check::fail(
             ID,
             "",
             format!(
@@ -129,14 +177,17 @@ fn health(
                 record.data.namespace
             ),
         ),
-        Ok(Some(record)) => passing(ID, &record, limits, now),
+        Ok(record) => passing(ID, &record, limits, now),
     };
     check.hint("run chaos-health | chaos-inject …, or give --override gate.health=\"REASON\"")
 }
 
+/// A backup record does not say of which cluster it is. The health record of its run does.
 fn backup(
-    record: Result<Option<Record<Backup>>, String>,
+    record: Result<Record<Backup>, NoRecord>,
+    looked_at: Option<&ClusterRef>,
     Subject {
+        cluster,
         namespace,
         limits,
         now,
@@ -145,13 +196,16 @@ fn backup(
 ) -> Check {
     const ID: &str = "gate.backup";
     let check = match record {
-        Err(why) => Check::unknown(ID, "", why),
-        Ok(None) => Check::unknown(
-            ID,
-            "",
-            "data is at stake, and the stream holds no chaos.backup record",
-        ),
-        Ok(Some(record)) if record.data.namespace != namespace => Check::fail(
+        Err(NoRecord::Missing(kind)) => {
+            let message = format!("data is at stake, and the stream holds no {kind} record");
+            Check::unknown(ID, "", message)
+        }
+        Err(why) => why.check(ID),
+        Ok(_) if looked_at.is_some_and(|other| other.id != cluster.id) => {
+            let message = "the stream is of another cluster, by its health record";
+            Check::fail(ID, "", message)
+        }
+        Ok(record) if record.data.namespace != namespace => Check::fail(
             ID,
             "",
             format!(
@@ -159,12 +213,12 @@ fn backup(
                 record.data.namespace
             ),
         ),
-        Ok(Some(record)) if record.data.action != BackupAction::Check => Check::unknown(
+        Ok(record) if record.data.action != BackupAction::Check => Check::unknown(
             ID,
             "",
             "the latest backup record is not of a check: backups were made, or restored for a drill",
         ),
-        Ok(Some(record)) => passing(ID, &record, limits, now),
+        Ok(record) => passing(ID, &record, limits, now),
     };
     check.hint(
         "run chaos-health | chaos-backup-check | chaos-inject …, or give --override \
@@ -271,157 +325,4 @@ fn terminal() -> Option<File> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use chaos_common::record::SystemState;
-
-    fn cluster(id: &str) -> ClusterRef {
-        ClusterRef {
-            id: id.into(),
-            context: None,
-            server: "https://x".into(),
-        }
-    }
-
-    /// What is judged of a subject whose data is at stake.
-    fn subject<T>(id: &str, namespace: &str, judged: impl FnOnce(Subject<'_>) -> T) -> T {
-        judged(Subject {
-            cluster: &cluster(id),
-            namespace,
-            data_at_stake: true,
-            limits: &Limits::default(),
-            now: at(0),
-        })
-    }
-
-    fn at(seconds: i64) -> Time {
-        let time: Time = serde_json::from_str("\"2026-11-22T16:00:00Z\"").expect("a time");
-        Time(time.0 + jiff::SignedDuration::from_secs(seconds))
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "as the stream gives it")]
-    fn record(verdict: Verdict, seconds: i64) -> Result<Option<Record<Health>>, String> {
-        let data = Health {
-            cluster: cluster("c"),
-            namespace: "prod".into(),
-            checks: vec![],
-            state: SystemState::default(),
-            also: vec![],
-        };
-        let record = Record {
-            schema: "chaos.health/1".into(),
-            id: "1".into(),
-            run: "r".into(),
-            time: at(seconds),
-            tool: "t".into(),
-            verdict: Some(verdict),
-            summary: "s".into(),
-            data,
-        };
-        Ok(Some(record))
-    }
-
-    fn status(record: Result<Option<Record<Health>>, String>) -> Status {
-        subject("c", "prod", |subject| health(record, subject)).status
-    }
-
-    #[test]
-    fn only_a_fresh_pass_opens_the_gate() {
-        assert_eq!(status(record(Verdict::Pass, -60)), Status::Pass);
-        assert_eq!(status(record(Verdict::Pass, -901)), Status::Fail);
-        assert_eq!(status(record(Verdict::Pass, 120)), Status::Fail);
-        assert_eq!(status(record(Verdict::Fail, -1)), Status::Fail);
-        assert_eq!(status(record(Verdict::Unknown, -1)), Status::Fail);
-        assert_eq!(status(Ok(None)), Status::Unknown);
-        assert_eq!(status(Err("newer".into())), Status::Unknown);
-    }
-
-    #[test]
-    fn another_cluster_or_namespace_does_not_open_it() {
-        let other = subject("d", "prod", |subject| {
-            health(record(Verdict::Pass, -1), subject)
-        });
-        assert_eq!(other.status, Status::Fail);
-        let other = subject("c", "test", |subject| {
-            health(record(Verdict::Pass, -1), subject)
-        });
-        assert_eq!(other.status, Status::Fail);
-    }
-
-    #[test]
-    fn only_a_check_of_all_backups_opens_the_gate() {
-        let of = |action: &str| {
-            let data =
-                format!(r#"{{"namespace":"prod","action":"{action}","checks":[],"items":[]}}"#);
-            let line = format!(
-                r#"{{"schema":"chaos.backup/1","id":"1","run":"r","time":"{}","tool":"t 1","verdict":"pass","summary":"s","data":{data}}}"#,
-                at(-1)
-            );
-            let upstream = Upstream::from_reader(line.as_bytes()).expect("memory can be read");
-            let checks = subject("c", "prod", |subject| judge(&upstream, subject, &[]));
-            checks
-                .checks
-                .into_iter()
-                .find(|check| check.id == "gate.backup")
-                .expect("the gate")
-                .status
-        };
-        assert_eq!(of("check"), Status::Pass);
-        assert_eq!(of("export"), Status::Unknown);
-        assert_eq!(of("drill"), Status::Unknown);
-    }
-
-    #[test]
-    fn data_at_stake_wants_a_backup_and_an_override_is_shown() {
-        let upstream = Upstream::default();
-        let closed = subject("c", "prod", |subject| judge(&upstream, subject, &[]));
-        assert!(
-            closed.overridden.is_empty()
-                && closed
-                    .checks
-                    .iter()
-                    .any(|c| c.id == "gate.backup" && c.status == Status::Unknown)
-        );
-        let given = ["gate.health=no Prometheus yet", "gate.backup=made by hand"];
-        let given = given.map(|text| parse_override(text).expect("an override"));
-        let open = subject("c", "prod", |subject| judge(&upstream, subject, &given));
-        assert_eq!(open.overridden, given);
-        assert!(
-            open.checks
-                .iter()
-                .all(|c| c.status == Status::Warn && c.message.starts_with("overridden: ")),
-            "{open:?}"
-        );
-    }
-
-    #[test]
-    fn an_override_opens_the_gate_that_it_names_and_no_other() {
-        let upstream = Upstream::default();
-        let given = [parse_override("gate.health=no Prometheus yet").expect("an override")];
-        let judged = subject("c", "prod", |subject| judge(&upstream, subject, &given));
-        assert_eq!(judged.overridden, given);
-        let bad: Vec<&str> = judged
-            .checks
-            .iter()
-            .filter(|check| check.is_bad())
-            .map(|check| check.id.as_str())
-            .collect();
-        assert_eq!(bad, ["gate.backup"]);
-    }
-
-    #[test]
-    fn an_override_names_its_gate_and_its_reason() {
-        let error = |text| parse_override(text).expect_err("refused").to_string();
-        let gates = "give gate.stream, gate.health, gate.backup, with =REASON";
-        assert_eq!(
-            error("no backup yet"),
-            format!("\"no backup yet\" is no gate that can be overridden; {gates}")
-        );
-        assert_eq!(
-            error("gate.consent=x"),
-            format!("\"gate.consent\" is no gate that can be overridden; {gates}")
-        );
-        let reason = "it gives no reason: gate.backup=\"REASON\"";
-        assert_eq!(error("gate.backup= "), reason);
-    }
-}
+mod tests;
