@@ -21,7 +21,7 @@ pub(crate) struct Receivers<'a> {
 }
 
 impl Receivers<'_> {
-    fn start(cluster: &Cluster) -> Receivers<'_> {
+    pub(crate) fn start(cluster: &Cluster) -> Receivers<'_> {
         Receivers::at(cluster.place.path(), ports(cluster))
     }
 
@@ -30,6 +30,11 @@ impl Receivers<'_> {
         let receivers = Receivers { folder, ports };
         receivers.call("start");
         receivers
+    }
+
+    /// Where the mail of this copy of the shop is received.
+    pub(crate) fn mail_port(cluster: &Cluster) -> usize {
+        ports(cluster)[0]
     }
 
     fn call(&self, action: &str) {
@@ -46,7 +51,7 @@ impl Receivers<'_> {
     }
 
     /// The mails that arrived, as text.
-    fn mails(&self) -> Vec<String> {
+    pub(crate) fn mails(&self) -> Vec<String> {
         let folder = std::fs::read_dir(self.folder.join("maildir/new"));
         folder
             .map(|mails| {
@@ -59,7 +64,7 @@ impl Receivers<'_> {
     }
 
     /// The webhook calls that arrived.
-    fn hooks(&self) -> Vec<Value> {
+    pub(crate) fn hooks(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.join("webhooks.ndjson")).unwrap_or_default();
         text.lines()
             .filter_map(|line| serde_json::from_str(line).ok())
@@ -74,7 +79,7 @@ impl Drop for Receivers<'_> {
 }
 
 /// The cluster with backups of the shop, and the environment of the webhooks.
-fn prepared() -> (Cluster, Place) {
+pub(crate) fn prepared() -> (Cluster, Place) {
     let cluster = Cluster::with_shop();
     cluster.whole();
     let [mail, hooks] = ports(&cluster);

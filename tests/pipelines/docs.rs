@@ -179,9 +179,10 @@ fn rejected(place: &Place, command: &[String]) -> Option<String> {
             .any(|l| l.starts_with(&format!("{target}:")));
         return (!known).then(|| format!("there is no target {target}"));
     }
-    let script = program.rsplit_once('.').is_some_and(|(_, end)| end == "sh")
-        && !repository().join(program).is_file();
-    script.then(|| "there is no such script".to_owned())
+    // The runbook's scripts are in PATH where they are installed.
+    let there = ["", "scripts"].map(|folder| repository().join(folder).join(program).is_file());
+    let script = program.rsplit_once('.').is_some_and(|(_, end)| end == "sh");
+    (script && !there.contains(&true)).then(|| "there is no such script".to_owned())
 }
 
 fn tool_rejects(place: &Place, tool: &str, args: &[String]) -> Option<String> {

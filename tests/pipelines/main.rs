@@ -5,7 +5,10 @@ mod docs;
 mod examples;
 mod experiment_script;
 mod install;
+mod runbook;
+mod scripts;
 mod standard_input;
+mod workflows;
 
 use chaos_tests::run::{Place, check};
 

@@ -9,7 +9,10 @@
 )]
 
 pub mod cluster;
+pub mod manifests;
 pub mod run;
+pub mod runbook;
 pub mod schedule;
 pub mod strict;
 pub mod sweep;
+pub mod workflow;
