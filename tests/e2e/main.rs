@@ -24,6 +24,7 @@ mod places;
 mod postgres;
 mod restores;
 mod rollback;
+mod runbook;
 mod scripts;
 mod shop;
 mod snapshots;
