@@ -199,7 +199,7 @@ fn a_credential_plugin_is_run_and_one_that_is_missing_is_named() {
 
     let mut own = Value::Null;
     kubeconfig(&cluster, "own.json", |config| {
-        own = config["users"][0]["user"].clone()
+        own = config["users"][0]["user"].clone();
     });
     let data = |key: &str| {
         let coded = own[key].as_str().expect("a certificate");

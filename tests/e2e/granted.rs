@@ -91,9 +91,9 @@ fn without(cluster: &Cluster, verb: &str) {
     let mut role: Value = serde_json::from_str(&role).expect("a Role");
     let rules = role["rules"].as_array_mut().expect("rules");
     let mut rules = rules.iter_mut();
-    let rule = rules.find(|rule| rule["resources"][0] == "deployments");
-    let rule = rule.expect("there is one");
-    let verbs = rule["verbs"].as_array_mut().expect("verbs");
+    let of_deployments = rules.find(|one| one["resources"][0] == "deployments");
+    let of_deployments = of_deployments.expect("there is one");
+    let verbs = of_deployments["verbs"].as_array_mut().expect("verbs");
     let before = verbs.len();
     verbs.retain(|one| one != verb);
     assert_eq!(verbs.len(), before - 1, "{verbs:?}");
