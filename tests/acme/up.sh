@@ -58,11 +58,13 @@ whole() {
         and .status.readyReplicas == .spec.replicas)' >/dev/null &&
     k -n acme get replicasets acme-workers-1 -o json | jq -e '.status.readyReplicas == 3' >/dev/null
 }
-seen() { # Prometheus scrapes both pods of both, and no alert of acme fires.
-  local prometheus password
-  prometheus=$(k -n observability get pod prometheus-kps-kube-prometheus-stack-prometheus-0 -o 'jsonpath={.status.podIP}')
+ask() { # PATH: of Prometheus, which wants a password that the API server's proxy does not pass on.
+  local prometheus=http://127.0.0.1:9090/prometheus/api/v1 password
   password=$(k -n observability get secret kps-basic-auth -o 'jsonpath={.data.password}' | base64 -d)
-  ask() { curl -fsS -m 5 --noproxy '*' -u "chaos:$password" "http://$prometheus:9090/prometheus/api/v1/$1" 2>/dev/null; }
+  k -n observability exec prometheus-kps-kube-prometheus-stack-prometheus-0 -- \
+    curl -fsS -m 5 -u "chaos:$password" "$prometheus/$1" 2>/dev/null
+}
+seen() { # Prometheus scrapes both pods of both, and no alert of acme fires.
   [ "$(ask 'query?query=sum(up)' | jq -r '.data.result[0].value[1]')" = 4 ] &&
     ask alerts | jq -e '[.data.alerts[] | select(.labels.namespace == "acme")] == []' >/dev/null
 }
