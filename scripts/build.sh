@@ -7,7 +7,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 profile=${PROFILE:-dist}
-read -ra wanted <<<"${TOOLS:-${tools[*]}}"
+read -ra wanted <<<"${TOOLS:-${TOOL_NAMES[*]}}"
 cargo_home=$(realpath -m "${CARGO_HOME:-$HOME/.cargo}")
 
 flags=()

@@ -46,7 +46,7 @@ package() {
   rm "$documents"/LICENSE-*
   mkdir "$package/DEBIAN"
   # The C library is asked for by the newest of its symbols that a program wants.
-  libc=$(objdump -T "${tools[@]/#/$PROGRAMS/}" | grep -o 'GLIBC_2[.0-9]*' | sort -Vu | tail -n 1)
+  libc=$(objdump -T "${TOOL_NAMES[@]/#/$PROGRAMS/}" | grep -o 'GLIBC_2[.0-9]*' | sort -Vu | tail -n 1)
   cat >"$package/DEBIAN/control" <<END
 Package: chaos-runbook
 Version: $version

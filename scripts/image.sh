@@ -15,7 +15,7 @@ dist=$(realpath -m "${DIST:-$root/dist}")
 image=${IMAGE:-chaos-runbook:$version}
 file=$dist/chaos-runbook-$version-image.tar
 certificates=${CERTIFICATES:-/etc/ssl/certs/ca-certificates.crt}
-read -ra wanted <<<"${TOOLS:-${tools[*]}}"
+read -ra wanted <<<"${TOOLS:-${TOOL_NAMES[*]}}"
 [ -s "$certificates" ] || die "no certificates in $certificates: install ca-certificates, or name another file as CERTIFICATES"
 # Before this version it looks names up by libraries that no program names.
 at_least=2.34 found=$(getconf GNU_LIBC_VERSION | cut -d' ' -f2)

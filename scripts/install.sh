@@ -34,7 +34,7 @@ PREFIX=\$HOME/.local), or build first and put in place as root (make build, then
 stage() {
   local stage=$1 tool script own=$1/share/chaos-runbook documents=$1/share/doc/chaos-runbook
   mkdir -p "$stage/bin" "$own/scripts" "$documents/docs"
-  for tool in "${tools[@]}"; do
+  for tool in "${TOOL_NAMES[@]}"; do
     install -m 755 "$PROGRAMS/$tool" "$stage/bin/$tool"
     "$PROGRAMS/$tool" --write-manual "$stage/share"
     # kubectl finds "chaos health" under this name, and "chaos backup-check" with an underscore in it.
@@ -42,11 +42,12 @@ stage() {
     ln -s "$tool" "$stage/bin/kubectl-chaos-${script//-/_}"
   done
   for script in "${for_users[@]}"; do
-    [ ! -e "$root/scripts/$script.sh" ] || install -m 755 "$root/scripts/$script.sh" "$own/scripts/"
+    install -m 755 "$root/scripts/$script.sh" "$own/scripts/"
   done
   install -m 644 "$root/scripts/ecommerce.toml" "$own/"
-  install -m 644 "$root"/{README,CHANGELOG}.md "$root"/LICENSE-* "$documents/"
-  install -m 644 "$root"/docs/*.md "$documents/docs/"
+  cp -R "$root/scripts/kubernetes" "$own/"
+  install -m 644 "$root"/{README,CHANGELOG,SECURITY}.md "$root"/LICENSE-* "$documents/"
+  cp -R "$root"/docs/. "$documents/docs/"
   find "$stage" -type d -exec chmod 755 {} +
   find "$stage/share" -type f ! -name '*.sh' -exec chmod 644 {} +
 }
@@ -81,7 +82,7 @@ put_in_place() {
   if [ -z "${PROGRAMS:-}" ]; then
     PROGRAMS=$("$root/scripts/build.sh")
   fi
-  for file in "${tools[@]}"; do
+  for file in "${TOOL_NAMES[@]}"; do
     [ -x "$PROGRAMS/$file" ] || die "there is no program $file in $PROGRAMS; nothing was changed"
   done
   umask 022
@@ -122,7 +123,7 @@ broke_off() {
 
 tell() {
   local found
-  echo "installed below $into: ${#tools[@]} programs, $(grep -c '^share/man/' "$work/files") man pages, completions for bash," \
+  echo "installed below $into: ${#TOOL_NAMES[@]} programs, $(grep -c '^share/man/' "$work/files") man pages, completions for bash," \
     "zsh and fish, $(grep -c '/scripts/' "$work/files") scripts, ecommerce.toml"
   [ -z "${DESTDIR:-}" ] || return 0
   found=$(command -v chaos-health || true)

@@ -8,7 +8,7 @@ CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CHAOS_CACHE/target}
 export CHAOS_CACHE CARGO_TARGET_DIR
 PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 demo=${CHAOS_DEMO:-$CHAOS_CACHE/demo}
-tools=(chaos-health chaos-backup-check chaos-notify chaos-inject chaos-verify chaos-report)
+TOOL_NAMES=(chaos-health chaos-backup-check chaos-notify chaos-inject chaos-verify chaos-report)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 
 began=$SECONDS

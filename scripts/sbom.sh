@@ -15,7 +15,7 @@ trap 'rm -rf "$copy"' EXIT
 tar -C "$root" --exclude=./tests/fuzz -cf - ./Cargo.toml ./Cargo.lock ./common ./tools ./tests | tar -C "$copy" -xf -
 cargo cyclonedx --manifest-path "$copy/Cargo.toml" --format json --all --quiet >&2
 boms=()
-for tool in "${tools[@]}"; do
+for tool in "${TOOL_NAMES[@]}"; do
   boms+=("$copy/tools/$tool/$tool.cdx.json")
 done
 # One bill of all. What one program is only built with may be in another.
