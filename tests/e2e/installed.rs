@@ -118,8 +118,9 @@ fn the_image_runs_under_restricted_pod_security_and_finds_names() {
     );
     let health = ["chaos-health", "-n", own.name, "--skip", "node.usage"];
     let (records, status) = ran(&cluster, own.name, "health", &health);
-    let last = records.lines().last().unwrap_or_default();
-    let record = chaos_tests::strict::read(last).unwrap_or_else(|why| panic!("{why}: {records}"));
+    let last = records.lines().rfind(|line| line.starts_with('{'));
+    let record = chaos_tests::strict::read(last.unwrap_or_default());
+    let record = record.unwrap_or_else(|why| panic!("{why}: {records}"));
     assert_eq!(record["data"]["namespace"], own.name, "{records}");
     let reached = chaos_tests::run::check(&record, "cluster.reachable", "");
     assert_eq!(reached["status"], "pass", "{status}: {records}");
@@ -136,8 +137,9 @@ fn the_image_runs_under_restricted_pod_security_and_finds_names() {
         ];
         let url = format!("http://{host}:443/");
         let (said, _) = ran(&cluster, own.name, name, &[&load[..], &[&url]].concat());
-        let last = said.lines().last().unwrap_or_default();
-        let record = chaos_tests::strict::read(last);
+        // A pod's log holds standard error, too.
+        let last = said.lines().rfind(|line| line.starts_with('{'));
+        let record = chaos_tests::strict::read(last.unwrap_or_default());
         let record = record.unwrap_or_else(|why| panic!("{why}: {said}"));
         let timing = &record["data"]["timings"][0];
         timing["requests"].as_u64() > timing["errors"].as_u64()
