@@ -16,6 +16,11 @@ fn is_too_busy(ran: &Ran) -> bool {
     ran.stderr().contains("this machine can't make such a load")
 }
 
+/// Whether there was nothing to try: a shop that is new has no earlier revisions.
+fn is_new(ran: &Ran) -> bool {
+    ran.stderr().contains("has no earlier revision") && ran.exits_any() == Some(3)
+}
+
 /// A command of the page, as somebody would type it who has the scripts in his PATH.
 fn typed(place: &Place, command: &str) -> Ran {
     let scripts = repository().join("scripts");
@@ -71,7 +76,8 @@ fn every_command_of_the_runbook_does_what_it_says() {
         println!("{command}\n{}", ran.stderr());
         // Without a baseline under load, there is nothing to compare with.
         let loaded = command.starts_with("performance-test.sh");
-        if loaded && ran.exits_any() == Some(3) {
+        let tried = command == "chaos-inject rollback --dry-run" && is_new(&ran);
+        if (loaded && ran.exits_any() == Some(3)) || tried {
             continue;
         }
         let ran = ran.exits(0);
