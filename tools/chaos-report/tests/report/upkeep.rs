@@ -75,7 +75,8 @@ fn metrics_are_read_by_prometheus_own_reader() {
         text = open(sys.argv[1]).read()\n\
         print(len(list(openmetrics(text))), len(list(prometheus(text))))\n";
     let python = |args: &[&str]| {
-        let mut command = std::process::Command::new("python3");
+        // Debian's own, which the package is for; there may be another one in PATH.
+        let mut command = std::process::Command::new("/usr/bin/python3");
         command.args(args).output().expect("python3 is there")
     };
     if !python(&["-c", "import prometheus_client"]).status.success() {
