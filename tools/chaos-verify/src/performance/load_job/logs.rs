@@ -68,13 +68,13 @@ impl LoadJob<'_> {
     }
 
     /// What pods measured that are told to end: they write it, and end.
-    pub(super) async fn to_their_end(
+    pub(super) async fn read_to_their_end(
         &self,
         job: &str,
         logs: Vec<PodLog>,
     ) -> Result<Vec<Timing>, ReadError> {
         let limit = grace(self.profile) + SLACK;
-        let read = try_join_all(logs.into_iter().map(PodLog::to_its_end));
+        let read = try_join_all(logs.into_iter().map(PodLog::read_to_its_end));
         let Ok(read) = timeout(limit, read).await else {
             let why = "interrupted, and its pods do not end";
             return Err(ReadError::timeout(self.task(job), why));
@@ -84,7 +84,7 @@ impl LoadJob<'_> {
 }
 
 impl PodLog {
-    async fn to_its_end(mut self) -> Result<Vec<Timing>, ReadError> {
+    async fn read_to_its_end(mut self) -> Result<Vec<Timing>, ReadError> {
         let mut text = Vec::new();
         // A stream that breaks off has given what it gave; without a record, that is told.
         let _ = self.text.read_to_end(&mut text).await;

@@ -90,7 +90,7 @@ impl LoadJob<'_> {
             Waited::ToTheEnd(measured) => measured,
             // The pods are told to end, and write what they have measured.
             Waited::Interrupted(Ok(logs)) => tokio::select! {
-                measured = self.to_their_end(&name, logs) => measured,
+                measured = self.read_to_their_end(&name, logs) => measured,
                 () = asked_to_end() => {
                     Err(ReadError::other(format!("wait for {object}"), "interrupted"))
                 }
