@@ -24,7 +24,6 @@ mod places;
 mod postgres;
 mod restores;
 mod rollback;
-mod runbook;
 mod scripts;
 mod shop;
 mod snapshots;
