@@ -32,11 +32,6 @@ impl Receivers<'_> {
         receivers
     }
 
-    /// Where the mail of this copy of the shop is received.
-    pub(crate) fn mail_port(cluster: &Cluster) -> usize {
-        ports(cluster)[0]
-    }
-
     fn call(&self, action: &str) {
         let mut command = Command::new(repository().join("tests/shop/receivers.sh"));
         let [mail, hooks] = self.ports.map(|port| port.to_string());
