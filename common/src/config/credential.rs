@@ -44,8 +44,8 @@ impl Credential {
     /// The file that it is in, if it is in one.
     pub(super) fn file_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
-            Credential::Local(Secret::File(path)) => Some(path),
-            Credential::Local(Secret::Env(_)) | Credential::InCluster { .. } => None,
+            Credential::Local(secret) => secret.file_mut(),
+            Credential::InCluster { .. } => None,
         }
     }
 

@@ -180,7 +180,7 @@ fn one_minute() -> Span {
     Span::seconds(60)
 }
 
-fn postgres_port() -> u16 {
+pub(super) fn postgres_port() -> u16 {
     5432
 }
 

@@ -94,9 +94,7 @@ fn anchor(config: &mut Config, folder: &Path) {
             .restic
             .as_mut()
             .and_then(|restic| restic.password.as_mut());
-        if let Some(Secret::File(path)) = restic {
-            fix(path);
-        }
+        restic.and_then(Secret::file_mut).map(fix);
         backup.pgbackrest.as_mut()?.config.as_mut()
     });
     tools.for_each(fix);
@@ -122,11 +120,8 @@ fn anchor(config: &mut Config, folder: &Path) {
     let monitoring = config.monitoring.iter_mut();
     monitoring.flat_map(Monitoring::files_mut).for_each(fix);
     let (access_key, secret_key) = (config.s3.access_key.as_mut(), config.s3.secret_key.as_mut());
-    for secret in [scratch, access_key, secret_key].into_iter().flatten() {
-        if let Secret::File(path) = secret {
-            fix(path);
-        }
-    }
+    let secrets = [scratch, access_key, secret_key].into_iter().flatten();
+    secrets.filter_map(Secret::file_mut).for_each(fix);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::database::postgres_port;
 use super::http_access::Identity;
 use super::misfit::Misfit;
 use super::{DatabaseTls, Secret, Span};
@@ -76,10 +77,7 @@ pub struct ReportDatabase {
 impl ReportDatabase {
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let identity = self.identity.iter_mut().flat_map(Identity::files_mut);
-        let password = self.password.iter_mut().filter_map(|secret| match secret {
-            Secret::File(path) => Some(path),
-            Secret::Env(_) => None,
-        });
+        let password = self.password.iter_mut().filter_map(Secret::file_mut);
         self.ca.iter_mut().chain(password).chain(identity)
     }
 }
@@ -149,10 +147,6 @@ impl TryFrom<WrittenDatabase> for ReportDatabase {
             schema: written.schema,
         })
     }
-}
-
-fn postgres_port() -> u16 {
-    5432
 }
 
 fn archive_schema() -> String {

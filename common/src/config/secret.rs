@@ -40,6 +40,14 @@ pub enum SecretError {
 }
 
 impl Secret {
+    /// The file that it is in, if it is in one.
+    pub fn file_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Secret::File(path) => Some(path),
+            Secret::Env(_) => None,
+        }
+    }
+
     /// The secret itself.
     ///
     /// # Errors

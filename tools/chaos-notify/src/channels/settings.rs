@@ -20,10 +20,8 @@ pub(crate) trait ChannelSettings {
         if let Some(path) = self.ca() {
             *path = folder.join(&*path);
         }
-        for secret in self.secrets() {
-            if let Secret::File(path) = secret {
-                *path = folder.join(&*path);
-            }
+        for path in self.secrets().into_iter().filter_map(Secret::file_mut) {
+            *path = folder.join(&*path);
         }
     }
 }
