@@ -65,16 +65,7 @@ pub(crate) async fn flush(loaded: Loaded, format: Option<Format>) -> Result<Exit
         let (verdict, summary) = (Verdict::of(&checks), verdict::summary(&results));
         exit = exit.worst(verdict.into());
         stream.progress(&format!("{verdict}: {summary}"));
-        let data = Notification {
-            occasion: message.occasion,
-            event: Some(message.event),
-            subject: message.wording.subject,
-            text: message.wording.text,
-            contacts: Vec::new(),
-            channels: results,
-            escalation: None,
-            checks,
-        };
+        let data = record(message, results, checks);
         stream.add(verdict, summary, data);
     }
     for (verdict, summary, data) in carry_on(&setup, &|text| stream.progress(text)).await {
@@ -87,6 +78,20 @@ pub(crate) async fn flush(loaded: Loaded, format: Option<Format>) -> Result<Exit
         forgotten.unwrap_or_else(|error| stream.progress(&format!("cannot forget: {error}")));
     }
     Ok(stream.end(exit))
+}
+
+/// What became of a message of the spool.
+fn record(message: Message, channels: Vec<ChannelResult>, checks: Vec<Check>) -> Notification {
+    Notification {
+        occasion: message.occasion,
+        event: Some(message.event),
+        subject: message.wording.subject,
+        text: message.wording.text,
+        contacts: Vec::new(),
+        channels,
+        escalation: None,
+        checks,
+    }
 }
 
 /// Carries on what killed processes left of waiting for an answer: whose turn it is, is told.
@@ -106,14 +111,8 @@ async fn carry_on(setup: &Setup, say: &impl Fn(&str)) -> Vec<(Verdict, String, N
         let mut wait = Wait::new(setup, open, Vec::new());
         let (escalation, checks, summary) = wait.once(say).await;
         let data = Notification {
-            occasion: message.occasion,
-            event: Some(message.event),
-            subject: message.wording.subject,
-            text: message.wording.text,
-            contacts: Vec::new(),
-            channels,
             escalation: Some(escalation),
-            checks,
+            ..record(message, channels, checks)
         };
         records.push((Verdict::of(&data.checks), summary, data));
     }
