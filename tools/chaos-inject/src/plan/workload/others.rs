@@ -155,7 +155,7 @@ pub fn update_waits(object: &str, now: &Value) -> Option<Check> {
     let message = "its update strategy is OnDelete, and an update waits: a pod that goes comes back \
                    updated, which no undo takes back";
     let hint = "delete its pods yourself first, so that all are of the same revision";
-    Some(Check::fail("limit.others", object, message).hint(hint))
+    Some(Check::fail(ID, object, message).hint(hint))
 }
 
 /// `limit.others`: all of its pods are of the latest revision and ready.

@@ -169,14 +169,9 @@ fn health(
                 record.data.cluster.server, cluster.server
             ),
         ),
-        Ok(record) if record.data.namespace != namespace => Check::fail(
-            ID,
-            "",
-            format!(
-                "the health record is of namespace {}, not of {namespace}",
-                record.data.namespace
-            ),
-        ),
+        Ok(record) if record.data.namespace != namespace => {
+            of_another_namespace::<Health>(ID, (&record.data.namespace, namespace))
+        }
         Ok(record) => passing(ID, &record, limits, now),
     };
     check.hint("run chaos-health | chaos-inject …, or give --override gate.health=\"REASON\"")
@@ -205,14 +200,9 @@ fn backup(
             let message = "the stream is of another cluster, by its health record";
             Check::fail(ID, "", message)
         }
-        Ok(record) if record.data.namespace != namespace => Check::fail(
-            ID,
-            "",
-            format!(
-                "the backup record is of namespace {}, not of {namespace}",
-                record.data.namespace
-            ),
-        ),
+        Ok(record) if record.data.namespace != namespace => {
+            of_another_namespace::<Backup>(ID, (&record.data.namespace, namespace))
+        }
         Ok(record) if record.data.action != BackupAction::Check => Check::unknown(
             ID,
             "",
@@ -224,6 +214,13 @@ fn backup(
         "run chaos-health | chaos-backup-check | chaos-inject …, or give --override \
          gate.backup=\"REASON\"",
     )
+}
+
+/// A record of a kind that is of another namespace than the wanted one.
+fn of_another_namespace<D: Data>(id: &str, (found, wanted): (&str, &str)) -> Check {
+    let kind = D::KIND.name();
+    let message = format!("the {kind} record is of namespace {found}, not of {wanted}");
+    Check::fail(id, "", message)
 }
 
 /// A record opens its gate if it passes and is fresh.
