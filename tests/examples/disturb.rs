@@ -2,23 +2,12 @@
 //!
 //! usage: disturb [TIMES [MINUTES [EXPERIMENT...]]]   TIMES of each experiment
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
 use chaos_tests::sweep::disturb::{Disturbed, table};
-use chaos_tests::sweep::{experiments, lanes};
+use chaos_tests::sweep::{lanes, told};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let mut number = |default: usize| {
-        args.next()
-            .map_or(default, |text| text.parse().expect("a number"))
-    };
-    let (times, minutes) = (number(100), number(120));
-    let named: Vec<String> = args.collect();
-    let until = Instant::now() + Duration::from_secs(60 * minutes as u64);
-    let mut experiments = experiments();
-    experiments.retain(|one| named.is_empty() || named.contains(one));
+    let (times, until, experiments) = told(100, 120);
     let done = lanes(&experiments, |lane| {
         let experiment = lane.experiment.clone();
         let mut count = 0;

@@ -2,25 +2,14 @@
 //!
 //! usage: sweep [KILLS [MINUTES [EXPERIMENT...]]]
 
+use chaos_tests::sweep::{Figures, lanes, shares, table, told};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use chaos_tests::sweep::{Figures, experiments, lanes, shares, table};
 
 /// An undo that takes longer by itself is told of.
 const LIMIT_MS: f64 = 1000.0;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let mut number = |default: usize| {
-        args.next()
-            .map_or(default, |text| text.parse().expect("a number"))
-    };
-    let (kills, minutes) = (number(600), number(25));
-    let named: Vec<String> = args.collect();
-    let until = Instant::now() + Duration::from_secs(60 * minutes as u64);
-    let mut experiments = experiments();
-    experiments.retain(|one| named.is_empty() || named.contains(one));
+    let (kills, until, experiments) = told(600, 25);
     let shares = shares(&experiments, kills);
     let done = lanes(&experiments, |lane| {
         let experiment = lane.experiment.as_str();

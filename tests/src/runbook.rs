@@ -27,8 +27,6 @@ impl Row {
 pub struct Page {
     /// Its text.
     pub text: String,
-    /// The commands that are typed beforehand.
-    pub beforehand: Vec<String>,
     /// Steps and criteria, in order.
     pub rows: Vec<Row>,
     /// The table from commands back to keys.
@@ -40,9 +38,6 @@ impl Page {
     pub fn read() -> Page {
         let path = repository().join("docs/runbook.md");
         let text = std::fs::read_to_string(path).expect("it is there");
-        let block = text.split("```sh\n").nth(1).expect("a block");
-        let block = block.split("```").next().unwrap_or_default();
-        let beforehand = block.lines().map(str::to_owned).collect();
         let (mut rows, mut back) = (Vec::new(), BTreeMap::new());
         for line in text.lines().filter(|line| line.starts_with("| ")) {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -56,12 +51,7 @@ impl Page {
                 _ => {}
             }
         }
-        Page {
-            text,
-            beforehand,
-            rows,
-            back,
-        }
+        Page { text, rows, back }
     }
 
     /// Every command once, in the order of the page.

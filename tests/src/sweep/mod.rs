@@ -12,6 +12,7 @@ mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -33,6 +34,26 @@ pub fn experiments() -> Vec<String> {
         one["name"].as_str().expect("it has a name").to_owned()
     };
     listed.stdout().lines().map(name).collect()
+}
+
+/// What `make sweep` and `make disturb` are told: how often, until when, and which experiments; all
+/// that there are if none is named.
+///
+/// # Panics
+/// A number is none.
+pub fn told(often: usize, minutes: u64) -> (usize, Instant, Vec<String>) {
+    let mut args = std::env::args().skip(1);
+    let often = args
+        .next()
+        .map_or(often, |text| text.parse().expect("a number"));
+    let minutes = args
+        .next()
+        .map_or(minutes, |text| text.parse().expect("a number of minutes"));
+    let named: Vec<String> = args.collect();
+    let until = Instant::now() + Duration::from_secs(60 * minutes);
+    let mut experiments = experiments();
+    experiments.retain(|one| named.is_empty() || named.contains(one));
+    (often, until, experiments)
 }
 
 /// Does the same with each of these experiments, in a few beds at a time; gives what came of it, in
