@@ -22,6 +22,8 @@ use super::{Draft, NewReport, REPORTS, digest, stem_of};
 const SUMS: &str = "SHA256SUMS";
 /// The largest member that is read, in bytes.
 const MAX_MEMBER: u64 = 256 << 20;
+/// The largest report that is read, in bytes: it is held in memory.
+const MAX_REPORT: u64 = 64 << 20;
 
 /// Why a bundle is not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +129,11 @@ pub(crate) fn unpack(folder: &Path, input: impl Read) -> Result<Unpacked, Bundle
         if member.header().entry_type() != EntryType::Regular {
             return Err(BundleError::Foreign(name));
         }
-        if member.size() > MAX_MEMBER {
+        let most = match Member::of(&name) {
+            Some(Member::Report(_)) => MAX_REPORT,
+            Some(Member::Stream) | None => MAX_MEMBER,
+        };
+        if member.size() > most {
             return Err(BundleError::TooLarge(name));
         }
         if name == SUMS {
@@ -238,4 +244,30 @@ fn runs(digests: &BTreeMap<String, String>) -> Result<Vec<BundledRun>, BundleErr
         run.reports.push(ending);
     }
     Ok(runs.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_larger_than_memory_has_room_for_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let unpacked = |name: &str, size: u64| {
+            let mut bundle = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+            let mut header = Header::new_gnu();
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(size);
+            let bytes = io::repeat(b'x').take(size);
+            bundle
+                .append_data(&mut header, name, bytes)
+                .expect("memory");
+            let packed = bundle.into_inner().and_then(GzEncoder::finish);
+            unpack(folder.path(), &packed.expect("memory")[..])
+        };
+        let large = unpacked("run.html", MAX_REPORT + 1);
+        assert!(matches!(large, Err(BundleError::TooLarge(name)) if name == "run.html"));
+        let fits = unpacked("run.html", 1);
+        assert!(matches!(fits, Err(BundleError::NoSums)), "{fits:?}");
+    }
 }
