@@ -60,11 +60,11 @@ fn stream(store: &mut dyn Store, entry: &Entry) -> Result<Exit, Failure> {
 /// The report in Markdown, beside the stream.
 fn report(store: &mut dyn Store, entry: &Entry) -> Result<Vec<u8>, Failure> {
     let name = entry.report();
-    let files = store.files(entry).map_err(|error| {
+    let reports = store.reports(entry).map_err(|error| {
         let hint = error.hint();
         Failure::unknown(format!("cannot read the report {name}: {error}")).hint(hint)
     })?;
-    let report = files.into_iter().find(|(file, _)| *file == name);
+    let report = reports.into_iter().find(|(file, _)| *file == name);
     report.map(|(_, bytes)| bytes).ok_or_else(|| {
         Failure::unknown(format!(
             "the run has a stream in the archive and no report: there is no {name} in {}",

@@ -58,7 +58,7 @@ pub(crate) fn export(store: &mut dyn Store, args: &ExportArgs) -> Result<Exit, F
     entries.sort_by(|a, b| a.stem().cmp(b.stem()));
     let mut count = 0;
     let files = entries.into_iter().flat_map(|entry| {
-        let files = store.files(entry).map_err(io::Error::other);
+        let files = files_of(store, entry).map_err(io::Error::other);
         let files = files.map_or_else(
             |error| vec![Err(error)],
             |mut files| {
@@ -98,6 +98,13 @@ fn to_file(files: impl Iterator<Item = io::Result<StoredBytes>>, path: &Path) ->
     archive::pack(files, &mut draft)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     draft.replace(beside, &name)
+}
+
+/// The reports of an entry, and its stream as it is kept.
+fn files_of(store: &mut dyn Store, entry: &Entry) -> Result<Vec<StoredBytes>, StoreError> {
+    let mut files = store.reports(entry)?;
+    files.extend(store.stored(entry)?);
+    Ok(files)
 }
 
 /// The streams of these runs, and the notes on them.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{NewStream, Saved, Store, StoreError, StoredBytes, in_folder};
 use crate::archive::{self, Draft, NewReport, ReadError};
@@ -70,20 +70,18 @@ impl Store for FolderStore {
         archive::open(&self.folder.join(&entry.file))
     }
 
-    fn files(&mut self, entry: &Entry) -> Result<Vec<StoredBytes>, StoreError> {
-        let stream = self.folder.join(&entry.file);
-        let mut paths = if entry.is_by_hand() {
-            Vec::new()
+    fn reports(&mut self, entry: &Entry) -> Result<Vec<StoredBytes>, StoreError> {
+        let file = self.folder.join(&entry.file);
+        let paths = if entry.is_by_hand() {
+            vec![file]
         } else {
-            archive::reports_of(&stream)
+            archive::reports_of(&file)
         };
-        paths.push(stream);
-        let read = |path: PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let bytes = fs::read(&path).map_err(in_folder(&path))?;
-            Ok((name.into_owned(), bytes))
-        };
-        paths.into_iter().map(read).collect()
+        paths.iter().map(|path| stored(path)).collect()
+    }
+
+    fn stored(&mut self, entry: &Entry) -> Result<Option<StoredBytes>, StoreError> {
+        stored(&self.folder.join(&entry.file)).map(Some)
     }
 
     fn remove(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
@@ -113,6 +111,12 @@ impl Store for FolderStore {
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Ok(names.collect())
     }
+}
+
+fn stored(path: &Path) -> Result<StoredBytes, StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = fs::read(path).map_err(in_folder(path))?;
+    Ok((name.into_owned(), bytes))
 }
 
 /// Where files of a folder are.

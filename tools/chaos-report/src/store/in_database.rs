@@ -204,14 +204,17 @@ impl Store for DatabaseStore {
         archive::unpacked(&entry.file, io::Cursor::new(bytes))
     }
 
-    fn files(&mut self, entry: &Entry) -> Result<Vec<StoredBytes>, StoreError> {
+    fn reports(&mut self, entry: &Entry) -> Result<Vec<StoredBytes>, StoreError> {
         let (stem, failed) = (entry.stem(), self.failed());
-        let reports = self.database.reports(stem).map_err(&failed)?;
+        let reports = self.database.reports(stem).map_err(failed)?;
         let named = |(ending, bytes)| (format!("{stem}.{ending}"), bytes);
-        let mut files: Vec<StoredBytes> = reports.into_iter().map(named).collect();
-        let stream = self.database.stream(stem).map_err(&failed)?;
-        files.extend(stream.map(|bytes| (entry.file.clone(), bytes)));
-        Ok(files)
+        Ok(reports.into_iter().map(named).collect())
+    }
+
+    fn stored(&mut self, entry: &Entry) -> Result<Option<StoredBytes>, StoreError> {
+        let failed = self.failed();
+        let stream = self.database.stream(entry.stem()).map_err(failed)?;
+        Ok(stream.map(|bytes| (entry.file.clone(), bytes)))
     }
 
     fn remove(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {

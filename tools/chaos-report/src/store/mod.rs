@@ -65,11 +65,17 @@ pub(crate) trait Store {
     /// It can't be read.
     fn read(&mut self, entry: &Entry) -> Result<Box<dyn Read>, ReadError>;
 
-    /// The reports of an entry and its stream as it is kept, each with its name.
+    /// The reports of an entry, each with its name; of one that was written by hand that itself.
     ///
     /// # Errors
     /// One can't be read.
-    fn files(&mut self, entry: &Entry) -> Result<Vec<StoredBytes>, StoreError>;
+    fn reports(&mut self, entry: &Entry) -> Result<Vec<StoredBytes>, StoreError>;
+
+    /// The stream of an entry as it is kept; nothing if it is gone meanwhile.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn stored(&mut self, entry: &Entry) -> Result<Option<StoredBytes>, StoreError>;
 
     /// Removes streams with their reports.
     ///
