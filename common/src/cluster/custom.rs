@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    APIResource, APIResourceList, OwnerReference,
+    APIResource, APIResourceList, ObjectMeta, OwnerReference,
 };
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::ApiResource;
@@ -16,8 +16,6 @@ use crate::record::{CustomName, WorkloadRef, is_custom_group};
 
 /// Owners between a pod and the resource that it belongs to: more than anybody has.
 const DEPTH: usize = 5;
-/// Pods a page of a list.
-const PAGE: u32 = 500;
 
 /// A custom resource, as its subresource `scale` tells of it.
 #[derive(Clone, Debug)]
@@ -155,14 +153,16 @@ impl Cluster {
         let api = namespaced(self, namespace, resource);
         let params = ListParams::default();
         let what = format!("list {plural}.{group} in namespace {namespace}");
-        let listed = self.read(what, || api.list_metadata(&params)).await?;
-        let names = listed.items.into_iter().filter_map(|one| one.metadata.name);
+        let add = |names: &mut Vec<String>, one: ObjectMeta| names.extend(one.name);
+        let names = self
+            .fold_metadata((&api, &params), what, (Vec::new, add))
+            .await?;
         let custom = |name| CustomName {
             kind: resource.kind.to_lowercase(),
             group: group.clone(),
             name,
         };
-        Ok(names.map(custom).collect())
+        Ok(names.into_iter().map(custom).collect())
     }
 
     /// The controllers of the pods with its labels, each once.
@@ -172,19 +172,15 @@ impl Cluster {
         what: &str,
     ) -> Result<Vec<OwnerReference>, ReadError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &scaled.workload.namespace);
-        let mut params = ListParams::default().labels(&scaled.labels).limit(PAGE);
-        let mut owners = BTreeMap::new();
-        loop {
-            let page = self.read(what, || api.list_metadata(&params)).await?;
-            for pod in page.items {
-                let controller = controller(pod.metadata.owner_references);
-                owners.extend(controller.map(|owner| (owner.uid.clone(), owner)));
-            }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(owners.into_values().collect()),
-            }
-        }
+        let params = ListParams::default().labels(&scaled.labels);
+        let add = |owners: &mut BTreeMap<String, OwnerReference>, pod: ObjectMeta| {
+            let controller = controller(pod.owner_references);
+            owners.extend(controller.map(|owner| (owner.uid.clone(), owner)));
+        };
+        let owners = self
+            .fold_metadata((&api, &params), what, (BTreeMap::new, add))
+            .await?;
+        Ok(owners.into_values().collect())
     }
 
     /// Whether an owner is the resource, or belongs to it through others.

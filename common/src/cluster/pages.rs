@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use kube::Resource;
 use kube::api::{Api, ListParams};
 use kube::client::Body;
-use kube::core::{ListMeta, Status};
+use kube::core::{ListMeta, ObjectMeta, Status};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,9 @@ const MAX_ERROR: usize = 64 << 10;
 const MAX_JSON: usize = 512 << 20;
 /// What protobuf's content type begins with.
 const PROTOBUF: &[u8] = b"application/vnd.kubernetes.protobuf";
+/// Asks for lists of metadata, and takes whole objects where there are none.
+const METADATA: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 /// What may stand as it is in the value of a query.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -59,7 +62,16 @@ pub struct ListRequest<K> {
     fields: Option<String>,
     page: u32,
     attempt: String,
-    decode: Option<Decode<K>>,
+    form: Form<K>,
+}
+
+/// What the API server sends of each object.
+#[derive(Debug)]
+enum Form<K> {
+    Json,
+    /// JSON, of the metadata alone.
+    Metadata,
+    Protobuf(Decode<K>),
 }
 
 impl<K> ListRequest<K> {
@@ -70,7 +82,7 @@ impl<K> ListRequest<K> {
             fields: None,
             page: PAGE,
             attempt,
-            decode: None,
+            form: Form::Json,
         }
     }
 
@@ -123,14 +135,15 @@ impl<K> ListRequest<K> {
     /// at a time, and of that only what `decode` reads.
     #[must_use]
     pub fn protobuf(mut self, decode: Decode<K>) -> ListRequest<K> {
-        self.decode = Some(decode);
+        self.form = Form::Protobuf(decode);
         self
     }
 
     fn accept(&self) -> &'static str {
-        match self.decode {
-            Some(_) => protobuf::ACCEPT,
-            None => "application/json",
+        match self.form {
+            Form::Json => "application/json",
+            Form::Metadata => METADATA,
+            Form::Protobuf(_) => protobuf::ACCEPT,
         }
     }
 
@@ -159,6 +172,11 @@ enum Page {
     Read(Option<String>),
     /// What was taken in of this list is void.
     Broken(ReadError),
+}
+
+#[derive(Deserialize)]
+struct OnlyMetadata {
+    metadata: ObjectMeta,
 }
 
 #[derive(Deserialize)]
@@ -208,6 +226,28 @@ impl Cluster {
     {
         let pages = Box::pin(self.fold_pages(&request, empty, add));
         self.in_time(&request.attempt, pages).await
+    }
+
+    /// As [`Cluster::fold`], of objects of which the API server sends the metadata alone. `what` names
+    /// the attempt in errors.
+    ///
+    /// # Errors
+    /// As [`Cluster::fold`].
+    pub async fn fold_metadata<K, S>(
+        &self,
+        (api, params): (&Api<K>, &ListParams),
+        what: impl Display,
+        (empty, mut add): (impl Fn() -> S, impl FnMut(&mut S, ObjectMeta)),
+    ) -> Result<S, ReadError>
+    where
+        K: Resource,
+    {
+        let mut request = ListRequest::new(api.resource_url().to_owned(), what.to_string());
+        request.labels.clone_from(&params.label_selector);
+        request.fields.clone_from(&params.field_selector);
+        request.form = Form::Metadata;
+        let add = |state: &mut S, object: OnlyMetadata| add(state, object.metadata);
+        self.fold(request, empty, add).await
     }
 
     async fn fold_pages<K, S>(
@@ -266,8 +306,8 @@ impl Cluster {
         };
         let kind = answer.headers().get(CONTENT_TYPE);
         let is_protobuf = kind.is_some_and(|kind| kind.as_bytes().starts_with(PROTOBUF));
-        match request.decode {
-            Some(decode) if is_protobuf => {
+        match request.form {
+            Form::Protobuf(decode) if is_protobuf => {
                 stream(answer, what, |item| decode(item).map(&mut add)).await
             }
             _ => json(answer, what, add).await,
