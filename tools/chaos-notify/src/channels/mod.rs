@@ -35,10 +35,7 @@ pub(crate) trait Channel {
     /// # Errors
     /// One is none, or the channel has no others.
     fn check_addresses(&self, addresses: &[String]) -> Result<(), ChannelError> {
-        match addresses {
-            [] => Ok(()),
-            _ => Err(ChannelError::NoOtherAddresses),
-        }
+        no_others(addresses)
     }
 
     /// The recipients, where the other side answers for each of them.
@@ -84,6 +81,14 @@ pub(crate) trait Channel {
         _watch: &'a Watch,
     ) -> LocalBoxFuture<'a, Result<Option<Acknowledged>, Answer>> {
         Box::pin(ready(Ok(None)))
+    }
+}
+
+/// Refuses any addresses, for a channel that has no others than its own.
+fn no_others(addresses: &[String]) -> Result<(), ChannelError> {
+    match addresses {
+        [] => Ok(()),
+        _ => Err(ChannelError::NoOtherAddresses),
     }
 }
 

@@ -6,7 +6,7 @@ use futures::future::LocalBoxFuture;
 
 use super::error::ChannelError;
 use super::http::{Http, Reply, Request};
-use super::{Acknowledged, Channel};
+use super::{Acknowledged, Channel, no_others};
 use crate::delivery::{Answer, Fate, Watch};
 use crate::template::Message;
 
@@ -49,10 +49,7 @@ pub(crate) trait Service {
 
     /// See [`Channel::check_addresses`].
     fn check_addresses(&self, addresses: &[String]) -> Result<(), ChannelError> {
-        match addresses {
-            [] => Ok(()),
-            _ => Err(ChannelError::NoOtherAddresses),
-        }
+        no_others(addresses)
     }
 
     /// What is brought up to date once a message was taken. That it fails changes nothing on that.
