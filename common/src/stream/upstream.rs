@@ -55,6 +55,13 @@ impl Upstream {
         self.run.as_deref()
     }
 
+    /// The records that are kept, of all kinds, in the order in which they were made.
+    pub fn in_order(&self) -> Vec<&Record<Value>> {
+        let mut records: Vec<_> = self.kept.values().flatten().collect();
+        records.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+        records
+    }
+
     /// A check that says why the stream can't be trusted, if it can't.
     pub fn check(&self) -> Option<Check> {
         self.broken.as_ref().map(|why| {

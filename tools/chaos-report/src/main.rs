@@ -11,6 +11,7 @@ mod metrics;
 mod render;
 mod review;
 mod store;
+mod trace;
 mod upkeep;
 
 use std::path::PathBuf;

@@ -14,6 +14,7 @@ use crate::archive::{self, Draft};
 use crate::findings::{ExperimentReport, Lessons, RunRecord};
 use crate::render::{self, ReportFormat};
 use crate::store::{NewStream, Saved, Store, StoreError, in_folder};
+use crate::trace;
 
 const STREAM: &str = "standard input";
 
@@ -92,6 +93,7 @@ pub(crate) fn report(
     if let Some(html) = saved.as_ref().ok().and_then(html).filter(|_| args.open) {
         checks.push(open(html));
     }
+    checks.extend(trace(&stream));
     let data = made.record(saved.ok(), checks);
     Ok(finish(&mut stream, data, &saved_check))
 }
@@ -107,6 +109,26 @@ fn say(store: &mut dyn Store, words: &Words, stream: &mut Stream) -> Option<Chec
         Ok(None) => Check::pass(ID, "", "your words are kept"),
         Err(failure) => Check::unknown(ID, "", failure.to_string())
             .hint("say it again later: chaos-report note RUN"),
+    })
+}
+
+/// Exports the run as a trace, where the environment names a collector. That it is not taken is no
+/// fault of the run.
+fn trace(stream: &Stream) -> Option<Check> {
+    const ID: &str = "report.trace";
+    let to = trace::destination()?;
+    let spans = trace::spans(&stream.upstream, &stream.run);
+    let count = spans.len();
+    Some(match trace::send(spans) {
+        Ok(()) => Check::pass(ID, to, format!("exported as a trace of {count} spans")),
+        Err(error) => {
+            let why = format!("cannot export the trace to {to}: {error}");
+            stream.progress(&why);
+            Check::new(ID, to, Status::Warn, why).hint(
+                "see that OTEL_EXPORTER_OTLP_ENDPOINT names a collector that takes OTLP over HTTP, \
+                 mostly on port 4318; send it later: chaos-report < FILE.ndjson",
+            )
+        }
     })
 }
 

@@ -13,6 +13,7 @@ mod real;
 mod review;
 mod saving;
 mod server;
+mod trace;
 mod upkeep;
 
 use std::io::Write as _;
