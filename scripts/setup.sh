@@ -2,14 +2,14 @@
 # Make a fresh Debian 12 ready to build the tools and to run the test bed. Says what is missing and installs that, nothing else.
 # usage: setup.sh [--check | --look]   with --check, only say what is missing: 0 when nothing is, 1 otherwise;
 #                                      with --look, also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm,
-#                                      promtool
+#                                      promtool, and a checker of Grafana dashboards
 set -euo pipefail
 
 rust_wanted=1.89.0
 go_wanted=1.26.4 # what tests/cluster/go.mod asks for
 # The command that shows a package is there, and the package.
 packages=(
-  gcc:gcc make:make shellcheck:shellcheck /usr/bin/time:time curl:curl jq:jq git:git openssl:openssl psql:postgresql-client python3:python3
+  gcc:gcc make:make shellcheck:shellcheck /usr/bin/time:time curl:curl jq:jq git:git openssl:openssl ssh-keygen:openssh-client psql:postgresql-client python3:python3
   /usr/lib/postgresql/15/bin/postgres:postgresql-15
   containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap igzip:isal
@@ -44,6 +44,11 @@ there() {
 go_version() { GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed 's/^go//'; }
 rust_version() { cargo --version 2>/dev/null | cut -d' ' -f2; }
 
+# Compiled where it is not, or not of these sources.
+check_dashboards() {
+  [ $look = no ] || "$(dirname "${BASH_SOURCE[0]}")/../tests/compile.sh" grafana grafana-schema .
+}
+
 missing=()
 for entry in "${packages[@]}"; do
   there "${entry%%:*}" || missing+=("${entry##*:}")
@@ -61,7 +66,10 @@ axe_ok=yes
 promtool_ok=yes
 [ $look = no ] || [ -x "$promtool" ] || promtool_ok=no
 [ $promtool_ok = yes ] || echo "missing: promtool"
-if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ] && [ $axe_ok = yes ] && [ $promtool_ok = yes ]; then exit 0; fi
+if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ] && [ $axe_ok = yes ] && [ $promtool_ok = yes ]; then
+  check_dashboards
+  exit 0
+fi
 [ "${1:-}" != --check ] || exit 1
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -106,3 +114,4 @@ if [ $promtool_ok = no ]; then
   (cd "$cache/promtool" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb)
   echo "installed: promtool, in $cache/promtool"
 fi
+check_dashboards

@@ -21,6 +21,10 @@ pub struct ReportSettings {
     pub database: Option<ReportDatabase>,
     /// Where people find that folder, for links: `https://reports.example.com/chaos/`.
     pub url: Option<String>,
+    /// Program and arguments that sign an export: the file's path is put behind them, and the
+    /// signature is written beside it, as `ssh-keygen -Y sign`, `minisign -S -m` and
+    /// `gpg --detach-sign` do.
+    pub sign: Vec<String>,
     /// What reviews hold a month, a quarter or a year against.
     pub goals: ReportGoals,
 }
@@ -31,6 +35,7 @@ impl Default for ReportSettings {
             archive: PathBuf::from("experiment-reports"),
             database: None,
             url: None,
+            sign: Vec::new(),
             goals: ReportGoals::default(),
         }
     }

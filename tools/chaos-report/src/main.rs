@@ -114,7 +114,7 @@ fn command(cli: Cli, config: &Config, store: &mut dyn Store) -> Result<Exit, Fai
         Command::Compare(args) => commands::compare::compare_runs(store, &args, output),
         Command::Runbook(args) => commands::runbook::runbook(store, &args),
         Command::Metrics(args) => commands::metrics::write(store, &args),
-        Command::Export(args) => commands::transfer::export(store, &args),
+        Command::Export(args) => commands::transfer::export(store, &args, &config.report.sign),
         Command::Import(args) => commands::transfer::import(store, &args),
         Command::Prune(args) => commands::prune::prune(store, &args, output),
     }

@@ -1,10 +1,12 @@
 //! `export` and `import`: runs leave the archive as one file, and come into another one.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 
 use chaos_common::exit::{Exit, Failure};
+use chaos_common::output::printable;
 
 use super::archived;
 use crate::archive::{self, BundleError, BundledRun, Draft, Unpacked};
@@ -23,6 +25,9 @@ pub(crate) struct ExportArgs {
     /// Write this file; standard output if left out
     #[arg(long, value_name = "FILE.tar.gz")]
     to: Option<PathBuf>,
+    /// Have the command of report.sign sign the file
+    #[arg(long, requires = "to")]
+    sign: bool,
 }
 
 /// Which bundles.
@@ -36,8 +41,18 @@ pub(crate) struct ImportArgs {
 /// Writes runs as a bundle, with the notes on them.
 ///
 /// # Errors
-/// There is no such run, a file can't be read, or the bundle can't be written.
-pub(crate) fn export(store: &mut dyn Store, args: &ExportArgs) -> Result<Exit, Failure> {
+/// There is no such run, a file can't be read, or the bundle can't be written or signed.
+pub(crate) fn export(
+    store: &mut dyn Store,
+    args: &ExportArgs,
+    signer: &[String],
+) -> Result<Exit, Failure> {
+    if args.sign && signer.is_empty() {
+        return Err(Failure::usage("no command signs exports").hint(
+            "name one in chaos.toml: [report] sign = \
+             [\"ssh-keygen\", \"-Y\", \"sign\", \"-n\", \"chaos-report\", \"-f\", \"KEY\"]",
+        ));
+    }
     let index = archived::open(store, Depth::Facts)?;
     let mut entries = if args.all {
         index.entries.iter().collect()
@@ -83,6 +98,14 @@ pub(crate) fn export(store: &mut dyn Store, args: &ExportArgs) -> Result<Exit, F
         }
     }
     archived::tell(&format!("exported {count} files"));
+    if let Some(path) = args.to.as_deref().filter(|_| args.sign) {
+        let signature = sign(path, signer).map_err(|why| {
+            let shown = path.display();
+            Failure::unknown(format!("{shown} is written, and not signed: {why}"))
+                .hint("mend report.sign in chaos.toml, or sign the file by hand")
+        })?;
+        archived::tell(&format!("signed: {}", signature.display()));
+    }
     Ok(if args.all {
         archived::exit(&index)
     } else {
@@ -98,6 +121,71 @@ fn to_file(files: impl Iterator<Item = io::Result<StoredBytes>>, path: &Path) ->
     archive::pack(files, &mut draft)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     draft.replace(beside, &name)
+}
+
+/// Why a file is not signed.
+#[derive(Debug, thiserror::Error)]
+enum NotSigned {
+    #[error("cannot start {program}: {source}")]
+    NotStarted { program: String, source: io::Error },
+    #[error("{program} ended with {status}{said}")]
+    Refused {
+        program: String,
+        status: ExitStatus,
+        said: String,
+    },
+    #[error("{0} ended well, and left no signature beside it")]
+    Nothing(String),
+    #[error("cannot look for the signature: {0}")]
+    Unseen(io::Error),
+}
+
+/// Has the signer write a signature beside the file, and gives its path. One of an earlier file of
+/// this name goes first: it would look like this one's.
+fn sign(path: &Path, signer: &[String]) -> Result<PathBuf, NotSigned> {
+    let (program, arguments) = signer.split_first().expect("a signer is configured");
+    for old in signatures(path).map_err(NotSigned::Unseen)? {
+        fs::remove_file(&old).map_err(NotSigned::Unseen)?;
+    }
+    let ended = Command::new(program)
+        .args(arguments)
+        .arg(path)
+        .stdin(Stdio::inherit())
+        .output()
+        .map_err(|source| NotSigned::NotStarted {
+            program: program.clone(),
+            source,
+        })?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let said = said.trim();
+        return Err(NotSigned::Refused {
+            program: program.clone(),
+            status: ended.status,
+            said: if said.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", printable(said))
+            },
+        });
+    }
+    let found = signatures(path).map_err(NotSigned::Unseen)?;
+    let found = found.into_iter().next();
+    found.ok_or_else(|| NotSigned::Nothing(program.clone()))
+}
+
+/// Files beside this one whose name is its own and the ending of a signature.
+fn signatures(path: &Path) -> io::Result<Vec<PathBuf>> {
+    const ENDINGS: [&str; 4] = ["sig", "minisig", "asc", "sigstore.json"];
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = ENDINGS.map(|ending| path.with_file_name(format!("{name}.{ending}")));
+    let mut found = Vec::new();
+    for path in beside {
+        if path.try_exists()? {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// The reports of an entry, and its stream as it is kept.

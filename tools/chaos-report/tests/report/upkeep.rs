@@ -138,3 +138,74 @@ fn prometheus_itself_accepts_the_metrics() {
     );
     assert!(std::fs::read_dir(&blocks).expect("made").next().is_some());
 }
+
+#[test]
+fn an_export_is_signed_by_a_command_and_one_that_is_not_is_told() {
+    let bench = two();
+    let at = |name: &str| bench.home.path().join(name);
+    let key = at("key").to_string_lossy().into_owned();
+    let keygen = |args: &[&str], input: &[u8]| {
+        let mut command = std::process::Command::new("ssh-keygen");
+        command.args(args).current_dir(bench.home.path());
+        crate::feed(command, input)
+    };
+    let made = keygen(
+        &["-q", "-t", "ed25519", "-N", "", "-C", "ops", "-f", &key],
+        b"",
+    );
+    assert!(made.status.success(), "{}", stderr(&made));
+    let export = |signer: &str| {
+        let set = format!("report.sign={signer}");
+        let args = [
+            "export",
+            "--all",
+            "--to",
+            "all.tar.gz",
+            "--sign",
+            "--set",
+            &set,
+        ];
+        bench.run(&args, b"")
+    };
+    let signer = format!(r#"["ssh-keygen", "-Y", "sign", "-n", "chaos-report", "-f", "{key}"]"#);
+    for _ in 0..2 {
+        let output = export(&signer);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let told = stderr(&output);
+        assert!(told.contains("signed: all.tar.gz.sig"), "{told}");
+    }
+    let public = read(&at("key.pub"));
+    std::fs::write(at("signers"), format!("ops {public}")).expect("writable");
+    let verify = [
+        "-Y",
+        "verify",
+        "-n",
+        "chaos-report",
+        "-I",
+        "ops",
+        "-f",
+        "signers",
+        "-s",
+        "all.tar.gz.sig",
+    ];
+    let bundle = std::fs::read(at("all.tar.gz")).expect("readable");
+    assert!(keygen(&verify, &bundle).status.success());
+    let mut forged = bundle;
+    forged[40] ^= 1;
+    assert!(!keygen(&verify, &forged).status.success());
+    for (signer, status, why) in [
+        ("[]", 2, "no command signs exports"),
+        (r#"["true"]"#, 3, "left no signature beside it"),
+        (r#"["no-such-program"]"#, 3, "cannot start no-such-program"),
+        (r#"["sh", "-c", "echo locked >&2; exit 4"]"#, 3, "locked"),
+    ] {
+        let output = export(signer);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{told}");
+        assert!(told.contains(why), "{told}");
+    }
+    assert!(
+        !at("all.tar.gz.sig").exists(),
+        "an earlier signature is gone"
+    );
+}
