@@ -94,7 +94,7 @@ end_to_end() {
 on_a_cluster() {
   exec 7>"$CHAOS_CACHE/test.lock"
   flock --nonblock 7 || { echo "waiting for other tests to leave the cluster"; flock 7; }
-  tests/s3/build.sh 7>&-
+  tests/compile.sh s3 versitygw github.com/versity/versitygw/cmd/versitygw 7>&-
   cluster 7>&-
   until [ -e "$work/built" ]; do sleep 0.2; done
   CHAOS_TEST_KUBECONFIG=$KUBECONFIG

@@ -53,7 +53,7 @@ impl Storage {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("{}: {error}; tests/s3/build.sh makes it", program.display())
+                panic!("{}: {error}; scripts/test.sh makes it", program.display())
             });
         let storage = Storage {
             place,
@@ -136,7 +136,7 @@ fn free_port() -> u16 {
 }
 
 #[test]
-#[ignore = "needs an S3 server, which tests/s3/build.sh compiles: make test"]
+#[ignore = "needs an S3 server: make test"]
 fn an_object_is_read_sealed_and_restored_like_a_file() {
     let storage = Storage::new();
     storage.put("db/shop-1.dump", &vec![b'x'; 60_000]);
@@ -225,7 +225,7 @@ fn an_object_is_read_sealed_and_restored_like_a_file() {
 }
 
 #[test]
-#[ignore = "needs an S3 server, which tests/s3/build.sh compiles: make test"]
+#[ignore = "needs an S3 server: make test"]
 fn a_folder_of_objects_is_a_dump_in_directory_format() {
     let storage = Storage::new();
     let dumps = Dumps::new(&storage.place);
@@ -264,7 +264,7 @@ fn a_folder_of_objects_is_a_dump_in_directory_format() {
 }
 
 #[test]
-#[ignore = "needs an S3 server, which tests/s3/build.sh compiles: make test"]
+#[ignore = "needs an S3 server: make test"]
 fn what_keeps_an_object_from_being_read_is_named() {
     let storage = Storage::new();
     storage.put("app.tar.gz", &fixture("tar/gnu.tar.gz"));
@@ -412,7 +412,7 @@ fn archive(storage: &Storage, seed: u8) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "needs an S3 server, which tests/s3/build.sh compiles: make test"]
+#[ignore = "needs an S3 server: make test"]
 fn a_connection_that_breaks_is_taken_up_and_never_mixes_two_versions() {
     let storage = Storage::new();
     let (one, two) = (archive(&storage, 1), archive(&storage, 2));

@@ -70,7 +70,7 @@ enum Command {
     Compare(commands::compare::Args),
     /// Write what experiments showed into documents, under a marked heading of its own
     Runbook(commands::runbook::Args),
-    /// Write the archive as metrics for Prometheus, or a dashboard of them for Grafana
+    /// Write the archive or a stream as metrics for Prometheus, or a dashboard for Grafana
     Metrics(commands::metrics::Args),
     /// Write runs into one file, with their reports, notes and digests
     Export(commands::transfer::ExportArgs),

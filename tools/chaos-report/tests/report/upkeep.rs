@@ -93,11 +93,30 @@ fn metrics_are_read_by_prometheus_own_reader() {
     );
 }
 
-/// Runs promtool, which must accept what it is given.
-fn promtool(args: &[&str], input: &[u8]) {
+/// A program that scripts/setup.sh --look put into the cache.
+fn cached(program: &str) -> std::process::Command {
     let cache = std::env::var_os("CHAOS_CACHE").map(std::path::PathBuf::from);
     let cache = cache.expect("CHAOS_CACHE is set: make look");
-    let mut command = std::process::Command::new(cache.join("promtool/usr/bin/promtool"));
+    std::process::Command::new(cache.join(program))
+}
+
+#[test]
+#[ignore = "needs a checker of Grafana dashboards: make look"]
+fn grafana_s_own_schema_accepts_the_dashboard() {
+    let dashboard = Bench::new().run(&["metrics", "--dashboard"], b"").stdout;
+    let checked = |dashboard: &[u8]| crate::feed(cached("bin/grafana-schema"), dashboard);
+    let output = checked(&dashboard);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = String::from_utf8(dashboard).expect("UTF-8");
+    let odd = text.replace("\"frameIndex\"", "\"frame\"");
+    assert_ne!(odd, text);
+    let refused = stderr(&checked(odd.as_bytes()));
+    assert!(refused.contains("frameIndex"), "{refused}");
+}
+
+/// Runs promtool, which must accept what it is given.
+fn promtool(args: &[&str], input: &[u8]) {
+    let mut command = cached("promtool/usr/bin/promtool");
     command.args(args);
     let output = crate::feed(command, input);
     let said = stdout(&output) + &stderr(&output);
@@ -112,6 +131,10 @@ fn prometheus_itself_accepts_the_metrics() {
     bench.run(&["action", "add", "Do it", "--owner", "A \"B\" \\ C"], b"");
     let metrics = stdout(&bench.run(&["metrics"], b""));
     promtool(&["check", "metrics"], metrics.as_bytes());
+    let stream = bench.files("bbbb.ndjson");
+    let stream = std::fs::read(&stream[0]).expect("readable");
+    let of_stream = stdout(&bench.run(&["metrics", "-"], &stream));
+    promtool(&["check", "metrics"], of_stream.as_bytes());
     // OpenMetrics is read by what imports history, which wants a time at each sample.
     let with_time = |line: &str| {
         let time = if line.starts_with('#') {
@@ -137,6 +160,39 @@ fn prometheus_itself_accepts_the_metrics() {
         b"",
     );
     assert!(std::fs::read_dir(&blocks).expect("made").next().is_some());
+}
+
+#[test]
+fn a_stream_becomes_metrics_with_its_own_exit_status() {
+    let bench = two();
+    let stream = std::fs::read(&bench.files("bbbb.ndjson")[0]).expect("readable");
+    let output = bench.run(&["metrics", "-", "--to", "chaos.prom"], &stream);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+    let file = bench.home.path().join("chaos.prom");
+    let text = read(&file);
+    let passed =
+        "chaos_result_verdict{result=\"chaos.backup\",namespace=\"shop\",verdict=\"pass\"} 1\n";
+    assert!(text.contains(passed), "{text}");
+    let good = |text: &str| {
+        let name = "chaos_result_last_pass_timestamp_seconds{result=\"chaos.verification\"";
+        let mut lines = text.lines();
+        lines.find(|line| line.starts_with(name)).map(str::to_owned)
+    };
+    let failed = std::fs::read(&bench.files("aaaa.ndjson")[0]).expect("readable");
+    let output = bench.run(&["metrics", "-", "--to", "chaos.prom"], &failed);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(good(&text).is_some());
+    assert_eq!(good(&read(&file)), good(&text), "the last good one is kept");
+    let empty = bench.run(&["metrics", "-", "--to", "chaos.prom"], b"");
+    assert_eq!(empty.status.code(), Some(3), "{}", stderr(&empty));
+    assert!(
+        read(&file).contains("chaos_stream_whole 0\n"),
+        "{}",
+        read(&file)
+    );
+    let nowhere = bench.run(&["metrics", "-", "--to", "no/such/folder/x.prom"], &stream);
+    assert_eq!(nowhere.status.code(), Some(3), "{}", stderr(&nowhere));
 }
 
 #[test]
