@@ -1,6 +1,7 @@
 //! `chaos-backup-check` with backups in pods.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use chaos_tests::cluster::{Cluster, OwnNamespace, repository};
@@ -461,4 +462,113 @@ fn a_folder_in_a_pod_is_the_newest_backup_in_it() {
         status == "fail" && message.contains("no backup like other-*"),
         "{message}"
     );
+}
+
+/// A claim in a namespace of its own, and the folder that it holds.
+fn claim(cluster: &Cluster, namespace: &str) -> std::path::PathBuf {
+    let folder = cluster.state().join("volumes").join(namespace);
+    // What a run that was killed left.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("db")).expect("made");
+    let delete = ["delete", "pv", namespace, "--ignore-not-found"];
+    cluster.kubectl(&delete);
+    cluster.kubectl(&[
+        "label",
+        "namespace",
+        namespace,
+        "pod-security.kubernetes.io/enforce=restricted",
+    ]);
+    let common = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "chaos-claims"});
+    let mut volume = common.clone();
+    volume["capacity"] = json!({"storage": "1Gi"});
+    volume["claimRef"] = json!({"namespace": namespace, "name": "backups"});
+    volume["hostPath"] = json!({"path": folder});
+    let mut claim = common;
+    claim["resources"] = json!({"requests": {"storage": "1Gi"}});
+    for object in [
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": namespace}, "spec": volume}),
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "backups", "namespace": namespace}, "spec": claim}),
+    ] {
+        cluster.apply(&object.to_string());
+    }
+    folder
+}
+
+#[test]
+#[ignore = "needs the cluster: make test"]
+fn a_claim_is_read_by_a_pod_of_ours_which_is_gone_afterwards_however_it_ends() {
+    const NAMESPACE: &str = "chaos-test-claims";
+    let cluster = Cluster::new();
+    let _own = OwnNamespace::new(&cluster, NAMESPACE);
+    let folder = claim(&cluster, NAMESPACE);
+    let dump = folder.join("db/shop-2.dump");
+    fs::write(&dump, fixture("pgdump/gzip.dump")).expect("written");
+    // As the database's own user writes it, and where its pods see it.
+    std::os::unix::fs::chown(&dump, Some(999), Some(999)).expect("we are root");
+    fs::set_permissions(&dump, fs::Permissions::from_mode(0o600)).expect("ours");
+    std::os::unix::fs::symlink("/backup/db/shop-2.dump", folder.join("db/latest.dump"))
+        .expect("made");
+    let place = Place::new().env("KUBECONFIG", cluster.state().join("admin.kubeconfig"));
+    let config = |claim: &str, reader: &str, more: &str| {
+        let text = format!(
+            "[application]\nnamespace = '{NAMESPACE}'\n[[backup]]\nname = 'x'\npod = 'claim/{claim}'\n\
+             reader = {{ image = 'chaos.test/shop:1'{reader} }}\n{more}\n\
+             [[backup]]\nname = 'y'\npod = 'claim/{claim}'\n\
+             reader = {{ image = 'chaos.test/shop:1'{reader} }}\npath = '/backup/db/'\n"
+        );
+        place.file("chaos.toml", &text);
+    };
+    let nothing_left = || {
+        let of = "app.kubernetes.io/name=chaos-reader";
+        until("the end of the pod that read", || {
+            let left =
+                cluster.kubectl(&["get", "jobs,pods", "-n", NAMESPACE, "-o", "name", "-l", of]);
+            left.is_empty().then_some(())
+        });
+    };
+    let latest = "path = '/backup/db/latest.dump'";
+    config("backups", ", user = 999", latest);
+    let ran = place.tool("chaos-backup-check", &[]).exits(0);
+    let record = ran.record("chaos.backup/1");
+    let items = record["data"]["items"].as_array().expect("items");
+    assert_eq!(items[0]["path"], "claim/backups:/backup/db/latest.dump");
+    for item in items {
+        assert_eq!(item["resolved"], "/backup/db/shop-2.dump", "{record:#}");
+        assert_eq!(item["contents"]["tables"].as_array().map(Vec::len), Some(7));
+    }
+    nothing_left();
+    // Nobody's user may not read it, which says nothing of the backup.
+    config("backups", "", latest);
+    let ran = place.tool("chaos-backup-check", &[]).exits(3);
+    assert!(ran.stdout().contains("Permission denied"), "{}", ran.show());
+    nothing_left();
+    config("none", "", latest);
+    let ran = place.tool("chaos-backup-check", &[]).exits(1);
+    assert!(
+        ran.stdout().contains("is in the claim none, which is not"),
+        "{}",
+        ran.show()
+    );
+    // Killed while it reads a large file.
+    let large = fs::File::create(folder.join("large.tar")).expect("made");
+    large.set_len(8 << 30).expect("sparse");
+    config("backups", "", "path = '/backup/large.tar'\nkind = 'tar'");
+    let mut child = place
+        .command("chaos-backup-check")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let deadline = ["-o", "jsonpath={.items[*].spec.activeDeadlineSeconds}"];
+    until("the pod is held", || {
+        let get = [&["get", "jobs", "-n", NAMESPACE][..], &deadline[..]].concat();
+        (cluster.kubectl(&get) == "21600").then_some(())
+    });
+    child
+        .kill()
+        .and_then(|()| child.wait())
+        .expect("it is ours");
+    nothing_left();
+    cluster.kubectl(&["delete", "pv", NAMESPACE, "--wait=false"]);
 }

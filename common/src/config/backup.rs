@@ -38,9 +38,13 @@ pub struct Backup {
     #[schemars(with = "OneOrMore")]
     pub exclude: Vec<String>,
     /// The pod that `path` is in: `deployment/NAME`, `statefulset/NAME` or `pod/NAME` of the
-    /// application's namespace.
+    /// application's namespace; or `claim/NAME`, for a pod that is made to read this claim, and
+    /// taken away.
     #[serde(default)]
     pub pod: Option<String>,
+    /// The pod that is made for `claim/NAME`.
+    #[serde(default)]
+    pub reader: Option<ClaimReader>,
     /// The container of that pod; its first one if left out.
     #[serde(default)]
     pub container: Option<String>,
@@ -104,6 +108,30 @@ pub struct Backup {
     pub decrypt: Vec<String>,
 }
 
+/// `[backup.reader]`: the pod that is made to read a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimReader {
+    /// Its image, with `sh`, `stat`, `readlink`, `find` and `cat`, such as `busybox:1.37`.
+    pub image: String,
+    /// Where the claim is mounted in it, as in the pods that write the backups, so that links in it
+    /// lead where they should.
+    #[serde(default = "backup_mount")]
+    pub mount: String,
+    /// The user and group that it runs as; whoever may read the files.
+    #[serde(default = "nobody")]
+    pub user: i64,
+}
+
+fn backup_mount() -> String {
+    "/backup".to_owned()
+}
+
+/// Nobody's user in most images.
+fn nobody() -> i64 {
+    65534
+}
+
 #[expect(
     clippy::unnecessary_wraps,
     reason = "it is the default of an optional value"
@@ -143,6 +171,15 @@ pub enum Location<'b> {
         /// The path in it.
         path: &'b Path,
     },
+    /// A path in a claim, which a pod of ours reads.
+    Claim {
+        /// The claim.
+        claim: &'b str,
+        /// The pod.
+        reader: &'b ClaimReader,
+        /// The path in that pod.
+        path: &'b Path,
+    },
     /// An object, or the newest one under a prefix.
     S3 {
         /// The bucket.
@@ -175,7 +212,7 @@ pub enum LocationError {
     #[error("has two places: it cannot be in a pod and in object storage")]
     TwoPlaces,
     /// The pod is not named as `KIND/NAME`.
-    #[error("is in the pod {0:?}: write deployment/NAME, statefulset/NAME or pod/NAME")]
+    #[error("is in the pod {0:?}: write deployment/NAME, statefulset/NAME, pod/NAME or claim/NAME")]
     PodReference(String),
     /// A relative path in a pod.
     #[error("has the path {} in a pod: it must begin with /", .0.display())]
@@ -183,6 +220,26 @@ pub enum LocationError {
     /// A container of no pod.
     #[error("has a container and no pod")]
     NoPod,
+    /// A claim, and no image for the pod that reads it.
+    #[error(
+        "is in a claim: name an image with sh, stat, readlink, find and cat as reader.image, such \
+         as busybox:1.37"
+    )]
+    NoReader,
+    /// A reader, and no claim.
+    #[error("has a reader, which only a backup in claim/NAME has")]
+    ReaderWithoutClaim,
+    /// A container of a pod that has only one.
+    #[error("has a container, and is in a claim, whose pod has only one")]
+    ContainerOfReader,
+    /// A path elsewhere than the claim is mounted.
+    #[error("has the path {} outside of the claim, which is mounted at {mount}", .path.display())]
+    OutsideClaim {
+        /// As configured.
+        path: PathBuf,
+        /// As configured.
+        mount: String,
+    },
     /// An `s3://` URL without a bucket.
     #[error("has an s3:// URL without a bucket: write s3://BUCKET/KEY or s3://BUCKET/PREFIX/")]
     NoBucket,
@@ -279,6 +336,7 @@ impl Backup {
             (Some(_), Some(_)) => Err(LocationError::TwoPlaces),
             (Some(pod), None) => self.place_in_pod(pod),
             (None, _) if self.container.is_some() => Err(LocationError::NoPod),
+            (None, _) if self.reader.is_some() => Err(LocationError::ReaderWithoutClaim),
             (None, Some(url)) => {
                 let (bucket, key) = url.split_once('/').unwrap_or((url, ""));
                 if bucket.is_empty() {
@@ -295,6 +353,12 @@ impl Backup {
 
     fn place_in_pod<'b>(&'b self, pod: &'b str) -> Result<Location<'b>, LocationError> {
         let (kind, name) = pod.split_once('/').unwrap_or(("", pod));
+        if kind == "claim" && !name.is_empty() && !name.contains('/') {
+            return self.place_in_claim(name);
+        }
+        if self.reader.is_some() {
+            return Err(LocationError::ReaderWithoutClaim);
+        }
         let known = matches!(kind, "deployment" | "statefulset" | "pod");
         if !known || name.is_empty() || name.contains('/') {
             return Err(LocationError::PodReference(pod.to_owned()));
@@ -306,6 +370,24 @@ impl Backup {
             kind,
             name,
             container: self.container.as_deref(),
+            path: &self.path,
+        })
+    }
+
+    fn place_in_claim<'b>(&'b self, claim: &'b str) -> Result<Location<'b>, LocationError> {
+        if self.container.is_some() {
+            return Err(LocationError::ContainerOfReader);
+        }
+        let reader = self.reader.as_ref().ok_or(LocationError::NoReader)?;
+        if !self.path.starts_with(&reader.mount) {
+            return Err(LocationError::OutsideClaim {
+                path: self.path.clone(),
+                mount: reader.mount.clone(),
+            });
+        }
+        Ok(Location::Claim {
+            claim,
+            reader,
             path: &self.path,
         })
     }
@@ -420,6 +502,8 @@ mod tests {
             pod.contains("kind: \"deployment\", name: \"db\", container: Some(\"c\")"),
             "{pod}"
         );
+        let claim = good("path = '/backup/db'\npod = 'claim/b'\nreader = { image = 'busybox' }");
+        assert!(claim.starts_with("Claim { claim: \"b\""), "{claim}");
         assert_eq!(
             good("kind = 'tar'\npath = 's3://b/k/l'"),
             "S3 { bucket: \"b\", key: \"k/l\" }"
@@ -454,6 +538,15 @@ mod tests {
                 "must begin with /",
             ),
             ("kind = 'tar'\npath = '/x'\ncontainer = 'c'", "no pod"),
+            ("path = '/backup/x'\npod = 'claim/b'", "as reader.image"),
+            (
+                "path = '/x'\npod = 'claim/b'\nreader = { image = 'busybox' }",
+                "mounted at /backup",
+            ),
+            (
+                "path = '/x'\nreader = { image = 'busybox' }",
+                "only a backup in claim/NAME",
+            ),
             (
                 "kind = 'tar'\npath = 's3://b/k'\npod = 'pod/db'",
                 "two places",

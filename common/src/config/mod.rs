@@ -36,7 +36,9 @@ mod workload;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use self::backup::{Backup, DrillSettings, DrillSql, DumpHolds, Location, LocationError, S3};
+pub use self::backup::{
+    Backup, ClaimReader, DrillSettings, DrillSql, DumpHolds, Location, LocationError, S3,
+};
 pub use self::backup_kind::{BackupKind, BackupTool};
 pub use self::backup_tool::{CloudNativePg, PgBackRest, Restic, Velero};
 pub use self::condition::{Condition, NotACondition, NotComparable};

@@ -6,6 +6,7 @@ use chaos_common::cluster::Access;
 use chaos_common::config::{Config, Span};
 
 use crate::progress::Readings;
+use crate::source::claim::ClaimPods;
 
 /// What a check needs to know besides its backup.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     /// Where readers tell what they read.
     pub(crate) readings: Readings,
+    /// The pods that read claims.
+    pub(crate) claim_pods: ClaimPods,
     /// How long a backup that has not changed is trusted without being read again; not at all if
     /// `None`.
     pub(crate) trust_unchanged: Option<Span>,

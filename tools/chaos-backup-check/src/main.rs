@@ -6,6 +6,7 @@ mod context;
 mod drill;
 mod item;
 mod monitoring;
+mod own_pod;
 mod program_messages;
 mod progress;
 mod source;

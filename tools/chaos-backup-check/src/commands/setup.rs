@@ -12,6 +12,7 @@ use crate::item::freshness;
 use crate::monitoring::{Held, Lock, say};
 use crate::progress::Readings;
 use crate::source;
+use crate::source::claim::ClaimPods;
 
 /// The configuration: that of the files on the command line, if there are any, else the one that is
 /// found.
@@ -52,6 +53,7 @@ fn context_in(args: &Args, loaded: &Loaded, namespace: String) -> Result<Context
         namespace,
         config: Arc::new(loaded.config.clone()),
         readings: Readings::default(),
+        claim_pods: ClaimPods::default(),
         trust_unchanged: args.trust_unchanged,
     })
 }

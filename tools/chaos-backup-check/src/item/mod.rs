@@ -109,6 +109,7 @@ mod tests {
     use super::*;
     use crate::progress::Readings;
     use crate::source::Opened;
+    use crate::source::claim::ClaimPods;
 
     fn context() -> Context {
         Context {
@@ -116,6 +117,7 @@ mod tests {
             namespace: "shop".into(),
             config: Arc::default(),
             readings: Readings::default(),
+            claim_pods: ClaimPods::default(),
             trust_unchanged: None,
         }
     }

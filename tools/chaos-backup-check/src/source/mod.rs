@@ -1,6 +1,7 @@
 //! Where a backup is, and the way to its bytes: on this machine, in a pod, in object storage, or in
 //! the cluster as the snapshot of a volume.
 
+pub(crate) mod claim;
 mod dump_folder;
 mod error;
 mod local;
@@ -168,6 +169,7 @@ pub(crate) fn label(backup: &Backup) -> String {
         Ok(Location::Pod {
             kind, name, path, ..
         }) => format!("{kind}/{name}:{}", path.display()),
+        Ok(Location::Claim { claim, path, .. }) => format!("claim/{claim}:{}", path.display()),
         Ok(Location::Snapshot) => {
             let what = |name: &str, value: &Option<String>| {
                 value.as_ref().map(|value| format!("{name}{value}"))
@@ -234,6 +236,14 @@ impl Located<'_> {
                     container: container.map(str::to_owned),
                 };
                 pod::open(target, path, selection, context)
+            }
+            Location::Claim {
+                claim,
+                reader,
+                path,
+            } => {
+                let container = context.claim_pods.container(claim, reader, context)?;
+                pod::open_in(container, path, selection)
             }
             Location::S3 { bucket, key } => s3::open((bucket, key), selection, context),
             Location::Tool(tool) => return adapters::ask(tool, context).map(Opened::Told),

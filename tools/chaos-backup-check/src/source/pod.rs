@@ -56,25 +56,32 @@ pub(super) fn open(
     selection: Selection,
     context: &Context,
 ) -> Result<StoredBackup, Absent> {
+    let (access, namespace) = (context.access.clone(), context.namespace.clone());
+    let container = wait(async move {
+        let cluster = Cluster::connect(&access).await?;
+        let pod = pod(&cluster, &namespace, &target).await?;
+        let first = ExecTarget::of(&cluster, &pod);
+        Ok(match target.container {
+            Some(name) => first.container(name),
+            None => first,
+        })
+    });
+    let container = container.map_err(|error: ReadError| cannot(&error))?;
+    open_in(container, path, selection)
+}
+
+/// Finds the file in a container.
+pub(super) fn open_in(
+    container: ExecTarget,
+    path: &Path,
+    selection: Selection,
+) -> Result<StoredBackup, Absent> {
     let Some(path) = path.to_str().map(str::to_owned) else {
         return Err(Absent::unknown(
             "is a path that is not UTF-8, which no pod can be asked for",
         ));
     };
-    let (access, namespace) = (context.access.clone(), context.namespace.clone());
-    wait(async move {
-        let found = async {
-            let cluster = Cluster::connect(&access).await?;
-            let pod = pod(&cluster, &namespace, &target).await?;
-            let first = ExecTarget::of(&cluster, &pod);
-            Ok(match target.container {
-                Some(name) => first.container(name),
-                None => first,
-            })
-        };
-        let container = found.await.map_err(|error: ReadError| cannot(&error))?;
-        look(container, path, &selection).await
-    })
+    wait(async move { look(container, path, &selection).await })
 }
 
 /// What is at a path: the backup, or a folder with several.
@@ -224,8 +231,8 @@ fn no_program(error: &ReadError) -> Option<Absent> {
     let text = error.to_string();
     program_messages::of_container_runtime(&text).map(|_| {
         Absent::unknown(format!("cannot be read there: {text}")).hint(
-            "the container needs stat, readlink, find and cat; mount the volume into a pod \
-                that has them, and name that one",
+            "the container needs stat, readlink, find and cat; name a pod that has them, or the \
+             volume's claim as pod = \"claim/NAME\"",
         )
     })
 }

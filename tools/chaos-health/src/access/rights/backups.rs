@@ -19,8 +19,27 @@ pub(super) fn needs(config: &Config, namespace: &str) -> Vec<Permission> {
         .collect()
 }
 
-/// A backup that lies in a pod: one of a workload, or one that is named itself.
+/// A backup that lies in a pod: one of a workload, one that is named itself, or one that is made to
+/// read a claim.
 fn in_pod(pod: &str, namespace: &str) -> Vec<Permission> {
+    if let Some(claim) = pod.strip_prefix("claim/") {
+        let mut needs = vec![need_one(
+            namespace,
+            "get",
+            "",
+            "persistentvolumeclaims",
+            claim,
+        )];
+        let jobs = ["create", "patch", "delete"];
+        needs.extend(jobs.map(|verb| need(namespace, verb, "batch", "jobs")));
+        needs.extend([
+            need(namespace, "list", "", "pods"),
+            need(namespace, "get", "", "pods/log"),
+            need(namespace, "get", "", "pods/exec"),
+            need(namespace, "create", "", "pods/exec"),
+        ]);
+        return needs;
+    }
     match pod.parse::<PodSource>() {
         Ok(pods) if pod.contains('/') => to_exec(namespace, &pods),
         Ok(_) | Err(_) => {
@@ -89,6 +108,12 @@ mod tests {
             all.contains(&"get statefulsets.apps db in namespace shop".to_owned()),
             "{all:?}"
         );
+        let claim = "[[backup]]\nname = 'c'\npath = '/backup/x'\npod = 'claim/b'\n\
+                     reader = { image = 'busybox' }\n";
+        let all = of(claim);
+        for wanted in ["get persistentvolumeclaims b in", "create jobs.batch in"] {
+            assert!(all.iter().any(|it| it.starts_with(wanted)), "{all:?}");
+        }
         let objects = "[[backup]]\nname = 'o'\nkind = 'kubernetes'\npath = 'o.yaml'\n\
                        resources = ['configmaps', 'deployments.apps']\n";
         let expected = [
