@@ -44,6 +44,10 @@ fn run(cluster: &Cluster, words: &[&str]) -> Value {
 fn a_custom_resource_is_seen_hit_and_given_back() {
     let cluster = Cluster::new();
     let _acme = up(&cluster);
+    let init = ["init", "-n", "acme", "-"];
+    let found = cluster.place.tool("chaos-health", &init).exits(0).stdout();
+    let named = format!("[[workload]]\nname = \"{FLEET}\"\n");
+    assert!(found.contains(&named), "{found}");
     described(&cluster, TABLES);
     let seen = health(&cluster).record("chaos.health/1");
     let fleet = check(&seen, "workload.ready", FLEET);

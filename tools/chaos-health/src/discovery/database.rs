@@ -2,7 +2,7 @@
 //! Sources: the documentation of the images `postgres` and `bitnami/postgresql`.
 
 use chaos_common::config::{Credential, Database, DatabaseVantage, Span};
-use chaos_common::record::PodSource;
+
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 
 use super::{Inventory, Runner};
@@ -27,7 +27,7 @@ pub fn find(inventory: &Inventory) -> Option<Database> {
     let default = runner.pods.containers.first().map(|one| &one.name);
     Some(Database {
         vantage: DatabaseVantage::Exec,
-        workload: Some(PodSource::Workload(runner.name.clone())),
+        workload: Some(runner.name.clone()),
         container: (default != Some(&container.name)).then(|| container.name.clone()),
         host: None,
         port: 5432,

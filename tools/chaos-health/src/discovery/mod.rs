@@ -2,6 +2,7 @@
 //! monitoring in the usual places, a database. Everything that is found is a guess by names, labels
 //! and probes, and says so.
 
+mod custom;
 pub mod database;
 pub mod monitoring;
 
@@ -10,7 +11,7 @@ use std::fmt::Debug;
 
 use chaos_common::cluster::readiness::{self, NotKnown, Readiness};
 use chaos_common::cluster::{Cluster, ListRequest, ReadError};
-use chaos_common::record::{WorkloadKind, WorkloadName};
+use chaos_common::record::{PodSource, WorkloadKind, WorkloadName};
 use futures::join;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec, Service};
@@ -21,8 +22,8 @@ use serde::de::DeserializeOwned;
 /// A workload, as far as it tells what it is for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runner {
-    /// Which.
-    pub name: WorkloadName,
+    /// Which: one of Kubernetes' own kinds, or a custom resource.
+    pub name: PodSource,
     /// Pods that it wants; 0 for a DaemonSet, which takes as many as there are nodes.
     pub replicas: i32,
     /// Labels of its pods.
@@ -64,6 +65,10 @@ impl Inventory {
         );
         runners.extend(inventory.take(sets).into_iter().filter_map(of_set));
         runners.extend(inventory.take(daemons).into_iter().filter_map(of_daemons));
+        match custom::runners(cluster, namespace, &runners).await {
+            Ok(custom) => runners.extend(custom),
+            Err(error) => inventory.unread.push(error),
+        }
         inventory.runners = runners;
         let name = |service: &Service| service.metadata.name.clone();
         inventory.services.sort_by_key(name);
@@ -121,7 +126,7 @@ fn runner(
     (replicas, template): (i32, PodTemplateSpec),
 ) -> Option<Runner> {
     Some(Runner {
-        name: WorkloadName { kind, name: name? },
+        name: WorkloadName { kind, name: name? }.into(),
         replicas,
         labels: template.metadata?.labels.unwrap_or_default(),
         pods: template.spec?,

@@ -3,7 +3,7 @@
 
 use chaos_common::cluster::{Cluster, ports};
 use chaos_common::config::{HttpAccess, Monitoring, MonitoringSystem, Place};
-use chaos_common::record::{PodSource, Vantage};
+use chaos_common::record::Vantage;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Service};
 
@@ -100,7 +100,7 @@ fn system(inventory: &Inventory, looks: &Looks) -> Option<MonitoringSystem> {
     let (prefix, https) =
         runner.map_or_else(Default::default, |runner| of_pods(&runner.pods, looks));
     Some(MonitoringSystem {
-        workload: runner.map(|runner| PodSource::Workload(runner.name.clone())),
+        workload: runner.map(|runner| runner.name.clone()),
         place: Place::Service {
             name: service.metadata.name.clone()?,
             port: *port,

@@ -63,7 +63,7 @@ impl Draft {
     pub(super) fn is_database(&self, runner: &Runner) -> bool {
         let found = self.database.as_ref();
         let workload = found.and_then(|found| found.database.workload.as_ref());
-        workload.and_then(|pods| pods.workload()) == Some(&runner.name)
+        workload.is_some_and(|pods| pods.same_as(&runner.name))
     }
 
     /// In a few words.

@@ -97,7 +97,7 @@ fn workloads(draft: &Draft) -> String {
                     # lines after an experiment.\n"
         .to_owned();
     for runner in &draft.workloads {
-        if runner.replicas == 0 && runner.name.kind != WorkloadKind::DaemonSet {
+        if runner.replicas == 0 && kind(runner) != Some(WorkloadKind::DaemonSet) {
             let _ = writeln!(text, "# {} is scaled to 0\n", runner.name);
             continue;
         }
@@ -116,6 +116,11 @@ fn workloads(draft: &Draft) -> String {
         text.push('\n');
     }
     text.trim_end().to_owned() + "\n"
+}
+
+/// Its kind, where it is one of Kubernetes' own.
+fn kind(runner: &Runner) -> Option<WorkloadKind> {
+    runner.name.workload().map(|name| name.kind)
 }
 
 /// Claims that its pods mount.
@@ -257,7 +262,7 @@ fn limits(namespace: &str) -> String {
 /// What experiments could hit. Which there are is chaos-inject's business.
 fn experiments(draft: &Draft) -> String {
     let spare = |runner: &&Runner| {
-        runner.name.kind == WorkloadKind::Deployment
+        kind(runner) == Some(WorkloadKind::Deployment)
             && runner.replicas > 1
             && !draft.is_database(runner)
     };

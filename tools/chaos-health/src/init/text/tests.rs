@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use chaos_common::config::{self, Config, HttpAccess, Monitoring, Span};
-use chaos_common::record::{Vantage, WorkloadName};
+use chaos_common::record::Vantage;
 use serde_json::json;
 
 use super::*;
 
 fn runner(name: &str, replicas: i32) -> Runner {
     Runner {
-        name: name.parse::<WorkloadName>().expect("a workload"),
+        name: name.parse().expect("a workload"),
         replicas,
         labels: BTreeMap::new(),
         pods: serde_json::from_value(json!({ "containers": [] })).expect("a spec"),
