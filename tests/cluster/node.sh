@@ -132,7 +132,9 @@ phase "keys made"
 start etcd "$KUBE" etcd --data-dir etcd --unsafe-no-fsync \
   --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
   --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster default=http://127.0.0.1:2380
-start kube-apiserver "$KUBE" kube-apiserver --etcd-servers http://127.0.0.1:2379 --advertise-address "$NODE_IP" --secure-port 6443 \
+api_server=("$KUBE" kube-apiserver)
+[ -z "$KUBE_APISERVER" ] || api_server=("$KUBE_APISERVER")
+start kube-apiserver "${api_server[@]}" --etcd-servers http://127.0.0.1:2379 --advertise-address "$NODE_IP" --secure-port 6443 \
   --tls-cert-file pki/apiserver.crt --tls-private-key-file pki/apiserver.key --client-ca-file pki/ca.crt \
   --service-account-issuer https://kubernetes.default.svc --service-account-key-file pki/sa.pub --service-account-signing-key-file pki/sa.key \
   --service-cluster-ip-range $SERVICE_CIDR --authorization-mode Node,RBAC --allow-privileged \

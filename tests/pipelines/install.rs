@@ -10,7 +10,7 @@ use chaos_tests::run::{Place, Ran, bin};
 /// The scripts of those who work on this repository.
 const FOR_DEVELOPERS: [&str; 15] = [
     "bench", "build", "demo", "dist", "fuzz", "image", "install", "lib", "lint", "postgres",
-    "sbom", "setup", "sweep", "test", "truth",
+    "sbom", "setup", "sweep", "test", "truth", "versions",
 ];
 
 /// Every file and folder below a folder, by its path from there.
