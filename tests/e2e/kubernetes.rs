@@ -151,6 +151,7 @@ fn what_is_in_the_cluster_works_as_it_stands() {
     let own = OwnNamespace::new(&cluster, TOOLS);
     let (image, port) = (image(&cluster), receiver());
     let manifests = Manifests::copy(&cluster, &|name, text| example(name, text, &image, port));
+    roles_are_as_printed(&cluster, &manifests);
     for part in ["base", "example"] {
         let (built, said) = manifests.kubectl(&["kustomize", &manifests.folder(part)]);
         assert!(built, "{said}");
@@ -207,6 +208,31 @@ fn what_is_in_the_cluster_works_as_it_stands() {
         "--ignore-not-found",
     ]);
     drop(own);
+}
+
+/// What stands in the example as printed is what is printed.
+fn roles_are_as_printed(cluster: &Cluster, manifests: &Manifests<'_>) {
+    let folder = manifests.folder("example");
+    let config = format!("{folder}/chaos.toml");
+    for (file, words, account) in [
+        (
+            "pod-failure.yaml",
+            &["plan", "pod-failure"][..],
+            "chaos-experiment",
+        ),
+        ("watch.yaml", &["watch"], "chaos-watch"),
+    ] {
+        let rbac = format!("--rbac={TOOLS}/{account}");
+        let args = [words, &[&rbac, "--config", &config]].concat();
+        let printed = cluster.place.tool("chaos-inject", &args).exits(0).stdout();
+        let kept = std::fs::read_to_string(format!("{folder}/{file}")).expect("readable");
+        let (comment, kept) = kept.split_once('\n').expect("lines");
+        assert!(
+            comment.starts_with("# Printed by: chaos-inject "),
+            "{comment}"
+        );
+        assert_eq!(kept, printed, "{file} is not what {args:?} prints");
+    }
 }
 
 /// Drills first: checks want their evidence. The review is of what the experiment left.

@@ -31,6 +31,8 @@ impl<'c> Manifests<'c> {
                     .into_owned();
                 let text = std::fs::read_to_string(&path).expect("readable");
                 let text = text.replace("namespace: chaos-runbook", &format!("namespace: {TOOLS}"));
+                // Of what is in no namespace, the name ends in that of the tools.
+                let text = text.replace("-chaos-runbook\n", &format!("-{TOOLS}\n"));
                 let text = match (part, name.as_str()) {
                     ("base", "namespace.yaml") => {
                         text.replace("name: chaos-runbook", &format!("name: {TOOLS}"))

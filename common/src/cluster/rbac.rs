@@ -1,6 +1,7 @@
 //! Permissions as the objects that grant them: a ServiceAccount, Roles, and what binds them to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use serde_json::{Value, json};
 
@@ -14,43 +15,75 @@ const ACCOUNT: &str = "chaos-runbook";
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct RbacArgs {
     /// Print ServiceAccount, Roles and bindings of what this needs, for kubectl apply, and do nothing
-    /// else; the ServiceAccount is chaos-runbook, if no other is named
+    /// else; the ServiceAccount is chaos-runbook, if no other is named, and is not printed where
+    /// NAMESPACE/NAME names one that is there
     #[arg(
         long,
         value_name = "ACCOUNT",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = ACCOUNT,
-        value_parser = clap::builder::NonEmptyStringValueParser::new()
+        default_missing_value = ACCOUNT
     )]
-    pub rbac: Option<String>,
+    pub rbac: Option<Account>,
 }
 
-/// Who is granted permissions.
-#[derive(Clone, Copy, Debug)]
-pub struct Account<'a> {
-    /// Its namespace.
-    pub namespace: &'a str,
+/// Who is granted permissions: `NAME`, an account of the application's namespace that is made, or
+/// `NAMESPACE/NAME`, one that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its namespace; the application's if `None`.
+    pub namespace: Option<String>,
     /// Its name.
-    pub name: &'a str,
+    pub name: String,
+}
+
+/// A text that names no account.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("write NAME or NAMESPACE/NAME")]
+pub struct NoAccount;
+
+impl FromStr for Account {
+    type Err = NoAccount;
+
+    fn from_str(text: &str) -> Result<Account, NoAccount> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, text),
+        };
+        if name.is_empty() || name.contains('/') || namespace == Some("") {
+            return Err(NoAccount);
+        }
+        Ok(Account {
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        })
+    }
 }
 
 /// What a rule covers: API group, resource, and the only object, if there is one; and its verbs.
 type Rules<'a> = BTreeMap<(&'a str, &'a str, Option<&'a str>), BTreeSet<&'a str>>;
 
-/// The account, and Roles of this name that grant it these permissions and nothing more; for what is
-/// in no namespace a ClusterRole. As YAML that `kubectl apply -f -` takes.
+/// The account, where it is not there yet, and Roles of this name that grant it these permissions and
+/// nothing more; for what is in no namespace a ClusterRole. `application` is the application's
+/// namespace. As YAML that `kubectl apply -f -` takes.
 ///
 /// # Panics
 /// Never: these objects are plain values.
-pub fn manifest(role: &str, account: Account<'_>, permissions: &[Permission]) -> String {
-    let Account { namespace, name } = account;
-    let mut objects = vec![json!({
-        "apiVersion": "v1", "kind": "ServiceAccount",
-        "metadata": { "name": name, "namespace": namespace },
-    })];
+pub fn manifest(
+    role: &str,
+    (account, application): (&Account, &str),
+    permissions: &[Permission],
+) -> String {
+    let mut objects = Vec::new();
+    if account.namespace.is_none() {
+        objects.push(json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": { "name": account.name, "namespace": application },
+        }));
+    }
+    let home = account.namespace.as_deref().unwrap_or(application);
     for (namespace, rules) in by_namespace(permissions) {
-        objects.extend(granted((role, namespace), &rules, account));
+        objects.extend(granted((role, namespace), &rules, (home, &account.name)));
     }
     let yaml = |object: &Value| serde_saphyr::to_string(object).expect("an object is YAML");
     objects.iter().map(yaml).collect::<Vec<_>>().join("---\n")
@@ -71,7 +104,11 @@ fn by_namespace(permissions: &[Permission]) -> BTreeMap<&str, Rules<'_>> {
 }
 
 /// A Role, or a ClusterRole without a namespace, and what binds it to the account.
-fn granted((role, namespace): (&str, &str), rules: &Rules<'_>, account: Account<'_>) -> [Value; 2] {
+fn granted(
+    (role, namespace): (&str, &str),
+    rules: &Rules<'_>,
+    (home, account): (&str, &str),
+) -> [Value; 2] {
     let kind = if namespace.is_empty() {
         "ClusterRole"
     } else {
@@ -79,7 +116,7 @@ fn granted((role, namespace): (&str, &str), rules: &Rules<'_>, account: Account<
     };
     // What is in no namespace is everybody's: the name says whose it is.
     let (name, metadata) = if namespace.is_empty() {
-        let name = format!("{role}-{}", account.namespace);
+        let name = format!("{role}-{home}");
         (name.clone(), json!({ "name": name }))
     } else {
         let metadata = json!({ "name": role, "namespace": namespace });
@@ -87,7 +124,7 @@ fn granted((role, namespace): (&str, &str), rules: &Rules<'_>, account: Account<
     };
     let api = format!("{GROUP}/v1");
     let subject = json!({
-        "kind": "ServiceAccount", "name": account.name, "namespace": account.namespace,
+        "kind": "ServiceAccount", "name": account, "namespace": home,
     });
     [
         json!({
@@ -124,15 +161,14 @@ mod tests {
             need("other", "list", "", "pods"),
             need_one("", "get", "", "namespaces", "kube-system"),
         ];
-        let account = Account {
-            namespace: "prod",
-            name: ACCOUNT,
+        let printed = |account: &str| -> Vec<Value> {
+            let account = account.parse().expect("an account");
+            let text = manifest("chaos-scale-down", (&account, "prod"), &needed);
+            text.split("---\n")
+                .map(|yaml| serde_saphyr::from_str(yaml).expect("YAML"))
+                .collect()
         };
-        let text = manifest("chaos-scale-down", account, &needed);
-        let documents: Vec<Value> = text
-            .split("---\n")
-            .map(|yaml| serde_saphyr::from_str(yaml).expect("YAML"))
-            .collect();
+        let documents = printed(ACCOUNT);
         let words = |one: &Value| {
             let metadata = &one["metadata"];
             let name = metadata["name"].as_str().unwrap_or_default().to_owned();
@@ -165,5 +201,11 @@ mod tests {
             bound["subjects"][0]["namespace"], "prod",
             "the account's own"
         );
+        let elsewhere = printed("tools/chaos");
+        assert_eq!(words(&elsewhere[0]), "ClusterRole /chaos-scale-down-tools");
+        assert_eq!(elsewhere[3]["subjects"][0]["namespace"], "tools");
+        for wrong in ["", "/", "a/", "/b", "a/b/c"] {
+            assert!(wrong.parse::<Account>().is_err(), "{wrong}");
+        }
     }
 }

@@ -43,12 +43,8 @@ pub(crate) async fn run(args: AccessArgs, common: &Common) -> Result<Exit, Failu
         .await
         .map_err(ReadError::usage)?;
     let probe = HttpProbe::new(&cluster);
-    if let Some(name) = &args.rbac.rbac {
-        let account = Account {
-            namespace: &namespace,
-            name,
-        };
-        return grant(&cluster, &probe, (&config, account)).await;
+    if let Some(account) = &args.rbac.rbac {
+        return grant(&cluster, &probe, (&config, &namespace), account).await;
     }
     let (api, rights, services, urls, monitoring, database) = join!(
         api_server(&cluster),
@@ -77,15 +73,16 @@ pub(crate) async fn run(args: AccessArgs, common: &Common) -> Result<Exit, Failu
 async fn grant(
     cluster: &Cluster,
     probe: &HttpProbe,
-    (config, account): (&Config, Account<'_>),
+    (config, namespace): (&Config, &str),
+    account: &Account,
 ) -> Result<Exit, Failure> {
-    let needed = rights::all(cluster, probe, (config, account.namespace)).await;
+    let needed = rights::all(cluster, probe, (config, namespace)).await;
     let needed = needed.map_err(|error| Failure {
         exit: Exit::Unknown,
         message: error.to_string(),
         hint: error.next_step().map(str::to_owned),
     })?;
-    let text = rbac::manifest("chaos-read", account, &needed);
+    let text = rbac::manifest("chaos-read", (account, namespace), &needed);
     // A reader that closed early has what it wanted.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(Exit::Pass)

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use chaos_common::cluster::rbac::{self, Account, RbacArgs};
+use chaos_common::cluster::rbac::{self, RbacArgs};
 use chaos_common::exit::{Exit, Failure};
 
 use crate::commands::ExperimentArgs;
@@ -39,13 +39,9 @@ pub async fn print(context: &Context, args: &Args) -> Result<Exit, Failure> {
         message: error.to_string(),
         hint: error.next_step().map(str::to_owned),
     })?;
-    let text = if let Some(name) = &args.rbac.rbac {
-        let account = Account {
-            namespace: &context.namespace,
-            name,
-        };
+    let text = if let Some(account) = &args.rbac.rbac {
         let role = format!("chaos-{}", plan.experiment);
-        rbac::manifest(&role, account, &plan.permissions)
+        rbac::manifest(&role, (account, &context.namespace), &plan.permissions)
     } else {
         rollback_script::rollback(&plan, &context.config.contacts)
     };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use chaos_common::cluster::ReadError;
-use chaos_common::cluster::rbac::{self, Account, RbacArgs};
+use chaos_common::cluster::rbac::{self, RbacArgs};
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::record::{
     Check, HeldRun, Permission, PodSource, Rollback, RollbackCause, Verdict,
@@ -42,18 +42,14 @@ pub struct Args {
 /// # Errors
 /// No right could be asked for.
 pub async fn watch(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    if let Some(name) = &args.rbac.rbac {
-        let account = Account {
-            namespace: &context.namespace,
-            name,
-        };
+    if let Some(account) = &args.rbac.rbac {
         let needed = with_customs(context, needed(&namespaces(context))).await;
         let needed = needed.map_err(|error| Failure {
             exit: Exit::Unknown,
             message: error.to_string(),
             hint: error.next_step().map(str::to_owned),
         })?;
-        let roles = rbac::manifest("chaos-watch", account, &needed);
+        let roles = rbac::manifest("chaos-watch", (account, &context.namespace), &needed);
         // A reader that closed early has what it wanted.
         let _ = std::io::stdout().write_all(roles.as_bytes());
         return Ok(Exit::Pass);
