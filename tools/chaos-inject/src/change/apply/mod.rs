@@ -194,11 +194,10 @@ pub async fn apply(
     let object = change.object();
     let mut pauses = Pauses::until(deadline);
     let (mut maybe_applied, mut last) = (None, String::new());
+    let is_delete = matches!(change, Change::Delete { .. });
     // A pod is deleted by its UID: there is nothing to look at before.
-    let mut next = match (change, &object.uid) {
-        (Change::Delete { .. }, Some(uid)) => Some(Step::Delete(uid.clone())),
-        _ => None,
-    };
+    let of_plan = object.uid.clone().filter(|_| is_delete);
+    let mut next = of_plan.map(Step::Delete);
     loop {
         let step = match next.take() {
             Some(step) => Ok(step),
@@ -207,6 +206,12 @@ pub async fn apply(
                 .map(|now| next_to_apply(change, now.as_ref(), run, owner)),
         };
         let error = match step {
+            Ok(Step::Done(_)) if is_delete && maybe_applied.is_none() => {
+                return Err(NotApplied {
+                    why: format!("{object} is gone already: somebody else took it away"),
+                    maybe_applied,
+                });
+            }
             // Not written by this attempt: an earlier one, which was not answered, has arrived.
             Ok(Step::Done(_)) => {
                 let now = Instant::now();

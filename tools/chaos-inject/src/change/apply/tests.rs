@@ -165,9 +165,15 @@ async fn another_pod_of_the_same_name_is_not_deleted() {
     let mut other = pod("a", "shop", true);
     other["metadata"]["uid"] = "another".into();
     let server = ApiServer::with([replica_set("shop"), other]);
-    apply_to(&server, &delete_pod("a"))
+    let error = apply_to(&server, &delete_pod("a"))
         .await
-        .expect("its pod is gone");
+        .expect_err("its pod is gone");
+    assert!(
+        error.why.contains("somebody else took it away"),
+        "{}",
+        error.why
+    );
+    assert!(error.maybe_applied.is_none());
     assert_eq!(server.names("pod"), ["a"]);
 }
 

@@ -87,9 +87,7 @@ impl Running {
         let (sender, mut answers) = mpsc::channel(16);
         let mut probed: BTreeSet<String> = BTreeSet::new();
         // What was seen while nobody looked: something that had come back may have gone again.
-        while let Ok(TimedEvent { at, seen }) = self.events.try_recv() {
-            self.tracker.see(at, &seen);
-        }
+        self.catch_up();
         let (mut told, mut doubt) = (false, None);
         while !self.tracker.is_steady() {
             self.ask_replacements(&mut probed, &sender, end);
@@ -125,6 +123,24 @@ impl Running {
         self.doubt_the_way(context).await;
         self.progress.tell(context, &self.tracker);
         self.recovery(context).await
+    }
+
+    /// Takes in what was seen meanwhile.
+    fn catch_up(&mut self) {
+        while let Ok(TimedEvent { at, seen }) = self.events.try_recv() {
+            self.tracker.see(at, &seen);
+        }
+    }
+
+    /// Pods that somebody else took away before us were not hit, and are not waited for.
+    fn leave_to_others(&mut self, context: &mut Context) {
+        self.catch_up();
+        for target in self.tracker.taken_by_others() {
+            self.hit = self.hit.saturating_sub(1);
+            let pod = format!("pod/{}", target.name);
+            let why = format!("{pod} was on its way out already: somebody else took it away");
+            context.issue(EventKind::Observed, Some(pod), why);
+        }
     }
 
     /// How things stand at the end.
@@ -241,6 +257,7 @@ impl RunningExperiment for Running {
             self.tracker.spared(uid);
         }
         self.hit = injection.applied.len();
+        self.leave_to_others(context);
         self.recover(context, abort).await
     }
 

@@ -64,13 +64,11 @@ impl Tracker {
             self.ready.remove(&uid)
         };
         if pod.metadata.deletion_timestamp.is_some() {
+            self.leaving.insert(uid.clone());
             self.lost(at, &uid);
-            if let Some(track) = self
-                .tracks
-                .iter_mut()
-                .find(|track| track.target.uid == uid && track.sent.is_some())
-            {
-                track.noticed.get_or_insert(at);
+            let mut tracks = self.tracks.iter_mut();
+            if let Some(track) = tracks.find(|track| track.target.uid == uid) {
+                track.seen_leaving(at);
             }
         } else if !self.before.contains(&uid) && !self.is_paired(&uid) {
             let waiting = |track: &&mut Track| {
@@ -122,12 +120,10 @@ impl Tracker {
     fn pod_gone(&mut self, at: Instant, uid: &str) {
         self.owners.remove(uid);
         self.ready.remove(uid);
-        let target = self
-            .tracks
-            .iter_mut()
-            .find(|track| track.target.uid == uid && track.sent.is_some());
-        if let Some(track) = target {
-            track.noticed.get_or_insert(at);
+        self.leaving.remove(uid);
+        let mut tracks = self.tracks.iter_mut();
+        if let Some(track) = tracks.find(|track| track.target.uid == uid) {
+            track.seen_leaving(at);
             track.phases.gone_ms.get_or_insert(track.since(at));
         }
         self.lost(at, uid);

@@ -24,6 +24,8 @@ pub struct Tracker {
     slices: BTreeMap<String, (String, BTreeSet<String>)>,
     /// Controllers of pods, by pod UID.
     owners: BTreeMap<String, String>,
+    /// Pods that were seen on their way out, by UID.
+    leaving: BTreeSet<String>,
     /// Pods that are there and ready now: UID to name.
     ready: BTreeMap<String, String>,
     /// What is not seen now, and why. What was there before is no evidence then.
@@ -77,6 +79,7 @@ impl Tracker {
                     labels: BTreeMap::new(),
                     selecting: BTreeSet::new(),
                     forsaken: None,
+                    taken: self.is_taken(&target.uid),
                     sent: None,
                     accepted: None,
                     noticed: None,
@@ -86,6 +89,11 @@ impl Tracker {
                 }
             })
             .collect();
+    }
+
+    /// A pod is gone, or on its way out.
+    fn is_taken(&self, uid: &str) -> bool {
+        self.leaving.contains(uid) || !self.owners.contains_key(uid)
     }
 
     /// The delete call for a target was sent and accepted.
@@ -98,6 +106,16 @@ impl Tracker {
     /// The delete call for a target was not accepted: it was not hit, and is not waited for.
     pub fn spared(&mut self, uid: &str) {
         self.tracks.retain(|track| track.target.uid != uid);
+    }
+
+    /// The targets that somebody else took away before our own call was sent. They were not hit by
+    /// us, their replacements may have come before, and they are not waited for.
+    pub fn taken_by_others(&mut self) -> Vec<Target> {
+        let (taken, ours) = std::mem::take(&mut self.tracks)
+            .into_iter()
+            .partition(|track| track.taken);
+        self.tracks = ours;
+        taken.into_iter().map(|track: Track| track.target).collect()
     }
 
     /// A replacement gave its first good answer itself; `bound_ms` is the time since it was last

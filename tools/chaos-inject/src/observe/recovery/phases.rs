@@ -20,6 +20,8 @@ pub(super) struct Track {
     pub(super) selecting: BTreeSet<String>,
     /// One of the other Services, which has no ready endpoint at all.
     pub(super) forsaken: Option<String>,
+    /// It was on its way out before our own call was sent.
+    pub(super) taken: bool,
     /// The delete call: when it was sent and when its acceptance arrived.
     pub(super) sent: Option<Instant>,
     pub(super) accepted: Option<Instant>,
@@ -36,6 +38,16 @@ pub(super) struct Track {
 impl Track {
     pub(super) fn since(&self, at: Instant) -> f64 {
         self.sent.map_or(0.0, |sent| milliseconds(sent, at))
+    }
+
+    /// It was seen on its way out at this moment.
+    pub(super) fn seen_leaving(&mut self, at: Instant) {
+        match self.sent {
+            Some(sent) if at >= sent => {
+                self.noticed.get_or_insert(at);
+            }
+            _ => self.taken = true,
+        }
     }
 
     fn is_steady(&self) -> bool {

@@ -258,3 +258,42 @@ fn what_is_not_seen_now_is_no_steady_state() {
     scenario.at(50, &PodEvent::AllPods(present.into()));
     assert!(scenario.tracker.is_steady());
 }
+
+#[test]
+fn a_pod_that_somebody_else_took_away_before_us_is_not_waited_for() {
+    let hit = |before: &[PodEvent], buffered: &[PodEvent]| {
+        let start = Instant::now() + Duration::from_secs(1);
+        let mut tracker = Tracker::default();
+        let first = [
+            pod("a", "r1", true, false),
+            pod("b", "r1", true, false),
+            slice(&["a", "b"]),
+        ];
+        for seen in first.iter().chain(before) {
+            tracker.see(start - Duration::from_millis(500), seen);
+        }
+        tracker.start(&[target("a"), target("b")], ServiceFacts::default());
+        for uid in ["a", "b"] {
+            tracker.deleted(uid, start, start + Duration::from_millis(4));
+        }
+        for seen in buffered {
+            tracker.see(start - Duration::from_millis(100), seen);
+        }
+        let taken = tracker.taken_by_others();
+        let names: Vec<String> = taken.into_iter().map(|target| target.name).collect();
+        (names, tracker)
+    };
+    let leaving = pod("a", "r1", false, true);
+    let gone = PodEvent::PodGone("a".into());
+    for (before, buffered) in [
+        (&[leaving][..], &[][..]),
+        (&[gone][..], &[]),
+        (&[], &[pod("a", "r1", false, true)]),
+        (&[], &[PodEvent::PodGone("a".into())]),
+    ] {
+        let (names, tracker) = hit(before, buffered);
+        assert_eq!(names, ["pod-a"]);
+        assert_eq!(tracker.missing(), ["pod pod-b is not gone"]);
+    }
+    assert_eq!(hit(&[], &[]).0, [] as [&str; 0]);
+}
