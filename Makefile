@@ -1,7 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build install uninstall dist image demo demo-down test quick versions sweep disturb lint bench truth fuzz look schemas
+.PHONY: help build install uninstall dist image demo demo-down test quick sweep disturb lint bench truth fuzz look schemas
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,9 +32,6 @@ test: ## prove everything: lints, unit, tool and pipeline tests, and the real cl
 
 quick: ## before a commit: formatting, clippy, and the tests that need neither root nor a cluster
 	@scripts/test.sh quick
-
-versions: ## health, experiments and rights against API servers of other versions (an hour the first time)
-	@scripts/versions.sh
 
 sweep: ## kill chaos-inject at each of its API calls (KILLS=600, MINUTES=25)
 	@scripts/sweep.sh

@@ -10,9 +10,8 @@ HOST_IF=${HOST_IF:-chaos-host}
 CGROUP=${CGROUP:-chaos-test}
 KUBE=$CACHE/bin/kube
 KUBECTL=$CACHE/bin/kubectl
-KUBE_APISERVER=${KUBE_APISERVER:-} # one of another version, instead of the one in $KUBE
 export KUBECACHEDIR=$CACHE/kubectl # not in the user's ~/.kube
-export CACHE STATE NODE_IP HOST_IP HOST_IF CGROUP KUBE KUBECTL KUBE_APISERVER
+export CACHE STATE NODE_IP HOST_IP HOST_IF CGROUP KUBE KUBECTL
 
 started=${EPOCHREALTIME/./}
 elapsed() { # the seconds since the script began, as 12.3
@@ -78,7 +77,7 @@ healthy() {
 
 # inputs: what the running cluster was made of; when it differs, up.sh makes a new one.
 inputs() {
-  printf '%s\n' "$NODE_IP $HOST_IP $HOST_IF $CGROUP $KUBE_APISERVER" | digest "$here"/{lib,up,node}.sh "$CACHE/bin/kube.stamp"
+  printf '%s\n' "$NODE_IP $HOST_IP $HOST_IF $CGROUP" | digest "$here"/{lib,up,node}.sh "$CACHE/bin/kube.stamp"
 }
 
 # Serialize what changes the cluster. The lock ends with the script; long-lived children must close it (9>&-).

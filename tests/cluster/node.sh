@@ -132,9 +132,7 @@ phase "keys made"
 start etcd "$KUBE" etcd --data-dir etcd --unsafe-no-fsync \
   --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
   --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster default=http://127.0.0.1:2380
-api_server=("$KUBE" kube-apiserver)
-[ -z "$KUBE_APISERVER" ] || api_server=("$KUBE_APISERVER")
-start kube-apiserver "${api_server[@]}" --etcd-servers http://127.0.0.1:2379 --advertise-address "$NODE_IP" --secure-port 6443 \
+start kube-apiserver "$KUBE" kube-apiserver --etcd-servers http://127.0.0.1:2379 --advertise-address "$NODE_IP" --secure-port 6443 \
   --tls-cert-file pki/apiserver.crt --tls-private-key-file pki/apiserver.key --client-ca-file pki/ca.crt \
   --service-account-issuer https://kubernetes.default.svc --service-account-key-file pki/sa.pub --service-account-signing-key-file pki/sa.key \
   --service-cluster-ip-range $SERVICE_CIDR --authorization-mode Node,RBAC --allow-privileged \
@@ -145,14 +143,11 @@ start kube-apiserver "${api_server[@]}" --etcd-servers http://127.0.0.1:2379 --a
   --audit-policy-file audit.yaml --audit-log-path logs/audit.log --audit-log-format json --audit-log-mode blocking --audit-log-maxsize 1000
 wait_for 60 curl -sf --cacert pki/ca.crt --cert pki/addons.crt --key pki/addons.key "https://$NODE_IP:6443/readyz"
 phase "API server ready"
-gates=()
-# What an older API server does not have, the others must not wait for.
-[ -z "$KUBE_APISERVER" ] || gates=(--feature-gates "DynamicResourceAllocation=false,VolumeAttributesClass=false")
 start kube-controller-manager "$KUBE" kube-controller-manager --kubeconfig controllers.kubeconfig --leader-elect=false \
   --service-account-private-key-file pki/sa.key --root-ca-file pki/ca.crt --use-service-account-credentials \
   --allocate-node-cidrs --cluster-cidr $POD_CIDR --node-monitor-grace-period 20s --kube-api-qps 200 --kube-api-burst 400 \
-  --flex-volume-plugin-dir "$STATE/kubelet/plugins" "${gates[@]}"
-start kube-scheduler "$KUBE" kube-scheduler --kubeconfig scheduler.kubeconfig --leader-elect=false "${gates[@]}"
+  --flex-volume-plugin-dir "$STATE/kubelet/plugins"
+start kube-scheduler "$KUBE" kube-scheduler --kubeconfig scheduler.kubeconfig --leader-elect=false
 
 cat >kubelet.yaml <<C
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -177,7 +172,7 @@ evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available:
 imageGCHighThresholdPercent: 100
 kubeAPIQPS: 200
 kubeAPIBurst: 400
-featureGates: {KubeletInUserNamespace: true${KUBE_APISERVER:+, DynamicResourceAllocation: false}}
+featureGates: {KubeletInUserNamespace: true}
 C
 wait "$images" || { cat logs/images.log >&2; exit 1; }
 phase "images loaded"

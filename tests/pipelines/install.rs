@@ -8,9 +8,9 @@ use chaos_tests::cluster::repository;
 use chaos_tests::run::{Place, Ran, bin};
 
 /// The scripts of those who work on this repository.
-const FOR_DEVELOPERS: [&str; 16] = [
+const FOR_DEVELOPERS: [&str; 15] = [
     "bench", "build", "demo", "dist", "fuzz", "image", "install", "lib", "lint", "postgres",
-    "sbom", "setup", "sweep", "test", "truth", "versions",
+    "sbom", "setup", "sweep", "test", "truth",
 ];
 
 /// Every file and folder below a folder, by its path from there.
