@@ -240,6 +240,15 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Status; 5] = [
+        Status::Pass,
+        Status::Fail,
+        Status::Unknown,
+        Status::Warn,
+        Status::Skipped,
+    ];
+
     /// The word in records and on screens.
     pub fn word(self) -> &'static str {
         match self {

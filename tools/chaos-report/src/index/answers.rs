@@ -73,21 +73,13 @@ impl StoredAnswers<'_> {
     pub(super) fn shared(&self, names: &mut Names) -> Answers {
         let mut answers = Vec::new();
         for (word, with) in &self.0 {
-            let status = STATUSES.into_iter().find(|status| status.word() == word);
+            let status = Status::ALL.into_iter().find(|status| status.word() == word);
             let status = status.unwrap_or(Status::Unknown);
             answers.extend(with.iter().map(|name| (names.shared(name), status)));
         }
         Answers(answers)
     }
 }
-
-const STATUSES: [Status; 5] = [
-    Status::Pass,
-    Status::Fail,
-    Status::Unknown,
-    Status::Warn,
-    Status::Skipped,
-];
 
 fn name_and_object(check: &Check) -> Cow<'_, str> {
     match &check.object {

@@ -12,13 +12,6 @@ use serde_json::Value;
 use super::family::{Family, Labels, float, seconds, text};
 
 const LAST_PASS: &str = "chaos_result_last_pass_timestamp_seconds";
-const STATUSES: [Status; 5] = [
-    Status::Pass,
-    Status::Fail,
-    Status::Unknown,
-    Status::Warn,
-    Status::Skipped,
-];
 
 /// The metrics of the latest result of each kind. The times of the last good ones are taken over
 /// from the metrics that were written `before`.
@@ -106,7 +99,7 @@ impl Result<'_> {
 
     fn checks(&self) -> Vec<(Labels, f64)> {
         let count = |status| self.checks.iter().filter(|it| it.status == status).count();
-        STATUSES
+        Status::ALL
             .into_iter()
             .map(|status| (self.with("status", status.word()), float(count(status))))
             .collect()
