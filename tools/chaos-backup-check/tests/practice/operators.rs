@@ -1,13 +1,17 @@
 //! CloudNativePG and Velero, by their objects as an API server lists them.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use crate::place::Place;
 use crate::server::{Answer, serve};
 
-/// A time so many hours ago.
+/// A time so many hours before this test began: each answer tells the same, whenever it is asked for, and never less
+/// than so many hours before the tool started.
 fn ago(hours: i64) -> String {
-    let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+    static BEGAN: LazyLock<jiff::Timestamp> = LazyLock::new(jiff::Timestamp::now);
+    let then = *BEGAN - jiff::SignedDuration::from_hours(hours);
     then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -30,6 +34,7 @@ fn none() -> Answer {
 }
 
 fn place(port: u16, table: &str) -> Place {
+    ago(0);
     let place = Place::new();
     let kubeconfig = format!(
         "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: \
