@@ -27,7 +27,7 @@ pub mod rbac;
 pub mod readiness;
 mod resolver;
 pub mod rights;
-pub(crate) mod tls;
+pub mod tls;
 pub mod url;
 pub mod workload;
 

@@ -15,7 +15,7 @@ use crate::config::Identity;
 
 /// Which server certificates are accepted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Trust<'a> {
+pub enum Trust<'a> {
     /// Those that the authorities in a file have signed; without one, those that the system trusts.
     Authorities(Option<&'a Path>),
     /// Any: the way is encrypted, whoever is at its end.
@@ -57,7 +57,10 @@ fn unreadable(of: &'static str, path: &Path, why: &dyn Display) -> TlsSetupError
 }
 
 /// How to encrypt, and what to show.
-pub(crate) fn client_config(
+///
+/// # Errors
+/// A file can't be read or holds nothing of its kind, or no certificate is trusted.
+pub fn client_config(
     trust: Trust<'_>,
     identity: Option<&Identity>,
 ) -> Result<ClientConfig, TlsSetupError> {
