@@ -49,6 +49,8 @@ pub(crate) enum ChannelError {
     },
     #[error("proxy is no URL of a proxy without a password in it")]
     BadProxy,
+    #[error("mail goes through a proxy of http:// or socks5://, and no other")]
+    NoMailProxy,
     #[error("cannot read the certificates in {}: {why}", .path.display())]
     Certificates { path: PathBuf, why: String },
     #[error("cannot set up TLS: {0}")]

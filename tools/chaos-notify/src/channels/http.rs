@@ -314,19 +314,20 @@ fn client(url: &Url, reach: Reach<'_>) -> Result<Client, ChannelError> {
         client = client.tls_certs_only([]);
     }
     if let Some(proxy) = reach.proxy {
-        client = client.proxy(plain_proxy(proxy)?);
+        let proxy = Proxy::all(proxy_url(proxy)?).map_err(|_| ChannelError::BadProxy)?;
+        client = client.proxy(proxy);
     }
     let client = client.build();
     client.map_err(|error| ChannelError::Tls(error.without_url().to_string()))
 }
 
-/// A proxy; its URL stands in the configuration, so that no password may be in it.
-fn plain_proxy(proxy: &str) -> Result<Proxy, ChannelError> {
+/// The URL of a proxy. It stands in the configuration, so that no password may be in it.
+pub(super) fn proxy_url(proxy: &str) -> Result<Url, ChannelError> {
     let url = Url::parse(proxy).map_err(|_| ChannelError::BadProxy)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(ChannelError::BadProxy);
     }
-    Proxy::all(url).map_err(|_| ChannelError::BadProxy)
+    Ok(url)
 }
 
 fn certificates(path: &PathBuf) -> Result<Vec<Certificate>, ChannelError> {

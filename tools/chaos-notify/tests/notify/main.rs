@@ -15,6 +15,7 @@ mod kill;
 mod mail;
 mod matrix;
 mod messages;
+mod proxies;
 mod real_alertmanager;
 mod real_smtp;
 mod secrets;
@@ -98,6 +99,7 @@ impl Bench {
         let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("readable").file_name();
         let mut names: Vec<String> = entries
             .map(|entry| name(entry).to_string_lossy().into_owned())
+            .filter(|name| !name.ends_with(".part"))
             .collect();
         names.sort();
         names

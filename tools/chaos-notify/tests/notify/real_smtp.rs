@@ -10,11 +10,11 @@ use crate::{Bench, channel, stderr, stdout, text};
 
 const SERVER: &str = include_str!("strict_smtp.py");
 const PYTHON: &str = "/usr/bin/python3";
-const PASSWORD: &str = "hunter2-SECRET";
+pub(crate) const PASSWORD: &str = "hunter2-SECRET";
 
-struct Server {
+pub(crate) struct Server {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Drop for Server {
@@ -27,7 +27,7 @@ impl Drop for Server {
 
 impl Server {
     /// A server with this certificate; `mode` is `starttls` or `tls`.
-    fn new(bench: &Bench, mode: &str, certificate: &str) -> Server {
+    pub(crate) fn new(bench: &Bench, mode: &str, certificate: &str) -> Server {
         bench.file("server.py", SERVER);
         let process = Command::new(PYTHON)
             .args(["server.py", mode, certificate, PASSWORD])
@@ -44,7 +44,7 @@ impl Server {
         Server { process, port }
     }
 
-    fn config(&self, tls: &str, more: &str) -> String {
+    pub(crate) fn config(&self, tls: &str, more: &str) -> String {
         format!(
             "[notify.mail]\nhost = \"localhost\"\nport = {}\ntls = \"{tls}\"\nuser = \"chaos\"\n\
              password = {{ file = \"password\" }}\nfrom = \"chaos@company.com\"\nteam = [\"team@company.com\"]\n{more}",
@@ -53,7 +53,7 @@ impl Server {
     }
 }
 
-fn mails(bench: &Bench) -> Vec<String> {
+pub(crate) fn mails(bench: &Bench) -> Vec<String> {
     let folder = bench.home.path().join("mails");
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -70,7 +70,7 @@ fn mails(bench: &Bench) -> Vec<String> {
         .collect()
 }
 
-fn installed() -> bool {
+pub(crate) fn installed() -> bool {
     let there = Path::new("/usr/lib/python3/dist-packages/aiosmtpd").exists();
     if !there {
         crate::skipped("aiosmtpd is not installed (scripts/setup.sh installs it)");

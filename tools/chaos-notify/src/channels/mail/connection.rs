@@ -5,6 +5,7 @@ use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters, TlsParametersBuilder,
 };
+use lettre::transport::smtp::extension::ClientId;
 
 use super::hello::hello;
 use super::{Encryption, Mail};
@@ -16,18 +17,15 @@ const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 impl Mail {
     /// Connects, encrypts and logs in.
     pub(super) async fn connect(&self, watch: &Watch) -> Result<AsyncSmtpConnection, Answer> {
-        let server = (self.host.as_str(), self.port);
+        let proxy = self.proxy.as_ref();
+        let next = proxy.map_or((self.host.as_str(), self.port), |proxy| {
+            (proxy.host.as_str(), proxy.port)
+        });
         let hello = within(watch, async {
-            Ok(hello(self.hello.as_deref(), server).await)
+            Ok(hello(self.hello.as_deref(), next).await)
         });
         let hello = hello.await.map_err(|error| self.broken("connect", error))?;
-        let at_once = match self.tls {
-            Encryption::Tls => Some(self.tls_parameters()?),
-            Encryption::Starttls | Encryption::None => None,
-        };
-        let limit = Some(watch.step());
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, limit, &hello, at_once, None);
-        let mut connection = self.step(watch, "connect", connecting).await?;
+        let mut connection = self.greeted(watch, &hello).await?;
         if self.tls == Encryption::Starttls {
             if !connection.can_starttls() {
                 return Err(Answer::refused(
@@ -43,6 +41,29 @@ impl Mail {
             within(watch, login).await.map_err(login_failed)?;
         }
         Ok(connection)
+    }
+
+    /// A connection on which the server has answered EHLO.
+    async fn greeted(
+        &self,
+        watch: &Watch,
+        hello: &ClientId,
+    ) -> Result<AsyncSmtpConnection, Answer> {
+        if let Some(proxy) = &self.proxy {
+            let tunnel = proxy.connect(&self.host, self.port);
+            let tunnel = tokio::time::timeout(watch.step(), tunnel).await;
+            let tunnel = tunnel.unwrap_or_else(|_| Err(self.broken("connect", None)))?;
+            let greeting = AsyncSmtpConnection::connect_with_transport(tunnel, hello);
+            return self.step(watch, "connect", greeting).await;
+        }
+        let at_once = match self.tls {
+            Encryption::Tls => Some(self.tls_parameters()?),
+            Encryption::Starttls | Encryption::None => None,
+        };
+        let server = (self.host.as_str(), self.port);
+        let limit = Some(watch.step());
+        let connecting = AsyncSmtpConnection::connect_tokio1(server, limit, hello, at_once, None);
+        self.step(watch, "connect", connecting).await
     }
 
     fn tls_parameters(&self) -> Result<TlsParameters, Answer> {

@@ -7,17 +7,15 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::net::UdpSocket;
 
 /// The name that is configured, else the machine's own if it is a full one, else the address by
-/// which it reaches the server.
-pub(super) async fn hello(configured: Option<&str>, server: (&str, u16)) -> ClientId {
+/// which it reaches the server, or the proxy on the way there.
+pub(super) async fn hello(configured: Option<&str>, next: (&str, u16)) -> ClientId {
     if let Some(name) = configured {
         return named(name);
     }
     let own = rustix::system::uname();
     match own.nodename().to_str() {
         Ok(name) if is_full(name) => ClientId::Domain(name.to_owned()),
-        _ => address(server)
-            .await
-            .map_or_else(ClientId::default, literal),
+        _ => address(next).await.map_or_else(ClientId::default, literal),
     }
 }
 
@@ -43,15 +41,15 @@ fn is_full(name: &str) -> bool {
     name.contains('.') && !is_local && name.split('.').all(is_label)
 }
 
-/// The address by which this machine would reach the server. Nothing is sent.
-async fn address(server: (&str, u16)) -> Option<IpAddr> {
-    let server = tokio::net::lookup_host(server).await.ok()?.next()?;
-    let any: IpAddr = match server.ip() {
+/// The address by which this machine would reach another. Nothing is sent.
+async fn address(next: (&str, u16)) -> Option<IpAddr> {
+    let next = tokio::net::lookup_host(next).await.ok()?.next()?;
+    let any: IpAddr = match next.ip() {
         IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0)).await.ok()?;
-    socket.connect(server).await.ok()?;
+    socket.connect(next).await.ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 

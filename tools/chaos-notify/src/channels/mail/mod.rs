@@ -4,6 +4,7 @@ mod connection;
 mod dialogue;
 mod hello;
 mod letter;
+mod proxy;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::letter::Letter;
+use self::proxy::Proxy;
 use super::error::ChannelError;
 use super::http::is_local;
 use super::scrub::Scrub;
@@ -42,6 +44,10 @@ pub(crate) struct Settings {
     /// Certificates that are trusted instead of the system's (PEM).
     #[serde(default)]
     pub(crate) ca: Option<PathBuf>,
+    /// The proxy to the server: `http://HOST:PORT` or `socks5://HOST:PORT`. That of the environment is
+    /// for the web, and is not taken.
+    #[serde(default)]
+    pub(crate) proxy: Option<String>,
     /// The name that this machine gives in EHLO; its own full name or its address if left out.
     #[serde(default)]
     pub(crate) hello: Option<String>,
@@ -94,6 +100,7 @@ pub(crate) struct Mail {
     tls: Encryption,
     /// Certificates that are trusted instead of the system's.
     ca: Option<Vec<u8>>,
+    proxy: Option<Proxy>,
     hello: Option<String>,
     credentials: Option<Credentials>,
     scrub: Scrub,
@@ -104,7 +111,7 @@ pub(crate) struct Mail {
 
 impl Mail {
     /// # Errors
-    /// An address is none, or the password can't be read or would travel in the clear.
+    /// An address or the proxy is none, or the password can't be read or would travel in the clear.
     pub(super) fn new(settings: &Settings) -> Result<Mail, ChannelError> {
         let addresses = |key, texts: &[String]| -> Result<Vec<Mailbox>, ChannelError> {
             texts.iter().map(|text| address(key, text)).collect()
@@ -121,11 +128,14 @@ impl Mail {
             let key = "notify.mail.team";
             return Err(ChannelError::NoRecipient { key });
         }
+        let proxy = settings.proxy.as_deref();
+        let proxy = proxy.map(|url| Proxy::new(url, settings.tls, settings.ca.as_deref()));
         Ok(Mail {
             host: settings.host.clone(),
             port,
             tls: settings.tls,
             ca: settings.ca.as_ref().map(certificates).transpose()?,
+            proxy: proxy.transpose()?,
             hello: settings.hello.clone(),
             credentials: user.map(|(user, password)| Credentials::new(user, password)),
             scrub: Scrub::of(password),
@@ -288,6 +298,7 @@ mod tests {
             port: None,
             tls: Encryption::None,
             ca: None,
+            proxy: None,
             hello: None,
             user: None,
             password: None,
