@@ -57,8 +57,10 @@ impl Programs {
                 }
             }
         }
+        // The last of the newest is taken: of two that are as new, the first that PATH names.
         found
             .into_iter()
+            .rev()
             .max_by_key(|programs| numbers(&programs.version))
             .ok_or_else(|| NotInstalled(wanted.join(", ")))
     }

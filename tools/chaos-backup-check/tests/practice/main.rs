@@ -3,7 +3,9 @@
 mod ad_hoc;
 mod adapters;
 mod drills;
+mod encodings;
 mod folders;
+mod hypertables;
 mod live;
 mod objects;
 mod operators;

@@ -16,6 +16,7 @@ use std::io::{self, BufRead, Read};
 use chaos_common::record::TableRows;
 
 use super::data_error::DataError;
+use super::encoding::Encoding;
 use super::header::{Form, Header};
 use super::input::Input;
 use super::rows::Sink;
@@ -74,7 +75,7 @@ pub(super) fn read<R: BufRead + Send>(
         let entry = &toc.data[number];
         expect(entry, kind, at, starts[number].replace(at).is_some())?;
         if kind == TABLE {
-            let mut sink = Sink::new(&entry.kind, toc.utf8);
+            let mut sink = Sink::new(&entry.kind, toc.encoding);
             payload(input, codec, &mut sink, &entry.name)?;
             let rows = sink
                 .finish()
@@ -146,7 +147,7 @@ fn second_contents<R: BufRead + Send>(
             header.entries
         ));
     }
-    input.utf8 = false;
+    input.encoding = Encoding::AnyBytes;
     let second = toc::read(input, header, Form::Custom)?;
     if second.digest != first.digest {
         return differs("is not the one before it");

@@ -2,13 +2,15 @@
 
 use std::io;
 
+use super::encoding::Encoding;
+
 /// Why data is not what `pg_dump` wrote.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DataError {
     #[error("holds a zero byte, which text can't")]
     ZeroByte,
-    #[error("holds bytes that are not UTF-8")]
-    NotUtf8,
+    #[error("holds bytes that are not {0}")]
+    NotIn(Encoding),
     /// What is wrong is in this row, or behind it in the piece of data at hand.
     #[error("{source}, near row {row}")]
     NearRow { row: u64, source: Box<DataError> },

@@ -167,7 +167,7 @@ impl Folder<'_> {
                 }
                 continue;
             }
-            let mut sink = Sink::new(&entry.kind, toc.utf8);
+            let mut sink = Sink::new(&entry.kind, toc.encoding);
             self.payload(file, &mut sink, &entry.name, codec)?;
             let rows = sink
                 .finish()

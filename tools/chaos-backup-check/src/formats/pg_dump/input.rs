@@ -4,6 +4,7 @@ use std::io::{BufRead, ErrorKind};
 
 use blake3::Hasher;
 
+use super::encoding::Encoding;
 use super::text::Text;
 use crate::formats::decompress;
 use crate::formats::error::FormatError;
@@ -18,8 +19,8 @@ pub(super) struct Input<R> {
     pub(super) int_size: usize,
     /// Bytes of a file offset, as the header says.
     pub(super) off_size: usize,
-    /// Whether texts are in UTF-8.
-    pub(super) utf8: bool,
+    /// Of texts.
+    pub(super) encoding: Encoding,
     /// The digest of what is read, while it is wanted.
     pub(super) digest: Option<Hasher>,
 }
@@ -33,7 +34,7 @@ impl<R: BufRead> Input<R> {
             size,
             int_size: 4,
             off_size: 8,
-            utf8: false,
+            encoding: Encoding::AnyBytes,
             digest: None,
         }
     }
@@ -148,7 +149,7 @@ impl<R: BufRead> Input<R> {
         self.room_for(length, at, what)?;
         let mut kept = Vec::new();
         let mut left = length;
-        let mut text = Text::new(self.utf8);
+        let mut text = Text::new(self.encoding);
         while left > 0 {
             let bytes = self.fill()?;
             let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];

@@ -6,6 +6,7 @@
 //! one a line (`--rows-per-insert`).
 
 use super::data_error::DataError;
+use super::encoding::Encoding;
 use super::text::Text;
 
 /// INSERT statements, as they come.
@@ -24,9 +25,9 @@ pub(super) struct Inserts {
 }
 
 impl Inserts {
-    pub(super) fn new(utf8: bool) -> Inserts {
+    pub(super) fn new(encoding: Encoding) -> Inserts {
         Inserts {
-            text: Text::new(utf8),
+            text: Text::new(encoding),
             quote: None,
             blank: true,
             ended: false,
@@ -83,12 +84,12 @@ impl Inserts {
 
 #[cfg(test)]
 mod tests {
-    use super::Inserts;
+    use super::{Encoding, Inserts};
 
     /// In pieces of every size, which must make no difference.
     fn judged(text: &str) -> Result<u64, String> {
         let of_size = |size| {
-            let mut inserts = Inserts::new(true);
+            let mut inserts = Inserts::new(Encoding::Utf8);
             text.as_bytes()
                 .chunks(size)
                 .try_for_each(|piece| inserts.take(piece))

@@ -16,6 +16,7 @@
 mod data;
 mod data_error;
 pub mod directory;
+mod encoding;
 mod header;
 mod input;
 mod inserts;

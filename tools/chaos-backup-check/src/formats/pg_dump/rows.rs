@@ -1,9 +1,10 @@
 //! The text of a table's data: rows as COPY reads them, or INSERT statements.
 //!
 //! Where data is not compressed nothing guards its bytes. So everything that this text can't hold
-//! is looked for: zero bytes, carriage returns, bytes that are no UTF-8, rows with too few columns.
+//! is looked for: zero bytes, carriage returns, bytes that are no characters, rows with too few columns.
 
 use super::data_error::DataError;
+use super::encoding::Encoding;
 use super::inserts::Inserts;
 use super::text::Text;
 use super::toc::Kind;
@@ -20,11 +21,11 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// For an entry's data; `utf8` says that its text is in UTF-8.
-    pub(super) fn new(kind: &Kind, utf8: bool) -> Sink {
+    /// For an entry's data, with text in this encoding.
+    pub(super) fn new(kind: &Kind, encoding: Encoding) -> Sink {
         match kind {
-            Kind::Copy(columns) => Sink::Copy(CopyText::new(*columns, utf8)),
-            Kind::Inserts => Sink::Inserts(Inserts::new(utf8)),
+            Kind::Copy(columns) => Sink::Copy(CopyText::new(*columns, encoding)),
+            Kind::Inserts => Sink::Inserts(Inserts::new(encoding)),
             Kind::Blobs => Sink::Blob,
         }
     }
@@ -77,10 +78,10 @@ pub(super) struct CopyText {
 
 impl CopyText {
     /// For rows of so many columns, if that is known.
-    pub(super) fn new(columns: Option<usize>, utf8: bool) -> CopyText {
+    pub(super) fn new(columns: Option<usize>, encoding: Encoding) -> CopyText {
         CopyText {
             columns,
-            text: Text::new(utf8),
+            text: Text::new(encoding),
             rows: 0,
             tabs: 0,
             length: 0,
@@ -269,7 +270,7 @@ mod tests {
     /// Feeds the text in pieces of every size, which must make no difference.
     fn rows(columns: usize, text: &[u8]) -> Result<u64, String> {
         let mut results = (1..=text.len()).map(|size| {
-            let mut copy = CopyText::new(Some(columns), true);
+            let mut copy = CopyText::new(Some(columns), Encoding::Utf8);
             text.chunks(size)
                 .try_for_each(|piece| copy.take(piece))
                 .and_then(|()| copy.finish())
@@ -318,7 +319,7 @@ mod tests {
         let judged = |text: &str| {
             let results: Vec<_> = (1..=text.len())
                 .map(|size| {
-                    let mut copy = CopyText::new(Some(2), true);
+                    let mut copy = CopyText::new(Some(2), Encoding::Utf8);
                     copy.lines_end_with_cr();
                     let mut pieces = text.as_bytes().chunks(size);
                     let taken = pieces.try_for_each(|piece| copy.take(piece));
@@ -343,8 +344,8 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_may_hold_any_byte_but_zero() {
-        let mut copy = CopyText::new(Some(1), false);
+    fn some_encodings_may_hold_any_byte_but_zero() {
+        let mut copy = CopyText::new(Some(1), Encoding::AnyBytes);
         copy.take(b"\xe4\xff\n\\.\n\n\n").expect("any bytes");
         assert_eq!(copy.finish().expect("an end mark"), 1);
     }

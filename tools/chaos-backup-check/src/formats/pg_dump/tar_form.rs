@@ -71,7 +71,7 @@ impl Visitor for Dump {
             None => return FormatError::damaged(format!("does not begin with its {TOC}")),
             Some((_, toc)) => match self.missing.remove(&self.listed_as(name, toc)) {
                 Some(number) if toc.data[number].kind != Kind::Blobs => {
-                    let sink = Sink::new(&toc.data[number].kind, toc.utf8);
+                    let sink = Sink::new(&toc.data[number].kind, toc.encoding);
                     Member::Data(Some(number), sink)
                 }
                 Some(_) if size <= MAX_LIST => Member::List(Vec::new()),

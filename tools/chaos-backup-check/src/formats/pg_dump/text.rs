@@ -1,11 +1,12 @@
 //! Text that comes in pieces.
 
 use super::data_error::DataError;
+use super::encoding::{Encoding, First};
 
 /// Text in one encoding.
 #[derive(Debug)]
 pub(super) struct Text {
-    utf8: bool,
+    encoding: Encoding,
     /// The first bytes of a character that was cut by the end of the last bytes.
     carry: Vec<u8>,
     /// So many line ends stand at its end; before it, there is one.
@@ -13,9 +14,9 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn new(utf8: bool) -> Text {
+    pub(super) fn new(encoding: Encoding) -> Text {
         Text {
-            utf8,
+            encoding,
             carry: Vec::new(),
             line_ends: 1,
         }
@@ -36,8 +37,8 @@ impl Text {
         } else {
             ends
         };
-        if self.utf8 && !self.decode(bytes) {
-            return Err(DataError::NotUtf8);
+        if self.encoding != Encoding::AnyBytes && !self.decode(bytes) {
+            return Err(DataError::NotIn(self.encoding));
         }
         Ok(())
     }
@@ -49,20 +50,20 @@ impl Text {
             };
             self.carry.push(*first);
             bytes = rest;
-            match std::str::from_utf8(&self.carry) {
-                Ok(_) => self.carry.clear(),
-                Err(error) if error.error_len().is_some() => return false,
-                Err(_) => {}
+            match self.encoding.first(&self.carry) {
+                First::Character(_) => self.carry.clear(),
+                First::Cut => {}
+                First::None => return false,
             }
         }
-        match std::str::from_utf8(bytes) {
-            Ok(_) => true,
-            Err(error) if error.error_len().is_some() => false,
-            Err(error) => {
-                self.carry.extend_from_slice(&bytes[error.valid_up_to()..]);
-                true
-            }
-        }
+        let whole = if self.encoding == Encoding::Utf8 {
+            utf8(bytes)
+        } else {
+            characters(self.encoding, bytes)
+        };
+        let Some(whole) = whole else { return false };
+        self.carry.extend_from_slice(&bytes[whole..]);
+        true
     }
 
     /// Whether the bytes so far end in the middle of a character.
@@ -91,15 +92,62 @@ impl Text {
     }
 }
 
+/// How many bytes are whole characters, where no more than the last one is cut; `None` if some are
+/// no characters. The library knows this encoding, and is quick.
+fn utf8(bytes: &[u8]) -> Option<usize> {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => Some(bytes.len()),
+        Err(error) if error.error_len().is_some() => None,
+        Err(error) => Some(error.valid_up_to()),
+    }
+}
+
+/// The same for any encoding.
+fn characters(encoding: Encoding, bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = &bytes[at..];
+        let Some(ascii) = rest.iter().position(|byte| !byte.is_ascii()) else {
+            return Some(bytes.len());
+        };
+        at += ascii;
+        match encoding.first(&bytes[at..]) {
+            First::Character(length) => at += length,
+            First::Cut => return Some(at),
+            First::None => return None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::*;
+
+    #[test]
+    fn characters_may_be_cut_where_a_piece_ends_and_nowhere_else() {
+        for (name, text, good) in [
+            ("EUC_JP", &b"1\t\xc6\xfc\xcb\xdc\x8f\xb0\xa1\n"[..], true),
+            ("EUC_JP", b"1\t\xc6\xfc\xcb\x5c\n", false),
+            ("SJIS", b"1\t\x95\\\xb1\n", true),
+            ("GB18030", b"\x81\x30\x81\x30\xd6\xd0\n", true),
+            ("UTF8", "ä€😀\n".as_bytes(), true),
+            ("UTF8", b"\xf0\x9f\x98\n", false),
+            ("LATIN1", b"\xc6\xff\n", true),
+        ] {
+            for size in 1..=text.len() {
+                let mut taken = Text::new(Encoding::named(name));
+                let all = text.chunks(size).try_for_each(|piece| taken.take(piece));
+                let all = all.and_then(|()| taken.finish());
+                assert_eq!(all.is_ok(), good, "{name} {text:x?} in pieces of {size}");
+            }
+        }
+    }
 
     #[test]
     fn the_end_that_pg_dump_writes_is_told_from_one_that_is_cut() {
         for size in 1..9 {
             let as_written = |text: &str| {
-                let mut taken = Text::new(true);
+                let mut taken = Text::new(Encoding::Utf8);
                 text.as_bytes()
                     .chunks(size)
                     .for_each(|piece| taken.take(piece).expect("text"));

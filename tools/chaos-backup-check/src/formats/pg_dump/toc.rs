@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::BufRead;
 
+use super::encoding::Encoding;
 use super::header::{Form, Header};
 use super::input::Input;
 use super::parts::Parts;
@@ -30,8 +31,8 @@ pub(super) struct Toc {
     pub(super) tables: u64,
     /// Whether anything is defined at all, besides settings of the session.
     pub(super) defines: bool,
-    /// Whether text is in UTF-8.
-    pub(super) utf8: bool,
+    /// Of text.
+    pub(super) encoding: Encoding,
     /// The oids of the large objects, sorted.
     pub(super) blobs: Vec<u32>,
     /// Which tables are parts of others.
@@ -122,7 +123,7 @@ pub(super) fn read<R: BufRead>(
         let fields = read_fields(input, header.minor, form).map_err(in_entry)?;
         settings::check(&fields.desc, &fields.definition).map_err(in_entry)?;
         toc.note(&fields);
-        input.utf8 = toc.utf8;
+        input.encoding = toc.encoding;
         let id = fields.id;
         let entry = fields.into_entry(at).map_err(in_entry)?;
         if !i32::try_from(id).is_ok_and(|id| toc.ids.insert(id)) {
@@ -337,7 +338,7 @@ impl Toc {
     /// Adds what an entry says of the whole.
     fn note(&mut self, fields: &Fields) {
         match fields.desc.as_str() {
-            "ENCODING" => self.utf8 = fields.definition.contains("'UTF8'"),
+            "ENCODING" => self.encoding = Encoding::set_by(&fields.definition),
             "BLOB" => self.blobs.extend(fields.tag.parse::<u32>()),
             "BLOB METADATA" => self.blobs.extend(
                 fields

@@ -16,6 +16,7 @@ use chaos_common::record::TableRows;
 
 use self::lexer::{Lexer, Token};
 use super::data_error::DataError;
+use super::encoding::Encoding;
 use super::input::Input;
 use super::parts::Parts;
 use super::rows::CopyText;
@@ -55,8 +56,8 @@ pub(super) struct Script {
     /// Statements that insert rows, and large objects.
     pub(super) inserts: u64,
     pub(super) blobs: u64,
-    /// Whether text is in UTF-8.
-    utf8: bool,
+    /// Of text.
+    encoding: Encoding,
     /// The dumps that have begun and not ended.
     open: Vec<&'static str>,
     /// How many have ended.
@@ -83,7 +84,7 @@ pub(super) fn begins(start: &[u8]) -> bool {
 pub(super) fn read<R: BufRead>(input: &mut Input<R>) -> Result<Script, FormatError> {
     let mut script = Script::default();
     let mut lexer = Lexer::new();
-    let mut text: Option<Text> = None;
+    let mut text = Text::new(script.encoding);
     if input.fill()?.starts_with(MARK) {
         input.consume(MARK.len());
     }
@@ -95,17 +96,17 @@ pub(super) fn read<R: BufRead>(input: &mut Input<R>) -> Result<Script, FormatErr
         }
         let (used, token) = lexer.take(bytes);
         let bytes = &bytes[..used];
-        if script.utf8 && text.is_none() {
-            text = Some(Text::new(true));
-        }
-        let text = text.get_or_insert_with(|| Text::new(false));
         text.take(bytes).map_err(|why| {
             FormatError::Damaged(format!("is damaged: the SQL at byte {at} {why}"))
         })?;
         input.consume(used);
         if let Some(token) = token {
             script.rows = lexer.take_rows();
+            let encoding = script.encoding;
             script.token(token, input)?;
+            if script.encoding != encoding {
+                text = Text::new(script.encoding);
+            }
         }
     }
     script.end(&lexer, input.position())?;
@@ -155,6 +156,8 @@ impl Script {
                     self.announced_is_there(at)?;
                     self.open.pop();
                     self.ended += 1;
+                    // The name of the next database is in the encoding of pg_dumpall.
+                    self.encoding = Encoding::AnyBytes;
                 }
                 " complete" => {
                     return FormatError::damaged(format!(
@@ -242,7 +245,7 @@ impl Script {
                 self.count(&toc::qualified(&schema, &table), self.rows);
             }
         } else if statement.starts_with("SET client_encoding = ") {
-            self.utf8 = statement.contains("'UTF8'");
+            self.encoding = Encoding::set_by(statement);
         } else if statement.starts_with("SELECT pg_catalog.lo_create(")
             || statement.starts_with("SELECT pg_catalog.lo_open(")
         {
@@ -275,7 +278,7 @@ impl Script {
                 "is damaged: the data of {table} at byte {at} {why}"
             ))
         };
-        let mut copy = CopyText::new(toc::columns(statement), self.utf8);
+        let mut copy = CopyText::new(toc::columns(statement), self.encoding);
         match input.byte("a COPY statement")? {
             b'\n' => {}
             b'\r' if input.byte("a COPY statement")? == b'\n' => copy.lines_end_with_cr(),
