@@ -5,8 +5,8 @@
 #
 # Each EXPERIMENT is a name, with its options in the same word: gameday.sh pod-failure "scale-down --count 1".
 # All are planned before the first is run. The game day stops where an experiment is aborted, or leaves something that
-# is not restored. All streams, and the review behind them, go to standard output; the status is that of the last one
-# that did not end well.
+# is not restored. All streams, and the review behind them, go to standard output; the status is the review's, and
+# never 0 where an experiment did not end well.
 #   --dry-run   print each experiment's pipeline and show its plan; touch and tell nothing
 set -euo pipefail
 usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
