@@ -27,6 +27,8 @@ cache=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}
 axe=$cache/axe
 # Of the package prometheus no more than this: installed, it would start a server.
 promtool=$cache/promtool/usr/bin/promtool
+# Nor of openssh-server, which would let people in.
+sshd=$cache/sshd/usr/sbin/sshd
 look=no
 if [ "${1:-}" = --look ]; then
   look=yes
@@ -66,7 +68,10 @@ axe_ok=yes
 promtool_ok=yes
 [ $look = no ] || [ -x "$promtool" ] || promtool_ok=no
 [ $promtool_ok = yes ] || echo "missing: promtool"
-if [ ${#missing[@]} = 0 ] && [ $go_ok = yes ] && [ $rust_ok = yes ] && [ $axe_ok = yes ] && [ $promtool_ok = yes ]; then
+sshd_ok=yes
+[ -x "$sshd" ] || sshd_ok=no
+[ $sshd_ok = yes ] || echo "missing: sshd"
+if [ ${#missing[@]} = 0 ] && [[ $go_ok$rust_ok$axe_ok$promtool_ok$sshd_ok != *no* ]]; then
   check_dashboards
   exit 0
 fi
@@ -108,10 +113,13 @@ if [ $axe_ok = no ]; then
   (cd "$axe" && npm pack --silent "axe-core@$axe_wanted" >/dev/null && tar -xzf "axe-core-$axe_wanted.tgz")
   echo "installed: axe-core $axe_wanted, in $axe"
 fi
-if [ $promtool_ok = no ]; then
-  mkdir -p "$cache/promtool"
+# program_of PACKAGE PROGRAM FOLDER: one program of a Debian package, which is not installed.
+program_of() {
+  mkdir -p "$3"
   as_root apt-get update -qq
-  (cd "$cache/promtool" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb)
-  echo "installed: promtool, in $cache/promtool"
-fi
+  (cd "$3" && apt-get download -qq "$1" && dpkg-deb --fsys-tarfile "$1"_*.deb | tar -x "./$2" && rm "$1"_*.deb)
+  echo "installed: ${2##*/}, in $3"
+}
+[ $promtool_ok = yes ] || program_of prometheus usr/bin/promtool "$cache/promtool"
+[ $sshd_ok = yes ] || program_of openssh-server usr/sbin/sshd "$cache/sshd"
 check_dashboards

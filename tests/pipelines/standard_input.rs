@@ -10,7 +10,7 @@ use chaos_tests::run::{Place, Ran};
 use super::{CALLS, place_with_dead_cluster};
 
 /// A place in which backups can be checked without a cluster: there is one, and it is good.
-fn place_with_backup() -> Place {
+pub(crate) fn place_with_backup() -> Place {
     let place = Place::new();
     place.file("app/a.txt", "hello");
     place.file(
