@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use chaos_common::exit::{Exit, Failure};
 use chaos_common::output::{duration, printable};
-use chaos_common::record::{NextStep, Note, Record};
+use chaos_common::record::{NextStep, Note, Record, Time};
 use chaos_common::stream::Format;
 use jiff::civil::Date;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::index::{Depth, Entry, Index, NotFound, conclusion, find};
 use crate::review::day;
@@ -175,15 +175,13 @@ pub(crate) fn print(runs: &[&Entry], format: Option<Format>, more: impl Fn(usize
     let text = if Format::or_default(format) == Format::Text {
         table(runs, more)
     } else {
-        let line = |(number, entry): (usize, &&Entry)| {
-            let mut object = object(entry);
-            let places = more(number);
-            if !places.is_empty() {
-                object["places"] = places.into();
-            }
-            object.to_string() + "\n"
-        };
-        runs.iter().enumerate().map(line).collect()
+        let mut text = String::new();
+        for (number, entry) in runs.iter().enumerate() {
+            let line = Line::of(entry, more(number));
+            text += &serde_json::to_string(&line).expect("texts and numbers are JSON");
+            text.push('\n');
+        }
+        text
     };
     write(text.as_bytes());
 }
@@ -256,31 +254,54 @@ pub(crate) fn short(id: &str) -> String {
     id.chars().skip(skip).collect()
 }
 
-fn object(entry: &Entry) -> Value {
-    let mut object = json!({
-        "run": entry.stream.run,
-        "file": entry.file,
-        "began": entry.stream.began(),
-        "status": word_of(entry),
-    });
-    if let Some(run) = &entry.stream.experiment {
-        let facts = &run.facts;
-        let more = json!({
-            "experiment": facts.name,
-            "namespace": facts.namespace,
-            "cluster": facts.cluster,
-            "targets": facts.targets,
-            "executor": facts.executor,
-            "duration_ms": facts.duration_ms,
-            "recovery_ms": facts.recovery_ms(),
-            "issues": facts.issue_count,
-        });
-        let (Value::Object(object), Value::Object(more)) = (&mut object, more) else {
-            unreachable!("both were written as objects")
-        };
-        object.extend(more);
+/// A run as JSON.
+#[derive(Serialize)]
+struct Line<'e> {
+    run: &'e str,
+    file: &'e str,
+    began: Option<Time>,
+    status: &'static str,
+    #[serde(flatten)]
+    experiment: Option<ExperimentLine<'e>>,
+    /// Where a text was found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    places: Vec<String>,
+}
+
+/// What a line says of its experiment.
+#[derive(Serialize)]
+struct ExperimentLine<'e> {
+    experiment: &'e str,
+    namespace: &'e str,
+    cluster: Option<&'e str>,
+    targets: &'e [String],
+    executor: &'e str,
+    duration_ms: Option<u64>,
+    recovery_ms: Option<f64>,
+    issues: usize,
+}
+
+impl Line<'_> {
+    fn of(entry: &Entry, places: Vec<String>) -> Line<'_> {
+        let facts = entry.stream.experiment.as_ref().map(|run| &run.facts);
+        Line {
+            run: &entry.stream.run,
+            file: &entry.file,
+            began: entry.stream.began(),
+            status: word_of(entry),
+            experiment: facts.map(|facts| ExperimentLine {
+                experiment: &facts.name,
+                namespace: &facts.namespace,
+                cluster: facts.cluster.as_deref(),
+                targets: &facts.targets,
+                executor: &facts.executor,
+                duration_ms: facts.duration_ms,
+                recovery_ms: facts.recovery_ms(),
+                issues: facts.issue_count,
+            }),
+            places,
+        }
     }
-    object
 }
 
 /// All notes in order.

@@ -15,7 +15,7 @@ use crate::archive;
 /// The file's name in the archive.
 const NAME: &str = ".chaos-report-index.ndjson";
 /// What its entries hold; another number, and all is read anew.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
