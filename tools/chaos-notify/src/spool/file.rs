@@ -4,9 +4,13 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The ending of a file that is not whole yet.
 const PART: &str = ".part";
+/// A part that nobody holds after this time was left by a process that is gone. One is held from the
+/// moment on that it is there, but for an instant.
+const LEFT_AFTER: Duration = Duration::from_mins(1);
 
 /// Writes a file in a folder, in place of one of the same name. The file that is given back is the
 /// one that has the name now, and locked.
@@ -106,17 +110,27 @@ pub(super) fn remove(folder: &Path, name: &str) -> io::Result<()> {
     }
 }
 
-/// The names of the whole files in a folder.
+/// The names of the whole files in a folder. Parts that a killed process left are removed.
 pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
         if !name.ends_with(PART) {
-            names.push(name.into_owned());
+            names.push(name);
+        } else if is_left(&entry.path()) {
+            // Another process may be as quick, and one that can't be removed does no harm.
+            let _ = fs::remove_file(entry.path());
         }
     }
     Ok(names)
+}
+
+/// Whether nobody writes a part any more.
+fn is_left(part: &Path) -> bool {
+    let age = fs::metadata(part).and_then(|metadata| metadata.modified());
+    let age = age.ok().and_then(|written| written.elapsed().ok());
+    age.is_some_and(|age| age > LEFT_AFTER) && !is_held(part)
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
@@ -125,6 +139,8 @@ fn sync(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -158,6 +174,28 @@ mod tests {
         assert!(create(folder, "a", b"2").expect("writable").is_none());
         assert_eq!(fs::read(folder.join("a")).expect("readable"), b"1");
         assert!(!part.exists());
+    }
+
+    #[test]
+    fn parts_that_a_killed_process_left_are_removed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        let part = |name: &str, minutes: u64| {
+            let file = File::create(folder.join(format!("{name}{PART}"))).expect("writable");
+            let written = SystemTime::now() - Duration::from_mins(minutes);
+            file.set_modified(written).expect("ours");
+            file
+        };
+        part("new.1", 0);
+        part("left.2", 2);
+        let held = part("held.3", 2);
+        held.lock().expect("lockable");
+        assert_eq!(names(folder).expect("readable"), [""; 0]);
+        let there = |name: &str| folder.join(format!("{name}{PART}")).exists();
+        assert_eq!(
+            [there("new.1"), there("left.2"), there("held.3")],
+            [true, false, true]
+        );
     }
 
     #[test]
