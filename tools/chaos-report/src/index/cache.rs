@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use super::folder::Known;
 use super::{Depth, Entry, Names, Run};
 use crate::archive;
 
+/// The fewest entries that are worth a thread.
+const LEAST_SHARE: usize = 500;
 /// The file's name in the archive.
 const NAME: &str = ".chaos-report-index.ndjson";
 /// What its entries hold; another number, and all is read anew.
@@ -68,8 +71,7 @@ fn read(path: &Path, depth: Depth) -> Option<Known> {
         ..Known::default()
     };
     let mut order = Vec::new();
-    for _ in 0..head.entries {
-        let entry: Entry = serde_json::from_slice(lines.next()?).ok()?;
+    for entry in lines.entries(head.entries)? {
         if depth == Depth::Answers {
             order.push(entry.file.clone());
         }
@@ -97,6 +99,43 @@ impl<R: BufRead> Lines<R> {
         self.input.read_until(b'\n', &mut self.line).ok()?;
         self.line.strip_suffix(b"\n")
     }
+
+    /// The next lines, an entry each, read by several threads.
+    fn entries(&mut self, count: usize) -> Option<Vec<Entry>> {
+        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            self.input.read_until(b'\n', &mut text).ok()?;
+            text.ends_with(b"\n").then_some(())?;
+            ends.push(text.len());
+        }
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let share = count.div_ceil(threads).max(LEAST_SHARE);
+        let text = text.as_slice();
+        thread::scope(|scope| {
+            let mut begin = 0;
+            let readers: Vec<_> = ends
+                .chunks(share)
+                .map(|ends| {
+                    let start = std::mem::replace(&mut begin, ends[ends.len() - 1]);
+                    scope.spawn(move || entries(text, start, ends))
+                })
+                .collect();
+            let mut all = Vec::with_capacity(count);
+            for reader in readers {
+                all.extend(reader.join().expect("reading panics nowhere")?);
+            }
+            Some(all)
+        })
+    }
+}
+
+/// The entries of the lines of a text that end there, the first of which begins at `start`.
+fn entries(text: &[u8], mut start: usize, ends: &[usize]) -> Option<Vec<Entry>> {
+    let entry = |end: &usize| {
+        let line = &text[std::mem::replace(&mut start, *end)..*end];
+        serde_json::from_slice(line).ok()
+    };
+    ends.iter().map(entry).collect()
 }
 
 /// Replaces the index in one step.

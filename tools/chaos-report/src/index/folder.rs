@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
+use std::thread;
 
 use super::{Depth, Entry, Index, Names, Stream, by_hand, cache};
 use crate::archive::{self, StoredFile};
@@ -36,8 +37,12 @@ impl Index {
         depth: Depth,
         progress: &mut dyn FnMut(usize, usize),
     ) -> io::Result<Index> {
-        let files = files(folder)?;
-        let mut known = cache::load(folder, depth);
+        let (files, mut known) = thread::scope(|scope| {
+            let files = scope.spawn(|| files(folder));
+            let known = cache::load(folder, depth);
+            (files.join().expect("listing panics nowhere"), known)
+        });
+        let files = files?;
         let fresh: Vec<&StoredFile> = files.iter().filter(|file| !known.has(file)).collect();
         let vanished = known.entries.len() > files.len() - fresh.len();
         let mut read = Read::new();
