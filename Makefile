@@ -1,7 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build install uninstall dist image demo demo-down test quick sweep disturb lint bench truth fuzz look schemas
+.PHONY: help build install uninstall dist image demo demo-down test quick sweep disturb watched lint bench truth fuzz look schemas
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,6 +38,9 @@ sweep: ## kill chaos-inject at each of its API calls (KILLS=600, MINUTES=25)
 
 disturb: ## cut, restart and take away what chaos-inject watches by (TIMES=100, MINUTES=120)
 	@scripts/sweep.sh disturb
+
+watched: ## kill tool and guardian together, with a watcher in the cluster (TIMES=200, MINUTES=90)
+	@scripts/sweep.sh watched
 
 lint: ## formatting, clippy, licences, shell scripts
 	@scripts/lint.sh

@@ -254,16 +254,7 @@ impl Lane {
     pub fn kill(&self, point: Point) -> Option<Kill> {
         self.whole();
         let before = self.snapshot();
-        self.proxy.begin();
-        let deaths = Arc::new(Mutex::new(Deaths::default()));
-        self.arm(point, &deaths);
-        let mut child = {
-            let mut deaths = deaths.lock().unwrap_or_else(PoisonError::into_inner);
-            let child = self.run();
-            deaths.tool = Some(child.id());
-            child
-        };
-        self.proxy.of(child.id());
+        let (mut child, deaths) = self.strike(point);
         let mut odd = None;
         let Some(status) = wait(&mut child, END) else {
             child.kill().expect("it runs");
@@ -333,6 +324,32 @@ impl Lane {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Kills tool and guardian at one point, and gives when. Nothing if the run ended before it came there.
+    pub(super) fn kill_both_at(&self, point: Point) -> Option<Instant> {
+        let (mut child, deaths) = self.strike(point);
+        wait(&mut child, END).expect("it is killed, or ends");
+        let killed = deaths.lock().unwrap_or_else(PoisonError::into_inner).at;
+        if killed.is_none() {
+            self.proxy.disarm();
+        }
+        killed
+    }
+
+    /// Starts a run in which somebody dies at this point.
+    fn strike(&self, point: Point) -> (Child, Arc<Mutex<Deaths>>) {
+        self.proxy.begin();
+        let deaths = Arc::new(Mutex::new(Deaths::default()));
+        self.arm(point, &deaths);
+        let child = {
+            let mut deaths = deaths.lock().unwrap_or_else(PoisonError::into_inner);
+            let child = self.run();
+            deaths.tool = Some(child.id());
+            child
+        };
+        self.proxy.of(child.id());
+        (child, deaths)
     }
 
     /// Says what happens at which call.

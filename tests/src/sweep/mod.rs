@@ -1,5 +1,6 @@
 //! The kill sweep: `chaos-inject`, its guardian, or both are killed at every API call that they
-//! make, and afterwards nothing may be left. And [`disturb`]: who watches is disturbed.
+//! make, and afterwards nothing may be left. And [`disturb`]: who watches is disturbed; and [`watched`]:
+//! a watcher is all that is left.
 
 mod bed;
 pub mod disturb;
@@ -9,6 +10,7 @@ mod link;
 mod points;
 mod proxy;
 mod snapshot;
+pub mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -120,6 +120,8 @@ struct State {
     /// Every third call of a run that has its guardian goes wrong: so many have been made. See
     /// [`weather`].
     storm: Option<usize>,
+    /// Every answer comes so much later.
+    slow: Duration,
 }
 
 /// A running proxy.
@@ -230,6 +232,11 @@ impl Proxy {
         self.state().storm = Some(0);
     }
 
+    /// From now on every answer comes so much later.
+    pub fn slow(&self, by: Duration) {
+        self.state().slow = by;
+    }
+
     /// The process whose guardian is looked for.
     pub fn of(&self, tool: u32) {
         self.state().tool = Some(tool);
@@ -333,6 +340,8 @@ async fn answer(server: Server, state: Arc<Mutex<State>>, request: Request<Incom
     if is_probe(request.uri()) {
         return Ok(server.forward(request).await);
     }
+    let slow = lock(&state).slow;
+    tokio::time::sleep(slow).await;
     let (number, trigger, weather) = {
         let mut state = lock(&state);
         let who = who(request.headers());
