@@ -218,7 +218,12 @@ def ask(check, entries, folder):
 
 
 def succeeds(*command):
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL).returncode == 0
+    """Of some damaged archives in tar format, pg_restore reads without an end: it does not pass them."""
+    nothing = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    try:
+        return subprocess.run(command, **nothing, timeout=30).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def age(path, seconds):
