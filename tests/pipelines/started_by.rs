@@ -165,13 +165,9 @@ fn sshd_starts_the_tools_with_and_without_an_input() {
     // A stream that comes from another machine.
     let first = sshd.place.tool("chaos-backup-check", &["-n", "shop"]);
     let output = feed(sshd.ssh(&[], &check), first.stdout().as_bytes());
-    let records = String::from_utf8_lossy(&output.stdout).lines().count();
-    assert_eq!(
-        (output.status.code(), records),
-        (Some(0), 2),
-        "{}",
-        said(&output)
-    );
+    let text = said(&output);
+    let records = text.matches("{\"schema\":\"chaos.backup/1\"").count();
+    assert_eq!((output.status.code(), records), (Some(0), 2), "{text}");
     let output = feed(sshd.ssh(&[], &check), b"NAME READY\nshop 1/1\n");
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 
@@ -256,5 +252,5 @@ fn systemd_starts_the_tools() {
     assert_eq!(status.code(), Some(3), "{text}");
     assert!(text.contains("chaos.health/1"), "{text}");
     assert!(!text.contains('\u{1b}'), "no colours: {text}");
-    assert!(began.elapsed() < Duration::from_mins(2), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(120), "{text}");
 }

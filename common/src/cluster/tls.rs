@@ -60,6 +60,9 @@ fn unreadable(of: &'static str, path: &Path, why: &dyn Display) -> TlsSetupError
 ///
 /// # Errors
 /// A file can't be read or holds nothing of its kind, or no certificate is trusted.
+///
+/// # Panics
+/// The library of the ciphers lacks what every version of the protocol needs: a bug.
 pub fn client_config(
     trust: Trust<'_>,
     identity: Option<&Identity>,

@@ -6,19 +6,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::place::{Place, Ran};
+use crate::place::{INSTALLED, Place, Ran};
 
-/// Makes a database with what a restore elsewhere stumbles over, and dumps it. The server listens on
-/// a socket in its folder, and is gone at the end.
+/// Makes a database with what a restore elsewhere stumbles over, and dumps it.
 const MAKE: &str = r#"
-set -euo pipefail
-PATH=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1):$PATH
-cd "$1"
-mkdir run
-initdb -U postgres -A trust -E UTF8 --no-locale --no-sync -D data >/dev/null
-pg_ctl -D data -w -o "-k $1/run -c listen_addresses= -c fsync=off" -l log start >/dev/null
-trap 'pg_ctl -D data -m immediate stop >/dev/null' EXIT
-export PGHOST=$1/run PGUSER=postgres
 psql -Xq -v ON_ERROR_STOP=1 -d postgres <<SQL
 CREATE ROLE anon; CREATE ROLE "web user"; CREATE ROLE app; CREATE DATABASE shop; CREATE DATABASE preload; CREATE DATABASE other;
 \connect shop
@@ -51,7 +42,7 @@ fn made() -> Option<Place> {
         return None;
     }
     let place = Place::new();
-    place.make(MAKE);
+    place.make_in_postgres(INSTALLED, MAKE);
     Some(place)
 }
 

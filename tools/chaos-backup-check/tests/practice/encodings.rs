@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::place::Place;
+use crate::place::{INSTALLED, Place};
 
 const ENCODINGS: [&str; 15] = [
     "EUC_JP",
@@ -26,14 +26,6 @@ const ENCODINGS: [&str; 15] = [
 
 /// A table for each encoding, with those of some thousand characters that it gives and takes back, and a dump of each in three forms.
 const MAKE: &str = r#"
-set -euo pipefail
-PATH=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1):$PATH
-cd "$1"
-mkdir run
-initdb -U postgres -A trust -E UTF8 --no-locale --no-sync -D data >/dev/null
-pg_ctl -D data -w -o "-k $1/run -c listen_addresses= -c fsync=off" -l log start >/dev/null
-trap 'pg_ctl -D data -m immediate stop >/dev/null' EXIT
-export PGHOST=$1/run PGUSER=postgres
 psql -Xq -v ON_ERROR_STOP=1 -d postgres <<'SQL'
 CREATE TABLE characters AS SELECT n, chr(n) AS c FROM (
   SELECT generate_series(160, 1280) AS n UNION ALL SELECT generate_series(12288, 12800)
@@ -68,7 +60,7 @@ fn text_in_every_encoding_is_text_and_what_is_none_is_seen() {
         return;
     }
     let place = Place::new();
-    place.make(&MAKE.replace("$ENCODINGS", &ENCODINGS.join(" ")));
+    place.make_in_postgres(INSTALLED, &MAKE.replace("$ENCODINGS", &ENCODINGS.join(" ")));
     place.config("");
     for encoding in ENCODINGS {
         for form in ["dump", "sql", "inserts.sql"] {

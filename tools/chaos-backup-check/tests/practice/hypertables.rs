@@ -7,11 +7,10 @@ use std::path::Path;
 
 use crate::place::Place;
 
-const MAKE: &str = r#"
-set -euo pipefail
+/// A copy of the installed PostgreSQL, with the extension.
+const PROGRAMS: &str = r#"
 version=$(ls /usr/lib/postgresql | sort -V | tail -n 1)
-cd "$1"
-mkdir -p run pg/usr/lib/postgresql pg/usr/share/postgresql
+mkdir -p pg/usr/lib/postgresql pg/usr/share/postgresql
 cp -a "/usr/lib/postgresql/$version" pg/usr/lib/postgresql/
 cp -a "/usr/share/postgresql/$version" pg/usr/share/postgresql/
 ln -s "usr/lib/postgresql/$version/bin" pg/bin
@@ -39,10 +38,9 @@ CREATE FUNCTION public.hyper_post_restore() RETURNS void LANGUAGE plpgsql AS $$ 
 END $$;
 SQL
 PATH=$PWD/pg/bin:$PATH
-initdb -U postgres -A trust -E UTF8 --no-locale --no-sync -D data >/dev/null
-pg_ctl -D data -w -o "-k $1/run -c listen_addresses= -c fsync=off" -l log start >/dev/null
-trap 'pg_ctl -D data -m immediate stop >/dev/null' EXIT
-export PGHOST=$1/run PGUSER=postgres
+"#;
+
+const MAKE: &str = r"
 psql -Xq -v ON_ERROR_STOP=1 -d postgres <<'SQL'
 CREATE DATABASE metrics;
 \connect metrics
@@ -58,7 +56,7 @@ INSERT INTO _hyper.chunk VALUES (1, 'conditions', '_hyper_internal.chunk_1'), (2
 SQL
 pg_dump -Fc -f metrics.dump metrics
 pg_dump -Fp -f metrics.sql metrics
-"#;
+";
 
 const HOOKS: &str = "[[drill.before]]\nsql = 'CREATE EXTENSION hyperlike; SELECT hyper_pre_restore()'\n\
     [[drill.after]]\nsql = 'SELECT hyper_post_restore()'\n\
@@ -78,7 +76,7 @@ fn a_dump_of_hypertables_is_counted_and_restored_with_the_steps_that_its_extensi
         return;
     }
     let place = Place::new();
-    place.make(MAKE);
+    place.make_in_postgres(PROGRAMS, MAKE);
     let programs = place.path("made/pg/bin").display().to_string();
     let place = place.env("PATH", &format!("{programs}:/usr/bin:/bin"));
     for name in ["metrics.dump", "metrics.sql"] {

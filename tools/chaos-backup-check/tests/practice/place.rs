@@ -11,6 +11,17 @@ use tempfile::TempDir;
 
 pub const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 
+/// The newest PostgreSQL that is installed.
+pub const INSTALLED: &str = "PATH=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1):$PATH";
+
+const POSTGRES: &str = r#"
+mkdir run
+initdb -U postgres -A trust -E UTF8 --no-locale --no-sync -D data >/dev/null
+pg_ctl -D data -w -o "-k $1/run -c listen_addresses= -c fsync=off" -l log start >/dev/null
+trap 'pg_ctl -D data -m immediate stop >/dev/null' EXIT
+export PGHOST=$1/run PGUSER=postgres
+"#;
+
 /// A folder that is home and working directory of the tool.
 pub struct Place {
     folder: TempDir,
@@ -83,6 +94,14 @@ impl Place {
             String::from_utf8_lossy(&ran.stderr),
             String::from_utf8_lossy(&ran.stdout)
         );
+    }
+
+    /// The same beside a PostgreSQL, which listens on a socket in the folder and is gone at the end;
+    /// `programs` says which.
+    pub fn make_in_postgres(&self, programs: &str, script: &str) {
+        self.make(&format!(
+            "set -euo pipefail\ncd \"$1\"\n{programs}\n{POSTGRES}\n{script}"
+        ));
     }
 
     pub fn config(&self, text: &str) {

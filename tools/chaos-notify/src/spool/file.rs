@@ -10,7 +10,7 @@ use std::time::Duration;
 const PART: &str = ".part";
 /// A part that nobody holds after this time was left by a process that is gone. One is held from the
 /// moment on that it is there, but for an instant.
-const LEFT_AFTER: Duration = Duration::from_mins(1);
+const LEFT_AFTER: Duration = Duration::from_secs(60);
 
 /// Writes a file in a folder, in place of one of the same name. The file that is given back is the
 /// one that has the name now, and locked.
@@ -182,7 +182,7 @@ mod tests {
         let folder = folder.path();
         let part = |name: &str, minutes: u64| {
             let file = File::create(folder.join(format!("{name}{PART}"))).expect("writable");
-            let written = SystemTime::now() - Duration::from_mins(minutes);
+            let written = SystemTime::now() - Duration::from_secs(60 * minutes);
             file.set_modified(written).expect("ours");
             file
         };

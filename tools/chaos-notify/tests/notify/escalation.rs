@@ -129,10 +129,9 @@ impl Scene {
         let spool = self.bench.home.path().join(".local/state/chaos/notify");
         let entries = std::fs::read_dir(spool.join(folder)).into_iter().flatten();
         let names = entries.map(|entry| entry.expect("readable").file_name());
-        // A process that is killed while it writes leaves a part, which is no file of the spool.
         names
+            .filter(|name| crate::is_whole(name))
             .map(|name| name.to_string_lossy().into_owned())
-            .filter(|name| !name.ends_with(".part"))
             .collect()
     }
 }

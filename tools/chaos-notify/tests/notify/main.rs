@@ -24,11 +24,18 @@ mod smtp;
 mod spool;
 mod webhooks;
 
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
+
+/// Whether a name is that of a file of the spool. A process that is killed while it writes leaves a part, which is none.
+fn is_whole(name: &OsStr) -> bool {
+    Path::new(name).extension().is_none_or(|it| it != "part")
+}
 
 /// Says loudly that a test is left out; scripts/test.sh counts it as skipped. The test harness would
 /// swallow what `eprintln!` says.
@@ -98,8 +105,9 @@ impl Bench {
         };
         let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("readable").file_name();
         let mut names: Vec<String> = entries
-            .map(|entry| name(entry).to_string_lossy().into_owned())
-            .filter(|name| !name.ends_with(".part"))
+            .map(name)
+            .filter(|name| is_whole(name))
+            .map(|name| name.to_string_lossy().into_owned())
             .collect();
         names.sort();
         names

@@ -61,7 +61,7 @@ fn serve(mut client: TcpStream, scheme: &str, answer: Answer) -> io::Result<()> 
     };
     match answer {
         Answer::Silence => {
-            thread::sleep(Duration::from_mins(1));
+            thread::sleep(Duration::from_secs(60));
             return Ok(());
         }
         Answer::No(words) => return client.write_all(words),

@@ -105,10 +105,9 @@ impl Encoding {
                 (0xa1..=0xa7).contains(second) && euc(rest)
             }
             (Encoding::EucTw, [SS3, ..]) => false,
-            (Encoding::EucJp, [SS3, rest @ ..]) => euc(rest),
+            (Encoding::EucJp, [SS3, rest @ ..])
+            | (Encoding::EucTw | Encoding::Johab, [_, rest @ ..]) => euc(rest),
             (Encoding::EucJp | Encoding::EucKr, pair) => euc(pair),
-            (Encoding::EucTw | Encoding::Johab, [_, rest @ ..]) => euc(rest),
-            (Encoding::Sjis, [_]) => true,
             (Encoding::Sjis, [lead, trail]) => {
                 matches!(lead, 0x81..=0x9f | 0xe0..=0xfc)
                     && matches!(trail, 0x40..=0x7e | 0x80..=0xfc)
