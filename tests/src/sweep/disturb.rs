@@ -110,12 +110,7 @@ impl Lane {
         }
         let status = wait(&mut child, END).and_then(|status| status.code());
         let took = began.elapsed();
-        let end = Instant::now() + CLEARANCE;
-        let mut left = before.differences(&self.snapshot());
-        while !left.is_empty() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(50));
-            left = before.differences(&self.snapshot());
-        }
+        let left = self.left(&before, CLEARANCE);
         if !left.is_empty() {
             // What is left would refuse the runs to come.
             wait(&mut self.start(&["recover"]), END);

@@ -90,15 +90,7 @@ impl Lane {
         cluster.place.file("chaos.toml", &bed::config(bed));
         let admin = cluster.state().join("admin.kubeconfig");
         let proxy = Proxy::start(&admin);
-        let kubeconfig = cluster.place.file(
-            "proxy.kubeconfig",
-            &format!(
-                "{{apiVersion: v1, kind: Config, current-context: sweep,
-                   clusters: [{{name: sweep, cluster: {{server: \"http://{}\"}}}}], users: [{{name: sweep, user: {{}}}}],
-                   contexts: [{{name: sweep, context: {{cluster: sweep, user: sweep}}}}]}}",
-                proxy.address
-            ),
-        );
+        let kubeconfig = cluster.place.file("proxy.kubeconfig", &proxy.kubeconfig());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -300,27 +292,27 @@ impl Lane {
                 odd = Some(format!("recover ended with {status:?}: {}", self.said()));
             }
         }
-        let end = Instant::now() + CLEARANCE;
+        let left = self.left(&before, CLEARANCE);
+        if !left.is_empty() {
+            // What is left would refuse the runs to come.
+            self.proxy.begin();
+            let _ = wait(&mut self.start(&["recover"]), END);
+        }
+        Some(Kill {
+            point,
+            left,
+            undo,
+            odd,
+        })
+    }
+
+    /// What is not as it was before, once it is or this time is over.
+    pub(super) fn left(&self, before: &Snapshot, limit: Duration) -> Vec<String> {
+        let end = Instant::now() + limit;
         loop {
             let left = before.differences(&self.snapshot());
-            if left.is_empty() {
-                return Some(Kill {
-                    point,
-                    left,
-                    undo,
-                    odd,
-                });
-            }
-            if Instant::now() >= end {
-                // What is left would refuse the runs to come.
-                self.proxy.begin();
-                let _ = wait(&mut self.start(&["recover"]), END);
-                return Some(Kill {
-                    point,
-                    left,
-                    undo,
-                    odd,
-                });
+            if left.is_empty() || Instant::now() >= end {
+                return left;
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -214,6 +214,16 @@ impl Proxy {
         }
     }
 
+    /// A kubeconfig of the API server behind it.
+    pub(super) fn kubeconfig(&self) -> String {
+        format!(
+            "{{apiVersion: v1, kind: Config, current-context: sweep,
+               clusters: [{{name: sweep, cluster: {{server: \"http://{}\"}}}}], users: [{{name: sweep, user: {{}}}}],
+               contexts: [{{name: sweep, context: {{cluster: sweep, user: sweep}}}}]}}",
+            self.address
+        )
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }

@@ -1,7 +1,6 @@
 //! A watcher in each bed: tool and guardian are killed together at calls all over a run, and nobody comes but the watcher;
 //! and runs that live have their API server slow, restarted, or away from them, and the watcher leaves them alone.
 
-use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -75,14 +74,10 @@ impl Watcher {
     /// What it wrote since its proxy began to record, but for its own Lease.
     fn writes(&self) -> Vec<Call> {
         let calls = self.proxy.calls().into_iter();
-        let writes = calls.filter(|call| call.wrote() && !call.path.contains("chaos-watch"));
-        writes.filter(|call| !is_its_own(call)).collect()
+        calls
+            .filter(|call| call.wrote() && !call.path.contains("chaos-watch"))
+            .collect()
     }
-}
-
-/// The first Lease of a watcher is made by a POST, which names it in its body only.
-fn is_its_own(call: &Call) -> bool {
-    call.method == "POST" && call.of_lease()
 }
 
 impl Lane {
@@ -92,15 +87,7 @@ impl Lane {
         place.file("chaos.toml", &bed::config(self.bed));
         let admin = self.cluster.state().join("admin.kubeconfig");
         let proxy = Proxy::start(&admin);
-        let kubeconfig: PathBuf = place.file(
-            "kubeconfig",
-            &format!(
-                "{{apiVersion: v1, kind: Config, current-context: w, clusters: [{{name: w, cluster: {{server: \"http://{}\"}}}}], \
-                 users: [{{name: w, user: {{}}}}], contexts: [{{name: w, context: {{cluster: w, user: w}}}}]}}",
-                proxy.address
-            ),
-        );
-        proxy.begin();
+        let kubeconfig = place.file("kubeconfig", &proxy.kubeconfig());
         let log = std::fs::File::create(place.path().join("stderr")).expect("a file can be made");
         let mut command = place.command(crate::run::bin().join("chaos-inject"));
         command.arg("watch").arg("--kubeconfig").arg(kubeconfig);
@@ -152,14 +139,7 @@ impl Lane {
         let before = self.snapshot();
         watcher.proxy.begin();
         let killed = self.kill_both_at(point)?;
-        let limit = Instant::now() + END;
-        let left = loop {
-            let left = before.differences(&self.snapshot());
-            if left.is_empty() || Instant::now() >= limit {
-                break left;
-            }
-            sleep(Duration::from_millis(100));
-        };
+        let left = self.left(&before, END);
         let last = watcher
             .writes()
             .iter()
@@ -200,14 +180,9 @@ impl Lane {
             wait(&mut child, after);
             self.give(trouble, &mut child);
             let status = wait(&mut child, END).and_then(|status| status.code());
-            let limit = Instant::now() + END;
-            let mut left = before.differences(&self.snapshot());
             // What is there while it lives is its own to take back; afterwards, nobody's.
             let interventions = watcher.writes();
-            while !left.is_empty() && Instant::now() < limit {
-                sleep(Duration::from_millis(100));
-                left = before.differences(&self.snapshot());
-            }
+            let left = self.left(&before, END);
             tell(&Lived {
                 trouble,
                 interventions: interventions
