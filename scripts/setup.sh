@@ -29,6 +29,8 @@ axe=$cache/axe
 promtool=$cache/promtool/usr/bin/promtool
 # Nor of openssh-server, which would let people in.
 sshd=$cache/sshd/usr/sbin/sshd
+# And of busybox-static, which the package busybox, without a cron in it, is not installed beside.
+crond=$cache/crond/bin/busybox
 look=no
 if [ "${1:-}" = --look ]; then
   look=yes
@@ -71,7 +73,10 @@ promtool_ok=yes
 sshd_ok=yes
 [ -x "$sshd" ] || sshd_ok=no
 [ $sshd_ok = yes ] || echo "missing: sshd"
-if [ ${#missing[@]} = 0 ] && [[ $go_ok$rust_ok$axe_ok$promtool_ok$sshd_ok != *no* ]]; then
+crond_ok=yes
+[ -x "$crond" ] || crond_ok=no
+[ $crond_ok = yes ] || echo "missing: crond"
+if [ ${#missing[@]} = 0 ] && [[ $go_ok$rust_ok$axe_ok$promtool_ok$sshd_ok$crond_ok != *no* ]]; then
   check_dashboards
   exit 0
 fi
@@ -122,4 +127,5 @@ program_of() {
 }
 [ $promtool_ok = yes ] || program_of prometheus usr/bin/promtool "$cache/promtool"
 [ $sshd_ok = yes ] || program_of openssh-server usr/sbin/sshd "$cache/sshd"
+[ $crond_ok = yes ] || program_of busybox-static bin/busybox "$cache/crond"
 check_dashboards

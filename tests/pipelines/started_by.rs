@@ -27,6 +27,22 @@ impl Drop for Server {
     }
 }
 
+/// A program that scripts/setup.sh has put into the cache, for root; without it the test is skipped.
+fn fetched(path: &str) -> Option<PathBuf> {
+    let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from);
+    let program = cache.map(|cache| cache.join(path));
+    let program = program.filter(|program| program.exists());
+    if program.is_none() {
+        skipped(&format!(
+            "{path} is not there: scripts/setup.sh gets it, and make test says where it is"
+        ));
+    } else if !rustix::process::geteuid().is_root() {
+        skipped(&format!("{path} needs root"));
+        return None;
+    }
+    program
+}
+
 /// OpenSSH's server on the loopback, with keys of its own. It has a view of this machine of its own, too, in which there
 /// is the user and the folder that it wants: nothing is changed for anybody else.
 struct Sshd {
@@ -37,18 +53,7 @@ struct Sshd {
 
 impl Sshd {
     fn start(place: Place) -> Option<Sshd> {
-        let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from);
-        let program = cache.map(|cache| cache.join("sshd/usr/sbin/sshd"));
-        let Some(program) = program.filter(|program| program.exists()) else {
-            skipped(
-                "OpenSSH's server is not there: scripts/setup.sh gets it, and make test says where it is",
-            );
-            return None;
-        };
-        if !rustix::process::geteuid().is_root() {
-            skipped("OpenSSH's server needs root");
-            return None;
-        }
+        let program = fetched("sshd/usr/sbin/sshd")?;
         for key in ["host", "user"] {
             let made = ["-q", "-t", "ed25519", "-N", "", "-f", key];
             let made = place.command("ssh-keygen").args(made).status();
@@ -191,19 +196,22 @@ fn cron_starts_the_tools() {
         bin().display()
     );
     place.file("tabs/root", &format!("{line}\n"));
-    if !rustix::process::geteuid().is_root() {
-        skipped("cron needs root");
+    let Some(busybox) = fetched("crond/bin/busybox") else {
         return;
-    }
+    };
     let cron = place
-        .command("busybox")
+        .command(busybox)
         .args(["crond", "-f", "-L", "crond.log", "-c"])
         .arg(place.path().join("tabs"))
         .stdin(Stdio::null())
         .spawn();
-    let _cron = Server(cron.expect("busybox is there: scripts/setup.sh installs it"));
+    let mut cron = Server(cron.expect("it is there"));
     let read = |name: &str| fs::read_to_string(place.path().join(name)).ok();
-    let status = until("cron has run the check", || read("status"));
+    let status = until("cron has run the check", || {
+        let ended = cron.0.try_wait().expect("it is ours");
+        assert!(ended.is_none(), "crond ended: {:?}", read("crond.log"));
+        read("status")
+    });
     let (out, err) = (read("out"), read("err"));
     assert_eq!(
         status.trim(),
