@@ -15,12 +15,28 @@ pub struct ClaimNow {
     pub difference: Result<Option<String>, ReadError>,
 }
 
-/// What is different of them, in words. Of one that can't be read nothing is said.
-pub async fn lost(cluster: &Cluster, claims: &[ClaimRef]) -> Vec<String> {
-    let found = look(cluster, claims).await.into_iter();
-    found
-        .filter_map(|claim| claim.difference.ok().flatten())
-        .collect()
+/// What is not as before of some claims, in words.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    /// What is different.
+    pub lost: Vec<String>,
+    /// Of which claims nobody knows, and why.
+    pub unread: Vec<String>,
+}
+
+/// What became of them after a run that died.
+pub async fn losses(cluster: &Cluster, claims: &[ClaimRef]) -> Losses {
+    let mut losses = Losses::default();
+    for claim in look(cluster, claims).await {
+        match claim.difference {
+            Ok(difference) => losses.lost.extend(difference),
+            Err(error) => losses.unread.push(format!(
+                "nobody knows whether {} is as before: {error}",
+                claim.before
+            )),
+        }
+    }
+    losses
 }
 
 /// Looks at each.

@@ -68,6 +68,8 @@ struct State {
     script: Vec<Rule>,
     /// Verbs and resources that nobody may use: `delete pods`.
     denied: Vec<String>,
+    /// The same, and every such call is refused.
+    forbidden: Vec<String>,
     /// How the Services answer through the API server's proxy.
     services: ServiceAnswers,
     /// What the containers of pods have logged.
@@ -200,6 +202,11 @@ impl ApiServer {
         self.state().denied.push(permission.to_owned());
     }
 
+    /// Every such call is refused from now on: `list leases`.
+    pub fn forbid(&self, permission: &str) {
+        self.state().forbidden.push(permission.to_owned());
+    }
+
     /// How a Service answers from now on, where no path of it is told apart.
     pub fn answer(&self, service: &str, status: u16, body: &str) {
         self.set_answer(service, None, (status, body));
@@ -277,6 +284,9 @@ impl ApiServer {
         let dry_run = call.query("dryRun").is_some();
         if !dry_run {
             state.calls.push(format!("{} {}", call.method, call.path));
+        }
+        if state.forbidden.contains(&call.permission()) {
+            return Treatment::Answer(refuse(&Refusal(403, "Forbidden")));
         }
         let method = if dry_run { "DRYRUN" } else { &call.method };
         let State { store, script, .. } = &mut *state;

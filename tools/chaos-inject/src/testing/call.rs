@@ -27,6 +27,29 @@ impl Call {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The right that it needs, as `list leases`.
+    pub fn permission(&self) -> String {
+        let mut parts = self
+            .path
+            .split('/')
+            .skip_while(|part| *part != "namespaces");
+        let parts = [parts.nth(1), parts.next(), parts.next()];
+        let (resource, is_named) = match parts {
+            [_, Some(resource), name] => (resource, name.is_some()),
+            [namespace, None, _] => ("namespaces", namespace.is_some()),
+        };
+        let verb = match (self.method.as_str(), is_named) {
+            ("GET", _) if self.query("watch").is_some() => "watch",
+            ("GET", false) => "list",
+            ("GET", true) => "get",
+            ("POST", _) => "create",
+            ("PATCH", _) => "patch",
+            ("DELETE", _) => "delete",
+            _ => "update",
+        };
+        format!("{verb} {resource}")
+    }
+
     /// What a list or a watch is about.
     pub fn filter(&self) -> Filter {
         let name = self

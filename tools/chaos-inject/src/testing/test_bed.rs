@@ -175,11 +175,23 @@ impl TestBed {
         serde_json::from_str(last).expect("a plan")
     }
 
-    /// The kinds of the records that the last run wrote, but for events.
-    pub fn kinds(&self) -> Vec<String> {
+    fn all_records(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("out.ndjson")).expect("readable");
         let records = text.lines().map(serde_json::from_str::<Value>);
-        let kinds = records.map(|record| record.expect("JSON")["schema"].to_string());
+        records.map(|record| record.expect("JSON")).collect()
+    }
+
+    /// The records of a kind that the last run wrote.
+    pub fn records(&self, schema: &str) -> Vec<Value> {
+        let mut records = self.all_records();
+        records.retain(|record| record["schema"] == schema);
+        records
+    }
+
+    /// The kinds of the records that the last run wrote, but for events.
+    pub fn kinds(&self) -> Vec<String> {
+        let records = self.all_records().into_iter();
+        let kinds = records.map(|record| record["schema"].to_string());
         kinds.filter(|kind| !kind.contains("event")).collect()
     }
 

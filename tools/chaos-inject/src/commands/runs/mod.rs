@@ -12,7 +12,7 @@ use self::report::{Report, cannot};
 use crate::context::Context;
 use crate::run::record::executor;
 use crate::safety::active_runs::{self, ActiveRuns};
-use crate::safety::claims;
+use crate::safety::claims::{self, Losses};
 use crate::safety::intent::Intent;
 use crate::safety::journal::Journal;
 use crate::safety::leases::{Attribution, EXPIRY};
@@ -164,8 +164,8 @@ pub async fn undo_left(
         return Check::fail(id, object, format!("NOT RESTORED: {}", failed.join("; ")))
             .hint("look at these objects with kubectl, then chaos-inject recover again");
     }
-    let lost = claims::lost(&context.cluster, &intent.claims).await;
-    for text in &lost {
+    let Losses { lost, unread } = claims::losses(&context.cluster, &intent.claims).await;
+    for text in lost.iter().chain(&unread) {
         context.issue(EventKind::Observed, None, text.clone());
     }
     let not_as_before = [less, lost].concat();
@@ -177,6 +177,12 @@ pub async fn undo_left(
             );
             Check::fail(id, object, why)
                 .hint("nothing is left to undo; set right by hand what is missing")
+        }
+        Ok(()) if !unread.is_empty() => {
+            let why = format!("is rolled back; {}", unread.join("; "));
+            Check::unknown(id, object, why).hint(
+                "nothing is left to undo; kubectl get persistentvolumeclaims shows the claims",
+            )
         }
         Ok(()) => Check::pass(id, object, format!("{} is rolled back", intent.experiment)),
         Err(left) => Check::fail(id, object, left.to_string()),

@@ -1,9 +1,12 @@
 //! Watchers in the cluster: what they take back, and what they leave alone.
 
+use chaos_common::record::{Change, ClaimRef, ObjectRef};
 use serde_json::json;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::*;
+use crate::change::apply;
+use crate::testing::objects::{NAMESPACE, RUN, create_policy, deployment, intent, scale_to_zero};
 use crate::testing::runs::{intent_of_shop, with_a_run};
 use crate::testing::test_bed::{Ended, TestBed};
 use crate::testing::{ApiServer, Behaviour};
@@ -165,4 +168,112 @@ async fn it_says_that_it_is_there_and_leaves_when_it_ends() {
     assert_eq!(ended.record["cause"], "watch");
     assert_eq!(there.await.expect("looked"), [presence::NAME]);
     assert_eq!(bed.server.names("lease"), [""; 0]);
+}
+
+/// A run died that had done one of everything that is taken back.
+async fn with_everything() -> TestBed {
+    let of = |kind: &str, resource: &str, api: &str, name: &str| ObjectRef {
+        api_version: api.to_owned(),
+        kind: kind.to_owned(),
+        resource: resource.to_owned(),
+        namespace: Some(NAMESPACE.to_owned()),
+        name: name.to_owned(),
+        uid: Some(format!("{name}-uid")),
+    };
+    let mut objects = vec![deployment("shop", 3)];
+    let mut changes = vec![scale_to_zero("shop", 3), create_policy("cut")];
+    let patched = [
+        of("StatefulSet", "statefulsets", "apps/v1", "database"),
+        of(
+            "NetworkPolicy",
+            "networkpolicies",
+            "networking.k8s.io/v1",
+            "open",
+        ),
+    ];
+    for object in patched {
+        objects.push(json!({
+            "apiVersion": object.api_version, "kind": object.kind,
+            "metadata": { "name": object.name, "namespace": NAMESPACE, "uid": object.uid },
+            "spec": { "field": 3 },
+        }));
+        changes.push(Change::Patch {
+            object,
+            field: vec!["spec".into(), "field".into()],
+            original: json!(3),
+            faulted: json!(0),
+        });
+    }
+    changes.push(Change::Create {
+        object: ObjectRef {
+            uid: None,
+            ..of("Pod", "pods", "v1", "load")
+        },
+        manifest: json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "load" },
+            "spec": { "containers": [{ "name": "main" }] },
+        }),
+    });
+    objects.push(json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data", "namespace": NAMESPACE, "uid": "data-uid" },
+    }));
+    let bed = TestBed::with(objects);
+    let cluster = bed.server.cluster();
+    let intent = Intent {
+        claims: vec![ClaimRef {
+            namespace: NAMESPACE.to_owned(),
+            name: "data".to_owned(),
+            uid: "data-uid".to_owned(),
+            volume: None,
+        }],
+        ..intent(&changes, &["shop"])
+    };
+    let owners = intent.declare(&cluster).await.expect("declared");
+    for change in &intent.changes {
+        let deadline = intent.deadline();
+        let applied = apply::apply(&cluster, change, RUN, &owners[NAMESPACE], deadline).await;
+        applied.expect("applied");
+    }
+    bed
+}
+
+/// What is not as it should be after a watcher was there: what it left, and what it could not tell.
+async fn missed(without: Option<&Permission>) -> Vec<String> {
+    let bed = with_everything().await;
+    if let Some(right) = without {
+        bed.server
+            .forbid(&format!("{} {}", right.verb, right.resource));
+    }
+    let ended = watched(&bed, 40).await;
+    let of = |kind: &str| bed.server.names(kind);
+    let mut missed = [of("lease"), of("pod")].concat();
+    missed.extend(of("networkpolicy").into_iter().filter(|it| it == "cut"));
+    for (object, field) in [
+        ("deployment/shop", "replicas"),
+        ("statefulset/database", "field"),
+        ("networkpolicy/open", "field"),
+    ] {
+        let now = bed.server.get(object).expect("it exists");
+        if now["spec"][field] != 3 {
+            missed.push(object.to_owned());
+        }
+    }
+    let records = bed.records("chaos.rollback/1");
+    let told = records.iter().filter(|it| it["verdict"] != "pass");
+    missed.extend(told.map(|it| it["summary"].to_string()));
+    // Without the right to read its identity, a cluster is known by its address alone.
+    if ended.record["cluster"]["id"] != "c" {
+        missed.push("which cluster it was".to_owned());
+    }
+    missed
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_right_that_is_printed_is_missed_once_it_is_taken_away() {
+    assert_eq!(missed(None).await, [""; 0], "with all of them");
+    for right in needed(&[NAMESPACE.to_owned()]) {
+        let missed = missed(Some(&right)).await;
+        assert!(!missed.is_empty(), "{right:?} is needless");
+    }
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
-use crate::safety::claims;
+use crate::safety::claims::{self, Losses};
 use crate::safety::guardian::background::Background;
 use crate::safety::guardian::protocol::{
     HANGS_AFTER, HEARTBEAT, Orders, ToGuardian, ToTool, from_line, to_line,
@@ -163,7 +163,8 @@ async fn take_over(cluster: &Cluster, orders: &Orders, cause: Cause, mut answers
                     "the fault is undone after {undone_ms} ms; nothing of run {} is left",
                     intent.run
                 ));
-                let notes = claims::lost(cluster, &intent.claims).await;
+                let Losses { lost, unread } = claims::losses(cluster, &intent.claims).await;
+                let notes = [lost, unread].concat();
                 for text in &notes {
                     messages.send(text.clone());
                 }
