@@ -1,5 +1,6 @@
 //! What is kept of a stored stream.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
@@ -186,15 +187,14 @@ impl Stream {
     }
 
     /// What tells it from other streams, wherever it is kept.
-    pub(crate) fn identity(&self) -> String {
-        let experiment = self.experiment.as_ref().map(|run| run.facts.id.clone());
-        let note = self.notes.last().map(|note| note.id.clone());
-        let began = self
-            .began()
-            .map_or_else(String::new, |time| time.to_string());
-        experiment
-            .or(note)
-            .unwrap_or(format!("{} {began}", self.run))
+    pub(crate) fn identity(&self) -> Cow<'_, str> {
+        let experiment = self.experiment.as_ref().map(|run| &run.facts.id);
+        let note = self.notes.last().map(|note| &note.id);
+        if let Some(id) = experiment.or(note) {
+            return Cow::Borrowed(id);
+        }
+        let began = self.began().map(|time| time.to_string());
+        Cow::Owned(format!("{} {}", self.run, began.unwrap_or_default()))
     }
 }
 

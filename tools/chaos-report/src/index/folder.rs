@@ -1,5 +1,6 @@
 //! The index of a folder.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
@@ -89,9 +90,9 @@ impl Index {
     fn note_gone(&mut self, left: HashMap<String, Entry>) {
         if !left.is_empty() {
             let here = self.entries.iter().map(|entry| entry.stream.identity());
-            let here: HashSet<String> = here.collect();
+            let here: HashSet<Cow<'_, str>> = here.collect();
             let lost = left.into_iter();
-            let lost = lost.filter(|(_, entry)| !here.contains(&entry.stream.identity()));
+            let lost = lost.filter(|(_, entry)| !here.contains(&*entry.stream.identity()));
             self.gone.extend(lost.map(|(name, _)| name));
         }
         if self.gone.is_empty() {
