@@ -14,9 +14,16 @@ if [ "${1:-up}" = down ]; then
 fi
 
 "$root/scripts/setup.sh"
-say "building the six tools"
-cargo build --release --workspace --bins --manifest-path "$root/Cargo.toml"
-PATH=$CARGO_TARGET_DIR/release:$PATH
+beside=()
+if [ -z "${CONTEXT:-}" ]; then
+  # Side by side: the linker, the downloads and the last crates of each leave processors idle.
+  "$root/tests/cluster/build.sh" & beside+=($!)
+  "$root/tests/shop/build.sh" & beside+=($!)
+fi
+say "building the six tools, as make test does"
+cargo build --workspace --bins --manifest-path "$root/Cargo.toml"
+PATH=$CARGO_TARGET_DIR/debug:$PATH
+for build in "${beside[@]}"; do wait "$build"; done
 
 say "starting the cluster and the shop"
 cluster
