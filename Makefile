@@ -1,7 +1,7 @@
 # What people and CI run. Everything that is compiled goes to $CHAOS_CACHE (~/.cache/chaos-runbook).
 SHELL := /bin/bash
 
-.PHONY: help build install uninstall dist image demo demo-down test quick sweep disturb watched lint bench truth fuzz look schemas
+.PHONY: help build install uninstall dist image demo demo-down test quick sweep disturb watched versions lint bench truth fuzz look schemas
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,9 @@ disturb: ## cut, restart and take away what chaos-inject watches by (TIMES=100, 
 
 watched: ## kill tool and guardian together, with a watcher in the cluster (TIMES=200, MINUTES=90)
 	@scripts/sweep.sh watched
+
+versions: ## the API servers of other Kubernetes versions (VERSIONS="1.32 1.33 1.35")
+	@scripts/versions.sh
 
 lint: ## formatting, clippy, licences, shell scripts
 	@scripts/lint.sh

@@ -9,7 +9,7 @@ step=${1:-all}
 if [ "$step" = all ]; then set -- format clippy deny shell; fi
 for step in "$@"; do
   case $step in
-    format) cargo fmt --all --check && (cd tests && test -z "$(gofmt -l cluster shop/app)") ;;
+    format) cargo fmt --all --check && (cd tests && test -z "$(gofmt -l cluster shop/app versions)") ;;
     clippy) cargo clippy --workspace --all-targets --quiet -- -D warnings ;;
     deny)
       command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

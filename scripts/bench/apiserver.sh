@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # An API server and its etcd, and nothing else of a cluster: no controllers, no nodes. Objects stay as they are written.
 # usage: apiserver.sh FOLDER PORT COMMAND…   runs COMMAND with $KUBECONFIG and ends both after it
+#   KUBE_APISERVER   the program, of another version (default: the test cluster's)
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -35,12 +36,13 @@ C
   --listen-peer-urls "http://127.0.0.1:$((port + 2))" --initial-advertise-peer-urls "http://127.0.0.1:$((port + 2))" \
   --initial-cluster "default=http://127.0.0.1:$((port + 2))" >etcd.log 2>&1 &
 etcd=$!
-"$kube" kube-apiserver --etcd-servers "http://127.0.0.1:$((port + 1))" --secure-port "$port" --bind-address 127.0.0.1 \
+"${KUBE_APISERVER:-$kube}" kube-apiserver --etcd-servers "http://127.0.0.1:$((port + 1))" --secure-port "$port" --bind-address 127.0.0.1 \
   --tls-cert-file server.crt --tls-private-key-file server.key --client-ca-file ca.crt \
   --service-account-issuer https://kubernetes.default.svc --service-account-key-file sa.pub --service-account-signing-key-file sa.key \
   --service-cluster-ip-range 10.96.0.0/12 --authorization-mode RBAC --disable-admission-plugins ServiceAccount >apiserver.log 2>&1 &
 server=$!
-trap 'kill $server $etcd 2>/dev/null; wait' EXIT
+# Asked to end, the server waits for a store that is gone.
+trap 'kill -KILL $server $etcd 2>/dev/null; wait 2>/dev/null' EXIT
 for ((tries = 0; tries < 600; tries++)); do
   kill -0 $server 2>/dev/null || die "the API server ended: $(tail -n 3 "$folder/apiserver.log")"
   if curl -sf --max-time 2 --cacert ca.crt --cert admin.crt --key admin.key "https://127.0.0.1:$port/readyz" >/dev/null; then break; fi

@@ -8,9 +8,9 @@ use chaos_tests::cluster::repository;
 use chaos_tests::run::{Place, Ran, bin};
 
 /// The scripts of those who work on this repository.
-const FOR_DEVELOPERS: [&str; 15] = [
+const FOR_DEVELOPERS: [&str; 16] = [
     "bench", "build", "demo", "dist", "fuzz", "image", "install", "lib", "lint", "postgres",
-    "sbom", "setup", "sweep", "test", "truth",
+    "sbom", "setup", "sweep", "test", "truth", "versions",
 ];
 
 /// Every file and folder below a folder, by its path from there.
