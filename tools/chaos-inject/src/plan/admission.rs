@@ -132,6 +132,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_dry_run_that_is_not_answered_in_time_is_tried_again() {
+        let server = ApiServer::with([deployment("shop", 3)]);
+        server.script("DRYRUN networkpolicies", 1, Behaviour::Lost);
+        server.script("DRYRUN deployments", 2, Behaviour::Status(503));
+        assert_eq!(checked(&server).await[0].0, Status::Pass);
+        server.always("DRYRUN networkpolicies", Behaviour::Lost);
+        assert_eq!(checked(&server).await[0].0, Status::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_there_is_no_right_to_is_not_tried() {
         let server = ApiServer::with([deployment("shop", 3)]);
         server.always("DRYRUN networkpolicies", Behaviour::Status(403));

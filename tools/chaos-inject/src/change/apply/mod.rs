@@ -15,6 +15,8 @@ use crate::change::ownership::FIELD_MANAGER;
 
 /// Time that one call may take before it is made again.
 const CALL: Duration = Duration::from_secs(5);
+/// How long a dry run is tried.
+const DRY_RUN: Duration = Duration::from_secs(15);
 /// Pause after the first failure or conflict; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause.
@@ -77,11 +79,22 @@ async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result
 }
 
 /// Whether the API server would accept the write of a change: a dry run, which leaves nothing. An
-/// object that is not as the plan found it is not written at all.
+/// object that is not as the plan found it is not written at all. It leaves nothing, and so is tried
+/// again where an API server that has more to do may answer the next time.
 ///
 /// # Errors
 /// As the API server's.
 pub async fn dry_run(cluster: &Cluster, change: &Change) -> kube::Result<()> {
+    let mut pauses = Pauses::until(Instant::now() + DRY_RUN);
+    loop {
+        match dry_run_once(cluster, change).await {
+            Err(error) if may_succeed_later(&error) && pauses.wait().await => {}
+            result => return result,
+        }
+    }
+}
+
+async fn dry_run_once(cluster: &Cluster, change: &Change) -> kube::Result<()> {
     // No run has this id, and the Lease that will own the object is not there yet.
     let nobody = Owner {
         name: String::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::anyhow;
 use chaos_common::config::Monitoring;
-use chaos_common::prometheus::{Prometheus, RULES_PATH, Series};
+use chaos_common::prometheus::{ApiError, Prometheus, RULES_PATH, Series};
 use chaos_common::record::{Check, Status, Time};
 use tokio::time::{Duration, Instant, sleep};
 
@@ -26,13 +26,45 @@ pub(super) enum Gap {
     AtMost(f64),
 }
 
+/// The names of rules, if they could be asked for.
+pub(super) type Rules = anyhow::Result<BTreeSet<String>>;
+
+/// Why no gap is known.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum NoGap {
+    /// It answers, and has nothing new.
+    #[error("no sample of `up` is newer than the undo")]
+    NoSample,
+    #[error("{url}: {source}")]
+    NoAnswer { url: String, source: ApiError },
+}
+
+impl NoGap {
+    /// Nothing is known of Prometheus, as the way to it was not open.
+    fn is_not_known(&self) -> bool {
+        let source = match self {
+            NoGap::NoSample => return false,
+            NoGap::NoAnswer { source, .. } => source,
+        };
+        matches!(source, ApiError::Vantage(_))
+    }
+
+    /// For the run's issues.
+    pub(super) fn summary(&self) -> String {
+        if self.is_not_known() {
+            return format!("whether data is collected again could not be asked: {self}");
+        }
+        format!("data collection has not resumed: {self}")
+    }
+}
+
 /// The configured Prometheus, if there is one.
 pub(super) fn configured(context: &Context, monitoring: &Monitoring) -> Option<Prometheus> {
     Prometheus::of(&context.asker, monitoring, LIMIT)
 }
 
 /// The names of its rules.
-pub(super) async fn rule_names(prometheus: &Prometheus) -> anyhow::Result<BTreeSet<String>> {
+pub(super) async fn rule_names(prometheus: &Prometheus) -> Rules {
     let names = prometheus.rule_names().await;
     names.map_err(|error| anyhow!("{}: {error}", prometheus.url(RULES_PATH)))
 }
@@ -42,18 +74,18 @@ pub(super) async fn measure_gap(
     prometheus: &Prometheus,
     injection: &Injection,
     (undone, deadline): (Time, Instant),
-) -> anyhow::Result<Gap> {
+) -> Result<Gap, NoGap> {
     let query = format!("up[{}s]", injection.began.elapsed().as_secs() + 60);
     loop {
         let why = match prometheus.query(&query).await {
             Ok(series) => match gap(&series, seconds(injection.began_at), seconds(undone)) {
                 Some(gap) => return Ok(gap),
-                None => anyhow!("no sample of `up` is newer than the undo"),
+                None => NoGap::NoSample,
             },
-            Err(error) => {
-                let url = prometheus.url(&Prometheus::query_path(&query));
-                anyhow!("{url}: {error}")
-            }
+            Err(source) => NoGap::NoAnswer {
+                url: prometheus.url(&Prometheus::query_path(&query)),
+                source,
+            },
         };
         if Instant::now() >= deadline {
             return Err(why);
@@ -88,7 +120,7 @@ fn gap(series: &[Series], made: f64, undone: f64) -> Option<Gap> {
 }
 
 /// `collecting`: whether Prometheus scrapes again.
-pub(super) fn collecting(gap: Option<&anyhow::Result<Gap>>) -> Check {
+pub(super) fn collecting(gap: Option<&Result<Gap, NoGap>>) -> Check {
     let (id, object) = (format!("{NAME}.collecting"), "prometheus");
     match gap {
         Some(Ok(Gap::Seconds(gap))) => Check::pass(
@@ -104,16 +136,14 @@ pub(super) fn collecting(gap: Option<&anyhow::Result<Gap>>) -> Check {
             Check::new(&id, object, Status::Warn, message)
                 .hint("give Prometheus a persistent volume")
         }
+        Some(Err(why)) if why.is_not_known() => Check::unknown(&id, object, why.summary()),
         Some(Err(why)) => Check::fail(&id, object, format!("does not scrape again: {why}")),
         None => Check::unknown(&id, object, "whether it scrapes again was not seen"),
     }
 }
 
 /// `rules`: whether all rules of before are there again.
-pub(super) fn rules(
-    before: &anyhow::Result<BTreeSet<String>>,
-    after: Option<&anyhow::Result<BTreeSet<String>>>,
-) -> Check {
+pub(super) fn rules(before: &Rules, after: Option<&Rules>) -> Check {
     let (id, object) = (format!("{NAME}.rules"), "prometheus");
     match (before, after) {
         (Ok(before), Some(Ok(after))) => {
@@ -132,6 +162,8 @@ pub(super) fn rules(
 
 #[cfg(test)]
 mod tests {
+    use chaos_common::cluster::ReadError;
+
     use super::*;
 
     fn samples(times: &[f64]) -> [Series; 1] {
@@ -139,6 +171,25 @@ mod tests {
             labels: [].into(),
             samples: times.iter().map(|time| (*time, "1".to_owned())).collect(),
         }]
+    }
+
+    #[test]
+    fn a_prometheus_that_cannot_be_reached_is_unknown_and_a_silent_one_fails() {
+        let error = kube::Error::Service("no answer in 5 s".into());
+        let way = ApiError::Vantage(ReadError::from_kube("reach it".to_owned(), &error));
+        let no_answer = |source| NoGap::NoAnswer {
+            url: "http://prometheus.monitoring:9090/".to_owned(),
+            source,
+        };
+        let silent = ApiError::NoAnswer("connection refused".to_owned());
+        for (why, status) in [
+            (no_answer(way), Status::Unknown),
+            (no_answer(silent), Status::Fail),
+            (NoGap::NoSample, Status::Fail),
+        ] {
+            let check = collecting(Some(&Err(why)));
+            assert_eq!(check.status, status, "{}", check.message);
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! While monitoring has no pods: its pods are observed; afterwards Prometheus has to collect again,
 //! with the rules of before.
 
-use std::collections::BTreeSet;
-
 use anyhow::anyhow;
 use async_trait::async_trait;
 use chaos_common::prometheus::Prometheus;
@@ -10,7 +8,7 @@ use chaos_common::record::{Check, EventKind, Plan, Time};
 use tokio::time::Instant;
 
 use super::logs::{self, LogErrors};
-use super::prometheus::{self, Gap};
+use super::prometheus::{self, Gap, NoGap};
 use super::{MonitoringFailure, Settings, systems};
 use crate::abort::Abort;
 use crate::context::Context;
@@ -27,7 +25,7 @@ pub(super) struct Running {
     /// Where one is configured.
     prometheus: Option<Prometheus>,
     steady: SteadyState,
-    rules_before: anyhow::Result<BTreeSet<String>>,
+    rules_before: prometheus::Rules,
     /// What was measured once the systems were back.
     afterwards: Option<Afterwards>,
 }
@@ -36,7 +34,7 @@ pub(super) struct Running {
 #[derive(Debug)]
 struct Afterwards {
     /// The scrape gap and the rules, where a Prometheus is configured.
-    prometheus: Option<(anyhow::Result<Gap>, anyhow::Result<BTreeSet<String>>)>,
+    prometheus: Option<(Result<Gap, NoGap>, prometheus::Rules)>,
     /// Lines of errors of each workload since the injection.
     logs: anyhow::Result<Vec<LogErrors>>,
 }
@@ -124,8 +122,7 @@ impl RunningExperiment for Running {
         let prometheus = if let Some(prometheus) = &self.prometheus {
             let gap = prometheus::measure_gap(prometheus, injection, (undone, deadline)).await;
             if let Err(why) = &gap {
-                let summary = format!("data collection has not resumed: {why}");
-                context.issue(EventKind::Observed, None, summary);
+                context.issue(EventKind::Observed, None, why.summary());
             }
             Some((gap, prometheus::rule_names(prometheus).await))
         } else {
