@@ -25,16 +25,15 @@ PATH=$HOME/.cargo/bin:$HOME/.local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 axe_wanted=4.14.1
 cache=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chaos-runbook}
 axe=$cache/axe
-# Of the package prometheus no more than this: installed, it would start a server.
-promtool=$cache/promtool/usr/bin/promtool
-# Nor of openssh-server, which would let people in.
-sshd=$cache/sshd/usr/sbin/sshd
-# And of busybox-static, which the package busybox, without a cron in it, is not installed beside.
-crond=$cache/crond/bin/busybox
+# Programs of Debian packages that are not installed: PACKAGE PROGRAM FOLDER, in the cache. openssh-server would let people in,
+# and busybox-static would take the place of busybox, which has no cron.
+fetched=("openssh-server usr/sbin/sshd sshd" "busybox-static bin/busybox crond")
 look=no
 if [ "${1:-}" = --look ]; then
   look=yes
   packages+=(chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core cmark-gfm:cmark-gfm npm:npm)
+  # Installed, it would start a server.
+  fetched+=("prometheus usr/bin/promtool promtool")
 fi
 
 # at_least WANTED FOUND
@@ -67,16 +66,12 @@ at_least $rust_wanted "$(rust_version)" || rust_ok=no
 axe_ok=yes
 [ $look = no ] || [ "$(jq -r .version "$axe/package/package.json" 2>/dev/null)" = $axe_wanted ] || axe_ok=no
 [ $axe_ok = yes ] || echo "missing: axe-core $axe_wanted"
-promtool_ok=yes
-[ $look = no ] || [ -x "$promtool" ] || promtool_ok=no
-[ $promtool_ok = yes ] || echo "missing: promtool"
-sshd_ok=yes
-[ -x "$sshd" ] || sshd_ok=no
-[ $sshd_ok = yes ] || echo "missing: sshd"
-crond_ok=yes
-[ -x "$crond" ] || crond_ok=no
-[ $crond_ok = yes ] || echo "missing: crond"
-if [ ${#missing[@]} = 0 ] && [[ $go_ok$rust_ok$axe_ok$promtool_ok$sshd_ok$crond_ok != *no* ]]; then
+to_fetch=()
+for entry in "${fetched[@]}"; do
+  read -r _ program folder <<<"$entry"
+  [ -x "$cache/$folder/$program" ] || { to_fetch+=("$entry") && echo "missing: $folder"; }
+done
+if [ $((${#missing[@]} + ${#to_fetch[@]})) = 0 ] && [[ $go_ok$rust_ok$axe_ok != *no* ]]; then
   check_dashboards
   exit 0
 fi
@@ -118,14 +113,11 @@ if [ $axe_ok = no ]; then
   (cd "$axe" && npm pack --silent "axe-core@$axe_wanted" >/dev/null && tar -xzf "axe-core-$axe_wanted.tgz")
   echo "installed: axe-core $axe_wanted, in $axe"
 fi
-# program_of PACKAGE PROGRAM FOLDER: one program of a Debian package, which is not installed.
-program_of() {
-  mkdir -p "$3"
-  as_root apt-get update -qq
-  (cd "$3" && apt-get download -qq "$1" && dpkg-deb --fsys-tarfile "$1"_*.deb | tar -x "./$2" && rm "$1"_*.deb)
-  echo "installed: ${2##*/}, in $3"
-}
-[ $promtool_ok = yes ] || program_of prometheus usr/bin/promtool "$cache/promtool"
-[ $sshd_ok = yes ] || program_of openssh-server usr/sbin/sshd "$cache/sshd"
-[ $crond_ok = yes ] || program_of busybox-static bin/busybox "$cache/crond"
+[ ${#to_fetch[@]} = 0 ] || as_root apt-get update -qq
+for entry in "${to_fetch[@]}"; do
+  read -r package program folder <<<"$entry"
+  mkdir -p "$cache/$folder"
+  (cd "$cache/$folder" && apt-get download -qq "$package" && dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x "./$program" && rm "$package"_*.deb)
+  echo "installed: $folder, in $cache/$folder"
+done
 check_dashboards
