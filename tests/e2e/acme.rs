@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use chaos_tests::cluster::{Cluster, repository};
-use chaos_tests::run::{Place, Ran, check, in_time};
+use chaos_tests::run::{Place, Ran, bad_checks, check, in_time};
 use serde_json::Value;
 
 use crate::pipeline::Receivers;
@@ -163,17 +163,6 @@ pub(crate) fn told<'c>(cluster: &'c Cluster, kubeconfig: &Path) -> (Receivers<'c
     (receivers, place)
 }
 
-/// Ids of the checks of all records that neither pass, nor warn, nor were skipped.
-fn not_passed(ran: &Ran) -> impl Iterator<Item = String> {
-    let bad = |check: &Value| matches!(check["status"].as_str(), Some("fail" | "unknown"));
-    let id = |check: &Value| check["id"].as_str().unwrap_or_default().to_owned();
-    let checks = ran.records().into_iter().flat_map(move |record| {
-        let checks = record["data"]["checks"].as_array().cloned();
-        checks.unwrap_or_default().into_iter().filter(bad)
-    });
-    checks.map(move |check| id(&check))
-}
-
 /// How quick something is, and what the metrics API has seen of it by now, says nothing of acme where
 /// other tests use the same processors.
 fn depends_on_this_machine(id: &str) -> bool {
@@ -184,7 +173,8 @@ fn depends_on_this_machine(id: &str) -> bool {
 /// Expects that a pipeline passed, or found nothing but what depends on this machine.
 #[track_caller]
 pub(crate) fn passed(ran: &Ran) {
-    let slow = not_passed(ran).all(|id| depends_on_this_machine(&id));
+    let depends = |check: &Value| check["id"].as_str().is_some_and(depends_on_this_machine);
+    let slow = ran.records().iter().flat_map(bad_checks).all(depends);
     assert!(ran.exits_any() == Some(0) || slow, "{}", ran.show());
 }
 

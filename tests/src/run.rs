@@ -279,21 +279,21 @@ impl Ran {
             let _ = writeln!(text, "--- {name}\n{part}");
         }
         // Last, as the middle of a long text is what is cut from a log.
-        for trouble in self.stdout().lines().flat_map(troubles) {
-            let _ = writeln!(text, "{trouble}");
+        for line in self.stdout().lines() {
+            let record: Value = serde_json::from_str(line).unwrap_or_default();
+            for check in bad_checks(&record) {
+                let _ = writeln!(text, "--- {}: {check}", record["schema"]);
+            }
         }
         text
     }
 }
 
-/// What did not pass in a record, a line each; nothing of what is no record.
-fn troubles(line: &str) -> Vec<String> {
-    let record: Value = serde_json::from_str(line).unwrap_or_default();
-    let checks = record["data"]["checks"].as_array();
+/// The checks of a record that neither pass, nor warn, nor were skipped; none of what is no record.
+pub fn bad_checks(record: &Value) -> impl Iterator<Item = &Value> {
     let bad = |check: &&Value| matches!(check["status"].as_str(), Some("fail" | "unknown"));
-    let bad = checks.into_iter().flatten().filter(bad);
-    bad.map(|check| format!("--- {}: {check}", record["schema"]))
-        .collect()
+    let checks = record["data"]["checks"].as_array();
+    checks.into_iter().flatten().filter(bad)
 }
 
 /// The check of this id (and object, if one is given) in a record.
