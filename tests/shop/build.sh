@@ -28,9 +28,9 @@ fi
 SECONDS=0
 work=$(mktemp -d "$images/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/root/usr/local/bin"
-(cd app && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$work/root/usr/local/bin/shop" .)
-tar -C "$work/root" --sort=name --mtime=@0 --owner=0 --group=0 -cf "$work/app.layer" usr
+mkdir -p "$work/tree/usr/local/bin"
+(cd app && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$work/tree/usr/local/bin/shop" .)
+tar -C "$work/tree" --sort=name --mtime=@0 --owner=0 --group=0 -cf "$work/app.layer" usr
 "$image_py" "$images/shop.tar" chaos.test/shop:1 "$config" "$images/shop-base.layer" "$work/app.layer"
 echo "$sources" >"$images/shop.stamp"
 echo "made the shop's image: $(du -h "$images/shop.tar" | cut -f1) in $SECONDS s" >&2

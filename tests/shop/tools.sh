@@ -18,10 +18,10 @@ state=${KUBECONFIG%/*}
 if [ -z "$(ctr -a "$state/containerd.sock" -n k8s.io images list -q "name==$image")" ]; then
   work=$(mktemp -d "$CACHE/images/work.XXXXXX")
   trap 'rm -rf "$work"' EXIT
-  mkdir -p "$work/root/usr/local/bin"
-  for program in "${programs[@]}"; do strip -o "$work/root/usr/local/bin/${program##*/}" "$program"; done
-  [ ${#scripts[@]} = 0 ] || cp "${scripts[@]}" "$work/root/usr/local/bin/"
-  tar -C "$work/root" --sort=name --mtime=@0 --owner=0 --group=0 -cf "$work/tools.layer" usr
+  mkdir -p "$work/tree/usr/local/bin"
+  for program in "${programs[@]}"; do strip -o "$work/tree/usr/local/bin/${program##*/}" "$program"; done
+  [ ${#scripts[@]} = 0 ] || cp "${scripts[@]}" "$work/tree/usr/local/bin/"
+  tar -C "$work/tree" --sort=name --mtime=@0 --owner=0 --group=0 -cf "$work/tools.layer" usr
   "$shop/../cluster/image.py" "$work/tools.tar" "$image" '{"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "WorkingDir": "/"}' \
     "$CACHE/images/shop-base.layer" "$work/tools.layer"
   ctr -a "$state/containerd.sock" -n k8s.io images import "$work/tools.tar" >/dev/null
