@@ -50,10 +50,11 @@ impl Cluster {
         Cluster::at(place, shop)
     }
 
-    /// The same cluster and shop, seen from another machine: no state, no journal.
+    /// The same cluster, and the shop that this test has, seen from another machine: no state, no journal.
     #[must_use]
     pub fn elsewhere(&self) -> Cluster {
-        Cluster::at(Place::new(), self.shop.clone())
+        let ours = [self.shop().to_owned(), self.monitoring().to_owned()];
+        Cluster::at(Place::new(), Some(ours))
     }
 
     /// The cluster for a part of a test that has taken what it needs.

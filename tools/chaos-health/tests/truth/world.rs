@@ -218,6 +218,12 @@ impl World {
         self.lists.entry(kind).or_default().push(object);
     }
 
+    /// Something in it answers late by itself.
+    pub fn is_slow(&self) -> bool {
+        let slow = |answer: &(u16, String, Duration)| !answer.2.is_zero();
+        !self.stalled.is_empty() || self.answers.values().any(slow)
+    }
+
     /// The next so many answers of an address are these.
     pub fn passing(&mut self, part: &'static str, times: u32, status: u16, said: &str) {
         self.passing.push((part, times, status, said.to_owned()));
