@@ -163,6 +163,7 @@ pub fn main<A: Parser>(
     examples: &str,
     run: impl FnOnce(A) -> Result<Exit, Failure>,
 ) -> ExitCode {
+    end_at_a_bug();
     let command = manual::with_examples(A::command(), examples);
     let words: Vec<OsString> = std::env::args_os().collect();
     if let Some(folder) = manual::asked(&words) {
@@ -193,6 +194,20 @@ pub fn main<A: Parser>(
             failure.exit
         })
         .into()
+}
+
+/// What the shell sees of a tool that met a bug.
+const BUG: i32 = 101;
+
+/// A panic on any thread and in any task tells where and ends the process at once, whatever else it
+/// was at: nothing goes on beside what is known to be wrong, and a guardian undoes what was broken, as
+/// for a process that is killed.
+fn end_at_a_bug() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |bug| {
+        tell(bug);
+        std::process::exit(BUG);
+    }));
 }
 
 fn write_manual(name: &str, command: Command, folder: &Path) -> Exit {
@@ -349,6 +364,25 @@ mod tests {
             #[arg(long)]
             own: bool,
         },
+    }
+
+    /// It runs itself again as the process that has the bug.
+    #[test]
+    fn a_bug_on_any_thread_ends_the_process() {
+        const NAME: &str = "cli::tests::a_bug_on_any_thread_ends_the_process";
+        const HAS: &str = "CHAOS_TEST_BUG";
+        if std::env::var_os(HAS).is_some() {
+            end_at_a_bug();
+            let bug = std::thread::spawn(|| panic!("the bug"));
+            assert!(bug.join().is_err(), "nobody gets here");
+            std::process::exit(0);
+        }
+        let mut again = std::process::Command::new(std::env::current_exe().expect("it runs"));
+        again.args(["--exact", NAME, "--nocapture"]).env(HAS, "1");
+        let ended = again.output().expect("it runs");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(BUG), "{said}");
+        assert!(said.contains("the bug"), "{said}");
     }
 
     fn parsed(line: &str) -> Result<Line, String> {
