@@ -4,11 +4,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use chaos_tests::cluster::{Cluster, repository};
 use chaos_tests::run::{Place, Ran, bad_checks, check, in_time};
+use chaos_tests::schedule::{Needs, Resource, Use};
 use serde_json::Value;
 
 use crate::pipeline::Receivers;
@@ -16,13 +16,14 @@ use crate::pipeline::Receivers;
 /// What other tests do to the node is not looked at.
 pub(crate) const QUIET: [&str; 2] = ["--skip", "node.usage"];
 
-/// There is one acme, and one test at a time has it.
-static ACME: Mutex<()> = Mutex::new(());
+/// The cluster with acme, which nobody else has meanwhile and nobody has described yet.
+pub(crate) fn up() -> Cluster {
+    up_and(Needs::cluster())
+}
 
-/// Acme, and nobody has described it yet.
-pub(crate) fn up(cluster: &Cluster) -> MutexGuard<'static, ()> {
-    // A test that failed while it had acme leaves it to the next.
-    let acme = ACME.lock().unwrap_or_else(PoisonError::into_inner);
+/// The same for a test that needs more.
+pub(crate) fn up_and(needs: Needs) -> Cluster {
+    let cluster = Cluster::needing(needs.and(Resource::Acme, Use::Exclusive));
     std::fs::remove_file(cluster.place.path().join("chaos.toml")).expect("it was of the shop");
     let mut script = Command::new(repository().join("tests/acme/up.sh"));
     script
@@ -31,27 +32,27 @@ pub(crate) fn up(cluster: &Cluster) -> MutexGuard<'static, ()> {
     let output = script.output().expect("bash is there");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "acme is not whole: {said}");
-    acme
+    cluster
 }
 
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn three_commands_lead_from_nothing_to_a_plan() {
-    let cluster = Cluster::new();
-    let _acme = up(&cluster);
+    let cluster = up();
     let place = &cluster.place;
     let begin = Instant::now();
     let seconds = || begin.elapsed().as_secs_f64();
     let health = |args: &[&str]| {
         // Where nobody says which monitoring is acme's, it may be the shop's, whose pods other tests
         // take away, and whose alerts they make fire.
-        let theirs = [
-            "--skip",
-            "monitoring.targets",
-            "--skip",
-            "monitoring.alerts",
-        ];
-        let args = [&QUIET, &theirs[..], args].concat();
+        let theirs = ["prometheus", "grafana", "alertmanager", "targets", "alerts"];
+        let theirs = theirs.map(|part| format!("--skip=monitoring.{part}"));
+        let theirs = theirs.iter().map(String::as_str);
+        let args: Vec<&str> = QUIET
+            .into_iter()
+            .chain(theirs)
+            .chain(args.iter().copied())
+            .collect();
         in_time(|| place.tool("chaos-health", &args))
             .exits(0)
             .record("chaos.health/1")
@@ -87,8 +88,7 @@ fn three_commands_lead_from_nothing_to_a_plan() {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn what_init_could_not_know_is_one_edit_away() {
-    let cluster = Cluster::new();
-    let _acme = up(&cluster);
+    let cluster = up();
     let place = &cluster.place;
     // The shop's monitoring is in a usual place, too.
     let init = ["init", "-n", "acme", "--monitoring", "observability"];

@@ -6,7 +6,7 @@ use chaos_tests::cluster::{Cluster, repository};
 use chaos_tests::run::{Place, Ran, in_time};
 use chaos_tests::schedule::{Needs, Resource, Use};
 
-use crate::acme::{described, passed, told, up};
+use crate::acme::{described, passed, told, up_and};
 
 /// What init can't know: a backup, what asks in place of images without a shell, and a small cluster.
 const TABLES: &str = r#"
@@ -95,8 +95,7 @@ fn pipeline(place: &Place, experiment: &str) -> Ran {
 #[ignore = "needs the cluster: make test"]
 fn every_experiment_that_applies_passes_and_no_gate_is_overridden() {
     let needs = Needs::cluster().and(Resource::Policies, Use::Shared).long();
-    let cluster = Cluster::needing(needs);
-    let _acme = up(&cluster);
+    let cluster = up_and(needs);
     described(&cluster, TABLES);
     let path = cluster.place.path().join("chaos.toml");
     let text = std::fs::read_to_string(&path).expect("it was written");

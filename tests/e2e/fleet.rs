@@ -42,8 +42,7 @@ fn run(cluster: &Cluster, words: &[&str]) -> Value {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_custom_resource_is_seen_hit_and_given_back() {
-    let cluster = Cluster::new();
-    let _acme = up(&cluster);
+    let cluster = up();
     let init = ["init", "-n", "acme", "-"];
     let found = cluster.place.tool("chaos-health", &init).exits(0).stdout();
     let named = format!("[[workload]]\nname = \"{FLEET}\"\n");
@@ -113,8 +112,7 @@ fn broken(cluster: &Cluster) -> Child {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_custom_resource_is_given_back_from_another_machine_when_tool_and_guardian_are_killed() {
-    let cluster = Cluster::new();
-    let _acme = up(&cluster);
+    let cluster = up();
     described(&cluster, TABLES);
     let mut child = broken(&cluster);
     signal(&guardian(&child), "-KILL");
@@ -138,8 +136,7 @@ fn a_custom_resource_is_given_back_from_another_machine_when_tool_and_guardian_a
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn what_is_not_there_is_told_with_what_there_is() {
-    let cluster = Cluster::new();
-    let _acme = up(&cluster);
+    let cluster = up();
     described(&cluster, TABLES);
     for (named, words) in [
         (

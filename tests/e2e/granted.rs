@@ -53,8 +53,7 @@ fn pipeline(place: &Place) -> Ran {
 #[test]
 #[ignore = "needs the cluster: make test"]
 fn a_pipeline_runs_with_what_was_printed_and_tells_what_is_missing() {
-    let cluster = Cluster::new();
-    let _acme = up(&cluster);
+    let cluster = up();
     described(&cluster, TABLES);
     back_up(&cluster);
     let kubeconfig = grant(&cluster);

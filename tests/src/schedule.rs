@@ -1,7 +1,7 @@
 //! Which tests run side by side: what one has for itself, the others wait for.
 //!
 //! All tests are started at once (`--test-threads` of many), and each takes what it needs before it
-//! begins. Who takes long is served first, who wants something for himself last, others in the
+//! begins. Who takes long is served first, who wants for himself what others share last, others in the
 //! order in which they came; who can't be served yet lets others pass. As nobody waits for more
 //! while he holds something, all come to their turn.
 
@@ -23,6 +23,8 @@ pub enum Resource {
     Policies,
     /// The test beds of the kill sweep.
     Beds,
+    /// The application that is not built like the shop.
+    Acme,
 }
 
 /// How a resource is used.
@@ -77,8 +79,13 @@ impl Needs {
         self
     }
 
-    fn exclusive(&self) -> bool {
-        self.uses.iter().any(|(_, how)| *how == Use::Exclusive)
+    /// Those who share what it wants for itself would all have to wait for it.
+    fn holds_others_up(&self) -> bool {
+        let one = |(resource, how): &(Resource, Use)| {
+            let is_shared = matches!(resource, Resource::Node | Resource::Policies);
+            *how == Use::Exclusive && is_shared
+        };
+        self.uses.iter().any(one)
     }
 }
 
@@ -119,7 +126,7 @@ impl State {
     /// Whose turn it is of those that wait.
     fn next(&self) -> Option<usize> {
         let able = self.waiting.iter().filter(|(_, needs)| self.can(needs));
-        able.min_by_key(|(ticket, needs)| (!needs.long, needs.exclusive(), **ticket))
+        able.min_by_key(|(ticket, needs)| (!needs.long, needs.holds_others_up(), **ticket))
             .map(|(ticket, _)| *ticket)
     }
 
@@ -153,7 +160,7 @@ impl State {
 }
 
 /// As many tests at a time as keep two cores busy: most of them wait for pods most of the time.
-const LANES: usize = 4;
+const LANES: usize = 5;
 
 static STATE: Mutex<State> = Mutex::new(State::new(LANES));
 static CHANGED: Condvar = Condvar::new();
@@ -261,6 +268,7 @@ mod tests {
             Needs::machine(),
             Needs::cluster(),
             exclusive(Resource::Beds).long(),
+            exclusive(Resource::Acme),
         ];
         state.waiting = needs.into_iter().enumerate().collect();
         let mut order = Vec::new();
@@ -270,6 +278,6 @@ mod tests {
             state.give_back(&needs, shop);
             order.push(ticket);
         }
-        assert_eq!(order, [3, 1, 2, 0]);
+        assert_eq!(order, [3, 1, 2, 4, 0]);
     }
 }
