@@ -21,4 +21,5 @@ cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p chaos-inject
 say "starting the cluster"
 cluster
 say "running"
+cd "$root/tests"
 CHAOS_TEST_KUBECONFIG=$KUBECONFIG "$CARGO_TARGET_DIR/release/examples/$program" "${numbers[@]}"

@@ -2,10 +2,11 @@
 //! are read, its links lead somewhere.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chaos_common::config;
 use chaos_common::record::Kind;
+use chaos_tests::cluster::repository;
 use chaos_tests::run::Place;
 use chaos_tests::strict;
 use serde_json::Value;
@@ -19,10 +20,6 @@ const NO_CONFIG: &str = "no-such-configuration.toml";
 
 /// What the tools say where an argument is missing.
 const INCOMPLETE: &str = "required arguments were not provided";
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// A page of the documentation.
 struct Page {

@@ -1,5 +1,6 @@
 //! `scripts/experiment.sh`: the plan that is announced is the plan of what is run.
 
+use chaos_tests::cluster::repository;
 use chaos_tests::run::{Place, bin};
 
 const STAND_IN: &str = "#!/bin/sh\ncat >/dev/null\necho \"${0##*/} $*\" >>\"$HOME/calls\"\n";
@@ -13,12 +14,11 @@ fn calls(args: &str) -> Vec<String> {
     }
     let path = format!("{}/bin:/usr/bin:/bin", place.path().display());
     let place = place.env("PATH", path);
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../scripts/experiment.sh </dev/null"
-    );
+    let script = script();
     place
-        .shell(&format!("chmod +x bin/*; set -- {args}; . {script}"))
+        .shell(&format!(
+            "chmod +x bin/*; set -- {args}; . {script} </dev/null"
+        ))
         .exits(0);
     let calls = std::fs::read_to_string(place.path().join("calls")).expect("the tools were called");
     let mut calls: Vec<String> = calls.lines().map(str::to_owned).collect();
@@ -44,10 +44,15 @@ fn the_plan_has_the_flags_and_the_run_carries_it_out() {
     );
 }
 
+fn script() -> String {
+    let script = repository().join("scripts/experiment.sh");
+    script.display().to_string()
+}
+
 #[test]
 fn without_an_experiment_it_is_a_usage_error() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/experiment.sh");
-    Place::new().tool("bash", &[script]).exits(2).says("usage:");
+    let ran = Place::new().tool("bash", &[&script()]);
+    ran.exits(2).says("usage:");
 }
 
 /// Runs the script with stand-ins that write these records, but for the real chaos-notify, which has a
@@ -92,11 +97,10 @@ fn told(health: &str, experiment: Option<&str>) -> String {
         bin().display()
     );
     let place = place.env("PATH", path);
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../scripts/experiment.sh </dev/null"
-    );
-    let ran = place.shell(&format!("chmod +x bin/*; set -- dns-failure; . {script}"));
+    let script = script();
+    let ran = place.shell(&format!(
+        "chmod +x bin/*; set -- dns-failure; . {script} </dev/null"
+    ));
     ran.stdout()
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use chaos_tests::cluster::repository;
 use chaos_tests::run::{Place, Ran};
 
 /// Every script of the runbook, with arguments that let it do its work, and whether something
@@ -48,7 +49,7 @@ exit "$(cat "$HOME/exit/${0##*/}-$1" 2>/dev/null || echo 0)"
 "#;
 
 fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts"))
+    repository().join("scripts")
 }
 
 /// A place with the scripts in one folder, and stand-ins for the tools in another; nothing of the

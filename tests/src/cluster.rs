@@ -357,11 +357,10 @@ impl Default for Cluster {
 
 /// The folder of the repository.
 pub fn repository() -> PathBuf {
-    // What was compiled for another checkout is taken for this one by cargo, which says where it
-    // is.
-    let tests =
-        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    PathBuf::from(tests)
+    // What was compiled for another checkout is taken for this one by cargo, so that what the
+    // compiler knew says nothing; tests are run in the folder of their package.
+    std::env::current_dir()
+        .expect("a folder that is there")
         .parent()
         .expect("tests/ is in the repository")
         .to_owned()

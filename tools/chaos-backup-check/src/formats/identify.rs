@@ -203,8 +203,7 @@ mod tests {
     use super::*;
 
     fn fixture(name: &str) -> Vec<u8> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        std::fs::read(folder.join(name)).expect("a fixture")
+        std::fs::read(Path::new("tests/fixtures").join(name)).expect("a fixture")
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {

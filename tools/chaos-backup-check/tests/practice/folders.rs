@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::Command;
 
 use crate::place::{OBJECT, Place, fixture};
@@ -108,7 +107,7 @@ fn the_newest_may_be_a_folder_that_is_a_dump() {
 
 fn copy(place: &Place, to: &str) {
     let folder = "tests/fixtures/pgdump/blobs-gzip.folder";
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("there") {
+    for entry in fs::read_dir(folder).expect("there") {
         let entry = entry.expect("readable");
         let name = entry.file_name().into_string().expect("UTF-8");
         place.file(

@@ -33,9 +33,7 @@ pub struct Ran(pub Output);
 
 /// The fixtures of this tool.
 pub fn fixture(path: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(path);
+    let path = Path::new("tests/fixtures").join(path);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

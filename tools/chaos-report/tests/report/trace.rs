@@ -59,8 +59,7 @@ fn collector(answer: &'static str) -> (String, mpsc::Receiver<Taken>) {
 }
 
 fn real(name: &str) -> Vec<u8> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/report/real");
-    std::fs::read(format!("{folder}/{name}.ndjson")).expect("a stream")
+    std::fs::read(format!("tests/report/real/{name}.ndjson")).expect("a stream")
 }
 
 /// Reports on a stream with these variables set.

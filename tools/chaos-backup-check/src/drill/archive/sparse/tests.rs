@@ -5,8 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use super::*;
 
 pub(in super::super) fn fixture(name: &str) -> Vec<u8> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tar/");
-    let file = File::open(format!("{folder}{name}.tar.gz")).expect("a fixture");
+    let file = File::open(format!("tests/fixtures/tar/{name}.tar.gz")).expect("a fixture");
     let mut bytes = Vec::new();
     let mut archive = flate2::read::GzDecoder::new(file);
     archive.read_to_end(&mut bytes).expect("whole");
