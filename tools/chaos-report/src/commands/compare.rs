@@ -30,7 +30,7 @@ pub(crate) fn compare_runs(
     args: &Args,
     format: Option<Format>,
 ) -> Result<Exit, Failure> {
-    let index = archived::open(store, Depth::Answers)?;
+    let index = archived::open(store, Depth::Details)?;
     let (before, first) = experiment(&index, &args.before)?;
     let (after, second) = experiment(&index, &args.after)?;
     let found = compare(first, second);

@@ -41,7 +41,7 @@ pub(crate) fn write(store: &mut dyn Store, args: &Args) -> Result<Exit, Failure>
     if args.input.is_some() {
         return stream(args.to.as_deref());
     }
-    let index = archived::open(store, Depth::Answers)?;
+    let index = archived::open(store, Depth::Details)?;
     put(args.to.as_deref(), &of_archive(&index, Time::now()))?;
     Ok(archived::exit(&index))
 }

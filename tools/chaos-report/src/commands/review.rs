@@ -91,7 +91,7 @@ pub(crate) fn review(
     let period = period(args)?;
     let mut stream = Stream::open(tool!(), format)?;
     let mut checks: Vec<Check> = stream.upstream.check().into_iter().collect();
-    let opened = archived::open(store, Depth::Answers);
+    let opened = archived::open(store, Depth::Details);
     let index = match &opened {
         Ok(index) => index,
         Err(_) => &Index::default(),

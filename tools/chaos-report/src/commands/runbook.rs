@@ -38,7 +38,7 @@ struct Document {
 /// # Errors
 /// The archive can't be listed, or a document can't be read or written, or its marks are broken.
 pub(crate) fn runbook(store: &mut dyn Store, args: &Args) -> Result<Exit, Failure> {
-    let index = archived::open(store, Depth::Answers)?;
+    let index = archived::open(store, Depth::Details)?;
     let text = section(&index);
     let documents = args.files.iter().map(|path| read(path, &text));
     let documents: Vec<Document> = documents.collect::<Result<_, _>>()?;

@@ -36,7 +36,7 @@ pub(crate) fn search(
     args: &Args,
     format: Option<Format>,
 ) -> Result<Exit, Failure> {
-    let index = archived::open(store, Depth::Answers)?;
+    let index = archived::open(store, Depth::Details)?;
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
     let mut found = Vec::new();
     for entry in args.filter.of(&index.entries) {
@@ -73,12 +73,12 @@ fn texts(entry: &Entry, index: &Index) -> Vec<String> {
         ));
         texts.push(format!("executor {}", facts.executor));
         texts.extend(facts.reason.iter().map(|why| format!("reason: {why}")));
-        texts.extend(facts.issues.iter().map(|issue| format!("issue: {issue}")));
+        texts.extend(run.issues.iter().map(|issue| format!("issue: {issue}")));
         for status in [Status::Fail, Status::Unknown, Status::Warn] {
             let checks = run.checks.with(status).chain(run.health.with(status));
             texts.extend(checks.map(|check| format!("{}: {check}", status.word())));
         }
-        let alerts = facts.alerts.iter();
+        let alerts = run.alerts.iter();
         texts.extend(alerts.map(|alert| format!("alert {}", alert.name)));
     }
     texts.extend(archived::notes_on(&index.entries, &entry.stream.run));

@@ -58,7 +58,7 @@ pub(crate) fn compare(before: &Run, after: &Run) -> Vec<Compared> {
         gap(&before.facts, &after.facts),
         number("issues", before.facts.issue_count, after.facts.issue_count),
     ];
-    found.extend(alerts(&before.facts, &after.facts));
+    found.extend(alerts(before, after));
     found.extend(checks("", &before.checks, &after.checks));
     found.extend(checks("health: ", &before.health, &after.health));
     found.sort_by_key(|it| it.change);
@@ -155,12 +155,10 @@ fn number(what: &str, was: usize, is: usize) -> Compared {
 }
 
 /// Alerts that both runs expected.
-fn alerts(before: &Facts, after: &Facts) -> Vec<Compared> {
-    let of = |facts: &Facts, name: &str| {
-        let alert = facts
-            .alerts
-            .iter()
-            .find(|it| it.name == name && it.expected)?;
+fn alerts(before: &Run, after: &Run) -> Vec<Compared> {
+    let of = |run: &Run, name: &str| {
+        let mut alerts = run.alerts.iter();
+        let alert = alerts.find(|it| it.name == name && it.expected)?;
         (!alert.before).then_some(alert.fired)
     };
     let word = |fired: bool| if fired { "fired" } else { "silent" }.to_owned();

@@ -137,11 +137,11 @@ impl Database {
     /// The database can't be used.
     pub(crate) fn fold<S: Send + 'static>(
         &mut self,
-        with_answers: bool,
+        with_details: bool,
         mut state: S,
         add: fn(&mut S, Row),
     ) -> Result<S, DatabaseError> {
-        let answers = if with_answers { "answers" } else { "NULL" };
+        let answers = if with_details { "answers" } else { "NULL" };
         let sql = format!(
             "SELECT stem, ending, length(bytes), form, facts, {answers}, unreadable FROM stream"
         );

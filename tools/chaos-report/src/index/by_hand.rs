@@ -10,7 +10,7 @@ use jiff::civil::{Date, DateTime, time};
 use jiff::fmt::strtime;
 use jiff::{SignedDuration, Span, Timestamp};
 
-use super::{Answers, Facts, Run, Stream, conclusion};
+use super::{Facts, Run, Stream, conclusion};
 use crate::archive;
 
 /// The title of a report on an experiment, written by hand or not.
@@ -101,18 +101,14 @@ fn stream(file: &str, text: &str) -> Result<Stream, NotRead> {
         whole_ms: None,
         gap_ms: None,
         issue_count: issues.len(),
-        issues,
-        alerts: Vec::new(),
-        workloads: Vec::new(),
     };
     Ok(Stream {
         run: stem.to_owned(),
         first: Some(began),
         notes: note(stem, &form, began).into_iter().collect(),
         experiment: Some(Run {
-            facts,
-            checks: Answers::default(),
-            health: Answers::default(),
+            issues,
+            ..Run::from(facts)
         }),
         damage,
         ..Stream::default()
@@ -345,7 +341,8 @@ mod tests {
         assert_eq!(facts.began.to_string(), "2026-11-22T16:00:00.000Z");
         assert_eq!(facts.duration_ms, Some(300_000));
         assert_eq!(facts.conclusion, Conclusion::Pass);
-        assert_eq!(facts.issues, ["slow", "loud"]);
+        let run = stream.experiment.as_ref().expect("an experiment");
+        assert_eq!(run.issues, ["slow", "loud"]);
         assert_eq!(facts.targets, ["deployment/backend", "deployment/frontend"]);
         assert_eq!(
             (facts.name.as_str(), facts.executor.as_str()),

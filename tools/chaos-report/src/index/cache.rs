@@ -1,6 +1,7 @@
-//! The index as a file: a head, a line of facts for each stream, then a line of answers for each, so
-//! that a list reads the first half only.
+//! The index as a file: a head, a line of facts for each stream, then a line of details for each, so
+//! that a list reads the first part only.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use super::answers::StoredAnswers;
+use super::facts::AlertFact;
 use super::folder::Known;
 use super::{Depth, Entry, Names, Run};
 use crate::archive;
@@ -18,7 +20,7 @@ const LEAST_SHARE: usize = 500;
 /// The file's name in the archive.
 const NAME: &str = ".chaos-report-index.ndjson";
 /// What its entries hold; another number, and all is read anew.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -27,26 +29,38 @@ struct Head {
     gone: Vec<String>,
 }
 
-/// The answers of a run's checks, as they are kept.
+/// What is kept of a run besides its facts.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct RunAnswers<'a> {
+pub(super) struct Details<'a> {
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    issues: Cow<'a, [String]>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    alerts: Cow<'a, [AlertFact]>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    workloads: Cow<'a, [String]>,
     #[serde(borrow)]
     checks: StoredAnswers<'a>,
     #[serde(borrow)]
     health: StoredAnswers<'a>,
 }
 
-impl RunAnswers<'_> {
+impl Details<'_> {
     /// Those of an experiment; none without one.
-    pub(super) fn of(run: Option<&Run>) -> RunAnswers<'_> {
-        let answers = run.map(|run| RunAnswers {
+    pub(super) fn of(run: Option<&Run>) -> Details<'_> {
+        let details = run.map(|run| Details {
+            issues: Cow::Borrowed(&run.issues),
+            alerts: Cow::Borrowed(&run.alerts),
+            workloads: Cow::Borrowed(&run.workloads),
             checks: run.checks.stored(),
             health: run.health.stored(),
         });
-        answers.unwrap_or_default()
+        details.unwrap_or_default()
     }
 
-    pub(super) fn give_to(&self, run: &mut Run, names: &mut Names) {
+    pub(super) fn give_to(self, run: &mut Run, names: &mut Names) {
+        run.issues = self.issues.into_owned();
+        run.alerts = self.alerts.into_owned();
+        run.workloads = self.workloads.into_owned();
         run.checks = self.checks.shared(names);
         run.health = self.health.shared(names);
     }
@@ -72,16 +86,16 @@ fn read(path: &Path, depth: Depth) -> Option<Known> {
     };
     let mut order = Vec::new();
     for entry in lines.entries(head.entries)? {
-        if depth == Depth::Answers {
+        if depth == Depth::Details {
             order.push(entry.file.clone());
         }
         known.entries.insert(entry.file.clone(), entry);
     }
     for file in order {
-        let answers: RunAnswers = serde_json::from_slice(lines.next()?).ok()?;
+        let details: Details = serde_json::from_slice(lines.next()?).ok()?;
         let entry = known.entries.get_mut(&file)?;
         if let Some(run) = &mut entry.stream.experiment {
-            answers.give_to(run, &mut known.names);
+            details.give_to(run, &mut known.names);
         }
     }
     Some(known)
@@ -151,7 +165,7 @@ pub(super) fn save(folder: &Path, entries: &[Entry], gone: &[String]) -> io::Res
         line(&mut out, entry)?;
     }
     for entry in entries {
-        line(&mut out, &RunAnswers::of(entry.stream.experiment.as_ref()))?;
+        line(&mut out, &Details::of(entry.stream.experiment.as_ref()))?;
     }
     let draft = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     // Not synced: what a crash leaves of it is noticed, and made again.

@@ -8,6 +8,7 @@ use chaos_common::record::{Backup, Note, Record, Rollback, RollbackCause, Time, 
 use chaos_common::stream::Upstream;
 use serde::{Deserialize, Serialize};
 
+use super::facts::{self, AlertFact};
 use super::{Answers, Facts, Names};
 use crate::archive::{self, ReadError, StoredFile};
 use crate::findings::RunRecord;
@@ -95,11 +96,20 @@ pub(crate) struct Stream {
     pub(crate) damage: Vec<String>,
 }
 
-/// An experiment. (Kept as its facts alone: to flatten them into more would take twice as long to read.)
+/// An experiment. (Kept as its facts alone: to flatten them into more would take twice as long to
+/// read, and lists show no more.)
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Run {
     pub(crate) facts: Facts,
+    /// The first of its issues in words.
+    #[serde(skip)]
+    pub(crate) issues: Vec<String>,
+    #[serde(skip)]
+    pub(crate) alerts: Vec<AlertFact>,
+    /// The workloads that there were, as `deployment/backend`.
+    #[serde(skip)]
+    pub(crate) workloads: Vec<String>,
     /// The answer of each check of the experiment and of the verification after it.
     #[serde(skip)]
     pub(crate) checks: Answers,
@@ -129,6 +139,36 @@ pub(crate) struct Drill {
     pub(crate) restore_ms: Option<u64>,
 }
 
+impl Run {
+    /// The experiment of a run; nothing without one.
+    fn of(record: &RunRecord, names: &mut Names) -> Option<Run> {
+        let experiment = record.experiment.as_ref()?;
+        let health = record.health.iter().flat_map(|health| &health.data.checks);
+        Some(Run {
+            issues: facts::issues(record),
+            alerts: facts::alerts(&experiment.data),
+            workloads: facts::workloads(record),
+            checks: Answers::of(record.judged(), names),
+            health: Answers::of(health, names),
+            ..Run::from(Facts::of(record)?)
+        })
+    }
+}
+
+impl From<Facts> for Run {
+    /// An experiment of which nothing more is known.
+    fn from(facts: Facts) -> Run {
+        Run {
+            facts,
+            issues: Vec::new(),
+            alerts: Vec::new(),
+            workloads: Vec::new(),
+            checks: Answers::default(),
+            health: Answers::default(),
+        }
+    }
+}
+
 impl Stream {
     /// Reads a stored stream.
     ///
@@ -150,12 +190,7 @@ impl Stream {
     /// What is kept of a stream that was read.
     fn of(upstream: &Upstream, names: &mut Names) -> Stream {
         let record = RunRecord::of(upstream, "");
-        let health = record.health.iter().flat_map(|health| &health.data.checks);
-        let experiment = Facts::of(&record).map(|facts| Run {
-            facts,
-            checks: Answers::of(record.judged(), names),
-            health: Answers::of(health, names),
-        });
+        let experiment = Run::of(&record, names);
         let notes: Vec<Record<Note>> = upstream.all();
         let exercises = upstream.all::<Rollback>();
         let exercises: Vec<Exercise> = exercises.into_iter().filter_map(exercise).collect();

@@ -48,14 +48,6 @@ pub(crate) struct Facts {
     pub(crate) gap_ms: Option<f64>,
     /// How many issues there were.
     pub(crate) issue_count: usize,
-    /// The first of them in words.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) issues: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) alerts: Vec<AlertFact>,
-    /// The workloads that there were, as `deployment/backend`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) workloads: Vec<String>,
 }
 
 /// An alert of a run.
@@ -73,12 +65,6 @@ impl Facts {
     pub(crate) fn of(record: &RunRecord) -> Option<Facts> {
         let experiment = record.experiment.as_ref()?;
         let data = &experiment.data;
-        let issues = if record.touched() {
-            record.issues()
-        } else {
-            // A refusal is an answer of the gates and tells nothing of the system.
-            Vec::new()
-        };
         let cluster = data.cluster.as_ref();
         let gaps = data.availability.iter().map(|one| one.longest_gap_ms);
         Some(Facts {
@@ -107,14 +93,7 @@ impl Facts {
                 .whole_ms
                 .filter(|_| data.outcome == Outcome::Completed),
             gap_ms: gaps.reduce(f64::max),
-            issue_count: issues.len(),
-            issues: issues
-                .iter()
-                .take(MOST_ISSUES)
-                .map(|text| short(text))
-                .collect(),
-            alerts: alerts(data),
-            workloads: workloads(record),
+            issue_count: all_issues(record).len(),
         })
     }
 
@@ -143,6 +122,20 @@ impl Facts {
     }
 }
 
+fn all_issues(record: &RunRecord) -> Vec<String> {
+    if record.touched() {
+        return record.issues();
+    }
+    // A refusal is an answer of the gates and tells nothing of the system.
+    Vec::new()
+}
+
+/// The first issues of a run in words.
+pub(super) fn issues(record: &RunRecord) -> Vec<String> {
+    let issues = all_issues(record).into_iter().take(MOST_ISSUES);
+    issues.map(|text| short(&text)).collect()
+}
+
 fn reason(data: &Experiment) -> Option<String> {
     let overridden = data.overridden.first();
     let overridden = overridden.map(|gate| format!("a gate was overridden: {gate}"));
@@ -156,7 +149,8 @@ fn targets(data: &Experiment) -> Vec<String> {
     targets
 }
 
-fn alerts(data: &Experiment) -> Vec<AlertFact> {
+/// The alerts that an experiment saw.
+pub(super) fn alerts(data: &Experiment) -> Vec<AlertFact> {
     let fact = |alert: &chaos_common::record::AlertSeen| AlertFact {
         name: alert.name.clone(),
         expected: alert.expected,
@@ -166,7 +160,8 @@ fn alerts(data: &Experiment) -> Vec<AlertFact> {
     data.alerts.iter().map(fact).collect()
 }
 
-fn workloads(record: &RunRecord) -> Vec<String> {
+/// The workloads that there were before it, as `deployment/backend`.
+pub(super) fn workloads(record: &RunRecord) -> Vec<String> {
     let state = record.health.as_ref().map(|health| &health.data.state);
     let workloads = state.into_iter().flat_map(|state| &state.workloads);
     let mut names: Vec<String> = workloads.map(|it| it.workload.to_string()).collect();

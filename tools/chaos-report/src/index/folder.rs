@@ -55,8 +55,8 @@ impl Index {
         // What can't be read is in no index, and tried each time.
         let changed = vanished || read.values().flatten().any(Result::is_ok);
         if changed && depth == Depth::Facts {
-            // What is kept holds the answers as well.
-            known = cache::load(folder, Depth::Answers);
+            // What is kept holds the details as well.
+            known = cache::load(folder, Depth::Details);
         }
         let mut index = Index::default();
         for file in &files {
@@ -136,7 +136,7 @@ fn read_file(
 /// Forgets that streams are gone, after they were removed on purpose. An index that can't be kept
 /// goes on naming them.
 pub(crate) fn forget_gone(folder: &Path) {
-    let known = cache::load(folder, Depth::Answers);
+    let known = cache::load(folder, Depth::Details);
     let entries: Vec<Entry> = known.entries.into_values().collect();
     let _ = cache::save(folder, &entries, &[]);
 }
@@ -158,10 +158,10 @@ mod tests {
         let index = folder.join(".chaos-report-index.ndjson");
         let open = || Index::open(folder, Depth::Facts, &mut |_, _| {}).expect("listed");
         assert_eq!((open().entries.len(), open().unreadable.len()), (1, 1));
-        // Half of it is all that a list reads: what is behind the facts is not looked at.
+        // A list reads a part of it: what is behind the facts is not looked at.
         let text = fs::read_to_string(&index).expect("readable");
         let lines: Vec<&str> = text.lines().collect();
-        let cut = format!("{}\nno answers\n", lines[..2].join("\n"));
+        let cut = format!("{}\nno details\n", lines[..2].join("\n"));
         fs::write(&index, &cut).expect("writable");
         let again = open();
         assert_eq!((again.entries.len(), again.unreadable.len()), (1, 1));

@@ -30,8 +30,8 @@ pub(crate) use self::rows::kept;
 pub(crate) enum Depth {
     /// What a list shows.
     Facts,
-    /// The answer of each check as well.
-    Answers,
+    /// What a review needs as well: issues, alerts, workloads, the answer of each check.
+    Details,
 }
 
 /// What the archive holds.

@@ -1,6 +1,6 @@
 //! The index of a database: what is kept beside each stream.
 
-use super::cache::{RunAnswers, VERSION};
+use super::cache::{Details, VERSION};
 use super::{Depth, Entry, Index, Names, Stream};
 use crate::archive::{self, ReadError};
 use crate::database::{Database, DatabaseError, Kept, Row};
@@ -10,7 +10,7 @@ use crate::database::{Database, DatabaseError, Kept, Row};
 struct Gathered {
     index: Index,
     names: Names,
-    with_answers: bool,
+    with_details: bool,
     /// Rows of which something else is kept than this version needs.
     others: Vec<Row>,
 }
@@ -26,12 +26,12 @@ impl Index {
         depth: Depth,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Index, DatabaseError> {
-        let with_answers = depth == Depth::Answers;
+        let with_details = depth == Depth::Details;
         let state = Gathered {
-            with_answers,
+            with_details,
             ..Gathered::default()
         };
-        let mut gathered = database.fold(with_answers, state, Gathered::add)?;
+        let mut gathered = database.fold(with_details, state, Gathered::add)?;
         let others = std::mem::take(&mut gathered.others);
         for (number, mut row) in others.iter().cloned().enumerate() {
             progress(number, others.len());
@@ -67,9 +67,9 @@ impl Gathered {
 
     fn entry(&mut self, row: &Row) -> Option<Entry> {
         let mut stream: Stream = serde_json::from_str(row.kept.facts.as_deref()?).ok()?;
-        if let Some(run) = stream.experiment.as_mut().filter(|_| self.with_answers) {
-            let answers: RunAnswers = serde_json::from_str(row.kept.answers.as_deref()?).ok()?;
-            answers.give_to(run, &mut self.names);
+        if let Some(run) = stream.experiment.as_mut().filter(|_| self.with_details) {
+            let details: Details = serde_json::from_str(row.kept.answers.as_deref()?).ok()?;
+            details.give_to(run, &mut self.names);
         }
         Some(Entry {
             file: file(row),
@@ -98,10 +98,10 @@ pub(crate) fn kept(file: &str, bytes: &[u8]) -> Kept {
     let unreadable = |why: ReadError| why.to_string().replace('\0', "");
     match read {
         Ok(stream) => {
-            let answers = RunAnswers::of(stream.experiment.as_ref());
+            let details = Details::of(stream.experiment.as_ref());
             Kept {
                 form: form(),
-                answers: Some(json(serde_json::to_string(&answers))),
+                answers: Some(json(serde_json::to_string(&details))),
                 facts: Some(json(serde_json::to_string(&stream))),
                 unreadable: None,
             }

@@ -49,9 +49,9 @@ pub(crate) fn experiments(scope: &Scope, configured: &[String]) -> Vec<Untried> 
 pub(crate) fn workloads(scope: &Scope) -> Vec<Untried> {
     let mut seen: BTreeMap<&str, &[String]> = BTreeMap::new();
     for reviewed in &scope.history {
-        let facts = &reviewed.run.facts;
-        if !facts.workloads.is_empty() {
-            seen.insert(&facts.namespace, &facts.workloads);
+        let run = reviewed.run;
+        if !run.workloads.is_empty() {
+            seen.insert(&run.facts.namespace, &run.workloads);
         }
     }
     let workloads = seen.into_values().flatten();
@@ -105,7 +105,7 @@ pub(crate) fn proposals(scope: &Scope) -> Vec<String> {
     let all: BTreeSet<&str> = scope
         .history
         .iter()
-        .flat_map(|it| &it.run.facts.workloads)
+        .flat_map(|it| &it.run.workloads)
         .map(String::as_str)
         .collect();
     let mut proposals = Vec::new();
@@ -155,7 +155,7 @@ impl AlertCoverage {
 pub(crate) fn alerts(scope: &Scope) -> Vec<AlertCoverage> {
     let mut alerts: BTreeMap<&str, AlertCoverage> = BTreeMap::new();
     for reviewed in &scope.runs {
-        for alert in &reviewed.run.facts.alerts {
+        for alert in &reviewed.run.alerts {
             let known = alerts.entry(&alert.name).or_default();
             if alert.expected && !alert.before {
                 known.expected += 1;
@@ -181,7 +181,7 @@ mod tests {
     fn on(day: &str, name: &str, target: &str) -> Run {
         let mut run = run(day, name, Conclusion::Pass, &[]);
         run.facts.targets = vec![target.to_owned()];
-        run.facts.workloads = vec!["deployment/a".to_owned(), "deployment/b".to_owned()];
+        run.workloads = vec!["deployment/a".to_owned(), "deployment/b".to_owned()];
         run
     }
 
@@ -219,7 +219,7 @@ mod tests {
     fn an_alert_that_fired_before_says_nothing() {
         let with = |day: &str, expected: bool, fired: bool, before: bool| {
             let mut run = on(day, "x", "deployment/a");
-            run.facts.alerts = vec![AlertFact {
+            run.alerts = vec![AlertFact {
                 name: "Down".to_owned(),
                 expected,
                 fired,

@@ -60,14 +60,10 @@ pub(crate) mod examples {
             whole_ms: None,
             gap_ms: None,
             issue_count: 1,
-            issues: Vec::new(),
-            alerts: Vec::new(),
-            workloads: Vec::new(),
         };
         Run {
-            facts,
             checks: Answers::example(checks),
-            health: Answers::default(),
+            ..Run::from(facts)
         }
     }
 
