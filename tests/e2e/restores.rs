@@ -250,6 +250,25 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
         assert_eq!(child.wait().expect("it ends").code(), code, "{name}");
         nothing_left(&cluster);
     }
+    // That its pod goes in the middle says nothing of the backup: all is made anew, once.
+    config(
+        &place,
+        &dumps.path("custom.dump").display().to_string(),
+        &format!("{image}[[drill.query]]\nsql = 'SELECT pg_sleep(8) IS NOT NULL'\n"),
+    );
+    let drill = std::thread::scope(|scope| {
+        let drill = scope.spawn(|| place.tool("chaos-backup-check", &["drill"]));
+        cluster.until("the Job may last", || {
+            (deadline(&cluster) == "21600").then(|| cluster.place.shell("true"))
+        });
+        std::thread::sleep(Duration::from_secs(3));
+        let pods = ["delete", "pods", "-n", OWN, "-l", OF_DRILLS, "--now"];
+        cluster.kubectl(&pods);
+        drill.join().expect("it ran")
+    });
+    let asked = found(&drill.exits(0).record("chaos.backup/1"), "drill.query").0;
+    assert_eq!(asked, "pass");
+    nothing_left(&cluster);
     // What is not to be had, and who may not. Killed while it waits for that, it leaves a Job that
     // soon ends by itself.
     config(

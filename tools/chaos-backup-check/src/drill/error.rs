@@ -7,6 +7,8 @@ use chaos_common::record::{Check, Status};
 
 use crate::program_messages::{self, Meaning};
 
+const NO_SERVER: &str = "is the scratch PostgreSQL up, and the way to it open?";
+
 /// What went wrong, for people and for who decides.
 #[derive(Debug)]
 pub(crate) struct DrillError {
@@ -22,6 +24,8 @@ pub(super) enum DrillErrorKind {
     DoesNotRestore,
     /// It could not be tried.
     NotTried,
+    /// It could not be tried: the connection to the server, or to its pod, broke.
+    Disconnected,
     /// It may not be done here; nothing was touched.
     Refused,
     /// It could not be tried: a role is missing that the backup names.
@@ -47,6 +51,11 @@ impl DrillError {
     /// It could not be tried.
     pub(super) fn unknown(message: impl Into<String>) -> DrillError {
         DrillError::new(DrillErrorKind::NotTried, message)
+    }
+
+    /// It could not be tried: the connection to the server, or to its pod, broke.
+    pub(super) fn disconnected(message: impl Into<String>) -> DrillError {
+        DrillError::new(DrillErrorKind::Disconnected, message)
     }
 
     /// It may not be done here; nothing was touched.
@@ -125,8 +134,8 @@ impl DrillError {
                  name that as drill.url",
             ),
             Meaning::PublicIsThere => DrillError::new(DrillErrorKind::PublicIsThere, told),
-            Meaning::NoServer | Meaning::StartingUp => DrillError::unknown(told)
-                .hint("is the scratch PostgreSQL up, and the way to it open?"),
+            Meaning::NoServer => DrillError::disconnected(told).hint(NO_SERVER),
+            Meaning::StartingUp => DrillError::unknown(told).hint(NO_SERVER),
             Meaning::NoSuchFile
             | Meaning::LinkLoop
             | Meaning::NoSuchProgram

@@ -134,8 +134,22 @@ impl<'d> Trial<'d> {
         })
     }
 
-    /// Restores it into a server, and throws away what that made.
+    /// Restores it into a server, and throws away what that made. A connection that breaks says
+    /// nothing of the backup: then all is made anew, once.
     async fn attempt(
+        &self,
+        context: &Context,
+        settings: &DrillSettings,
+    ) -> Result<Attempt, DrillError> {
+        match self.attempt_once(context, settings).await {
+            Err(error) if error.kind == DrillErrorKind::Disconnected => {
+                self.attempt_once(context, settings).await
+            }
+            attempt => attempt,
+        }
+    }
+
+    async fn attempt_once(
         &self,
         context: &Context,
         settings: &DrillSettings,
@@ -216,7 +230,7 @@ impl<'d> Trial<'d> {
         }
         let mut checks = vec![rows::judge(self.tables, &counted, self.object)];
         for sql in &self.queries {
-            checks.push(ask(server, asked, sql).await);
+            checks.push(ask(server, asked, sql).await?);
         }
         let rows: u64 = counted.values().sum();
         let (into, tables) = (server.name.clone(), counted.len());
@@ -344,6 +358,9 @@ impl Form {
 async fn hooks(server: &Server, database: Option<&str>, all: &[&str]) -> Result<(), DrillError> {
     for sql in all {
         server.query(database, sql).await.map_err(|error| {
+            if error.kind == DrillErrorKind::Disconnected {
+                return error;
+            }
             let why = error.not_its_fault().message;
             DrillError::unknown(format!(
                 "{sql:?} of the configuration cannot be done: {why}"
@@ -399,16 +416,17 @@ async fn server(context: &Context, settings: &DrillSettings) -> Result<Server, D
     }
 }
 
-async fn ask(server: &Server, database: &str, sql: &str) -> Check {
+async fn ask(server: &Server, database: &str, sql: &str) -> Result<Check, DrillError> {
     let answer = match server.query(Some(database), sql).await {
         Ok(answer) => answer,
-        Err(error) => return Check::new(QUERY, sql, error.status(), error.message),
+        Err(error) if error.kind == DrillErrorKind::Disconnected => return Err(error),
+        Err(error) => return Ok(Check::new(QUERY, sql, error.status(), error.message)),
     };
     if answer == [["t"]] {
-        return Check::pass(QUERY, sql, "is true");
+        return Ok(Check::pass(QUERY, sql, "is true"));
     }
     let lines: Vec<String> = answer.iter().map(|row| row.join("\t")).collect();
     let said: String = lines.join("\n").chars().take(80).collect();
     let message = format!("gives {said:?}, and must give one true value (t)");
-    Check::fail(QUERY, sql, message)
+    Ok(Check::fail(QUERY, sql, message))
 }

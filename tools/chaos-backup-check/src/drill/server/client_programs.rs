@@ -1,5 +1,6 @@
 //! PostgreSQL's client programs on this machine, for a server that is reached from here.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -42,6 +43,10 @@ impl ClientPrograms {
         };
         let (read, answer, said) = talk(feed, stdin, stdout, stderr).await;
         let status = child.wait().await.map_err(cannot)?;
+        if let Some(signal) = status.signal() {
+            let why = format!("{path} was ended by signal {signal}");
+            return Err(DrillError::unknown(why).hint("was this machine out of memory?"));
+        }
         Ok(Ran {
             success: status.success(),
             answer: answer.map_err(cannot)?,

@@ -30,6 +30,8 @@ const PATH: &str = concat!(
     "PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin /usr/local/pgsql/bin 2>/dev/null",
     " | sort -V | tail -n 1); export PATH LC_ALL=C;"
 );
+/// A status above it is 128 and the number of the signal that ended a program.
+const BY_SIGNAL: i32 = 128;
 /// What the pod does.
 const SERVE: &str = include_str!("serve_in_pod.sh");
 
@@ -147,7 +149,8 @@ impl PodServer {
             return Err(DrillError::unknown("the pod is not connected"));
         };
         let lost = |why: String| {
-            DrillError::unknown(format!("the connection to {} is lost: {why}", self.label())).hint(
+            let label = self.label();
+            DrillError::disconnected(format!("the connection to {label} is lost: {why}")).hint(
                 "was its pod evicted, or out of memory? Kubernetes before 1.30 cannot be \
                     told where what it is fed ends",
             )
@@ -156,6 +159,11 @@ impl PodServer {
         let status = process.wait().await;
         let read = read?;
         let code = status.map_err(|why| lost(why.to_string()))?;
+        if let Some(signal) = code.checked_sub(BY_SIGNAL).filter(|signal| *signal > 0) {
+            return Err(lost(format!(
+                "a program there was ended by signal {signal}"
+            )));
+        }
         let text = |heard: std::io::Result<String>| heard.map_err(|error| lost(error.to_string()));
         Ok(Ran {
             success: code == 0,
