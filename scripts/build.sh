@@ -14,13 +14,10 @@ flags=()
 for place in "$root=." "$(realpath -m "$CARGO_TARGET_DIR")=target" "$cargo_home=cargo"; do
   flags+=("--remap-path-prefix=$place")
 done
-if [ "$profile" = dist ]; then
-  # Nothing unwinds in it, and what is the same is kept once, where the linker can tell.
-  flags+=(-Cforce-unwind-tables=no)
-  fold=-Clink-arg=-Wl,--icf=all probe=$(mktemp)
-  if rustc "$fold" --crate-name probe -o "$probe" - <<<'fn main() {}' 2>/dev/null; then flags+=("$fold"); fi
-  rm "$probe"
-fi
+# What is the same is kept once, where the linker can tell.
+fold=-Clink-arg=-Wl,--icf=all probe=$(mktemp)
+if rustc "$fold" --crate-name probe -o "$probe" - <<<'fn main() {}' 2>/dev/null; then flags+=("$fold"); fi
+rm "$probe"
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${flags[*]}")
 # What the C compiler writes into assertions.
 CFLAGS="-ffile-prefix-map=$cargo_home=cargo ${CFLAGS:-}"
