@@ -50,7 +50,8 @@ impl Cluster {
         Cluster::at(place, shop)
     }
 
-    /// The same cluster, and the shop that this test has, seen from another machine: no state, no journal.
+    /// The same cluster, and the shop that this test has, seen from another machine: no state, no
+    /// journal.
     #[must_use]
     pub fn elsewhere(&self) -> Cluster {
         let ours = [self.shop().to_owned(), self.monitoring().to_owned()];

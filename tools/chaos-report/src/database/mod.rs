@@ -38,6 +38,7 @@ pub(crate) struct Kept {
     pub(crate) form: i32,
     /// Nothing where the stream can't be read.
     pub(crate) facts: Option<String>,
+    /// The details of its run, among them the answers of its checks.
     pub(crate) answers: Option<String>,
     /// Why it can't be read.
     pub(crate) unreadable: Option<String>,

@@ -144,13 +144,14 @@ impl Run {
     fn of(record: &RunRecord, names: &mut Names) -> Option<Run> {
         let experiment = record.experiment.as_ref()?;
         let health = record.health.iter().flat_map(|health| &health.data.checks);
+        let issues = facts::issues(record);
         Some(Run {
-            issues: facts::issues(record),
+            issues: facts::kept(&issues),
             alerts: facts::alerts(&experiment.data),
             workloads: facts::workloads(record),
             checks: Answers::of(record.judged(), names),
             health: Answers::of(health, names),
-            ..Run::from(Facts::of(record)?)
+            ..Run::from(Facts::of(record, issues.len())?)
         })
     }
 }

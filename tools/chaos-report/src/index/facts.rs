@@ -62,7 +62,8 @@ pub(crate) struct AlertFact {
 }
 
 impl Facts {
-    pub(crate) fn of(record: &RunRecord) -> Option<Facts> {
+    /// `issue_count` is how many there were.
+    pub(crate) fn of(record: &RunRecord, issue_count: usize) -> Option<Facts> {
         let experiment = record.experiment.as_ref()?;
         let data = &experiment.data;
         let cluster = data.cluster.as_ref();
@@ -93,7 +94,7 @@ impl Facts {
                 .whole_ms
                 .filter(|_| data.outcome == Outcome::Completed),
             gap_ms: gaps.reduce(f64::max),
-            issue_count: all_issues(record).len(),
+            issue_count,
         })
     }
 
@@ -122,7 +123,8 @@ impl Facts {
     }
 }
 
-fn all_issues(record: &RunRecord) -> Vec<String> {
+/// All issues of a run in words.
+pub(super) fn issues(record: &RunRecord) -> Vec<String> {
     if record.touched() {
         return record.issues();
     }
@@ -130,10 +132,10 @@ fn all_issues(record: &RunRecord) -> Vec<String> {
     Vec::new()
 }
 
-/// The first issues of a run in words.
-pub(super) fn issues(record: &RunRecord) -> Vec<String> {
-    let issues = all_issues(record).into_iter().take(MOST_ISSUES);
-    issues.map(|text| short(&text)).collect()
+/// As many issues, and as much of each, as is kept.
+pub(super) fn kept(issues: &[String]) -> Vec<String> {
+    let issues = issues.iter().take(MOST_ISSUES);
+    issues.map(|text| short(text)).collect()
 }
 
 fn reason(data: &Experiment) -> Option<String> {

@@ -159,7 +159,8 @@ impl PodServer {
         let status = process.wait().await;
         let read = read?;
         let code = status.map_err(|why| lost(why.to_string()))?;
-        if let Some(signal) = code.checked_sub(BY_SIGNAL).filter(|signal| *signal > 0) {
+        if code > BY_SIGNAL {
+            let signal = code - BY_SIGNAL;
             return Err(lost(format!(
                 "a program there was ended by signal {signal}"
             )));
