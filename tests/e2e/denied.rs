@@ -146,7 +146,9 @@ fn state(cluster: &Cluster) -> String {
 }
 
 fn run(cluster: &Cluster, words: &[&str]) -> Ran {
-    let health = cluster.place.tool("chaos-health", &[]).exits(0).stdout();
+    let health = in_time(|| cluster.place.tool("chaos-health", &[]))
+        .exits(0)
+        .stdout();
     let args: Vec<&str> = ["run"]
         .iter()
         .chain(words)

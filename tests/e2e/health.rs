@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use chaos_tests::cluster::Cluster;
-use chaos_tests::run::{Place, check};
+use chaos_tests::run::{Place, check, in_time};
 use chaos_tests::schedule::{Needs, Resource, Use};
 
 /// What the shop's backend is asked for its health.
@@ -19,7 +19,7 @@ fn backend(cluster: &Cluster) -> String {
 fn the_whole_shop_is_healthy_and_every_check_of_the_chapter_is_made() {
     let cluster = Cluster::with_shop();
     cluster.whole();
-    let ran = cluster.place.tool("chaos-health", &[]).exits(0);
+    let ran = in_time(|| cluster.place.tool("chaos-health", &[])).exits(0);
     let record = ran.record("chaos.health/1");
     assert_eq!(record["verdict"], "pass");
     let (shop, monitoring) = (cluster.shop(), cluster.monitoring());
@@ -312,7 +312,7 @@ fn every_vantage_reaches_the_services_and_is_named() {
             "port = 8000\nvantage = \"exec:deployment/ecommerce-frontend-deployment\"\n",
         )
     });
-    let ran = cluster.place.tool("chaos-health", &[]).exits(0);
+    let ran = in_time(|| cluster.place.tool("chaos-health", &[])).exits(0);
     let record = ran.record("chaos.health/1");
     let (shop, monitoring) = (cluster.shop(), cluster.monitoring());
     for (id, url, vantage) in [
@@ -342,7 +342,7 @@ fn every_vantage_reaches_the_services_and_is_named() {
     }
     // Outside the cluster its names resolve to nothing, which says nothing of the Service.
     cluster.config(&|text| text.replace("port = 8000\n", "port = 8000\nvantage = \"direct\"\n"));
-    let ran = cluster.place.tool("chaos-health", &[]).exits(3);
+    let ran = in_time(|| cluster.place.tool("chaos-health", &[])).exits(3);
     let record = ran.record("chaos.health/1");
     let http = check(&record, "service.http", &backend(&cluster));
     assert_eq!(http["status"], "unknown", "{}", ran.show());
@@ -354,11 +354,11 @@ fn a_probe_in_the_users_own_terms_decides_and_says_what_it_saw() {
     const PROBE: &str = "the shop has products";
     let cluster = Cluster::with_shop();
     cluster.whole();
-    let ran = cluster.place.tool("chaos-health", &[]).exits(0);
+    let ran = in_time(|| cluster.place.tool("chaos-health", &[])).exits(0);
     let record = ran.record("chaos.health/1");
     assert_eq!(check(&record, "probe.holds", PROBE)["status"], "pass");
     let more = format!("probe.{PROBE:?}.is=>= 1000000");
-    let ran = cluster.place.tool("chaos-health", &["--set", &more]);
+    let ran = in_time(|| cluster.place.tool("chaos-health", &["--set", &more]));
     let ran = ran.exits(1);
     let record = ran.record("chaos.health/1");
     let found = check(&record, "probe.holds", PROBE);

@@ -373,7 +373,7 @@ fn a_damaged_backup_and_lost_rows_are_found() {
         ran.show()
     );
     std::fs::write(&dump, bytes).expect("it can be written");
-    place.shell("chaos-health | chaos-backup-check").exits(0);
+    in_time(|| place.shell("chaos-health | chaos-backup-check")).exits(0);
 
     let sql = |text: &str| {
         cluster.kubectl(&[
@@ -387,10 +387,8 @@ fn a_damaged_backup_and_lost_rows_are_found() {
             text,
         ])
     };
-    let before = place
-        .shell("chaos-health | chaos-backup-check | chaos-verify baseline")
-        .exits(0)
-        .stdout();
+    let pipeline = "chaos-health | chaos-backup-check | chaos-verify baseline";
+    let before = in_time(|| place.shell(pipeline)).exits(0).stdout();
     sql(
         "CREATE TABLE aside AS SELECT * FROM orders ORDER BY id DESC LIMIT 3; DELETE FROM orders WHERE id IN (SELECT id FROM aside)",
     );

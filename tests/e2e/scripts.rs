@@ -135,14 +135,18 @@ fn a_failed_system_is_rolled_back_and_the_management_hears_of_it() {
     };
     let good = image();
     let bad = "frontend=chaos.test/no-such-image:1";
-    cluster.kubectl(&["set", "image", &deployment, "-n", cluster.shop(), bad]);
+    let set = |image| cluster.kubectl(&["set", "image", &deployment, "-n", cluster.shop(), image]);
+    set(bad);
     place.tool("chaos-health", &[]).exits(1);
     let line = "critical.sh --impact 'no orders' checkout is down";
     script(&place, &line.replace(".sh", ".sh --dry-run")).exits(0);
     assert_ne!(image(), good, "a dry run changes nothing");
     assert_eq!(receivers.mails().len(), 0, "a dry run tells nobody");
 
-    let ran = script(&place, line);
+    let ran = in_time(|| {
+        set(bad);
+        script(&place, line)
+    });
     assert_eq!(image(), good, "{}", ran.show());
     let ran = ran.exits(0);
     assert_eq!(

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use chaos_tests::cluster::{Cluster, repository};
+use chaos_tests::run::in_time;
 use serde_json::Value;
 
 /// Everything of runs that is left, as names; faults included.
@@ -34,7 +35,9 @@ pub(crate) const DATABASE: &str = "ecommerce-database-deployment";
 
 pub(crate) fn health(cluster: &Cluster) -> String {
     cluster.whole();
-    cluster.place.tool("chaos-health", &[]).exits(0).stdout()
+    in_time(|| cluster.place.tool("chaos-health", &[]))
+        .exits(0)
+        .stdout()
 }
 
 /// A kubeconfig of the ServiceAccount that this manifest makes in the shop, with the rights that it

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use chaos_tests::cluster::Cluster;
-use chaos_tests::run::{check, until};
+use chaos_tests::run::{check, in_time, until};
 use chaos_tests::schedule::{Needs, Resource, Use};
 
 use crate::shop::{RUN, health, leases, process, signal};
@@ -41,7 +41,7 @@ fn a_run_that_is_told_to_end_waits_for_recovery_and_leaves_nothing() {
         );
         assert_eq!(leases(&cluster), "");
     }
-    cluster.place.tool("chaos-health", &[]).exits(0);
+    in_time(|| cluster.place.tool("chaos-health", &[])).exits(0);
 }
 
 /// A run that has begun to delete pods: there are others than these.
