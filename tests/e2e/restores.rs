@@ -266,8 +266,11 @@ fn a_postgres_in_a_pod_is_made_for_a_drill_and_thrown_away_however_it_ends() {
         cluster.kubectl(&pods);
         drill.join().expect("it ran")
     });
-    let asked = found(&drill.exits(0).record("chaos.backup/1"), "drill.query").0;
-    assert_eq!(asked, "pass");
+    let drill = drill.exits(0);
+    let record = drill.record("chaos.backup/1");
+    assert_eq!(found(&record, "drill.query").0, "pass");
+    let told = found(&record, "drill.restored").1;
+    assert!(told.contains("at the second try"), "{}", drill.show());
     nothing_left(&cluster);
     // What is not to be had, and who may not. Killed while it waits for that, it leaves a Job that
     // soon ends by itself.

@@ -135,18 +135,25 @@ impl<'d> Trial<'d> {
     }
 
     /// Restores it into a server, and throws away what that made. A connection that breaks says
-    /// nothing of the backup: then all is made anew, once.
+    /// nothing of the backup: then all is made anew, once, and that is told.
     async fn attempt(
         &self,
         context: &Context,
         settings: &DrillSettings,
     ) -> Result<Attempt, DrillError> {
-        match self.attempt_once(context, settings).await {
-            Err(error) if error.kind == DrillErrorKind::Disconnected => {
-                self.attempt_once(context, settings).await
-            }
-            attempt => attempt,
+        let lost = match self.attempt_once(context, settings).await {
+            Err(error) if error.kind == DrillErrorKind::Disconnected => error,
+            attempt => return attempt,
+        };
+        let mut attempt = self.attempt_once(context, settings).await?;
+        if let Ok(restored) = &mut attempt.restored {
+            let told = format!(
+                "; at the second try, as the first one ended early: {}",
+                lost.message
+            );
+            restored.message += &told;
         }
+        Ok(attempt)
     }
 
     async fn attempt_once(
