@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chaos_tests::cluster::cache;
+use chaos_tests::free_port::free_port;
 use chaos_tests::run::{Place, until};
 use chaos_tests::schedule::Needs;
 use serde_json::Value;
@@ -128,11 +129,6 @@ impl Drop for Storage {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has one").port()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chaos_tests::free_port::free_port;
 use chaos_tests::run::{Place, bin, until};
 
 use super::{dead_cluster, place_with_dead_cluster, skipped};
@@ -59,9 +60,7 @@ impl Sshd {
             let made = place.command("ssh-keygen").args(made).status();
             assert!(made.expect("ssh-keygen is there").success());
         }
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        drop(listener);
+        let port = free_port();
         let folder = place.path().display().to_string();
         let path = format!("{}:/usr/bin:/bin", bin().display());
         let config = format!(

@@ -9,6 +9,8 @@
 )]
 
 pub mod cluster;
+#[path = "../../common/tests/free_port/mod.rs"]
+pub mod free_port;
 pub mod manifests;
 pub mod run;
 pub mod runbook;

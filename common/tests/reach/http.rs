@@ -14,6 +14,7 @@ use chaos_common::prometheus::Prometheus;
 use serde_json::json;
 
 use super::api::Api;
+use super::scratch::free_port::free_port;
 use super::{NAMESPACE, secret};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -198,8 +199,7 @@ fn picky(folder: &std::path::Path) -> Picky {
         "{}",
         String::from_utf8_lossy(&made.stderr)
     );
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
-    let port = port.expect("a port").port();
+    let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let child = Command::new("openssl")
         .args([

@@ -1,11 +1,15 @@
 //! A PostgreSQL server of a test's own, from Debian's binaries, in a temporary folder. It ends with
 //! the test, however that ends: its shell waits for the end of a pipe that the test holds.
 
-use std::net::TcpListener;
+#[path = "../free_port/mod.rs"]
+pub mod free_port;
+
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use self::free_port::free_port;
 
 /// The user that runs the server when the test is root's, which PostgreSQL refuses.
 const NOBODY: u32 = 65534;
@@ -48,10 +52,7 @@ impl Server {
     /// A running server.
     pub fn start() -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .port();
+        let port = free_port();
         let mut server = Server {
             bin: binaries(),
             folder,
@@ -73,10 +74,7 @@ impl Server {
     #[allow(dead_code, reason = "not every test that includes this file wants one")]
     pub fn replica(&self) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .port();
+        let port = free_port();
         let mut replica = Server {
             bin: self.bin.clone(),
             folder,

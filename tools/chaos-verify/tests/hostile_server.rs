@@ -1,5 +1,8 @@
 //! Services that misbehave, asked as the tool asks: each is named, none hangs, none passes.
 
+#[path = "../../../common/tests/free_port/mod.rs"]
+mod free_port;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -10,6 +13,7 @@ use chaos_common::cluster::probe::HttpProbe;
 use chaos_common::cluster::{Access, Cluster};
 use chaos_common::config::Config;
 use chaos_common::record::{Check, Status};
+use free_port::free_port;
 use serde_json::{Value, json};
 
 use chaos_verify::data::api;
@@ -216,11 +220,7 @@ fn a_good_answer_passes_the_same_way() {
 
 #[test]
 fn nobody_there_is_refused() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port();
-    let (answer, time) = asked(free);
+    let (answer, time) = asked(free_port());
     assert!(
         answer.message.contains("refused") && time.message.contains("refused"),
         "{answer:?} {time:?}"

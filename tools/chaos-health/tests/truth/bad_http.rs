@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chaos_common::config::Url;
 use chaos_common::record::{Check, Status};
 
+use crate::free_port::free_port;
 use crate::world::World;
 use crate::{Bed, run};
 
@@ -158,10 +159,7 @@ impl Drop for Tls {
 
 /// A TLS server whose certificate is valid from so many days ago until in so many days.
 fn tls(folder: &Path, name: &str, since: i64, left: i64) -> (Tls, String) {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port();
+    let port = free_port();
     let day = |days: i64| {
         let time = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
         time.strftime("%Y%m%d%H%M%SZ").to_string()

@@ -6,6 +6,8 @@ mod broken;
 mod change;
 mod deadline;
 mod found;
+#[path = "../../../../common/tests/free_port/mod.rs"]
+mod free_port;
 mod healthy;
 mod monitoring;
 mod world;

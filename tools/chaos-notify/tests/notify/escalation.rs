@@ -3,13 +3,14 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::free_port::free_port;
 use crate::http::{Answer, Server, body};
 use crate::{Bench, ended, plan, record, secrets, stderr, stdout, text, verification};
 
@@ -23,11 +24,6 @@ pub(crate) struct Scene {
     contacts: [Server; 3],
     /// Where acknowledgements are taken.
     port: u16,
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
 }
 
 pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -10,6 +10,8 @@ mod delivery;
 mod environment;
 mod escalation;
 mod follow;
+#[path = "../../../../common/tests/free_port/mod.rs"]
+mod free_port;
 mod http;
 mod kill;
 mod mail;

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use chaos_common::record::Time;
 use serde_json::{Value, json};
 
-use crate::escalation::{free_port, wait_for};
+use crate::escalation::wait_for;
+use crate::free_port::free_port;
 use crate::{Bench, channel, ended, plan, stderr, stdout, verification};
 
 const ALERTMANAGER: &str = "/usr/bin/prometheus-alertmanager";

@@ -1,8 +1,8 @@
 //! What could not be sent is sent later, once.
 
-use std::net::TcpListener;
 use std::process::Stdio;
 
+use crate::free_port::free_port;
 use crate::http::{Answer, Server};
 use crate::{Bench, channel, ended, plan, record, stderr, stdout, text, verification};
 
@@ -11,9 +11,7 @@ const PAGE: &str = "[notify.status_page]\nurl = { file = \"page\" }\n";
 
 /// A URL where nobody listens.
 fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("bound").port();
-    format!("http://127.0.0.1:{port}/hunter2-SECRET")
+    format!("http://127.0.0.1:{}/hunter2-SECRET", free_port())
 }
 
 #[test]

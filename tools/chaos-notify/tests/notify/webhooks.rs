@@ -1,9 +1,9 @@
 //! Slack and the status page: what is sent again, what is not, and that no secret shows.
 
-use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::Instant;
 
+use crate::free_port::free_port;
 use crate::http::{Answer, Server};
 use crate::{Bench, channel, record, stderr, stdout, text};
 
@@ -107,10 +107,7 @@ fn no_answer_is_unknown_and_not_repeated() {
 
 #[test]
 fn a_closed_port_is_tried_again_and_the_message_is_kept() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("bound").port();
-    drop(listener);
-    let result = channel(&slack(port));
+    let result = channel(&slack(free_port()));
     assert_eq!(
         (&result["outcome"], &result["attempts"]),
         (&"failed".into(), &4.into())

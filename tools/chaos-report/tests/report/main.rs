@@ -7,6 +7,8 @@ mod database;
 mod experiment;
 mod fixture;
 mod formats;
+#[path = "../../../../common/tests/free_port/mod.rs"]
+mod free_port;
 mod monthly;
 mod notes;
 mod real;

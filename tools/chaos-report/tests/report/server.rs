@@ -1,12 +1,13 @@
 //! A PostgreSQL server of a test's own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::free_port::free_port;
 
 /// Makes the server's data, a certificate of its own authority, and the databases.
 const MAKE: &str = r#"
@@ -47,11 +48,9 @@ impl Server {
         // The server refuses to run as root, and writes here as nobody.
         let open = fs::Permissions::from_mode(0o777);
         fs::set_permissions(folder.path(), open).expect("ours");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it has one").port();
         let mut server = Server {
             folder,
-            port,
+            port: free_port(),
             child: None,
         };
         let made = unprivileged("bash")
@@ -64,7 +63,6 @@ impl Server {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        drop(listener);
         server.again();
         Some(server)
     }

@@ -3,6 +3,9 @@
 
 mod counts;
 
+#[path = "../../../../common/tests/free_port/mod.rs"]
+mod free_port;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -11,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use free_port::free_port;
 use serde_json::Value;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -217,10 +221,7 @@ fn a_server_that_breaks_off_fails_and_is_named() {
 
 #[test]
 fn nobody_there_fails_and_is_named() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port is free");
-    fails(&format!("http://{free}/"), "refused");
+    fails(&format!("http://127.0.0.1:{}/", free_port()), "refused");
 }
 
 #[test]
@@ -340,10 +341,7 @@ fn https_is_measured_with_its_handshake_and_a_certificate_that_is_not_trusted_fa
         made.success(),
         "openssl is needed: scripts/setup.sh gets it"
     );
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port();
+    let port = free_port();
     let server = Command::new("openssl")
         .args([
             "s_server",
