@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use chaos_tests::cluster::{Cluster, OwnNamespace};
-use chaos_tests::run::{Ran, bin};
+use chaos_tests::run::{Ran, bin, in_time};
 use chaos_tests::schedule::{Needs, Resource, Use};
 use serde_json::Value;
 
@@ -73,10 +73,8 @@ fn load_comes_from_the_pods_of_a_job_that_is_gone_afterwards() {
     let image = image(&cluster);
     let cluster = configured(cluster, &image);
     cluster.whole();
-    let baseline = cluster.place.tool(
-        "chaos-verify",
-        &["baseline", "--load", "normal", "--duration", "12s"],
-    );
+    let args = ["baseline", "--load", "normal", "--duration", "12s"];
+    let baseline = in_time(|| cluster.place.tool("chaos-verify", &args));
     let record = last(&baseline);
     let timing = &record["data"]["timings"][0];
     assert_eq!(

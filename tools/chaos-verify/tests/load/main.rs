@@ -88,7 +88,18 @@ fn patient(url: &str) -> (i32, Value) {
 
 fn short_with(url: &str, timeout: &str) -> (i32, Value) {
     let few = ["--duration", "500ms", "--rate", "20", "--connections", "2"];
-    load(url, &[&few[..], &["--timeout", timeout]].concat())
+    in_time(|| load(url, &[&few[..], &["--timeout", timeout]].concat()))
+}
+
+/// Measures, up to six times while this machine is too busy to ask when it should, as the record says.
+fn in_time(mut measure: impl FnMut() -> (i32, Value)) -> (i32, Value) {
+    for _ in 0..5 {
+        let (status, record) = measure();
+        if !record["data"]["timings"][0]["load"]["saturated"].is_string() {
+            return (status, record);
+        }
+    }
+    measure()
 }
 
 #[track_caller]
@@ -148,27 +159,18 @@ fn a_stall_shows_in_every_request_that_was_due_meanwhile() {
     // The server stands still for 600 ms from the first request that is not one of the five single
     // ones. Due are 200 a second: what was due in the first 500 ms takes at least 100 ms. A closed
     // loop would have sent two requests meanwhile.
-    let (start, seen) = (std::sync::OnceLock::new(), AtomicUsize::new(0));
-    let url = answering(move |stream| {
-        if seen.fetch_add(1, Ordering::SeqCst) >= 5 {
-            let end = *start.get_or_init(Instant::now) + Duration::from_millis(600);
-            thread::sleep(end.saturating_duration_since(Instant::now()));
-        }
-        stream.write_all(OK).is_ok()
+    let (_, record) = in_time(|| {
+        let (start, seen) = (std::sync::OnceLock::new(), AtomicUsize::new(0));
+        let url = answering(move |stream| {
+            if seen.fetch_add(1, Ordering::SeqCst) >= 5 {
+                let end = *start.get_or_init(Instant::now) + Duration::from_millis(600);
+                thread::sleep(end.saturating_duration_since(Instant::now()));
+            }
+            stream.write_all(OK).is_ok()
+        });
+        let args = "--duration 1s --rate 200 --connections 2 --timeout 10s";
+        load(&url, &args.split(' ').collect::<Vec<_>>())
     });
-    let (_, record) = load(
-        &url,
-        &[
-            "--duration",
-            "1s",
-            "--rate",
-            "200",
-            "--connections",
-            "2",
-            "--timeout",
-            "10s",
-        ],
-    );
     let timing = &record["data"]["timings"][0];
     assert_eq!(
         (&timing["requests"], &timing["errors"]),
@@ -184,21 +186,25 @@ fn a_stall_shows_in_every_request_that_was_due_meanwhile() {
 
 #[test]
 fn connections_take_turns_and_are_kept() {
-    let opened = Arc::new(AtomicUsize::new(0));
-    let count = opened.clone();
-    let url = serve(move |mut stream| {
-        count.fetch_add(1, Ordering::SeqCst);
-        let mut buffer = [0; 4096];
-        while stream.read(&mut buffer).is_ok_and(|read| read > 0) && stream.write_all(OK).is_ok() {}
+    let mut opened = 0;
+    let (_, record) = in_time(|| {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        let url = serve(move |mut stream| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0)
+                && stream.write_all(OK).is_ok()
+            {}
+        });
+        let args = "--duration 500ms --rate 100 --connections 8";
+        let measured = load(&url, &args.split(' ').collect::<Vec<_>>());
+        opened = count.load(Ordering::SeqCst);
+        measured
     });
-    let (_, record) = load(
-        &url,
-        &["--duration", "500ms", "--rate", "100", "--connections", "8"],
-    );
     assert_eq!(record["data"]["timings"][0]["requests"], 50, "{record}");
     // Five single requests, and the eight. A machine that stands still for a moment needs some
     // more.
-    let opened = opened.load(Ordering::SeqCst);
     assert!((13..50).contains(&opened), "{opened}");
 }
 
@@ -378,7 +384,7 @@ fn https_is_measured_with_its_handshake_and_a_certificate_that_is_not_trusted_fa
         "3s",
     ];
     let certificate = folder.path().join("ca.pem").display().to_string();
-    let (_, record) = load_with(&url, &few, &[("SSL_CERT_FILE", &certificate)]);
+    let (_, record) = in_time(|| load_with(&url, &few, &[("SSL_CERT_FILE", &certificate)]));
     let timing = &record["data"]["timings"][0];
     assert_eq!(
         (&timing["requests"], &timing["errors"]),
