@@ -160,7 +160,7 @@ impl State {
 }
 
 /// As many tests at a time as keep two cores busy: most of them wait for pods most of the time.
-const LANES: usize = 5;
+const LANES: usize = 4;
 
 static STATE: Mutex<State> = Mutex::new(State::new(LANES));
 static CHANGED: Condvar = Condvar::new();

@@ -218,10 +218,15 @@ impl World {
         self.lists.entry(kind).or_default().push(object);
     }
 
-    /// Something in it answers late by itself.
+    /// Its API server does not answer everything.
+    pub fn stalls(&self) -> bool {
+        !self.stalled.is_empty()
+    }
+
+    /// Something behind its API server answers late by itself.
     pub fn is_slow(&self) -> bool {
         let slow = |answer: &(u16, String, Duration)| !answer.2.is_zero();
-        !self.stalled.is_empty() || self.answers.values().any(slow)
+        self.answers.values().any(slow)
     }
 
     /// The next so many answers of an address are these.

@@ -155,26 +155,43 @@ pub fn judge(id: &str, observed: &ServiceObservation, min_percent: f64) -> Check
 }
 
 fn judge_seen(id: &str, object: String, seen: &Availability, min_percent: f64) -> Check {
-    let message = format!(
-        "{:.2} % of {} questions answered well ({min_percent} % wanted), longest gap {:.0} ms",
-        seen.percent, seen.requests, seen.longest_gap_ms
-    );
     let all = seen.requests + seen.missed;
-    let check = if seen.requests == 0 || seen.missed * 10 > all {
-        let why = seen
-            .errors
-            .first()
-            .map(|why| format!(": {why}"))
-            .unwrap_or_default();
-        Check::unknown(
-            id,
-            object,
-            format!("{} of {all} questions could not be asked{why}", seen.missed),
-        )
+    let missed = format!("{} of {all} questions could not be asked", seen.missed);
+    let check = if let Some(available) = is_available(seen, min_percent) {
+        let mut message = format!(
+            "{:.2} % of {} questions answered well ({min_percent} % wanted), longest gap {:.0} ms",
+            seen.percent, seen.requests, seen.longest_gap_ms
+        );
+        if seen.missed > 0 {
+            message = format!("{message}; {missed}");
+        }
+        Check::judge(available, id, object, message)
     } else {
-        Check::judge(seen.percent >= min_percent, id, object, message)
+        let why = seen.errors.first().map(|why| format!(": {why}"));
+        Check::unknown(id, object, missed + &why.unwrap_or_default())
     };
     check.from_vantage(&seen.vantage)
+}
+
+/// Whether enough questions were answered well. Where more than a tenth could not be asked, only if
+/// that is so whatever their answers would have been; nothing if it depends on them.
+fn is_available(seen: &Availability, min_percent: f64) -> Option<bool> {
+    let all = seen.requests + seen.missed;
+    if seen.requests == 0 {
+        return None;
+    }
+    if seen.missed * 10 <= all {
+        return Some(seen.percent >= min_percent);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+    let percent = |good: u64| good as f64 / all as f64 * 100.0;
+    if percent(seen.good) >= min_percent {
+        Some(true)
+    } else if percent(seen.good + seen.missed) < min_percent {
+        Some(false)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -82,7 +82,24 @@ fn what_could_not_be_asked_is_not_evidence() {
     assert_eq!(judged(&seen, 80.0).status, Status::Pass);
     assert_eq!(judged(&seen, 99.0).status, Status::Fail);
     assert_eq!(judged(&summary("+ooo"), 99.0).status, Status::Unknown);
+    assert_eq!(judged(&summary("ooo"), 0.0).status, Status::Unknown);
     assert_eq!(judged(&summary(""), 99.0).status, Status::Unknown);
+}
+
+#[test]
+fn whatever_the_answers_would_have_been_the_verdict_would_be_the_same() {
+    // Two of eight could not be asked: between 62.5 and 87.5 % answered well.
+    let seen = summary("++o++-o+");
+    assert_eq!((seen.good, seen.requests, seen.missed), (5, 6, 2));
+    assert_eq!(judged(&seen, 62.5).status, Status::Pass);
+    assert_eq!(judged(&seen, 63.0).status, Status::Unknown);
+    assert_eq!(judged(&seen, 87.5).status, Status::Unknown);
+    assert_eq!(judged(&seen, 88.0).status, Status::Fail);
+    let message = judged(&seen, 30.0).message;
+    assert!(
+        message.ends_with("2 of 8 questions could not be asked"),
+        "{message}"
+    );
 }
 
 /// A guarded Service, asked ten times a second through the API server.
