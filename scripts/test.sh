@@ -49,9 +49,12 @@ skip() {
   skipped=$((skipped + 1))
 }
 
-# programs: PACKAGE'S-FOLDER TARGET PROGRAM of every test program that was built.
+# programs: PACKAGE'S-FOLDER TARGET PROGRAM of every test program that was built, those that take longest first, so that
+# none of them is waited for alone in the end.
 programs() {
-  jq -r 'select(.reason == "compiler-artifact" and .profile.test and .executable != null)
+  jq -rs '["notify", "pipelines", "practice", "report", "chaos_verify"] as $longest
+    | map(select(.reason == "compiler-artifact" and .profile.test and .executable != null))
+    | sort_by(.target.name as $name | $longest | index($name) // length) | .[]
     | [(.manifest_path | rtrimstr("/Cargo.toml")), .target.name, .executable] | @tsv' "$work/built.json"
 }
 # run FOLDER PROGRAM [OPTION]…: as cargo would run it.
@@ -75,7 +78,7 @@ unit() {
   [ $with_browser = no ] || all=(--include-ignored)
   while IFS=$'\t' read -r folder target program; do
     [ "$target" != e2e ] || continue
-    while (($(jobs -rp | wc -l) >= 3)); do wait -n || true; done
+    while (($(jobs -rp | wc -l) >= at_once)); do wait -n || true; done
     one "$folder" "$target" "$program" --quiet "${all[@]}" &
   done < <(programs)
   wait
@@ -103,7 +106,8 @@ on_a_cluster() {
 }
 
 unset CONTEXT # these look into the node as well, so it is always the throw-away cluster
-with_cluster=no with_browser=no
+with_cluster=no with_browser=no at_once=3
+[ "$mode" = all ] || at_once=4 # nothing runs beside these
 if [ "$mode" = all ]; then
   if "$root/scripts/setup.sh" --look; then
     with_browser=yes

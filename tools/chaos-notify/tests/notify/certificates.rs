@@ -28,7 +28,7 @@ pub(crate) fn certificate(bench: &Bench, name: &str, from: &str, until: &str) {
     openssl(
         bench,
         &format!(
-            "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout {name}.key -out {name}.csr"
+            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout {name}.key -out {name}.csr"
         ),
     );
     openssl(
