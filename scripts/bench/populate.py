@@ -13,7 +13,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 FOLDER, PORT, NAMESPACE, PODS = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-PER_DEPLOYMENT, PER_NODE = 100, 100
+PER_DEPLOYMENT, PER_NODE = 100, 50
 NOW = "2026-11-22T10:00:00Z"
 local = threading.local()
 
@@ -60,7 +60,7 @@ def node(number):
     ]
     room = {"cpu": "32", "memory": "256Gi", "pods": "110"}
     status = {"conditions": conditions, "allocatable": room, "capacity": room, "phase": "Running",
-              "addresses": [{"type": "InternalIP", "address": f"10.100.0.{number}"}], "nodeInfo": {
+              "addresses": [{"type": "InternalIP", "address": f"10.100.{number // 256}.{number % 256}"}], "nodeInfo": {
                   "architecture": "amd64", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
                   "kubeProxyVersion": "fake", "kubeletVersion": "fake", "machineID": "", "operatingSystem": "linux",
                   "osImage": "", "systemUUID": ""}}
