@@ -1,5 +1,6 @@
 //! A PostgreSQL server of a test's own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use crate::free_port::free_port;
 /// Makes the server's data, a certificate of its own authority, and the databases.
 const MAKE: &str = r#"
 set -euo pipefail
-PATH=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1):$PATH
+PATH=$2:$PATH
 cd "$1"
 new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
 mkdir run
@@ -26,13 +27,11 @@ openssl req -x509 $new -days 2 -subj /CN=other -keyout other.key -out other.pem 
 chmod 600 data/server.key
 "#;
 
-/// Where the newest PostgreSQL here has its `psql`.
-fn own_psql() -> Option<PathBuf> {
+/// Where the newest PostgreSQL here has its programs.
+fn binaries() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let programs = versions
-        .flatten()
-        .map(|entry| entry.path().join("bin/psql"));
-    let newest = programs.filter(|psql| psql.exists()).max();
+    let folders = versions.flatten().map(|entry| entry.path().join("bin"));
+    let newest = folders.filter(|bin| bin.join("initdb").exists()).max();
     if newest.is_none() {
         eprintln!("SKIPPED: PostgreSQL is not installed; scripts/setup.sh does that");
     }
@@ -48,15 +47,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     folder: tempfile::TempDir,
     port: u16,
-    /// The server's own: the one in PATH is a Perl script on Debian, which takes ten times as long to start.
-    psql: PathBuf,
+    /// The server's own programs: the psql in PATH is a Perl script on Debian, which takes ten times as long to start.
+    bin: PathBuf,
     child: Option<Child>,
 }
 
 impl Server {
     /// One that runs; nothing where PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Server> {
-        let psql = own_psql()?;
+        let bin = binaries()?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         // The server refuses to run as root, and writes here as nobody.
         let open = fs::Permissions::from_mode(0o777);
@@ -64,12 +63,13 @@ impl Server {
         let mut server = Server {
             folder,
             port: free_port(),
-            psql,
+            bin,
             child: None,
         };
         let made = unprivileged("bash")
             .args(["-c", MAKE, "bash"])
             .arg(server.folder.path())
+            .arg(&server.bin)
             .output()
             .expect("bash is there");
         assert!(
@@ -83,14 +83,9 @@ impl Server {
 
     /// Starts it again.
     pub(crate) fn again(&mut self) {
-        let mut command = unprivileged("bash");
-        command.args([
-            "-c",
-            "PATH=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1); exec postgres \"$@\"",
-            "bash",
-            "-D",
-        ]);
+        let mut command = unprivileged(self.bin.join("postgres"));
         command
+            .arg("-D")
             .arg(self.path("data"))
             .arg("-k")
             .arg(self.path("run"))
@@ -104,7 +99,7 @@ impl Server {
             .open(self.path("log"))
             .expect("writable");
         command.stdout(Stdio::null()).stderr(log);
-        self.child = Some(command.spawn().expect("bash is there"));
+        self.child = Some(command.spawn().expect("setpriv is there"));
         let begun = Instant::now();
         while self.psql("SELECT 1").is_none() {
             let log = fs::read_to_string(self.path("log")).unwrap_or_default();
@@ -129,7 +124,7 @@ impl Server {
 
     /// What a statement gives, if the server answers and accepts it.
     pub(crate) fn psql(&self, sql: &str) -> Option<String> {
-        let output = Command::new(&self.psql)
+        let output = Command::new(self.bin.join("psql"))
             .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
             .arg(self.path("run"))
             .args(["-p", &self.port.to_string(), "-c", sql, "postgres"])
@@ -165,7 +160,7 @@ impl Drop for Server {
 }
 
 /// A command as a user who may not do all, that ends with the test.
-fn unprivileged(program: &str) -> Command {
+fn unprivileged(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
