@@ -20,15 +20,19 @@ fn openssl(bench: &Bench, args: &str) {
     assert!(output.status.success(), "{args}: {}", stderr(&output));
 }
 
+const RSA: &str = "rsa:2048";
+/// Made in no time.
+const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
+
 /// A certificate as `NAME.pem` with its `NAME.key`, signed by itself, valid between these dates.
-pub(crate) fn certificate(bench: &Bench, name: &str, from: &str, until: &str) {
+fn certificate(bench: &Bench, name: &str, key: &str, from: &str, until: &str) {
     bench.file("ca.cnf", AUTHORITY);
     bench.file("index.txt", "");
     bench.file("serial", "01");
     openssl(
         bench,
         &format!(
-            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout {name}.key -out {name}.csr"
+            "req -new -newkey {key} -nodes -subj /CN=localhost -keyout {name}.key -out {name}.csr"
         ),
     );
     openssl(
@@ -42,10 +46,13 @@ pub(crate) fn certificate(bench: &Bench, name: &str, from: &str, until: &str) {
 
 /// A good one, another that is as good, and one that has expired.
 pub(crate) fn certificates(bench: &Bench) {
-    for name in ["good", "other"] {
-        certificate(bench, name, "20200101000000Z", "20991231000000Z");
+    for (name, key, until) in [
+        ("good", RSA, "20991231000000Z"),
+        ("other", P256, "20991231000000Z"),
+        ("expired", P256, "20200102000000Z"),
+    ] {
+        certificate(bench, name, key, "20200101000000Z", until);
     }
-    certificate(bench, "expired", "20200101000000Z", "20200102000000Z");
 }
 
 struct Server {
