@@ -16,7 +16,8 @@ SECONDS=0
 echo "compiling $name (one to two minutes, once)" >&2
 new=$(mktemp -d "$bin/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$new/$name" "$package" 8>&-
+# Nobody debugs it.
+CGO_ENABLED=0 go build -trimpath -gcflags=all=-dwarf=false -ldflags "-s -w" -o "$new/$name" "$package" 8>&-
 mv "$new/$name" "$bin/$name"
 echo "$sources" >"$bin/$name.stamp"
 echo "compiled $name: $(du -h "$bin/$name" | cut -f1) in $SECONDS s" >&2

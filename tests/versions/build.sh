@@ -47,7 +47,8 @@ flags="-s -w"
 for setting in "gitVersion=$version" gitMajor=1 "gitMinor=${minor#1.}"; do
   flags+=" -X k8s.io/component-base/version.$setting -X k8s.io/client-go/pkg/version.$setting"
 done
-CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o control . 8>&-
+# Nobody debugs it.
+CGO_ENABLED=0 go build -trimpath -gcflags=all=-dwarf=false -ldflags "$flags" -o control . 8>&-
 mv control "$program"
 echo "$sources" >"$program.stamp"
 echo "$program"
