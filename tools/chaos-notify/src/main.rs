@@ -1,6 +1,7 @@
 //! `chaos-notify`: does everyone concerned know?
 
 mod channels;
+mod cli;
 mod commands;
 mod delivery;
 mod escalation;
@@ -11,101 +12,11 @@ mod settings;
 mod spool;
 mod template;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
-
-use chaos_common::cli::{self, Common};
-use chaos_common::exit::{Exit, Failure};
-use clap::{Parser, Subcommand};
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-
-use self::commands::How;
-use self::occasions::Told;
-use self::settings::Require;
-
-/// Tell everyone concerned, once: by mail, chat, pager and status page
-///
-/// Fills messages from the stream on standard input, sends them on every channel that is
-/// configured, all at the same time, and records what became of each. What may have arrived is
-/// never sent twice: such a channel is unknown. What certainly did not arrive waits in the spool.
-/// With --dry-run nobody is told, so that the verdict is unknown too, or fail where a channel
-/// could not be used.
-#[derive(Parser, Debug)]
-#[command(
-    version,
-    after_help = "Exit status: 0 sent on every channel, 1 a channel failed, 2 usage, or nothing to \
-                  tell, 3 could not tell whether it arrived, or no channel is configured, or \
-                  --dry-run; never better than the worst in the stream."
-)]
-struct Cli {
-    #[command(flatten)]
-    common: Common,
-    /// Show on stderr what would be sent, and send nothing
-    #[arg(long, global = true)]
-    dry_run: bool,
-    /// Send it although the same message was sent before
-    #[arg(long, global = true)]
-    again: bool,
-    /// Want it taken by all channels, any of them, or the one of this name [default:
-    /// notify.require]
-    #[arg(long, value_name = "all|any|CHANNEL", global = true)]
-    require: Option<Require>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand, Debug)]
-enum Command {
-    #[command(flatten)]
-    Tell(Told),
-    /// Pass a running experiment's stream on, and tell at once that it started or was aborted
-    Follow,
-    /// Send what waits in the spool
-    Flush,
-    /// Take acknowledgements by the links of messages, until a signal
-    ///
-    /// A GET shows a page, and only the button on it (a POST) acknowledges, so that programs that
-    /// look at links do not. It uses the spool of the processes that wait, as the same user, and may
-    /// be restarted at any time. Readers reach it at notify.escalation.link, by a proxy with TLS.
-    AckServer {
-        /// Listen at this address and port
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8479")]
-        listen: SocketAddr,
-    },
-    /// Print what would be sent, and send nothing
-    Render {
-        #[command(subcommand)]
-        told: Told,
-    },
-}
 
 /// For the help of each command.
 const EXAMPLES: &str = include_str!("../examples.txt");
 
 fn main() -> ExitCode {
-    cli::main(env!("CARGO_PKG_NAME"), EXAMPLES, run)
-}
-
-fn run(cli: Cli) -> Result<Exit, Failure> {
-    // A core would hold the secrets that are read from here on. Where it can't be had, the tool is
-    // of use all the same.
-    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let loaded = cli.common.load()?;
-    let format = cli.common.output;
-    let how = How {
-        dry_run: cli.dry_run,
-        again: cli.again,
-        require: cli.require,
-        escalate: match &cli.command {
-            Command::Tell(told) | Command::Render { told } => told.escalates(),
-            _ => false,
-        },
-    };
-    match cli.command {
-        Command::Tell(told) => cli::block_on(commands::send(loaded, format, &told, &how)),
-        Command::Follow => commands::follow(loaded, format, how),
-        Command::Flush => cli::block_on(commands::flush(loaded, format)),
-        Command::AckServer { listen } => cli::block_on(commands::ack_server(loaded, listen)),
-        Command::Render { told } => cli::block_on(async { commands::render(loaded, &told, &how) }),
-    }
+    chaos_common::cli::main(env!("CARGO_PKG_NAME"), EXAMPLES, cli::run)
 }
