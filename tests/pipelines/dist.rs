@@ -126,12 +126,16 @@ fn no_path_of_this_machine_is_asked_for_in_what_is_built() {
     // The build itself takes too long for a test; what it is told is looked at.
     let place = Place::new();
     let spy = "#!/bin/sh\necho \"$CARGO_ENCODED_RUSTFLAGS\" | tr '\\037' '\\n'\necho \"$*\"\n";
-    let spy = place.file(".cargo/bin/cargo", spy);
-    place.shell(&format!("chmod +x {}", spy.display())).exits(0);
+    place.file(".cargo/bin/cargo", spy);
+    // A compiler whose linker can do all.
+    place.file(".cargo/bin/rustc", "#!/bin/sh\necho host: a-host\n");
+    place.shell("chmod +x .cargo/bin/*").exits(0);
     let root = repository().canonicalize().expect("it is there");
     let ran = place.shell(&script("build.sh")).exits(0);
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}\n", from.display());
     let ran = ran.says(&remap(&root, "."));
     let ran = ran.says(&remap(&place.path().join(".cargo"), "cargo"));
-    ran.says("--profile dist --bin=chaos-health");
+    let ran = ran.says("--target a-host --profile dist --bin=chaos-health");
+    let script = root.join("scripts/no-unwinding.ld");
+    ran.says(&format!("-Clink-arg=-T{}\n", script.display()));
 }
