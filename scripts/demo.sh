@@ -13,12 +13,14 @@ if [ "${1:-up}" = down ]; then
   exit 0
 fi
 
-"$root/scripts/setup.sh"
+# Side by side: downloads, the linker and the last crates of each leave processors idle.
+"$root/scripts/setup.sh" --compilers
 beside=()
-if [ -z "${CONTEXT:-}" ]; then
-  # Side by side: the linker, the downloads and the last crates of each leave processors idle.
+if [ -n "${CONTEXT:-}" ]; then
+  "$root/scripts/setup.sh" & beside+=($!)
+else
   "$root/tests/cluster/build.sh" & beside+=($!)
-  "$root/tests/shop/build.sh" & beside+=($!)
+  ("$root/scripts/setup.sh" && "$root/tests/shop/build.sh") & beside+=($!)
 fi
 say "building the six tools, as make test does"
 cargo build --workspace --bins --manifest-path "$root/Cargo.toml"

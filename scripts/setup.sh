@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # Make a fresh Debian 12 ready to build the tools and to run the test bed. Says what is missing and installs that, nothing else.
-# usage: setup.sh [--check | --look]   with --check, only say what is missing: 0 when nothing is, 1 otherwise;
-#                                      with --look, also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm,
-#                                      promtool, and a checker of Grafana dashboards
+# usage: setup.sh [--check | --compilers | --look]
+#   --check      only say what is missing: 0 when nothing is, 1 otherwise
+#   --compilers  what compiles, and nothing else
+#   --look       also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm, promtool, and a checker of Grafana
+#                dashboards
 set -euo pipefail
 
 rust_wanted=1.89.0
 go_wanted=1.26.4 # what tests/cluster/go.mod asks for
 # The command that shows a package is there, and the package.
+compilers=(gcc:gcc curl:curl python3:python3)
 packages=(
-  gcc:gcc make:make shellcheck:shellcheck /usr/bin/time:time curl:curl jq:jq git:git openssl:openssl ssh-keygen:openssh-client psql:postgresql-client python3:python3
+  "${compilers[@]}"
+  make:make shellcheck:shellcheck /usr/bin/time:time jq:jq git:git openssl:openssl ssh-keygen:openssh-client psql:postgresql-client
   /usr/lib/postgresql/15/bin/postgres:postgresql-15
   containerd:containerd runc:runc iptables:iptables nft:nftables conntrack:conntrack ethtool:ethtool socat:socat
   ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap igzip:isal
@@ -29,7 +33,9 @@ axe=$cache/axe
 # and busybox-static would take the place of busybox, which has no cron.
 fetched=("openssh-server usr/sbin/sshd sshd" "busybox-static bin/busybox crond")
 look=no
-if [ "${1:-}" = --look ]; then
+if [ "${1:-}" = --compilers ]; then
+  packages=("${compilers[@]}") fetched=()
+elif [ "${1:-}" = --look ]; then
   look=yes
   packages+=(chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core cmark-gfm:cmark-gfm npm:npm)
   # Installed, it would start a server.
