@@ -15,17 +15,20 @@ fi
 
 # Side by side: downloads, the linker and the last crates of each leave processors idle.
 "$root/scripts/setup.sh" --compilers
-beside=()
+beside=() compiler=()
+# What fails ends the compiler; packages that are being installed are waited for.
+trap 'end_trees "${compiler[@]}"; wait' EXIT
 if [ -n "${CONTEXT:-}" ]; then
   "$root/scripts/setup.sh" & beside+=($!)
 else
-  "$root/tests/cluster/build.sh" & beside+=($!)
+  "$root/tests/cluster/build.sh" & compiler=($!) beside+=($!)
   ("$root/scripts/setup.sh" && "$root/tests/shop/build.sh") & beside+=($!)
 fi
 say "building the six tools, as make test does"
 cargo build --workspace --bins --manifest-path "$root/Cargo.toml"
 PATH=$CARGO_TARGET_DIR/debug:$PATH
 for build in "${beside[@]}"; do wait "$build"; done
+trap - EXIT
 
 say "starting the cluster and the shop"
 cluster

@@ -15,6 +15,17 @@ began=$SECONDS
 say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - began)) >&2; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
+# end_trees PID…: ends these processes and all that they started.
+end_trees() {
+  local process children
+  for process in "$@"; do
+    children=$(cat "/proc/$process/task/$process/children" 2>/dev/null) || true
+    # shellcheck disable=SC2086 # numbers
+    end_trees $children
+    kill "$process" 2>/dev/null || true
+  done
+}
+
 # packed FOLDER: a tar archive of what is in it, which tells nothing of who made it, where and when.
 packed() {
   chmod -R u+rwX,go+rX,go-w "$1"

@@ -10,7 +10,7 @@ set -euo pipefail
 rust_wanted=1.89.0
 go_wanted=1.26.4 # what tests/cluster/go.mod asks for
 # The command that shows a package is there, and the package.
-compilers=(gcc:gcc curl:curl python3:python3)
+compilers=(gcc:gcc /usr/include/stdio.h:libc6-dev curl:curl python3:python3)
 packages=(
   "${compilers[@]}"
   make:make shellcheck:shellcheck /usr/bin/time:time jq:jq git:git openssl:openssl ssh-keygen:openssh-client psql:postgresql-client

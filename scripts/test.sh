@@ -9,15 +9,6 @@ mode=${1:-all}
 case $mode in all | quick) ;; *) die "usage: test.sh [quick]" ;; esac
 passed=0 failed=0 skipped=0
 work=$(mktemp -d)
-end_trees() { # PID…: ends these processes and all that they started
-  local process children
-  for process in "$@"; do
-    children=$(cat "/proc/$process/task/$process/children" 2>/dev/null) || true
-    # shellcheck disable=SC2086 # numbers
-    end_trees $children
-    kill "$process" 2>/dev/null || true
-  done
-}
 # shellcheck disable=SC2046 # numbers
 trap 'end_trees $(jobs -p); rm -rf "$work"' EXIT
 
