@@ -21,7 +21,8 @@ use crate::store::{self, Store};
     after_help = "Exit status: 0 saved, 2 usage, 3 could not be saved or made in full; \
                   never better than the worst in the stream."
 )]
-pub struct Args {
+// Not `Args`, as clap knows the arguments of a report by that name.
+pub struct CommandLine {
     #[command(flatten)]
     common: Common,
     /// Keep reports in this folder instead of the configured folder or database
@@ -71,7 +72,7 @@ enum Command {
 /// # Errors
 ///
 /// As the commands say, and when the archive cannot be opened.
-pub fn run(args: Args) -> Result<Exit, Failure> {
+pub fn run(args: CommandLine) -> Result<Exit, Failure> {
     let config = args.common.load()?.config;
     let mut store = store::open(args.archive.clone(), &config.report);
     let done = command(args, &config, &mut *store);
@@ -81,7 +82,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     done
 }
 
-fn command(args: Args, config: &Config, store: &mut dyn Store) -> Result<Exit, Failure> {
+fn command(args: CommandLine, config: &Config, store: &mut dyn Store) -> Result<Exit, Failure> {
     let output = args.common.output;
     let Some(command) = args.command else {
         return commands::experiment::report(store, &args.report, output);
