@@ -13,25 +13,28 @@ if [ "${1:-up}" = down ]; then
   exit 0
 fi
 
-# Side by side: downloads, the linker and the last crates of each leave processors idle.
 "$root/scripts/setup.sh" --compilers
-beside=() compiler=()
-# What fails ends the compiler; packages that are being installed are waited for.
-trap 'end_trees "${compiler[@]}"; wait' EXIT
-if [ -n "${CONTEXT:-}" ]; then
-  "$root/scripts/setup.sh" & beside+=($!)
-else
-  "$root/tests/cluster/build.sh" & compiler=($!) beside+=($!)
-  ("$root/scripts/setup.sh" && "$root/tests/shop/build.sh") & beside+=($!)
-fi
-say "building the six tools, as make test does"
-cargo build --workspace --bins --manifest-path "$root/Cargo.toml"
-PATH=$CARGO_TARGET_DIR/debug:$PATH
-for build in "${beside[@]}"; do wait "$build"; done
+mkdir -p "$demo"
+test_bed() {
+  [ -n "${CONTEXT:-}" ] || "$root/tests/cluster/build.sh" &
+  "$root/scripts/setup.sh"
+  wait $!
+  say "starting the cluster and the shop"
+  cluster
+  echo "$KUBECONFIG" >"$demo/cluster"
+}
+say "building the six tools, as make test does, and the test bed"
+# Side by side, as downloads, the linker and the last crates of each leave processors idle. The cluster comes first: it starts
+# while the tools are compiled.
+test_bed &
+nice cargo build --workspace --bins --manifest-path "$root/Cargo.toml" &
+# shellcheck disable=SC2046 # numbers
+trap 'end_trees $(jobs -p)' EXIT
+wait -n
+wait -n
 trap - EXIT
-
-say "starting the cluster and the shop"
-cluster
+KUBECONFIG=$(<"$demo/cluster") PATH=$CARGO_TARGET_DIR/debug:$PATH
+export KUBECONFIG
 
 say "backups, and receivers for mail and webhooks"
 mkdir -p "$demo"

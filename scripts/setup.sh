@@ -6,6 +6,7 @@
 #   --look       also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm, promtool, and a checker of Grafana
 #                dashboards
 set -euo pipefail
+trap '' TERM # somebody would have to mend a package that is half installed
 
 rust_wanted=1.89.0
 go_wanted=1.26.4 # what tests/cluster/go.mod asks for
