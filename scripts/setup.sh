@@ -124,7 +124,7 @@ fi
 for entry in "${to_fetch[@]}"; do
   read -r package program folder <<<"$entry"
   mkdir -p "$cache/$folder"
-  (cd "$cache/$folder" && apt-get download -qq "$package" && dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x "./$program" && rm "$package"_*.deb)
+  (cd "$cache/$folder" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x "./$program" && rm "$package"_*.deb)
   echo "installed: $folder, in $cache/$folder"
 done
 check_dashboards

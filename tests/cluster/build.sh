@@ -14,7 +14,7 @@ exec 8>"$CACHE/bin/lock"
 flock --nonblock 8 || { say "waiting for another build"; flock 8; }
 ! current || exit 0
 
-say "compiling Kubernetes (some ten minutes on two cores the first time, seconds after that)"
+say "compiling Kubernetes (some six minutes on two cores the first time, seconds after that)"
 version=$(sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\)$/\1/p' go.mod)
 minor=${version#v1.}
 flags="-s -w"
