@@ -26,6 +26,7 @@ settle = "1s"
 probe_interval = "300ms"
 min_availability_percent = 30.0
 guard_percent = 20.0
+guard_window = "60s"
 
 [experiment.network_partition]
 peer = "deployment/acme-web"

@@ -35,6 +35,7 @@ probe_image = "chaos.test/shop:1"
 probe_interval = "300ms"
 min_availability_percent = 30.0
 guard_percent = 20.0
+guard_window = "60s"
 
 [experiment.network_partition]
 workload = "deployment/api"

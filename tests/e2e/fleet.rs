@@ -18,6 +18,7 @@ warm_up = \"1s\"
 settle = \"1s\"
 min_availability_percent = 30.0
 guard_percent = 20.0
+guard_window = \"60s\"
 probe_interval = \"300ms\"
 ";
 

@@ -65,7 +65,7 @@ fn example(name: &str, text: String, image: &str, port: u16) -> String {
             text.replace("postgres:17", "chaos.test/shop:1").replace(
                 "[limits]\n",
                 "[performance]\nallowance_ms = 2000.0\n\n[experiment]\nprobe_interval = \"300ms\"\n\
-                 min_availability_percent = 30.0\nguard_percent = 20.0\n\n[limits]\nnode_cpu_percent = 110.0\n",
+                 min_availability_percent = 30.0\nguard_percent = 20.0\nguard_window = \"60s\"\n\n[limits]\nnode_cpu_percent = 110.0\n",
             )
         }
         _ => text,

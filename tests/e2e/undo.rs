@@ -288,7 +288,7 @@ fn the_steady_state_guard_aborts_and_undoes() {
             "affected = [\"ecommerce-backend-service\", \"ecommerce-frontend-service/api/products\"]",
             "affected = []",
         )
-        .replace("guard_window = \"10s\"", "guard_window = \"5s\"")
+        .replace("guard_window = \"60s\"", "guard_window = \"5s\"")
         .replace("\nduration = \"3s\"", "\nduration = \"5m\"")
     });
     let good = health(&cluster);

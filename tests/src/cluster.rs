@@ -118,8 +118,9 @@ impl Cluster {
             // And it asks late: a question is left out once the next one is due.
             .replace("probe_interval = \"100ms\"", "probe_interval = \"300ms\"")
             .replace("node_cpu_percent = 90.0", "node_cpu_percent = 110.0")
-            // Busy with more than these, it may leave most of the questions of some seconds unasked.
+            // Busy with more than these, it may stand still for some seconds, and the shop with it.
             .replace("guard_percent = 50.0", "guard_percent = 20.0")
+            .replace("guard_window = \"10s\"", "guard_window = \"60s\"")
             // It is smaller than a real one, and nobody waits here for half a minute.
             .replace("image = \"stress:latest\"", "image = \"chaos.test/shop:1\"")
             .replace("command = [] ", "command = [\"stress\"] ")

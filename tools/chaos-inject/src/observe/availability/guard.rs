@@ -7,6 +7,7 @@ use chaos_common::exit::Failure;
 
 use super::series::{Answer, Sample, share_within};
 use crate::abort::AbortSignal;
+use crate::observe::questions::Question;
 
 /// Answers within its window that the guard wants before it judges.
 const ENOUGH: u32 = 10;
@@ -49,15 +50,16 @@ impl Guard {
         self.window >= interval.saturating_mul(ENOUGH)
     }
 
-    /// Looks at the latest questions. Those that could not be asked say nothing. `once_good`: what
-    /// has never answered well is not hurt by the fault.
-    pub fn watch(&self, object: &str, samples: &[Sample], once_good: bool) {
+    /// Looks at the latest answers to a question. What could not be asked says nothing, and what has
+    /// never answered well, and is no health path, is not hurt by the fault.
+    pub fn watch(&self, question: &Question, samples: &[Sample]) {
         let is_good = |sample: &Sample| matches!(sample.answer, Answer::Good(_));
-        if once_good && !samples.iter().any(is_good) {
+        if !question.is_health() && !samples.iter().any(is_good) {
             return;
         }
-        let window_ms = self.window.as_secs_f64() * 1000.0;
-        let share = share_within(samples, window_ms, ENOUGH);
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        let share = share_within(samples, ms(self.window), ms(question.interval), ENOUGH);
+        let object = question.object();
         if let Some(percent) = share.filter(|share| *share < self.percent) {
             self.alarm.raise(format!(
                 "steady state guard: {object} answered {percent:.0} % of the questions of the \

@@ -100,7 +100,7 @@ async fn ask_until(
                 open -= 1;
                 samples.push(sample);
                 if let Some(guard) = &guard {
-                    guard.watch(&question.object(), &samples, !question.is_health());
+                    guard.watch(&question, &samples);
                 }
             }
             () = sleep_until(due) => {

@@ -41,8 +41,14 @@ pub struct Asked {
 }
 
 /// Share of good answers among those that fell due within the window before the latest, in per
-/// cent; nothing while there are too few to tell.
-pub fn share_within(samples: &[Sample], window_ms: f64, enough: u32) -> Option<f64> {
+/// cent; nothing while there are too few to tell. What the window holds of the time before the first
+/// question counts as answered well: silence weighs the same at the start as later.
+pub fn share_within(
+    samples: &[Sample],
+    window_ms: f64,
+    interval_ms: f64,
+    enough: u32,
+) -> Option<f64> {
     let latest = samples
         .iter()
         .map(|sample| sample.due_ms)
@@ -59,7 +65,9 @@ pub fn share_within(samples: &[Sample], window_ms: f64, enough: u32) -> Option<f
             Answer::Missed(_) => {}
         }
     }
-    (good + bad >= enough).then(|| f64::from(good) / f64::from(good + bad) * 100.0)
+    let before = ((window_ms - latest) / interval_ms - 1.0).max(0.0);
+    let (good, bad, enough) = (f64::from(good), f64::from(bad), f64::from(enough));
+    (good + bad >= enough).then(|| (good + before) / (good + bad + before) * 100.0)
 }
 
 /// The times of the good answers, in milliseconds, the shortest first.

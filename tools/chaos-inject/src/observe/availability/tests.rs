@@ -63,12 +63,22 @@ fn the_longest_gap_is_between_good_answers() {
 
 #[test]
 fn the_guard_looks_at_the_latest_answers_and_not_at_what_was_not_asked() {
-    let share = |text: &str| share_within(&series(text), 1000.0, 10);
+    let share = |text: &str| share_within(&series(text), 1000.0, 100.0, 10);
     assert_eq!(share("---"), None);
     assert_eq!(share("----------++++++++++"), Some(100.0));
     assert_eq!(share("++++++++++----------"), Some(0.0));
     assert_eq!(share("+++++++++++++++-----"), Some(50.0));
     assert_eq!(share("++++++++++oooooooooo"), None);
+}
+
+#[test]
+fn a_second_of_silence_weighs_the_same_whenever_it_comes() {
+    let share = |text: &str| share_within(&series(text), 2000.0, 100.0, 10);
+    let silence = "-".repeat(10);
+    assert_eq!(share(&silence), Some(50.0));
+    assert_eq!(share(&format!("+++++{silence}")), Some(50.0));
+    assert_eq!(share(&format!("{}{silence}", "+".repeat(30))), Some(50.0));
+    assert_eq!(share(&"-".repeat(20)), Some(0.0));
 }
 
 fn judged(seen: &Availability, min_percent: f64) -> Check {
