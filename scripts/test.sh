@@ -98,7 +98,7 @@ on_a_cluster() {
 
 unset CONTEXT # these look into the node as well, so it is always the throw-away cluster
 with_cluster=no with_browser=no at_once=3
-[ "$mode" = all ] || at_once=4 # nothing runs beside these
+[ "$mode" = all ] || at_once=6 # nothing runs beside these
 if [ "$mode" = all ]; then
   if "$root/scripts/setup.sh" --look; then
     with_browser=yes
