@@ -37,7 +37,6 @@ KUBECONFIG=$(<"$demo/cluster") PATH=$CARGO_TARGET_DIR/debug:$PATH
 export KUBECONFIG
 
 say "backups, and receivers for mail and webhooks"
-mkdir -p "$demo"
 "$root/tests/shop/receivers.sh" start "$demo"
 "$root/tests/shop/backup.sh" "$demo/backup"
 shop_config "$demo"

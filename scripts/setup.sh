@@ -6,7 +6,6 @@
 #   --look       also what "make look" needs: a browser of 300 MB, axe-core, cmark-gfm, promtool, and a checker of Grafana
 #                dashboards
 set -euo pipefail
-trap '' TERM # somebody would have to mend a package that is half installed
 
 rust_wanted=1.89.0
 go_wanted=1.26.4 # what tests/cluster/go.mod asks for
@@ -85,7 +84,8 @@ fi
 [ "${1:-}" != --check ] || exit 1
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-apt_install() {
+apt_install() (
+  trap '' TERM # somebody would have to mend a package that is half installed
   # The tests start servers of their own; Debian shall not start one beside them.
   if [[ " $* " == *" postgresql-15 "* ]]; then
     as_root mkdir -p /etc/postgresql-common/createcluster.d
@@ -98,7 +98,7 @@ apt_install() {
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
   echo "installed: $*"
-}
+)
 if [ $go_ok = no ]; then
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
