@@ -11,21 +11,22 @@ use chaos_common::cluster::{Access, Cluster, ReadError};
 use chaos_common::config::{Database, Table};
 use chaos_common::postgres::{Before, Comparison, Session, Snapshot, Taken, Untaken, compare};
 use chaos_common::record::{DatabaseMoment, Status};
-use scratch::Server;
+use scratch::{Server, needs};
 use serde_json::{Value, json};
 
 /// The server that tests share, a database each.
-fn server() -> &'static Server {
+fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
+    let programs = needs::postgres()?;
+    Some(SERVER.get_or_init(|| Server::of(programs)))
 }
 
 /// A database of its own on the shared server.
-fn database(name: &str, statements: &[&str]) -> &'static Server {
-    let server = server();
+fn database(name: &str, statements: &[&str]) -> Option<&'static Server> {
+    let server = server()?;
     server.sql("postgres", &[&format!("CREATE DATABASE {name}")]);
     server.sql(name, statements);
-    server
+    Some(server)
 }
 
 fn config(server: &Server, name: &str, more: &Value) -> Database {
@@ -109,7 +110,9 @@ const ALL_TYPES: [&str; 3] = [
 
 #[test]
 fn every_change_is_found_and_growth_passes() {
-    let server = database("changes", &ALL_TYPES);
+    let Some(server) = database("changes", &ALL_TYPES) else {
+        return;
+    };
     let t = table("t", &[]);
     for (sql, status, words) in [
         (
@@ -219,10 +222,12 @@ fn every_change_is_found_and_growth_passes() {
 
 #[test]
 fn a_row_that_was_lost_and_added_again_is_found() {
-    let server = database(
+    let Some(server) = database(
         "again",
         &["CREATE TABLE t AS SELECT n AS id, 'x' AS v FROM generate_series(1, 9) AS n"],
-    );
+    ) else {
+        return;
+    };
     let again = [
         "CREATE TABLE aside AS SELECT * FROM t WHERE id = 5; DELETE FROM t WHERE id = 5",
         "INSERT INTO t SELECT * FROM aside",
@@ -238,13 +243,15 @@ fn a_row_that_was_lost_and_added_again_is_found() {
 
 #[test]
 fn rows_of_a_transaction_that_was_open_at_the_baseline_are_growth() {
-    let server = database(
+    let Some(server) = database(
         "late",
         &[
             "CREATE TABLE t (id serial PRIMARY KEY, v text)",
             "INSERT INTO t (v) VALUES ('first')",
         ],
-    );
+    ) else {
+        return;
+    };
     let config = config(server, "late", &json!({}));
     let before = block_on(async {
         let mut late = open(&config).await.expect("a session");
@@ -275,7 +282,7 @@ fn rows_of_a_transaction_that_was_open_at_the_baseline_are_growth() {
 
 #[test]
 fn tables_without_an_integer_key_grow_and_lose_too() {
-    let server = database(
+    let Some(server) = database(
         "uuids",
         &[
             "CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n int)",
@@ -284,7 +291,9 @@ fn tables_without_an_integer_key_grow_and_lose_too() {
             "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
             "INSERT INTO parts SELECT n, '2026-01-02' FROM generate_series(1, 50) AS n",
         ],
-    );
+    ) else {
+        return;
+    };
     for name in ["t", "parts"] {
         let (column, insert) = if name == "t" {
             ("n", "INSERT INTO t (n) VALUES (1)")
@@ -300,13 +309,15 @@ fn tables_without_an_integer_key_grow_and_lose_too() {
 
 #[test]
 fn columns_that_may_change_may_and_others_may_not() {
-    let server = database(
+    let Some(server) = database(
         "stock",
         &[
             "CREATE TABLE products (id int PRIMARY KEY, name text, stock int)",
             "INSERT INTO products SELECT n, 'p' || n, 9 FROM generate_series(1, 100) AS n",
         ],
-    );
+    ) else {
+        return;
+    };
     let products = table("products", &["stock"]);
     let sold = after(
         server,
@@ -336,13 +347,15 @@ fn columns_that_may_change_may_and_others_may_not() {
 
 #[test]
 fn columns_that_go_or_come_are_named() {
-    let server = database(
+    let Some(server) = database(
         "columns",
         &[
             "CREATE TABLE t (id int PRIMARY KEY, a text)",
             "INSERT INTO t VALUES (1, 'x')",
         ],
-    );
+    ) else {
+        return;
+    };
     let new = after(
         server,
         "columns",
@@ -363,7 +376,7 @@ fn columns_that_go_or_come_are_named() {
 
 #[test]
 fn what_can_not_be_read_is_named_and_does_not_spoil_the_rest() {
-    let server = database(
+    let Some(server) = database(
         "refused",
         &[
             "CREATE TABLE secret (id int)",
@@ -376,7 +389,9 @@ fn what_can_not_be_read_is_named_and_does_not_spoil_the_rest() {
             "INSERT INTO plain VALUES (1)",
             "GRANT SELECT ON broken TO reader",
         ],
-    );
+    ) else {
+        return;
+    };
     let config = config(server, "refused", &json!({ "user": "reader" }));
     block_on(async {
         let mut session = open(&config).await.expect("a session");
@@ -414,7 +429,9 @@ fn what_can_not_be_read_is_named_and_does_not_spoil_the_rest() {
 
 #[test]
 fn settings_of_the_user_do_not_change_a_fingerprint() {
-    let server = database("settings", &ALL_TYPES);
+    let Some(server) = database("settings", &ALL_TYPES) else {
+        return;
+    };
     let first = look(
         &config(server, "settings", &json!({})),
         &table("t", &[]),
@@ -445,7 +462,9 @@ fn settings_of_the_user_do_not_change_a_fingerprint() {
 
 #[test]
 fn a_snapshot_can_not_write() {
-    let server = database("readonly", &["CREATE TABLE t (id int)"]);
+    let Some(server) = database("readonly", &["CREATE TABLE t (id int)"]) else {
+        return;
+    };
     block_on(async {
         let mut session = open(&config(server, "readonly", &json!({})))
             .await
@@ -461,7 +480,9 @@ fn a_snapshot_can_not_write() {
 
 #[test]
 fn a_statement_that_takes_too_long_is_ended_by_the_server_and_the_session_goes_on() {
-    let server = database("slow", &[]);
+    let Some(server) = database("slow", &[]) else {
+        return;
+    };
     block_on(async {
         let config = config(server, "slow", &json!({ "statement_timeout": "300ms" }));
         let mut session = open(&config).await.expect("a session");
@@ -477,7 +498,9 @@ fn a_statement_that_takes_too_long_is_ended_by_the_server_and_the_session_goes_o
 
 #[test]
 fn a_session_that_is_ended_in_the_middle_is_an_error_and_stays_one() {
-    let server = database("ended", &[]);
+    let Some(server) = database("ended", &[]) else {
+        return;
+    };
     block_on(async {
         let mut session = open(&config(server, "ended", &json!({})))
             .await
@@ -503,7 +526,9 @@ fn a_session_that_is_ended_in_the_middle_is_an_error_and_stays_one() {
 
 #[test]
 fn who_refuses_is_named() {
-    let server = database("refusals", &["CREATE ROLE shop LOGIN PASSWORD 'right'"]);
+    let Some(server) = database("refusals", &["CREATE ROLE shop LOGIN PASSWORD 'right'"]) else {
+        return;
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let password = folder.path().join("password");
     std::fs::write(&password, "hunter2").expect("room on the disk");
@@ -536,8 +561,9 @@ fn who_refuses_is_named() {
 fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("bound").port();
+    let Some(server) = server() else { return };
     let config = config(
-        server(),
+        server,
         "x",
         &json!({ "host": "127.0.0.1", "port": port, "tls": "none" }),
     );
@@ -551,7 +577,9 @@ fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
 /// name.
 #[test]
 fn certificates_are_checked_and_what_is_wrong_is_named() {
-    let mut server = Server::start();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
     server.sql("postgres", &["CREATE ROLE shop LOGIN PASSWORD 'right'"]);
     let make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
         -days 2 -subj /CN=authority -addext basicConstraints=critical,CA:TRUE && \
@@ -622,7 +650,9 @@ fn certificates_are_checked_and_what_is_wrong_is_named() {
 /// A server that lets in who shows a certificate of its authority.
 #[test]
 fn our_own_certificate_is_shown_where_one_is_configured() {
-    let mut server = Server::start();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
     server.sql("postgres", &["CREATE ROLE shop LOGIN"]);
     let make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
         -days 2 -subj /CN=authority -addext basicConstraints=critical,CA:TRUE && \
@@ -667,7 +697,9 @@ fn our_own_certificate_is_shown_where_one_is_configured() {
 
 #[test]
 fn a_byte_that_changed_on_the_disk_is_corruption_and_a_broken_page_is_damage() {
-    let mut server = Server::start();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
     server.sql(
         "postgres",
         &[

@@ -5,21 +5,15 @@ mod docs;
 mod examples;
 mod experiment_script;
 mod install;
+#[path = "../../common/tests/needs/mod.rs"]
+mod needs;
 mod runbook;
 mod scripts;
 mod standard_input;
 mod started_by;
 mod workflows;
 
-use std::io::Write as _;
-
 use chaos_tests::run::{Place, check};
-
-/// Says loudly that a test is left out; scripts/test.sh counts it as skipped. The test harness would swallow what
-/// `eprintln!` says.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
 
 const TOOLS: [&str; 6] = [
     "chaos-health",

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use chaos_tests::free_port::free_port;
 use chaos_tests::run::{Place, bin, until};
 
-use super::{dead_cluster, place_with_dead_cluster, skipped};
+use super::needs::skipped;
+use super::{dead_cluster, place_with_dead_cluster};
 use crate::standard_input::place_with_backup;
 
 /// A process that ends with its test.

@@ -3,6 +3,8 @@
 
 #[path = "../free_port/mod.rs"]
 pub mod free_port;
+#[path = "../needs/mod.rs"]
+pub mod needs;
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -27,19 +29,6 @@ impl Drop for Server {
     }
 }
 
-fn binaries() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut found: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
-    found.retain(|bin| bin.join("initdb").exists());
-    found.sort();
-    found
-        .pop()
-        .expect("PostgreSQL's server is not installed; scripts/setup.sh installs it")
-}
-
 fn is_root(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(folder)
@@ -49,12 +38,17 @@ fn is_root(folder: &Path) -> bool {
 }
 
 impl Server {
-    /// A running server.
-    pub fn start() -> Server {
+    /// A running server; where PostgreSQL is not installed, none.
+    pub fn start() -> Option<Server> {
+        needs::postgres().map(Server::of)
+    }
+
+    /// A running server of these programs.
+    pub fn of(bin: PathBuf) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
         let mut server = Server {
-            bin: binaries(),
+            bin,
             folder,
             running: None,
             port,

@@ -12,7 +12,7 @@ fn installed(program: &str) -> bool {
         .iter()
         .any(|at| Path::new(at).join(program).exists());
     if !there {
-        crate::skipped(&format!(
+        crate::needs::skipped(&format!(
             "{program} is not installed; scripts/setup.sh does that"
         ));
     }
@@ -213,7 +213,7 @@ chmod -R a+rwX repo
 "#;
 
 fn stanza() -> Option<Place> {
-    if !installed("pgbackrest") || !Path::new("/usr/lib/postgresql").exists() {
+    if !installed("pgbackrest") || crate::needs::postgres().is_none() {
         return None;
     }
     let place = Place::new();

@@ -2,7 +2,6 @@
 //! server, which scripts/setup.sh installs.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 
@@ -37,10 +36,7 @@ pg_dump --inserts -Fc -f inserts.dump other
 
 /// The dumps and a configuration that drills them; nothing where PostgreSQL is not installed.
 fn made() -> Option<Place> {
-    if !Path::new("/usr/lib/postgresql").exists() {
-        crate::skipped("PostgreSQL is not installed; scripts/setup.sh does that");
-        return None;
-    }
+    crate::needs::postgres()?;
     let place = Place::new();
     place.make_in_postgres(INSTALLED, MAKE);
     Some(place)
@@ -126,7 +122,7 @@ fn an_encrypted_dump_is_decrypted_and_restored() {
 fn a_library_that_must_be_preloaded_is_the_server_s_lack_until_it_is_named() {
     let Some(place) = made() else { return };
     if evidence_of_contrib().is_none() {
-        crate::skipped("pg_stat_statements is not installed with PostgreSQL");
+        crate::needs::skipped("pg_stat_statements is not installed with PostgreSQL");
         return;
     }
     // What the question asks needs the library in memory.

@@ -2,7 +2,6 @@
 //! each: they are text, and one whose bytes are changed is seen.
 
 use std::fs;
-use std::path::Path;
 
 use crate::place::{INSTALLED, Place};
 
@@ -55,8 +54,7 @@ fn broken(dump: &[u8]) -> Option<Vec<u8>> {
 
 #[test]
 fn text_in_every_encoding_is_text_and_what_is_none_is_seen() {
-    if !Path::new("/usr/lib/postgresql").exists() {
-        crate::skipped("PostgreSQL is not installed; scripts/setup.sh does that");
+    if crate::needs::postgres().is_none() {
         return;
     }
     let place = Place::new();

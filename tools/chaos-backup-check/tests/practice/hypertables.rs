@@ -3,7 +3,6 @@
 //! in SQL, in a copy of the installed PostgreSQL.
 
 use std::fs;
-use std::path::Path;
 
 use crate::place::Place;
 
@@ -71,8 +70,7 @@ fn configured(place: &Place, name: &str, drill: &str) {
 
 #[test]
 fn a_dump_of_hypertables_is_counted_and_restored_with_the_steps_that_its_extension_wants() {
-    if !Path::new("/usr/lib/postgresql").exists() {
-        crate::skipped("PostgreSQL is not installed; scripts/setup.sh does that");
+    if crate::needs::postgres().is_none() {
         return;
     }
     let place = Place::new();

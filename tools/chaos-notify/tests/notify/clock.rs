@@ -10,7 +10,7 @@ use crate::stderr;
 fn a_clock_that_jumps_tells_nobody_early_and_leaves_nobody_out() {
     let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
     if !std::path::Path::new(library).exists() {
-        eprintln!("SKIPPED: faketime is not installed (scripts/setup.sh installs it)");
+        crate::needs::skipped("faketime is not installed (scripts/setup.sh installs it)");
         return;
     }
     let scene = Scene::new(["0s", "1h", "2h", "3h"]);

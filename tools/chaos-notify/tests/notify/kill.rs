@@ -134,7 +134,7 @@ fn sweep(answers: &[Answer], manner: Manner, first: usize) -> Count {
 #[test]
 fn killed_at_any_write_nothing_is_lost() {
     if !Path::new("/usr/bin/strace").exists() {
-        crate::skipped("strace is not installed (scripts/setup.sh installs it)");
+        crate::needs::skipped("strace is not installed (scripts/setup.sh installs it)");
         return;
     }
     let counts: Vec<Count> = thread::scope(|scope| {

@@ -17,6 +17,8 @@ mod kill;
 mod mail;
 mod matrix;
 mod messages;
+#[path = "../../../../common/tests/needs/mod.rs"]
+mod needs;
 mod proxies;
 mod real_alertmanager;
 mod real_smtp;
@@ -37,12 +39,6 @@ use serde_json::{Value, json};
 /// Whether a name is that of a file of the spool. A process that is killed while it writes leaves a part, which is none.
 fn is_whole(name: &OsStr) -> bool {
     Path::new(name).extension().is_none_or(|it| it != "part")
-}
-
-/// Says loudly that a test is left out; scripts/test.sh counts it as skipped. The test harness would
-/// swallow what `eprintln!` says.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 const CONTACTS: &str = r#"

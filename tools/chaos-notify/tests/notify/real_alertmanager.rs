@@ -102,7 +102,7 @@ impl Alertmanager {
 #[test]
 fn the_plans_alerts_are_silent_while_the_run_takes_and_no_others() {
     if !Path::new(ALERTMANAGER).exists() {
-        eprintln!("SKIPPED: Alertmanager is not installed (scripts/setup.sh installs it)");
+        crate::needs::skipped("Alertmanager is not installed (scripts/setup.sh installs it)");
         return;
     }
     let bench = Bench::new("");

@@ -73,7 +73,7 @@ pub(crate) fn mails(bench: &Bench) -> Vec<String> {
 pub(crate) fn installed() -> bool {
     let there = Path::new("/usr/lib/python3/dist-packages/aiosmtpd").exists();
     if !there {
-        crate::skipped("aiosmtpd is not installed (scripts/setup.sh installs it)");
+        crate::needs::skipped("aiosmtpd is not installed (scripts/setup.sh installs it)");
     }
     there
 }

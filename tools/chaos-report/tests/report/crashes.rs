@@ -75,7 +75,7 @@ pub(crate) fn has_strace() -> bool {
         .status();
     let there = strace.is_ok_and(|status| status.success());
     if !there {
-        crate::skipped("strace is not installed (scripts/setup.sh installs it)");
+        crate::needs::skipped("strace is not installed (scripts/setup.sh installs it)");
     }
     there
 }

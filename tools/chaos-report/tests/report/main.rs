@@ -10,6 +10,8 @@ mod formats;
 #[path = "../../../../common/tests/free_port/mod.rs"]
 mod free_port;
 mod monthly;
+#[path = "../../../../common/tests/needs/mod.rs"]
+mod needs;
 mod notes;
 mod real;
 mod review;
@@ -21,12 +23,6 @@ mod upkeep;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-/// Says loudly that a test is left out; scripts/test.sh counts it as skipped. The test harness would
-/// swallow what `eprintln!` says.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
 
 /// A folder for one test, and the tool run in it with an environment of its own.
 struct Bench {

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::free_port::free_port;
+use crate::needs;
 
 /// Makes the server's data, a certificate of its own authority, and the databases.
 const MAKE: &str = r#"
@@ -27,17 +28,6 @@ openssl req -x509 $new -days 2 -subj /CN=other -keyout other.key -out other.pem 
 chmod 600 data/server.key
 "#;
 
-/// Where the newest PostgreSQL here has its programs.
-fn binaries() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let folders = versions.flatten().map(|entry| entry.path().join("bin"));
-    let newest = folders.filter(|bin| bin.join("initdb").exists()).max();
-    if newest.is_none() {
-        eprintln!("SKIPPED: PostgreSQL is not installed; scripts/setup.sh does that");
-    }
-    newest
-}
-
 /// What the server is started with besides its port.
 const SETTINGS: &str = "ssl=on fsync=off listen_addresses=127.0.0.1 max_connections=60";
 /// The longest that a start is waited for.
@@ -55,7 +45,7 @@ pub(crate) struct Server {
 impl Server {
     /// One that runs; nothing where PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Server> {
-        let bin = binaries()?;
+        let bin = needs::postgres()?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         // The server refuses to run as root, and writes here as nobody.
         let open = fs::Permissions::from_mode(0o777);

@@ -80,7 +80,9 @@ fn metrics_are_read_by_prometheus_own_reader() {
         command.args(args).output().expect("python3 is there")
     };
     if !python(&["-c", "import prometheus_client"]).status.success() {
-        crate::skipped("python3-prometheus-client is not installed (scripts/setup.sh installs it)");
+        crate::needs::skipped(
+            "python3-prometheus-client is not installed (scripts/setup.sh installs it)",
+        );
         return;
     }
     let output = python(&["-c", script, file.to_str().expect("UTF-8")]);

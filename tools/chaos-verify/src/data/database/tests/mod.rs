@@ -95,8 +95,8 @@ fn find<'a>(checks: &'a [Check], id: &str, words: &str) -> &'a Check {
     found.unwrap_or_else(|| panic!("no {id} with {words:?} in {checks:?}"))
 }
 
-fn shop() -> Server {
-    let server = Server::start();
+fn shop() -> Option<Server> {
+    let server = Server::start()?;
     server.sql("postgres", &SHOP);
-    server
+    Some(server)
 }
