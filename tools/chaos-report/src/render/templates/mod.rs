@@ -11,15 +11,15 @@ use super::markdown;
 const MARKDOWN: &str = "markdown";
 
 const TEMPLATES: [(&str, &str); 9] = [
-    ("report.md", include_str!("templates/report.md")),
-    ("summary.md", include_str!("templates/summary.md")),
-    ("review.md", include_str!("templates/review.md")),
-    ("review.html", include_str!("templates/review.html")),
-    ("patterns.html", include_str!("templates/patterns.html")),
-    ("report.html", include_str!("templates/report.html")),
-    ("figure.html", include_str!("templates/figure.html")),
-    ("report.css", include_str!("templates/report.css")),
-    ("junit.xml", include_str!("templates/junit.xml")),
+    ("report.md", include_str!("report.md")),
+    ("summary.md", include_str!("summary.md")),
+    ("review.md", include_str!("review.md")),
+    ("review.html", include_str!("review.html")),
+    ("patterns.html", include_str!("patterns.html")),
+    ("report.html", include_str!("report.html")),
+    ("figure.html", include_str!("figure.html")),
+    ("report.css", include_str!("report.css")),
+    ("junit.xml", include_str!("junit.xml")),
 ];
 
 /// Fills a template with data that is clean.
