@@ -50,7 +50,7 @@ k apply --validate=false --openapi-patch=false -f "$acme/manifests/kind.yaml" >/
 k wait --for=condition=Established customresourcedefinition/fleets.acme.example.com --timeout=60s >/dev/null
 manifests | apply
 say "applied"
-deadline=$((SECONDS + ${ACME_TIMEOUT:-120}))
+deadline=$((SECONDS + ${ACME_TIMEOUT:-180}))
 whole() {
   k get deployments,statefulsets -A -o json | jq -e '
     [.items[] | select(.metadata.namespace == "acme" or .metadata.namespace == "observability")]
@@ -68,7 +68,11 @@ seen() { # Prometheus scrapes both pods of both, and no alert of acme fires.
   [ "$(ask 'query?query=sum(up)' | jq -r '.data.result[0].value[1]')" = 4 ] &&
     ask alerts | jq -e '[.data.alerts[] | select(.labels.namespace == "acme")] == []' >/dev/null
 }
-until whole && seen; do
+measured() { # the metrics API has figures of every pod: it takes some seconds longer than the pods.
+  local pods=(-n acme get pods --field-selector=status.phase=Running -o name)
+  [ "$(k get --raw /apis/metrics.k8s.io/v1beta1/namespaces/acme/pods 2>/dev/null | jq '.items | length')" = "$(k "${pods[@]}" | wc -l)" ]
+}
+until whole && seen && measured; do
   if ((SECONDS > deadline)); then
     k get pods -n acme -o wide >&2
     k get pods -n observability -o wide >&2
@@ -77,4 +81,4 @@ until whole && seen; do
   fi
   sleep 0.5
 done
-say "every pod ready, and monitoring sees them"
+say "every pod ready, and monitoring and the metrics API see them"
