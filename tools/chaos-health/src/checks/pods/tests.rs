@@ -93,6 +93,25 @@ fn no_pods_is_unknown() {
 }
 
 #[test]
+fn pods_that_are_too_new_have_no_figures_and_those_that_are_done_want_none() {
+    let none = Ok(Usage::new());
+    let ready = "status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}";
+    let of = |seconds: u8, status: &str| {
+        let created = format!("creationTimestamp: '2026-11-22T15:59:{seconds:02}Z'");
+        let pod = pod(&format!("{{metadata: {{name: p, {created}}}, {status}}}"));
+        let survey = survey(&[pod], &none);
+        let checks = survey.usage.judge("shop", &none);
+        assert_eq!(checks.len(), 1, "{checks:?}");
+        checks[0].clone()
+    };
+    let new = of(30, ready);
+    assert_eq!(new.status, Status::Unknown, "{new:?}");
+    assert!(new.message.contains("yet"), "{new:?}");
+    let done = of(30, "status: {phase: Succeeded}");
+    assert_eq!(done.status, Status::Skipped, "{done:?}");
+}
+
+#[test]
 fn thousands_in_trouble_are_counted_and_only_some_are_named() {
     let broken = pod("{metadata: {name: p}, status: {phase: Running}}");
     let good = pod("{status: {phase: Succeeded}}");

@@ -132,11 +132,17 @@ impl PodsUsage {
                     requested.memory_bytes / 1_048_576.0,
                 ),
             ));
+        } else if checks.is_empty() && *young > 0 {
+            let none = "the metrics API has no figures for any pod yet";
+            let hint = format!(
+                "they come within 90 s of a pod's start: ask again, or see kubectl top pods -n {namespace}"
+            );
+            checks.push(Check::unknown(ID, object, none).hint(hint));
         } else if checks.is_empty() {
-            checks.push(Check::unknown(
+            checks.push(Check::skipped(
                 ID,
                 object,
-                "the metrics API has no figures for any pod yet",
+                "no pod is ready, to be measured",
             ));
         }
         checks
