@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use prost::Message as _;
 
@@ -21,6 +23,11 @@ struct Taken {
 
 /// A collector that answers every request with this status line, and where it is.
 fn collector(answer: &'static str) -> (String, mpsc::Receiver<Taken>) {
+    collector_with(answer, Vec::new())
+}
+
+/// One that has something to say.
+fn collector_with(answer: &'static str, says: Vec<u8>) -> (String, mpsc::Receiver<Taken>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let place = format!("http://{}", listener.local_addr().expect("bound"));
     let (send, taken) = mpsc::channel();
@@ -44,9 +51,10 @@ fn collector(answer: &'static str) -> (String, mpsc::Receiver<Taken>) {
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body).expect("a body");
-            let reply =
-                format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            stream.get_mut().write_all(reply.as_bytes()).expect("sent");
+            let length = says.len();
+            let head = format!("HTTP/1.1 {answer}\r\ncontent-length: {length}\r\n");
+            let reply = [head.as_bytes(), b"connection: close\r\n\r\n", &says].concat();
+            stream.get_mut().write_all(&reply).expect("sent");
             // The test may have seen enough.
             let _ = send.send(Taken {
                 line,
@@ -167,7 +175,20 @@ fn nothing_is_exported_unasked_and_a_collector_that_fails_is_told_and_changes_no
         &stream,
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")],
     );
-    for (output, why) in [(&failed, "503"), (&nowhere, "127.0.0.1:9")] {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let place = format!("http://{}", silent.local_addr().expect("bound"));
+    let unanswered = report(
+        &stream,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", place.as_str()),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+        ],
+    );
+    for (output, why) in [
+        (&failed, "503"),
+        (&nowhere, "127.0.0.1:9"),
+        (&unanswered, place.as_str()),
+    ] {
         let check = check(output);
         assert_eq!(check["status"], "warn", "{check}");
         let told = stderr(output);
@@ -176,5 +197,35 @@ fn nothing_is_exported_unasked_and_a_collector_that_fails_is_told_and_changes_no
             "{told}"
         );
         assert_eq!(output.status.code(), plain.status.code());
+    }
+}
+
+#[test]
+fn spans_that_a_collector_refuses_are_told_though_it_says_ok() {
+    let partly = |rejected_spans, error_message: &str| {
+        let partial_success = Some(ExportTracePartialSuccess {
+            rejected_spans,
+            error_message: error_message.to_owned(),
+        });
+        ExportTraceServiceResponse { partial_success }.encode_to_vec()
+    };
+    let stream = real("pod-failure");
+    for (says, status, told) in [
+        (
+            partly(2, "too old"),
+            "warn",
+            "refused 2 of its spans: too old",
+        ),
+        (partly(3, ""), "warn", "refused 3 of its spans"),
+        // A warning: everything was taken.
+        (partly(0, "soon deprecated"), "pass", "exported as a trace"),
+        (b"<html>ok</html>".to_vec(), "pass", "exported as a trace"),
+    ] {
+        let (place, _taken) = collector_with("200 OK", says);
+        let output = report(&stream, &[("OTEL_EXPORTER_OTLP_ENDPOINT", place.as_str())]);
+        let check = check(&output);
+        assert_eq!(check["status"], status, "{check}");
+        let message = check["message"].as_str().expect("a message");
+        assert!(message.contains(told), "{message}");
     }
 }
