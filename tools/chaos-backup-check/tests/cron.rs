@@ -258,31 +258,27 @@ fn what_is_not_finished_at_the_deadline_is_unknown() {
     tar.set_size((1 << 40) - 1024);
     tar.set_cksum();
     header.write_all(tar.as_bytes()).expect("written");
-    let started = Instant::now();
-    let ran = fixture.run(&["--quiet", "--deadline", "500ms", "-o", "json"]);
-    assert!(
-        started.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        started.elapsed()
-    );
-    let record: serde_json::Value = serde_json::from_str(&ran.exits(3).stdout()).expect("a record");
-    let checks = record["data"]["checks"].as_array().expect("checks");
-    let late: Vec<_> = checks
-        .iter()
-        .filter(|check| check["id"] == "backup.deadline")
-        .collect();
-    assert_eq!(late.len(), 1, "{record}");
-    assert!(
-        late[0]["object"]
-            .as_str()
-            .is_some_and(|object| object.ends_with("big.tar")),
-        "{record}"
-    );
-    assert_eq!(
-        record["data"]["items"].as_array().map(Vec::len),
-        Some(2),
-        "{record}"
-    );
+    let late = |deadline: &str| {
+        let started = Instant::now();
+        let ran = fixture.run(&["--quiet", "--deadline", deadline, "-o", "json"]);
+        // A minute more than the longest of them.
+        assert!(started.elapsed() < Duration::from_secs(90), "{deadline}");
+        let record: serde_json::Value =
+            serde_json::from_str(&ran.exits(3).stdout()).expect("a record");
+        let items = record["data"]["items"].as_array().map(Vec::len);
+        assert_eq!(items, Some(2), "{record}");
+        let checks = record["data"]["checks"].as_array().expect("checks");
+        let late = checks.iter().filter(|it| it["id"] == "backup.deadline");
+        let objects = late.filter_map(|it| it["object"].as_str());
+        objects.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The large one is never done. How long the other takes depends on what else this machine does.
+    let kept = ["500ms", "3s", "30s"].into_iter().any(|deadline| {
+        let late = late(deadline);
+        assert!(late.iter().any(|it| it.ends_with("big.tar")), "{late:?}");
+        late.len() == 1
+    });
+    assert!(kept, "what was done in time is given as well");
     assert!(
         fixture
             .run(&["--deadline", "5"])
