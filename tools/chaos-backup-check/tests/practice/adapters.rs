@@ -298,10 +298,18 @@ fn a_program_that_never_ends_is_not_waited_for_and_ends_with_us() {
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).expect("ours");
     place.file("password", b"hunter2", 1);
     configured(&place, "");
-    let ran = place.run(&["--deadline", "5s"]);
-    ran.exits(3)
-        .says("backup.deadline", "/repo", "unknown", "not finished in 5s");
-    let pid = fs::read_to_string(place.path("pid")).expect("it began");
+    // A machine that is busy may not have begun it in five seconds.
+    let began = ["5s", "60s"].into_iter().find_map(|deadline| {
+        let why = format!("not finished in {deadline}");
+        place.run(&["--deadline", deadline]).exits(3).says(
+            "backup.deadline",
+            "/repo",
+            "unknown",
+            &why,
+        );
+        fs::read_to_string(place.path("pid")).ok()
+    });
+    let pid = began.expect("it began");
     let running = PathBuf::from(format!("/proc/{}", pid.trim()));
     for _ in 0..600 {
         if !running.exists() {
