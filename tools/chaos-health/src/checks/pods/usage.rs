@@ -110,42 +110,39 @@ impl PodsUsage {
             sum,
             requested,
         } = self;
-        let mut checks: Vec<Check> = over
+        let bad: Vec<Check> = over
             .checks(ID, Status::Fail, namespace)
             .chain(missing.checks(ID, Status::Unknown, namespace))
             .map(|check| check.hint(format!("kubectl top pods -n {namespace}")))
             .collect();
-        if *measured > 0 && checks.is_empty() {
-            let late = if *young > 0 {
-                format!("; {young} too new to have figures")
-            } else {
-                String::new()
-            };
-            checks.push(Check::pass(
-                ID,
-                object,
-                format!(
+        if !bad.is_empty() {
+            return bad;
+        }
+        let check = match (*measured, *young) {
+            (0, 0) => Check::skipped(ID, object, "no pod is ready, to be measured"),
+            (0, _) => {
+                let none = "the metrics API has no figures for any pod yet";
+                Check::unknown(ID, object, none).hint(format!(
+                    "they come within {} s of a pod's start: ask again, or see kubectl top pods -n {namespace}",
+                    METRICS_DELAY_MS / 1000
+                ))
+            }
+            (measured, young) => {
+                let late = match young {
+                    0 => String::new(),
+                    young => format!("; {young} too new to have figures"),
+                };
+                let message = format!(
                     "{measured} pods use {:.2} cores and {:.0} MiB, within their limits (requested: {:.2} cores, {:.0} MiB){late}",
                     sum.cpu_cores,
                     sum.memory_bytes / 1_048_576.0,
                     requested.cpu_cores,
                     requested.memory_bytes / 1_048_576.0,
-                ),
-            ));
-        } else if checks.is_empty() && *young > 0 {
-            let none = "the metrics API has no figures for any pod yet";
-            let hint = format!(
-                "they come within 90 s of a pod's start: ask again, or see kubectl top pods -n {namespace}"
-            );
-            checks.push(Check::unknown(ID, object, none).hint(hint));
-        } else if checks.is_empty() {
-            checks.push(Check::skipped(
-                ID,
-                object,
-                "no pod is ready, to be measured",
-            ));
-        }
-        checks
+                );
+                Check::pass(ID, object, message)
+            }
+        };
+        vec![check]
     }
 }
 
