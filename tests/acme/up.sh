@@ -68,11 +68,10 @@ seen() { # Prometheus scrapes both pods of both, and no alert of acme fires.
   [ "$(ask 'query?query=sum(up)' | jq -r '.data.result[0].value[1]')" = 4 ] &&
     ask alerts | jq -e '[.data.alerts[] | select(.labels.namespace == "acme")] == []' >/dev/null
 }
-measured() { # the metrics API has figures of every pod: it takes some seconds longer than the pods.
-  local pods=(-n acme get pods --field-selector=status.phase=Running -o name)
-  [ "$(k get --raw /apis/metrics.k8s.io/v1beta1/namespaces/acme/pods 2>/dev/null | jq '.items | length')" = "$(k "${pods[@]}" | wc -l)" ]
+pod_metrics() { # of every pod: they come some seconds after it.
+  [ "$(measured acme)" = "$(k -n acme get pods --field-selector=status.phase=Running -o name | wc -l)" ]
 }
-until whole && seen && measured; do
+until whole && seen && pod_metrics; do
   if ((SECONDS > deadline)); then
     k get pods -n acme -o wide >&2
     k get pods -n observability -o wide >&2

@@ -25,5 +25,7 @@ say() {
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 context=${CONTEXT:-$(k config current-context 2>/dev/null)} || die "no cluster: KUBECONFIG is ${KUBECONFIG:-not set}; start the throw-away one with tests/cluster/up.sh"
+# measured NAMESPACE: of how many pods there the metrics API has figures.
+measured() { k get --raw "/apis/metrics.k8s.io/v1beta1/namespaces/$1/pods" 2>/dev/null | jq '.items | length'; }
 # ours: the throw-away cluster, whose runtime and volumes are folders beside its kubeconfig.
 ours() { [ "$context" = chaos-test ] && [ -S "${KUBECONFIG%/*}/containerd.sock" ]; }

@@ -86,7 +86,7 @@ whole() {
 }
 wait_for "not every pod is ready" whole
 say "every pod ready, the database filled"
-pod_metrics() { [ "$(k get --raw "/apis/metrics.k8s.io/v1beta1/namespaces/$APP/pods" 2>/dev/null | jq '.items | length')" = 6 ]; }
+pod_metrics() { [ "$(measured "$APP")" = 6 ]; }
 if k get apiservice v1beta1.metrics.k8s.io >/dev/null 2>&1; then
   wait_for "no metrics for the pods" pod_metrics
   say "metrics for every pod"
