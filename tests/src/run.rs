@@ -177,10 +177,11 @@ pub struct Ran {
 }
 
 /// What a tool says where this machine was too busy for what it wanted to know: to ask the Services in time, for
-/// them to answer in time, to make a load, and for the metrics API to measure.
-const BUSY: [&str; 6] = [
+/// them or the API server between to answer in time, to make a load, and for the metrics API to measure.
+const BUSY: [&str; 7] = [
     "questions could not be asked: after",
     "no answer in 5000 ms",
+    "did not answer in 5000 ms either",
     "requests left this machine too late",
     "the load generator stood still for",
     "this machine can't make such a load now",

@@ -94,7 +94,9 @@ func api(mux *http.ServeMux) {
 	mux.HandleFunc("GET /items", func(w http.ResponseWriter, r *http.Request) {
 		items, err := read(r.Context(), pool)
 		if err != nil {
-			log.Print("ERROR ", err)
+			if r.Context().Err() == nil {
+				log.Print("ERROR ", err)
+			}
 			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 			return
 		}

@@ -62,7 +62,7 @@ func backend(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 		defer cancel()
 		if _, err := pool.Exec(ctx, "SELECT 1"); err != nil {
-			problem("the database does not answer: %v", err)
+			requestFailed(r, "the database does not answer: %v", err)
 			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "database": "unreachable"})
 			return
 		}
@@ -137,8 +137,6 @@ func placeOrder(pool *pgxpool.Pool) http.HandlerFunc {
 }
 
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() == nil {
-		problem("%s %s: %v", r.Method, r.URL.Path, err)
-	}
+	requestFailed(r, "%s %s: %v", r.Method, r.URL.Path, err)
 	writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "the database does not answer"})
 }

@@ -196,7 +196,7 @@ func watchDatabase(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
 		if _, _, err := query(r); err != nil {
-			problem("the database does not answer: %v", err)
+			requestFailed(r, "the database does not answer: %v", err)
 			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable"})
 			return
 		}

@@ -36,9 +36,7 @@ func frontend(ctx context.Context) error {
 		request.ContentLength = r.ContentLength
 		answer, err := client.Do(request)
 		if err != nil {
-			if r.Context().Err() == nil {
-				problem("%s %s: the backend does not answer: %v", r.Method, r.URL.Path, err)
-			}
+			requestFailed(r, "%s %s: the backend does not answer: %v", r.Method, r.URL.Path, err)
 			writeJSON(w, http.StatusBadGateway, map[string]string{"error": "the backend does not answer"})
 			return
 		}

@@ -44,6 +44,13 @@ func problem(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "ERROR %s %s\n", time.Now().UTC().Format(time.RFC3339), fmt.Sprintf(format, args...))
 }
 
+// requestFailed writes the problem of a request, unless its client hung up: then it is the client's.
+func requestFailed(r *http.Request, format string, args ...any) {
+	if r.Context().Err() == nil {
+		problem(format, args...)
+	}
+}
+
 // drain is how long a server goes on after it was told to end: the time in which
 // every node learns that the pod is no longer an endpoint.
 const drain = time.Second
