@@ -124,10 +124,7 @@ fn trace(stream: &Stream) -> Option<Check> {
         Err(error) => {
             let why = format!("cannot export the trace to {to}: {error}");
             stream.progress(&why);
-            Check::new(ID, to, Status::Warn, why).hint(
-                "see that OTEL_EXPORTER_OTLP_ENDPOINT names a collector that takes OTLP over HTTP, \
-                 mostly on port 4318; send it later: chaos-report < FILE.ndjson",
-            )
+            Check::new(ID, to, Status::Warn, why).hint(error.hint())
         }
     })
 }

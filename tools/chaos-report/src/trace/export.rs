@@ -41,6 +41,22 @@ pub(crate) enum TraceError {
     },
 }
 
+impl TraceError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            TraceError::PartlyRefused { .. } => {
+                "see the collector's log, and the limits of what it writes to; send the trace again \
+                 when it takes all: chaos-report < FILE.ndjson"
+            }
+            TraceError::Settings(_) | TraceError::NotTaken(_) | TraceError::Client(_) => {
+                "see that OTEL_EXPORTER_OTLP_ENDPOINT names a collector that takes OTLP over HTTP, \
+                 mostly on port 4318; send it later: chaos-report < FILE.ndjson"
+            }
+        }
+    }
+}
+
 fn because(why: &str) -> String {
     match why {
         "" => String::new(),

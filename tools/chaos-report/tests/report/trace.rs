@@ -227,5 +227,12 @@ fn spans_that_a_collector_refuses_are_told_though_it_says_ok() {
         assert_eq!(check["status"], status, "{check}");
         let message = check["message"].as_str().expect("a message");
         assert!(message.contains(told), "{message}");
+        // It was reached: the way to it is not what has to be mended.
+        let hint = check["hint"].as_str();
+        assert_eq!(hint.is_some(), status == "warn", "{check}");
+        assert!(
+            hint.is_none_or(|hint| hint.starts_with("see the collector's log")),
+            "{check}"
+        );
     }
 }
