@@ -166,7 +166,8 @@ impl Exec<'_> {
 /// A running command. It is cut off when this is dropped: what reads its input sees the end of it.
 pub struct ExecProcess {
     attempt: String,
-    process: AttachedProcess,
+    /// `None` once its loss was looked into.
+    process: Option<AttachedProcess>,
     ended: Ended,
 }
 
@@ -183,27 +184,27 @@ impl ExecProcess {
         let status = OptionFuture::from(process.take_status());
         ExecProcess {
             attempt,
-            process,
+            process: Some(process),
             ended: status.map(Option::flatten).boxed().shared(),
         }
     }
 
     /// Its standard input; `None` where it was not asked for, or is taken already.
     pub fn stdin(&mut self) -> Option<impl AsyncWrite + Send + Unpin + use<>> {
-        let stdin = self.process.stdin()?;
+        let stdin = self.process.as_mut()?.stdin()?;
         Some(ExecStream::new(stdin, &self.ended))
     }
 
     /// Its standard output; `None` where it is left unconnected, or is taken already. What is not
     /// read stops the command, and standard error with it.
     pub fn stdout(&mut self) -> Option<impl AsyncRead + Send + Unpin + use<>> {
-        let stdout = self.process.stdout()?;
+        let stdout = self.process.as_mut()?.stdout()?;
         Some(ExecStream::new(stdout, &self.ended))
     }
 
     /// Its standard error; `None` if it is taken already.
     pub fn stderr(&mut self) -> Option<impl AsyncRead + Send + Unpin + use<>> {
-        let stderr = self.process.stderr()?;
+        let stderr = self.process.as_mut()?.stderr()?;
         Some(ExecStream::new(stderr, &self.ended))
     }
 
@@ -212,7 +213,18 @@ impl ExecProcess {
     /// # Errors
     /// It can't be known.
     pub async fn wait(&mut self) -> Result<i32, ExecFailure> {
-        exit_code(self.ended.clone().await)
+        let status = self.ended.clone().await;
+        if status.is_some() {
+            return exit_code(status);
+        }
+        // What was sent and received for it knows why it ended.
+        let why = match self.process.take() {
+            Some(process) => process.join().await.err(),
+            None => None,
+        };
+        Err(ExecFailure::ConnectionLost(
+            why.map(|error| error.to_string()),
+        ))
     }
 
     async fn output(mut self, max_stdout: usize) -> Result<Executed, ReadError> {
@@ -333,12 +345,17 @@ pub struct Executed {
 /// Why a command in a pod has no exit status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExecFailure {
-    /// Whether the command goes on is not known.
-    #[error("the connection ended before the command did")]
-    ConnectionLost,
+    /// Whether the command goes on is not known. What ended the connection, where that is known:
+    /// a server that closes it gives no reason.
+    #[error("the connection ended before the command did{}", because(.0.as_deref()))]
+    ConnectionLost(Option<String>),
     /// The container runtime could not run it: no such program, or the container is gone.
     #[error("{0}")]
     NotStarted(String),
+}
+
+fn because(why: Option<&str>) -> String {
+    why.map_or(String::new(), |why| format!(": {why}"))
 }
 
 /// The exit status of a command in a pod, by the last message of the connection.
@@ -346,7 +363,7 @@ pub enum ExecFailure {
 /// # Errors
 /// There is no exit status.
 pub fn exit_code(status: Option<Status>) -> Result<i32, ExecFailure> {
-    let status = status.ok_or(ExecFailure::ConnectionLost)?;
+    let status = status.ok_or(ExecFailure::ConnectionLost(None))?;
     if status.status.as_deref() == Some("Success") {
         return Ok(0);
     }
@@ -410,7 +427,10 @@ mod tests {
         let missing = "{status: Failure, message: 'exec: \"curl\": not found', code: 500}";
         let not_started = ExecFailure::NotStarted("exec: \"curl\": not found".to_owned());
         assert_eq!(code(missing), Err(not_started));
-        assert_eq!(exit_code(None), Err(ExecFailure::ConnectionLost));
+        let lost = exit_code(None).expect_err("there is none");
+        assert_eq!(lost, ExecFailure::ConnectionLost(None));
+        let because = ExecFailure::ConnectionLost(Some("a broken pipe".to_owned()));
+        assert_eq!(because.to_string(), format!("{lost}: a broken pipe"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -176,7 +176,10 @@ impl Psql {
             _ if !stderr.is_empty() => stderr,
             Ok(code) => format!("psql ended with exit status {code}"),
             Err(ExecFailure::NotStarted(why)) => format!("psql ended: {why}"),
-            Err(ExecFailure::ConnectionLost) => "the connection to psql broke".to_owned(),
+            Err(ExecFailure::ConnectionLost(None)) => "the connection to psql broke".to_owned(),
+            Err(ExecFailure::ConnectionLost(Some(why))) => {
+                format!("the connection to psql broke: {why}")
+            }
         }
     }
 }

@@ -193,7 +193,7 @@ fn judge(command: &str, answer: Result<Result<i32, ExecFailure>, ReadError>) -> 
         Ok(Ok(0)) => Trial::Works,
         Ok(Ok(code)) => Trial::Lacks(format!("{command:?} ends with status {code} there")),
         Ok(Err(ExecFailure::NotStarted(why))) => Trial::Lacks(why),
-        Ok(Err(error @ ExecFailure::ConnectionLost)) => Trial::Unknown(error.to_string()),
+        Ok(Err(error @ ExecFailure::ConnectionLost(_))) => Trial::Unknown(error.to_string()),
         Err(error) if error.kind == ReadErrorKind::Forbidden => {
             Trial::Lacks(format!("we may not: {error}"))
         }
@@ -286,7 +286,7 @@ mod tests {
         assert!(matches!(judged(Ok(Ok(127))), Trial::Lacks(_)));
         let not_started = ExecFailure::NotStarted("no curl".to_owned());
         assert_eq!(judged(Ok(Err(not_started))), Trial::Lacks("no curl".into()));
-        let lost = judged(Ok(Err(ExecFailure::ConnectionLost)));
+        let lost = judged(Ok(Err(ExecFailure::ConnectionLost(None))));
         assert!(matches!(lost, Trial::Unknown(_)));
         let other = ReadError::other("exec", "the API server is away");
         assert!(matches!(judged(Err(other)), Trial::Unknown(_)));
