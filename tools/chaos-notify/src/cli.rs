@@ -90,6 +90,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.command {
         Command::Tell(told) => cli::block_on(commands::send(loaded, format, &told, &how)),
         Command::Follow => commands::follow(loaded, format, how),
+        // The option is every command's; here it would be ignored, and people be told.
+        Command::Flush if how.dry_run => Err(Failure::usage(
+            "flush has no --dry-run: it sends what waits; nothing was sent",
+        )),
         Command::Flush => cli::block_on(commands::flush(loaded, format)),
         Command::AckServer { listen } => cli::block_on(commands::ack_server(loaded, listen)),
         Command::Render { told } => cli::block_on(async { commands::render(loaded, &told, &how) }),

@@ -17,7 +17,7 @@ pub(in super::super) const USAGE: Explanation = Explanation {
     id: "pods.usage",
     asks: "Is every pod within its limits?",
     judges: "Fails above limits.pod_cpu_percent or limits.pod_memory_percent of its limit; \
-             unknown without figures.",
+             unknown without figures; skipped where no pod is ready.",
     reads: "list pods, and pods of metrics.k8s.io",
     remedy: "kubectl top pods",
 };
