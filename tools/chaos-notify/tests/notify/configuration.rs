@@ -20,14 +20,6 @@ fn the_example_configurations_are_good() {
 }
 
 #[test]
-fn flush_refuses_a_dry_run_and_sends_nothing() {
-    let bench = Bench::new("");
-    let output = bench.start(&["flush", "--dry-run"]);
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("nothing was sent"));
-}
-
-#[test]
 fn what_is_wrong_is_a_usage_error_with_its_name() {
     for (config, part) in [
         (

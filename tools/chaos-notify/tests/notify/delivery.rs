@@ -81,6 +81,10 @@ fn what_waits_is_sent_no_faster_than_the_service_takes_it() {
     assert_eq!(bench.outbox().len(), 4);
     let server = good();
     bench.file("hook", &server.url());
+    let refused = bench.start(&["flush", "--dry-run"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("nothing was sent"));
+    assert_eq!((server.requests().len(), bench.outbox().len()), (0, 4));
     let start = Instant::now();
     let flushed = bench.start(&["flush"]);
     assert_eq!(flushed.status.code(), Some(0), "{}", stderr(&flushed));
